@@ -17,7 +17,11 @@ export default defineConfig({
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
-        test: { name: 'workerd', include: ['test/edge/**/*.test.ts', 'test/shared/**/*.test.ts'], testTimeout: 60_000 },
+        test: {
+          name: 'workerd',
+          include: ['test/edge/**/*.test.ts', 'test/shared/**/*.test.ts'],
+          testTimeout: 60_000,
+        },
       },
     ],
   },
