@@ -1,0 +1,110 @@
+// The assertion: how a region knows that a request came through the edge, for whom, and that it is this request.
+// A JWS (RFC 7515, HS256) under a key of that region alone, bound to method, path, query and request id, for 30 s.
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { fromBase64url, type WebCryptoKey } from './bytes.ts'
+import type { Principal } from './principal.ts'
+import { parseTenantNumber } from './tenant.ts'
+
+export const ASSERTION_TTL_SECONDS = 30
+/** How far the clocks of edge and region may be apart. */
+export const CLOCK_TOLERANCE_SECONDS = 5
+
+/** As configuration holds it: the first key signs, every key verifies. `secret` is 32 bytes in base64url. */
+export interface AssertionKeyConfig {
+  kid: string
+  secret: string
+}
+
+/** The assertion keys of one region, imported once. */
+export interface AssertionKeys {
+  signing: { kid: string; key: WebCryptoKey }
+  byKid: ReadonlyMap<string, WebCryptoKey>
+}
+
+/** The request that an assertion speaks for. */
+export interface AssertedRequest {
+  /** The region it is meant for. */
+  region: string
+  method: string
+  /** Path and query exactly as they are sent, such as `/v1/projects?limit=5`. */
+  target: string
+  requestId: string
+}
+
+export type AssertionVerdict =
+  | { outcome: 'verified'; principal: Principal; requestId: string }
+  | { outcome: 'refused'; why: string }
+
+/** @throws {Error} when there is no key, or a secret is not 32 bytes. */
+export async function importAssertionKeys(
+  configs: ReadonlyArray<AssertionKeyConfig>,
+): Promise<AssertionKeys> {
+  const byKid = new Map<string, WebCryptoKey>()
+  let signing: AssertionKeys['signing'] | undefined
+  for (const { kid, secret } of configs) {
+    const bytes = fromBase64url(secret)
+    if (bytes?.length !== 32) throw new Error(`assertion key ${kid} is not 32 bytes in base64url`)
+    const hmac = { name: 'HMAC', hash: 'SHA-256' }
+    const key = await crypto.subtle.importKey('raw', bytes, hmac, false, ['sign', 'verify'])
+    byKid.set(kid, key)
+    signing ??= { kid, key }
+  }
+  if (signing === undefined) throw new Error('a region needs an assertion key')
+  return { signing, byKid }
+}
+
+export function signAssertion(
+  request: AssertedRequest,
+  principal: Principal,
+  keys: AssertionKeys,
+  nowMs = Date.now(),
+): Promise<string> {
+  const now = Math.floor(nowMs / 1000)
+  const wire = 'tenant' in principal ? { ...principal, tenant: String(principal.tenant) } : principal
+  return new SignJWT({ m: request.method, t: request.target, p: wire })
+    .setProtectedHeader({ alg: 'HS256', kid: keys.signing.kid })
+    .setAudience(request.region)
+    .setJti(request.requestId)
+    .setIssuedAt(now)
+    .setExpirationTime(now + ASSERTION_TTL_SECONDS)
+    .sign(keys.signing.key)
+}
+
+/** `why` is for the operator's log, never for an answer. */
+export async function verifyAssertion(
+  token: string,
+  request: Omit<AssertedRequest, 'requestId'>,
+  keys: AssertionKeys,
+  nowMs = Date.now(),
+): Promise<AssertionVerdict> {
+  try {
+    const keyOf = ({ kid }: { kid?: string }) => {
+      const key = kid === undefined ? undefined : keys.byKid.get(kid)
+      if (key === undefined) throw new errors.JWKSNoMatchingKey()
+      return key
+    }
+    const { payload } = await jwtVerify(token, keyOf, {
+      algorithms: ['HS256'],
+      audience: request.region,
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      maxTokenAge: ASSERTION_TTL_SECONDS,
+      requiredClaims: ['exp', 'jti'],
+      currentDate: new Date(nowMs),
+    })
+    if (payload.m !== request.method || payload.t !== request.target) {
+      return { outcome: 'refused', why: 'made for another method or path' }
+    }
+    return { outcome: 'verified', principal: readPrincipal(payload.p), requestId: String(payload.jti) }
+  } catch (error) {
+    return { outcome: 'refused', why: error instanceof errors.JOSEError ? error.code : 'unreadable' }
+  }
+}
+
+/** The signature already vouches for the shape; only the tenant number needs its type back. */
+function readPrincipal(wire: unknown): Principal {
+  const principal = wire as Principal | (Omit<Principal, 'tenant'> & { tenant: string })
+  if (!('tenant' in principal)) return principal
+  const tenant = parseTenantNumber(String(principal.tenant))
+  if (tenant === undefined) throw new Error('no tenant')
+  return { ...principal, tenant } as Principal
+}

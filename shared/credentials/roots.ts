@@ -1,0 +1,70 @@
+// Signing roots: the secrets behind every credential that we mint. Each use has a key of its own, derived with
+// HKDF (RFC 5869), so that a tag made for one kind of credential never fits another.
+import { type Bytes, fromBase64url, utf8, type WebCryptoKey } from '../bytes.ts'
+
+/**
+ * `active`: signs and verifies; the active root with the highest id signs. `retired`: verifies as long as
+ * credentials of it live. `compromised`: its tags prove nothing, so the edge lets the region's stored hash decide.
+ */
+export type RootState = 'active' | 'retired' | 'compromised'
+
+/** As configuration holds it; `secret` is 32 bytes in base64url. */
+export interface SigningRootConfig {
+  id: number
+  secret: string
+  state: RootState
+}
+
+export type RootPurpose = 'api-key v1'
+
+interface SigningRoot {
+  id: number
+  state: RootState
+  keys: Record<RootPurpose, WebCryptoKey>
+}
+
+export class Roots {
+  private readonly byId: ReadonlyMap<number, SigningRoot>
+
+  private constructor(roots: ReadonlyArray<SigningRoot>) {
+    this.byId = new Map(roots.map((root) => [root.id, root]))
+  }
+
+  /** Derives every key once. @throws {Error} for an id outside 0–255, a doubled id, or a secret that is not 32 bytes. */
+  static async import(configs: ReadonlyArray<SigningRootConfig>): Promise<Roots> {
+    const roots: SigningRoot[] = []
+    for (const { id, secret, state } of configs) {
+      const bytes = fromBase64url(secret)
+      if (!Number.isInteger(id) || id < 0 || id > 255)
+        throw new Error('a signing root has an id from 0 to 255')
+      if (roots.some((root) => root.id === id)) throw new Error(`signing root ${id} is there twice`)
+      if (bytes?.length !== 32)
+        throw new Error(`the secret of signing root ${id} is not 32 bytes in base64url`)
+      roots.push({ id, state, keys: { 'api-key v1': await deriveMacKey(bytes, 'api-key v1') } })
+    }
+    return new Roots(roots)
+  }
+
+  get(id: number): SigningRoot | undefined {
+    return this.byId.get(id)
+  }
+
+  /** The root that signs what is minted now. @throws {Error} when none is active. */
+  signing(): SigningRoot {
+    const active = [...this.byId.values()].filter((root) => root.state === 'active')
+    const newest = active.toSorted((a, b) => b.id - a.id)[0]
+    if (newest === undefined) throw new Error('no signing root is active')
+    return newest
+  }
+}
+
+async function deriveMacKey(secret: Bytes, purpose: RootPurpose): Promise<WebCryptoKey> {
+  const root = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey'])
+  return crypto.subtle.deriveKey(
+    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(`coditect ${purpose}`) },
+    root,
+    { name: 'HMAC', hash: 'SHA-256', length: 256 },
+    false,
+    ['sign'],
+  )
+}

@@ -1,0 +1,78 @@
+// Resource ids are TypeIDs: a prefix that says what it names, and a UUIDv7 (RFC 9562) in Crockford's base32.
+// Ids of one kind sort by the time they were made.
+import type { Bytes } from './bytes.ts'
+
+export const ID_PREFIXES = [
+  'ten',
+  'prj',
+  'agt',
+  'rec',
+  'key',
+  'mem',
+  'inv',
+  'idp',
+  'whe',
+  'whs',
+  'evt',
+  'del',
+  'job',
+  'run',
+  'req',
+] as const
+export type IdPrefix = (typeof ID_PREFIXES)[number]
+export type Id<P extends IdPrefix = IdPrefix> = `${P}_${string}`
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const VALUE = new Map([...ALPHABET].map((character, value) => [character, BigInt(value)]))
+const LENGTH = 26
+
+/** Sixteen bytes as 26 characters; the first holds three bits only. */
+function toBase32(bytes: Uint8Array): string {
+  let rest = 0n
+  for (const byte of bytes) rest = (rest << 8n) | BigInt(byte)
+  let text = ''
+  for (let i = 0; i < LENGTH; i++) {
+    text = ALPHABET[Number(rest & 31n)] + text
+    rest >>= 5n
+  }
+  return text
+}
+
+/** A UUIDv7: 48 bits of milliseconds, then version, variant and 74 further bits. */
+export function uuidv7(nowMs: number, tail: Uint8Array = crypto.getRandomValues(new Uint8Array(10))): Bytes {
+  const bytes = new Uint8Array(16)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, Math.floor(nowMs / 2 ** 32))
+  view.setUint32(2, nowMs >>> 0)
+  bytes.set(tail.subarray(0, 10), 6)
+  view.setUint8(6, (view.getUint8(6) & 0x0f) | 0x70)
+  view.setUint8(8, (view.getUint8(8) & 0x3f) | 0x80)
+  return bytes
+}
+
+export const idFromBytes = <P extends IdPrefix>(prefix: P, bytes: Uint8Array): Id<P> =>
+  `${prefix}_${toBase32(bytes)}`
+
+export const newId = <P extends IdPrefix>(prefix: P, nowMs = Date.now()): Id<P> =>
+  idFromBytes(prefix, uuidv7(nowMs))
+
+/** The sixteen bytes of an id of this kind; undefined for any other text, non-canonical spellings included. */
+export function idBytes(prefix: IdPrefix, text: string): Bytes | undefined {
+  if (text.length !== prefix.length + 1 + LENGTH || !text.startsWith(`${prefix}_`)) return undefined
+  let whole = 0n
+  for (const character of text.slice(prefix.length + 1)) {
+    const value = VALUE.get(character)
+    if (value === undefined) return undefined
+    whole = (whole << 5n) | value
+  }
+  if (whole >> 128n !== 0n) return undefined
+  const bytes = new Uint8Array(16)
+  for (let i = 15; i >= 0; i--) {
+    bytes[i] = Number(whole & 0xffn)
+    whole >>= 8n
+  }
+  return bytes
+}
+
+export const isId = <P extends IdPrefix>(prefix: P, text: string): text is Id<P> =>
+  idBytes(prefix, text) !== undefined

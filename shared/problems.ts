@@ -1,0 +1,96 @@
+// Every problem that an answer can name: problem details of RFC 9457, told apart by a stable `code`.
+import { REQUEST_ID } from './headers.ts'
+
+interface ProblemKind {
+  status: number
+  title: string
+}
+
+export const PROBLEMS = {
+  malformed_request: { status: 400, title: 'The request is malformed' },
+  malformed_json: { status: 400, title: 'The body is not JSON' },
+  invalid_cursor: { status: 400, title: 'The cursor is not one of this list' },
+  conflicting_credentials: { status: 400, title: 'The request carries more than one credential' },
+  credential_missing: { status: 401, title: 'The request carries no credential' },
+  credential_invalid: { status: 401, title: 'The credential is not valid' },
+  api_key_revoked: { status: 401, title: 'The API key was revoked' },
+  api_key_expired: { status: 401, title: 'The API key has expired' },
+  assertion_invalid: { status: 401, title: 'The request did not come through the edge' },
+  insufficient_scope: { status: 403, title: 'The credential does not allow this' },
+  tenant_suspended: { status: 403, title: 'The organisation is suspended' },
+  tenant_mismatch: { status: 403, title: 'The request names two different organisations' },
+  quota_exceeded: { status: 403, title: 'The plan allows no more of these' },
+  not_found: { status: 404, title: 'There is nothing here' },
+  method_not_allowed: { status: 405, title: 'The method does not exist here' },
+  slug_taken: { status: 409, title: 'The slug is taken' },
+  conflict: { status: 409, title: 'The request conflicts with the present state' },
+  precondition_failed: { status: 412, title: 'The resource has changed' },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body has the wrong content type' },
+  tenant_moved: { status: 421, title: 'The organisation lives in another region' },
+  validation_failed: { status: 422, title: 'The request does not fit its schema' },
+  idempotency_key_reuse: { status: 422, title: 'The idempotency key was used for another request' },
+  internal: { status: 500, title: 'Something went wrong on our side' },
+  region_unavailable: { status: 503, title: 'The region cannot be reached' },
+  contention: { status: 503, title: 'Too many changes at the same time' },
+} as const satisfies Record<string, ProblemKind>
+
+export type ProblemCode = keyof typeof PROBLEMS
+
+/** One thing wrong with a body: where (a JSON pointer, RFC 6901) and what. */
+export interface FieldError {
+  pointer: string
+  detail: string
+}
+
+export interface ProblemDetails {
+  type: string
+  title: string
+  status: number
+  detail: string
+  code: ProblemCode
+  requestId: string
+  errors?: ReadonlyArray<FieldError>
+}
+
+export interface ProblemExtras {
+  errors?: ReadonlyArray<FieldError>
+  /** Answer headers that belong to this problem, such as `Allow` or `Retry-After`. */
+  headers?: Readonly<Record<string, string>>
+}
+
+/** Thrown wherever a request must be refused; the app turns it into an answer. `detail` is for the client to read. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly detail: string
+  readonly extras: ProblemExtras
+
+  constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
+    super(`${code}: ${detail}`)
+    this.code = code
+    this.detail = detail
+    this.extras = extras
+  }
+}
+
+export const problemDetails = ({ code, detail, extras }: Problem, requestId: string): ProblemDetails => ({
+  type: `urn:coditect:problem:${code}`,
+  ...PROBLEMS[code],
+  detail,
+  code,
+  requestId,
+  ...(extras.errors && { errors: extras.errors }),
+})
+
+export function problemResponse(problem: Problem, requestId: string): Response {
+  return Response.json(problemDetails(problem, requestId), {
+    status: PROBLEMS[problem.code].status,
+    headers: {
+      'content-type': 'application/problem+json',
+      'cache-control': 'no-store',
+      [REQUEST_ID]: requestId,
+      ...problem.extras.headers,
+    },
+  })
+}
