@@ -16,10 +16,17 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            // Otherwise workerd prints a trace for every connection that a test wants refused.
+            verbose: false,
+          }),
+        ],
         test: {
           name: 'workerd',
           include: ['test/edge/**/*.test.ts', 'test/shared/**/*.test.ts'],
+          globalSetup: './test/support/loopback_region.ts',
           testTimeout: 60_000,
         },
       },

@@ -2,10 +2,14 @@
 
 /** Edge → region: who asks, for which tenant, bound to this one request (`shared/assertion.ts`). */
 export const ASSERTION = 'coditect-assertion'
+/** Edge → region: the client's IP address, for audit. Missing where the runtime can't tell it. */
+export const CLIENT_IP = 'coditect-client-ip'
 export const REQUEST_ID = 'x-request-id'
 export const IDEMPOTENCY_KEY = 'idempotency-key'
 /** On an answer that a region gave from an idempotency record. */
 export const IDEMPOTENCY_REPLAYED = 'idempotency-replayed'
+/** A client's API key, where it does not come as a Bearer token. */
+export const API_KEY = 'x-api-key'
 /** The tenant that a client means, by id or slug. The edge reads it and strips it. */
 export const TENANT = 'x-tenant'
 /** The largest request body, in bytes. Bodies are buffered, so that a request can be sent again. */

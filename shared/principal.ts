@@ -9,6 +9,8 @@ export type TenantPrincipal = {
   keyId: Id<'key'>
   /** SHA-256 of the key in base64url. */
   secretHash: string
+  /** What the request's `X-Tenant` says, an id or a slug. The tenant must be that one, or it is `tenant_mismatch`. */
+  claimedTenant?: string
 }
 
 export type OperatorPrincipal = {

@@ -84,12 +84,14 @@ export const problemDetails = ({ code, detail, extras }: Problem, requestId: str
 })
 
 export function problemResponse(problem: Problem, requestId: string): Response {
+  const { status } = PROBLEMS[problem.code]
   return Response.json(problemDetails(problem, requestId), {
-    status: PROBLEMS[problem.code].status,
+    status,
     headers: {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
       [REQUEST_ID]: requestId,
+      ...(status === 401 && { 'www-authenticate': 'Bearer realm="coditect"' }),
       ...problem.extras.headers,
     },
   })

@@ -1,0 +1,91 @@
+// The edge's bindings and what they mean. Text, because Cloudflare's secrets and a process's environment are.
+// Errors name the binding and never repeat its value: four of the five hold or guard secrets.
+import { type AssertionKeyConfig, type AssertionKeys, importAssertionKeys } from '../shared/assertion.ts'
+import type { OperatorConfig } from '../shared/credentials/operator_token.ts'
+import { Roots, type SigningRootConfig } from '../shared/credentials/roots.ts'
+import { REGION_NAME } from '../shared/region.ts'
+
+export interface Bindings {
+  /** `{"us":["https://…"],"eu":[…]}`: every region, and an origin for each of its instances. */
+  REGIONS: string
+  /** The region that keeps the list of tenants. */
+  CONTROL_REGION: string
+  /** `{"us":[{"kid","secret"}],…}`: what each region knows the edge by. */
+  ASSERTION_KEYS: string
+  /** `[{"id","secret","state"}]`: what signed the tenants' credentials. */
+  SIGNING_ROOTS: string
+  /** `[{"id","role","secretHash"}]` */
+  OPERATORS: string
+}
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends Bindings {}
+  }
+}
+
+export interface Region {
+  name: string
+  /** Origins without a trailing slash, one an instance; never empty. */
+  origins: readonly [string, ...string[]]
+  keys: AssertionKeys
+}
+
+export interface EdgeConfig {
+  regions: ReadonlyMap<string, Region>
+  controlRegion: Region
+  roots: Roots
+  operators: ReadonlyArray<OperatorConfig>
+}
+
+/** @throws {Error} naming the binding that is missing or wrong. */
+export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
+  const urls = parse<Record<string, ReadonlyArray<string>>>(bindings, 'REGIONS')
+  const keys = parse<Record<string, ReadonlyArray<AssertionKeyConfig>>>(bindings, 'ASSERTION_KEYS')
+  const regions = new Map<string, Region>()
+  for (const [name, instances] of Object.entries(urls)) {
+    if (!REGION_NAME.test(name)) throw new Error(`REGIONS: ${name} is not a region's name`)
+    const [first, ...others] = instances.map((url) => originOf(url, name))
+    if (first === undefined) throw new Error(`REGIONS: ${name} has no instance`)
+    regions.set(name, {
+      name,
+      origins: [first, ...others],
+      keys: await inBinding('ASSERTION_KEYS', () => importAssertionKeys(keys[name] ?? [])),
+    })
+  }
+  const controlRegion = regions.get(bindings.CONTROL_REGION)
+  if (controlRegion === undefined) throw new Error('CONTROL_REGION is not one of REGIONS')
+  const roots = parse<ReadonlyArray<SigningRootConfig>>(bindings, 'SIGNING_ROOTS')
+  return {
+    regions,
+    controlRegion,
+    roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
+    operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
+  }
+}
+
+function parse<T>(bindings: Bindings, name: keyof Bindings): T {
+  const text: string | null | undefined = bindings[name]
+  if (text === null || text === undefined) throw new Error(`${name} is not set`)
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    throw new Error(`${name} is not JSON`)
+  }
+}
+
+/** A path would be lost between what the assertion is bound to and what the region sees. */
+function originOf(url: string, region: string): string {
+  if (!URL.canParse(url)) throw new Error(`REGIONS: an address of ${region} is not a URL`)
+  const { origin, href } = new URL(url)
+  if (href !== `${origin}/`) throw new Error(`REGIONS: an address of ${region} is more than an origin`)
+  return origin
+}
+
+async function inBinding<T>(name: keyof Bindings, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    throw new Error(`${name}: ${error instanceof Error ? error.message : 'unreadable'}`)
+  }
+}

@@ -1,0 +1,81 @@
+// Stage four, forward: the request as the region will see it, signed for it, and the region's answer as the client
+// will see it. What may safely be sent twice gets a second chance when an instance does not answer.
+import { signAssertion } from '../../shared/assertion.ts'
+import { ASSERTION, CLIENT_IP, IDEMPOTENCY_KEY, REQUEST_ID } from '../../shared/headers.ts'
+import type { Id } from '../../shared/ids.ts'
+import type { Principal } from '../../shared/principal.ts'
+import { Problem } from '../../shared/problems.ts'
+import type { Region } from '../env.ts'
+import { targetOf } from '../target.ts'
+import { attempt } from './attempt.ts'
+import { readBody } from './body.ts'
+import { clientIp } from './client_ip.ts'
+import { strippedAnswerHeaders, strippedRequestHeaders } from './strip.ts'
+import { traceHeaders } from './trace.ts'
+
+/** Longer than any request a region still works on: its own deadline is shorter. */
+export const HEADER_TIMEOUT_MS = 10_000
+const RETRY_AFTER_SECONDS = '2'
+
+export interface Forwarding {
+  requestId: Id<'req'>
+  region: Region
+  /** Nobody, where a region answers the public. */
+  principal: Principal | undefined
+  headerTimeoutMs: number
+}
+
+/** @throws {Problem} `region_unavailable` when no instance answers, and what {@link readBody} throws. */
+export async function forward(request: Request, forwarding: Forwarding): Promise<Response> {
+  const { region, headerTimeoutMs } = forwarding
+  const target = targetOf(request.url).full
+  const body = await readBody(request)
+  const headers = await headersFor(request, target, forwarding)
+  const init = { method: request.method, headers, ...(body && { body }) }
+  for (const origin of instancesToTry(region, request)) {
+    const result = await attempt(origin + target, init, request.signal, headerTimeoutMs)
+    if (result.outcome === 'abandoned') break
+    if (result.outcome === 'answered') {
+      const { response } = result
+      return new Response(response.body, {
+        status: response.status,
+        headers: strippedAnswerHeaders(response.headers),
+      })
+    }
+  }
+  throw unavailable(region.name)
+}
+
+export const unavailable = (region: string): Problem =>
+  new Problem(
+    'region_unavailable',
+    `The region ${region} does not answer. Whether a change was made is unknown; send it again with its Idempotency-Key.`,
+    { headers: { 'retry-after': RETRY_AFTER_SECONDS } },
+  )
+
+async function headersFor(request: Request, target: string, forwarding: Forwarding): Promise<Headers> {
+  const { requestId, region, principal } = forwarding
+  const headers = strippedRequestHeaders(request.headers)
+  for (const [name, value] of Object.entries(traceHeaders(request.headers))) headers.set(name, value)
+  headers.set(REQUEST_ID, requestId)
+  const ip = clientIp(request)
+  if (ip !== undefined) headers.set(CLIENT_IP, ip)
+  if (principal !== undefined) {
+    const asserted = { region: region.name, method: request.method, target, requestId }
+    headers.set(ASSERTION, await signAssertion(asserted, principal, region.keys))
+  }
+  return headers
+}
+
+let turn = 0
+
+/** Instances take turns. A second one only for requests that can't do a thing twice. */
+function instancesToTry({ origins }: Region, request: Request): ReadonlyArray<string> {
+  turn = (turn + 1) % Number.MAX_SAFE_INTEGER
+  const start = turn % origins.length
+  const inTurn = [...origins.slice(start), ...origins.slice(0, start)]
+  return inTurn.slice(0, maySendTwice(request) ? 2 : 1)
+}
+
+const maySendTwice = (request: Request): boolean =>
+  request.method === 'GET' || request.method === 'HEAD' || request.headers.has(IDEMPOTENCY_KEY)

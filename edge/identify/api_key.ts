@@ -1,0 +1,23 @@
+// API keys: checked offline, so that an invented one costs no region anything.
+import { verifyApiKey } from '../../shared/credentials/api_key.ts'
+import type { Roots } from '../../shared/credentials/roots.ts'
+import type { TenantPrincipal } from '../../shared/principal.ts'
+
+export type ApiKeyIdentity = {
+  kind: 'api_key'
+  principal: TenantPrincipal
+  /** The region that minted the key. */
+  home: string
+}
+
+/** A key of a compromised root counts as identified: whether it is real, only the region's stored hash can tell. */
+export async function identifyApiKey(text: string, roots: Roots): Promise<ApiKeyIdentity | undefined> {
+  const verdict = await verifyApiKey(text, roots)
+  if (verdict.outcome === 'refused') return undefined
+  const { key, secretHash } = verdict
+  return {
+    kind: 'api_key',
+    principal: { kind: 'api_key', tenant: key.tenant, keyId: key.keyId, secretHash },
+    home: key.region,
+  }
+}

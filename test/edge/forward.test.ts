@@ -1,0 +1,212 @@
+import { expect, inject, test, vi } from 'vitest'
+import { MAX_BODY_BYTES } from '../../shared/headers.ts'
+import { bearer, control, edgeTo, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
+
+const { fragile, steady } = inject('regions')
+const edge = await edgeTo()
+const headers = bearer(await newKey())
+
+const post = (body: BodyInit, marker = newMarker(), more: Record<string, string> = {}) =>
+  edge.request(`http://edge/v1/projects?${marker}`, {
+    method: 'POST',
+    headers: { ...headers, ...more },
+    body,
+  })
+
+function inChunks(total: number, size = 64 * 1024): ReadableStream<Uint8Array> {
+  let left = total
+  return new ReadableStream({
+    pull(controller) {
+      const chunk = Math.min(left, size)
+      left -= chunk
+      if (chunk > 0) controller.enqueue(new Uint8Array(chunk).fill(32))
+      else controller.close()
+    },
+  })
+}
+
+test('a body of exactly the limit passes, announced or in chunks', async () => {
+  for (const body of [new Uint8Array(MAX_BODY_BYTES).fill(32), inChunks(MAX_BODY_BYTES)]) {
+    const marker = newMarker()
+    expect((await post(body, marker)).status).toBe(200)
+    expect((await seen(marker))[0]?.headers['content-length']).toBe(String(MAX_BODY_BYTES))
+  }
+})
+
+test('a byte more is 413 and reaches no region, announced or in chunks', async () => {
+  for (const body of [new Uint8Array(MAX_BODY_BYTES + 1), inChunks(MAX_BODY_BYTES + 1)]) {
+    const marker = newMarker()
+    const response = await post(body, marker)
+    expect(response.status).toBe(413)
+    expect(await response.json()).toMatchObject({ code: 'body_too_large' })
+    expect(await seen(marker)).toEqual([])
+  }
+})
+
+test('a body is not read before the credential is accepted', async () => {
+  const pull = vi.fn()
+  const body = new ReadableStream({ pull }, { highWaterMark: 0 })
+  const response = await edge.request('http://edge/v1/projects', {
+    method: 'POST',
+    headers: bearer('ck_'),
+    body,
+  })
+  expect(response.status).toBe(401)
+  expect(pull).not.toHaveBeenCalled()
+})
+
+test("the client gets the region's answer, with the edge's request id, and nothing internal", async () => {
+  const response = await edge.request('http://edge/v1/chatty', {
+    headers: { ...headers, 'x-request-id': 'mine' },
+  })
+  expect(response.status).toBe(200)
+  expect(response.headers.get('etag')).toBe('"1"')
+  expect(response.headers.get('cache-control')).toBe('private, max-age=5')
+  expect(response.headers.get('x-content-type-options')).toBe('nosniff')
+  expect(response.headers.has('x-hop')).toBe(false)
+  expect(response.headers.has('coditect-internal')).toBe(false)
+  const { headers: sent } = await response.json<{ headers: Record<string, string> }>()
+  expect(response.headers.get('x-request-id')).toBe(sent['x-request-id'])
+  expect(sent['x-request-id']).toMatch(/^req_[0-9a-z]{26}$/)
+})
+
+test('answers that say nothing about caching are kept by nobody', async () => {
+  const response = await edge.request('http://edge/v1/projects', { headers })
+  expect(response.headers.get('cache-control')).toBe('no-store')
+})
+
+test('an answer streams: its first part is there before its end', async () => {
+  const marker = newMarker()
+  const abort = new AbortController()
+  const request = new Request(`http://edge/v1/stream?${marker}`, { headers, signal: abort.signal })
+  const reader = (await edge.request(request)).body?.getReader()
+  expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('first')
+  abort.abort()
+})
+
+test('a client that goes away takes its request to the region with it', async () => {
+  const marker = newMarker()
+  const abort = new AbortController()
+  const request = new Request(`http://edge/v1/silent?${marker}`, { headers, signal: abort.signal })
+  const answer = edge.request(request)
+  await vi.waitFor(async () => expect(await seen(marker)).toHaveLength(1))
+  abort.abort()
+  await answer
+  await vi.waitFor(async () => expect(await seen(marker)).toMatchObject([{ aborted: true }]))
+})
+
+test.each([
+  ['198.51.100.7:50000', '198.51.100.7'],
+  ['[2001:db8::1]:50000', '2001:db8::1'],
+])("audit learns the peer that workerd saw, whatever the client's headers say: %s", async (peer, address) => {
+  const marker = newMarker()
+  const request = new Request(`http://edge/v1/projects?${marker}`, {
+    headers: { ...headers, 'cf-connecting-ip': '192.0.2.1', 'x-forwarded-for': '192.0.2.1' },
+    cf: { clientIp: peer },
+  })
+  await edge.request(request)
+  expect((await seen(marker))[0]?.headers['coditect-client-ip']).toBe(address)
+})
+
+test('HEAD is HEAD all the way', async () => {
+  const marker = newMarker()
+  const response = await edge.request(`http://edge/v1/projects?${marker}`, { method: 'HEAD', headers })
+  expect(response.status).toBe(200)
+  expect(await response.text()).toBe('')
+  expect(await seen(marker)).toMatchObject([{ method: 'HEAD' }])
+})
+
+async function expectUnavailable(response: Response): Promise<void> {
+  expect(response.status).toBe(503)
+  expect(response.headers.get('retry-after')).toMatch(/^[1-9]\d*$/)
+  expect(await response.json()).toMatchObject({ code: 'region_unavailable' })
+}
+
+test('a region that is down is 503, and serves again through the same edge when it is back', async () => {
+  const toFragile = await edgeTo({ us: [fragile] })
+  const read = () => toFragile.request('http://edge/v1/projects', { headers })
+  expect((await read()).status).toBe(200)
+  await control('close')
+  await expectUnavailable(await read())
+  await control('open')
+  expect((await read()).status).toBe(200)
+})
+
+test('a region that resets the connection, or stays silent, is 503', async () => {
+  await expectUnavailable(await edge.request('http://edge/v1/reset', { headers }))
+  const impatient = await edgeTo(undefined, 50)
+  await expectUnavailable(await impatient.request('http://edge/v1/silent', { headers }))
+})
+
+test('the patience is for the first byte: an answer may take longer', async () => {
+  const impatient = await edgeTo(undefined, 100)
+  const abort = new AbortController()
+  const request = new Request('http://edge/v1/stream', { headers, signal: abort.signal })
+  const reader = (await impatient.request(request)).body?.getReader()
+  await reader?.read()
+  const rest = reader?.read().then(
+    () => 'ended',
+    () => 'ended',
+  )
+  // Asked later and given up on: by then the stream has outlived the same patience.
+  const silent = Promise.resolve(impatient.request('http://edge/v1/silent', { headers })).then(
+    () => 'given up on',
+  )
+  expect(await Promise.race([rest, silent])).toBe('given up on')
+  abort.abort()
+})
+
+test.each<[string, RequestInit, number]>([
+  ['a read', {}, 2],
+  ['a write with an idempotency key', { method: 'POST', body: 'x', headers: { 'idempotency-key': 'a' } }, 2],
+  ['a write without one', { method: 'POST', body: 'x' }, 1],
+])('%s is sent to so many instances when they reset: %#', async (_, init, times) => {
+  const twoInstances = await edgeTo({ us: [steady, steady] })
+  const marker = newMarker()
+  const all = { ...headers, ...(init.headers as Record<string, string>) }
+  const response = await twoInstances.request(`http://edge/v1/reset?${marker}`, { ...init, headers: all })
+  await expectUnavailable(response)
+  expect(await seen(marker)).toHaveLength(times)
+})
+
+test('with one of two instances down every read is answered', async () => {
+  const twoInstances = await edgeTo({ us: ['http://127.0.0.1:1', steady] })
+  for (let i = 0; i < 4; i++) {
+    expect((await twoInstances.request('http://edge/v1/projects', { headers })).status).toBe(200)
+  }
+})
+
+test('liveness answers at the edge; the API description comes from the control region, without a credential', async () => {
+  const healthz = await edge.request('http://edge/healthz')
+  expect(healthz.status).toBe(200)
+  expect(healthz.headers.get('x-request-id')).toMatch(/^req_/)
+  const openapi = await edge.request('http://edge/openapi.json')
+  const { target, headers: sent } = await openapi.json<{ target: string; headers: Record<string, string> }>()
+  expect(target).toBe('/openapi.json')
+  expect(sent).not.toHaveProperty('coditect-assertion')
+})
+
+test.each([
+  ['POST', '/healthz', 405],
+  ['DELETE', '/openapi.json', 405],
+  ['GET', '/', 404],
+  ['GET', '/v2/projects', 404],
+  ['GET', '/V1/projects', 404],
+  ['GET', '//v1/projects', 404],
+  ['GET', '/%761/projects', 404],
+  ['GET', '/platform', 404],
+  ['GET', '/readyz', 404],
+  ['GET', '/metrics', 404],
+])('%s %s is %i, and no region is asked', async (method, path, status) => {
+  const marker = newMarker()
+  const response = await edge.request(new Request(`http://edge${path}?${marker}`, { method, headers }))
+  expect(response.status).toBe(status)
+  expect(response.headers.get('content-type')).toBe('application/problem+json')
+  if (status === 405) expect(response.headers.get('allow')).toBe('GET, HEAD')
+  expect(await seen(marker)).toEqual([])
+})
+
+test('an operator reads what the control region answers', async () => {
+  const response = await edge.request('http://edge/platform/v1/tenants', { headers: bearer(OPERATOR_TOKEN) })
+  expect(response.status).toBe(200)
+})

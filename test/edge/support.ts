@@ -1,0 +1,65 @@
+// An edge under test: real bindings, real keys, and the loopback regions of test/support behind it.
+import { inject } from 'vitest'
+import { type Bindings, readBindings } from '../../edge/env.ts'
+import { createEdge } from '../../edge/pipeline.ts'
+import { toBase64url } from '../../shared/bytes.ts'
+import { mintApiKey } from '../../shared/credentials/api_key.ts'
+import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
+import { Roots } from '../../shared/credentials/roots.ts'
+import { newId } from '../../shared/ids.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+import type { Seen } from './seen.ts'
+
+const secret = (fill: number): string => toBase64url(new Uint8Array(32).fill(fill))
+
+export const TENANT_NUMBER = asTenantNumber(4711n)
+export const OPERATOR_TOKEN = newOperatorToken()
+export const ROOTS = [
+  { id: 1, secret: secret(1), state: 'active' },
+  { id: 2, secret: secret(2), state: 'compromised' },
+] as const
+export const US_KEYS = [{ kid: 'us-1', secret: secret(3) }]
+export const EU_KEYS = [{ kid: 'eu-1', secret: secret(4) }]
+
+export async function bindings(overrides: Partial<Bindings> = {}): Promise<Bindings> {
+  const { steady } = inject('regions')
+  return {
+    REGIONS: JSON.stringify({ us: [steady], eu: [steady] }),
+    CONTROL_REGION: 'us',
+    ASSERTION_KEYS: JSON.stringify({ us: US_KEYS, eu: EU_KEYS }),
+    SIGNING_ROOTS: JSON.stringify(ROOTS),
+    OPERATORS: JSON.stringify([
+      { id: 'ops', role: 'admin', secretHash: await hashOperatorToken(OPERATOR_TOKEN) },
+    ]),
+    ...overrides,
+  }
+}
+
+/** An edge in front of `regions`, by default both in front of the steady one. */
+export async function edgeTo(regions?: Record<string, ReadonlyArray<string>>, headerTimeoutMs?: number) {
+  const config = await readBindings(await bindings(regions && { REGIONS: JSON.stringify(regions) }))
+  return createEdge(config, headerTimeoutMs === undefined ? {} : { headerTimeoutMs })
+}
+
+export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise<string> {
+  const roots = await Roots.import(
+    ROOTS.filter(({ id }) => id === root).map((one) => ({ ...one, state: 'active' })),
+  )
+  const { text } = await mintApiKey('test', { keyId: newId('key'), tenant: TENANT_NUMBER, region }, roots)
+  return text
+}
+
+/** A word that no other test's requests hold. */
+export const newMarker = (): string => crypto.randomUUID()
+
+/** What reached a region under this marker. */
+export async function seen(marker: string): Promise<Seen[]> {
+  const response = await fetch(`${inject('regions').control}/seen?marker=${marker}`)
+  return response.json()
+}
+
+export const control = async (action: 'close' | 'open'): Promise<void> => {
+  await (await fetch(`${inject('regions').control}/${action}`)).text()
+}
+
+export const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })

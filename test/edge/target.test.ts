@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { targetOf } from '../../edge/target.ts'
+import { importAssertionKeys, verifyAssertion } from '../../shared/assertion.ts'
+import { bearer, edgeTo, newKey, newMarker, seen, US_KEYS } from './support.ts'
+
+const edge = await edgeTo()
+const key = await newKey()
+
+const ODD = [
+  '/',
+  '//',
+  '.',
+  '..',
+  '%2e',
+  '%2E%2e',
+  '%2F',
+  '%5c',
+  '\\',
+  '%',
+  '%zz',
+  'ü',
+  '%c3%bc',
+  '&',
+  '=',
+  '+',
+  "'",
+  '"',
+  '|',
+  '^',
+  '`',
+  '{',
+  ';',
+  ':',
+  '@',
+  '*',
+  '~',
+  '%00',
+  '%20',
+  'a',
+]
+const segments = fc.array(fc.constantFrom(...ODD), { maxLength: 6 }).map((parts) => parts.join(''))
+
+test('the target that is signed is the target that a region sees, whatever the path', async () => {
+  const marker = newMarker()
+  const keys = await importAssertionKeys(US_KEYS)
+  await fc.assert(
+    fc.asyncProperty(segments, segments, async (path, query) => {
+      await edge.request(new Request(`http://edge/v1/${path}?${marker}&${query}`, { headers: bearer(key) }))
+    }),
+    { numRuns: 300 },
+  )
+  const requests = await seen(marker)
+  expect(requests.length).toBeGreaterThan(100)
+  for (const { method, target, headers } of requests) {
+    const assertion = headers['coditect-assertion'] ?? ''
+    const verdict = await verifyAssertion(assertion, { region: 'us', method, target }, keys)
+    expect(verdict, target).toMatchObject({ outcome: 'verified' })
+    expect(target).toMatch(/^\/v1\//)
+  }
+})
+
+test('dots are resolved before anything reads the path, in every spelling', () => {
+  for (const dots of ['..', '%2e%2e', '.%2E', '%2E.']) {
+    expect(targetOf(`http://edge/v1/${dots}/platform/v1/tenants?x`)).toEqual({
+      path: '/platform/v1/tenants',
+      full: '/platform/v1/tenants?x',
+    })
+  }
+})
+
+test("the request's Host has no say in its target", () => {
+  for (const host of ['edge', 'h*', 'a b', '[', ''])
+    expect(targetOf(`http://${host}/v1/x?y`).full).toBe('/v1/x?y')
+  expect(targetOf('http://edge//v1//x').full).toBe('//v1//x')
+  expect(targetOf('http://edge*').full).toBe('/')
+})

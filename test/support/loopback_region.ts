@@ -1,0 +1,96 @@
+// What the edge's own tests have for a region: real HTTP servers on loopback that answer with what reached them.
+// workerd can't listen, so Vitest starts them in Node (`globalSetup`); tests steer them over `/control`.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { TestProject } from 'vitest/node'
+import type { Seen } from '../edge/seen.ts'
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const seen: Seen[] = []
+  const steady = await listen(createServer(answer(seen)))
+  const fragile = await listen(createServer(answer(seen)))
+  const control = await listen(
+    createServer((request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control')
+      const done = () => response.end('{}')
+      if (pathname === '/close') fragile.close(done)
+      else if (pathname === '/open') fragile.open(done)
+      else {
+        const marker = searchParams.get('marker') ?? ''
+        response.end(JSON.stringify(seen.filter(({ target }) => target.includes(marker))))
+      }
+    }),
+  )
+  project.provide('regions', {
+    control: control.origin,
+    steady: steady.origin,
+    fragile: fragile.origin,
+  })
+  return async () => {
+    for (const server of [steady, fragile, control]) await new Promise<void>((done) => server.close(done))
+  }
+}
+
+/** What the path asks for, after the whole body has arrived; otherwise an echo. */
+function answer(seen: Seen[]) {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const entry: Seen = {
+      method: request.method ?? '',
+      target: request.url ?? '',
+      headers: Object.fromEntries(
+        Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
+      ),
+      body: '',
+      aborted: false,
+    }
+    seen.push(entry)
+    response.on('close', () => {
+      entry.aborted = !response.writableFinished
+    })
+    for await (const chunk of request.setEncoding('utf8')) entry.body += chunk
+    const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
+    if (behaviour === 'silent') return
+    if (behaviour === 'reset') {
+      request.socket.destroy()
+      return
+    }
+    if (behaviour === 'chatty') {
+      response.setHeader('connection', 'x-hop')
+      response.setHeader('x-hop', 'of this connection only')
+      response.setHeader('coditect-internal', 'for the edge only')
+      response.setHeader('x-request-id', 'req_of_the_region')
+      response.setHeader('cache-control', 'private, max-age=5')
+      response.setHeader('etag', '"1"')
+    }
+    if (behaviour === 'stream') {
+      response.write('first')
+      return
+    }
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify(entry))
+  }
+}
+
+interface Listener {
+  origin: string
+  open(done: () => void): void
+  close(done: () => void): void
+}
+
+async function listen(server: Server): Promise<Listener> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as AddressInfo
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    open: (done) => server.listen(port, '127.0.0.1', done),
+    close: (done) => {
+      server.close(done)
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
