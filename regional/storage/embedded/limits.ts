@@ -1,0 +1,32 @@
+// FoundationDB's limits, all of them (its client and server knobs of the same names), and our own caps.
+
+export const KEY_SIZE_LIMIT = 10_000
+export const SYSTEM_KEY_SIZE_LIMIT = 30_000
+export const VALUE_SIZE_LIMIT = 100_000
+export const TRANSACTION_SIZE_LIMIT = 10_000_000
+
+/** Versions advance by a million a second; a read version lives five seconds. */
+export const VERSIONS_PER_SECOND = 1_000_000
+export const READ_LIFE_VERSIONS = 5 * VERSIONS_PER_SECOND
+
+/** The most bytes one answer to a range read carries. */
+export const REPLY_BYTE_LIMIT = 80_000
+
+export const DEFAULT_BACKOFF_MS = 10
+export const BACKOFF_GROWTH = 2
+export const MAX_BACKOFF_MS = 1_000
+export const FUTURE_VERSION_DELAY_MS = 10
+export const DEFAULT_MAX_WATCHES = 10_000
+export const MAX_WATCHES_LIMIT = 1_000_000
+
+/** One group commit carries at most this, so that the writer's SQLite transaction stays small. */
+export const GROUP_BYTES = 4 * 1024 * 1024
+/** Commits waiting for the writer beyond this are refused with a retryable error, as a full commit proxy does. */
+export const QUEUED_BYTES = 64 * 1024 * 1024
+/** Changes held in memory beyond these are folded into the reader's snapshot as soon as no live transaction needs the older one. */
+export const FOLD_ENTRIES = 4096
+export const FOLD_BYTES = 1024 * 1024
+/** Beyond this they are folded even if an old transaction has to fail with "too old" for it. */
+export const FORCED_FOLD_BYTES = 128 * 1024 * 1024
+/** More live read versions than this and the oldest ones fail with "too old". */
+export const LIVE_SNAPSHOTS = 100_000
