@@ -1,0 +1,114 @@
+// The reader's SQLite snapshot: one connection that holds a read transaction open at the base version. It is
+// never blocked by the writer (WAL). `advance` moves it to the newest committed version.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Pair } from './snapshot_range.ts'
+
+/** Rows asked for at first when only bytes limit a read; more follow by the size seen. */
+const FIRST_ROWS = 128
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+export class BaseReader {
+  readonly #db: DatabaseSync
+  readonly #get: StatementSync
+  readonly #ascending: StatementSync
+  readonly #descending: StatementSync
+  readonly #version: StatementSync
+  readonly #begin: StatementSync
+  readonly #end: StatementSync
+  readonly #measure: StatementSync
+  #open = false
+  version = 0
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+    const prepare = (sql: string): StatementSync => {
+      const statement = db.prepare(sql)
+      statement.setReturnArrays(true)
+      return statement
+    }
+    this.#get = prepare('SELECT value FROM kv WHERE key = ?')
+    this.#ascending = prepare('SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?')
+    this.#descending = prepare(
+      'SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?',
+    )
+    this.#measure = prepare(
+      `SELECT key, length(key) + length(value) FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?`,
+    )
+    this.#version = prepare('SELECT version FROM meta')
+    this.#begin = db.prepare('BEGIN')
+    this.#end = db.prepare('COMMIT')
+    this.advance()
+  }
+
+  /** Moves the snapshot to what is committed now; returns its version. */
+  advance(): number {
+    if (this.#open) this.#end.run()
+    this.#begin.run()
+    this.#open = true
+    // The first read takes the snapshot.
+    this.version = (this.#version.get() as unknown as [number])[0]
+    return this.version
+  }
+
+  get(key: Uint8Array): Buffer | undefined {
+    const row = this.#get.get(key) as unknown as [Uint8Array] | undefined
+    return row && asBuffer(row[0])
+  }
+
+  /** At most `rows` rows of [begin, end). */
+  rows(begin: Uint8Array, end: Uint8Array, rows: number, reverse: boolean): Pair[] {
+    const found = (reverse ? this.#descending : this.#ascending).all(begin, end, rows) as unknown as [
+      Uint8Array,
+      Uint8Array,
+    ][]
+    for (const pair of found) {
+      pair[0] = asBuffer(pair[0])
+      pair[1] = asBuffer(pair[1])
+    }
+    return found as Pair[]
+  }
+
+  /** Keys and row sizes of [begin, end), for estimates. */
+  sizes(begin: Uint8Array, end: Uint8Array, rows: number): { key: Buffer; bytes: number }[] {
+    const found = this.#measure.all(begin, end, rows) as unknown as [Uint8Array, number][]
+    return found.map(([key, bytes]) => ({ key: asBuffer(key), bytes }))
+  }
+
+  /** At most `rows` rows, and no more after `bytes` are full. */
+  pairs(
+    begin: Buffer,
+    end: Buffer,
+    rows: number,
+    bytes: number,
+    reverse: boolean,
+    rowOverhead: number,
+  ): { pairs: Pair[]; more: boolean } {
+    const pairs: Pair[] = []
+    let from = begin
+    let to = end
+    let used = 0
+    let want = Math.min(rows, FIRST_ROWS)
+    for (;;) {
+      const found = this.rows(from, to, want, reverse)
+      for (const pair of found) {
+        pairs.push(pair)
+        used += pair[0].length + pair[1].length + rowOverhead
+        if (pairs.length >= rows || used >= bytes) return { pairs, more: true }
+      }
+      const last = found.at(-1)
+      if (last === undefined || found.length < want) return { pairs, more: false }
+      if (reverse) to = last[0]
+      else from = Buffer.concat([last[0], ZERO])
+      want = Math.min(rows - pairs.length, Math.ceil(((bytes - used) * pairs.length) / used) + 1)
+    }
+  }
+
+  close(): void {
+    if (this.#open) this.#end.run()
+    this.#open = false
+    this.#db.close()
+  }
+}
+
+const ZERO = Buffer.alloc(1)

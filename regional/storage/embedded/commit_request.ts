@@ -1,0 +1,101 @@
+// What a transaction hands over to be committed, and how its mutations become plain effects: operations are
+// applied to the newest values, stamps are filled in. The result is what gets stored, byte for byte.
+import { applyAtomicOp, Op } from './atomic_ops.ts'
+import type { Range } from './conflict_ranges.ts'
+import { type Key, keyAfter, keyBytes } from './key.ts'
+import { Change, type Effect } from './mutation_codec.ts'
+import { stampBytes, stamped } from './versionstamp.ts'
+import type { MutationSink, Operation } from './write_map.ts'
+
+export type Mutation = { clear: Range } | { key: Key; operation: Operation }
+
+/** Bytes that a mutation and a range count beside their keys and values. */
+const MUTATION_BYTES = 28
+const RANGE_BYTES = 24
+
+export class CommitRequest implements MutationSink {
+  readonly mutations: Mutation[] = []
+  readonly reads: Range[] = []
+  readonly writes: Range[] = []
+  #bytes = 0
+
+  get isReadOnly(): boolean {
+    return this.mutations.length === 0 && this.writes.length === 0
+  }
+
+  /** What counts against the size limit. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  clearRange(begin: Key, end: Key): void {
+    this.#bytes += MUTATION_BYTES + begin.length + end.length
+    this.mutations.push({ clear: [begin, end] })
+  }
+
+  operation(key: Key, operation: Operation): void {
+    this.#bytes += MUTATION_BYTES + key.length + (operation.value?.length ?? 0)
+    this.mutations.push({ key, operation })
+  }
+
+  writeConflict(begin: Key, end: Key): void {
+    this.#bytes += RANGE_BYTES + begin.length + end.length
+    this.writes.push([begin, end])
+  }
+
+  readConflict([begin, end]: Range): void {
+    this.#bytes += RANGE_BYTES + begin.length + end.length
+    this.reads.push([begin, end])
+  }
+}
+
+/** Turns mutations into effects in their order. `latest` reads the newest value below them. */
+export class Effects {
+  readonly list: Effect[] = []
+  /** Written by stamped keys, which are known only now. */
+  readonly stampedRanges: Range[] = []
+  /** This commit's own newest values, for operations on keys it has written. */
+  readonly #own = new Map<Key, Buffer | undefined>()
+  readonly #cleared: Range[] = []
+  readonly #latest: (key: Key) => Buffer | undefined
+
+  constructor(mutations: readonly Mutation[], version: number, latest: (key: Key) => Buffer | undefined) {
+    this.#latest = latest
+    const stamp = stampBytes(version)
+    for (const mutation of mutations) {
+      if ('clear' in mutation) this.#clear(mutation.clear)
+      else this.#operate(mutation.key, mutation.operation, stamp)
+    }
+  }
+
+  #clear([begin, end]: Range): void {
+    if (end === keyAfter(begin)) {
+      this.#put(begin, undefined)
+      return
+    }
+    for (const key of this.#own.keys()) if (key >= begin && key < end) this.#own.delete(key)
+    this.#cleared.push([begin, end])
+    this.list.push({ kind: Change.ClearRange, begin, end })
+  }
+
+  #operate(key: Key, { op, value }: Operation, stamp: Buffer): void {
+    if (value === undefined || op === Op.Set) this.#put(key, value)
+    else if (op === Op.VersionstampedKey) {
+      const final = stamped(keyBytes(key), stamp).toString('latin1')
+      this.stampedRanges.push([final, keyAfter(final)])
+      this.#put(final, value)
+    } else if (op === Op.VersionstampedValue) this.#put(key, stamped(value, stamp))
+    else this.#put(key, applyAtomicOp(op, this.#current(key), value))
+  }
+
+  #put(key: Key, value: Buffer | undefined): void {
+    this.#own.set(key, value)
+    this.list.push(value === undefined ? { kind: Change.Clear, key } : { kind: Change.Set, key, value })
+  }
+
+  #current(key: Key): Buffer | undefined {
+    if (this.#own.has(key)) return this.#own.get(key)
+    if (this.#cleared.some(([begin, end]) => key >= begin && key < end)) return undefined
+    return this.#latest(key)
+  }
+}

@@ -1,0 +1,83 @@
+// The SQLite file: its schema, its format version, and the settings on which durability rests. Opened by the
+// writer and by the reader; only this file knows a pragma or a table name.
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+/** Raised whenever an older engine could not read, or would misread, what is written. */
+export const FORMAT = 1
+/** "Codi": says whose file it is. */
+const APPLICATION_ID = 0x436f6469
+
+const CACHE_KIB = 64 * 1024
+
+export const dataPath = (directory: string): string => join(directory, 'data.sqlite')
+export const lockPath = (directory: string): string => join(directory, 'lock.sqlite')
+
+/** The file is not what this engine can open; `found` is its format. */
+export class FormatMismatch extends Error {
+  readonly found: number | undefined
+
+  constructor(found: number | undefined) {
+    super(`data format ${found ?? 'unknown'}`)
+    this.found = found
+  }
+}
+
+/** Creates the directory and the file if they are missing, and checks the format. */
+export function prepare(directory: string): void {
+  const isNew = !existsSync(dataPath(directory))
+  const db = new DatabaseSync(dataPath(directory))
+  try {
+    const { application_id: owner } = db.prepare('PRAGMA application_id').get() as { application_id: number }
+    const { tables } = db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
+    if (owner === 0 && tables === 0) {
+      // The page size holds several rows of a usual size; it can't be changed later.
+      db.exec('PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      db.exec(`BEGIN IMMEDIATE;
+        PRAGMA application_id = ${APPLICATION_ID};
+        CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE meta (format INTEGER NOT NULL, version INTEGER NOT NULL);
+        INSERT INTO meta VALUES (${FORMAT}, 0);
+        COMMIT`)
+    } else {
+      if (owner !== APPLICATION_ID) throw new FormatMismatch(undefined)
+      const { format } = db.prepare('SELECT format FROM meta').get() as { format: number }
+      if (format !== FORMAT) throw new FormatMismatch(format)
+    }
+  } finally {
+    db.close()
+  }
+  if (isNew) syncDirectory(directory)
+}
+
+/** A new file's name is durable only when its directory is. */
+function syncDirectory(directory: string): void {
+  if (process.platform === 'win32') return
+  const handle = openSync(directory, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+export const createDirectory = (directory: string): void => void mkdirSync(directory, { recursive: true })
+
+/** The connection that commits: every commit is synced before it returns, and what is cleared is overwritten. */
+export function openWriter(directory: string, maxPages?: number): DatabaseSync {
+  const db = new DatabaseSync(dataPath(directory))
+  db.exec(`PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA secure_delete = ON;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA cache_size = -${CACHE_KIB}`)
+  if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
+  return db
+}
+
+export function openReader(directory: string): DatabaseSync {
+  const db = new DatabaseSync(dataPath(directory))
+  db.exec(`PRAGMA query_only = ON; PRAGMA cache_size = -${CACHE_KIB}`)
+  return db
+}

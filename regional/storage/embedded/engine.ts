@@ -1,0 +1,80 @@
+// Opens the embedded engine in a directory: lock, format, reader, writer, in this order; closes in reverse.
+import { accessSync, constants } from 'node:fs'
+import { StorageError } from '../storage_error.ts'
+import { BaseReader } from './base_reader.ts'
+import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './data_file.ts'
+import { EmbeddedDatabase } from './database.ts'
+import { lockDirectory } from './directory_lock.ts'
+import { Storage } from './storage.ts'
+import type { Clock } from './version_clock.ts'
+
+export interface EmbeddedEngine {
+  /** A new handle on the same database. */
+  database(): EmbeddedDatabase
+  close(): Promise<void>
+}
+
+export interface EmbeddedOptions {
+  dataDir: string
+  /** Stops the file from growing beyond this many pages of 4 KiB: a full disk, for tests. */
+  maxPages?: number
+  clock?: Clock
+  random?: () => number
+}
+
+export async function openEmbedded({
+  dataDir,
+  maxPages,
+  clock,
+  random,
+}: EmbeddedOptions): Promise<EmbeddedEngine> {
+  checkDirectory(dataDir)
+  const lock = lockDirectory(dataDir)
+  if (!lock)
+    throw new StorageError(
+      `The data directory ${dataDir} is in use by another process. Stop that process, or set DATA_DIR to another directory.`,
+    )
+  try {
+    checkFormat(dataDir)
+    const storage = new Storage(new BaseReader(openReader(dataDir)), clock)
+    await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
+    return {
+      database: () => new EmbeddedDatabase(storage, random),
+      close: async () => {
+        try {
+          await storage.close()
+        } finally {
+          lock.release()
+        }
+      },
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function checkDirectory(dataDir: string): void {
+  try {
+    createDirectory(dataDir)
+    accessSync(dataDir, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StorageError(
+      `The data directory ${dataDir} can't be written (${reason}). Make it writable, or set DATA_DIR to another directory.`,
+    )
+  }
+}
+
+function checkFormat(dataDir: string): void {
+  try {
+    prepare(dataDir)
+  } catch (error) {
+    if (!(error instanceof FormatMismatch)) throw error
+    throw new StorageError(
+      error.found === undefined
+        ? `The data directory ${dataDir} holds a data.sqlite that is not Coditect's. Set DATA_DIR to another directory.`
+        : `The data in ${dataDir} has format ${error.found}; this version of Coditect reads format ${FORMAT}. Run the version that wrote it, or set DATA_DIR to another directory.`,
+    )
+  }
+}

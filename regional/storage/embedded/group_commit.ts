@@ -1,0 +1,200 @@
+// Group commit: commits that arrive while the writer is busy go to it together, in order, as one group with
+// one fsync. This is the main thread's side of the writer; nothing here waits.
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { GROUP_BYTES } from './limits.ts'
+import { type Effect, encode, encodedSize } from './mutation_codec.ts'
+import type { WriterReply, WriterRequest } from './writer_thread.ts'
+
+export interface PendingCommit {
+  version: number
+  effects: Effect[]
+  /** Called when the commit is durable, or with the reason why it is not. */
+  settle(failure: WriteFailure | undefined): void
+}
+
+export interface WriteFailure {
+  message: string
+  /** Nothing of it is in the file; otherwise that is not known. */
+  rolledBack: boolean
+}
+
+/** What the storage does around groups. It is told before the commits of the group are. */
+export interface GroupListener {
+  groupDurable(version: number): void
+  groupFailed(failure: WriteFailure): void
+  /** The writer is idle between two groups: the moment to move the snapshot and to ask for a checkpoint. */
+  between(): boolean
+  checkpointed(): void
+}
+
+interface Queued {
+  commit: PendingCommit
+  bytes: number
+}
+
+export class GroupCommit {
+  readonly #worker: Worker
+  readonly #listener: GroupListener
+  #queue: Queued[] = []
+  #inFlight: PendingCommit[] | undefined
+  #checkpointing = false
+  #queuedBytes = 0
+  #scheduled = false
+  #closing: ((failure: WriteFailure | undefined) => void) | undefined
+  #dead: WriteFailure | undefined
+
+  private constructor(worker: Worker, listener: GroupListener) {
+    this.#worker = worker
+    this.#listener = listener
+    worker.on('message', (reply: WriterReply) => this.#receive(reply))
+    worker.on('error', (error) => this.#die({ message: String(error), rolledBack: false }))
+    worker.on('exit', () => {
+      if (!this.#closing) this.#die({ message: 'the writer thread has ended', rolledBack: false })
+    })
+    worker.unref()
+  }
+
+  static async start(
+    options: { directory: string; maxPages?: number },
+    listener: GroupListener,
+  ): Promise<GroupCommit> {
+    const worker = new Worker(new URL('./writer_thread.ts', import.meta.url), {
+      workerData: options,
+      stdout: false,
+      stderr: false,
+    })
+    await once(worker, 'message')
+    return new GroupCommit(worker, listener)
+  }
+
+  /** Bytes accepted and not yet durable. */
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  /** The lowest version that is not yet durable, if there is one. */
+  get firstPending(): number | undefined {
+    return (this.#inFlight?.[0] ?? this.#queue[0]?.commit)?.version
+  }
+
+  get isIdle(): boolean {
+    return this.#inFlight === undefined && !this.#checkpointing
+  }
+
+  add(commit: PendingCommit): void {
+    const bytes = encodedSize(commit.effects)
+    this.#queue.push({ commit, bytes })
+    this.#queuedBytes += bytes
+    this.#schedule()
+  }
+
+  /** Gives the listener its moment between two groups soon, though no commit asks for it. */
+  nudge(): void {
+    this.#schedule()
+  }
+
+  async close(): Promise<WriteFailure | undefined> {
+    if (this.#dead) return this.#dead
+    const closed = new Promise<WriteFailure | undefined>((resolve) => {
+      this.#closing = resolve
+    })
+    this.#worker.ref()
+    this.#schedule()
+    const failure = await closed
+    await this.#worker.terminate()
+    return failure
+  }
+
+  /** Waits for the end of the event loop's turn, so that all commits of this turn share the group. */
+  #schedule(): void {
+    if (this.#scheduled || !this.isIdle) return
+    this.#scheduled = true
+    this.#worker.ref()
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#step()
+    })
+  }
+
+  #step(): void {
+    if (!this.isIdle || this.#dead) return
+    if (this.#listener.between()) {
+      this.#checkpointing = true
+      this.#post({ kind: 'checkpoint' })
+      return
+    }
+    if (this.#queue.length > 0) this.#sendGroup()
+    else if (this.#closing) this.#post({ kind: 'close' })
+    else this.#worker.unref()
+  }
+
+  #sendGroup(): void {
+    let size = 0
+    let count = 0
+    for (const { bytes } of this.#queue) {
+      if (count > 0 && size + bytes > GROUP_BYTES) break
+      size += bytes
+      count++
+    }
+    const group = this.#queue.splice(0, count)
+    const memory = Buffer.from(new ArrayBuffer(size))
+    let at = 0
+    for (const { commit } of group) at = encode(commit.effects, memory, at)
+    this.#queuedBytes -= size
+    this.#inFlight = group.map(({ commit }) => commit)
+    const version = (this.#inFlight.at(-1) as PendingCommit).version
+    this.#post({ kind: 'commit', version, bytes: new Uint8Array(memory.buffer) }, [
+      memory.buffer as ArrayBuffer,
+    ])
+  }
+
+  #post(request: WriterRequest, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(request, transfer)
+  }
+
+  #receive(reply: WriterReply): void {
+    if (reply.kind === 'closed') {
+      this.#closing?.(undefined)
+      return
+    }
+    if (reply.kind === 'failed') {
+      this.#fail({ message: reply.message, rolledBack: reply.rolledBack })
+      this.#checkpointing = false
+      if (this.#closing && this.#queue.length === 0) this.#closing(undefined)
+      return
+    }
+    if (reply.kind === 'checkpointed') {
+      this.#checkpointing = false
+      this.#listener.checkpointed()
+      this.#step()
+      return
+    }
+    const group = this.#inFlight ?? []
+    this.#inFlight = undefined
+    const last = group.at(-1)
+    if (last) this.#listener.groupDurable(last.version)
+    // The writer goes on before the answers are given, so that they cost it no time.
+    if (this.#queue.length > 0) this.#step()
+    else this.#schedule()
+    for (const commit of group) commit.settle(undefined)
+  }
+
+  /** Commits behind a failed one were resolved on top of it, so they fail with it. */
+  #fail(failure: WriteFailure): void {
+    const failed = [...(this.#inFlight ?? []), ...this.#queue.map(({ commit }) => commit)]
+    this.#inFlight = undefined
+    this.#queue = []
+    this.#queuedBytes = 0
+    this.#listener.groupFailed(failure)
+    for (const commit of failed) commit.settle(failure)
+    this.#worker.unref()
+  }
+
+  #die(failure: WriteFailure): void {
+    if (this.#dead) return
+    this.#dead = failure
+    this.#fail(failure)
+    this.#closing?.(failure)
+  }
+}

@@ -1,0 +1,204 @@
+// The database behind all transactions of this process: read versions, snapshots, and commits in order. Reads
+// see the reader's SQLite snapshot under the memtable; a commit is resolved here, at once, and acknowledged
+// when the writer has it on disk. Invariant: a read version is never above a commit that is not durable.
+import type { BaseReader } from './base_reader.ts'
+import { type CommitRequest, Effects } from './commit_request.ts'
+import { code, fdbError } from './errors.ts'
+import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
+import { type Key, keyAfter, keyBytes } from './key.ts'
+import { FOLD_BYTES, FOLD_ENTRIES, FORCED_FOLD_BYTES, QUEUED_BYTES, READ_LIFE_VERSIONS } from './limits.ts'
+import { cleared, Memtable } from './memtable.ts'
+import { Change, type Effect } from './mutation_codec.ts'
+import { type Lease, ReadVersions } from './read_versions.ts'
+import { Resolver } from './resolver.ts'
+import { type Clock, VersionClock } from './version_clock.ts'
+import { VersionedSnapshot } from './versioned_snapshot.ts'
+import { Watches } from './watches.ts'
+
+export class Storage implements GroupListener {
+  readonly watches = new Watches()
+  readonly memtable = new Memtable()
+  readonly base: BaseReader
+  readonly #clock: VersionClock
+  readonly #resolver: Resolver
+  readonly #readVersions = new ReadVersions()
+  /** Commits up to this version are on disk. */
+  #durable: number
+  /** Why commits are refused: a write failed in a way that leaves the log in doubt. */
+  #broken: WriteFailure | undefined
+  #writer: GroupCommit | undefined
+  #closed = false
+
+  constructor(base: BaseReader, clock?: Clock) {
+    this.base = base
+    this.#durable = base.version
+    this.#clock = new VersionClock(base.version, clock)
+    this.#resolver = new Resolver(this.#clock.now())
+  }
+
+  async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
+    this.#writer = await GroupCommit.start(options, this)
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /** A version at which every acknowledged commit is visible. */
+  readVersion(): number {
+    const pending = this.#activeWriter().firstPending
+    const version = pending === undefined ? this.#clock.now() : pending - 1
+    this.#clock.pin(version)
+    if (
+      this.memtable.entries > 0 &&
+      this.memtable.oldest < version - READ_LIFE_VERSIONS &&
+      this.#activeWriter().isIdle
+    )
+      this.#activeWriter().nudge()
+    return version
+  }
+
+  acquire(version: number): Lease {
+    return this.#readVersions.acquire(version)
+  }
+
+  release(lease: Lease): void {
+    this.#readVersions.release(lease)
+  }
+
+  /** Throws 1007 or 1009 if the database can't be read at `version` now. */
+  checkReadable(version: number): void {
+    if (version < this.base.version || version < this.#clock.now() - READ_LIFE_VERSIONS)
+      throw fdbError(code.transactionTooOld)
+    if (version > this.#durable) {
+      const pending = this.#writer?.firstPending
+      if (version > this.#clock.now() || (pending !== undefined && version >= pending))
+        throw fdbError(code.futureVersion)
+      this.#clock.pin(version)
+    }
+  }
+
+  snapshot(version: number): VersionedSnapshot {
+    return new VersionedSnapshot(this, version)
+  }
+
+  /**
+   * Resolves the commit now and calls `done` when it is durable.
+   * Throws 1007, 1020, 1042, or 1510 if it is refused; `done` gets 1510 or 1021 if writing it failed.
+   */
+  commit(
+    request: CommitRequest,
+    readVersion: number,
+    done: (version: number, failure: Error | undefined) => void,
+  ): void {
+    const writer = this.#activeWriter()
+    if (this.#broken) throw fdbError(code.ioError, this.#broken.message)
+    if (writer.queuedBytes > QUEUED_BYTES) throw fdbError(code.proxyMemoryLimitExceeded)
+    if (readVersion < this.#clock.now() - READ_LIFE_VERSIONS) throw fdbError(code.transactionTooOld)
+    if (this.#resolver.conflicts(request.reads, readVersion)) throw fdbError(code.notCommitted)
+
+    const version = this.#clock.next()
+    const effects = new Effects(request.mutations, version, (key) => this.#valueAt(key, version))
+    this.#remember(effects.list, version)
+    this.#resolver.add(request.writes, version)
+    if (effects.stampedRanges.length > 0) this.#resolver.add(effects.stampedRanges, version)
+    writer.add({
+      version,
+      effects: effects.list,
+      settle: (failure) => {
+        if (failure) {
+          done(
+            version,
+            fdbError(failure.rolledBack ? code.ioError : code.commitUnknownResult, failure.message),
+          )
+          return
+        }
+        this.watches.changed(effects.list, (key) => this.durableValue(key))
+        done(version, undefined)
+      },
+    })
+  }
+
+  durableValue(key: Key): Buffer | undefined {
+    return this.#valueAt(key, this.#durable)
+  }
+
+  /** Row sizes of [begin, end) as they are now, up to `limit` rows of the file; `next`: where to go on. */
+  sizes(begin: Key, end: Key, limit: number): { rows: { key: Key; bytes: number }[]; next: Key | undefined } {
+    const found = this.base.sizes(keyBytes(begin), keyBytes(end), limit)
+    const last = found.length < limit ? undefined : found.at(-1)?.key.toString('latin1')
+    const next = last === undefined ? undefined : keyAfter(last)
+    const sizes = new Map<Key, number>()
+    for (const { key, bytes } of found) sizes.set(key.toString('latin1'), bytes)
+    for (const key of sizes.keys()) if (this.memtable.get(key, this.#durable) === cleared) sizes.delete(key)
+    for (const { key, value } of this.memtable.visible(begin, next ?? end, this.#durable))
+      if (value !== undefined) sizes.set(key, key.length + value.length)
+    const rows = [...sizes].map(([key, bytes]) => ({ key, bytes }))
+    rows.sort((a, b) => (a.key < b.key ? -1 : 1))
+    return { rows, next }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.watches.failAll(fdbError(code.operationCancelled))
+    // The reader's snapshot would keep the last checkpoint from emptying the log.
+    this.base.close()
+    const failure = await this.#writer?.close()
+    if (failure && !this.#broken) throw new Error(failure.message)
+  }
+
+  groupDurable(version: number): void {
+    if (version > this.#durable) this.#durable = version
+  }
+
+  groupFailed(failure: WriteFailure): void {
+    this.memtable.dropAfter(this.#durable)
+    if (!failure.rolledBack) this.#broken = failure
+  }
+
+  between(): boolean {
+    if (this.#closed) return false
+    const { entries, bytes, oldest } = this.memtable
+    if (entries === 0) return false
+    const now = this.#clock.now()
+    const large = entries > FOLD_ENTRIES || bytes > FOLD_BYTES
+    const stale = oldest < now - READ_LIFE_VERSIONS
+    if (!large && !stale) return false
+    const needed = this.#readVersions.oldest(now)
+    if (needed !== undefined && needed < this.#durable && bytes < FORCED_FOLD_BYTES) return false
+    this.#fold()
+    return true
+  }
+
+  checkpointed(): void {
+    if (this.#closed) return
+    // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
+    this.base.advance()
+  }
+
+  #fold(): void {
+    const version = this.base.advance()
+    if (version > this.#durable) this.#durable = version
+    this.memtable.foldUpTo(version)
+  }
+
+  #remember(effects: readonly Effect[], version: number): void {
+    for (const effect of effects) {
+      if (effect.kind === Change.Set) this.memtable.set(version, effect.key, effect.value)
+      else if (effect.kind === Change.Clear) this.memtable.clear(version, effect.key)
+      else this.memtable.clearRange(version, effect.begin, effect.end)
+    }
+  }
+
+  #valueAt(key: Key, version: number): Buffer | undefined {
+    const found = this.memtable.get(key, version)
+    if (found === cleared) return undefined
+    return found ?? this.base.get(keyBytes(key))
+  }
+
+  #activeWriter(): GroupCommit {
+    if (!this.#writer || this.#closed) throw fdbError(code.operationCancelled, 'the database is closed')
+    return this.#writer
+  }
+}

@@ -1,0 +1,483 @@
+// The native interface of a transaction: the same calls, answers and errors as the FoundationDB binding gives.
+// A call that writes never throws; what was wrong with it comes out of the next one that answers.
+import type {
+  Callback,
+  KVList,
+  NativeTransaction,
+  NativeValue,
+  Watch as NativeWatch,
+  Version,
+} from '../foundationdb.ts'
+import { Attempt } from './attempt.ts'
+import type { EmbeddedDatabase } from './database.ts'
+import { code, fdbError, isRetriedByOnError } from './errors.ts'
+import { type Key, keyBytes, toBuffer, toKey } from './key.ts'
+import { BACKOFF_GROWTH, DEFAULT_BACKOFF_MS, FUTURE_VERSION_DELAY_MS } from './limits.ts'
+import { checkOption, isPersistent, Options, type OptionValue } from './options.ts'
+import { rangeLimits } from './range_limits.ts'
+import { estimateBytes, splitPoints } from './range_size.ts'
+import { selector } from './selector.ts'
+import type { Storage } from './storage.ts'
+import { stampBytes } from './versionstamp.ts'
+import { Watch } from './watches.ts'
+
+/** A watch that ends so is no error to those who did not ask for all of them. */
+const standardWatchErrors = new Set<number>([
+  code.operationCancelled,
+  code.transactionCancelled,
+  code.notCommitted,
+])
+
+export class EmbeddedTransaction implements NativeTransaction {
+  readonly #database: EmbeddedDatabase
+  readonly #storage: Storage
+  #attempt: Attempt
+  #persistent: [number, OptionValue][]
+  #createdMs = performance.now()
+  #retries = 0
+  #backoffMs = DEFAULT_BACKOFF_MS
+  #versionstamp = Promise.withResolvers<Buffer>()
+
+  constructor(database: EmbeddedDatabase) {
+    this.#database = database
+    this.#storage = database.storage
+    this.#persistent = database.defaults()
+    this.#attempt = this.#newAttempt()
+  }
+
+  setOption(optionCode: number, param: OptionValue): void {
+    checkOption(optionCode, param)
+    const value = Buffer.isBuffer(param) ? Buffer.from(param) : (param ?? null)
+    this.#attempt.defer(() => {
+      this.#attempt.setOption(optionCode, value)
+      if (isPersistent(optionCode)) this.#persistent.push([optionCode, value])
+    })
+  }
+
+  get(key: NativeValue, isSnapshot: boolean): Promise<Buffer | undefined>
+  get(key: NativeValue, isSnapshot: boolean, cb: Callback<Buffer | undefined>): void
+  get(
+    key: NativeValue,
+    isSnapshot: boolean,
+    cb?: Callback<Buffer | undefined>,
+  ): Promise<Buffer | undefined> | undefined {
+    const name = toKey(key)
+    const bytes = Buffer.isBuffer(key) ? key : undefined
+    return this.#answer(cb, (attempt) => attempt.get(name, bytes, isSnapshot))
+  }
+
+  getKey(key: NativeValue, orEqual: boolean, offset: number, isSnapshot: boolean): Promise<Buffer>
+  getKey(key: NativeValue, orEqual: boolean, offset: number, isSnapshot: boolean, cb: Callback<Buffer>): void
+  getKey(
+    key: NativeValue,
+    orEqual: boolean,
+    offset: number,
+    isSnapshot: boolean,
+    cb?: Callback<Buffer>,
+  ): Promise<Buffer> | undefined {
+    const name = toKey(key)
+    return this.#answer(cb, (attempt) =>
+      keyBytes(attempt.getKey(selector(name, orEqual, offset), name, isSnapshot)),
+    )
+  }
+
+  getRange(
+    start: NativeValue,
+    beginOrEq: boolean,
+    beginOffset: number,
+    end: NativeValue,
+    endOrEq: boolean,
+    endOffset: number,
+    limit: number,
+    targetBytes: number,
+    mode: number,
+    iter: number,
+    isSnapshot: boolean,
+    reverse: boolean,
+  ): Promise<KVList>
+  getRange(
+    start: NativeValue,
+    beginOrEq: boolean,
+    beginOffset: number,
+    end: NativeValue,
+    endOrEq: boolean,
+    endOffset: number,
+    limit: number,
+    targetBytes: number,
+    mode: number,
+    iter: number,
+    isSnapshot: boolean,
+    reverse: boolean,
+    cb: Callback<KVList>,
+  ): void
+  getRange(
+    start: NativeValue,
+    beginOrEq: boolean,
+    beginOffset: number,
+    end: NativeValue,
+    endOrEq: boolean,
+    endOffset: number,
+    limit: number,
+    targetBytes: number,
+    mode: number,
+    iter: number,
+    isSnapshot: boolean,
+    reverse: boolean,
+    cb?: Callback<KVList>,
+  ): Promise<KVList> | undefined {
+    const from = toKey(start)
+    const to = toKey(end)
+    return this.#answer(
+      cb,
+      (attempt, limits) =>
+        attempt.getRange(
+          selector(from, beginOrEq, beginOffset),
+          selector(to, endOrEq, endOffset),
+          from,
+          to,
+          limits,
+          isSnapshot,
+          reverse,
+        ),
+      () => rangeLimits(limit, targetBytes, mode, iter),
+    )
+  }
+
+  set(key: NativeValue, val: NativeValue): void {
+    const name = toKey(key)
+    // A copy: the caller may go on using its buffer.
+    const value = typeof val === 'string' ? Buffer.from(val, 'utf8') : Buffer.from(toBuffer(val))
+    this.#attempt.defer(() => this.#attempt.set(name, value))
+  }
+
+  clear(key: NativeValue): void {
+    const name = toKey(key)
+    this.#attempt.defer(() => this.#attempt.clear(name))
+  }
+
+  clearRange(start: NativeValue, end: NativeValue): void {
+    const from = toKey(start)
+    const to = toKey(end)
+    this.#attempt.defer(() => this.#attempt.clearRange(from, to))
+  }
+
+  atomicOp(opType: number, key: NativeValue, operand: NativeValue): void {
+    const name = toKey(key)
+    const value = Buffer.from(toBuffer(operand))
+    this.#attempt.defer(() => this.#attempt.atomicOp(opType, name, value))
+  }
+
+  addReadConflictRange(start: NativeValue, end: NativeValue): void {
+    const range = conflictRange(start, end)
+    this.#attempt.defer(() => this.#attempt.addReadConflictRange(...range))
+  }
+
+  addWriteConflictRange(start: NativeValue, end: NativeValue): void {
+    const range = conflictRange(start, end)
+    this.#attempt.defer(() => this.#attempt.addWriteConflictRange(...range))
+  }
+
+  getReadVersion(): Promise<Version>
+  getReadVersion(cb: Callback<Version>): void
+  getReadVersion(cb?: Callback<Version>): Promise<Version> | undefined {
+    return this.#answer(cb, (attempt) => {
+      attempt.checkAlive()
+      return versionBytes(attempt.readVersion)
+    })
+  }
+
+  setReadVersion(version: Version): void {
+    const bytes = toBuffer(version)
+    if (bytes.length !== 8) throw new Error('Invalid version buffer - must be 8 bytes')
+    this.#attempt.defer(() => this.#attempt.setReadVersion(Number(bytes.readBigInt64BE())))
+  }
+
+  getCommittedVersion(): Version {
+    return versionBytes(this.#attempt.committedVersion)
+  }
+
+  getVersionstamp(): Promise<Buffer>
+  getVersionstamp(cb: Callback<Buffer>): void
+  getVersionstamp(cb?: Callback<Buffer>): Promise<Buffer> | undefined {
+    const attempt = this.#attempt
+    const stamp = new Promise<Buffer>((resolve, reject) => {
+      this.#expire(attempt)
+      attempt.checkNotCommitting()
+      attempt.onFailure(reject)
+      this.#versionstamp.promise.then(resolve, reject)
+    })
+    return deliver(stamp, cb)
+  }
+
+  getApproximateSize(): Promise<number> {
+    return this.#answer(undefined, (attempt) => attempt.approximateSize) as Promise<number>
+  }
+
+  /** One process: every key is here. The binding answers with a promise, whatever its types say. */
+  getAddressesForKey(_key: NativeValue): string[] {
+    const answer = this.#answer(undefined, (attempt) => {
+      attempt.checkNotCommitting()
+      attempt.checkAlive()
+      return ['127.0.0.1:0']
+    })
+    return answer as unknown as string[]
+  }
+
+  getEstimatedRangeSizeBytes(start: NativeValue, end: NativeValue): Promise<number> {
+    return this.#measure(start, end, (from, to) => estimateBytes(this.#storage, from, to))
+  }
+
+  getRangeSplitPoints(start: NativeValue, end: NativeValue, chunkSize: number): Promise<Buffer[]> {
+    return this.#measure(start, end, async (from, to) => {
+      if (from > this.#attempt.readEnd || to > this.#attempt.readEnd)
+        throw fdbError(code.keyOutsideLegalRange)
+      const keys = await splitPoints(this.#storage, from, to, chunkSize)
+      return keys.map(keyBytes)
+    })
+  }
+
+  watch(key: NativeValue, ignoreStandardErrs: boolean): NativeWatch {
+    const name = toKey(key)
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>()
+    const attempt = this.#attempt
+    const watch = new Watch(name, undefined, (outcome) => {
+      if ('changed' in outcome) resolve(true)
+      else if (ignoreStandardErrs && isStandardWatchError(outcome.failure)) resolve(false)
+      else reject(outcome.failure)
+    })
+    try {
+      attempt.checkDeferred()
+      this.#expire(attempt)
+      attempt.checkNotCommitting()
+      attempt.checkAlive()
+      attempt.checkWatchable(name)
+      watch.value = attempt.get(name, undefined, false)
+      this.#storage.watches.admit(watch)
+      attempt.watches.push(watch)
+    } catch (error) {
+      watch.fail(error as Error)
+    }
+    return { promise, cancel: () => watch.fail(fdbError(code.operationCancelled)) }
+  }
+
+  commit(): Promise<void>
+  commit(cb: Callback<void>): void
+  commit(cb?: Callback<void>): Promise<void> | undefined {
+    const attempt = this.#attempt
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    try {
+      attempt.checkDeferred()
+      this.#expire(attempt)
+      attempt.checkNotCommitting()
+      attempt.checkAlive()
+      attempt.commitStarted = true
+      attempt.onFailure(reject)
+      this.#commit(attempt, resolve, reject)
+    } catch (error) {
+      reject(error)
+    }
+    return deliver(promise, cb)
+  }
+
+  onError(errorCode: number): Promise<void>
+  onError(errorCode: number, cb: Callback<void>): void
+  onError(errorCode: number, cb?: Callback<void>): Promise<void> | undefined {
+    return deliver(this.#onError(errorCode), cb)
+  }
+
+  reset(): void {
+    const old = this.#attempt
+    this.#retries = 0
+    this.#createdMs = performance.now()
+    this.#backoffMs = DEFAULT_BACKOFF_MS
+    this.#persistent = this.#database.defaults()
+    this.#replace(old)
+  }
+
+  cancel(): void {
+    const cancelled = fdbError(code.transactionCancelled)
+    this.#attempt.fail(cancelled)
+    if (!this.#attempt.commitStarted) this.#attempt.cancelWatches(cancelled)
+    this.#attempt.end()
+  }
+
+  #commit(attempt: Attempt, resolve: () => void, reject: (error: unknown) => void): void {
+    const request = attempt.takeRequest()
+    const stamp = this.#versionstamp
+    const finished = (): void => {
+      for (const watch of attempt.watches.splice(0))
+        this.#storage.watches.add(watch, this.#storage.durableValue(watch.key))
+      resolve()
+    }
+    const failed = (error: Error): void => {
+      attempt.end()
+      attempt.cancelWatches(error)
+      stamp.promise.catch(() => {})
+      stamp.reject(fdbError(code.transactionInvalidVersion))
+      reject(error)
+    }
+    if (request.isReadOnly) {
+      attempt.end()
+      stamp.promise.catch(() => {})
+      stamp.reject(fdbError(code.noCommitVersion))
+      // An answer always comes a turn later, as from a cluster.
+      queueMicrotask(finished)
+      return
+    }
+    try {
+      if (request.bytes > attempt.options.sizeLimit) throw fdbError(code.transactionTooLarge)
+      this.#armTimeout(attempt)
+      const { readVersion } = attempt
+      this.#storage.commit(request, readVersion, (version, failure) => {
+        if (failure) {
+          failed(failure)
+          return
+        }
+        attempt.committedVersion = version
+        stamp.resolve(stampBytes(version))
+        finished()
+      })
+      attempt.end()
+    } catch (error) {
+      failed(error as Error)
+    }
+  }
+
+  async #onError(errorCode: number): Promise<void> {
+    const attempt = this.#attempt
+    this.#expire(attempt)
+    attempt.checkAlive()
+    const spent = attempt.options.retryLimit !== -1 && this.#retries >= attempt.options.retryLimit
+    this.#retries++
+    if (spent || !isRetriedByOnError(errorCode)) {
+      // After an error that is not retried only `reset` makes the transaction usable again.
+      attempt.fail(fdbError(code.transactionCancelled))
+      attempt.end()
+      throw fdbError(errorCode === 0 ? code.clientInvalidOperation : errorCode)
+    }
+    attempt.end()
+    this.#armTimeout(attempt)
+    await this.#pause(attempt, this.#retryDelayMs(errorCode, attempt.options.maxRetryDelayMs))
+    if (this.#attempt === attempt) this.#replace(attempt)
+  }
+
+  #retryDelayMs(errorCode: number, maxDelayMs: number): number {
+    if (errorCode === code.transactionTooOld || errorCode === code.futureVersion)
+      return Math.min(FUTURE_VERSION_DELAY_MS, maxDelayMs)
+    const delayMs = this.#backoffMs * this.#database.random()
+    this.#backoffMs = Math.min(this.#backoffMs * BACKOFF_GROWTH, maxDelayMs)
+    return delayMs
+  }
+
+  #pause(attempt: Attempt, delayMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, delayMs)
+      attempt.onFailure((failure) => {
+        clearTimeout(timer)
+        reject(failure)
+      })
+    })
+  }
+
+  /** Starts over with the options that persist. */
+  #replace(old: Attempt): void {
+    old.end()
+    const stamp = this.#versionstamp
+    stamp.promise.catch(() => {})
+    this.#versionstamp = Promise.withResolvers<Buffer>()
+    this.#attempt = this.#newAttempt()
+    const cancelled = fdbError(code.transactionCancelled)
+    old.fail(cancelled)
+    old.cancelWatches(cancelled)
+    stamp.reject(cancelled)
+  }
+
+  #newAttempt(): Attempt {
+    const attempt = new Attempt(this.#storage, new Options(this.#database.snapshotSeesWrites))
+    for (const [optionCode, value] of this.#persistent)
+      attempt.defer(() => attempt.setOption(optionCode, value))
+    return attempt
+  }
+
+  /** Fails the attempt if its time is over. Counted from creation or `reset`, not from `onError`. */
+  #expire(attempt: Attempt): void {
+    const { timeoutMs } = attempt.options
+    if (timeoutMs > 0 && performance.now() >= this.#createdMs + timeoutMs)
+      attempt.fail(fdbError(code.transactionTimedOut))
+  }
+
+  /** Only what waits needs a timer; other calls look at the clock. */
+  #armTimeout(attempt: Attempt): void {
+    const { timeoutMs } = attempt.options
+    if (timeoutMs === 0) return
+    const timer = setTimeout(
+      () => attempt.fail(fdbError(code.transactionTimedOut)),
+      this.#createdMs + timeoutMs - performance.now(),
+    )
+    timer.unref()
+  }
+
+  #measure<T>(start: NativeValue, end: NativeValue, measure: (from: Key, to: Key) => Promise<T>): Promise<T> {
+    const from = toKey(start)
+    const to = toKey(end)
+    const attempt = this.#attempt
+    const checked = this.#answer(undefined, () => {
+      attempt.checkNotCommitting()
+      attempt.checkAlive()
+      if (from > to) throw fdbError(code.invertedRange)
+    }) as Promise<void>
+    return checked.then(() => measure(from, to))
+  }
+
+  /** Computes now, answers a turn later: in between, a cancel or reset still takes the answer away. */
+  #answer<T>(cb: Callback<T> | undefined, compute: (attempt: Attempt) => T): Promise<T> | undefined
+  #answer<T, P>(
+    cb: Callback<T> | undefined,
+    compute: (attempt: Attempt, parameters: P) => T,
+    check: () => P,
+  ): Promise<T> | undefined
+  #answer<T, P>(
+    cb: Callback<T> | undefined,
+    compute: (attempt: Attempt, parameters: P) => T,
+    check?: () => P,
+  ): Promise<T> | undefined {
+    const answer = this.#compute(compute, check)
+    return cb ? void deliver(answer, cb) : answer
+  }
+
+  async #compute<T, P>(compute: (attempt: Attempt, parameters: P) => T, check?: () => P): Promise<T> {
+    const attempt = this.#attempt
+    const parameters = check?.() as P
+    attempt.checkDeferred()
+    this.#expire(attempt)
+    const value = compute(attempt, parameters)
+    await null
+    if (attempt.failure) throw attempt.failure
+    return value
+  }
+}
+
+function deliver<T>(promise: Promise<T>, cb: Callback<T> | undefined): Promise<T> | undefined {
+  if (!cb) return promise
+  promise.then(
+    (value) => cb(null, value),
+    (error) => cb(error),
+  )
+  return undefined
+}
+
+function conflictRange(start: NativeValue, end: NativeValue): [Key, Key] {
+  const from = toKey(start)
+  const to = toKey(end)
+  if (from > to) throw fdbError(code.invertedRange)
+  return [from, to]
+}
+
+function versionBytes(version: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(BigInt(version))
+  return bytes
+}
+
+const isStandardWatchError = (error: Error): boolean =>
+  'code' in error && typeof error.code === 'number' && standardWatchErrors.has(error.code)
