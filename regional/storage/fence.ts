@@ -12,39 +12,16 @@ import type {
   Version,
   Watch,
 } from 'foundationdb/dist/lib/native.js'
+import { Gate, IsolationViolation, type OnViolation } from './fence_gate.ts'
 import { operationAllowed, optionAllowed, SET_VERSIONSTAMPED_KEY } from './fence_options.ts'
-import { holdsSelector, type ReadPage, resolve, resolveBound, type Selector } from './fence_selector.ts'
-import {
-  type Grant,
-  holdsBound,
-  holdsKey,
-  holdsRange,
-  type KeyRange,
-  keyBytes,
-  ownGrant,
-  someWritable,
-  stampedKeys,
-} from './grant.ts'
+import { type ReadPage, resolve, resolveBound } from './fence_selector.ts'
+import { type Grant, ownGrant } from './grant.ts'
 
+export { IsolationViolation, type OnViolation } from './fence_gate.ts'
 export { type Grant, type KeyRange, prefixRange } from './grant.ts'
 
 /** Rows come in batches of up to about 80 kB. */
 const STREAMING_MODE_SERIAL = 4
-
-/** Application code tried to leave its grant: a bug, or worse. Says who and how, never which key. */
-export class IsolationViolation extends Error {
-  override readonly name = 'IsolationViolation'
-  readonly method: string
-  readonly grant: string
-
-  constructor(method: string, grant: string) {
-    super(`${method} outside the grant of ${grant}`)
-    this.method = method
-    this.grant = grant
-  }
-}
-
-export type OnViolation = (violation: IsolationViolation) => void
 
 /**
  * `native`, confined to `grant`. A call outside cancels the transaction, tells `onViolation` (once) and
@@ -73,21 +50,18 @@ export function fenceDatabase(
   }
   return {
     createTransaction: () => new FencedTransaction(native.createTransaction(), own, onViolation),
+    // Both reach every tenant's transactions at once.
     setOption: () => refuse('database.setOption'),
     close: () => refuse('database.close'),
   }
 }
 
 class FencedTransaction implements NativeTransaction {
-  readonly #native: NativeTransaction
-  readonly #grant: Grant
-  readonly #onViolation: OnViolation
-  #violation: IsolationViolation | undefined
+  readonly #gate: Gate
 
   constructor(native: NativeTransaction, grant: Grant, onViolation: OnViolation) {
-    this.#native = native
-    this.#grant = grant
-    this.#onViolation = onViolation
+    const below = #gate in native ? native.#gate : undefined
+    this.#gate = new Gate(native, grant, onViolation, below)
   }
 
   // Reading
@@ -95,7 +69,7 @@ class FencedTransaction implements NativeTransaction {
   get(key: NativeValue, isSnapshot: boolean): Promise<Buffer | undefined>
   get(key: NativeValue, isSnapshot: boolean, cb: Callback<Buffer | undefined>): void
   get(key: NativeValue, isSnapshot: boolean, cb?: Callback<Buffer | undefined>) {
-    return answer(cb, () => this.#live.get(this.#readableKey('get', key), isSnapshot))
+    return answer(cb, () => this.#gate.live.get(this.#gate.readableKey('get', key), isSnapshot))
   }
 
   /** Answers the empty key when the selector leads past the first or the last key inside. */
@@ -103,8 +77,8 @@ class FencedTransaction implements NativeTransaction {
   getKey(...call: GetKeyCall): void
   getKey(...[key, orEqual, offset, isSnapshot, cb]: GetKeyCall | Leading<GetKeyCall>) {
     return answer(cb, async () => {
-      const range = this.#readable('getKey')
-      const selector = this.#selector('getKey', key, orEqual, offset)
+      const range = this.#gate.readable('getKey')
+      const selector = this.#gate.selector('getKey', key, orEqual, offset)
       const found = await resolve(range, selector, this.#pages('getKey', isSnapshot))
       return found ?? Buffer.alloc(0)
     })
@@ -113,25 +87,25 @@ class FencedTransaction implements NativeTransaction {
   getRange(...call: Leading<GetRangeCall>): Promise<KVList>
   getRange(...call: GetRangeCall): void
   getRange(...call: GetRangeCall | Leading<GetRangeCall>) {
-    const [start, startOrEqual, startOffset, end, endOrEqual, endOffset] = call
-    const [, , , , , , limit, targetBytes, mode, iteration, isSnapshot, reverse, cb] = call
+    const [start, startOrEqual, startOffset, end, endOrEqual, endOffset, ...how] = call
+    const [limit, targetBytes, mode, iteration, isSnapshot, reverse, cb] = how
     const read = (from: Buffer, fromOrEqual: boolean, to: Buffer, toOrEqual: boolean) =>
-      this.#checkedRows(
+      this.#gate.rows(
         'getRange',
         // biome-ignore format: one line a thing
-        this.#live.getRange(
+        this.#gate.live.getRange(
           from, fromOrEqual, 1,
           to, toOrEqual, 1,
           limit, targetBytes, mode, iteration, isSnapshot, reverse,
         ),
       )
     return answer(cb, () => {
-      const range = this.#readable('getRange')
-      const first = this.#selector('getRange', start, startOrEqual, startOffset)
-      const last = this.#selector('getRange', end, endOrEqual, endOffset)
+      const range = this.#gate.readable('getRange')
+      const first = this.#gate.selector('getRange', start, startOrEqual, startOffset)
+      const last = this.#gate.selector('getRange', end, endOrEqual, endOffset)
       // At offset 1 a selector bounds the range by its own key, which is inside: nothing to resolve.
-      if (first.offset === 1 && last.offset === 1)
-        return read(first.key, first.orEqual, last.key, last.orEqual)
+      const plain = first.offset === 1 && last.offset === 1
+      if (plain) return read(first.key, first.orEqual, last.key, last.orEqual)
       const pages = this.#pages('getRange', isSnapshot)
       return Promise.all([resolveBound(range, first, pages), resolveBound(range, last, pages)]).then(
         ([from, to]) => read(from, false, to, false),
@@ -139,211 +113,121 @@ class FencedTransaction implements NativeTransaction {
     })
   }
 
-  getEstimatedRangeSizeBytes(start: NativeValue, end: NativeValue): Promise<number> {
-    const method = 'getEstimatedRangeSizeBytes'
-    return promised(() => this.#live[method](...this.#readableRange(method, start, end)))
-  }
-
-  getRangeSplitPoints(start: NativeValue, end: NativeValue, chunkSize: number): Promise<Buffer[]> {
-    const method = 'getRangeSplitPoints'
-    return promised(async () => {
-      const points = await this.#live[method](...this.#readableRange(method, start, end), chunkSize)
-      for (const point of points) this.#checkBound(method, point)
-      return points
-    })
-  }
-
-  watch(key: NativeValue, ignoreStandardErrs: boolean): Watch {
-    return this.#live.watch(this.#readableKey('watch', key), ignoreStandardErrs)
-  }
-
-  addReadConflictRange(start: NativeValue, end: NativeValue): void {
-    this.#live.addReadConflictRange(...this.#readableRange('addReadConflictRange', start, end))
-  }
-
-  // Writing
-
-  set(key: NativeValue, value: NativeValue): void {
-    this.#live.set(this.#writableKey('set', key), value)
-  }
-
-  clear(key: NativeValue): void {
-    this.#live.clear(this.#writableKey('clear', key))
-  }
-
-  clearRange(start: NativeValue, end: NativeValue): void {
-    this.#live.clearRange(...this.#writableRange('clearRange', start, end))
-  }
-
-  addWriteConflictRange(start: NativeValue, end: NativeValue): void {
-    this.#live.addWriteConflictRange(...this.#writableRange('addWriteConflictRange', start, end))
-  }
-
-  atomicOp(operation: number, key: NativeValue, operand: NativeValue): void {
-    if (!operationAllowed(operation)) throw this.#refuse('atomicOp')
-    const stamped = operation === SET_VERSIONSTAMPED_KEY
-    const checked = stamped ? this.#stampedKey('atomicOp', key) : this.#writableKey('atomicOp', key)
-    this.#live.atomicOp(operation, checked, operand)
-  }
-
-  // The transaction itself
-
-  setOption(code: number, param: string | number | Buffer | null): void {
-    if (!optionAllowed(code)) throw this.#refuse('setOption')
-    this.#live.setOption(code, param)
-  }
-
-  /** Refused: a transaction that reads as of another time could read a status from before a suspension. */
-  setReadVersion(_version: Version): void {
-    throw this.#refuse('setReadVersion')
-  }
-
-  /** Refused: which machines hold a key is the operator's to know. */
-  getAddressesForKey(_key: NativeValue): string[] {
-    throw this.#refuse('getAddressesForKey')
-  }
-
-  getReadVersion(): Promise<Version>
-  getReadVersion(cb: Callback<Version>): void
-  getReadVersion(cb?: Callback<Version>) {
-    return answer(cb, () => this.#live.getReadVersion())
-  }
-
-  getCommittedVersion(): Version {
-    return this.#live.getCommittedVersion()
-  }
-
-  getVersionstamp(): Promise<Buffer>
-  getVersionstamp(cb: Callback<Buffer>): void
-  getVersionstamp(cb?: Callback<Buffer>) {
-    return answer(cb, () => this.#live.getVersionstamp())
-  }
-
-  getApproximateSize(): Promise<number> {
-    return promised(() => this.#live.getApproximateSize())
-  }
-
-  commit(): Promise<void>
-  commit(cb: Callback<void>): void
-  commit(cb?: Callback<void>) {
-    return answer(cb, () => this.#live.commit())
-  }
-
-  onError(code: number): Promise<void>
-  onError(code: number, cb: Callback<void>): void
-  onError(code: number, cb?: Callback<void>) {
-    return answer(cb, () => this.#live.onError(code))
-  }
-
-  reset(): void {
-    this.#live.reset()
-  }
-
-  cancel(): void {
-    this.#live.cancel()
-  }
-
-  // The checks
-
-  /** The transaction below, for a call that has passed its checks. The only way to it. */
-  get #live(): NativeTransaction {
-    if (this.#violation !== undefined) throw this.#violation
-    return this.#native
-  }
-
-  #refuse(method: string): IsolationViolation {
-    if (this.#violation !== undefined) return this.#violation
-    const violation = new IsolationViolation(method, this.#grant.name)
-    this.#end(violation)
-    this.#onViolation(violation)
-    return violation
-  }
-
-  /** Ends this transaction and the fences below it, so that a `reset` down there revives nothing. */
-  #end(violation: IsolationViolation): void {
-    this.#violation ??= violation
-    if (#end in this.#native) this.#native.#end(violation)
-    else this.#native.cancel()
-  }
-
-  #key(method: string, key: NativeValue): Buffer {
-    const bytes = keyBytes(key)
-    if (bytes === undefined) throw this.#refuse(method)
-    return bytes
-  }
-
-  #readable(method: string): KeyRange {
-    const range = this.#grant.readWrite
-    if (range === undefined) throw this.#refuse(method)
-    return range
-  }
-
-  #readableKey(method: string, key: NativeValue): Buffer {
-    const bytes = this.#key(method, key)
-    if (!holdsKey(this.#readable(method), bytes)) throw this.#refuse(method)
-    return bytes
-  }
-
-  #readableRange(method: string, start: NativeValue, end: NativeValue): [begin: Buffer, end: Buffer] {
-    const [from, to] = [this.#key(method, start), this.#key(method, end)]
-    if (!holdsRange(this.#readable(method), from, to)) throw this.#refuse(method)
-    return [from, to]
-  }
-
-  #selector(method: string, key: NativeValue, orEqual: boolean, offset: number): Selector {
-    const selector = { key: this.#key(method, key), orEqual, offset }
-    if (!holdsSelector(this.#readable(method), selector)) throw this.#refuse(method)
-    return selector
-  }
-
-  #writableKey(method: string, key: NativeValue): Buffer {
-    const bytes = this.#key(method, key)
-    if (!someWritable(this.#grant, (range) => holdsKey(range, bytes))) throw this.#refuse(method)
-    return bytes
-  }
-
-  #writableRange(method: string, start: NativeValue, end: NativeValue): [begin: Buffer, end: Buffer] {
-    const [from, to] = [this.#key(method, start), this.#key(method, end)]
-    if (!someWritable(this.#grant, (range) => holdsRange(range, from, to))) throw this.#refuse(method)
-    return [from, to]
-  }
-
-  #stampedKey(method: string, key: NativeValue): Buffer {
-    const bytes = this.#key(method, key)
-    const keys = stampedKeys(bytes)
-    if (keys === undefined) throw this.#refuse(method)
-    const { lowest, highest } = keys
-    // Both in one range: with a range on either side of a neighbour the stamp could fall between them.
-    const inOne = (range: KeyRange) => holdsKey(range, lowest) && holdsKey(range, highest)
-    if (!someWritable(this.#grant, inOne)) throw this.#refuse(method)
-    return bytes
-  }
-
-  /** What came back is checked too: an engine's mistake must not become a leak. */
-  async #checkedRows(method: string, rows: Promise<KVList>): Promise<KVList> {
-    const list = await rows
-    const range = this.#readable(method)
-    for (const [key] of list.results) {
-      if (!holdsKey(range, key)) throw this.#refuse(method)
-    }
-    return list
-  }
-
-  #checkBound(method: string, bound: Buffer): void {
-    if (!holdsBound(this.#readable(method), bound)) throw this.#refuse(method)
-  }
-
+  /** How selectors are resolved: by reads that stay between the bounds given. */
   #pages(method: string, isSnapshot: boolean): ReadPage {
     return (begin, end, limit, reverse) =>
-      this.#checkedRows(
+      this.#gate.rows(
         method,
         // biome-ignore format: one line a thing
-        this.#live.getRange(
+        this.#gate.live.getRange(
           begin, false, 1,
           end, false, 1,
           limit, 0, STREAMING_MODE_SERIAL, 1, isSnapshot, reverse,
         ),
       )
+  }
+
+  getEstimatedRangeSizeBytes(start: NativeValue, end: NativeValue): Promise<number> {
+    const method = 'getEstimatedRangeSizeBytes'
+    return promised(() => this.#gate.live[method](...this.#gate.readableRange(method, start, end)))
+  }
+
+  getRangeSplitPoints(start: NativeValue, end: NativeValue, chunkSize: number): Promise<Buffer[]> {
+    const method = 'getRangeSplitPoints'
+    return promised(() => {
+      const [from, to] = this.#gate.readableRange(method, start, end)
+      return this.#gate.bounds(method, this.#gate.live.getRangeSplitPoints(from, to, chunkSize))
+    })
+  }
+
+  watch(key: NativeValue, ignoreStandardErrs: boolean): Watch {
+    return this.#gate.live.watch(this.#gate.readableKey('watch', key), ignoreStandardErrs)
+  }
+
+  addReadConflictRange(start: NativeValue, end: NativeValue): void {
+    this.#gate.live.addReadConflictRange(...this.#gate.readableRange('addReadConflictRange', start, end))
+  }
+
+  // Writing
+
+  set(key: NativeValue, value: NativeValue): void {
+    this.#gate.live.set(this.#gate.writableKey('set', key), value)
+  }
+
+  clear(key: NativeValue): void {
+    this.#gate.live.clear(this.#gate.writableKey('clear', key))
+  }
+
+  clearRange(start: NativeValue, end: NativeValue): void {
+    this.#gate.live.clearRange(...this.#gate.writableRange('clearRange', start, end))
+  }
+
+  addWriteConflictRange(start: NativeValue, end: NativeValue): void {
+    this.#gate.live.addWriteConflictRange(...this.#gate.writableRange('addWriteConflictRange', start, end))
+  }
+
+  atomicOp(operation: number, key: NativeValue, operand: NativeValue): void {
+    if (!operationAllowed(operation)) throw this.#gate.refuse('atomicOp')
+    const stamped = operation === SET_VERSIONSTAMPED_KEY
+    const bytes = stamped ? this.#gate.stampedKey('atomicOp', key) : this.#gate.writableKey('atomicOp', key)
+    this.#gate.live.atomicOp(operation, bytes, operand)
+  }
+
+  // The transaction itself
+
+  setOption(code: number, param: string | number | Buffer | null): void {
+    if (!optionAllowed(code)) throw this.#gate.refuse('setOption')
+    this.#gate.owned('setOption').setOption(code, param)
+  }
+
+  /** Refused: a transaction that reads as of another time could read a status from before a suspension. */
+  setReadVersion(_version: Version): void {
+    throw this.#gate.refuse('setReadVersion')
+  }
+
+  /** Refused: which machines hold a key is the operator's to know. */
+  getAddressesForKey(_key: NativeValue): string[] {
+    throw this.#gate.refuse('getAddressesForKey')
+  }
+
+  getReadVersion(): Promise<Version>
+  getReadVersion(cb: Callback<Version>): void
+  getReadVersion(cb?: Callback<Version>) {
+    return answer(cb, () => this.#gate.live.getReadVersion())
+  }
+
+  getCommittedVersion(): Version {
+    return this.#gate.live.getCommittedVersion()
+  }
+
+  getVersionstamp(): Promise<Buffer>
+  getVersionstamp(cb: Callback<Buffer>): void
+  getVersionstamp(cb?: Callback<Buffer>) {
+    return answer(cb, () => this.#gate.live.getVersionstamp())
+  }
+
+  getApproximateSize(): Promise<number> {
+    return promised(() => this.#gate.live.getApproximateSize())
+  }
+
+  commit(): Promise<void>
+  commit(cb: Callback<void>): void
+  commit(cb?: Callback<void>) {
+    return answer(cb, () => this.#gate.owned('commit').commit())
+  }
+
+  onError(code: number): Promise<void>
+  onError(code: number, cb: Callback<void>): void
+  onError(code: number, cb?: Callback<void>) {
+    return answer(cb, () => this.#gate.owned('onError').onError(code))
+  }
+
+  reset(): void {
+    this.#gate.owned('reset').reset()
+  }
+
+  cancel(): void {
+    this.#gate.owned('cancel').cancel()
   }
 }
 

@@ -12,8 +12,10 @@ export interface KeyRange {
  * What one transaction may touch. `readWrite` is normally one prefix's range. `writeOnly` ranges are
  * narrow ones elsewhere (a tenant's job pointers, the counters of a usage flush): no read, no watch and
  * no read conflict ever goes there. `name` is for the security event (`tenant 42`); no key bytes in it.
+ * A `lent` transaction is somebody else's to commit, reset, cancel and set options of: a service that could
+ * reset the transaction it works in would shake off the status check made there before it.
  */
-export type Grant = { readonly name: string } & (
+export type Grant = { readonly name: string; readonly lent?: boolean } & (
   | { readonly readWrite: KeyRange; readonly writeOnly?: ReadonlyArray<KeyRange> }
   | { readonly readWrite?: never; readonly writeOnly: ReadonlyArray<KeyRange> }
 )
@@ -39,9 +41,10 @@ export function prefixRange(prefix: Buffer): KeyRange {
  * `Buffer` that a subspace hands out as its prefix, and one stray write into that would move the fence.
  */
 export function ownGrant(grant: Grant): Grant {
-  const { name, readWrite } = grant
+  const { name, lent = false, readWrite } = grant
   const writeOnly = (grant.writeOnly ?? []).map(ownRange)
-  return readWrite === undefined ? { name, writeOnly } : { name, readWrite: ownRange(readWrite), writeOnly }
+  if (readWrite === undefined) return { name, lent, writeOnly }
+  return { name, lent, readWrite: ownRange(readWrite), writeOnly }
 }
 
 function ownRange(range: KeyRange): KeyRange {
