@@ -2,13 +2,9 @@
 
 import type { NativeTransaction } from 'foundationdb/dist/lib/native.js'
 import { expect, test } from 'vitest'
-import {
-  fenceTransaction,
-  type Grant,
-  IsolationViolation,
-  prefixRange,
-} from '../../regional/storage/fence.ts'
-import { type Call, fakeTransaction, keysOf, recorded } from './fence_recorder.ts'
+import { type Grant, IsolationViolation, prefixRange } from '../../regional/storage/fence.ts'
+import { fencedFake, type Row, stampedKey, tenantPrefix, violationOf } from './fence_fixture.ts'
+import { keysOf } from './fence_recorder.ts'
 
 const prefix = tenantPrefix(41n)
 const own = (...bytes: number[]) => Buffer.from([...prefix, ...bytes])
@@ -22,6 +18,7 @@ const grant: Grant = {
   writeOnly: [prefixRange(pointers), prefixRange(usage)],
 }
 const value = Buffer.from('v')
+const fenced = (rows: ReadonlyArray<Row> = []) => fencedFake(grant, rows)
 
 /** Keys that are not tenant 41's, each for a reason of its own. */
 const OUTSIDE: Record<string, string | Buffer> = {
@@ -93,7 +90,7 @@ for (const [name, call] of Object.entries(ALL)) {
     for (const [kind, key] of Object.entries(OUTSIDE)) {
       if (kind === 'the end of the range' && name in ENDS) continue
       const { tn, calls, violations } = fenced()
-      await expectViolation(() => call(tn, key), kind)
+      await violationOf(() => call(tn, key), kind)
       expect(
         calls.map(({ method }) => method),
         kind,
@@ -124,13 +121,13 @@ for (const [name, call] of Object.entries(ALL)) {
 }
 
 test('a caught violation lets nothing more through, not even a commit or a reset', async () => {
-  const { tn, calls, violations } = fenced()
+  const { tn, methods, violations } = fenced()
   tn.set(own(1), value)
-  await expectViolation(() => tn.set(neighbour, value))
+  await violationOf(() => tn.set(neighbour, value))
   const everyCall: Array<() => unknown> = [
     ...Object.values(ALL).map((call) => () => call(tn, own(1))),
     () => tn.set(neighbour, value),
-    () => tn.atomicOp(14, stamped(prefix.length, own(), 10), value),
+    () => tn.atomicOp(14, stampedKey(prefix, prefix.length), value),
     () => tn.setOption(500, 1),
     () => tn.setReadVersion(Buffer.alloc(8)),
     () => tn.getReadVersion(),
@@ -142,14 +139,14 @@ test('a caught violation lets nothing more through, not even a commit or a reset
     () => tn.reset(),
     () => tn.cancel(),
   ]
-  for (const call of everyCall) await expectViolation(call, String(call), violations[0])
-  expect(calls.map(({ method }) => method)).toEqual(['set', 'cancel'])
+  for (const call of everyCall) expect(await violationOf(call)).toBe(violations[0])
+  expect(methods()).toEqual(['set', 'cancel'])
   expect(violations).toHaveLength(1)
 })
 
 test('a violation says the method and the grant, and never a key', async () => {
   const { tn, violations } = fenced()
-  await expectViolation(() => tn.set(Buffer.from('secret key of another'), value))
+  await violationOf(() => tn.set(Buffer.from('secret key of another'), value))
   expect(violations[0]).toMatchObject({ method: 'set', grant: 'tenant 41', name: 'IsolationViolation' })
   expect(String(violations[0])).toBe('IsolationViolation: set outside the grant of tenant 41')
 })
@@ -196,32 +193,3 @@ test('answers come by the callback where one is given', async () => {
   await answered((cb) => tn.commit(cb))
   await answered((cb) => tn.onError(1020, cb))
 })
-
-function fenced(rows: ReadonlyArray<readonly [Buffer, Buffer]> = [], under: Grant = grant) {
-  const calls: Call[] = []
-  const violations: IsolationViolation[] = []
-  const native = recorded(fakeTransaction(rows), calls)
-  return { tn: fenceTransaction(native, under, (violation) => violations.push(violation)), calls, violations }
-}
-
-async function expectViolation(call: () => unknown, kind?: string, same?: IsolationViolation): Promise<void> {
-  const violation: unknown = await Promise.try(call).then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  expect(violation, kind).toBeInstanceOf(IsolationViolation)
-  if (same !== undefined) expect(violation, kind).toBe(same)
-}
-
-/** A versionstamped key: `begin`, ten bytes for the stamp, and the stamp's place. */
-function stamped(place: number, begin: Buffer, behind: number): Buffer {
-  const key = Buffer.concat([begin, Buffer.alloc(behind), Buffer.alloc(4)])
-  key.writeUInt32LE(place, key.length - 4)
-  return key
-}
-
-function tenantPrefix(tenant: bigint): Buffer {
-  const bytes = Buffer.alloc(9, 1)
-  bytes.writeBigUInt64BE(tenant, 1)
-  return bytes
-}
