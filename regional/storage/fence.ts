@@ -15,7 +15,7 @@ import type {
 import { Gate, IsolationViolation, type OnViolation } from './fence_gate.ts'
 import { operationAllowed, optionAllowed, SET_VERSIONSTAMPED_KEY } from './fence_options.ts'
 import { type ReadPage, resolve, resolveBound } from './fence_selector.ts'
-import { type Grant, ownGrant } from './grant.ts'
+import { type Grant, type OwnGrant, ownGrant } from './grant.ts'
 
 export { IsolationViolation, type OnViolation } from './fence_gate.ts'
 export { type Grant, type KeyRange, prefixRange } from './grant.ts'
@@ -59,7 +59,7 @@ export function fenceDatabase(
 class FencedTransaction implements NativeTransaction {
   readonly #gate: Gate
 
-  constructor(native: NativeTransaction, grant: Grant, onViolation: OnViolation) {
+  constructor(native: NativeTransaction, grant: OwnGrant, onViolation: OnViolation) {
     const below = #gate in native ? native.#gate : undefined
     this.#gate = new Gate(native, grant, onViolation, below)
   }

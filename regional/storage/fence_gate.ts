@@ -4,12 +4,12 @@
 import type { KVList, NativeTransaction, NativeValue } from 'foundationdb/dist/lib/native.js'
 import { holdsSelector, type Selector } from './fence_selector.ts'
 import {
-  type Grant,
   holdsBound,
   holdsKey,
   holdsRange,
   type KeyRange,
   keyBytes,
+  type OwnGrant,
   someWritable,
   stampedKeys,
 } from './grant.ts'
@@ -31,13 +31,13 @@ export type OnViolation = (violation: IsolationViolation) => void
 
 export class Gate {
   readonly #native: NativeTransaction
-  readonly #grant: Grant
+  readonly #grant: OwnGrant
   readonly #onViolation: OnViolation
   readonly #below: Gate | undefined
   #violation: IsolationViolation | undefined
 
   /** `below` is the gate of `native`, if that is fenced too. */
-  constructor(native: NativeTransaction, grant: Grant, onViolation: OnViolation, below: Gate | undefined) {
+  constructor(native: NativeTransaction, grant: OwnGrant, onViolation: OnViolation, below: Gate | undefined) {
     this.#native = native
     this.#grant = grant
     this.#onViolation = onViolation
@@ -52,7 +52,7 @@ export class Gate {
 
   /** The transaction below, for what its owner decides: options, and how it ends. */
   owned(method: string): NativeTransaction {
-    if (this.#grant.lent === true) throw this.refuse(method)
+    if (this.#grant.lent) throw this.refuse(method)
     return this.live
   }
 

@@ -33,18 +33,24 @@ export function prefixRange(prefix: Buffer): KeyRange {
   // An empty prefix would grant everything; one of nothing but 0xff bytes lies in the system's keys.
   if (last < 0) throw new RangeError('a grant needs a prefix below the system keys')
   end.writeUInt8(end.readUInt8(last) + 1, last)
-  return { begin: Buffer.from(prefix), end: end.subarray(0, last + 1) }
+  return { begin: prefix, end: end.subarray(0, last + 1) }
+}
+
+/** A grant as the fence keeps it. */
+export interface OwnGrant {
+  readonly name: string
+  readonly lent: boolean
+  readonly readWrite: KeyRange | undefined
+  readonly writeOnly: ReadonlyArray<KeyRange>
 }
 
 /**
  * A grant of one's own to check by. The bytes are copied, because a grant is often made of the very
  * `Buffer` that a subspace hands out as its prefix, and one stray write into that would move the fence.
+ * Throws a `RangeError` for a range that can't be granted.
  */
-export function ownGrant(grant: Grant): Grant {
-  const { name, lent = false, readWrite } = grant
-  const writeOnly = (grant.writeOnly ?? []).map(ownRange)
-  if (readWrite === undefined) return { name, lent, writeOnly }
-  return { name, lent, readWrite: ownRange(readWrite), writeOnly }
+export function ownGrant({ name, lent = false, readWrite, writeOnly = [] }: Grant): OwnGrant {
+  return { name, lent, readWrite: readWrite && ownRange(readWrite), writeOnly: writeOnly.map(ownRange) }
 }
 
 function ownRange(range: KeyRange): KeyRange {
@@ -83,9 +89,8 @@ export function holdsRange(range: KeyRange, begin: Buffer, end: Buffer): boolean
 }
 
 /** Whether one of the grant's ranges, read-write or write-only, is as asked. */
-export function someWritable(grant: Grant, holds: (range: KeyRange) => boolean): boolean {
-  if (grant.readWrite !== undefined && holds(grant.readWrite)) return true
-  return grant.writeOnly?.some(holds) ?? false
+export function someWritable(grant: OwnGrant, holds: (range: KeyRange) => boolean): boolean {
+  return (grant.readWrite !== undefined && holds(grant.readWrite)) || grant.writeOnly.some(holds)
 }
 
 /**

@@ -94,6 +94,25 @@ test('a stamp could fall between two ranges of one grant, so one of them must ho
   expect(fits.methods()).toEqual(['atomicOp'])
 })
 
+test('a stamp may lead to no key before or behind a range, up to its last byte', async () => {
+  const stamp = (byte: number) => Buffer.alloc(10, byte)
+  const at = Buffer.from([2, 5])
+  const ranges: Array<[begin: Buffer, end: Buffer, inside: boolean]> = [
+    [at, Buffer.concat([at, stamp(0xff), Buffer.alloc(1)]), true],
+    [at, Buffer.concat([at, stamp(0xff)]), false],
+    [at, Buffer.from([2, 5, 0x90]), false],
+    [Buffer.concat([at, stamp(0)]), Buffer.from([2, 6]), true],
+    [Buffer.concat([at, stamp(0), Buffer.alloc(1)]), Buffer.from([2, 6]), false],
+    [Buffer.from([2, 5, 0, 1]), Buffer.from([2, 6]), false],
+  ]
+  for (const [begin, end, inside] of ranges) {
+    const { tn } = fencedFake({ name: 'narrow', writeOnly: [{ begin, end }] })
+    const call = () => tn.atomicOp(14, stampedKey(at, at.length), value)
+    if (inside) call()
+    else await violationOf(call)
+  }
+})
+
 // --- allow-lists
 
 const OPERATIONS = [
@@ -284,7 +303,11 @@ test('a write-only range can be written, and not read, watched or conflicted wit
       (tn) => tn.getEstimatedRangeSizeBytes(counter, counter),
       (tn) => tn.getRangeSplitPoints(counter, counter, 1),
     ]
-    for (const read of reads) await violationOf(() => read(fencedFake(under).tn))
+    for (const read of reads) {
+      const { tn, methods } = fencedFake(under)
+      await violationOf(() => read(tn))
+      expect(methods()).toEqual(['cancel'])
+    }
   }
 })
 
@@ -331,7 +354,7 @@ test('no grant holds everything, nothing, or system keys', () => {
   })
   expect(prefixRange(Buffer.from([0xfe]))).toEqual({ begin: Buffer.from([0xfe]), end: Buffer.from([0xff]) })
   for (const bytes of [[], [0xff], [0xff, 0xff]])
-    expect(() => prefixRange(Buffer.from(bytes))).toThrow(RangeError)
+    expect(() => prefixRange(Buffer.from(bytes))).toThrow('a grant needs a prefix below the system keys')
   const ranges: Array<[number[], number[]]> = [
     [[], [1]],
     [[1], [1]],

@@ -38,6 +38,7 @@ test.each([
   for (const isSnapshot of [false, true]) {
     const { tn, calls } = fencedFake(grantOf(41n), [...neighbours, ...rows])
     expect(await tn.getKey(key, orEqual, offset, isSnapshot)).toEqual(expected ?? Buffer.alloc(0))
+    expect(calls).toHaveLength(1)
     for (const call of calls) {
       expect(call.method).toBe('getRange')
       expect([call.args[2], call.args[5], call.args[10]]).toEqual([1, 1, isSnapshot])

@@ -1,0 +1,130 @@
+// Shows that each check of the fence is needed: takes one away (or bends it by one), runs the fence's tests,
+// and expects them to fail. Prints `killed/total`; exits 1 unless every mutant was killed.
+//
+//   npm run test:mutants            all of them
+//   npm run test:mutants -- gate    those whose name contains `gate`
+
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { rulesFor } from './mutant_rules.ts'
+
+const SOURCES = ['grant', 'fence_selector', 'fence_options', 'fence_gate', 'fence']
+const ROOT = join(import.meta.dirname, '../..')
+/** A mutant that loops forever is noticed too, only later. */
+const TIMEOUT_MS = 120_000
+const PARALLEL = 2
+
+interface Mutant {
+  name: string
+  of: string
+  source: string
+}
+
+/** Every way of applying a rule once: one mutant a match. */
+function mutantsOf(source: string): Mutant[] {
+  const of = join(ROOT, 'regional/storage', `${source}.ts`)
+  const text = readFileSync(of, 'utf8')
+  return rulesFor(source).flatMap(({ name, find, replace }) => {
+    const matches = [...text.matchAll(find)].filter((match) => !inComment(text, match.index))
+    // A rule without a match guards nothing any more: whoever changed the source must change the rule.
+    if (matches.length === 0) throw new Error(`${source}.ts has nothing like ${find} (${name})`)
+    return matches.map((match) => {
+      const here = new RegExp(find.source, `${find.flags.replace('g', '')}y`)
+      here.lastIndex = match.index
+      const mutated = text.replace(here, replace)
+      const line = text.slice(0, match.index).split('\n').length
+      if (mutated === text) throw new Error(`${name} changes nothing at ${source}.ts:${line}`)
+      stripTypeScriptTypes(mutated) // A mutant that does not parse would be killed by anything.
+      return { name: `${source}.ts:${line} ${name}`, of, source: mutated }
+    })
+  })
+}
+
+function inComment(text: string, at: number): boolean {
+  return /^\s*(\/\/|\/?\*)/.test(text.slice(text.lastIndexOf('\n', at) + 1))
+}
+
+interface Verdict {
+  passed: boolean
+  /** The first test that failed. */
+  by: string
+}
+
+/** Runs `files`, of which the first failure ends the run. */
+function run(files: string[], directory: string, mutant?: Mutant): Promise<Verdict> {
+  const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs')
+  const config = join(import.meta.dirname, 'mutants.config.ts')
+  const path = join(directory, `${crypto.randomUUID()}.ts`)
+  if (mutant !== undefined) writeFileSync(path, mutant.source)
+  const env = { ...process.env, ...(mutant && { MUTANT_OF: mutant.of, MUTANT_SOURCE: path }) }
+  return new Promise((done) => {
+    execFile(
+      process.execPath,
+      [vitest, 'run', '--root', ROOT, '--config', config, ...files],
+      { cwd: ROOT, env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 2 ** 20 },
+      (error, stdout) =>
+        done({ passed: error === null, by: error?.killed ? 'time ran out' : firstFailure(stdout) }),
+    )
+  })
+}
+
+function firstFailure(report: string): string {
+  try {
+    const { testResults } = JSON.parse(report) as {
+      testResults: { message: string; assertionResults: { status: string; title: string }[] }[]
+    }
+    for (const { message, assertionResults } of testResults) {
+      const failed = assertionResults.find(({ status }) => status === 'failed')
+      if (failed !== undefined) return failed.title
+      if (message !== '') return message.split('\n')[0] ?? message
+    }
+    return 'nothing'
+  } catch {
+    return report.slice(0, 200)
+  }
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'mutants-'))
+const tests = readdirSync(import.meta.dirname).filter((file) => /^fence.*\.test\.ts$/.test(file))
+// Tests over the recorder take a moment and kill most; those over the real engine are asked about the rest.
+const quick = ['fence.test.ts', 'fence_rules.test.ts', 'fence_selector.test.ts']
+const slow = tests.filter((file) => !quick.includes(file))
+const rounds = [quick, slow].filter((files) => files.length > 0).map(paths)
+
+function paths(files: string[]): string[] {
+  return files.map((file) => join(import.meta.dirname, file))
+}
+
+async function judge(mutant: Mutant): Promise<Verdict> {
+  for (const files of rounds) {
+    const verdict = await run(files, directory, mutant)
+    if (!verdict.passed) return verdict
+  }
+  return { passed: true, by: '' }
+}
+
+try {
+  const wanted = process.argv[2] ?? ''
+  const mutants = SOURCES.flatMap(mutantsOf).filter(({ name }) => name.includes(wanted))
+  for (const files of rounds) {
+    const { passed, by } = await run(files, directory)
+    if (!passed) throw new Error(`the tests fail without any mutant: ${by}`)
+  }
+  const survivors: string[] = []
+  const queue = mutants.values()
+  const work = async (): Promise<void> => {
+    for (const mutant of queue) {
+      const { passed, by } = await judge(mutant)
+      console.log(passed ? `SURVIVED  ${mutant.name}` : `killed    ${mutant.name}  by: ${by}`)
+      if (passed) survivors.push(mutant.name)
+    }
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, work))
+  console.log(`\n${mutants.length - survivors.length}/${mutants.length}`)
+  process.exitCode = survivors.length === 0 ? 0 : 1
+} finally {
+  rmSync(directory, { recursive: true })
+}
