@@ -1,0 +1,168 @@
+// One instance of a region's app: verify → transact → service, a line a route. The declarations of the operations
+// say which routes there are, so nothing is served that the OpenAPI document does not show.
+import { type Context, Hono } from 'hono'
+import type { AssertionKeys } from '../shared/assertion.ts'
+import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
+import { CLIENT_IP, IDEMPOTENCY_KEY, MAX_BODY_BYTES, REQUEST_ID } from '../shared/headers.ts'
+import { newId } from '../shared/ids.ts'
+import { Problem, problemResponse } from '../shared/problems.ts'
+import type { Log } from './log.ts'
+import { openApiDocument } from './openapi.ts'
+import type { Declaration, RawInput, Reply } from './operation.ts'
+import { type Calls, isCall, receive } from './platform/calls.ts'
+import type { OperatorOperation } from './platform/operation.ts'
+import type { Service, TenantOperation } from './tenancy/service.ts'
+import { type TransactDependencies, transact } from './tenancy/transact.ts'
+import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
+
+export interface AppDependencies {
+  region: string
+  assertionKeys: AssertionKeys
+  operators: ReadonlyArray<OperatorConfig>
+  services: ReadonlyArray<Service>
+  /** Empty but in the control region. */
+  platform: ReadonlyArray<OperatorOperation>
+  calls: Calls
+  transact: TransactDependencies
+  /** Rejects when the database does not answer. */
+  probe: () => Promise<void>
+  log: Log
+}
+
+type Variables = { verified: Verified }
+type RegionContext = Context<{ Variables: Variables }>
+
+export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
+  const { region, assertionKeys, services, platform, calls, probe, log } = dependencies
+  const app = new Hono<{ Variables: Variables }>()
+  const document = openApiDocument([
+    ...services.flatMap(({ operations }) =>
+      operations.map(({ declaration, scope }) => ({
+        declaration,
+        security: 'apiKey' as const,
+        needs: scope,
+      })),
+    ),
+    ...platform.map(({ declaration, role }) => ({ declaration, security: 'operator' as const, needs: role })),
+  ])
+
+  app.get('/healthz', (c) => c.json({ status: 'ok', region }))
+  app.get('/readyz', async (c) => {
+    await probe()
+    return c.json({ status: 'ready', region })
+  })
+  app.get('/openapi.json', (c) => c.json(document))
+
+  app.use(async (c, next) => {
+    c.set('verified', await verify(c.req.raw, region, assertionKeys))
+    await next()
+  })
+
+  const routes = new Map<string, Set<string>>()
+  const route = ({ method, path }: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
+    const pattern = path.replaceAll(/\{(\w+)\}/g, ':$1')
+    routes.set(pattern, (routes.get(pattern) ?? new Set()).add(method.toUpperCase()))
+    app.on(method.toUpperCase(), pattern, answer)
+  }
+  for (const { name, operations } of services) {
+    for (const operation of operations) {
+      route(operation.declaration, (c) => answerTenant(c, dependencies.transact, name, operation))
+    }
+  }
+  for (const operation of platform) {
+    route(operation.declaration, (c) => answerOperator(c, dependencies.operators, operation))
+  }
+  app.post('/internal/v1/:call', async (c) => {
+    speakingAs(c.get('verified'), 'region')
+    const name = c.req.param('call')
+    if (!isCall(name)) throw noRoute()
+    return c.json(await receive(calls, name, await c.req.json()))
+  })
+  for (const [pattern, methods] of routes) {
+    app.all(pattern, (c) => {
+      const allow = [...methods].join(', ')
+      throw new Problem('method_not_allowed', `Here there is only ${allow}; ${c.req.method} is not.`, {
+        headers: { allow },
+      })
+    })
+  }
+  app.notFound((c) => refuse(c, noRoute()))
+  app.onError((error, c) => {
+    if (error instanceof Problem) return refuse(c, error)
+    const requestId = requestIdOf(c)
+    log.error('a request failed', { requestId, error })
+    return problemResponse(
+      new Problem('internal', 'Try again; if it stays, tell us the request id.'),
+      requestId,
+    )
+  })
+  return app
+}
+
+async function answerTenant(
+  c: RegionContext,
+  dependencies: TransactDependencies,
+  service: string,
+  operation: TenantOperation,
+): Promise<Response> {
+  const verified = speakingAs(c.get('verified'), 'api_key')
+  const { name, declaration, scope, kind } = operation
+  const raw = await readRaw(c)
+  const request = {
+    verified,
+    service,
+    action: `${service}.${name}`,
+    scope,
+    kind,
+    target: raw.params.id,
+    clientIp: c.req.header(CLIENT_IP),
+    route: `${declaration.method} ${declaration.path}`,
+    idempotencyKey: raw.idempotencyKey,
+    content: Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), raw.body]),
+  }
+  return answer(c, await transact(dependencies, request, operation.prepare(raw)))
+}
+
+async function answerOperator(
+  c: RegionContext,
+  operators: ReadonlyArray<OperatorConfig>,
+  operation: OperatorOperation,
+): Promise<Response> {
+  const operator = speakingAs(c.get('verified'), 'operator')
+  // The edge's list may be older than ours: an operator who left is refused here.
+  const known = findOperator(operator.principal.secretHash, operators)
+  if (known?.id !== operator.principal.operatorId || known.role !== operator.principal.role) {
+    throw new Problem('credential_invalid', 'The operator token is not one of ours.')
+  }
+  return answer(c, await operation.prepare(await readRaw(c))(operator))
+}
+
+async function readRaw(c: RegionContext): Promise<RawInput> {
+  const length = Number(c.req.header('content-length') ?? 0)
+  if (length > MAX_BODY_BYTES)
+    throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
+  const hasBody = c.req.method !== 'GET' && c.req.method !== 'HEAD'
+  return {
+    params: c.req.param(),
+    query: c.req.query(),
+    contentType: c.req.header('content-type'),
+    body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array(),
+    ifMatch: c.req.header('if-match'),
+    idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
+  }
+}
+
+function answer(c: RegionContext, { status, body, headers }: Reply): Response {
+  const own = { [REQUEST_ID]: requestIdOf(c), 'cache-control': 'no-store', ...headers }
+  return body === undefined
+    ? new Response(null, { status, headers: own })
+    : Response.json(body, { status, headers: own })
+}
+
+const refuse = (c: RegionContext, problem: Problem): Response => problemResponse(problem, requestIdOf(c))
+
+const noRoute = (): Problem =>
+  new Problem('not_found', 'There is no such path. /openapi.json lists them all.')
+
+/** The edge's id of this request; what did not come through the edge gets one of its own. */
+const requestIdOf = (c: RegionContext): string => c.get('verified')?.requestId ?? newId('req')

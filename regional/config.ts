@@ -1,0 +1,83 @@
+// A region's configuration, read once from the environment. Every mistake is one line that names the variable.
+import { z } from 'zod'
+import { KEY_ENVIRONMENT } from '../shared/credentials/api_key.ts'
+import { REGION_NAME } from '../shared/region.ts'
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+const secret = z.string().regex(/^[\w-]{43}$/, 'is 32 bytes in base64url')
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, context) => {
+      try {
+        return JSON.parse(text) as unknown
+      } catch {
+        context.addIssue({ code: 'custom', message: 'is not JSON' })
+        return z.NEVER
+      }
+    })
+    .pipe(schema)
+const regionName = z.string().regex(REGION_NAME)
+const port = z.coerce.number().int().min(0).max(65_535)
+
+const schema = z.object({
+  /** This region's name. */
+  REGION: regionName,
+  /** The region that keeps the directory of tenants. */
+  CONTROL_REGION: regionName,
+  /** Every region's instances: `{"us":["http://…"]}`. */
+  REGIONS: json(z.record(regionName, z.array(z.url()).min(1))),
+  /** Every region's assertion keys, the signing one first. */
+  ASSERTION_KEYS: json(z.record(regionName, z.array(z.object({ kid: z.string().min(1), secret })).min(1))),
+  SIGNING_ROOTS: json(
+    z
+      .array(
+        z.object({
+          id: z.number().int().min(0).max(255),
+          secret,
+          state: z.enum(['active', 'retired', 'compromised']),
+        }),
+      )
+      .min(1),
+  ),
+  OPERATORS: json(
+    z.array(z.object({ id: z.string().min(1), role: z.enum(['admin', 'read']), secretHash: secret })),
+  ),
+  /** Seals stored answers: 32 bytes of this region alone. */
+  SEALING_KEY: secret,
+  /** The middle of an API key: `ck_<environment>_…`. */
+  KEY_ENVIRONMENT: z.string().regex(KEY_ENVIRONMENT, 'is two to eight letters').default('live'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: port.default(9101),
+  /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */
+  REGION_INSTANCES: z.coerce.number().int().min(1).max(64).default(1),
+  /** Where the embedded database lies, when no cluster is given. */
+  DATA_DIR: z.string().optional(),
+  FDB_CLUSTER_FILE: z.string().optional(),
+  /** Stands before every key, for regions that share a cluster. */
+  ROOT_PREFIX: z.string().default(''),
+})
+
+export type RegionConfig = z.infer<typeof schema>
+
+/** @throws {ConfigError} */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): RegionConfig {
+  const parsed = schema.safeParse(environment)
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0] ?? { path: [], message: 'is not valid' }
+    throw new ConfigError(`${path.join('.')}: ${message}`)
+  }
+  const config = parsed.data
+  for (const region of [config.REGION, config.CONTROL_REGION]) {
+    if (config.REGIONS[region] === undefined) throw new ConfigError(`REGIONS: has no ${region}`)
+    if (config.ASSERTION_KEYS[region] === undefined)
+      throw new ConfigError(`ASSERTION_KEYS: has none for ${region}`)
+  }
+  if (config.FDB_CLUSTER_FILE === undefined && config.DATA_DIR === undefined) {
+    throw new ConfigError('DATA_DIR: is missing (or set FDB_CLUSTER_FILE to use a cluster)')
+  }
+  return config
+}

@@ -1,0 +1,41 @@
+// Cursors: where a list goes on. Opaque to clients; relative to one list of one tenant, so another tenant's cursor
+// names nothing of theirs.
+import { fromBase64url, toBase64url, utf8 } from '../shared/bytes.ts'
+import { Problem } from '../shared/problems.ts'
+
+/** A page of a list, as it is answered. */
+export interface PageBody<T> {
+  data: T[]
+  nextCursor: string | null
+}
+
+/**
+ * @param list names the list, so that a cursor of one is refused by another.
+ * @param entries the page's entries by their ids
+ * @param more whether the list goes on behind them
+ */
+export function pageBody<V, T>(
+  list: string,
+  { entries, more }: { entries: ReadonlyArray<readonly [key: readonly [string], value: V]>; more: boolean },
+  show: (value: V) => T,
+): PageBody<T> {
+  const last = entries.at(-1)
+  return {
+    data: entries.map(([, value]) => show(value)),
+    nextCursor: more && last !== undefined ? toBase64url(utf8(JSON.stringify([list, last[0][0]]))) : null,
+  }
+}
+
+/** The key to go on behind. @throws {Problem} `invalid_cursor` for what {@link pageBody} did not give for this list. */
+export function readCursor(list: string, cursor: string | undefined): [string] | undefined {
+  if (cursor === undefined) return undefined
+  try {
+    const parts: unknown = JSON.parse(new TextDecoder().decode(fromBase64url(cursor)))
+    if (Array.isArray(parts) && parts.length === 2 && parts[0] === list && typeof parts[1] === 'string') {
+      return [parts[1]]
+    }
+  } catch {
+    // Not base64url, or not JSON: refused below like every other text.
+  }
+  throw new Problem('invalid_cursor', 'Use the nextCursor of this very list, unchanged.')
+}

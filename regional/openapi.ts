@@ -1,0 +1,103 @@
+// The OpenAPI 3.1 document, made from the very declarations that the routes run by.
+import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi'
+import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
+import type { Declaration } from './operation.ts'
+import { ProblemSchema } from './schemas.ts'
+
+export interface DescribedOperation {
+  declaration: Declaration
+  security: 'apiKey' | 'operator'
+  /** The scope or role that it needs. */
+  needs: string
+}
+
+/** Problems that any operation may answer with. */
+const COMMON: ReadonlyArray<ProblemCode> = [
+  'credential_missing',
+  'credential_invalid',
+  'insufficient_scope',
+  'internal',
+  'region_unavailable',
+  'contention',
+]
+const OF_TENANTS: ReadonlyArray<ProblemCode> = [
+  'api_key_revoked',
+  'api_key_expired',
+  'tenant_suspended',
+  'tenant_mismatch',
+]
+const OF_BODIES: ReadonlyArray<ProblemCode> = [
+  'malformed_json',
+  'body_too_large',
+  'unsupported_media_type',
+  'validation_failed',
+]
+
+export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): object {
+  const registry = new OpenAPIRegistry()
+  registry.registerComponent('securitySchemes', 'apiKey', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'An API key, `ck_…`. `X-Api-Key` carries it as well.',
+  })
+  registry.registerComponent('securitySchemes', 'operator', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'An operator token, `co_…`.',
+  })
+  for (const operation of operations) register(registry, operation)
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: { title: 'Coditect', version: '1', description: 'Every path goes through the edge.' },
+  })
+}
+
+function register(registry: OpenAPIRegistry, { declaration, security, needs }: DescribedOperation): void {
+  const { method, path, summary, tag, params, query, body } = declaration
+  registry.registerPath({
+    method,
+    path,
+    summary,
+    tags: [tag],
+    operationId: `${method} ${path}`.replace(/[^a-z0-9]+/gi, '_').replace(/_$/, ''),
+    description:
+      security === 'apiKey' ? `Needs the scope \`${needs}\`.` : `Needs the operator role \`${needs}\`.`,
+    security: [{ [security]: [] }],
+    // The registry's types ask for object schemas; declarations hold any schema, and all of ours are objects.
+    request: {
+      ...(params && { params: params as never }),
+      ...(query && { query: query as never }),
+      ...(body && { body: { required: true, content: { 'application/json': { schema: body } } } }),
+    },
+    responses: responsesOf(declaration, security),
+  })
+}
+
+function responsesOf(
+  declaration: Declaration,
+  security: DescribedOperation['security'],
+): Record<string, ResponseConfig> {
+  const responses: Record<string, ResponseConfig> = {}
+  for (const [status, schema] of Object.entries(declaration.answers)) {
+    responses[status] = {
+      description: 'Done.',
+      ...(schema && { content: { 'application/json': { schema } } }),
+    }
+  }
+  const codes = new Set<ProblemCode>([
+    ...COMMON,
+    ...(security === 'apiKey' ? OF_TENANTS : []),
+    ...(declaration.method === 'get' ? [] : (['idempotency_key_reuse', 'conflict'] as const)),
+    ...(declaration.body === undefined ? [] : OF_BODIES),
+    ...(declaration.params === undefined ? [] : (['not_found'] as const)),
+    ...(declaration.query === undefined ? [] : (['malformed_request', 'invalid_cursor'] as const)),
+    ...(declaration.problems ?? []),
+  ])
+  for (const [status, ofStatus] of Map.groupBy(codes, (code) => PROBLEMS[code].status)) {
+    responses[status] = {
+      description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),
+      content: { 'application/problem+json': { schema: ProblemSchema } },
+    }
+  }
+  return responses
+}

@@ -1,0 +1,144 @@
+// An operation: one method of one path, declared with its schemas. From the declaration alone come the route, the
+// checks of what a client sends, and the operation's page in the OpenAPI document.
+import { z } from 'zod'
+import { MAX_BODY_BYTES } from '../shared/headers.ts'
+import { type FieldError, Problem, type ProblemCode } from '../shared/problems.ts'
+
+export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete'
+type Schema = z.ZodType | undefined
+type Parsed<S extends Schema> = S extends z.ZodType ? z.output<S> : undefined
+
+export interface Declaration<
+  P extends Schema = Schema,
+  Q extends Schema = Schema,
+  B extends Schema = Schema,
+> {
+  method: Method
+  /** As OpenAPI writes it: `/v1/projects/{id}`. */
+  path: string
+  summary: string
+  tag: string
+  params?: P | undefined
+  query?: Q | undefined
+  body?: B | undefined
+  /** The success answers: status → body schema, or null for an answer without a body. */
+  answers: Readonly<Record<number, z.ZodType | null>>
+  /** Problems that this operation has beyond those that every operation has. */
+  problems?: ReadonlyArray<ProblemCode>
+}
+
+/** What a client sent, once it fits the declaration. */
+export interface Input<P extends Schema, Q extends Schema, B extends Schema> {
+  params: Parsed<P>
+  query: Parsed<Q>
+  body: Parsed<B>
+  /** `If-Match`, as sent (RFC 9110 section 13.1.1). */
+  ifMatch: string | undefined
+  idempotencyKey: string | undefined
+}
+
+/** What an operation answers; `body` undefined means none. */
+export interface Reply {
+  status: number
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+/** What a client sent, as it came. */
+export interface RawInput {
+  params: Readonly<Record<string, string>>
+  query: Readonly<Record<string, string>>
+  contentType: string | undefined
+  body: Uint8Array
+  ifMatch: string | undefined
+  idempotencyKey: string | undefined
+}
+
+/** @returns the checked input, or the problem that the client is told once it is known to be allowed here at all. */
+export function checkInput<P extends Schema, Q extends Schema, B extends Schema>(
+  declaration: Declaration<P, Q, B>,
+  raw: RawInput,
+): Input<P, Q, B> | Problem {
+  try {
+    return {
+      params: checkParams(declaration.params as P, raw.params),
+      query: check(declaration.query as Q, raw.query, 'malformed_request', 'The query does not fit.'),
+      body: checkBody(declaration.body as B, raw),
+      ifMatch: raw.ifMatch,
+      idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
+    }
+  } catch (problem) {
+    if (problem instanceof Problem) return problem
+    throw problem
+  }
+}
+
+function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, detail: string): Parsed<S> {
+  if (schema === undefined) return undefined as Parsed<S>
+  const parsed = schema.safeParse(value)
+  if (!parsed.success) throw new Problem(code, detail, { errors: fieldErrors(parsed.error) })
+  return parsed.data as Parsed<S>
+}
+
+/** An id that cannot exist is answered as one that does not. */
+function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
+  if (schema !== undefined && !schema.safeParse(params).success) throw notFound()
+  return check(schema, params, 'not_found', '')
+}
+
+function checkBody<S extends Schema>(schema: S, { body, contentType }: RawInput): Parsed<S> {
+  if (schema === undefined) return undefined as Parsed<S>
+  if (body.length > MAX_BODY_BYTES) {
+    throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
+  }
+  const mediaType = contentType?.split(';')[0]?.trim().toLowerCase()
+  if (mediaType === undefined || !/^application\/([\w.-]+\+)?json$/.test(mediaType)) {
+    throw new Problem('unsupported_media_type', 'Send the body as application/json.', {
+      headers: { accept: 'application/json' },
+    })
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    throw new Problem('malformed_json', 'The body is not JSON in UTF-8.')
+  }
+  return check(schema, value, 'validation_failed', 'The body does not fit its schema. `errors` says where.')
+}
+
+function checkIdempotencyKey(key: string | undefined): string | undefined {
+  if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key
+  throw new Problem('malformed_request', 'An Idempotency-Key is 1 to 255 visible ASCII characters.')
+}
+
+const fieldErrors = (error: z.ZodError): FieldError[] =>
+  error.issues.slice(0, 20).flatMap(({ path, message, ...issue }) => {
+    const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path]
+    return paths.map((items) => ({ pointer: jsonPointer(items), detail: message }))
+  })
+
+/** RFC 6901. */
+const jsonPointer = (path: ReadonlyArray<PropertyKey>): string =>
+  path.map((item) => `/${String(item).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+
+/** The one answer for what is not there, and for what is there but another tenant's. */
+export const notFound = (): Problem => new Problem('not_found', 'There is no such resource.')
+
+/** @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version. */
+export function requireMatch(ifMatch: string | undefined, etag: string): void {
+  if (ifMatch === undefined || ifMatch.trim() === '*') return
+  const named = ifMatch.split(',').map((tag) => tag.trim())
+  if (!named.includes(etag)) {
+    throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
+  }
+}
+
+/** `{ data, nextCursor }` of a list. */
+export const pageOf = <T extends z.ZodType>(item: T) =>
+  z.object({ data: z.array(item), nextCursor: z.string().nullable() })
+
+/** The query that every list takes. */
+export const pageQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(25),
+  cursor: z.string().max(2048).optional(),
+})

@@ -1,0 +1,138 @@
+// Calls between regions: what the control region asks a tenant's home, and the home the control region. One table
+// holds both ends to the same shapes. They travel as `POST /internal/v1/<call>` under an assertion of the called
+// region's key, which the edge never makes for such a path.
+import { z } from 'zod'
+import { type AssertionKeys, signAssertion } from '../../shared/assertion.ts'
+import { ASSERTION } from '../../shared/headers.ts'
+import { newId } from '../../shared/ids.ts'
+import { PLAN_NAMES } from '../../shared/plans.ts'
+import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
+import { TENANT_STATUSES } from '../../shared/tenant.ts'
+import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
+import type { ShownTenant } from '../tenancy/records.ts'
+import { type Directory, numberSchema } from './directory.ts'
+
+const tenant = z.object({ number: numberSchema })
+const inputs = {
+  provision: tenant.extend({
+    intent: z.object({
+      slug: z.string(),
+      name: z.string(),
+      plan: z.enum(PLAN_NAMES),
+      owner: z.object({ email: z.string() }),
+    }),
+  }),
+  activate: tenant,
+  abandon: tenant,
+  describe: z.object({ numbers: z.array(numberSchema).max(100) }),
+  change: tenant.extend({
+    id: z.string(),
+    changes: z.object({
+      name: z.string().optional(),
+      plan: z.enum(PLAN_NAMES).optional(),
+      status: z.enum(TENANT_STATUSES).optional(),
+    }),
+    ifMatch: z.string().optional(),
+  }),
+  claim: tenant.extend({ slug: z.string(), region: z.string() }),
+}
+
+export interface Described {
+  tenant: ShownTenant
+  version: number
+}
+
+interface Answers {
+  provision: ProvisionedTenant
+  activate: null
+  abandon: null
+  /** In the order asked; null where there is none. */
+  describe: ReadonlyArray<Described | null>
+  change: Described
+  claim: boolean
+}
+
+export type CallName = keyof typeof inputs
+type CallInput<N extends CallName> = z.output<(typeof inputs)[N]>
+
+/** What a region does when it is called; the directory only answers in the control region. */
+export type Calls = { [N in CallName]: (input: CallInput<N>) => Promise<Answers[N]> }
+
+export const localCalls = (lifecycle: TenantLifecycle, directory: Directory): Calls => ({
+  provision: ({ number, intent }) => lifecycle.provision(number, intent),
+  activate: async ({ number }) => {
+    await lifecycle.activate(number)
+    return null
+  },
+  abandon: async ({ number }) => {
+    await lifecycle.abandon(number)
+    return null
+  },
+  describe: ({ numbers }) =>
+    Promise.all(numbers.map(async (number) => (await lifecycle.read(number)) ?? null)),
+  change: ({ number, id, changes, ifMatch }) => lifecycle.change(number, id, changes, ifMatch),
+  claim: ({ number, slug, region }) => directory.claim(number, { slug, region }),
+})
+
+export const isCall = (name: string): name is CallName => Object.hasOwn(inputs, name)
+
+/** Runs a call that came over the wire. @throws {Problem} `malformed_request` */
+export function receive<N extends CallName>(calls: Calls, name: N, body: unknown): Promise<Answers[N]> {
+  const parsed = inputs[name].safeParse(body)
+  if (!parsed.success) throw new Problem('malformed_request', 'The call does not fit.')
+  return calls[name](parsed.data as CallInput<N>)
+}
+
+/** The way to one other region. */
+export interface Peer {
+  region: string
+  /** Its instances: tried in turn until one answers. */
+  urls: ReadonlyArray<string>
+  keys: AssertionKeys
+}
+
+const TIMEOUT_MS = 5_000
+
+/** Calls to another region. A call may arrive twice: every one of them is repeatable. */
+export function remoteCalls(from: string, peer: Peer): Calls {
+  const send =
+    <N extends CallName>(name: N) =>
+    async (input: CallInput<N>): Promise<Answers[N]> => {
+      const target = `/internal/v1/${name}`
+      const body = JSON.stringify(input, (_, value) => (typeof value === 'bigint' ? String(value) : value))
+      for (const url of peer.urls) {
+        const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
+        const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.keys)
+        const headers = { [ASSERTION]: assertion, 'content-type': 'application/json' }
+        const signal = AbortSignal.timeout(TIMEOUT_MS)
+        const answer = await fetch(url + target, { method: 'POST', headers, body, signal }).catch(
+          () => undefined,
+        )
+        if (answer === undefined) continue
+        if (answer.ok) return (await answer.json()) as Answers[N]
+        throw await problemOf(answer)
+      }
+      throw new Problem(
+        'region_unavailable',
+        `The region ${peer.region} cannot be reached. Try again soon.`,
+        {
+          headers: { 'retry-after': '1' },
+        },
+      )
+    }
+  return {
+    provision: send('provision'),
+    activate: send('activate'),
+    abandon: send('abandon'),
+    describe: send('describe'),
+    change: send('change'),
+    claim: send('claim'),
+  }
+}
+
+/** The other region's refusal, as our own. */
+async function problemOf(answer: Response): Promise<Problem> {
+  const details = (await answer.json().catch(() => ({}))) as Partial<ProblemDetails>
+  const code: ProblemCode = details.code ?? 'internal'
+  return new Problem(code, details.detail ?? 'The other region failed.')
+}

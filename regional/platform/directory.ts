@@ -1,0 +1,88 @@
+// The directory of tenants, in the control region: number, slug and region of each, and not one byte more.
+import { z } from 'zod'
+import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+import { numberKey, numberOfKey } from '../storage/keys.ts'
+import { jsonSpace } from '../storage/space.ts'
+import type { RegionDatabase } from '../tenancy/region_database.ts'
+
+export interface DirectoryEntry {
+  slug: string
+  region: string
+}
+
+const bySlug = jsonSpace<[slug: string], string>('slug')
+const byNumber = jsonSpace<[number: Buffer], DirectoryEntry>('tenant')
+const nextNumber = jsonSpace<['next'], string>('number')
+
+/** Numbers taken from the directory at a time, so that making tenants does not queue for one key. */
+const LEASE = 32
+
+export class Directory {
+  private readonly database: RegionDatabase
+  private leased: { next: bigint; end: bigint } = { next: 0n, end: 0n }
+
+  constructor(database: RegionDatabase) {
+    this.database = database
+  }
+
+  /** A number that no tenant ever had or will have. Numbers leased and not used are lost. */
+  async allocate(): Promise<TenantNumber> {
+    while (this.leased.next === this.leased.end) {
+      const next = await this.database.platform(async (scope) => {
+        const space = scope.space(nextNumber)
+        const first = BigInt((await space.get(['next'])) ?? '1')
+        space.set(['next'], String(first + BigInt(LEASE)))
+        return { value: first, commit: true }
+      })
+      // Another caller may have leased meanwhile: the later lease serves, the rest of the other is lost.
+      this.leased = { next, end: next + BigInt(LEASE) }
+    }
+    return this.leased.next++ as TenantNumber
+  }
+
+  /** Whose a slug is. */
+  ownerOf(slug: string): Promise<TenantNumber | undefined> {
+    return this.database.platform(async (scope) => ({
+      value: parseTenantNumber((await scope.space(bySlug).get([slug])) ?? ''),
+      commit: false,
+    }))
+  }
+
+  /** Makes a slug this tenant's, once and for all. @returns false when it is another's. Repeatable. */
+  claim(number: TenantNumber, entry: DirectoryEntry): Promise<boolean> {
+    return this.database.platform(async (scope) => {
+      const owner = await scope.space(bySlug).get([entry.slug])
+      if (owner !== undefined) return { value: owner === String(number), commit: false }
+      scope.space(bySlug).set([entry.slug], String(number))
+      scope.space(byNumber).set([numberKey(number)], entry)
+      return { value: true, commit: true }
+    })
+  }
+
+  find(number: TenantNumber): Promise<DirectoryEntry | undefined> {
+    return this.database.platform(async (scope) => ({
+      value: await scope.space(byNumber).get([numberKey(number)]),
+      commit: false,
+    }))
+  }
+
+  /** In the order of their numbers. */
+  async list(
+    limit: number,
+    after: TenantNumber | undefined,
+  ): Promise<{ entries: ReadonlyArray<readonly [TenantNumber, DirectoryEntry]>; more: boolean }> {
+    const { entries, more } = await this.database.platform(async (scope) => ({
+      value: await scope.space(byNumber).page({ limit, after: after && [numberKey(after)] }),
+      commit: false,
+    }))
+    return { entries: entries.map(([[key], entry]) => [numberOfKey(key), entry]), more }
+  }
+}
+
+/** A tenant number as it travels in JSON. */
+export const numberSchema = z.string().transform((text, context) => {
+  const number = parseTenantNumber(text)
+  if (number !== undefined) return number
+  context.addIssue({ code: 'custom', message: 'is not a tenant number' })
+  return z.NEVER
+})

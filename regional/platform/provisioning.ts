@@ -1,0 +1,103 @@
+// Making a tenant: a saga over two regions in which every step is repeatable.
+//
+//   control   reserve a number (or find the one that this Idempotency-Key already has)
+//   home      provision: everything the tenant has, in one commit; nobody is let in
+//   control   claim the slug for the number: the one point at which two tenants could collide
+//   home      activate
+//
+// Name and owner go to the home region alone. A crash after the second step leaves a pointer there, from which the
+// home finishes by itself: it claims the slug, then activates, or gives up where the slug is another's.
+import { createHmac } from 'node:crypto'
+import { Problem } from '../../shared/problems.ts'
+import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+import { jsonSpace } from '../storage/space.ts'
+import type { ProvisionedTenant, TenantIntent } from '../tenancy/lifecycle.ts'
+import type { RegionDatabase } from '../tenancy/region_database.ts'
+import type { Calls } from './calls.ts'
+import type { Directory } from './directory.ts'
+
+/** An operator's request that was here before: keyed digests, so that nothing of a tenant can be read from it. */
+interface RequestRecord {
+  number: string
+  fingerprint: string
+  expiresAt: number
+}
+
+const requests = jsonSpace<[digest: Buffer], RequestRecord>('request')
+const REQUEST_TTL_MS = 24 * 60 * 60 * 1000
+
+export interface Provisioning {
+  operatorId: string
+  idempotencyKey: string | undefined
+  region: string
+  intent: TenantIntent
+}
+
+export class TenantProvisioner {
+  private readonly database: RegionDatabase
+  private readonly directory: Directory
+  private readonly callsTo: (region: string) => Calls
+  private readonly digestKey: Buffer
+  private readonly now: () => number
+
+  /** @param digestKey keys the digests of operators' requests */
+  constructor(
+    database: RegionDatabase,
+    directory: Directory,
+    callsTo: (region: string) => Calls,
+    digestKey: Buffer,
+    now: () => number,
+  ) {
+    this.database = database
+    this.directory = directory
+    this.callsTo = callsTo
+    this.digestKey = digestKey
+    this.now = now
+  }
+
+  /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable` */
+  async make(request: Provisioning): Promise<ProvisionedTenant & { replayed: boolean }> {
+    const { region, intent } = request
+    const { number, replayed } = await this.reserve(request)
+    const owner = await this.directory.ownerOf(intent.slug)
+    if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
+    const home = this.callsTo(region)
+    const made = await home.provision({ number, intent })
+    if (!(await this.directory.claim(number, { slug: intent.slug, region }))) {
+      await home.abandon({ number })
+      throw slugTaken(intent.slug)
+    }
+    await home.activate({ number })
+    return { ...made, replayed }
+  }
+
+  private async reserve(request: Provisioning): Promise<{ number: TenantNumber; replayed: boolean }> {
+    const fresh = await this.directory.allocate()
+    const { operatorId, idempotencyKey, region, intent } = request
+    if (idempotencyKey === undefined) return { number: fresh, replayed: false }
+    const key: [Buffer] = [this.digest('key', operatorId, idempotencyKey).subarray(0, 16)]
+    const fingerprint = this.digest('body', JSON.stringify([region, intent])).toString('base64url')
+    const nowMs = this.now()
+    return this.database.platform(async (scope) => {
+      const known = await scope.space(requests).get(key)
+      const number = parseTenantNumber(known?.number ?? '')
+      if (known === undefined || number === undefined || known.expiresAt <= nowMs) {
+        scope
+          .space(requests)
+          .set(key, { number: String(fresh), fingerprint, expiresAt: nowMs + REQUEST_TTL_MS })
+        return { value: { number: fresh, replayed: false }, commit: true }
+      }
+      if (known.fingerprint !== fingerprint) {
+        throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
+      }
+      return { value: { number, replayed: number !== fresh }, commit: false }
+    })
+  }
+
+  private digest(...parts: ReadonlyArray<string>): Buffer {
+    return createHmac('sha256', this.digestKey).update(JSON.stringify(parts)).digest()
+  }
+}
+
+const slugTaken = (slug: string): Problem =>
+  new Problem('slug_taken', `Another organisation has the slug ${slug}.`)

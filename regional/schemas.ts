@@ -1,0 +1,40 @@
+// The schemas that every resource shares: ids, names, times, problems.
+import { z } from 'zod'
+import { type Id, type IdPrefix, idBytes } from '../shared/ids.ts'
+import { SLUG } from '../shared/tenant.ts'
+
+/** A TypeID of this kind. */
+export const idSchema = <P extends IdPrefix>(prefix: P) =>
+  z
+    .string()
+    .regex(new RegExp(`^${prefix}_[0-7][0-9a-hjkmnp-tv-z]{25}$`), `is not an id that begins with ${prefix}_`)
+    .transform((text) => text as Id<P>)
+
+/** A name that a person gives: one line, no control characters. */
+export const nameSchema = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(
+    (text) => text.isWellFormed() && !/\p{Cc}/u.test(text),
+    'has control characters or is not well-formed',
+  )
+  .refine((text) => text.trim() === text, 'begins or ends with white space')
+
+export const timeSchema = z.iso.datetime().meta({ description: 'RFC 3339, UTC' })
+export const slugSchema = z.string().regex(SLUG, 'is a DNS label: a–z, 0–9 and -, at most 63 characters')
+
+/** @returns whether text is an id of this kind, canonical spelling included. */
+export const isIdOf = (prefix: IdPrefix, text: string): boolean => idBytes(prefix, text) !== undefined
+
+export const ProblemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string().meta({ description: 'A stable word for this kind of problem.' }),
+    requestId: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .meta({ id: 'Problem' })

@@ -1,0 +1,168 @@
+// A region as a Node process: opens the database, wires everything together in this one place, listens, and stops
+// in order. It ends with exit code 1 and one line when it cannot start.
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { importAssertionKeys } from '../shared/assertion.ts'
+import { Roots } from '../shared/credentials/roots.ts'
+import { regionApp } from './app.ts'
+import { ConfigError, type RegionConfig, readConfig } from './config.ts'
+import { jsonLog } from './log.ts'
+import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
+import { Directory } from './platform/directory.ts'
+import { finishProvisioning } from './platform/finisher.ts'
+import { TenantProvisioner } from './platform/provisioning.ts'
+import { platformOperations } from './platform/routes.ts'
+import { services } from './services/index.ts'
+import { keySpace } from './storage/keys.ts'
+import { openEngine, StorageError } from './storage/open.ts'
+import { Sealer } from './tenancy/idempotency.ts'
+import { TenantLifecycle } from './tenancy/lifecycle.ts'
+import { minting } from './tenancy/mint.ts'
+import { ShardLoans } from './tenancy/quotas.ts'
+import { RefusalLog } from './tenancy/refusals.ts'
+import { RegionDatabase } from './tenancy/region_database.ts'
+
+/** How often half-made tenants are looked for. */
+const FINISH_EVERY_MS = 5_000
+
+type Server = ReturnType<typeof createAdaptorServer>
+
+export interface Region {
+  /** One an instance, in the order they were opened. */
+  urls: ReadonlyArray<string>
+  close(): Promise<void>
+}
+
+/** @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE */
+export async function startRegion(config: RegionConfig): Promise<Region> {
+  const { REGION: region, CONTROL_REGION: controlRegion } = config
+  const now = Date.now
+  const log = jsonLog(region, (line) => process.stdout.write(line))
+  const engine = await openEngine({
+    ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
+    ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
+  })
+  const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) =>
+    log.error('an isolation violation was refused', { error: violation }),
+  )
+  const roots = await Roots.import(config.SIGNING_ROOTS)
+  const mint = minting(config.KEY_ENVIRONMENT, region, roots)
+  const sealingKey = Buffer.from(config.SEALING_KEY, 'base64url')
+  const sealer = new Sealer(sealingKey)
+  const lifecycle = new TenantLifecycle(database, region, mint, sealer, now)
+  const directory = new Directory(database)
+  const loans = new ShardLoans()
+  const refusals = new RefusalLog(database)
+
+  const calls = new Map<string, Calls>([[region, localCalls(lifecycle, directory)]])
+  for (const [name, urls] of Object.entries(config.REGIONS)) {
+    const keys = config.ASSERTION_KEYS[name]
+    if (name === region || keys === undefined) continue
+    calls.set(name, remoteCalls(region, { region: name, urls, keys: await importAssertionKeys(keys) }))
+  }
+  const callsTo = (name: string): Calls => {
+    const found = calls.get(name)
+    if (found === undefined) throw new Error(`no way to the region ${name}`)
+    return found
+  }
+  const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
+
+  const newApp = async () =>
+    regionApp({
+      region,
+      assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
+      operators: config.OPERATORS,
+      services: services(mint),
+      platform:
+        region === controlRegion
+          ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })
+          : [],
+      calls: callsTo(region),
+      transact: { database, sealer, loans, refusals, now },
+      probe: () => database.region(async () => ({ value: undefined, commit: false })),
+      log,
+    })
+
+  const servers: Server[] = []
+  try {
+    for (let i = 0; i < config.REGION_INSTANCES; i++) {
+      const server = createAdaptorServer({ fetch: (await newApp()).fetch })
+      await listen(server, config.HOST, i === 0 ? config.PORT : 0)
+      servers.push(server)
+    }
+  } catch (error) {
+    await Promise.all(servers.map(closeServer))
+    await engine.close()
+    throw error
+  }
+
+  const finish = (olderThanMs?: number) =>
+    finishProvisioning(
+      { region, database, lifecycle, control: callsTo(controlRegion), now },
+      olderThanMs,
+    ).catch((error: unknown) => log.error('half-made tenants wait for another round', { error }))
+  const flushRefusals = () =>
+    refusals.flush().catch((error: unknown) => log.error('refusals are missing in an audit trail', { error }))
+  let finishing = finish(0)
+  const timer = setInterval(() => {
+    finishing = finishing.then(() => finish()).then(flushRefusals)
+  }, FINISH_EVERY_MS)
+
+  const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
+  log.info('listening', { urls })
+  return {
+    urls,
+    async close() {
+      clearInterval(timer)
+      await Promise.all(servers.map(closeServer))
+      await finishing.then(flushRefusals)
+      await engine.close()
+      log.info('stopped')
+    },
+  }
+}
+
+const listen = (server: Server, host: string, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+
+/** Ends what is under way, then the connections that were kept for more. */
+const closeServer = (server: Server): Promise<void> =>
+  new Promise((resolve) => {
+    server.close(() => resolve())
+    if ('closeIdleConnections' in server) server.closeIdleConnections()
+  })
+
+async function main(): Promise<void> {
+  try {
+    const region = await startRegion(readConfig(process.env))
+    process.send?.({ type: 'listening', urls: region.urls })
+    let stopping = false
+    const stop = async () => {
+      if (stopping) return
+      stopping = true
+      await region.close()
+      process.exit(0)
+    }
+    for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(event, () => void stop())
+  } catch (error) {
+    process.stderr.write(`${startError(error)}\n`)
+    process.exit(1)
+  }
+}
+
+/** One line that says what is wrong and what to do. */
+function startError(error: unknown): string {
+  if (error instanceof ConfigError) return `The region cannot start. ${error.message}`
+  if (error instanceof StorageError) return error.message
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number }
+  if (code === 'EADDRINUSE') return `Port ${port} is taken. Stop what listens there, or choose another port.`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+if (import.meta.main) await main()

@@ -1,0 +1,96 @@
+// /v1/api-keys
+import { z } from 'zod'
+import { Problem } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { Mint } from '../../tenancy/mint.ts'
+import type { CredentialRecord } from '../../tenancy/records.ts'
+import {
+  pageBody,
+  pageOf,
+  pageQuery,
+  readCursor,
+  type Service,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import { ApiKey, CreateApiKey, CreatedApiKey, keyId } from './schema.ts'
+import { addKey, listKeys, readKey, revokeKey } from './store.ts'
+
+const LIST = 'api-keys'
+const one = z.object({ id: keyId })
+
+const shown = ({ secretHash: _, ...record }: CredentialRecord): ApiKey => ({
+  ...record,
+  scopes: [...record.scopes],
+})
+
+export const apiKeys = (mint: Mint): Service => ({
+  name: 'api-keys',
+  operations: [
+    tenantOperation({
+      name: 'create',
+      method: 'post',
+      path: '/v1/api-keys',
+      tag: 'API keys',
+      summary: 'Create an API key',
+      scope: 'api-keys:write',
+      body: CreateApiKey,
+      answers: { 201: CreatedApiKey },
+      problems: ['quota_exceeded'],
+      async handle(tx, { body }) {
+        const { tenant, scopes, nowMs } = tx.context
+        const beyond = body.scopes.filter((scope) => !allows(scopes, scope))
+        if (beyond.length > 0) {
+          throw new Problem(
+            'insufficient_scope',
+            `A key cannot give what it does not have: ${beyond.join(', ')}.`,
+          )
+        }
+        const { text, record } = await mint({ tenant, ...body, nowMs })
+        await addKey(tx, record)
+        return { status: 201, body: { ...shown(record), key: text } }
+      },
+    }),
+    tenantOperation({
+      name: 'list',
+      method: 'get',
+      path: '/v1/api-keys',
+      tag: 'API keys',
+      summary: 'List live API keys, oldest first',
+      scope: 'api-keys:read',
+      query: pageQuery,
+      answers: { 200: pageOf(ApiKey) },
+      async handle(tx, { query }) {
+        const page = await listKeys(tx, query.limit, readCursor(LIST, query.cursor))
+        return { status: 200, body: pageBody(LIST, page, shown) }
+      },
+    }),
+    tenantOperation({
+      name: 'read',
+      method: 'get',
+      path: '/v1/api-keys/{id}',
+      tag: 'API keys',
+      summary: 'Read a live API key, without its secret',
+      scope: 'api-keys:read',
+      params: one,
+      answers: { 200: ApiKey },
+      async handle(tx, { params }) {
+        // A key never changes: it has one version.
+        return { status: 200, body: shown(await readKey(tx, params.id)), headers: { etag: '"1"' } }
+      },
+    }),
+    tenantOperation({
+      name: 'revoke',
+      method: 'delete',
+      path: '/v1/api-keys/{id}',
+      tag: 'API keys',
+      summary: 'Revoke an API key: its next request is refused',
+      scope: 'api-keys:write',
+      params: one,
+      answers: { 204: null },
+      async handle(tx, { params }) {
+        await revokeKey(tx, params.id)
+        return { status: 204 }
+      },
+    }),
+  ],
+})

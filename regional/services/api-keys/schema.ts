@@ -1,0 +1,34 @@
+// API keys: what clients send and see. The key itself is seen once, in the answer that made it.
+import { z } from 'zod'
+import { SCOPES } from '../../../shared/scopes.ts'
+import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+
+export const keyId = idSchema('key')
+
+const scopes = z.array(z.enum(SCOPES)).min(1).max(50)
+
+export const ApiKey = z
+  .object({
+    id: keyId,
+    name: nameSchema,
+    scopes: z.array(z.string()),
+    createdAt: timeSchema,
+    expiresAt: timeSchema.nullable(),
+  })
+  .meta({ id: 'ApiKey' })
+export type ApiKey = z.infer<typeof ApiKey>
+
+export const CreatedApiKey = ApiKey.extend({
+  key: z.string().meta({ description: 'The secret. Shown this once and not kept.' }),
+}).meta({ id: 'CreatedApiKey' })
+
+export const CreateApiKey = z
+  .strictObject({
+    name: nameSchema,
+    scopes: scopes.meta({ description: 'At most what the key that asks has itself.' }),
+    expiresAt: timeSchema
+      .refine((time) => Date.parse(time) > Date.now(), 'lies in the past')
+      .nullable()
+      .default(null),
+  })
+  .meta({ id: 'CreateApiKey' })

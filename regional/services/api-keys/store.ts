@@ -1,0 +1,33 @@
+// API keys as they are kept: the very records that every request of a key is checked against.
+import { type CredentialRecord, credentialSpace, revokedSpace } from '../../tenancy/records.ts'
+import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+
+/** @throws {Problem} `quota_exceeded` */
+export async function addKey(tx: TenantTransaction, record: CredentialRecord): Promise<void> {
+  await tx.take('apiKeys', 1)
+  tx.space(credentialSpace).set([record.id], record)
+  tx.emit('api_key.created', record.id)
+}
+
+/** Live keys, oldest first. */
+export const listKeys = (
+  tx: TenantTransaction,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<Page<[id: string], CredentialRecord>> => tx.space(credentialSpace).page({ limit, after })
+
+/** @throws {Problem} `not_found` for a key that never was, or is revoked. */
+export async function readKey(tx: TenantTransaction, id: string): Promise<CredentialRecord> {
+  const record = await tx.space(credentialSpace).get([id])
+  if (record === undefined) throw notFound()
+  return record
+}
+
+/** @throws {Problem} `not_found` */
+export async function revokeKey(tx: TenantTransaction, id: string): Promise<void> {
+  const record = await readKey(tx, id)
+  await tx.take('apiKeys', -1)
+  tx.space(credentialSpace).clear([id])
+  tx.space(revokedSpace).set([id], { ...record, revokedAt: new Date(tx.context.nowMs).toISOString() })
+  tx.emit('api_key.revoked', id)
+}

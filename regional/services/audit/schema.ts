@@ -1,0 +1,18 @@
+// The audit trail, as a tenant reads it.
+import { z } from 'zod'
+import { timeSchema } from '../../schemas.ts'
+
+export const AuditEntry = z
+  .object({
+    id: z.string().meta({ description: 'The entry’s place in the trail.' }),
+    at: timeSchema,
+    actor: z.object({ kind: z.enum(['api_key', 'operator', 'system']), id: z.string() }),
+    action: z.string().meta({ description: '`<service>.<operation>`', example: 'projects.create' }),
+    target: z.string().nullable(),
+    ip: z.string().nullable(),
+    requestId: z.string(),
+    outcome: z.enum(['done', 'refused']),
+    code: z.string().optional().meta({ description: 'Why it was refused: a problem code.' }),
+    count: z.int().optional().meta({ description: 'How many like it, where refusals are told together.' }),
+  })
+  .meta({ id: 'AuditEntry' })

@@ -1,0 +1,115 @@
+// /v1/projects
+import { z } from 'zod'
+import {
+  pageBody,
+  pageOf,
+  pageQuery,
+  type Reply,
+  readCursor,
+  requireMatch,
+  type Service,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import { CreateProject, Project, projectId, UpdateProject } from './schema.ts'
+import {
+  createProject,
+  deleteProject,
+  listProjects,
+  type ProjectRecord,
+  readProject,
+  updateProject,
+} from './store.ts'
+
+const LIST = 'projects'
+const one = z.object({ id: projectId })
+
+const etagOf = ({ version }: ProjectRecord): string => `"${version}"`
+
+const shown = ({ version: _, ...project }: ProjectRecord): Project => project
+
+const reply = (status: number, project: ProjectRecord): Reply => ({
+  status,
+  body: shown(project),
+  headers: { etag: etagOf(project) },
+})
+
+export const projects: Service = {
+  name: 'projects',
+  operations: [
+    tenantOperation({
+      name: 'create',
+      method: 'post',
+      path: '/v1/projects',
+      tag: 'Projects',
+      summary: 'Create a project',
+      scope: 'projects:write',
+      body: CreateProject,
+      answers: { 201: Project },
+      problems: ['quota_exceeded'],
+      async handle(tx, { body }) {
+        const project = await createProject(tx, body)
+        const answer = reply(201, project)
+        return { ...answer, headers: { ...answer.headers, location: `/v1/projects/${project.id}` } }
+      },
+    }),
+    tenantOperation({
+      name: 'list',
+      method: 'get',
+      path: '/v1/projects',
+      tag: 'Projects',
+      summary: 'List projects, oldest first',
+      scope: 'projects:read',
+      query: pageQuery,
+      answers: { 200: pageOf(Project) },
+      async handle(tx, { query }) {
+        const page = await listProjects(tx, query.limit, readCursor(LIST, query.cursor))
+        return { status: 200, body: pageBody(LIST, page, shown) }
+      },
+    }),
+    tenantOperation({
+      name: 'read',
+      method: 'get',
+      path: '/v1/projects/{id}',
+      tag: 'Projects',
+      summary: 'Read a project',
+      scope: 'projects:read',
+      params: one,
+      answers: { 200: Project },
+      handle: async (tx, { params }) => reply(200, await readProject(tx, params.id)),
+    }),
+    tenantOperation({
+      name: 'update',
+      method: 'patch',
+      path: '/v1/projects/{id}',
+      tag: 'Projects',
+      summary: 'Change a project',
+      scope: 'projects:write',
+      params: one,
+      body: UpdateProject,
+      answers: { 200: Project },
+      problems: ['precondition_failed'],
+      async handle(tx, { params, body, ifMatch }) {
+        const before = await readProject(tx, params.id)
+        requireMatch(ifMatch, etagOf(before))
+        return reply(200, updateProject(tx, before, body))
+      },
+    }),
+    tenantOperation({
+      name: 'delete',
+      method: 'delete',
+      path: '/v1/projects/{id}',
+      tag: 'Projects',
+      summary: 'Delete a project',
+      scope: 'projects:write',
+      params: one,
+      answers: { 204: null },
+      problems: ['precondition_failed'],
+      async handle(tx, { params, ifMatch }) {
+        const before = await readProject(tx, params.id)
+        requireMatch(ifMatch, etagOf(before))
+        await deleteProject(tx, before.id)
+        return { status: 204 }
+      },
+    }),
+  ],
+}

@@ -1,0 +1,30 @@
+// Projects: what clients send and see.
+import { z } from 'zod'
+import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+
+export const projectId = idSchema('prj')
+
+export const Project = z
+  .object({
+    id: projectId,
+    name: nameSchema,
+    description: z.string(),
+    createdAt: timeSchema,
+    updatedAt: timeSchema,
+  })
+  .meta({ id: 'Project' })
+export type Project = z.infer<typeof Project>
+
+const description = z
+  .string()
+  .max(2000)
+  .refine((text) => text.isWellFormed(), 'is not well-formed text')
+
+export const CreateProject = z
+  .strictObject({ name: nameSchema, description: description.default('') })
+  .meta({ id: 'CreateProject' })
+
+export const UpdateProject = z
+  .strictObject({ name: nameSchema.optional(), description: description.optional() })
+  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .meta({ id: 'UpdateProject' })

@@ -1,0 +1,88 @@
+// The whole key space of a region, in one place.
+//
+//   <root>                              empty, unless regions share a cluster
+//   ├─ 00                               platform, in the control region only
+//   │   ├─ ('number')                   the next tenant number to give out
+//   │   ├─ ('slug', slug)               → number
+//   │   ├─ ('tenant', number)           → slug, region
+//   │   └─ ('request', digest)          an operator's idempotency records: keyed digests, gone after a day
+//   ├─ 01 <tenant number, 8 bytes BE>   one tenant
+//   │   ├─ 00                           status and placement: one small key that every transaction reads
+//   │   ├─ 01                           profile
+//   │   ├─ 02                           credentials
+//   │   ├─ 03                           idempotency records and request markers
+//   │   ├─ 04                           quotas, in shards
+//   │   ├─ 05                           audit log
+//   │   ├─ 06                           outbox: the tenant's events
+//   │   └─ 10 <service name> 00         one subspace a service
+//   └─ 02                               this region's own
+//       ├─ ('epoch')                    grows when the data is copied, moved or restored
+//       └─ ('provisioning', number)     tenants whose making is not finished
+//
+// Inside each subspace keys are tuples. Numbers have a fixed width, so no tenant's prefix begins another's, and
+// are never reused. Keys inside a tenant are relative to it, so that it can be restored under another number.
+import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+
+const PLATFORM = 0x00
+const TENANT = 0x01
+const REGION = 0x02
+
+/** A tenant's own subspaces that no service may touch but the one named for it. */
+const SYSTEM = {
+  status: 0x00,
+  profile: 0x01,
+  credentials: 0x02,
+  idempotency: 0x03,
+  quotas: 0x04,
+  audit: 0x05,
+  outbox: 0x06,
+} as const
+export type SystemSubspace = keyof typeof SYSTEM
+const SERVICE = 0x10
+
+/** Services that look after a system subspace; every other one gets a subspace of its own name. */
+const SYSTEM_SERVICES: Readonly<Partial<Record<string, SystemSubspace>>> = {
+  tenant: 'profile',
+  'api-keys': 'credentials',
+}
+
+export interface KeySpace {
+  platform: Buffer
+  region: Buffer
+  /** `01` of this region: where tenants lie. */
+  tenants: Buffer
+  tenant(number: TenantNumber): Buffer
+}
+
+export function keySpace(rootPrefix: string): KeySpace {
+  const root = Buffer.from(rootPrefix)
+  const under = (first: number) => Buffer.concat([root, Buffer.of(first)])
+  return {
+    platform: under(PLATFORM),
+    region: under(REGION),
+    tenants: under(TENANT),
+    tenant(number) {
+      return Buffer.concat([root, Buffer.of(TENANT), numberKey(number)])
+    },
+  }
+}
+
+/** A tenant's number as a key holds it: eight bytes, big-endian, so that keys sort by it. */
+export function numberKey(number: TenantNumber): Buffer {
+  const key = Buffer.allocUnsafe(8)
+  key.writeBigUInt64BE(number)
+  return key
+}
+
+export const numberOfKey = (key: Buffer): TenantNumber => asTenantNumber(key.readBigUInt64BE())
+
+/** Relative to a tenant's prefix. */
+export const systemSubspace = (name: SystemSubspace): Buffer => Buffer.of(SYSTEM[name])
+
+/** Relative to a tenant's prefix. @throws {RangeError} for a name that could run into another's keys. */
+export function serviceSubspace(name: string): Buffer {
+  const system = SYSTEM_SERVICES[name]
+  if (system !== undefined) return systemSubspace(system)
+  if (!/^[a-z][a-z-]*$/.test(name)) throw new RangeError(`not a service name: ${name}`)
+  return Buffer.concat([Buffer.of(SERVICE), Buffer.from(name), Buffer.of(0)])
+}

@@ -1,0 +1,60 @@
+// A log: entries in the order of their commits, appended without reading, so that writers never conflict over its end.
+// Keys are (epoch, versionstamp, place in the commit). Versionstamps only grow within one cluster; the epoch before
+// them grows when the data moves to another.
+import { MutationType, tuple } from './foundationdb.ts'
+import type { ByteTransaction, Codec } from './space.ts'
+
+/** Where an entry stands: 16 hexadecimal digits of epoch, 20 of versionstamp, 4 of place. Sorts as text. */
+export type LogPosition = string
+
+const STAMP_BYTES = 10
+const EPOCH_BYTES = 8
+const ORDER_BYTES = 2
+const POSITION_BYTES = EPOCH_BYTES + STAMP_BYTES + ORDER_BYTES
+const POSITION = new RegExp(`^[0-9a-f]{${POSITION_BYTES * 2}}$`)
+
+export interface LogPage<V> {
+  entries: ReadonlyArray<readonly [position: LogPosition, value: V]>
+  more: boolean
+}
+
+export class Log<V> {
+  private readonly tn: ByteTransaction
+  private readonly prefix: Buffer
+  private readonly codec: Codec<V>
+  private appended = 0
+
+  constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: { name: string; codec: Codec<V> }) {
+    this.tn = tn
+    this.prefix = Buffer.concat([subspace, tuple.pack([name])])
+    this.codec = codec
+  }
+
+  /** @param epoch of the cluster that the tenant lives on. Entries of one transaction keep their order. */
+  append(epoch: number, value: V): void {
+    const tail = Buffer.alloc(POSITION_BYTES + 4)
+    tail.writeBigUInt64BE(BigInt(epoch))
+    tail.writeUInt16BE(this.appended++, EPOCH_BYTES + STAMP_BYTES)
+    tail.writeUInt32LE(this.prefix.length + EPOCH_BYTES, POSITION_BYTES)
+    const key = Buffer.concat([this.prefix, tail])
+    this.tn.atomicOpNative(MutationType.SetVersionstampedKey, key, this.codec.encode(value))
+  }
+
+  /** Entries behind `after`, oldest first, or before it, newest first. */
+  async page(limit: number, after?: LogPosition, reverse = false): Promise<LogPage<V>> {
+    const from = after === undefined ? undefined : Buffer.concat([this.prefix, Buffer.from(after, 'hex')])
+    const first = Buffer.concat([this.prefix, Buffer.of(0x00)])
+    const last = Buffer.concat([this.prefix, Buffer.of(0xff)])
+    const begin: Buffer = from === undefined || reverse ? first : Buffer.concat([from, Buffer.of(0x00)])
+    const end: Buffer = from !== undefined && reverse ? from : last
+    const rows = await this.tn.getRangeAll(begin, end, { limit: limit + 1, reverse })
+    return {
+      entries: rows
+        .slice(0, limit)
+        .map(([key, value]) => [key.subarray(this.prefix.length).toString('hex'), this.codec.decode(value)]),
+      more: rows.length > limit,
+    }
+  }
+}
+
+export const isLogPosition = (text: string): text is LogPosition => POSITION.test(text)

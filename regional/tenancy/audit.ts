@@ -1,0 +1,45 @@
+// The audit trail and the outbox of a tenant: who did what, and what changed. Both are written in the commit of the
+// work itself, so neither can tell of something that did not happen, or miss something that did.
+import type { ProblemCode } from '../../shared/problems.ts'
+import type { Log } from '../storage/log_space.ts'
+import { json } from '../storage/space.ts'
+import type { TenantScope } from './region_database.ts'
+
+export interface Actor {
+  kind: 'api_key' | 'operator' | 'system'
+  id: string
+}
+
+export interface AuditEntry {
+  /** RFC 3339 */
+  at: string
+  actor: Actor
+  /** `<service>.<operation>`, such as `projects.create`. */
+  action: string
+  /** The id of what it was done to, where there is one. */
+  target: string | null
+  /** Where the request came from, as the edge saw it. */
+  ip: string | null
+  requestId: string
+  outcome: 'done' | 'refused'
+  /** Why it was refused. */
+  code?: ProblemCode
+  /** How many like it, where refusals are told together. */
+  count?: number
+}
+
+/** A change, as the tenant's event feed and webhooks tell of it: a reference, not a copy. */
+export interface OutboxEntry {
+  /** `<resource>.<what happened>`, such as `project.created`. */
+  type: string
+  resource: string
+  at: string
+  actor: Actor
+  requestId: string
+}
+
+const auditLog = { name: 'entry', codec: json<AuditEntry>() }
+const outboxLog = { name: 'event', codec: json<OutboxEntry>() }
+
+export const auditOf = (scope: TenantScope): Log<AuditEntry> => scope.log('audit', auditLog)
+export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('outbox', outboxLog)

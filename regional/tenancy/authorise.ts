@@ -1,0 +1,74 @@
+// authorise: what the edge said, read again in the transaction of the work. The reads are not snapshots, so a change of
+// credential or status that lands first makes this transaction conflict, and then be refused.
+import { timingSafeEqual } from 'node:crypto'
+import type { TenantPrincipal } from '../../shared/principal.ts'
+import { Problem } from '../../shared/problems.ts'
+import { allows, type Scope } from '../../shared/scopes.ts'
+import { type CredentialRecord, credentialSpace, profileSpace, revokedSpace, statusSpace } from './records.ts'
+import type { TenantScope } from './region_database.ts'
+
+export type Authorisation =
+  /** `epoch` belongs before the versionstamps of this tenant's logs. */
+  | { outcome: 'granted'; scopes: ReadonlyArray<string>; epoch: number }
+  /** The credential is, or was, really this tenant's. */
+  | { outcome: 'refused'; problem: Problem }
+  /** Nobody that this tenant ever let in. */
+  | { outcome: 'unknown' }
+
+export async function authorise(
+  scope: TenantScope,
+  principal: TenantPrincipal,
+  needed: Scope,
+  nowMs: number,
+): Promise<Authorisation> {
+  const credentials = scope.system('credentials', credentialSpace)
+  const [status, live, claimHolds] = await Promise.all([
+    scope.system('status', statusSpace).get(['status']),
+    credentials.get([principal.keyId]),
+    namesThisTenant(scope, principal.claimedTenant),
+  ])
+  const revoked = live ? undefined : await scope.system('credentials', revokedSpace).get([principal.keyId])
+  const record = live ?? revoked
+  if (
+    status === undefined ||
+    status.status === 'provisioning' ||
+    record === undefined ||
+    !sameHash(record, principal.secretHash)
+  ) {
+    return { outcome: 'unknown' }
+  }
+  const refused = (problem: Problem): Authorisation => ({ outcome: 'refused', problem })
+  if (revoked !== undefined) {
+    return refused(new Problem('api_key_revoked', 'This API key was revoked. Use another one.'))
+  }
+  if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) {
+    return refused(new Problem('api_key_expired', 'This API key has expired. Use another one.'))
+  }
+  if (!claimHolds) {
+    return refused(
+      new Problem('tenant_mismatch', 'The credential is not one of the organisation in X-Tenant.'),
+    )
+  }
+  if (status.status === 'suspended') {
+    return refused(
+      new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
+    )
+  }
+  if (!allows(record.scopes, needed)) {
+    return refused(new Problem('insufficient_scope', `This needs the scope ${needed}.`))
+  }
+  return { outcome: 'granted', scopes: record.scopes, epoch: status.epoch }
+}
+
+/** Whether `X-Tenant`, if it was sent, names this tenant: by its id or its slug. */
+async function namesThisTenant(scope: TenantScope, claimed: string | undefined): Promise<boolean> {
+  if (claimed === undefined) return true
+  const profile = await scope.system('profile', profileSpace).get(['profile'])
+  return profile !== undefined && (profile.id === claimed || profile.slug === claimed)
+}
+
+function sameHash(record: CredentialRecord, secretHash: string): boolean {
+  const stored = Buffer.from(record.secretHash)
+  const sent = Buffer.from(secretHash)
+  return stored.length === sent.length && timingSafeEqual(stored, sent)
+}

@@ -1,0 +1,121 @@
+// Idempotency: a request that is sent twice has one effect. The record is written in the same commit as the work, so
+// there is no instant at which one is there without the other. A record also tells a request's own retry, after a
+// commit with an unknown outcome, that it has already happened.
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import { Problem } from '../../shared/problems.ts'
+import type { Reply } from '../operation.ts'
+import { jsonSpace } from '../storage/space.ts'
+
+/** How long an answer is kept for a client's own key. */
+const ANSWER_TTL_MS = 24 * 60 * 60 * 1000
+/** How long a request without a key is remembered: longer than any retry of it lives. */
+const MARKER_TTL_MS = 10 * 60 * 1000
+/** Larger answers are not kept; their replay is told to read the resource. */
+const MAX_ANSWER_BYTES = 16 * 1024
+
+export interface IdempotencyRecord {
+  requestId: string
+  /** Which attempt of that request committed. */
+  attempt: number
+  expiresAt: number
+  /** Only with a client's key: what the request was, and its sealed answer if it was small enough. */
+  fingerprint?: string
+  sealed?: string
+}
+
+export const idempotencySpace = jsonSpace<[digest: Buffer], IdempotencyRecord>('request')
+
+/** What makes two requests the same one. */
+export interface RequestIdentity {
+  requestId: string
+  /** Who asks, such as a key's id: another principal's record never answers. */
+  principal: string
+  /** Method and route, such as `post /v1/projects`. */
+  route: string
+  /** The client's own `Idempotency-Key`, when it sent one. */
+  key: string | undefined
+  /** Everything else that the client sent. */
+  content: Uint8Array
+}
+
+const digest = (...parts: ReadonlyArray<string | Uint8Array>): Buffer => {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${part.length}:`).update(part)
+  return hash.digest()
+}
+
+export const recordKey = ({ key, principal, route, requestId }: RequestIdentity): Buffer =>
+  key === undefined
+    ? digest('request', requestId).subarray(0, 16)
+    : digest('key', principal, route, key).subarray(0, 16)
+
+const fingerprintOf = ({ content }: RequestIdentity): string => digest(content).toString('base64url')
+
+/** Seals stored answers, so that a secret shown once does not lie in the database in clear. AES-256-GCM. */
+export class Sealer {
+  private readonly key: Buffer
+
+  /** @param key 32 bytes */
+  constructor(key: Buffer) {
+    this.key = key
+  }
+
+  /** @param bound what the sealed text belongs to: it opens nowhere else. */
+  seal(text: string, bound: string): string {
+    const iv = randomBytes(12)
+    const cipher = createCipheriv('aes-256-gcm', this.key, iv).setAAD(Buffer.from(bound))
+    const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
+    return Buffer.concat([iv, sealed, cipher.getAuthTag()]).toString('base64url')
+  }
+
+  /** @throws {Error} when the text was altered, or sealed for something else. */
+  open(sealed: string, bound: string): string {
+    const bytes = Buffer.from(sealed, 'base64url')
+    const decipher = createDecipheriv('aes-256-gcm', this.key, bytes.subarray(0, 12))
+      .setAAD(Buffer.from(bound))
+      .setAuthTag(bytes.subarray(-16))
+    return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString('utf8')
+  }
+}
+
+/** Whether a record still counts at `nowMs`. */
+export const isLive = (record: IdempotencyRecord | undefined, nowMs: number): record is IdempotencyRecord =>
+  record !== undefined && record.expiresAt > nowMs
+
+export function newRecord(
+  identity: RequestIdentity,
+  attempt: number,
+  reply: Reply,
+  seal: (text: string) => string,
+  nowMs: number,
+): IdempotencyRecord {
+  const { requestId, key } = identity
+  if (key === undefined) return { requestId, attempt, expiresAt: nowMs + MARKER_TTL_MS }
+  const answer = JSON.stringify(reply)
+  return {
+    requestId,
+    attempt,
+    expiresAt: nowMs + ANSWER_TTL_MS,
+    fingerprint: fingerprintOf(identity),
+    ...(Buffer.byteLength(answer) <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
+  }
+}
+
+/**
+ * The stored answer to a request that was here before.
+ * @throws {Problem} `idempotency_key_reuse` for another request under the same key; `conflict` when the answer was
+ *   not kept.
+ */
+export function replay(
+  record: IdempotencyRecord,
+  identity: RequestIdentity,
+  open: (sealed: string) => string,
+): Reply {
+  if (record.fingerprint !== undefined && record.fingerprint !== fingerprintOf(identity)) {
+    throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
+  }
+  if (record.sealed === undefined) {
+    throw new Problem('conflict', 'This request was already carried out, and its answer was not kept.')
+  }
+  return JSON.parse(open(record.sealed)) as Reply
+}

@@ -1,0 +1,95 @@
+// Quotas: hard limits of a tenant, kept exactly under concurrency, without making its writes queue for one counter.
+import { PLANS, type Quantity } from '../../shared/plans.ts'
+import { Problem } from '../../shared/problems.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { jsonSpace, type Space } from '../storage/space.ts'
+import { makeRoom, type Shard, withdrawn } from './allowance.ts'
+import { profileSpace } from './records.ts'
+import type { TenantScope } from './region_database.ts'
+
+const shardSpace = jsonSpace<[quantity: Quantity, shard: number], Shard>('shard')
+
+/** Shards of one quantity. A process's concurrent writers of a tenant never share one, up to this many. */
+const SHARDS = 64
+
+/**
+ * Which shard each writer of this process uses. A shard is lent to one writer at a time, the lowest free one first:
+ * so writers do not conflict with each other, and a tenant with few writers keeps few shards.
+ */
+export class ShardLoans {
+  private readonly lent = new Map<TenantNumber, Set<number>>()
+
+  async borrow<T>(tenant: TenantNumber, use: (shard: number) => Promise<T>): Promise<T> {
+    const lent = this.lent.get(tenant) ?? new Set()
+    this.lent.set(tenant, lent)
+    let shard = 0
+    while (shard < SHARDS && lent.has(shard)) shard++
+    // More writers than shards share at random; a conflict between them is retried like any other.
+    if (shard === SHARDS) return use(Math.floor(Math.random() * SHARDS))
+    lent.add(shard)
+    try {
+      return await use(shard)
+    } finally {
+      lent.delete(shard)
+      if (lent.size === 0) this.lent.delete(tenant)
+    }
+  }
+}
+
+const shardsOf = (scope: TenantScope): Space<[quantity: Quantity, shard: number], Shard> =>
+  scope.system('quotas', shardSpace)
+
+async function everyShard(scope: TenantScope, quantity: Quantity): Promise<Map<number, Shard>> {
+  const { entries } = await shardsOf(scope).page({ under: [quantity], limit: SHARDS })
+  return new Map(entries.map(([[, number], shard]) => [number, shard]))
+}
+
+/**
+ * Takes `amount` of a quantity, or gives it back when it is negative.
+ * @throws {Problem} `quota_exceeded`, only after every shard was read
+ */
+export async function take(
+  scope: TenantScope,
+  shard: number,
+  quantity: Quantity,
+  amount: number,
+): Promise<void> {
+  const shards = shardsOf(scope)
+  const own = (await shards.get([quantity, shard])) ?? { used: 0, allowed: 0 }
+  if (own.used + amount <= own.allowed) {
+    shards.set([quantity, shard], { ...own, used: own.used + amount })
+    return
+  }
+  const [all, limit] = await Promise.all([everyShard(scope, quantity), limitOf(scope, quantity)])
+  const changed = makeRoom(all, shard, amount, limit)
+  if (changed === undefined) {
+    throw new Problem('quota_exceeded', `The plan allows ${limit} ${quantity}, and they are all used.`)
+  }
+  for (const [number, value] of changed) shards.set([quantity, number], value)
+}
+
+/** What is used of a quantity, and what the plan allows. */
+export async function readQuota(
+  scope: TenantScope,
+  quantity: Quantity,
+): Promise<{ used: number; limit: number }> {
+  const [all, limit] = await Promise.all([everyShard(scope, quantity), limitOf(scope, quantity)])
+  return { used: [...all.values()].reduce((sum, { used }) => sum + used, 0), limit }
+}
+
+/** To be called in the transaction that changes a tenant's plan: what was handed out under the old one ends there. */
+export async function withdrawAllowances(
+  scope: TenantScope,
+  quantities: ReadonlyArray<Quantity>,
+): Promise<void> {
+  for (const quantity of quantities) {
+    for (const [number, shard] of await everyShard(scope, quantity)) {
+      shardsOf(scope).set([quantity, number], withdrawn(shard))
+    }
+  }
+}
+
+async function limitOf(scope: TenantScope, quantity: Quantity): Promise<number> {
+  const profile = await scope.system('profile', profileSpace).get(['profile'])
+  return profile === undefined ? 0 : PLANS[profile.plan][quantity]
+}

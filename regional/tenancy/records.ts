@@ -1,0 +1,70 @@
+// The records that a tenant's system subspaces hold: what the platform itself knows of a tenant.
+
+import type { Id } from '../../shared/ids.ts'
+import type { PlanName } from '../../shared/plans.ts'
+import type { TenantStatus } from '../../shared/tenant.ts'
+import { jsonSpace } from '../storage/space.ts'
+
+/** `provisioning`: written, but its slug is not yet its own; nobody is let in. */
+export interface StatusRecord {
+  status: 'provisioning' | TenantStatus
+  /** Grows whenever the tenant's data comes to another cluster: it stands before the versionstamps of its logs. */
+  epoch: number
+}
+
+/** One small key, read by every transaction and written rarely, so that a change of status stops what is in flight. */
+export const statusSpace = jsonSpace<['status'], StatusRecord>('status')
+
+export interface ProfileRecord {
+  id: Id<'ten'>
+  slug: string
+  name: string
+  plan: PlanName
+  region: string
+  createdAt: string
+  updatedAt: string
+  /** How often it has been changed, its status included. */
+  version: number
+}
+
+export const profileSpace = jsonSpace<['profile'], ProfileRecord>('profile')
+
+/** A tenant as its people and the operator are shown it. */
+export type ShownTenant = Omit<ProfileRecord, 'version'> & { status: TenantStatus }
+
+export const shownTenant = (
+  { version: _, ...profile }: ProfileRecord,
+  status: TenantStatus,
+): ShownTenant => ({
+  ...profile,
+  status,
+})
+
+export interface CredentialRecord {
+  id: Id<'key'>
+  name: string
+  scopes: ReadonlyArray<string>
+  /** SHA-256 of the key in base64url. The key itself is never kept. */
+  secretHash: string
+  createdAt: string
+  expiresAt: string | null
+}
+
+/** Live keys: what a request's key is checked against. */
+export const credentialSpace = jsonSpace<[keyId: string], CredentialRecord>('key')
+
+/** Revoked keys stay, so that they are refused as revoked and not as unknown. */
+export const revokedSpace = jsonSpace<[keyId: string], CredentialRecord & { revokedAt: string }>('revoked')
+
+export interface MemberRecord {
+  id: Id<'mem'>
+  email: string
+  role: 'owner'
+  createdAt: string
+}
+
+/** In the subspace of the service `members`. */
+export const memberSpace = jsonSpace<[memberId: string], MemberRecord>('member')
+
+/** What the tenant's making answered, sealed, for as long as an operator may repeat the request. */
+export const provisionedSpace = jsonSpace<['answer'], { sealed: string; expiresAt: number }>('provisioned')

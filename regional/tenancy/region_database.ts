@@ -1,0 +1,142 @@
+// The one holder of a region's engine. Nothing leaves it unfenced: a transaction is of one tenant, of the platform's
+// directory, or of the region's own keys, and the fence below it refuses everything else.
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { fenceTransaction, type Grant, type IsolationViolation, prefixRange } from '../storage/fence.ts'
+import { Database, type NativeDatabase, type NativeTransaction, root } from '../storage/foundationdb.ts'
+import {
+  type KeySpace,
+  numberKey,
+  type SystemSubspace,
+  serviceSubspace,
+  systemSubspace,
+} from '../storage/keys.ts'
+import { Log } from '../storage/log_space.ts'
+import {
+  type ByteTransaction,
+  type Codec,
+  type Key,
+  keyIn,
+  Space,
+  type SpaceDefinition,
+} from '../storage/space.ts'
+import { pointerSpaces } from './pointers.ts'
+import { type Attempt, retrying } from './retry.ts'
+
+type Report = (violation: IsolationViolation) => void
+
+/** Opens spaces in one subspace of one transaction. */
+export interface Scope {
+  space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
+}
+
+/** One tenant's transaction as the platform's own code sees it. Services get far less. */
+export class TenantScope {
+  private readonly native: NativeTransaction
+  private readonly report: Report
+  private readonly tenant: TenantNumber
+  private readonly keys: KeySpace
+  private readonly prefix: Buffer
+  private readonly tn: ByteTransaction
+
+  constructor(native: NativeTransaction, tenant: TenantNumber, keys: KeySpace, report: Report) {
+    this.native = native
+    this.report = report
+    this.tenant = tenant
+    this.keys = keys
+    this.prefix = keys.tenant(tenant)
+    this.tn = byteTransaction(native)
+  }
+
+  system<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>): Space<K, V> {
+    return new Space(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+  }
+
+  log<V>(subspace: SystemSubspace, definition: { name: string; codec: Codec<V> }): Log<V> {
+    return new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+  }
+
+  /** A second fence: nothing done through it leaves the service's own subspace. */
+  service(name: string): Scope {
+    const subspace = Buffer.concat([this.prefix, serviceSubspace(name)])
+    const grant: Grant = {
+      name: `service ${name} of tenant ${this.tenant}`,
+      readWrite: prefixRange(subspace),
+    }
+    return scope(fenceTransaction(this.native, grant, this.report), subspace)
+  }
+
+  /** Clears everything that the tenant has. */
+  erase(): void {
+    const { begin, end } = prefixRange(this.prefix)
+    this.tn.clearRange(begin, end)
+  }
+
+  /** The region's pointer that carries this tenant's number: written here, read by the region's own workers. */
+  pointer<V>(definition: SpaceDefinition<[tenant: Buffer], V>): { set(value: V): void; clear(): void } {
+    const space = new Space(this.tn, this.keys.region, definition)
+    const key: [Buffer] = [numberKey(this.tenant)]
+    return { set: (value) => space.set(key, value), clear: () => space.clear(key) }
+  }
+}
+
+export class RegionDatabase {
+  private readonly native: NativeDatabase
+  private readonly keys: KeySpace
+  private readonly report: Report
+
+  constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
+    this.native = native
+    this.keys = keys
+    this.report = report
+  }
+
+  /** Runs `body` in one transaction of one tenant; see {@link retrying} for what it must bear. */
+  tenant<T>(
+    number: TenantNumber,
+    body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+  ): Promise<T> {
+    const grant: Grant = {
+      name: `tenant ${number}`,
+      readWrite: prefixRange(this.keys.tenant(number)),
+      writeOnly: pointerSpaces.map((space) => single(keyIn(this.keys.region, space, [numberKey(number)]))),
+    }
+    return retrying(
+      () => this.begin(grant),
+      (tn, attempt) => body(new TenantScope(tn, number, this.keys, this.report), attempt),
+    )
+  }
+
+  /** The platform's directory: only the control region has one. */
+  platform<T>(body: (scope: Scope) => Promise<Attempt<T>>): Promise<T> {
+    return this.within('the platform', this.keys.platform, body)
+  }
+
+  /** What belongs to the region itself. */
+  region<T>(body: (scope: Scope) => Promise<Attempt<T>>): Promise<T> {
+    return this.within('the region', this.keys.region, body)
+  }
+
+  private within<T>(name: string, prefix: Buffer, body: (scope: Scope) => Promise<Attempt<T>>): Promise<T> {
+    const grant: Grant = { name, readWrite: prefixRange(prefix) }
+    return retrying(
+      () => this.begin(grant),
+      (tn) => body(scope(tn, prefix)),
+    )
+  }
+
+  private begin(grant: Grant): NativeTransaction {
+    return fenceTransaction(this.native.createTransaction(), grant, this.report)
+  }
+}
+
+/** The package's transaction over this very native one. The package makes them of a database only, so it gets one. */
+const byteTransaction = (native: NativeTransaction): ByteTransaction =>
+  new Database({ createTransaction: () => native, setOption() {}, close() {} }, root).rawCreateTransaction()
+
+function scope(native: NativeTransaction, subspace: Buffer): Scope {
+  const tn = byteTransaction(native)
+  return { space: (definition) => new Space(tn, subspace, definition) }
+}
+
+/** The range that holds this key alone. */
+const single = (key: Buffer) => ({ begin: key, end: Buffer.concat([key, Buffer.of(0)]) })

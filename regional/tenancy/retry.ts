@@ -1,0 +1,50 @@
+// The retry loop around every transaction: bounded in number and time, and safe where a commit's outcome is unknown.
+import { Problem } from '../../shared/problems.ts'
+import { FDBError, type NativeTransaction, TransactionOptionCode } from '../storage/foundationdb.ts'
+
+const MAX_ATTEMPTS = 20
+const MAX_TOTAL_MS = 4_000
+/** One attempt; FoundationDB itself ends a transaction after five seconds. */
+const ATTEMPT_TIMEOUT_MS = 5_000
+/** Timed out: the commit may have landed, or may land yet. Not retried by the client library, so done here. */
+const TIMED_OUT = 1031
+
+/** What an attempt came to: a value, and whether the transaction is to be committed for it. */
+export interface Attempt<T> {
+  value: T
+  commit: boolean
+}
+
+/**
+ * Runs `body` in a transaction until it commits. A body may run again after a commit whose outcome is unknown
+ * (1021, 1031, 1039), so it must recognise its own earlier work: by a key that it both reads and writes, under a
+ * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
+ * @throws {Problem} `contention` when the attempts or the time run out.
+ */
+export async function retrying<T>(
+  begin: () => NativeTransaction,
+  body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
+): Promise<T> {
+  const deadline = performance.now() + MAX_TOTAL_MS
+  let tn = begin()
+  for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
+    // Some options do not survive a retry, so all of them are set again each time.
+    tn.setOption(TransactionOptionCode.Timeout, ATTEMPT_TIMEOUT_MS)
+    try {
+      const { value, commit } = await body(tn, attempt)
+      if (commit) await tn.commit()
+      return value
+    } catch (error) {
+      if (!(error instanceof FDBError)) {
+        tn.cancel()
+        throw error
+      }
+      if (error.code === TIMED_OUT) tn = begin()
+      else await tn.onError(error.code)
+    }
+  }
+  tn.cancel()
+  throw new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
+    headers: { 'retry-after': '1' },
+  })
+}

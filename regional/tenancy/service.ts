@@ -1,0 +1,57 @@
+// What a tenant-aware service is made of. A service imports this, its own folder and `shared/`: nothing below.
+
+import { Problem } from '../../shared/problems.ts'
+import type { Scope } from '../../shared/scopes.ts'
+import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
+import type { TenantRequest, TenantTransaction } from './transact.ts'
+
+export { pageBody, readCursor } from '../cursor.ts'
+export { notFound, pageOf, pageQuery, type Reply, requireMatch } from '../operation.ts'
+export { isLogPosition } from '../storage/log_space.ts'
+export { jsonSpace, type Page } from '../storage/space.ts'
+export type { TenantContext, TenantTransaction } from './transact.ts'
+
+export interface Service {
+  /** Names its subspace too, so it never changes. */
+  name: string
+  operations: ReadonlyArray<TenantOperation>
+}
+
+export interface TenantOperation {
+  /** What the audit trail calls it, behind the service's name. */
+  name: string
+  declaration: Declaration
+  scope: Scope
+  kind: TenantRequest['kind']
+  /** Checks what the client sent. What is wrong with it is only said once the client is known to be allowed here. */
+  prepare(raw: RawInput): (tx: TenantTransaction) => Promise<Reply>
+}
+
+/** Declares an operation of a tenant, and what does its work. */
+export function tenantOperation<
+  P extends Declaration['params'] = undefined,
+  Q extends Declaration['query'] = undefined,
+  B extends Declaration['body'] = undefined,
+>(
+  operation: Declaration<P, Q, B> & {
+    name: string
+    scope: Scope
+    /** A read that is audited. */
+    sensitive?: boolean
+    handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
+  },
+): TenantOperation {
+  return {
+    name: operation.name,
+    declaration: operation as Declaration,
+    scope: operation.scope,
+    kind: operation.method !== 'get' ? 'write' : operation.sensitive ? 'sensitive' : 'read',
+    prepare(raw) {
+      const input = checkInput(operation, raw)
+      return async (tx) => {
+        if (input instanceof Problem) throw input
+        return operation.handle(tx, input)
+      }
+    },
+  }
+}

@@ -1,0 +1,247 @@
+// transact: one request, one transaction. The edge's word is read again here, in the same transaction as the work:
+// whatever an edge has cached, a revoked key or a suspended tenant is refused from the commit of that change on.
+// A change commits together with everything that belongs to it: idempotency record, quotas, audit and outbox entries.
+import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
+import type { Quantity } from '../../shared/plans.ts'
+import type { TenantPrincipal } from '../../shared/principal.ts'
+import { PROBLEMS, Problem } from '../../shared/problems.ts'
+import type { Scope as AccessScope } from '../../shared/scopes.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Reply } from '../operation.ts'
+import type { Log } from '../storage/log_space.ts'
+import type { Key, Space, SpaceDefinition } from '../storage/space.ts'
+import { type Actor, type AuditEntry, auditOf, outboxOf } from './audit.ts'
+import { authorise } from './authorise.ts'
+import {
+  type IdempotencyRecord,
+  idempotencySpace,
+  isLive,
+  newRecord,
+  type RequestIdentity,
+  recordKey,
+  replay,
+  type Sealer,
+} from './idempotency.ts'
+import { type ShardLoans, take } from './quotas.ts'
+import type { RefusalLog } from './refusals.ts'
+import type { RegionDatabase, TenantScope } from './region_database.ts'
+import type { Verified } from './verify.ts'
+
+declare const authorised: unique symbol
+
+/** Who a service works for. Only {@link transact} makes one, from a verified assertion and a credential that held. */
+export interface TenantContext {
+  readonly [authorised]: true
+  readonly tenant: TenantNumber
+  readonly principal: TenantPrincipal
+  readonly scopes: ReadonlyArray<string>
+  readonly requestId: string
+  /** The time that this request counts as, in milliseconds since 1970. */
+  readonly nowMs: number
+}
+
+/** All that a service sees of the database: its own subspace of its own tenant, and what it may ask to be recorded. */
+export interface TenantTransaction {
+  readonly context: TenantContext
+  space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
+  /** The tenant's audit trail, to read. It is written by the platform alone. */
+  readonly audit: Pick<Log<AuditEntry>, 'page'>
+  /**
+   * Takes `amount` of a limited quantity, or gives it back when it is negative.
+   * @throws {Problem} `quota_exceeded`
+   */
+  take(quantity: Quantity, amount: number): Promise<void>
+  /** Tells of a change, such as `project.created`, in the tenant's event feed. */
+  emit(type: string, resource: string): void
+}
+
+/** A tenant's request, once it is known to come through the edge. */
+export interface TenantRequest {
+  verified: Verified<TenantPrincipal>
+  /** The service that answers it. */
+  service: string
+  /** `<service>.<operation>`, as the audit trail names it. */
+  action: string
+  scope: AccessScope
+  /** `read`: never waits for a commit. `sensitive`: a read that is audited. */
+  kind: 'read' | 'sensitive' | 'write'
+  /** Method and route, such as `post /v1/projects`. */
+  route: string
+  /** The id in the path, where there is one. */
+  target: string | undefined
+  idempotencyKey: string | undefined
+  /** What the client sent beside the key: path, query and body. */
+  content: Uint8Array
+  clientIp: string | undefined
+}
+
+export interface TransactDependencies {
+  database: RegionDatabase
+  sealer: Sealer
+  loans: ShardLoans
+  refusals: RefusalLog
+  now: () => number
+}
+
+/**
+ * Runs a service's work for a tenant and commits it with all that belongs to it.
+ * @throws {Problem} when the tenant or the credential no longer holds, or the service refuses.
+ */
+export async function transact(
+  dependencies: TransactDependencies,
+  request: TenantRequest,
+  work: (tx: TenantTransaction) => Promise<Reply>,
+): Promise<Reply> {
+  const { tenant } = request.verified.principal
+  try {
+    if (request.kind === 'read') return await read(dependencies, request, work)
+    return await dependencies.loans.borrow(tenant, (shard) => write(dependencies, request, shard, work))
+  } catch (error) {
+    // Told to the tenant apart from the refused transaction, of which nothing may remain.
+    if (error instanceof Problem && !(error instanceof UnknownCredential))
+      noteRefusal(dependencies, request, error)
+    throw error
+  }
+}
+
+const read = (
+  dependencies: TransactDependencies,
+  request: TenantRequest,
+  work: (tx: TenantTransaction) => Promise<Reply>,
+): Promise<Reply> =>
+  dependencies.database.tenant(request.verified.principal.tenant, async (scope) => {
+    const { context } = await admit(dependencies, request, scope)
+    const changesNothing = () => {
+      throw new Error('an operation that reads changes nothing')
+    }
+    const own = serviceSpaces(scope, request.service)
+    const reply = await work({
+      context,
+      space: own,
+      audit: auditOf(scope),
+      take: async () => changesNothing(),
+      emit: changesNothing,
+    })
+    return { value: reply, commit: false }
+  })
+
+function write(
+  dependencies: TransactDependencies,
+  request: TenantRequest,
+  shard: number,
+  work: (tx: TenantTransaction) => Promise<Reply>,
+): Promise<Reply> {
+  const { database, sealer } = dependencies
+  const { principal, requestId } = request.verified
+  const identity: RequestIdentity = {
+    requestId,
+    principal: principal.keyId,
+    route: request.route,
+    key: request.idempotencyKey,
+    content: request.content,
+  }
+  const key: [Buffer] = [recordKey(identity)]
+  const bound = `${principal.tenant} ${key[0].toString('hex')}`
+  /** By attempt: what this very request answered, should one of its commits turn out to have landed. */
+  const replies: Reply[] = []
+
+  function earlierReply(record: IdempotencyRecord): Reply {
+    const own = record.requestId === requestId ? replies[record.attempt] : undefined
+    if (own !== undefined) return own
+    const reply = replay(record, identity, (sealed) => sealer.open(sealed, bound))
+    return { ...reply, headers: { ...reply.headers, [IDEMPOTENCY_REPLAYED]: 'true' } }
+  }
+
+  return database.tenant(principal.tenant, async (scope, attempt) => {
+    const records = scope.system('idempotency', idempotencySpace)
+    const [{ context, epoch }, record] = await Promise.all([
+      admit(dependencies, request, scope),
+      records.get(key),
+    ])
+    const { nowMs } = context
+    if (isLive(record, nowMs)) return { value: earlierReply(record), commit: false }
+
+    const actor: Actor = { kind: principal.kind, id: principal.keyId }
+    const at = new Date(nowMs).toISOString()
+    const outbox = outboxOf(scope)
+    const audit = auditOf(scope)
+    const reply = await work({
+      context,
+      space: serviceSpaces(scope, request.service),
+      audit,
+      take: (quantity, amount) => take(scope, shard, quantity, amount),
+      emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
+    })
+    replies[attempt] = reply
+    audit.append(epoch, {
+      at,
+      actor,
+      action: request.action,
+      target: request.target ?? idIn(reply.body),
+      ip: request.clientIp ?? null,
+      requestId,
+      outcome: 'done',
+    })
+    records.set(
+      key,
+      newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
+    )
+    return { value: reply, commit: true }
+  })
+}
+
+/** Nobody of this tenant's: a stranger leaves no trace in its audit trail. */
+class UnknownCredential extends Problem {}
+
+/** @throws {Problem} unless the credential holds, the tenant is active, and the scope is given. */
+async function admit(
+  { now }: TransactDependencies,
+  { verified, scope: needed }: TenantRequest,
+  scope: TenantScope,
+): Promise<{ context: TenantContext; epoch: number }> {
+  const { principal, requestId } = verified
+  const nowMs = now()
+  const verdict = await authorise(scope, principal, needed, nowMs)
+  if (verdict.outcome === 'unknown')
+    throw new UnknownCredential('credential_invalid', 'The API key is not one of ours.')
+  if (verdict.outcome === 'refused') throw verdict.problem
+  const context = {
+    tenant: principal.tenant,
+    principal,
+    scopes: verdict.scopes,
+    requestId,
+    nowMs,
+  } as TenantContext
+  return { context, epoch: verdict.epoch }
+}
+
+function noteRefusal(
+  { refusals, now }: TransactDependencies,
+  request: TenantRequest,
+  { code }: Problem,
+): void {
+  const { status } = PROBLEMS[code]
+  if (status !== 401 && status !== 403) return
+  const { principal, requestId } = request.verified
+  refusals.note(principal.tenant, {
+    at: new Date(now()).toISOString(),
+    actor: { kind: principal.kind, id: principal.keyId },
+    action: request.action,
+    target: request.target ?? null,
+    ip: request.clientIp ?? null,
+    requestId,
+    outcome: 'refused',
+    code,
+  })
+}
+
+function serviceSpaces(scope: TenantScope, service: string): TenantTransaction['space'] {
+  const own = scope.service(service)
+  return (definition) => own.space(definition)
+}
+
+/** The id of what an answer shows, where it shows one thing. */
+function idIn(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null || !('id' in body)) return null
+  return typeof body.id === 'string' ? body.id : null
+}

@@ -1,0 +1,48 @@
+// verify: the first stage of a region. What comes out of here is branded: nothing else can make a Verified, so
+// nothing that needs one runs without an assertion that held.
+import { type AssertionKeys, verifyAssertion } from '../../shared/assertion.ts'
+import { ASSERTION } from '../../shared/headers.ts'
+import type {
+  OperatorPrincipal,
+  Principal,
+  RegionPrincipal,
+  TenantPrincipal,
+} from '../../shared/principal.ts'
+import { Problem } from '../../shared/problems.ts'
+
+declare const verified: unique symbol
+
+/** A request that came through the edge (or from another region), and who it speaks for. */
+export interface Verified<P extends Principal = Principal> {
+  readonly [verified]: true
+  readonly principal: P
+  readonly requestId: string
+}
+
+/** @throws {Problem} `assertion_invalid` */
+export async function verify(request: Request, region: string, keys: AssertionKeys): Promise<Verified> {
+  const url = new URL(request.url)
+  const verdict = await verifyAssertion(
+    request.headers.get(ASSERTION) ?? '',
+    { region, method: request.method, target: url.pathname + url.search },
+    keys,
+  )
+  if (verdict.outcome === 'refused') {
+    throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
+  }
+  const { principal, requestId } = verdict
+  return { principal, requestId } as Verified
+}
+
+type PrincipalOf = { api_key: TenantPrincipal; operator: OperatorPrincipal; region: RegionPrincipal }
+
+/** Narrows to one kind of principal. @throws {Problem} `credential_invalid` for any other kind. */
+export function speakingAs<K extends keyof PrincipalOf>(
+  request: Verified,
+  kind: K,
+): Verified<PrincipalOf[K]> {
+  if (request.principal.kind !== kind) {
+    throw new Problem('credential_invalid', 'This kind of credential is not accepted here.')
+  }
+  return request as Verified<PrincipalOf[K]>
+}

@@ -1,0 +1,182 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { type Ask, type Regions, startRegions } from './support.ts'
+
+let regions: Regions
+beforeAll(async () => {
+  regions = await startRegions()
+})
+afterAll(() => regions.close())
+
+const TENANTS = '/platform/v1/tenants'
+const operator = (path: string, more: Partial<Ask> = {}) =>
+  regions.ask('us', { as: 'operator', path, ...more })
+const make = (slug: string, region = 'eu', headers: Record<string, string> = {}) =>
+  operator(TENANTS, {
+    method: 'POST',
+    headers,
+    body: { slug, name: `Name of ${slug}`, region, plan: 'free', owner: { email: `owner@${slug}.example` } },
+  })
+const eu = (path: string, key: string) => regions.ask('eu', { as: key, path })
+
+test('a tenant is live in its home region when the answer is there', async () => {
+  const { status, body } = await make('live')
+  expect(status).toBe(201)
+  expect(body.tenant).toMatchObject({ slug: 'live', region: 'eu', status: 'active' })
+  expect((await eu('/v1/tenant', body.apiKey.key)).body).toEqual(body.tenant)
+  expect((await operator(`${TENANTS}/${body.tenant.id}`)).body).toEqual(body.tenant)
+})
+
+test('two tenants never have one slug, however they race', async () => {
+  const answers = await Promise.all(Array.from({ length: 6 }, (_, i) => make('raced', i % 2 ? 'us' : 'eu')))
+  const statuses = answers.map(({ status }) => status).toSorted()
+  expect(statuses).toEqual([201, 409, 409, 409, 409, 409])
+  expect(answers.filter(({ body }) => body.code === 'slug_taken')).toHaveLength(5)
+})
+
+test('the same Idempotency-Key gives the same tenant and the same key', async () => {
+  const headers = { 'idempotency-key': 'make-once' }
+  const [first, second] = await Promise.all([make('once', 'eu', headers), make('once', 'eu', headers)])
+  expect(second.body).toEqual(first.body)
+  const third = await make('once', 'eu', headers)
+  expect(third.body).toEqual(first.body)
+  expect(third.headers.get('idempotency-replayed')).toBe('true')
+  const reused = await make('other', 'eu', headers)
+  expect([reused.status, reused.body.code]).toEqual([422, 'idempotency_key_reuse'])
+})
+
+test('an operator lists, renames, suspends and resumes', async () => {
+  const { body } = await make('life')
+  const path = `${TENANTS}/${body.tenant.id}`
+  const patch = (changes: object) => operator(path, { method: 'PATCH', body: changes })
+  expect((await patch({ name: 'Renamed', plan: 'team' })).body).toMatchObject({
+    name: 'Renamed',
+    plan: 'team',
+  })
+  await patch({ status: 'suspended' })
+  const refused = await eu('/v1/tenant', body.apiKey.key)
+  expect([refused.status, refused.body.code]).toEqual([403, 'tenant_suspended'])
+  await patch({ status: 'active' })
+  expect((await eu('/v1/tenant', body.apiKey.key)).body.name).toBe('Renamed')
+  const found: string[] = []
+  let cursor = ''
+  do {
+    const page = await operator(`${TENANTS}?limit=2${cursor && `&cursor=${cursor}`}`)
+    found.push(...page.body.data.map(({ slug }: { slug: string }) => slug))
+    cursor = page.body.nextCursor ?? ''
+  } while (cursor !== '')
+  expect(found.filter((slug) => slug === 'life')).toHaveLength(1)
+})
+
+test('an id with the right number but not this tenant’s is not found', async () => {
+  const { body } = await make('forged')
+  const id: string = body.tenant.id
+  const forged = `${id.slice(0, 8)}${id[8] === '0' ? '1' : '0'}${id.slice(9)}`
+  expect((await operator(`${TENANTS}/${forged}`)).status).toBe(404)
+  const patch = await operator(`${TENANTS}/${forged}`, { method: 'PATCH', body: { name: 'x' } })
+  expect(patch.status).toBe(404)
+})
+
+test('a tenant’s key is nobody on the platform, and an operator is no tenant', async () => {
+  const { key } = await regions.newTenant('nobody', 'us')
+  expect((await operator(TENANTS, { as: key })).status).toBe(401)
+  expect((await operator('/v1/tenant')).status).toBe(401)
+  expect(
+    (await regions.ask('us', { as: key, method: 'POST', path: '/internal/v1/activate', body: {} })).status,
+  ).toBe(401)
+})
+
+test('an unknown region, plan or slug spelling is told at its field', async () => {
+  const bad = { slug: 'No Slug', name: 'x', region: 'mars', plan: 'gold', owner: { email: 'nobody' } }
+  const { status, body } = await operator(TENANTS, { method: 'POST', body: bad })
+  expect(status).toBe(422)
+  const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer).toSorted()
+  expect(pointers).toEqual(['/owner/email', '/plan', '/slug'])
+  expect((await make('elsewhere', 'mars')).body.errors).toMatchObject([{ pointer: '/region' }])
+})
+
+async function bytesOf(region: string): Promise<string> {
+  const folder = regions.dataDir(region)
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((file) =>
+    file.isFile(),
+  )
+  const contents = await Promise.all(
+    files.map(({ parentPath, name }) => readFile(join(parentPath, name), 'latin1')),
+  )
+  return contents.join('\n')
+}
+
+test('a tenant leaves elsewhere nothing but number, slug and region in the control region', async () => {
+  const { body } = await make('secluded', 'eu', { 'idempotency-key': 'secluded-key' })
+  const { key } = await regions.newTenant('homely', 'us')
+  const [us, inEu] = [await bytesOf('us'), await bytesOf('eu')]
+  expect(inEu).toContain('owner@secluded.example')
+  for (const trace of [
+    'Name of secluded',
+    'owner@secluded',
+    body.tenant.id,
+    body.apiKey.id,
+    'secluded-key',
+  ]) {
+    expect(us).not.toContain(trace)
+  }
+  expect(us).toContain('secluded')
+  expect(us).toContain('owner@homely.example')
+  expect(inEu).not.toContain('homely')
+  expect(key).toBeTruthy()
+})
+
+/** What a crash of the control region right after the home's commit leaves behind. */
+async function half(number: string, slug: string): Promise<string> {
+  const intent = { slug, name: slug, plan: 'free', owner: { email: `owner@${slug}.example` } }
+  const path = '/internal/v1/provision'
+  const { status, body } = await regions.ask('eu', {
+    as: 'region',
+    method: 'POST',
+    path,
+    body: { number, intent },
+  })
+  expect(status).toBe(200)
+  return body.apiKey.key
+}
+
+async function restart(region: string): Promise<void> {
+  await regions.stop(region)
+  await regions.start(region)
+}
+
+test('a tenant half made lets nobody in, and is finished after a restart', async () => {
+  const key = await half('900001', 'halfway')
+  expect((await eu('/v1/tenant', key)).status).toBe(401)
+  await restart('eu')
+  await vi.waitFor(async () => expect((await eu('/v1/tenant', key)).status).toBe(200), { timeout: 10_000 })
+  expect((await make('halfway')).body.code).toBe('slug_taken')
+})
+
+test('a tenant half made whose slug went to another is undone after a restart', async () => {
+  const { body } = await make('contested')
+  const key = await half('900002', 'contested')
+  await restart('eu')
+  await vi.waitFor(
+    async () => {
+      const call = {
+        as: 'region',
+        method: 'POST',
+        path: '/internal/v1/describe',
+        body: { numbers: ['900002'] },
+      }
+      expect((await regions.ask('eu', call)).body).toEqual([null])
+      expect(await bytesLeft('900002')).toBe(false)
+    },
+    { timeout: 10_000 },
+  )
+  expect((await eu('/v1/tenant', key)).status).toBe(401)
+  expect((await eu('/v1/tenant', body.apiKey.key)).body.slug).toBe('contested')
+})
+
+/** Whether provisioning the number again finds anything: an undone tenant can be made anew. */
+async function bytesLeft(number: string): Promise<boolean> {
+  const path = '/internal/v1/activate'
+  return (await regions.ask('eu', { as: 'region', method: 'POST', path, body: { number } })).status !== 404
+}
