@@ -5,7 +5,7 @@
 //   npm run test:mutants -- gate    those whose name contains `gate`
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,32 +59,29 @@ function run(files: string[], directory: string, mutant?: Mutant): Promise<Verdi
   const config = join(import.meta.dirname, 'mutants.config.ts')
   const path = join(directory, `${crypto.randomUUID()}.ts`)
   if (mutant !== undefined) writeFileSync(path, mutant.source)
+  const report = `${path}.json`
   const env = { ...process.env, ...(mutant && { MUTANT_OF: mutant.of, MUTANT_SOURCE: path }) }
   return new Promise((done) => {
     execFile(
       process.execPath,
-      [vitest, 'run', '--root', ROOT, '--config', config, ...files],
+      [vitest, 'run', '--root', ROOT, '--config', config, '--outputFile', report, ...files],
       { cwd: ROOT, env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 2 ** 20 },
-      (error, stdout) =>
-        done({ passed: error === null, by: error?.killed ? 'time ran out' : firstFailure(stdout) }),
+      (error) => done({ passed: error === null, by: error?.killed ? 'time ran out' : firstFailure(report) }),
     )
   })
 }
 
-function firstFailure(report: string): string {
-  try {
-    const { testResults } = JSON.parse(report) as {
-      testResults: { message: string; assertionResults: { status: string; title: string }[] }[]
-    }
-    for (const { message, assertionResults } of testResults) {
-      const failed = assertionResults.find(({ status }) => status === 'failed')
-      if (failed !== undefined) return failed.title
-      if (message !== '') return message.split('\n')[0] ?? message
-    }
-    return 'nothing'
-  } catch {
-    return report.slice(0, 200)
+function firstFailure(path: string): string {
+  if (!existsSync(path)) return 'the run itself'
+  const report = JSON.parse(readFileSync(path, 'utf8')) as {
+    testResults: { message: string; assertionResults: { status: string; title: string }[] }[]
   }
+  for (const { message, assertionResults } of report.testResults) {
+    const failed = assertionResults.find(({ status }) => status === 'failed')
+    if (failed !== undefined) return failed.title
+    if (message !== '') return message.split('\n')[0] ?? message
+  }
+  return 'nothing'
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'mutants-'))
