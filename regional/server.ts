@@ -33,12 +33,15 @@ export interface Region {
   close(): Promise<void>
 }
 
-/** @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE */
-export async function startRegion(config: RegionConfig): Promise<Region> {
+/**
+ * @param open opens the engine; tests put faults between it and everything above
+ * @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE
+ */
+export async function startRegion(config: RegionConfig, open = openEngine): Promise<Region> {
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const now = Date.now
   const log = jsonLog(region, (line) => process.stdout.write(line))
-  const engine = await openEngine({
+  const engine = await open({
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })

@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { type Ask, type Regions, startRegions } from './support.ts'
+
+let regions: Regions
+beforeAll(async () => {
+  regions = await startRegions()
+})
+afterAll(() => regions.close())
+
+interface Entry {
+  id: string
+  action: string
+  target: string | null
+  outcome: string
+  code?: string
+  count?: number
+  actor: { kind: string; id: string }
+}
+
+const tenantOf = async (slug: string) => {
+  const { key, id } = await regions.newTenant(slug, 'us')
+  const ask = (path: string, more: Partial<Ask> = {}) => regions.ask('us', { as: key, path, ...more })
+  const trail = async (): Promise<Entry[]> => (await ask('/v1/audit?limit=100')).body.data
+  return { key, id, ask, trail }
+}
+
+test('every change is in the trail, with who did it and what it was done to', async () => {
+  const { ask, trail } = await tenantOf('trailed')
+  const { body } = await ask('/v1/projects', { method: 'POST', body: { name: 'A' } })
+  await ask(`/v1/projects/${body.id}`, { method: 'DELETE' })
+  await ask('/v1/projects', { method: 'POST', body: { name: 7 } })
+  const own = (await trail()).filter(({ action }) => action.startsWith('projects.'))
+  expect(own.map(({ action, target }) => [action, target])).toEqual([
+    ['projects.delete', body.id],
+    ['projects.create', body.id],
+  ])
+  expect(own[0]?.actor.kind).toBe('api_key')
+})
+
+test('a replayed request is in the trail once', async () => {
+  const { ask, trail } = await tenantOf('replayed')
+  const once = { method: 'POST', body: { name: 'A' }, headers: { 'idempotency-key': 'k' } }
+  await Promise.all([ask('/v1/projects', once), ask('/v1/projects', once)])
+  expect((await trail()).filter(({ action }) => action === 'projects.create')).toHaveLength(1)
+})
+
+test('reading the trail is in the trail, and its pages meet every entry once', async () => {
+  const { ask } = await tenantOf('pages')
+  for (let i = 0; i < 5; i++) await ask('/v1/projects', { method: 'POST', body: { name: `P${i}` } })
+  const seen: string[] = []
+  let cursor = ''
+  do {
+    const { body } = await ask(`/v1/audit?limit=2${cursor && `&cursor=${cursor}`}`)
+    seen.push(...body.data.map(({ id }: Entry) => id))
+    cursor = body.nextCursor ?? ''
+  } while (cursor !== '')
+  expect(seen).toHaveLength(5)
+  expect(seen).toEqual(seen.toSorted().toReversed())
+  const { body } = await ask('/v1/audit?limit=1')
+  expect(body.data[0].action).toBe('audit.list')
+})
+
+test('refusals of a known key are told together; an unknown key leaves no trace', async () => {
+  const { ask, trail } = await tenantOf('refused')
+  const { body } = await ask('/v1/api-keys', {
+    method: 'POST',
+    body: { name: 'R', scopes: ['projects:read'] },
+  })
+  for (let i = 0; i < 3; i++)
+    await ask('/v1/projects', { as: body.key, method: 'POST', body: { name: 'no' } })
+  const stranger = await regions.newTenant('stranger', 'eu')
+  expect((await ask('/v1/projects', { as: stranger.key })).status).toBe(401)
+  await vi.waitFor(
+    async () => {
+      const refusals = (await trail()).filter(({ outcome }) => outcome === 'refused')
+      expect(refusals).toMatchObject([{ action: 'projects.create', code: 'insufficient_scope', count: 3 }])
+    },
+    { timeout: 15_000, interval: 500 },
+  )
+})
+
+test('a quota is exact under concurrency, and given back', async () => {
+  const { id, ask } = await tenantOf('counted')
+  const plan = { method: 'PATCH', as: 'operator', path: `/platform/v1/tenants/${id}` }
+  await regions.ask('us', { ...plan, body: { plan: 'free' } })
+  const make = (i: number) => ask('/v1/projects', { method: 'POST', body: { name: `P${i}` } })
+  const answers = await Promise.all(Array.from({ length: 120 }, (_, i) => make(i)))
+  const made = answers.filter(({ status }) => status === 201)
+  expect(made).toHaveLength(100)
+  expect(new Set(answers.filter(({ status }) => status !== 201).map(({ body }) => body.code))).toEqual(
+    new Set(['quota_exceeded']),
+  )
+  expect((await ask(`/v1/projects/${made[0]?.body.id}`, { method: 'DELETE' })).status).toBe(204)
+  expect((await make(200)).status).toBe(201)
+  expect((await make(201)).status).toBe(403)
+  await regions.ask('us', { ...plan, body: { plan: 'team' } })
+  expect((await make(202)).status).toBe(201)
+})
