@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Regions, startRegions } from './support.ts'
+
+let regions: Regions
+// biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document, looked into here and there
+let document: any
+beforeAll(async () => {
+  regions = await startRegions()
+  document = await (await fetch(`${regions.url('us')}/openapi.json`)).json()
+})
+afterAll(() => regions.close())
+
+test('the document is OpenAPI 3.1 and shows every operation with its body, answers and problems', () => {
+  expect(document.openapi).toBe('3.1.0')
+  const create = document.paths['/v1/projects'].post
+  expect(create.requestBody.content['application/json'].schema.$ref).toBe(
+    '#/components/schemas/CreateProject',
+  )
+  expect(create.responses[201].content['application/json'].schema.$ref).toBe('#/components/schemas/Project')
+  expect(create.responses[422].description).toContain('validation_failed')
+  expect(create.security).toEqual([{ apiKey: [] }])
+  expect(Object.keys(document.paths['/v1/projects/{id}'])).toEqual(['get', 'patch', 'delete'])
+  expect(document.paths['/platform/v1/tenants'].post.security).toEqual([{ operator: [] }])
+})
+
+test('every operation has an id of its own, and every reference is there', () => {
+  const ids = Object.values(document.paths).flatMap((path) =>
+    Object.values(path as Record<string, { operationId: string }>).map(({ operationId }) => operationId),
+  )
+  expect(new Set(ids).size).toBe(ids.length)
+  const text = JSON.stringify(document)
+  for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    expect(document.components.schemas).toHaveProperty([name ?? ''])
+  }
+})
