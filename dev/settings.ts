@@ -1,0 +1,65 @@
+// What can be set from outside, read once. A mistake is one line that names the variable.
+import { resolve } from 'node:path'
+import { StartError } from './start_error.ts'
+
+/** The regions of a stack on one machine; the first is the control region. */
+export const REGIONS = ['us', 'eu'] as const
+export type RegionName = (typeof REGIONS)[number]
+export const CONTROL_REGION: RegionName = 'us'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface Settings {
+  /** Where the edge listens; 0 is any free port. */
+  port: number
+  regionPorts: Readonly<Record<RegionName, number>>
+  /** Absolute. */
+  dataDir: string
+  /** Variables for each region's database: a cluster's, or none for the embedded one. */
+  database: Readonly<Record<RegionName, Record<string, string>>>
+}
+
+/** @throws {StartError} */
+export function readSettings(environment: Environment): Settings {
+  const ports = (environment.REGION_PORTS || '9101,9102').split(',')
+  if (ports.length !== REGIONS.length) {
+    throw new StartError(`REGION_PORTS has a port for each of ${REGIONS.join(' and ')}, such as 9101,9102`)
+  }
+  const [us, eu] = ports.map((text) => readPort('REGION_PORTS', text))
+  return {
+    port: readPort('PORT', environment.PORT || '8787'),
+    regionPorts: { us: us ?? 0, eu: eu ?? 0 },
+    dataDir: resolve(environment.DATA_DIR || '.data'),
+    database: { us: databaseOf('us', environment), eu: databaseOf('eu', environment) },
+  }
+}
+
+function readPort(name: string, text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text.trim()) || port > 65_535) {
+    throw new StartError(`${name}: ${text} is not a port (0 to 65535, 0 for any free one)`)
+  }
+  return port
+}
+
+/** A cluster that regions share gives each a root prefix of its own name; a cluster of its own needs none. */
+function databaseOf(region: RegionName, environment: Environment): Record<string, string> {
+  const { FDB_CLUSTER_FILE: shared, ROOT_PREFIX: root = '' } = environment
+  const own = environment[`FDB_CLUSTER_FILE_${region.toUpperCase()}`]
+  if (own) return { FDB_CLUSTER_FILE: resolve(own), ROOT_PREFIX: root }
+  if (shared) return { FDB_CLUSTER_FILE: resolve(shared), ROOT_PREFIX: root + region }
+  return {}
+}
+
+export const HELP = `Usage: npm start
+
+Starts Coditect on this machine: the edge in workerd, and the regions us and eu as Node processes.
+Ctrl-C stops all of it.
+
+  PORT               where the edge listens (8787; 0 for any free port)
+  REGION_PORTS       where the regions listen (9101,9102; 0 for any free port)
+  DATA_DIR           data, logs, secrets and dev.json (.data)
+  REGION_INSTANCES   listeners in each region's process (1)
+  FDB_CLUSTER_FILE   a FoundationDB cluster for both regions, in place of the embedded database
+  FDB_CLUSTER_FILE_US, FDB_CLUSTER_FILE_EU   a cluster for each
+  ROOT_PREFIX        stands before every key in a cluster`

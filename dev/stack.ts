@@ -1,0 +1,165 @@
+// The whole of Coditect on one machine: the regions first, since the edge must know where they are.
+import type { Bindings } from '../edge/env.ts'
+import { hashOperatorToken } from '../shared/credentials/operator_token.ts'
+import type { DataDir } from './data_dir.ts'
+import { buildEdge, launchEdge } from './edge.ts'
+import { Part } from './part.ts'
+import { claimable, HOST } from './ports.ts'
+import { launchRegion } from './region.ts'
+import type { Secrets } from './secrets.ts'
+import { CONTROL_REGION, type Environment, REGIONS, type RegionName, type Settings } from './settings.ts'
+import { StartError } from './start_error.ts'
+
+/** Ports that were free a moment ago can be gone; so often other ones are tried. */
+const PORT_ATTEMPTS = 5
+/** Together below the five seconds in which everything is stopped. */
+const EDGE_PATIENCE_MS = 1_000
+const REGION_PATIENCE_MS = 3_000
+
+export interface StackOptions {
+  settings: Settings
+  secrets: Secrets
+  dir: DataDir
+  environment: Environment
+  say: (line: string) => void
+}
+
+export class Stack {
+  edgeUrl = ''
+  readonly regionUrls: Record<RegionName, string> = { us: '', eu: '' }
+  private readonly options: StackOptions
+  /** Every instance of each region. */
+  private readonly instances: Record<RegionName, string[]> = { us: [], eu: [] }
+  private regions: Part<string[]>[] = []
+  private edge: Part<number> | undefined
+  private readonly stopping = new AbortController()
+
+  constructor(options: StackOptions) {
+    this.options = options
+  }
+
+  /** @throws {StartError}. {@link stop} ends whatever runs by then, and may come while this is under way. */
+  async start(): Promise<void> {
+    const operators = await this.operators()
+    const [config] = await Promise.all([
+      buildEdge(this.options.dir, [
+        'REGIONS',
+        'CONTROL_REGION',
+        'ASSERTION_KEYS',
+        'SIGNING_ROOTS',
+        'OPERATORS',
+      ]),
+      this.startRegions(operators),
+    ])
+    await this.startEdge(config, operators)
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort()
+    await this.edge?.stop(EDGE_PATIENCE_MS)
+    await Promise.all(this.regions.map((region) => region.stop(REGION_PATIENCE_MS)))
+  }
+
+  private async startRegions(operators: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const ports = await this.choosePorts()
+      this.stopping.signal.throwIfAborted()
+      for (const region of REGIONS) this.regionUrls[region] = `http://${HOST}:${ports[region]}`
+      this.regions = REGIONS.map((region) => this.region(region, ports[region], operators))
+      const started = await Promise.allSettled(this.regions.map((region) => region.start()))
+      const failure = started.find((result) => result.status === 'rejected')
+      if (failure === undefined) {
+        started.forEach((result, i) => {
+          const name = REGIONS[i]
+          if (name !== undefined && result.status === 'fulfilled') this.instances[name] = result.value
+        })
+        return
+      }
+      await Promise.all(this.regions.map((region) => region.stop(REGION_PATIENCE_MS)))
+      if (attempt === PORT_ATTEMPTS || !(await this.lostAPort(ports))) throw failure.reason
+    }
+  }
+
+  private async choosePorts(): Promise<Record<RegionName, number>> {
+    const { regionPorts } = this.options.settings
+    const chosen: Record<RegionName, number> = { us: 0, eu: 0 }
+    for (const region of REGIONS) {
+      const port = await claimable(regionPorts[region])
+      if (port === undefined) throw new StartError(taken(regionPorts[region], 'REGION_PORTS'))
+      chosen[region] = port
+    }
+    return chosen
+  }
+
+  /** Whether a port that we chose ourselves was taken by someone else before its region could listen. */
+  private async lostAPort(ports: Record<RegionName, number>): Promise<boolean> {
+    for (const region of REGIONS) {
+      if (this.options.settings.regionPorts[region] === 0 && (await claimable(ports[region])) === undefined)
+        return true
+    }
+    return false
+  }
+
+  private region(name: RegionName, port: number, operators: string): Part<string[]> {
+    const { settings, secrets, dir, environment, say } = this.options
+    const variables = {
+      ...environment,
+      REGION: name,
+      CONTROL_REGION,
+      REGIONS: JSON.stringify({ us: [this.regionUrls.us], eu: [this.regionUrls.eu] }),
+      ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
+      SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
+      OPERATORS: operators,
+      SEALING_KEY: secrets.sealingKeys[name],
+      KEY_ENVIRONMENT: 'dev',
+      DATA_DIR: dir.file(name),
+      HOST,
+      PORT: String(port),
+      FDB_CLUSTER_FILE: undefined,
+      ROOT_PREFIX: undefined,
+      ...settings.database[name],
+    }
+    return new Part({
+      name,
+      dir,
+      say,
+      launch: (log) => launchRegion(variables, log),
+      onRestart: (urls) => {
+        const moved = urls.join() !== this.instances[name].join()
+        this.instances[name] = urls
+        if (moved) this.edge?.restart()
+      },
+    })
+  }
+
+  private async startEdge(config: string, operators: string): Promise<void> {
+    const { settings, secrets, dir, say } = this.options
+    let port = settings.port
+    if ((await claimable(port)) === undefined) throw new StartError(taken(port, 'PORT'))
+    this.stopping.signal.throwIfAborted()
+    const bindings = (): Bindings => ({
+      REGIONS: JSON.stringify(this.instances),
+      CONTROL_REGION,
+      ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
+      SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
+      OPERATORS: operators,
+    })
+    this.edge = new Part({
+      name: 'edge',
+      dir,
+      say,
+      launch: (log) => launchEdge(config, port, bindings(), log),
+      onRestart: () => {},
+    })
+    port = await this.edge.start()
+    this.edgeUrl = `http://${HOST}:${port}`
+  }
+
+  private async operators(): Promise<string> {
+    const secretHash = await hashOperatorToken(this.options.secrets.operatorToken)
+    return JSON.stringify([{ id: 'dev', role: 'admin', secretHash }])
+  }
+}
+
+const taken = (port: number, setting: string): string =>
+  `port ${port} is taken, or not ours to take; ${setting} chooses another, 0 any free one`

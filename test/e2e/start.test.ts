@@ -1,0 +1,201 @@
+// What `npm start` promises: one command, nothing kept but the data, nothing left behind.
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { isAlive, launch, newDataDir, type PartName, ROOT, type Stack, startStack } from './stack.ts'
+
+const PARTS: ReadonlyArray<PartName> = ['edge', 'us', 'eu']
+const modeOf = (...path: string[]): string => (statSync(join(...path)).mode & 0o777).toString(8)
+
+describe('a running stack', () => {
+  let stack: Stack
+  beforeAll(async () => {
+    stack = await startStack()
+  })
+  afterAll(() => stack.stop())
+
+  test('dev.json says where everything is and how to get in', () => {
+    const file = JSON.parse(readFileSync(join(stack.dataDir, 'dev.json'), 'utf8'))
+    const url = expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect(file).toEqual({
+      edge: url,
+      operatorToken: expect.stringMatching(/^co_\w{43}$/),
+      regions: { us: url, eu: url },
+      demo: {
+        tenantId: expect.stringMatching(/^ten_/),
+        apiKey: expect.stringMatching(/^ck_dev_/),
+        adminUrl: file.demo.adminUrl,
+      },
+    })
+  })
+
+  test('secrets are for their owner alone', () => {
+    for (const file of ['secrets.json', 'dev.json', 'run/us.pid', 'logs/us.log']) {
+      expect([file, modeOf(stack.dataDir, file)]).toEqual([file, '600'])
+    }
+    expect(modeOf(stack.dataDir)).toBe('700')
+  })
+
+  test('the demo key opens the demo tenant, through edge and region', async () => {
+    const { status, body } = await stack.call<{ id: string; slug: string }>('/v1/tenant')
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ id: stack.demo.tenantId, slug: 'demo' })
+  })
+
+  test('a second start on the same data is refused in one line, and the first goes on', async () => {
+    const second = launch({ DATA_DIR: stack.dataDir })
+    expect(await second.exited).toBe(1)
+    expect(second.output.stderr).toMatch(/^coditect: .*in use by another start.*\n$/)
+    expect((await stack.call('/v1/tenant')).status).toBe(200)
+    expect(existsSync(join(stack.dataDir, 'dev.json'))).toBe(true)
+  })
+
+  test('a part that is killed comes back where it was', async () => {
+    for (const part of PARTS) {
+      const before = stack.pid(part)
+      await stack.kill(part)
+      await stack.back(part)
+      expect(stack.pid(part)).not.toBe(before)
+      await vi.waitFor(async () => expect((await stack.call('/v1/tenant')).status).toBe(200))
+    }
+  })
+})
+
+describe('the next start', () => {
+  const dataDir = newDataDir()
+  afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
+
+  test('keeps the data, the keys and the operator', async () => {
+    const first = await startStack({ DATA_DIR: dataDir })
+    const created = await first.call<{ id: string }>('/v1/projects', {
+      method: 'POST',
+      body: { name: 'Kept' },
+    })
+    expect(created.status).toBe(201)
+    expect(await first.stop()).toBe(0)
+    expect(existsSync(join(dataDir, 'dev.json'))).toBe(false)
+
+    const second = await startStack({ DATA_DIR: dataDir })
+    expect(second.operatorToken).toBe(first.operatorToken)
+    expect(second.demo).toEqual(first.demo)
+    const read = await second.call<{ name: string }>(`/v1/projects/${created.body.id}`)
+    expect(read.body).toMatchObject({ name: 'Kept' })
+    expect(await second.stop()).toBe(0)
+  })
+
+  test('refuses secrets that are not what it wrote, in one line that does not repeat them', async () => {
+    const secrets = readFileSync(join(dataDir, 'secrets.json'), 'utf8')
+    writeFileSync(join(dataDir, 'secrets.json'), secrets.replace('"co_', '"xx_'))
+    const { output, exited } = launch({ DATA_DIR: dataDir })
+    expect(await exited).toBe(1)
+    expect(output.stderr).toMatch(/^coditect: .*secrets\.json is damaged.*\n$/)
+    expect(output.stderr).not.toContain('xx_')
+  })
+})
+
+describe('what cannot start', () => {
+  const dataDir = newDataDir()
+  const file = join(dataDir, 'a-file')
+  writeFileSync(file, '')
+  const busy = createServer()
+  let taken = ''
+  beforeAll(async () => {
+    await new Promise<void>((done) => busy.listen(0, '127.0.0.1', done))
+    const address = busy.address()
+    taken = typeof address === 'object' ? String(address?.port) : ''
+  })
+  afterAll(() => {
+    busy.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+
+  test.each<[string, () => Record<string, string>, RegExp]>([
+    ['a taken port of the edge', () => ({ PORT: taken }), /port \d+ is taken.*; PORT chooses another/],
+    ['a taken port of a region', () => ({ REGION_PORTS: `0,${taken}` }), /port \d+ is taken.*; REGION_PORTS/],
+    // A file in the way, and a file system without files, stop root too.
+    ['a directory below a file', () => ({ DATA_DIR: join(file, 'data') }), /DATA_DIR: .*can't be written/],
+    ['a directory that is a file', () => ({ DATA_DIR: file }), /DATA_DIR: .*can't be written/],
+    ['a directory in /proc', () => ({ DATA_DIR: '/proc/coditect' }), /DATA_DIR: .*can't be written/],
+    ['a port that is none', () => ({ PORT: '80x' }), /PORT: 80x is not a port/],
+    ['a port for one region only', () => ({ REGION_PORTS: '9101' }), /REGION_PORTS has a port for each/],
+    ['no instances', () => ({ REGION_INSTANCES: '0' }), /REGION_INSTANCES/],
+  ])('%s is one clear line and exit code 1', async (_, variables, line) => {
+    const { output, exited } = launch({ DATA_DIR: join(dataDir, 'data'), ...variables() })
+    expect(await exited).toBe(1)
+    expect(output.stderr).toMatch(/^coditect: [^\n]+\n$/)
+    expect(output.stderr).toMatch(line)
+    const run = join(dataDir, 'data', 'run')
+    if (existsSync(run)) expect(readdirSync(run).filter((name) => name.endsWith('.pid'))).toEqual([])
+  })
+})
+
+describe('the end', () => {
+  let started: { npm: ChildProcess; dataDir: string } | undefined
+  afterEach(() => {
+    if (started?.npm.exitCode === null && started.npm.pid) process.kill(-started.npm.pid, 'SIGKILL')
+    if (started) rmSync(started.dataDir, { recursive: true, force: true })
+  })
+
+  /** As a terminal does it: npm leads a process group of its own. */
+  async function npmStart() {
+    const dataDir = newDataDir()
+    const npm = spawn('npm', ['start'], {
+      cwd: ROOT,
+      env: { ...process.env, PORT: '0', REGION_PORTS: '0,0', DATA_DIR: dataDir },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    })
+    started = { npm, dataDir }
+    let stdout = ''
+    npm.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    const exited = new Promise<number | null>((resolve) => npm.once('exit', resolve))
+    await vi.waitUntil(() => stdout.includes('Ctrl-C stops everything.'), { timeout: 30_000 })
+    const run = join(dataDir, 'run')
+    const pids = PARTS.map((part) => Number(readFileSync(join(run, `${part}.pid`), 'utf8')))
+    return { npm, dataDir, stdout, exited, pids }
+  }
+
+  test.each<[string, NodeJS.Signals, 'npm' | 'group']>([
+    ['Ctrl-C in the terminal', 'SIGINT', 'group'],
+    ['SIGTERM to npm', 'SIGTERM', 'npm'],
+  ])('%s stops every process within 5 s, with exit code 0', async (_, signal, to) => {
+    const { npm, exited, pids, dataDir } = await npmStart()
+    const from = performance.now()
+    process.kill((npm.pid ?? 0) * (to === 'group' ? -1 : 1), signal)
+    expect(await exited).toBe(0)
+    expect(performance.now() - from).toBeLessThan(5_000)
+    expect(pids.filter(isAlive)).toEqual([])
+    expect(existsSync(join(dataDir, 'dev.json'))).toBe(false)
+  })
+
+  test('a launcher that is killed takes everything with it', async () => {
+    const stack = await startStack()
+    const pids = PARTS.map(stack.pid)
+    stack.launcher.kill('SIGKILL')
+    await vi.waitUntil(() => !pids.some(isAlive), { timeout: 5_000 })
+    await stack.stop()
+  })
+
+  test('the printed curl line works when pasted, and no secret was printed', async () => {
+    const { stdout, dataDir, npm, exited } = await npmStart()
+    const line = stdout.split('\n').find((text) => text.includes('curl')) ?? ''
+    const { stdout: answer } = await promisify(execFile)('/bin/sh', ['-c', line])
+    expect(JSON.parse(answer)).toMatchObject({ slug: 'demo' })
+    const { operatorToken, demo } = JSON.parse(readFileSync(join(dataDir, 'dev.json'), 'utf8'))
+    expect(stdout).not.toContain(operatorToken)
+    expect(stdout).not.toContain(demo.apiKey)
+    npm.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  })
+})
+
+test('--help says what can be set', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'dev', 'start.ts'), '--help'])
+  for (const setting of ['PORT', 'REGION_PORTS', 'DATA_DIR', 'FDB_CLUSTER_FILE'])
+    expect(stdout).toContain(setting)
+})
