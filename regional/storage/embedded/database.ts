@@ -6,6 +6,7 @@ import { MAX_WATCHES_LIMIT } from './limits.ts'
 import { type OptionValue, option } from './options.ts'
 import type { Storage } from './storage.ts'
 import { EmbeddedTransaction } from './transaction.ts'
+import type { Clock } from './version_clock.ts'
 
 const databaseOption = { maxWatches: 20, snapshotRywEnable: 26, snapshotRywDisable: 27 } as const
 /** Database options that are defaults of the transaction options of the same code. */
@@ -18,14 +19,17 @@ const defaultOptions = new Set<number>([
 
 export class EmbeddedDatabase implements NativeDatabase {
   readonly storage: Storage
+  /** Monotonic milliseconds, for time-outs. */
+  readonly clock: Clock
   /** From 0 to 1, for the back-off of retries. */
   readonly random: () => number
   snapshotSeesWrites = 1
   readonly #defaults = new Map<number, OptionValue>()
   #open = true
 
-  constructor(storage: Storage, random: () => number = Math.random) {
+  constructor(storage: Storage, clock: Clock, random: () => number) {
     this.storage = storage
+    this.clock = clock
     this.random = random
   }
 

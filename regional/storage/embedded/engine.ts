@@ -5,6 +5,7 @@ import { BaseReader } from './base_reader.ts'
 import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
+import { FOLD_ENTRIES } from './limits.ts'
 import { Storage } from './storage.ts'
 import type { Clock } from './version_clock.ts'
 
@@ -18,15 +19,19 @@ export interface EmbeddedOptions {
   dataDir: string
   /** Stops the file from growing beyond this many pages of 4 KiB: a full disk, for tests. */
   maxPages?: number
+  /** Monotonic time in milliseconds; tests move it by hand. */
   clock?: Clock
+  /** Changes held in memory before they are folded into the reader's snapshot. */
+  foldEntries?: number
   random?: () => number
 }
 
 export async function openEmbedded({
   dataDir,
   maxPages,
-  clock,
-  random,
+  clock = () => performance.now(),
+  foldEntries = FOLD_ENTRIES,
+  random = Math.random,
 }: EmbeddedOptions): Promise<EmbeddedEngine> {
   checkDirectory(dataDir)
   const lock = lockDirectory(dataDir)
@@ -36,10 +41,10 @@ export async function openEmbedded({
     )
   try {
     checkFormat(dataDir)
-    const storage = new Storage(new BaseReader(openReader(dataDir)), clock)
+    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, foldEntries)
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
-      database: () => new EmbeddedDatabase(storage, random),
+      database: () => new EmbeddedDatabase(storage, clock, random),
       close: async () => {
         try {
           await storage.close()

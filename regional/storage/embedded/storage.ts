@@ -6,7 +6,7 @@ import { type CommitRequest, Effects } from './commit_request.ts'
 import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
-import { FOLD_BYTES, FOLD_ENTRIES, FORCED_FOLD_BYTES, QUEUED_BYTES, READ_LIFE_VERSIONS } from './limits.ts'
+import { FOLD_BYTES, FORCED_FOLD_BYTES, QUEUED_BYTES, READ_LIFE_VERSIONS } from './limits.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
@@ -20,6 +20,7 @@ export class Storage implements GroupListener {
   readonly memtable = new Memtable()
   readonly base: BaseReader
   readonly #clock: VersionClock
+  readonly #foldEntries: number
   readonly #resolver: Resolver
   readonly #readVersions = new ReadVersions()
   /** Commits up to this version are on disk. */
@@ -29,7 +30,8 @@ export class Storage implements GroupListener {
   #writer: GroupCommit | undefined
   #closed = false
 
-  constructor(base: BaseReader, clock?: Clock) {
+  constructor(base: BaseReader, clock: Clock, foldEntries: number) {
+    this.#foldEntries = foldEntries
     this.base = base
     this.#durable = base.version
     this.#clock = new VersionClock(base.version, clock)
@@ -162,7 +164,7 @@ export class Storage implements GroupListener {
     const { entries, bytes, oldest } = this.memtable
     if (entries === 0) return false
     const now = this.#clock.now()
-    const large = entries > FOLD_ENTRIES || bytes > FOLD_BYTES
+    const large = entries > this.#foldEntries || bytes > FOLD_BYTES
     const stale = oldest < now - READ_LIFE_VERSIONS
     if (!large && !stale) return false
     const needed = this.#readVersions.oldest(now)

@@ -33,7 +33,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   readonly #storage: Storage
   #attempt: Attempt
   #persistent: [number, OptionValue][]
-  #createdMs = performance.now()
+  #createdMs: number
   #retries = 0
   #backoffMs = DEFAULT_BACKOFF_MS
   #versionstamp = Promise.withResolvers<Buffer>()
@@ -41,6 +41,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   constructor(database: EmbeddedDatabase) {
     this.#database = database
     this.#storage = database.storage
+    this.#createdMs = database.clock()
     this.#persistent = database.defaults()
     this.#attempt = this.#newAttempt()
   }
@@ -288,7 +289,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   reset(): void {
     const old = this.#attempt
     this.#retries = 0
-    this.#createdMs = performance.now()
+    this.#createdMs = this.#database.clock()
     this.#backoffMs = DEFAULT_BACKOFF_MS
     this.#persistent = this.#database.defaults()
     this.#replace(old)
@@ -402,7 +403,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   /** Fails the attempt if its time is over. Counted from creation or `reset`, not from `onError`. */
   #expire(attempt: Attempt): void {
     const { timeoutMs } = attempt.options
-    if (timeoutMs > 0 && performance.now() >= this.#createdMs + timeoutMs)
+    if (timeoutMs > 0 && this.#database.clock() >= this.#createdMs + timeoutMs)
       attempt.fail(fdbError(code.transactionTimedOut))
   }
 
@@ -412,7 +413,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     if (timeoutMs === 0) return
     const timer = setTimeout(
       () => attempt.fail(fdbError(code.transactionTimedOut)),
-      this.#createdMs + timeoutMs - performance.now(),
+      this.#createdMs + timeoutMs - this.#database.clock(),
     )
     timer.unref()
   }

@@ -14,7 +14,7 @@ export class VersionClock {
   #last: number
 
   /** `lastCommitted`: the newest version in the database; 0 if it is new. */
-  constructor(lastCommitted: number, clock: Clock = () => performance.now()) {
+  constructor(lastCommitted: number, clock: Clock) {
     this.#clock = clock
     this.#last = lastCommitted + RESTART_VERSIONS
     this.#origin = this.#last - clock() * 1000
