@@ -1,0 +1,232 @@
+// Every operation of the OpenAPI document × every kind of credential × what belongs to another tenant, through the
+// whole stack. A new route is attacked without a new line here.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { newId } from '../../shared/ids.ts'
+import { type Answer, type Stack, startStack } from '../e2e/stack.ts'
+import { bodyOf, type Document, type Route, routesOf } from './samples.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: bodies of every route there is
+type Body = any
+
+interface Tenant {
+  id: string
+  slug: string
+  key: string
+  revoked: string
+}
+
+let stack: Stack
+let document: Document
+let tenantRoutes: Route[]
+let victim: Tenant
+let attacker: Tenant
+/** Collection path → the id of what the victim has there. */
+const victims = new Map<string, string>()
+
+const call = (tenant: Tenant, path: string, more: object = {}) =>
+  stack.call<Body>(path, { as: tenant.key, ...more })
+
+async function newTenant(slug: string, region: string): Promise<Tenant> {
+  const made = await stack.call<Body>('/platform/v1/tenants', {
+    method: 'POST',
+    body: { slug, name: slug, region, plan: 'team', owner: { email: `o@${slug}.example` } },
+  })
+  const tenant = { id: made.body.tenant.id, slug, key: made.body.apiKey.key, revoked: '' }
+  const extra = await call(tenant, '/v1/api-keys', { method: 'POST', body: { name: 'old', scopes: ['*'] } })
+  await call(tenant, `/v1/api-keys/${extra.body.id}`, { method: 'DELETE' })
+  return { ...tenant, revoked: extra.body.key }
+}
+
+const fill = (path: string, ids: (collection: string) => string): string =>
+  path.replace(/\/\{[^}]+\}/g, (_, at: number) => `/${ids(path.slice(0, at))}`)
+
+/** With the victim's ids, or, where it has none of a kind, with one that nobody has. */
+const foreign = (path: string) => fill(path, (collection) => victims.get(collection) ?? newId('prj'))
+
+/** Everything of a tenant that its own key can list. */
+async function everythingOf(tenant: Tenant): Promise<Record<string, unknown>> {
+  const lists = tenantRoutes.filter(
+    ({ method, path }) => method === 'GET' && !path.includes('{') && path !== '/v1/audit',
+  )
+  const entries = lists.map(async ({ path }) => [path, (await call(tenant, path)).body] as const)
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+const withoutRequestId = ({ status, body }: Answer<Body>) => ({ status, body: { ...body, requestId: '' } })
+
+beforeAll(async () => {
+  stack = await startStack()
+  document = (await stack.call<Document>('/openapi.json', { as: null })).body
+  tenantRoutes = routesOf(document).filter(({ path }) => path.startsWith('/v1/'))
+  victim = await newTenant('victim', 'us')
+  attacker = await newTenant('attacker', 'us')
+  for (const { method, path, operation } of tenantRoutes) {
+    if (method !== 'POST' || path.includes('{')) continue
+    const made = await call(victim, path, { method, body: bodyOf(operation, document) })
+    expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBeLessThan(300)
+    if (typeof made.body?.id === 'string') victims.set(path, made.body.id)
+  }
+})
+afterAll(() => stack.stop())
+
+test('the document has routes to attack, and the victim has something on each', () => {
+  expect(tenantRoutes.length).toBeGreaterThan(8)
+  expect([...victims.keys()]).toEqual(expect.arrayContaining(['/v1/projects', '/v1/api-keys']))
+})
+
+describe('another tenant’s ids', () => {
+  test('are answered, byte for byte, as ids that nobody has, and nothing changes', async () => {
+    const before = await everythingOf(victim)
+    for (const { method, path, operation } of tenantRoutes) {
+      if (!path.includes('{')) continue
+      const request = { method, body: bodyOf(operation, document) }
+      const theirs = await call(attacker, foreign(path), request)
+      const nobodys = await call(
+        attacker,
+        fill(path, (collection) => unknownLike(collection)),
+        request,
+      )
+      expect(withoutRequestId(theirs), `${method} ${path}`).toEqual(withoutRequestId(nobodys))
+      expect(theirs.status, `${method} ${path}`).toBe(404)
+    }
+    expect(await everythingOf(victim)).toEqual(before)
+  })
+
+  test('in If-Match, as versions, open nothing', async () => {
+    const before = await everythingOf(victim)
+    for (const { method, path, operation } of tenantRoutes) {
+      if (!path.includes('{') || method === 'GET') continue
+      const read = await call(victim, foreign(path))
+      const headers = { 'if-match': read.headers.get('etag') ?? '"1"' }
+      const theirs = await call(attacker, foreign(path), {
+        method,
+        headers,
+        body: bodyOf(operation, document),
+      })
+      expect(theirs.status, `${method} ${path}`).toBe(404)
+    }
+    expect(await everythingOf(victim)).toEqual(before)
+  })
+
+  test('and slugs in X-Tenant are a mismatch on every route, in either region', async () => {
+    const abroad = await newTenant('abroad', 'eu')
+    for (const { method, path, operation } of tenantRoutes) {
+      for (const [tenant, claimed] of [
+        [attacker, victim.id],
+        [attacker, victim.slug],
+        [abroad, victim.slug],
+        [abroad, attacker.id],
+      ] as const) {
+        const headers = { 'x-tenant': claimed }
+        const body = bodyOf(operation, document)
+        const { status, body: problem } = await call(tenant, foreign(path), { method, headers, body })
+        expect([status, problem.code], `${method} ${path} as ${tenant.slug} for ${claimed}`).toEqual([
+          403,
+          'tenant_mismatch',
+        ])
+      }
+    }
+  })
+})
+
+test('another tenant’s cursor shows nothing of theirs', async () => {
+  for (const { method, path, operation } of tenantRoutes) {
+    const pages = operation.parameters?.some(({ name }) => name === 'cursor')
+    if (method !== 'GET' || !pages || path.includes('{')) continue
+    const creator = tenantRoutes.find((route) => route.method === 'POST' && route.path === path)
+    if (creator !== undefined) {
+      await call(victim, path, { method: 'POST', body: bodyOf(creator.operation, document) })
+    }
+    const { body: page } = await call(victim, `${path}?limit=1`)
+    expect(page.nextCursor, path).not.toBeNull()
+    const { status, body } = await call(attacker, `${path}?limit=100&cursor=${page.nextCursor}`)
+    expect(status, path).toBe(200)
+    const own = (await call(attacker, `${path}?limit=100`)).body.data.map(({ id }: Body) => id)
+    for (const { id } of body.data) expect(own, path).toContain(id)
+  }
+})
+
+test('another tenant’s idempotency key never gives their answer', async () => {
+  for (const { method, path, operation } of tenantRoutes) {
+    if (method !== 'POST' || path.includes('{')) continue
+    const request = {
+      method,
+      body: bodyOf(operation, document),
+      headers: { 'idempotency-key': `shared ${path}`.replace(' ', '-') },
+    }
+    const theirs = await call(victim, path, request)
+    const own = await call(attacker, path, request)
+    expect(own.headers.get('idempotency-replayed'), path).toBeNull()
+    expect(own.body.id, path).not.toBe(theirs.body.id)
+  }
+})
+
+describe('every route refuses', () => {
+  const kinds: Array<
+    [string, () => { as?: string | null; headers?: Record<string, string> }, number, string]
+  > = [
+    ['no credential', () => ({ as: null }), 401, 'credential_missing'],
+    ['a text that is no key', () => ({ as: 'ck_dev_nonsense' }), 401, 'credential_invalid'],
+    ['a key with one character changed', () => ({ as: flipped(victim.key) }), 401, 'credential_invalid'],
+    ['a revoked key', () => ({ as: victim.revoked }), 401, 'api_key_revoked'],
+    ['the operator’s token', () => ({ as: stack.operatorToken }), 401, 'credential_invalid'],
+    [
+      'two credentials',
+      () => ({ as: attacker.key, headers: { 'x-api-key': victim.key } }),
+      400,
+      'conflicting_credentials',
+    ],
+  ]
+  test.each(kinds)('%s', async (_, credential, status, code) => {
+    const before = await everythingOf(victim)
+    for (const { method, path, operation } of tenantRoutes) {
+      const request = { method, body: bodyOf(operation, document), ...credential() }
+      const answer = await stack.call<Body>(foreign(path), request)
+      expect([answer.status, answer.body.code], `${method} ${path}`).toEqual([status, code])
+      expect(answer.headers.get('content-type')).toContain('application/problem+json')
+    }
+    expect(await everythingOf(victim)).toEqual(before)
+  })
+
+  test('the platform’s routes to a tenant’s key', async () => {
+    const routes = routesOf(document).filter(({ path }) => path.startsWith('/platform/'))
+    expect(routes.length).toBeGreaterThan(3)
+    for (const { method, path, operation } of routes) {
+      const request = { method, as: attacker.key, body: bodyOf(operation, document) }
+      const answer = await stack.call<Body>(
+        fill(path, () => victim.id),
+        request,
+      )
+      expect([answer.status, answer.body.code], `${method} ${path}`).toEqual([401, 'credential_invalid'])
+    }
+  })
+
+  test('what a client sends as the edge’s own word', async () => {
+    for (const { method, path, operation } of tenantRoutes) {
+      if (!path.includes('{')) continue
+      const headers = {
+        'coditect-assertion': 'forged',
+        'x-request-id': 'req_forged',
+        'x-tenant-number': '1',
+        'x-principal-id': 'root',
+      }
+      const answer = await call(attacker, foreign(path), {
+        method,
+        headers,
+        body: bodyOf(operation, document),
+      })
+      expect(answer.status, `${method} ${path}`).toBe(404)
+      expect(answer.body.requestId).not.toBe('req_forged')
+    }
+  })
+})
+
+/** An id of the same kind as the victim's, of nobody. */
+const unknownLike = (collection: string): string =>
+  newId((victims.get(collection)?.slice(0, 3) ?? 'prj') as 'prj')
+
+/** The same text with one letter's case turned. */
+function flipped(text: string): string {
+  const at = text.search(/[a-z](?=[^_]*$)/)
+  return text.slice(0, at) + text.charAt(at).toUpperCase() + text.slice(at + 1)
+}
