@@ -30,6 +30,7 @@ export const PROBLEMS = {
   tenant_moved: { status: 421, title: 'The organisation lives in another region' },
   validation_failed: { status: 422, title: 'The request does not fit its schema' },
   idempotency_key_reuse: { status: 422, title: 'The idempotency key was used for another request' },
+  request_head_too_large: { status: 431, title: 'The path and headers of the request are too large' },
   internal: { status: 500, title: 'Something went wrong on our side' },
   region_unavailable: { status: 503, title: 'The region cannot be reached' },
   contention: { status: 503, title: 'Too many changes at the same time' },

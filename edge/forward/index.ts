@@ -15,6 +15,8 @@ import { traceHeaders } from './trace.ts'
 
 /** Longer than any request a region still works on: its own deadline is shorter. */
 export const HEADER_TIMEOUT_MS = 10_000
+/** Node reads 16 KiB of request line and headers; the rest is for what the connection adds. */
+const MAX_HEAD_BYTES = 15 * 1024
 const RETRY_AFTER_SECONDS = '2'
 
 export interface Forwarding {
@@ -25,12 +27,18 @@ export interface Forwarding {
   headerTimeoutMs: number
 }
 
-/** @throws {Problem} `region_unavailable` when no instance answers, and what {@link readBody} throws. */
+/**
+ * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large`, `body_too_large` and
+ *   `malformed_request` for what no region could read
+ */
 export async function forward(request: Request, forwarding: Forwarding): Promise<Response> {
   const { region, headerTimeoutMs } = forwarding
   const target = targetOf(request.url).full
   const body = await readBody(request)
   const headers = await headersFor(request, target, forwarding)
+  if (headBytes(target, headers) > MAX_HEAD_BYTES) {
+    throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
+  }
   const init = { method: request.method, headers, ...(body && { body }) }
   for (const origin of instancesToTry(region, request)) {
     const result = await attempt(origin + target, init, request.signal, headerTimeoutMs)
@@ -65,6 +73,12 @@ async function headersFor(request: Request, target: string, forwarding: Forwardi
     headers.set(ASSERTION, await signAssertion(asserted, principal, region.keys))
   }
   return headers
+}
+
+function headBytes(target: string, headers: Headers): number {
+  let bytes = target.length
+  for (const [name, value] of headers) bytes += name.length + value.length + 4
+  return bytes
 }
 
 let turn = 0

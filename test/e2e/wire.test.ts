@@ -1,0 +1,124 @@
+// What only bytes on a socket can ask: fetch would tidy them first. The edge answers each with problem details.
+import { connect } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MAX_BODY_BYTES } from '../../shared/headers.ts'
+import { type Stack, startStack } from './stack.ts'
+
+let stack: Stack
+beforeAll(async () => {
+  stack = await startStack()
+})
+afterAll(() => stack.stop())
+
+/** Sends the bytes and reads until the other side closes. */
+function exchange(bytes: string, hangUp = false): Promise<{ status: number; head: string; body: string }> {
+  const { port, hostname } = new URL(stack.edge)
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(Number(port), hostname, () => {
+      socket.write(bytes, 'latin1')
+      if (hangUp) socket.end()
+    })
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      answer += text
+    })
+    socket.on('error', reject)
+    socket.on('close', () => {
+      const [head = '', ...body] = answer.split('\r\n\r\n')
+      resolve({ status: Number(head.split(' ')[1]), head: head.toLowerCase(), body: body.join('\r\n\r\n') })
+    })
+  })
+}
+
+const request = (
+  line: string,
+  headers: ReadonlyArray<string> = [],
+  body = '',
+  key = stack.demo.apiKey,
+): string =>
+  [
+    `${line} HTTP/1.1`,
+    'Host: edge',
+    'Connection: close',
+    ...(key ? [`Authorization: Bearer ${key}`] : []),
+    ...headers,
+    '',
+    body,
+  ].join('\r\n')
+
+const JSON_TYPE = 'Content-Type: application/json'
+
+test.each([
+  ['dots that leave and come back', '/v1/../v1/tenant', 200],
+  ['encoded dots', '/platform/%2e%2e/v1/tenant', 200],
+  ['dots that leave for the operator', '/v1/../platform/v1/tenants', 401],
+  ['encoded dots that leave for the operator', '/v1/%2e%2E/platform/v1/tenants', 401],
+  ['a doubled slash', '//v1/tenant', 404],
+  ['an encoded slash', '/v1%2Ftenant', 404],
+  ['raw bytes beyond ASCII', '/v1/ten\xc3\xa4nt', 404],
+  ['an encoding that is none', '/v1/%zz', 404],
+  ['an absolute target', 'http://elsewhere/v1/tenant', 200],
+])('%s: the region is asked for what the edge has checked', async (_, target, status) => {
+  const answer = await exchange(request(`GET ${target}`))
+  expect([answer.status, answer.body]).toEqual([status, expect.any(String)])
+  if (status >= 400) expect(answer.head).toContain('content-type: application/problem+json')
+})
+
+test.each<[string, () => string, number, string]>([
+  [
+    'an announced body that is too large',
+    () => request('POST /v1/projects', [JSON_TYPE, `Content-Length: ${MAX_BODY_BYTES + 1}`], '{'),
+    413,
+    'body_too_large',
+  ],
+  [
+    'chunks that become too large',
+    () => {
+      const chunk = ' '.repeat(MAX_BODY_BYTES / 2)
+      const coded = `${chunk.length.toString(16)}\r\n${chunk}\r\n`
+      return request(
+        'POST /v1/projects',
+        [JSON_TYPE, 'Transfer-Encoding: chunked'],
+        `${coded}${coded}1\r\n \r\n0\r\n\r\n`,
+      )
+    },
+    413,
+    'body_too_large',
+  ],
+  [
+    'a large body without a credential',
+    () => request('POST /v1/projects', [JSON_TYPE, `Content-Length: ${MAX_BODY_BYTES + 1}`], '{', ''),
+    401,
+    'credential_missing',
+  ],
+  ['a long path', () => request(`GET /v1/${'a'.repeat(8_000)}`), 431, 'request_head_too_large'],
+  ['a method that nothing has', () => request('TRACE /v1/tenant'), 405, 'method_not_allowed'],
+  [
+    'two names for the tenant',
+    () => request('GET /v1/tenant', ['X-Tenant: demo', 'X-Tenant: other']),
+    403,
+    'tenant_mismatch',
+  ],
+  ['a name beyond ASCII', () => request('GET /v1/tenant', ['X-Tenant: d\xe9mo']), 403, 'tenant_mismatch'],
+])('%s is a problem with its code', async (_, bytes, status, code) => {
+  const answer = await exchange(bytes())
+  expect(answer.status).toBe(status)
+  expect(JSON.parse(answer.body)).toMatchObject({ status, code, requestId: expect.stringMatching(/^req_/) })
+})
+
+test('a body that ends before its announced length is 400', async () => {
+  const bytes = request('POST /v1/projects', [JSON_TYPE, 'Content-Length: 100'], '{"name"')
+  expect(await exchange(bytes, true)).toMatchObject({ status: 400 })
+})
+
+test('X-Tenant that names the tenant of the credential, by id or slug, changes nothing', async () => {
+  for (const name of ['demo', stack.demo.tenantId]) {
+    expect(await exchange(request('GET /v1/tenant', [`X-Tenant: ${name}`]))).toMatchObject({ status: 200 })
+  }
+})
+
+test('X-Tenant with another slug is a mismatch that the region finds', async () => {
+  const answer = await exchange(request('GET /v1/tenant', ['X-Tenant: elsewhere']))
+  expect(answer.status).toBe(403)
+  expect(JSON.parse(answer.body)).toMatchObject({ code: 'tenant_mismatch' })
+})
