@@ -5,6 +5,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { importAssertionKeys } from '../shared/assertion.ts'
 import { Roots } from '../shared/credentials/roots.ts'
 import { regionApp } from './app.ts'
+import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
 import { jsonLog } from './log.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
@@ -20,10 +21,14 @@ import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { minting } from './tenancy/mint.ts'
 import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
-import { RegionDatabase } from './tenancy/region_database.ts'
+import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
+import type { Attempt } from './tenancy/retry.ts'
+import { flushSpace, UsageMeter } from './tenancy/usage.ts'
 
 /** How often half-made tenants are looked for. */
 const FINISH_EVERY_MS = 5_000
+const REFUSALS_EVERY_MS = 2_000
+const USAGE_EVERY_MS = 1_000
 
 type Server = ReturnType<typeof createAdaptorServer>
 
@@ -56,6 +61,7 @@ export async function startRegion(config: RegionConfig, open = openEngine): Prom
   const directory = new Directory(database)
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
+  const usage = new UsageMeter(database)
 
   const calls = new Map<string, Calls>([[region, localCalls(lifecycle, directory)]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
@@ -81,8 +87,8 @@ export async function startRegion(config: RegionConfig, open = openEngine): Prom
           ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })
           : [],
       calls: callsTo(region),
-      transact: { database, sealer, loans, refusals, now },
-      probe: () => database.region(async () => ({ value: undefined, commit: false })),
+      transact: { database, sealer, loans, refusals, usage, now },
+      probe: () => database.region(probe),
       log,
     })
 
@@ -100,29 +106,32 @@ export async function startRegion(config: RegionConfig, open = openEngine): Prom
   }
 
   const finish = (olderThanMs?: number) =>
-    finishProvisioning(
-      { region, database, lifecycle, control: callsTo(controlRegion), now },
-      olderThanMs,
-    ).catch((error: unknown) => log.error('half-made tenants wait for another round', { error }))
-  const flushRefusals = () =>
-    refusals.flush().catch((error: unknown) => log.error('refusals are missing in an audit trail', { error }))
-  let finishing = finish(0)
-  const timer = setInterval(() => {
-    finishing = finishing.then(() => finish()).then(flushRefusals)
-  }, FINISH_EVERY_MS)
+    finishProvisioning({ region, database, lifecycle, control: callsTo(controlRegion), now }, olderThanMs)
+  const background = new Background(log)
+  background.once('finishing half-made tenants', () => finish(0))
+  background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
+  background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
+  background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
 
   const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
   log.info('listening', { urls })
   return {
     urls,
     async close() {
-      clearInterval(timer)
       await Promise.all(servers.map(closeServer))
-      await finishing.then(flushRefusals)
+      background.once('writing refusals to audit trails', () => refusals.flush())
+      background.once('adding up usage', () => usage.flush())
+      await background.stop()
       await engine.close()
       log.info('stopped')
     },
   }
+}
+
+/** Reads a key, so that a database that does not answer shows. */
+async function probe(scope: Scope): Promise<Attempt<void>> {
+  await scope.space(flushSpace).get(['probe'])
+  return { value: undefined, commit: false }
 }
 
 const listen = (server: Server, host: string, port: number): Promise<void> =>

@@ -5,5 +5,12 @@ import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
 import { projects } from './projects/routes.ts'
 import { tenant } from './tenant/routes.ts'
+import { usage } from './usage/routes.ts'
 
-export const services = (mint: Mint): ReadonlyArray<Service> => [tenant, apiKeys(mint), projects, audit]
+export const services = (mint: Mint): ReadonlyArray<Service> => [
+  tenant,
+  apiKeys(mint),
+  projects,
+  audit,
+  usage,
+]

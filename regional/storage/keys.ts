@@ -14,9 +14,11 @@
 //   │   ├─ 04                           quotas, in shards
 //   │   ├─ 05                           audit log
 //   │   ├─ 06                           outbox: the tenant's events
+//   │   ├─ 07                           usage, in counters by the hour
 //   │   └─ 10 <service name> 00         one subspace a service
 //   └─ 02                               this region's own
 //       ├─ ('epoch')                    grows when the data is copied, moved or restored
+//       ├─ ('flush', process)           the last flush of usage that a process has applied
 //       └─ ('provisioning', number)     tenants whose making is not finished
 //
 // Inside each subspace keys are tuples. Numbers have a fixed width, so no tenant's prefix begins another's, and
@@ -36,6 +38,7 @@ const SYSTEM = {
   quotas: 0x04,
   audit: 0x05,
   outbox: 0x06,
+  usage: 0x07,
 } as const
 export type SystemSubspace = keyof typeof SYSTEM
 const SERVICE = 0x10

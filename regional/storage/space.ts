@@ -48,7 +48,7 @@ export interface Page<K extends Key, V> {
 }
 
 export class Space<K extends Key, V> {
-  private readonly tn: ByteTransaction
+  protected readonly tn: ByteTransaction
   private readonly prefix: Buffer
   private readonly codec: Codec<V>
 
@@ -89,7 +89,7 @@ export class Space<K extends Key, V> {
     }
   }
 
-  private pack(key: Key): Buffer {
+  protected pack(key: Key): Buffer {
     return packed(this.prefix, key)
   }
 

@@ -1,6 +1,7 @@
 // The one holder of a region's engine. Nothing leaves it unfenced: a transaction is of one tenant, of the platform's
 // directory, or of the region's own keys, and the fence below it refuses everything else.
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { CounterSpace } from '../storage/counter_space.ts'
 import { fenceTransaction, type Grant, type IsolationViolation, prefixRange } from '../storage/fence.ts'
 import { Database, type NativeDatabase, type NativeTransaction, root } from '../storage/foundationdb.ts'
 import {
@@ -21,6 +22,7 @@ import {
 } from '../storage/space.ts'
 import { pointerSpaces } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
+import { flushSpace, type UsageMetric } from './usage.ts'
 
 type Report = (violation: IsolationViolation) => void
 
@@ -53,6 +55,10 @@ export class TenantScope {
 
   log<V>(subspace: SystemSubspace, definition: { name: string; codec: Codec<V> }): Log<V> {
     return new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+  }
+
+  usage(): CounterSpace<[hour: string, metric: UsageMetric]> {
+    return usageIn(this.tn, this.prefix)
   }
 
   /** A second fence: nothing done through it leaves the service's own subspace. */
@@ -116,6 +122,31 @@ export class RegionDatabase {
     return this.within('the region', this.keys.region, body)
   }
 
+  /** Adds to the usage counters of these tenants. The grant allows that, and one key to know the flush by. */
+  addUsage<T>(
+    tenants: ReadonlyArray<TenantNumber>,
+    process: string,
+    body: (
+      applied: Space<[process: string], number>,
+      usageOf: (tenant: TenantNumber) => CounterSpace<[hour: string, metric: UsageMetric]>,
+    ) => Promise<Attempt<T>>,
+  ): Promise<T> {
+    const usage = tenants.map((tenant) => Buffer.concat([this.keys.tenant(tenant), systemSubspace('usage')]))
+    const grant: Grant = {
+      name: 'the usage flush',
+      readWrite: single(keyIn(this.keys.region, flushSpace, [process])),
+      writeOnly: usage.map(prefixRange),
+    }
+    return retrying(
+      () => this.begin(grant),
+      (native) => {
+        const tn = byteTransaction(native)
+        const applied = new Space(tn, this.keys.region, flushSpace)
+        return body(applied, (tenant) => usageIn(tn, this.keys.tenant(tenant)))
+      },
+    )
+  }
+
   private within<T>(name: string, prefix: Buffer, body: (scope: Scope) => Promise<Attempt<T>>): Promise<T> {
     const grant: Grant = { name, readWrite: prefixRange(prefix) }
     return retrying(
@@ -137,6 +168,9 @@ function scope(native: NativeTransaction, subspace: Buffer): Scope {
   const tn = byteTransaction(native)
   return { space: (definition) => new Space(tn, subspace, definition) }
 }
+
+const usageIn = (tn: ByteTransaction, tenant: Buffer): CounterSpace<[hour: string, metric: UsageMetric]> =>
+  new CounterSpace(tn, Buffer.concat([tenant, systemSubspace('usage')]), 'hour')
 
 /** The range that holds this key alone. */
 const single = (key: Buffer) => ({ begin: key, end: Buffer.concat([key, Buffer.of(0)]) })

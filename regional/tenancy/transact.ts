@@ -25,6 +25,7 @@ import {
 import { type ShardLoans, take } from './quotas.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
+import { countWrite, readUsage, type UsageMeter, type UsageReport } from './usage.ts'
 import type { Verified } from './verify.ts'
 
 declare const authorised: unique symbol
@@ -46,6 +47,8 @@ export interface TenantTransaction {
   space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
   /** The tenant's audit trail, to read. It is written by the platform alone. */
   readonly audit: Pick<Log<AuditEntry>, 'page'>
+  /** What the tenant has and did. */
+  usage(): Promise<UsageReport>
   /**
    * Takes `amount` of a limited quantity, or gives it back when it is negative.
    * @throws {Problem} `quota_exceeded`
@@ -80,6 +83,7 @@ export interface TransactDependencies {
   sealer: Sealer
   loans: ShardLoans
   refusals: RefusalLog
+  usage: UsageMeter
   now: () => number
 }
 
@@ -94,7 +98,11 @@ export async function transact(
 ): Promise<Reply> {
   const { tenant } = request.verified.principal
   try {
-    if (request.kind === 'read') return await read(dependencies, request, work)
+    if (request.kind === 'read') {
+      const reply = await read(dependencies, request, work)
+      dependencies.usage.countRead(tenant, dependencies.now())
+      return reply
+    }
     return await dependencies.loans.borrow(tenant, (shard) => write(dependencies, request, shard, work))
   } catch (error) {
     // Told to the tenant apart from the refused transaction, of which nothing may remain.
@@ -119,6 +127,7 @@ const read = (
       context,
       space: own,
       audit: auditOf(scope),
+      usage: () => readUsage(scope, context.nowMs),
       take: async () => changesNothing(),
       emit: changesNothing,
     })
@@ -169,10 +178,12 @@ function write(
       context,
       space: serviceSpaces(scope, request.service),
       audit,
+      usage: () => readUsage(scope, nowMs),
       take: (quantity, amount) => take(scope, shard, quantity, amount),
       emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
     })
     replies[attempt] = reply
+    countWrite(scope, nowMs)
     audit.append(epoch, {
       at,
       actor,

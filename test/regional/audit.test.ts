@@ -96,3 +96,20 @@ test('a quota is exact under concurrency, and given back', async () => {
   await regions.ask('us', { ...plan, body: { plan: 'team' } })
   expect((await make(202)).status).toBe(201)
 })
+
+test('usage shows what is used and allowed, and every request once', async () => {
+  const { ask } = await tenantOf('metered')
+  for (let i = 0; i < 3; i++) await ask('/v1/projects', { method: 'POST', body: { name: `P${i}` } })
+  for (let i = 0; i < 4; i++) await ask('/v1/projects')
+  await vi.waitFor(
+    async () => {
+      const { body } = await ask('/v1/usage')
+      expect(body.quotas).toEqual({ projects: { used: 3, limit: 10_000 }, apiKeys: { used: 1, limit: 200 } })
+      const sum = (metric: string) =>
+        body.hours.reduce((total: number, hour: Record<string, number>) => total + (hour[metric] ?? 0), 0)
+      expect(sum('writes')).toBe(3)
+      expect(sum('reads')).toBeGreaterThanOrEqual(4)
+    },
+    { timeout: 10_000, interval: 200 },
+  )
+})

@@ -1,0 +1,35 @@
+// Work that a region repeats in the background. A round never overlaps the next one of its kind, a round that fails is
+// logged and tried again next time, and stopping waits for the rounds under way.
+import type { Log } from './log.ts'
+
+export class Background {
+  private readonly log: Log
+  private readonly timers: NodeJS.Timeout[] = []
+  private readonly running = new Map<string, Promise<void>>()
+
+  constructor(log: Log) {
+    this.log = log
+  }
+
+  /** Runs `round` every so often. @param name says in the log what failed. */
+  every(intervalMs: number, name: string, round: () => Promise<void>): void {
+    this.timers.push(
+      setInterval(() => {
+        if (!this.running.has(name)) this.once(name, round)
+      }, intervalMs),
+    )
+  }
+
+  /** Runs `round` now. */
+  once(name: string, round: () => Promise<void>): void {
+    const done = round()
+      .catch((error: unknown) => this.log.error(`background work failed: ${name}`, { error }))
+      .finally(() => this.running.delete(name))
+    this.running.set(name, done)
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.timers) clearInterval(timer)
+    await Promise.all(this.running.values())
+  }
+}

@@ -1,0 +1,24 @@
+// Counters: entries that are only ever added to. An add reads nothing, so adders never conflict.
+import { MutationType } from './foundationdb.ts'
+import { type ByteTransaction, type Codec, type Key, Space } from './space.ts'
+
+/** Eight bytes, little-endian, as the database's own ADD reads them. */
+const codec: Codec<number> = {
+  encode(value) {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigInt64LE(BigInt(value))
+    return bytes
+  },
+  decode: (bytes) => Number(bytes.readBigInt64LE()),
+}
+
+export class CounterSpace<K extends Key> extends Space<K, number> {
+  /** @param subspace the bytes before this space's name */
+  constructor(tn: ByteTransaction, subspace: Buffer, name: string) {
+    super(tn, subspace, { name, codec })
+  }
+
+  add(key: K, amount: number): void {
+    this.tn.atomicOpNative(MutationType.Add, this.pack(key), codec.encode(amount))
+  }
+}
