@@ -1,15 +1,24 @@
 // The whole of Coditect on one machine: the regions first, since the edge must know where they are.
+import { fileURLToPath } from 'node:url'
 import type { Bindings } from '../edge/env.ts'
 import { hashOperatorToken } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
-import { buildEdge, launchEdge } from './edge.ts'
 import { Part } from './part.ts'
 import { claimable, HOST } from './ports.ts'
 import { launchRegion } from './region.ts'
 import type { Secrets } from './secrets.ts'
 import { CONTROL_REGION, type Environment, REGIONS, type RegionName, type Settings } from './settings.ts'
 import { StartError } from './start_error.ts'
+import { buildWorker, launchWorkerd } from './workerd.ts'
 
+const EDGE = fileURLToPath(new URL('../edge/worker.ts', import.meta.url))
+const BINDINGS = [
+  'REGIONS',
+  'CONTROL_REGION',
+  'ASSERTION_KEYS',
+  'SIGNING_ROOTS',
+  'OPERATORS',
+] as const satisfies ReadonlyArray<keyof Bindings>
 /** Ports that were free a moment ago can be gone; so often other ones are tried. */
 const PORT_ATTEMPTS = 5
 /** Together below the five seconds in which everything is stopped. */
@@ -42,13 +51,7 @@ export class Stack {
   async start(): Promise<void> {
     const operators = await this.operators()
     const [config] = await Promise.all([
-      buildEdge(this.options.dir, [
-        'REGIONS',
-        'CONTROL_REGION',
-        'ASSERTION_KEYS',
-        'SIGNING_ROOTS',
-        'OPERATORS',
-      ]),
+      buildWorker({ entry: EDGE, folder: this.options.dir.file('edge'), bindings: BINDINGS }),
       this.startRegions(operators),
     ])
     await this.startEdge(config, operators)
@@ -137,7 +140,7 @@ export class Stack {
     let port = settings.port
     if ((await claimable(port)) === undefined) throw new StartError(taken(port, 'PORT'))
     this.stopping.signal.throwIfAborted()
-    const bindings = (): Bindings => ({
+    const bindings = (): Record<keyof Bindings, string> => ({
       REGIONS: JSON.stringify(this.instances),
       CONTROL_REGION,
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
@@ -148,7 +151,7 @@ export class Stack {
       name: 'edge',
       dir,
       say,
-      launch: (log) => launchEdge(config, port, bindings(), log),
+      launch: (log) => launchWorkerd({ config, port, environment: bindings(), log }),
       onRestart: () => {},
     })
     port = await this.edge.start()

@@ -4,11 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { vi } from 'vitest'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const PATIENCE = { timeout: 30_000, interval: 25 }
+const PATIENCE_MS = 30_000
 
 export type PartName = 'edge' | 'us' | 'eu'
 
@@ -83,7 +83,7 @@ export async function startStack(variables: Record<string, string> = {}): Promis
   void exited.then(() => {
     failed = true
   })
-  await vi.waitUntil(() => failed || existsSync(file), PATIENCE)
+  await waitUntil(() => failed || existsSync(file))
   if (failed) throw new Error(`the stack did not start: ${output.stderr}`)
   const dev = JSON.parse(readFileSync(file, 'utf8')) as DevFile
   const pid = (part: PartName) => Number(readFileSync(join(dataDir, 'run', `${part}.pid`), 'utf8'))
@@ -96,7 +96,7 @@ export async function startStack(variables: Record<string, string> = {}): Promis
     async kill(part) {
       const killed = pid(part)
       process.kill(killed, 'SIGKILL')
-      await vi.waitUntil(() => !isAlive(killed), PATIENCE)
+      await waitUntil(() => !isAlive(killed))
     },
     async back(part) {
       const url = part === 'edge' ? dev.edge : dev.regions[part]
@@ -105,7 +105,7 @@ export async function startStack(variables: Record<string, string> = {}): Promis
           ({ ok }) => ok,
           () => false,
         )
-      await vi.waitUntil(() => isAlive(pid(part)) && isUp(), PATIENCE)
+      await waitUntil(() => isAlive(pid(part)) && isUp())
     },
     async stop() {
       child.kill('SIGTERM')
@@ -113,6 +113,15 @@ export async function startStack(variables: Record<string, string> = {}): Promis
       if (variables.DATA_DIR === undefined) rmSync(dataDir, { recursive: true, force: true })
       return code
     },
+  }
+}
+
+/** Not Vitest's, because benchmarks start stacks too. @throws {Error} when it takes too long */
+async function waitUntil(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const until = performance.now() + PATIENCE_MS
+  while (!(await holds())) {
+    if (performance.now() > until) throw new Error(`still waiting after ${PATIENCE_MS / 1_000} s: ${holds}`)
+    await pause(25)
   }
 }
 

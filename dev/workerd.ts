@@ -1,11 +1,10 @@
-// The edge: edge/worker.ts bundled as for Cloudflare, in workerd itself rather than in a development server.
+// A worker in workerd itself, rather than in a development server: bundled and dated as for Cloudflare.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import type { Bindings } from '../edge/env.ts'
-import type { DataDir } from './data_dir.ts'
 import type { Launched } from './part.ts'
 import { HOST } from './ports.ts'
 import { workerdConfig } from './workerd_config.ts'
@@ -14,12 +13,21 @@ const fromHere = (path: string): string => fileURLToPath(new URL(path, import.me
 /** The executable itself: the one in `.bin` is a script around it, and would outlive a signal badly. */
 const { default: WORKERD } = createRequire(import.meta.url)('workerd') as { default: string }
 
-/** Bundles the worker and writes its configuration beside it. @returns the configuration's path. */
-export async function buildEdge(dir: DataDir, bindings: ReadonlyArray<keyof Bindings>): Promise<string> {
-  mkdirSync(dir.file('edge'), { recursive: true })
+export interface WorkerBuild {
+  /** The module with the fetch handler. */
+  entry: string
+  /** Where bundle and configuration go. */
+  folder: string
+  /** Environment variables that the worker gets as bindings. */
+  bindings: ReadonlyArray<string>
+}
+
+/** @returns the path of workerd's configuration. */
+export async function buildWorker({ entry, folder, bindings }: WorkerBuild): Promise<string> {
+  mkdirSync(folder, { recursive: true })
   await build({
-    entryPoints: [fromHere('../edge/worker.ts')],
-    outfile: dir.file('edge', 'worker.js'),
+    entryPoints: [entry],
+    outfile: join(folder, 'worker.js'),
     bundle: true,
     format: 'esm',
     target: 'esnext',
@@ -27,7 +35,7 @@ export async function buildEdge(dir: DataDir, bindings: ReadonlyArray<keyof Bind
     external: ['cloudflare:*'],
     logLevel: 'error',
   })
-  const config = dir.file('edge', 'workerd.capnp')
+  const config = join(folder, 'workerd.capnp')
   const compatibilityDate = compatibilityDateOf(readFileSync(fromHere('../wrangler.toml'), 'utf8'))
   writeFileSync(
     config,
@@ -50,11 +58,21 @@ function compatibilityDateOf(wranglerToml: string): string {
 const WITH_LIFELINE =
   'exec 4<&0 </dev/null; (read -r _; kill $$) <&4 >/dev/null 2>&1 3>&- & exec "$0" "$@" 4<&-'
 
+export interface WorkerdRun {
+  config: string
+  /** On loopback; 0 is any free one. */
+  port: number
+  /** The bindings' values; workerd sees no other variable. */
+  environment: Readonly<Record<string, string>>
+  /** A file descriptor. */
+  log: number
+}
+
 /** @returns, when ready, the port it listens on. */
-export function launchEdge(config: string, port: number, bindings: Bindings, log: number): Launched<number> {
+export function launchWorkerd({ config, port, environment, log }: WorkerdRun): Launched<number> {
   const args = ['serve', config, '--socket-addr', `http=${HOST}:${port}`, '--control-fd', '3']
   const child = spawn('/bin/sh', ['-c', WITH_LIFELINE, WORKERD, ...args], {
-    env: { ...bindings },
+    env: environment,
     stdio: ['pipe', log, log, 'pipe'],
     detached: true,
   })
