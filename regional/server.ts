@@ -23,6 +23,7 @@ import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
 import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
 import type { Attempt } from './tenancy/retry.ts'
+import type { Service } from './tenancy/service.ts'
 import { flushSpace, UsageMeter } from './tenancy/usage.ts'
 
 /** How often half-made tenants are looked for. */
@@ -38,20 +39,30 @@ export interface Region {
   close(): Promise<void>
 }
 
+/** What a test may put into a region. */
+export interface RegionParts {
+  /** Opens the engine: faults can be put between it and everything above. */
+  open?: typeof openEngine
+  /** Services beside the platform's own. */
+  extraServices?: ReadonlyArray<Service>
+  /** Where the log goes; standard output otherwise. */
+  writeLog?: (line: string) => void
+}
+
 /**
- * @param open opens the engine; tests put faults between it and everything above
  * @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE
  */
-export async function startRegion(config: RegionConfig, open = openEngine): Promise<Region> {
+export async function startRegion(config: RegionConfig, parts: RegionParts = {}): Promise<Region> {
+  const { open = openEngine, extraServices = [], writeLog = (line) => process.stdout.write(line) } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const now = Date.now
-  const log = jsonLog(region, (line) => process.stdout.write(line))
+  const log = jsonLog(region, writeLog)
   const engine = await open({
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
   const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) =>
-    log.error('an isolation violation was refused', { error: violation }),
+    log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation }),
   )
   const roots = await Roots.import(config.SIGNING_ROOTS)
   const mint = minting(config.KEY_ENVIRONMENT, region, roots)
@@ -81,7 +92,7 @@ export async function startRegion(config: RegionConfig, open = openEngine): Prom
       region,
       assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
       operators: config.OPERATORS,
-      services: services(mint),
+      services: [...services(mint), ...extraServices],
       platform:
         region === controlRegion
           ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../../regional/config.ts'
-import { type Region, startRegion } from '../../regional/server.ts'
+import { type Region, type RegionParts, startRegion } from '../../regional/server.ts'
 import { importAssertionKeys, signAssertion } from '../../shared/assertion.ts'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
@@ -58,7 +58,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Starts `us`, the control region, and `eu`. */
-export async function startRegions(): Promise<Regions> {
+export async function startRegions(parts: RegionParts = {}): Promise<Regions> {
   const root = await mkdtemp(join(tmpdir(), 'coditect-'))
   const names = ['us', 'eu']
   const ports = Object.fromEntries(
@@ -105,7 +105,7 @@ export async function startRegions(): Promise<Regions> {
     dataDir: (name) => join(root, name),
     url,
     async start(name) {
-      running.set(name, await startRegion(configOf(name)))
+      running.set(name, await startRegion(configOf(name), { writeLog: () => {}, ...parts }))
     },
     async stop(name) {
       await running.get(name)?.close()
