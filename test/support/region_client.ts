@@ -1,0 +1,121 @@
+// Plays the edge's part towards a region: signs an assertion for each request, as whoever the test says.
+import { importAssertionKeys, signAssertion } from '../../shared/assertion.ts'
+import { randomBytes, toBase64url } from '../../shared/bytes.ts'
+import { verifyApiKey } from '../../shared/credentials/api_key.ts'
+import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
+import { Roots } from '../../shared/credentials/roots.ts'
+import { ASSERTION } from '../../shared/headers.ts'
+import { newId } from '../../shared/ids.ts'
+import type { Principal } from '../../shared/principal.ts'
+
+export interface Answer {
+  status: number
+  headers: Headers
+  // The shape is the test's to check.
+  // biome-ignore lint/suspicious/noExplicitAny: an answer's body may be anything
+  body: any
+}
+
+export interface Ask {
+  /** An API key's text, `operator`, or `region`: what a region calls another as. */
+  as: string
+  method?: string
+  path: string
+  body?: unknown
+  headers?: Record<string, string>
+  requestId?: string
+}
+
+/** Fresh secrets, as the regions of one test and their client share them. */
+export class RegionSecrets {
+  readonly signingRoots = [{ id: 1, secret: secret(), state: 'active' as const }]
+  readonly assertionKeys: Record<string, [{ kid: string; secret: string }]>
+  readonly sealingKeys: Record<string, string>
+
+  constructor(regions: ReadonlyArray<string>) {
+    this.assertionKeys = Object.fromEntries(
+      regions.map((name) => [name, [{ kid: `${name}-1`, secret: secret() }]]),
+    )
+    this.sealingKeys = Object.fromEntries(regions.map((name) => [name, secret()]))
+  }
+
+  /** The environment of one of the regions, but for its ports and data. */
+  async environment(region: string, urls: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+    const regions = Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, [url]]))
+    const operator = { id: 'ops', role: 'admin', secretHash: await hashOperatorToken('operator') }
+    return {
+      REGION: region,
+      CONTROL_REGION: 'us',
+      REGIONS: JSON.stringify(regions),
+      ASSERTION_KEYS: JSON.stringify(this.assertionKeys),
+      SIGNING_ROOTS: JSON.stringify(this.signingRoots),
+      OPERATORS: JSON.stringify([operator]),
+      SEALING_KEY: this.sealingKeys[region] ?? '',
+      KEY_ENVIRONMENT: 'test',
+    }
+  }
+}
+
+const secret = () => toBase64url(randomBytes(32))
+
+export class RegionClient {
+  private readonly secrets: RegionSecrets
+  private roots: Roots | undefined
+  private readonly urlOf: (region: string) => string
+
+  constructor(secrets: RegionSecrets, urlOf: (region: string) => string) {
+    this.secrets = secrets
+    this.urlOf = urlOf
+  }
+
+  async ask(region: string, ask: Ask): Promise<Answer> {
+    const { as, method = 'GET', path, body, headers = {}, requestId = newId('req') } = ask
+    const keys = await importAssertionKeys(this.secrets.assertionKeys[region] ?? [])
+    const request = { region, method, target: path, requestId }
+    const response = await fetch(this.urlOf(region) + path, {
+      method,
+      headers: {
+        [ASSERTION]: await signAssertion(request, await this.principalOf(as), keys),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    }
+  }
+
+  /** Makes a tenant and answers with its first key. */
+  async newTenant(slug: string, region: string): Promise<{ id: string; key: string }> {
+    const owner = { email: `owner@${slug}.example` }
+    const { status, body } = await this.ask('us', {
+      as: 'operator',
+      method: 'POST',
+      path: '/platform/v1/tenants',
+      body: { slug, name: slug, region, plan: 'team', owner },
+    })
+    if (status !== 201) throw new Error(JSON.stringify(body))
+    return { id: body.tenant.id, key: body.apiKey.key }
+  }
+
+  private async principalOf(as: string): Promise<Principal> {
+    if (as === 'operator') {
+      return {
+        kind: 'operator',
+        operatorId: 'ops',
+        role: 'admin',
+        secretHash: await hashOperatorToken('operator'),
+      }
+    }
+    if (as === 'region') return { kind: 'region', region: 'us' }
+    this.roots ??= await Roots.import(this.secrets.signingRoots)
+    const verdict = await verifyApiKey(as, this.roots)
+    if (verdict.outcome === 'refused') throw new Error('not a key')
+    const { tenant, keyId } = verdict.key
+    return { kind: 'api_key', tenant, keyId, secretHash: verdict.secretHash }
+  }
+}
