@@ -1,0 +1,54 @@
+// One region as a process of its own, so that its memory can be read from outside.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Answer, RegionClient, type RegionSecrets } from '../../support/region_client.ts'
+
+const SERVER = fileURLToPath(new URL('../../../regional/server.ts', import.meta.url))
+
+export interface MadeTenant {
+  id: string
+  slug: string
+  key: string
+}
+
+export class LoneRegion {
+  private readonly child: ChildProcess
+  private readonly client: RegionClient
+
+  private constructor(child: ChildProcess, client: RegionClient) {
+    this.child = child
+    this.client = client
+  }
+
+  /** Starts `us` over this directory; the secrets have to be those that its data was made with. */
+  static async start(dataDir: string, secrets: RegionSecrets): Promise<LoneRegion> {
+    const environment = await secrets.environment('us', { us: 'http://127.0.0.1' })
+    const child = spawn(process.execPath, [SERVER], {
+      env: { ...process.env, ...environment, PORT: '0', DATA_DIR: dataDir },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    const [message] = (await once(child, 'message')) as [{ urls: string[] }]
+    return new LoneRegion(child, new RegionClient(secrets, () => message.urls[0] ?? ''))
+  }
+
+  ask(as: string, method: string, path: string, body?: unknown): Promise<Answer> {
+    return this.client.ask('us', { as, method, path, ...(body !== undefined && { body }) })
+  }
+
+  async makeTenant(slug: string): Promise<MadeTenant> {
+    return { slug, ...(await this.client.newTenant(slug, 'us')) }
+  }
+
+  /** Resident memory, in bytes, of the process: what it needs of its own, without the pages of files it maps. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
+    return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1]) * 1024
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill('SIGTERM')
+    await once(this.child, 'exit')
+  }
+}
