@@ -8,12 +8,14 @@ export interface Shard {
   allowed: number
 }
 
-/** A shard that runs dry takes this part of what is free, so that it does not have to ask again at once. */
-const SHARE = 8
+/** What is free is handed out over this many rounds, so that a shard with much left is not taken from soon. */
+const ROUNDS = 8
 
 /**
- * Makes room for `amount` in one shard, from what is free or else from what other shards do not use.
+ * Makes room for `amount` in one shard, from what is free or else from what other shards do not use. Shards in use
+ * that have nothing left get something too: otherwise each of them would soon ask as well, and conflict with the rest.
  * @param shards every shard there is, by its number
+ * @param inUse shards 0 to `inUse` - 1 have writers now
  * @returns the shards that change, the asking one included; undefined when the limit leaves no room at all.
  */
 export function makeRoom(
@@ -21,28 +23,41 @@ export function makeRoom(
   asking: number,
   amount: number,
   limit: number,
+  inUse = 1,
 ): Map<number, Shard> | undefined {
-  const own = { ...(shards.get(asking) ?? { used: 0, allowed: 0 }) }
-  const others = new Map(
-    [...shards].filter(([number]) => number !== asking).map(([number, shard]) => [number, { ...shard }]),
-  )
-  const total = (of: keyof Shard) => own[of] + others.values().reduce((sum, shard) => sum + shard[of], 0)
+  const all = new Map([...shards].map(([number, shard]) => [number, { ...shard }]))
+  const total = (of: keyof Shard) => all.values().reduce((sum, shard) => sum + shard[of], 0)
   if (total('used') + amount > limit) return undefined
-  const changed = new Map<number, Shard>([[asking, own]])
-
-  const free = Math.max(0, limit - total('allowed'))
-  const missing = () => own.used + amount - own.allowed
-  own.allowed += Math.min(free, Math.max(missing(), Math.ceil(free / SHARE)))
-  const bySpare = [...others].toSorted(([, a], [, b]) => b.allowed - b.used - (a.allowed - a.used))
-  for (const [number, shard] of bySpare) {
-    if (missing() <= 0) break
-    const spare = shard.allowed - shard.used
-    if (spare <= 0) break
-    // Half of what it can spare, or all that is missing: it is about to need some itself.
-    const given = Math.min(spare, Math.max(missing(), Math.floor(spare / 2)))
-    shard.allowed -= given
-    own.allowed += given
+  const changed = new Map<number, Shard>()
+  const change = (number: number): Shard => {
+    const shard = all.get(number) ?? { used: 0, allowed: 0 }
+    all.set(number, shard)
     changed.set(number, shard)
+    return shard
+  }
+
+  const own = change(asking)
+  let free = Math.max(0, limit - total('allowed'))
+  const share = Math.ceil(free / (ROUNDS * inUse))
+  const give = (shard: Shard, given: number) => {
+    shard.allowed += given
+    free -= given
+  }
+  give(own, Math.min(free, Math.max(own.used + amount - own.allowed, share)))
+  for (let number = 0; number < inUse && free > 0; number++) {
+    const shard = all.get(number) ?? { used: 0, allowed: 0 }
+    if (shard.allowed <= shard.used) give(change(number), Math.min(free, share))
+  }
+
+  const bySpare = [...all].toSorted(([, a], [, b]) => b.allowed - b.used - (a.allowed - a.used))
+  for (const [number, { used, allowed }] of bySpare) {
+    const missing = own.used + amount - own.allowed
+    if (missing <= 0) break
+    if (number === asking || allowed <= used) continue
+    // Half of what it can spare, or all that is missing: it is about to need some itself.
+    const given = Math.min(allowed - used, Math.max(missing, Math.floor((allowed - used) / 2)))
+    change(number).allowed -= given
+    own.allowed += given
   }
   own.used += amount
   return own.used <= own.allowed ? changed : undefined

@@ -7,7 +7,7 @@ import { notFound, requireMatch } from '../operation.ts'
 import type { Sealer } from './idempotency.ts'
 import type { Mint } from './mint.ts'
 import { provisioningPointer } from './pointers.ts'
-import { take, withdrawAllowances } from './quotas.ts'
+import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
 import {
   credentialSpace,
   memberSpace,
@@ -97,7 +97,7 @@ export class TenantLifecycle {
       statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH })
       profileOf(scope).set(['profile'], profile)
       scope.system('credentials', credentialSpace).set([key.record.id], key.record)
-      await take(scope, 0, 'apiKeys', 1)
+      await take(scope, ONLY_WRITER, 'apiKeys', 1)
       const member = { id: newId('mem', nowMs), email: owner.email, role: 'owner' as const, createdAt }
       scope.service('members').space(memberSpace).set([member.id], member)
       answer.set(['answer'], { sealed, expiresAt: nowMs + ANSWER_TTL_MS })

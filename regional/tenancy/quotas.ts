@@ -12,6 +12,13 @@ const shardSpace = jsonSpace<[quantity: Quantity, shard: number], Shard>('shard'
 /** Shards of one quantity. A process's concurrent writers of a tenant never share one, up to this many. */
 const SHARDS = 64
 
+/** One writer's shard, lent to it for as long as its transaction and its retries take. */
+export interface ShardLoan {
+  readonly shard: number
+  /** Shards below this number may have writers of this process right now. */
+  inUse(): number
+}
+
 /**
  * Which shard each writer of this process uses. A shard is lent to one writer at a time, the lowest free one first:
  * so writers do not conflict with each other, and a tenant with few writers keeps few shards.
@@ -19,22 +26,26 @@ const SHARDS = 64
 export class ShardLoans {
   private readonly lent = new Map<TenantNumber, Set<number>>()
 
-  async borrow<T>(tenant: TenantNumber, use: (shard: number) => Promise<T>): Promise<T> {
+  async borrow<T>(tenant: TenantNumber, use: (loan: ShardLoan) => Promise<T>): Promise<T> {
     const lent = this.lent.get(tenant) ?? new Set()
     this.lent.set(tenant, lent)
     let shard = 0
     while (shard < SHARDS && lent.has(shard)) shard++
+    const inUse = () => Math.max(...lent) + 1
     // More writers than shards share at random; a conflict between them is retried like any other.
-    if (shard === SHARDS) return use(Math.floor(Math.random() * SHARDS))
+    if (shard === SHARDS) return use({ shard: Math.floor(Math.random() * SHARDS), inUse })
     lent.add(shard)
     try {
-      return await use(shard)
+      return await use({ shard, inUse })
     } finally {
       lent.delete(shard)
       if (lent.size === 0) this.lent.delete(tenant)
     }
   }
 }
+
+/** For a transaction that is the only writer of its tenant, such as the one that makes it. */
+export const ONLY_WRITER: ShardLoan = { shard: 0, inUse: () => 1 }
 
 const shardsOf = (scope: TenantScope): Space<[quantity: Quantity, shard: number], Shard> =>
   scope.system('quotas', shardSpace)
@@ -50,7 +61,7 @@ async function everyShard(scope: TenantScope, quantity: Quantity): Promise<Map<n
  */
 export async function take(
   scope: TenantScope,
-  shard: number,
+  { shard, inUse }: ShardLoan,
   quantity: Quantity,
   amount: number,
 ): Promise<void> {
@@ -61,7 +72,7 @@ export async function take(
     return
   }
   const [all, limit] = await Promise.all([everyShard(scope, quantity), limitOf(scope, quantity)])
-  const changed = makeRoom(all, shard, amount, limit)
+  const changed = makeRoom(all, shard, amount, limit, inUse())
   if (changed === undefined) {
     throw new Problem('quota_exceeded', `The plan allows ${limit} ${quantity}, and they are all used.`)
   }

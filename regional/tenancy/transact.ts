@@ -22,7 +22,7 @@ import {
   replay,
   type Sealer,
 } from './idempotency.ts'
-import { type ShardLoans, take } from './quotas.ts'
+import { type ShardLoan, type ShardLoans, take } from './quotas.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 import { countWrite, readUsage, type UsageMeter, type UsageReport } from './usage.ts'
@@ -103,7 +103,7 @@ export async function transact(
       dependencies.usage.countRead(tenant, dependencies.now())
       return reply
     }
-    return await dependencies.loans.borrow(tenant, (shard) => write(dependencies, request, shard, work))
+    return await dependencies.loans.borrow(tenant, (loan) => write(dependencies, request, loan, work))
   } catch (error) {
     // Told to the tenant apart from the refused transaction, of which nothing may remain.
     if (error instanceof Problem && !(error instanceof UnknownCredential))
@@ -137,7 +137,7 @@ const read = (
 function write(
   dependencies: TransactDependencies,
   request: TenantRequest,
-  shard: number,
+  loan: ShardLoan,
   work: (tx: TenantTransaction) => Promise<Reply>,
 ): Promise<Reply> {
   const { database, sealer } = dependencies
@@ -179,7 +179,7 @@ function write(
       space: serviceSpaces(scope, request.service),
       audit,
       usage: () => readUsage(scope, nowMs),
-      take: (quantity, amount) => take(scope, shard, quantity, amount),
+      take: (quantity, amount) => take(scope, loan, quantity, amount),
       emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
     })
     replies[attempt] = reply

@@ -12,31 +12,45 @@ const steps = fc.array(fc.record({ shard: fc.nat(7), amount: fc.integer({ min: -
 
 test('a limit is reached exactly: never exceeded, and never refused while there is room', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 60 }), steps, (limit, taken) => {
-      const shards = new Map<number, Shard>()
-      let used = 0
-      for (const { shard, amount } of taken) {
-        if (amount < 0 && used + amount < 0) continue
-        const own = shards.get(shard) ?? { used: 0, allowed: 0 }
-        if (own.used + amount <= own.allowed) {
-          shards.set(shard, { ...own, used: own.used + amount })
-          used += amount
-        } else {
-          const changed = makeRoom(shards, shard, amount, limit)
-          expect(changed === undefined).toBe(used + amount > limit)
-          if (changed === undefined) continue
-          for (const [number, value] of changed) shards.set(number, value)
-          used += amount
+    fc.property(
+      fc.integer({ min: 0, max: 60 }),
+      fc.integer({ min: 1, max: 8 }),
+      steps,
+      (limit, inUse, taken) => {
+        const shards = new Map<number, Shard>()
+        let used = 0
+        for (const { shard, amount } of taken) {
+          if (amount < 0 && used + amount < 0) continue
+          const own = shards.get(shard) ?? { used: 0, allowed: 0 }
+          if (own.used + amount <= own.allowed) {
+            shards.set(shard, { ...own, used: own.used + amount })
+            used += amount
+          } else {
+            const changed = makeRoom(shards, shard, amount, limit, inUse)
+            expect(changed === undefined).toBe(used + amount > limit)
+            if (changed === undefined) continue
+            for (const [number, value] of changed) shards.set(number, value)
+            used += amount
+          }
+          expect(total(shards, 'used')).toBe(used)
+          expect(total(shards, 'allowed')).toBeLessThanOrEqual(limit)
+          for (const each of shards.values()) expect(each.used).toBeLessThanOrEqual(each.allowed)
         }
-        expect(total(shards, 'used')).toBe(used)
-        expect(total(shards, 'allowed')).toBeLessThanOrEqual(limit)
-        for (const each of shards.values()) expect(each.used).toBeLessThanOrEqual(each.allowed)
-      }
-    }),
+      },
+    ),
   )
 })
 
 test('a shard that asks gets more than it needs, so that it does not ask again at once', () => {
   const changed = makeRoom(new Map(), 0, 1, 800)
   expect(changed?.get(0)).toEqual({ used: 1, allowed: 100 })
+})
+
+test('and the other shards in use get something too, so that they do not ask at all', () => {
+  const changed = makeRoom(new Map([[2, { used: 5, allowed: 9 }]]), 1, 1, 409, 4)
+  expect([...(changed ?? [])].toSorted(([a], [b]) => a - b)).toEqual([
+    [0, { used: 0, allowed: 13 }],
+    [1, { used: 1, allowed: 13 }],
+    [3, { used: 0, allowed: 13 }],
+  ])
 })
