@@ -10,6 +10,7 @@ import {
   fenceDatabase,
   type Grant,
   type IsolationViolation,
+  type KeyRange,
   prefixRange,
 } from '../../regional/storage/fence.ts'
 import {
@@ -63,6 +64,10 @@ export function neighbourKeys(tenant: bigint): Buffer[] {
   return keys
 }
 
+/** A key of the region's own that a tenant may write and not read. */
+export const pointerKey = (tenant: bigint): Buffer =>
+  Buffer.concat([Buffer.from([2, 0x70]), tenantPrefix(tenant)])
+
 export const ownKeys = (tenant: bigint): Buffer[] =>
   ['', 'a', 'b', 'c', 'projects/1'].map((key) => Buffer.concat([tenantPrefix(tenant), Buffer.from(key)]))
 
@@ -76,18 +81,26 @@ export interface Trial<T> {
   readonly own: Array<[key: string, value: string]>
 }
 
-type Body<T> = (db: Database, fenced: NativeDatabase) => Promise<T> | T
+export type Body<T> = (db: Database, fenced: NativeDatabase) => Promise<T> | T
 
 /**
  * Lets `body` work as the fenced tenant, on the package's `Database` or the native one, and fails unless the
  * neighbours come out of it as they were: their bytes, and the outcomes of their commits. Nor may anything of
- * theirs come back, or any key outside reach the engine. Twice: once a neighbour reads all that is theirs
- * before and commits after; once they write it all before each of the tenant's commits, which must not notice.
+ * theirs come back, or any key outside reach the engine. Twice: quiet, when a neighbour reads all that is theirs
+ * before and commits after; busy, when they write it all before each of the tenant's commits.
  */
+export async function trials<T>(world: World, tenant: bigint, body: Body<T>, grant: Grant) {
+  const quiet = await attempt(world, tenant, body, grant, false)
+  const busy = await attempt(world, tenant, body, grant, true)
+  return { quiet, busy }
+}
+
+/** The same for a body that retries nothing by itself: then nothing may have had to be retried. */
 export async function trial<T>(world: World, tenant: bigint, body: Body<T>, grant = grantOf(tenant)) {
-  const outcome = await attempt(world, tenant, body, grant, false)
-  await attempt(world, tenant, body, grant, true)
-  return outcome
+  const { quiet, busy } = await trials(world, tenant, body, grant)
+  for (const { calls } of [quiet, busy])
+    expect(calls.filter(({ method }) => method === 'onError').length, 'a neighbour got in the way').toBe(0)
+  return quiet
 }
 
 async function attempt<T>(
@@ -97,40 +110,44 @@ async function attempt<T>(
   grant: Grant,
   busy: boolean,
 ): Promise<Trial<T>> {
-  const { begin, end } = prefixRange(tenantPrefix(tenant))
-  await clearAll(native)
-  await write(native, ownKeys(tenant), 'own')
-  await write(native, neighbourKeys(tenant), SECRET)
-  const outside = async () => [...(await rows(native, FIRST, begin)), ...(await rows(native, end, LAST))]
-  const before = await outside()
+  const own = prefixRange(tenantPrefix(tenant))
+  await seed(native, tenant)
+  const outside = gaps([own, ...(grant.writeOnly ?? [])])
+  const before = await rowsOf(native.createTransaction(), outside)
   const neighbour = native.createTransaction()
-  await readAll(neighbour, FIRST, begin)
-  await readAll(neighbour, end, LAST)
+  await rowsOf(neighbour, outside)
   neighbour.set(Buffer.from([2, 1]), Buffer.from(SECRET))
 
   const calls: Call[] = []
   const violations: IsolationViolation[] = []
-  const interrupt = busy ? () => write(native, neighbourKeys(tenant), SECRET) : async () => {}
+  const interrupt = busy ? () => overwrite(native, neighbourKeys(tenant)) : async () => {}
   const below: NativeDatabase = {
     createTransaction: () => recorded(interrupted(native.createTransaction(), interrupt), calls),
     setOption: () => expect.unreachable('the database was changed'),
     close: () => expect.unreachable('the database was closed'),
   }
   const fenced = fenceDatabase(below, grant, (violation) => violations.push(violation))
-  const db = new Database(fenced, new Subspace(begin))
+  const db = new Database(fenced, new Subspace(own.begin))
   const { result, error } = await Promise.try(() => body(db, fenced)).then(
     (result) => ({ result, error: undefined }),
     (error: unknown) => ({ result: undefined, error }),
   )
 
   if (!busy) await neighbour.commit()
-  expect(calls.filter(({ method }) => method === 'onError').length, 'a neighbour got in the way').toBe(0)
-  expect(await outside()).toEqual(before)
+  expect(await rowsOf(native.createTransaction(), outside)).toEqual(before)
   expectNothingOf(SECRET, [result, error])
   for (const call of calls) expectInside(grant, call)
-  const own = await rows(native, begin, end)
-  const text = (key: Buffer) => key.subarray(begin.length).toString('latin1')
-  return { result, error, violations, calls, own: own.map(([key, value]) => [text(key), value.toString()]) }
+  const rows = await rowsOf(native.createTransaction(), [own])
+  const text = (key: Buffer) => key.subarray(own.begin.length).toString('latin1')
+  return { result, error, violations, calls, own: rows.map(([key, value]) => [text(key), value.toString()]) }
+}
+
+/** What lies between the ranges, of all keys that are not the system's. */
+function gaps(ranges: KeyRange[]): KeyRange[] {
+  const sorted = ranges.toSorted((a, b) => a.begin.compare(b.begin))
+  const begins = [FIRST, ...sorted.map(({ end }) => end)]
+  const ends = [...sorted.map(({ begin }) => begin), LAST]
+  return begins.map((begin, i) => ({ begin, end: ends[i] ?? LAST }))
 }
 
 /** `native`, with something happening between the last call and the first commit. A retry would go through. */
@@ -150,13 +167,23 @@ function interrupted(native: NativeTransaction, happen: () => Promise<void>): Na
   })
 }
 
-/** Every key that reached the engine lies in one of the grant's ranges, or ends one. */
+/** Methods that may also go to the write-only ranges. */
+const WRITES = new Set(['set', 'clear', 'clearRange', 'atomicOp', 'addWriteConflictRange'])
+
+/** All keys of a call that reached the engine lie in one of the grant's ranges, or end it. */
 export function expectInside(grant: Grant, call: Call): void {
-  const ranges = [...(grant.readWrite ? [grant.readWrite] : []), ...(grant.writeOnly ?? [])]
-  for (const key of keysOf(call)) {
-    const inside = ranges.some(({ begin, end }) => begin.compare(key) <= 0 && key.compare(end) <= 0)
-    expect(inside, `${call.method} reached the engine with ${key.toString('hex')}`).toBe(true)
-  }
+  const keys = keysOf(call)
+  const ranges = [grant.readWrite, ...(WRITES.has(call.method) ? (grant.writeOnly ?? []) : [])]
+  const inside = ranges.some((range) => range !== undefined && keys.every((key) => holds(range, key)))
+  if (keys.length > 0)
+    expect(inside, `${call.method} reached the engine with ${keys.map((key) => key.toString('hex'))}`).toBe(
+      true,
+    )
+}
+
+/** The end of a range is told as being inside: a range that ends there is. */
+export function holds({ begin, end }: KeyRange, key: Buffer): boolean {
+  return begin.compare(key) <= 0 && key.compare(end) <= 0
 }
 
 function expectNothingOf(text: string, answers: unknown): void {
@@ -172,20 +199,27 @@ function expectNothingOf(text: string, answers: unknown): void {
 const FIRST = Buffer.alloc(0)
 const LAST = Buffer.from([0xff])
 
-async function clearAll(native: NativeDatabase): Promise<void> {
+/** Nothing but each side's own rows. */
+async function seed(native: NativeDatabase, tenant: bigint): Promise<void> {
   const tn = native.createTransaction()
   tn.clearRange(FIRST, LAST)
+  for (const key of ownKeys(tenant)) tn.set(key, 'own')
+  for (const key of neighbourKeys(tenant)) tn.set(key, SECRET)
   await tn.commit()
 }
 
-async function write(native: NativeDatabase, keys: Buffer[], value: string): Promise<void> {
+async function overwrite(native: NativeDatabase, keys: Buffer[]): Promise<void> {
   const tn = native.createTransaction()
-  for (const key of keys) tn.set(key, Buffer.from(value))
+  for (const key of keys) tn.set(key, SECRET)
   await tn.commit()
 }
 
-async function rows(native: NativeDatabase, begin: Buffer, end: Buffer): Promise<[Buffer, Buffer][]> {
-  const list = await readAll(native.createTransaction(), begin, end)
-  expect(list.more).toBe(false)
-  return list.results
+async function rowsOf(tn: NativeTransaction, ranges: KeyRange[]): Promise<[Buffer, Buffer][]> {
+  const found: [Buffer, Buffer][] = []
+  for (const { begin, end } of ranges) {
+    const { results, more } = await readAll(tn, begin, end)
+    expect(more).toBe(false)
+    found.push(...results)
+  }
+  return found
 }
