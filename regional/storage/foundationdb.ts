@@ -83,6 +83,10 @@ export type StreamingMode = Package.StreamingMode
 export type TransactionOptionCode = Package.TransactionOptionCode
 export type { KeySelector, TransactionOptions, TupleItem } from 'foundationdb'
 
+const options = require('foundationdb/dist/lib/opts.g.js') as typeof import('foundationdb/dist/lib/opts.g.js')
+/** Name, code and kind of value of every transaction option. */
+export const { transactionOptionData } = options
+
 const apiVersion = require('foundationdb/dist/lib/apiVersion.js') as {
   get(): number | null
   set(version: number): void

@@ -23,7 +23,7 @@ import {
   SPECIAL_END,
   USER_END,
 } from './key.ts'
-import { KnownRanges, type Row } from './known_ranges.ts'
+import { absent, KnownRanges, type Row } from './known_ranges.ts'
 import { KEY_SIZE_LIMIT, REPLY_BYTE_LIMIT, SYSTEM_KEY_SIZE_LIMIT, VALUE_SIZE_LIMIT } from './limits.ts'
 import { type Options, type OptionValue, option } from './options.ts'
 import type { RangeLimits } from './range_limits.ts'
@@ -31,10 +31,10 @@ import { readKey, readRange } from './range_read.ts'
 import type { Lease } from './read_versions.ts'
 import { View } from './segments.ts'
 import { firstGreaterOrEqual, isFirstGreaterOrEqual, isInverted, type Selector } from './selector.ts'
-import { type Pair, readSnapshotRange, resolveSelector, toRow } from './snapshot_range.ts'
+import { type Pair, readSnapshotRange, resolveSelector, type Snapshot, toRow } from './snapshot_range.ts'
 import type { Storage } from './storage.ts'
 import type { VersionedSnapshot } from './versioned_snapshot.ts'
-import { stampedKeyRange, stampOffset } from './versionstamp.ts'
+import { stampBytes, stampedKeyRange, stampOffset } from './versionstamp.ts'
 import { sameValue, type Watch } from './watches.ts'
 import { resolve, WriteMap } from './write_map.ts'
 
@@ -143,6 +143,12 @@ export class Attempt {
     return this.#snapshot
   }
 
+  /** The snapshot, taken only when something is read of it: own writes alone need no read version. */
+  readonly #lazySnapshot: Snapshot = {
+    get: (key) => this.snapshot.get(key),
+    pairs: (...range) => this.snapshot.pairs(...range),
+  }
+
   get readEnd(): Key {
     return this.options.readSystemKeys ? DATABASE_END : USER_END
   }
@@ -179,22 +185,28 @@ export class Attempt {
       return this.snapshot.getBytes(key, bytes)
     }
     if (this.#writes.empty || this.#ignoresWrites(isSnapshot)) {
-      const value = this.snapshot.getBytes(key, bytes)
-      this.#known.addKey(key)
+      const value = this.#known.value(key) ?? this.#readKnown(key, bytes)
       if (!isSnapshot) this.#reads.push([key, keyAfter(key)])
-      return value
+      return value === absent ? undefined : copy(value)
     }
     const at = this.#writes.cursor()
     at.seek(key)
     if (at.unreadable && !this.options.bypassUnreadable) throw fdbError(code.accessedUnreadable)
     let value: Buffer | undefined
     if (at.isUnmodified || at.isDependent) {
-      value = this.snapshot.getBytes(key, bytes)
-      this.#known.addKey(key)
+      const below = this.#known.value(key) ?? this.#readKnown(key, bytes)
+      if (below !== absent) value = below
     }
-    if (at.isOperation) value = copy(resolve(at.operations, value))
+    if (at.isOperation) value = resolve(at.operations, value)
     if (!isSnapshot && at.readsDatabase) this.#reads.push([key, keyAfter(key)])
-    return value
+    return copy(value)
+  }
+
+  /** Reads a key of the snapshot, once: from now on it is known. */
+  #readKnown(key: Key, bytes: Buffer | undefined): Buffer | typeof absent {
+    const value = this.snapshot.getBytes(key, bytes)
+    this.#known.addKey(key, value)
+    return value ?? absent
   }
 
   /** Throws if `key` can't be watched. */
@@ -212,7 +224,7 @@ export class Attempt {
     return this.#reading(() => {
       if (this.options.readYourWritesDisabled) return this.#getKeyThrough(selector, isSnapshot)
       const view = this.#view(isSnapshot)
-      const key = readKey(view, this.snapshot, selector)
+      const key = readKey(view, this.#lazySnapshot, selector)
       if (!isSnapshot) this.#conflict(keyConflict(selector, key))
       return key
     })
@@ -254,7 +266,7 @@ export class Attempt {
       )
         return this.#getFreshRange(begin.key, end.key, limits, isSnapshot, reverse)
       const view = this.#view(isSnapshot)
-      const answer = readRange(view, this.snapshot, begin, end, limits, reverse)
+      const answer = readRange(view, this.#lazySnapshot, begin, end, limits, reverse)
       if (!isSnapshot) {
         const found = outcome(answer.rows, answer)
         const rule = reverse ? backwardConflict : forwardConflict
@@ -386,29 +398,34 @@ export class Attempt {
     if (!isAtomicOp(type)) throw fdbError(code.invalidMutationType)
     checkSizes(key, operand)
     const op = modernOp(type)
+    let place = key
     if (op === Op.VersionstampedKey) {
       const bytes = keyBytes(key)
       const offset = stampOffset(bytes)
       if (offset === undefined) throw fdbError(code.clientInvalidOperation)
       conflict = false
+      const firstVersion = this.#lease?.version ?? 0
       if (!this.options.readYourWritesDisabled) {
-        const [begin, end] = stampedKeyRange(bytes, offset, this.#lease?.version ?? 0, this.readEnd)
+        const [begin, end] = stampedKeyRange(bytes, offset, firstVersion, this.readEnd)
         if (begin < end) {
           this.#writes.flush(begin, end, this.#request)
           this.#writes.makeUnreadable(begin, end)
         }
       }
+      // Until the commit it stands where the first possible stamp would put it.
+      stampBytes(firstVersion).copy(bytes, offset)
+      place = bytes.toString('latin1')
     }
     if (op === Op.VersionstampedValue && stampOffset(operand) === undefined)
       throw fdbError(code.clientInvalidOperation)
     this.#grow(key.length + operand.length, conflict ? 2 * key.length + 1 : undefined)
     if (this.options.readYourWritesDisabled) {
-      this.#request.operation(key, { op, value: operand })
-      if (conflict) this.#request.writeConflict(key, keyAfter(key))
+      this.#request.operation(place, { op, value: operand })
+      if (conflict) this.#request.writeConflict(place, keyAfter(place))
       return
     }
-    this.#writes.mutate(key, op, operand, conflict)
-    if (this.watches.length > 0) this.#wrote(key, keyAfter(key), () => false)
+    this.#writes.mutate(place, op, operand, conflict)
+    if (this.watches.length > 0) this.#wrote(place, keyAfter(place), () => false)
   }
 
   clear(key: Key): void {
@@ -500,6 +517,7 @@ function checkSizes(key: Key, value: Buffer): void {
   if (value.length > VALUE_SIZE_LIMIT) throw fdbError(code.valueTooLarge)
 }
 
+/** What a caller does to its answer must not reach what is kept. */
 const copy = (value: Buffer | undefined): Buffer | undefined => value && Buffer.from(value)
 
 function outcome(

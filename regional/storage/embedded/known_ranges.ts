@@ -1,6 +1,6 @@
 // Which parts of its snapshot a transaction has read already (FoundationDB's SnapshotCache). It decides how
 // far a selector can be resolved without another read, and so what a range read returns in one answer and
-// over what it conflicts. Rows are not kept for simple reads: the snapshot can always give them again.
+// over what it conflicts. Rows of plain range reads are not kept: the snapshot can give them again.
 import { DATABASE_END, FIRST_KEY, type Key, keyAfter } from './key.ts'
 import { OrderedMap } from './ordered_map.ts'
 
@@ -14,6 +14,9 @@ interface KnownRange {
   end: Key
   rows: readonly Row[] | undefined
 }
+
+/** A key known to have no value. */
+export const absent = Symbol('absent')
 
 export type RowSource = (begin: Key, end: Key) => readonly Row[]
 
@@ -49,10 +52,18 @@ export class KnownRanges {
     return this.#ranges.next(at) && this.#ranges.keyAt(at) < end
   }
 
-  addKey(key: Key): void {
+  /** The value of a key that was read by itself: a value, `absent`, or undefined if it was not. */
+  value(key: Key): Buffer | typeof absent | undefined {
+    const range = this.#ranges.get(key)
+    if (range?.rows === undefined || range.end !== keyAfter(key)) return undefined
+    return range.rows[0]?.value ?? absent
+  }
+
+  addKey(key: Key, value: Buffer | undefined): void {
     const at = { chunk: 0, index: 0 }
     this.#ranges.seekFloor(at, key)
-    if (this.#ranges.valueAt(at).end <= key) this.#ranges.set(key, { end: keyAfter(key), rows: undefined })
+    if (this.#ranges.valueAt(at).end > key) return
+    this.#ranges.set(key, { end: keyAfter(key), rows: value === undefined ? [] : [{ key, value }] })
   }
 
   /** Everything of [begin, end) is known now. `rows` are the range's rows if they are at hand. */

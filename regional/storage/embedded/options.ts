@@ -1,6 +1,6 @@
 // Transaction options: which codes exist, what a value must look like, and what those with a meaning in one
 // process do. The others (priorities, tags, tracing, lock awareness …) are accepted and change nothing.
-import { TransactionOptionCode } from '../foundationdb.ts'
+import { TransactionOptionCode, transactionOptionData } from '../foundationdb.ts'
 import { code, fdbError } from './errors.ts'
 import { MAX_BACKOFF_MS, TRANSACTION_SIZE_LIMIT } from './limits.ts'
 
@@ -28,9 +28,7 @@ export const isPersistent = (optionCode: number): boolean =>
   optionCode === option.maxRetryDelay ||
   optionCode === TransactionOptionCode.AuthorizationToken
 
-const known = new Set<number>(
-  Object.values(TransactionOptionCode).filter((value): value is number => typeof value === 'number'),
-)
+const kinds = new Map(Object.values(transactionOptionData).map(({ code: known, type }) => [known, type]))
 
 const MAX_INT = 2 ** 31 - 1
 const integers: Record<number, { least: number; most: number }> = {
@@ -39,7 +37,10 @@ const integers: Record<number, { least: number; most: number }> = {
   [option.maxRetryDelay]: { least: 0, most: MAX_INT },
   [option.sizeLimit]: { least: 32, most: TRANSACTION_SIZE_LIMIT },
 }
-const flags = new Set<number>(Object.values(option).filter((value) => !(value in integers)))
+/** Accepted without a look at the value. */
+const unchecked = new Set<number>([21, 110, 120, 130, 303, 401, 505])
+const MAX_IDENTIFIER_BYTES = 100
+const SPAN_BYTES = 16
 
 /** The options in force on a transaction. Times in milliseconds. */
 export class Options {
@@ -62,8 +63,7 @@ export class Options {
 
   /** Throws 2006 if the value does not suit the option. `readYourWritesDisable` has a rule of its own at the caller's. */
   set(optionCode: number, value: OptionValue): void {
-    if (flags.has(optionCode) && value !== null && !(Buffer.isBuffer(value) && value.length === 0))
-      throw fdbError(code.invalidOptionValue)
+    checkValue(optionCode, value)
     switch (optionCode) {
       case option.nextWriteNoWriteConflictRange:
         this.nextWriteWithoutConflict = true
@@ -115,9 +115,26 @@ export class Options {
 
 /** Throws at once what the C client throws at once. */
 export function checkOption(optionCode: number, value: unknown): asserts value is OptionValue {
-  if (!known.has(optionCode)) throw fdbError(code.invalidOption)
+  if (!kinds.has(optionCode)) throw fdbError(code.invalidOption)
   if (value === null || value === undefined || typeof value === 'number' || Buffer.isBuffer(value)) return
   throw new TypeError('Second argument must be a number or buffer')
+}
+
+function checkValue(optionCode: number, value: OptionValue): void {
+  const kind = kinds.get(optionCode)
+  if (unchecked.has(optionCode)) return
+  const isEmpty = value === null || (Buffer.isBuffer(value) && value.length === 0)
+  const wrong =
+    kind === 'none'
+      ? !isEmpty
+      : kind === 'int'
+        ? value === null
+        : value === null ||
+          (optionCode === TransactionOptionCode.DebugTransactionIdentifier &&
+            (isEmpty || (Buffer.isBuffer(value) && value.length > MAX_IDENTIFIER_BYTES))) ||
+          (optionCode === TransactionOptionCode.SpanParent &&
+            !(Buffer.isBuffer(value) && value.length === SPAN_BYTES))
+  if (wrong) throw fdbError(code.invalidOptionValue)
 }
 
 function integer(optionCode: number, value: OptionValue): number {

@@ -49,6 +49,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   setOption(optionCode: number, param: OptionValue): void {
     checkOption(optionCode, param)
     const value = Buffer.isBuffer(param) ? Buffer.from(param) : (param ?? null)
+    this.#expire(this.#attempt)
     this.#attempt.defer(() => {
       this.#attempt.setOption(optionCode, value)
       if (isPersistent(optionCode)) this.#persistent.push([optionCode, value])
@@ -296,6 +297,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   }
 
   cancel(): void {
+    this.#expire(this.#attempt)
     const cancelled = fdbError(code.transactionCancelled)
     this.#attempt.fail(cancelled)
     if (!this.#attempt.commitStarted) this.#attempt.cancelWatches(cancelled)

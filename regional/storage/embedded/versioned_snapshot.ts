@@ -22,15 +22,14 @@ export class VersionedSnapshot implements Snapshot {
     return this.getBytes(key, undefined)
   }
 
-  /** `bytes`: the same key, if the caller has it at hand. */
+  /** `bytes`: the same key, if the caller has it at hand. The answer is shared: not to be given to callers. */
   getBytes(key: Key, bytes: Buffer | undefined): Buffer | undefined {
     const { memtable, base } = this.#storage
     this.#storage.checkReadable(this.version)
     if (memtable.entries > 0) {
       const found = memtable.get(key, this.version)
       if (found === cleared) return undefined
-      // A copy: what a caller does to its answer must not reach other readers.
-      if (found !== undefined) return Buffer.from(found)
+      if (found !== undefined) return found
     }
     return base.get(bytes ?? keyBytes(key))
   }
