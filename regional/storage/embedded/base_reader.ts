@@ -6,7 +6,8 @@ import type { Pair } from './snapshot_range.ts'
 /** Rows asked for at first when only bytes limit a read; more follow by the size seen. */
 const FIRST_ROWS = 128
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** SQLite's answer as a Buffer, in place: half the cost of a new view, and there are two for every row. */
+const asBuffer = (bytes: Uint8Array): Buffer => Object.setPrototypeOf(bytes, Buffer.prototype)
 
 export class BaseReader {
   readonly #db: DatabaseSync
@@ -62,9 +63,10 @@ export class BaseReader {
       Uint8Array,
       Uint8Array,
     ][]
-    for (const pair of found) {
-      pair[0] = asBuffer(pair[0])
-      pair[1] = asBuffer(pair[1])
+    for (let i = 0; i < found.length; i++) {
+      const pair = found[i] as (typeof found)[number]
+      asBuffer(pair[0])
+      asBuffer(pair[1])
     }
     return found as Pair[]
   }
@@ -84,19 +86,23 @@ export class BaseReader {
     reverse: boolean,
     rowOverhead: number,
   ): { pairs: Pair[]; more: boolean } {
-    const pairs: Pair[] = []
+    let pairs: Pair[] = []
     let from = begin
     let to = end
     let used = 0
     let want = Math.min(rows, FIRST_ROWS)
     for (;;) {
       const found = this.rows(from, to, want, reverse)
-      for (const pair of found) {
-        pairs.push(pair)
+      for (let i = 0; i < found.length; i++) {
+        const pair = found[i] as Pair
         used += pair[0].length + pair[1].length + rowOverhead
-        if (pairs.length >= rows || used >= bytes) return { pairs, more: true }
+        if (used >= bytes || pairs.length + i + 1 >= rows) {
+          found.length = i + 1
+          return { pairs: pairs.length === 0 ? found : pairs.concat(found), more: true }
+        }
       }
       const last = found.at(-1)
+      pairs = pairs.length === 0 ? found : pairs.concat(found)
       if (last === undefined || found.length < want) return { pairs, more: false }
       if (reverse) to = last[0]
       else from = Buffer.concat([last[0], ZERO])

@@ -21,12 +21,14 @@ export interface WriteFailure {
 
 /** What the storage does around groups. It is told before the commits of the group are. */
 export interface GroupListener {
-  groupDurable(version: number): void
+  groupDurable(version: number, logPages: number): void
   groupFailed(failure: WriteFailure): void
-  /** The writer is idle between two groups: the moment to move the snapshot and to ask for a checkpoint. */
+  /** The writer is idle between two groups: the moment to move the snapshot. True asks for a checkpoint. */
   between(): boolean
   checkpointed(): void
 }
+
+const ANSWERS_A_TURN = 16
 
 interface Queued {
   commit: PendingCommit
@@ -41,6 +43,10 @@ export class GroupCommit {
   #checkpointing = false
   #queuedBytes = 0
   #scheduled = false
+  /** Answers are being given: what follows from them joins the next group. */
+  #answering = false
+  /** Durable, and still to be told so, in order. */
+  #answers: PendingCommit[] = []
   #closing: ((failure: WriteFailure | undefined) => void) | undefined
   #dead: WriteFailure | undefined
 
@@ -108,7 +114,7 @@ export class GroupCommit {
 
   /** Waits for the end of the event loop's turn, so that all commits of this turn share the group. */
   #schedule(): void {
-    if (this.#scheduled || !this.isIdle) return
+    if (this.#scheduled || this.#answering || !this.isIdle) return
     this.#scheduled = true
     this.#worker.ref()
     setImmediate(() => {
@@ -173,16 +179,25 @@ export class GroupCommit {
     const group = this.#inFlight ?? []
     this.#inFlight = undefined
     const last = group.at(-1)
-    if (last) this.#listener.groupDurable(last.version)
+    if (last && reply.kind === 'committed') this.#listener.groupDurable(last.version, reply.logPages)
     // The writer goes on before the answers are given, so that they cost it no time.
     if (this.#queue.length > 0) this.#step()
+    this.#answers.push(...group)
+    if (!this.#answering) this.#answer()
+  }
+
+  /** What waits for these commits runs as soon as they are settled: a few a turn, or the event loop stands still. */
+  #answer(): void {
+    for (const commit of this.#answers.splice(0, ANSWERS_A_TURN)) commit.settle(undefined)
+    this.#answering = this.#answers.length > 0
+    if (this.#answering) setImmediate(() => this.#answer())
     else this.#schedule()
-    for (const commit of group) commit.settle(undefined)
   }
 
   /** Commits behind a failed one were resolved on top of it, so they fail with it. */
   #fail(failure: WriteFailure): void {
     const failed = [...(this.#inFlight ?? []), ...this.#queue.map(({ commit }) => commit)]
+    for (const commit of this.#answers.splice(0)) commit.settle(undefined)
     this.#inFlight = undefined
     this.#queue = []
     this.#queuedBytes = 0

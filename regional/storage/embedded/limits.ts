@@ -26,6 +26,8 @@ export const QUEUED_BYTES = 64 * 1024 * 1024
 /** Changes held in memory beyond these are folded into the reader's snapshot as soon as no live transaction needs the older one. */
 export const FOLD_ENTRIES = 4096
 export const FOLD_BYTES = 1024 * 1024
+/** The log is copied into the file when it has this many pages of 4 KiB: rarely, since pages written often are copied once. */
+export const CHECKPOINT_PAGES = 8192
 /** Beyond this they are folded even if an old transaction has to fail with "too old" for it. */
 export const FORCED_FOLD_BYTES = 128 * 1024 * 1024
 /** More live read versions than this and the oldest ones fail with "too old". */

@@ -2,6 +2,7 @@
 // snapshot on can be answered exactly, while the writer goes on. In-flight commits are in it too, under
 // versions that no reader has been given yet.
 import { DATABASE_END, FIRST_KEY, type Key, keyAfter } from './key.ts'
+import { LazyIndex } from './lazy_index.ts'
 import { OrderedMap } from './ordered_map.ts'
 
 interface Change {
@@ -18,13 +19,13 @@ export const cleared = Symbol('cleared')
 const ENTRY_BYTES = 160
 
 export class Memtable {
-  readonly #changes = new Map<Key, Change[]>()
-  readonly #sorted = new OrderedMap<Change[]>()
+  readonly #changes = new LazyIndex<Change[]>()
   /** From each key to the next: the version of the first clear over that range, or 0. */
   readonly #clears = new OrderedMap<number>()
   #entries = 0
   #bytes = 0
   #oldest = 0
+  #newest = 0
 
   constructor() {
     this.#clears.set(FIRST_KEY, 0)
@@ -59,7 +60,7 @@ export class Memtable {
     this.#note(version)
     this.#entries++
     this.#bytes += ENTRY_BYTES + begin.length + end.length
-    this.#sorted.scan(begin, end, (_, changes) => {
+    this.#changes.ordered.scan(begin, end, (_, changes) => {
       if (changes.at(-1)?.value !== undefined) this.#push(changes, version, undefined)
       return true
     })
@@ -96,7 +97,8 @@ export class Memtable {
   touches(begin: Key, end: Key): boolean {
     if (this.#entries === 0) return false
     const at = { chunk: 0, index: 0 }
-    if (this.#sorted.seekCeiling(at, begin) && this.#sorted.keyAt(at) < end) return true
+    const { ordered } = this.#changes
+    if (ordered.seekCeiling(at, begin) && ordered.keyAt(at) < end) return true
     if (this.#clears.size === 1) return false
     this.#clears.seekFloor(at, begin)
     do {
@@ -108,7 +110,7 @@ export class Memtable {
   /** The keys of [begin, end) that have a change at or before `version`, with their value then. */
   visible(begin: Key, end: Key, version: number): { key: Key; value: Buffer | undefined }[] {
     const found: { key: Key; value: Buffer | undefined }[] = []
-    this.#sorted.scan(begin, end, (key, changes) => {
+    this.#changes.ordered.scan(begin, end, (key, changes) => {
       for (let i = changes.length - 1; i >= 0; i--) {
         const change = changes[i] as Change
         if (change.version > version) continue
@@ -122,7 +124,8 @@ export class Memtable {
 
   /** Forgets what a snapshot at `version` holds. */
   foldUpTo(version: number): void {
-    this.#filter((changed) => changed > version)
+    if (version >= this.#newest) this.#forgetAll()
+    else this.#filter((changed) => changed > version)
   }
 
   /** Forgets commits after `version`: they have failed. */
@@ -135,16 +138,13 @@ export class Memtable {
     this.#entries = 0
     this.#bytes = 0
     this.#oldest = 0
-    this.#sorted.scan(FIRST_KEY, keyAfter(DATABASE_END), (key, changes) => {
+    for (const [key, changes] of this.#changes.entries()) {
       const left = changes.filter(({ version }) => keep(version))
       if (left.length > 0) kept.push([key, left])
-      return true
-    })
-    this.#sorted.clear()
+    }
     this.#changes.clear()
     for (const [key, changes] of kept) {
-      this.#sorted.set(key, changes)
-      this.#changes.set(key, changes)
+      this.#changes.add(key, changes)
       for (const { version, value } of changes) this.#count(version, key, value)
     }
     const clears: [Key, number][] = []
@@ -172,8 +172,7 @@ export class Memtable {
     let changes = this.#changes.get(key)
     if (!changes) {
       changes = []
-      this.#changes.set(key, changes)
-      this.#sorted.set(key, changes)
+      this.#changes.add(key, changes)
     }
     this.#count(version, key, value)
     this.#push(changes, version, value)
@@ -192,7 +191,18 @@ export class Memtable {
     this.#bytes += ENTRY_BYTES + 2 * key.length + (value?.length ?? 0)
   }
 
+  #forgetAll(): void {
+    this.#changes.clear()
+    this.#clears.clear()
+    this.#clears.set(FIRST_KEY, 0)
+    this.#entries = 0
+    this.#bytes = 0
+    this.#oldest = 0
+    this.#newest = 0
+  }
+
   #note(version: number): void {
+    if (version > this.#newest) this.#newest = version
     if (this.#oldest === 0 || version < this.#oldest) this.#oldest = version
   }
 

@@ -1,69 +1,104 @@
-// Decides whether a commit conflicts: for every key range, the version of the last commit that wrote it, over
-// the window in which transactions live (FoundationDB's conflict set). A reader conflicts with any write to
-// what it read after its read version.
+// Decides whether a commit conflicts: the version of the last commit that wrote a key, over the window in
+// which transactions live (FoundationDB's conflict set). A reader conflicts with any write to what it read
+// after its read version. Single keys, which most writes are, are kept apart from ranges.
 import type { Range } from './conflict_ranges.ts'
-import { FIRST_KEY, type Key } from './key.ts'
+import { DATABASE_END, FIRST_KEY, isKeyAfter, type Key, keyAfter } from './key.ts'
+import { LazyIndex } from './lazy_index.ts'
 import { READ_LIFE_VERSIONS } from './limits.ts'
 import { OrderedMap } from './ordered_map.ts'
 
-/** Entries looked at for removal with each commit, beside two for every range it adds: cleaning keeps up, and never takes long. */
-const SWEEP = 16
+interface Write {
+  version: number
+}
 
 export class Resolver {
-  /** From each key to the next: when it was last written. */
-  readonly #written = new OrderedMap<number>()
-  #sweepFrom: Key = FIRST_KEY
+  readonly #keys = new LazyIndex<Write>()
+  /** From each key to the next: when that range was last written. */
+  readonly #ranges = new OrderedMap<number>()
+  /** Keys in the order in which they were written, for forgetting them; a later write of a key stands later again. */
+  #history: { key: Key; version: number }[] = []
+  #forgotten = 0
+  #sweptRanges = 0
 
-  /** `version`: nothing is known of writes before; transactions older than it can't be resolved. */
-  constructor(version: number) {
-    this.#written.set(FIRST_KEY, version)
+  constructor() {
+    this.#ranges.set(FIRST_KEY, 0)
   }
 
   get size(): number {
-    return this.#written.size
+    return this.#keys.size + this.#ranges.size
   }
 
   conflicts(reads: readonly Range[], readVersion: number): boolean {
-    const at = { chunk: 0, index: 0 }
-    for (const [begin, end] of reads) {
-      if (begin >= end) continue
-      this.#written.seekFloor(at, begin)
-      do {
-        if (this.#written.valueAt(at) > readVersion) return true
-      } while (this.#written.next(at) && this.#written.keyAt(at) < end)
-    }
-    return false
+    return reads.some(([begin, end]) => begin < end && this.#writtenAfter(begin, end, readVersion))
   }
 
   add(writes: readonly Range[], version: number): void {
-    const at = { chunk: 0, index: 0 }
     for (const [begin, end] of writes) {
       if (begin >= end) continue
-      this.#written.seekFloor(at, end)
-      if (this.#written.keyAt(at) !== end) this.#written.set(end, this.#written.valueAt(at))
-      this.#written.deleteRange(begin, end)
-      this.#written.set(begin, version)
+      if (isKeyAfter(end, begin)) this.#addKey(begin, version)
+      else this.#addRange(begin, end, version)
     }
-    this.#sweep(SWEEP + 4 * writes.length, version - READ_LIFE_VERSIONS)
+    this.#forget(version - READ_LIFE_VERSIONS)
   }
 
-  /** Joins neighbours that were both written too long ago to conflict with anything. */
-  #sweep(steps: number, oldest: number): void {
+  #writtenAfter(begin: Key, end: Key, readVersion: number): boolean {
     const at = { chunk: 0, index: 0 }
-    if (!this.#written.seekFloor(at, this.#sweepFrom)) return
-    let before = this.#written.valueAt(at)
-    const stale: Key[] = []
-    let left = steps
-    let more = true
-    while (left-- > 0) {
-      more = this.#written.next(at)
-      if (!more) break
-      const version = this.#written.valueAt(at)
-      if (before <= oldest && version <= oldest) stale.push(this.#written.keyAt(at))
-      before = version
-      this.#sweepFrom = this.#written.keyAt(at)
+    this.#ranges.seekFloor(at, begin)
+    do {
+      if (this.#ranges.valueAt(at) > readVersion) return true
+    } while (this.#ranges.next(at) && this.#ranges.keyAt(at) < end)
+    if (isKeyAfter(end, begin)) return (this.#keys.get(begin)?.version ?? 0) > readVersion
+    let found = false
+    this.#keys.ordered.scan(begin, end, (_, { version }) => {
+      found = version > readVersion
+      return !found
+    })
+    return found
+  }
+
+  #addKey(key: Key, version: number): void {
+    const write = this.#keys.get(key)
+    if (write) write.version = version
+    else this.#keys.add(key, { version })
+    this.#history.push({ key, version })
+  }
+
+  #addRange(begin: Key, end: Key, version: number): void {
+    const at = { chunk: 0, index: 0 }
+    this.#ranges.seekFloor(at, end)
+    if (this.#ranges.keyAt(at) !== end) this.#ranges.set(end, this.#ranges.valueAt(at))
+    this.#ranges.deleteRange(begin, end)
+    this.#ranges.set(begin, version)
+  }
+
+  /** Each commit forgets a few writes more than it adds, so this keeps up and never takes long. */
+  #forget(oldest: number): void {
+    for (let left = FORGET_KEYS; left > 0; left--) {
+      const first = this.#history[this.#forgotten]
+      if (!first || first.version > oldest) break
+      this.#forgotten++
+      if (this.#keys.get(first.key)?.version === first.version) this.#keys.delete(first.key)
     }
-    if (!more) this.#sweepFrom = FIRST_KEY
-    for (const key of stale) this.#written.delete(key)
+    if (this.#forgotten > FORGET_KEYS && this.#forgotten * 2 > this.#history.length) {
+      this.#history = this.#history.slice(this.#forgotten)
+      this.#forgotten = 0
+    }
+    if (this.#ranges.size > 2 * this.#sweptRanges + SWEEP_RANGES) this.#sweepRanges(oldest)
+  }
+
+  /** Joins neighbouring ranges that were both written too long ago to conflict with anything. */
+  #sweepRanges(oldest: number): void {
+    const stale: Key[] = []
+    let before = Number.POSITIVE_INFINITY
+    this.#ranges.scan(FIRST_KEY, keyAfter(DATABASE_END), (key, version) => {
+      if (before <= oldest && version <= oldest) stale.push(key)
+      before = version
+      return true
+    })
+    for (const key of stale) this.#ranges.delete(key)
+    this.#sweptRanges = this.#ranges.size
   }
 }
+
+const FORGET_KEYS = 1024
+const SWEEP_RANGES = 1024

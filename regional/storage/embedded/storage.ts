@@ -6,7 +6,13 @@ import { type CommitRequest, Effects } from './commit_request.ts'
 import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
-import { FOLD_BYTES, FORCED_FOLD_BYTES, QUEUED_BYTES, READ_LIFE_VERSIONS } from './limits.ts'
+import {
+  CHECKPOINT_PAGES,
+  FOLD_BYTES,
+  FORCED_FOLD_BYTES,
+  QUEUED_BYTES,
+  READ_LIFE_VERSIONS,
+} from './limits.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
@@ -28,6 +34,8 @@ export class Storage implements GroupListener {
   /** Why commits are refused: a write failed in a way that leaves the log in doubt. */
   #broken: WriteFailure | undefined
   #writer: GroupCommit | undefined
+  /** Pages in the write-ahead log since it last began anew. */
+  #logPages = 0
   #closed = false
 
   constructor(base: BaseReader, clock: Clock, foldEntries: number) {
@@ -35,7 +43,7 @@ export class Storage implements GroupListener {
     this.base = base
     this.#durable = base.version
     this.#clock = new VersionClock(base.version, clock)
-    this.#resolver = new Resolver(this.#clock.now())
+    this.#resolver = new Resolver()
   }
 
   async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
@@ -150,7 +158,8 @@ export class Storage implements GroupListener {
     if (failure && !this.#broken) throw new Error(failure.message)
   }
 
-  groupDurable(version: number): void {
+  groupDurable(version: number, logPages: number): void {
+    this.#logPages = logPages
     if (version > this.#durable) this.#durable = version
   }
 
@@ -166,15 +175,17 @@ export class Storage implements GroupListener {
     const now = this.#clock.now()
     const large = entries > this.#foldEntries || bytes > FOLD_BYTES
     const stale = oldest < now - READ_LIFE_VERSIONS
-    if (!large && !stale) return false
+    const logIsLong = this.#logPages > CHECKPOINT_PAGES
+    if (!large && !stale && !logIsLong) return false
     const needed = this.#readVersions.oldest(now)
     if (needed !== undefined && needed < this.#durable && bytes < FORCED_FOLD_BYTES) return false
     this.#fold()
-    return true
+    return logIsLong
   }
 
   checkpointed(): void {
     if (this.#closed) return
+    this.#logPages = 0
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
     this.base.advance()
   }

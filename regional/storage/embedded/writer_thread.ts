@@ -11,7 +11,8 @@ export type WriterRequest =
 
 /** `rolledBack`: nothing of the group is in the file; otherwise that is not known. */
 export type WriterReply =
-  | { kind: 'ready' | 'committed' | 'checkpointed' | 'closed' }
+  | { kind: 'ready' | 'checkpointed' | 'closed' }
+  | { kind: 'committed'; logPages: number }
   | { kind: 'failed'; message: string; rolledBack: boolean }
 
 interface Options {
@@ -32,6 +33,8 @@ const setVersion = db.prepare('UPDATE meta SET version = ?')
 const begin = db.prepare('BEGIN IMMEDIATE')
 const commit = db.prepare('COMMIT')
 const rollback = db.prepare('ROLLBACK')
+const measureLog = db.prepare('PRAGMA wal_checkpoint(NOOP)')
+measureLog.setReturnArrays(true)
 
 const table: EffectSink = {
   set: (key, value) => void upsert.run(key, value),
@@ -55,7 +58,7 @@ function write(version: number, bytes: Uint8Array): WriterReply {
   }
   try {
     commit.run()
-    return { kind: 'committed' }
+    return { kind: 'committed', logPages: pagesInLog() }
   } catch (error) {
     // A full disk wrote no whole commit. After a failed sync the log may hold it all the same: whoever opens
     // it next decides.
@@ -66,6 +69,11 @@ function write(version: number, bytes: Uint8Array): WriterReply {
 const SQLITE_FULL = 13
 const isFull = (error: unknown): boolean =>
   error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_FULL
+
+function pagesInLog(): number {
+  const [, pages] = measureLog.get() as unknown as [number, number, number]
+  return pages
+}
 
 function undo(): boolean {
   try {
