@@ -5,7 +5,7 @@ import { BaseReader } from './base_reader.ts'
 import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
-import { FOLD_ENTRIES } from './limits.ts'
+import { CHECKPOINT_PAGES, FOLD_ENTRIES } from './limits.ts'
 import { Storage } from './storage.ts'
 import type { Clock } from './version_clock.ts'
 
@@ -23,6 +23,8 @@ export interface EmbeddedOptions {
   clock?: Clock
   /** Changes held in memory before they are folded into the reader's snapshot. */
   foldEntries?: number
+  /** Pages in the log before it is copied into the file. */
+  checkpointPages?: number
   random?: () => number
 }
 
@@ -31,6 +33,7 @@ export async function openEmbedded({
   maxPages,
   clock = () => performance.now(),
   foldEntries = FOLD_ENTRIES,
+  checkpointPages = CHECKPOINT_PAGES,
   random = Math.random,
 }: EmbeddedOptions): Promise<EmbeddedEngine> {
   checkDirectory(dataDir)
@@ -41,7 +44,7 @@ export async function openEmbedded({
     )
   try {
     checkFormat(dataDir)
-    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, foldEntries)
+    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, { foldEntries, checkpointPages })
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),

@@ -6,13 +6,7 @@ import { type CommitRequest, Effects } from './commit_request.ts'
 import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
-import {
-  CHECKPOINT_PAGES,
-  FOLD_BYTES,
-  FORCED_FOLD_BYTES,
-  QUEUED_BYTES,
-  READ_LIFE_VERSIONS,
-} from './limits.ts'
+import { FOLD_BYTES, FORCED_FOLD_BYTES, QUEUED_BYTES, READ_LIFE_VERSIONS } from './limits.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
@@ -21,12 +15,18 @@ import { type Clock, VersionClock } from './version_clock.ts'
 import { VersionedSnapshot } from './versioned_snapshot.ts'
 import { Watches } from './watches.ts'
 
+/** When changes leave memory, and the log the file beside it. */
+export interface Thresholds {
+  foldEntries: number
+  checkpointPages: number
+}
+
 export class Storage implements GroupListener {
   readonly watches = new Watches()
   readonly memtable = new Memtable()
   readonly base: BaseReader
   readonly #clock: VersionClock
-  readonly #foldEntries: number
+  readonly #thresholds: Thresholds
   readonly #resolver: Resolver
   readonly #readVersions = new ReadVersions()
   /** Commits up to this version are on disk. */
@@ -38,8 +38,8 @@ export class Storage implements GroupListener {
   #logPages = 0
   #closed = false
 
-  constructor(base: BaseReader, clock: Clock, foldEntries: number) {
-    this.#foldEntries = foldEntries
+  constructor(base: BaseReader, clock: Clock, thresholds: Thresholds) {
+    this.#thresholds = thresholds
     this.base = base
     this.#durable = base.version
     this.#clock = new VersionClock(base.version, clock)
@@ -173,9 +173,9 @@ export class Storage implements GroupListener {
     const { entries, bytes, oldest } = this.memtable
     if (entries === 0) return false
     const now = this.#clock.now()
-    const large = entries > this.#foldEntries || bytes > FOLD_BYTES
+    const large = entries > this.#thresholds.foldEntries || bytes > FOLD_BYTES
     const stale = oldest < now - READ_LIFE_VERSIONS
-    const logIsLong = this.#logPages > CHECKPOINT_PAGES
+    const logIsLong = this.#logPages > this.#thresholds.checkpointPages
     if (!large && !stale && !logIsLong) return false
     const needed = this.#readVersions.oldest(now)
     if (needed !== undefined && needed < this.#durable && bytes < FORCED_FOLD_BYTES) return false

@@ -1,0 +1,192 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { openWriter } from '../../regional/storage/embedded/data_file.ts'
+import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { openEngine, StorageError } from '../../regional/storage/open.ts'
+import { temporaryDirectory, temporaryEngine } from './temporary.ts'
+
+test('a directory that another process holds is refused in one clear line, and free again when that process is killed', async () => {
+  const dataDir = await temporaryDirectory()
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'crash_child.ts'), dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(child.stdout, 'data')
+  await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
+  await expect(openEngine({ dataDir })).rejects.toThrow(
+    /^The data directory .* is in use by another process\. Stop .*$/,
+  )
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  const engine = await openEngine({ dataDir })
+  await engine.close()
+})
+
+test('a second engine in the same process is refused too', async () => {
+  const dataDir = await temporaryDirectory()
+  const engine = await openEngine({ dataDir })
+  await expect(openEngine({ dataDir })).rejects.toThrow(/in use by another process/)
+  await engine.close()
+  await (await openEngine({ dataDir })).close()
+})
+
+test('data of another format is refused with both formats named', async () => {
+  const dataDir = await temporaryDirectory()
+  await (await openEmbedded({ dataDir })).close()
+  const db = new DatabaseSync(join(dataDir, 'data.sqlite'))
+  db.exec('UPDATE meta SET format = 2')
+  db.close()
+  await expect(openEngine({ dataDir })).rejects.toThrow(
+    /has format 2; this version of Coditect reads format 1/,
+  )
+  await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
+})
+
+test("a database that is not Coditect's is left alone", async () => {
+  const dataDir = await temporaryDirectory()
+  const db = new DatabaseSync(join(dataDir, 'data.sqlite'))
+  db.exec('CREATE TABLE theirs (id INTEGER)')
+  db.close()
+  await expect(openEngine({ dataDir })).rejects.toThrow(/not Coditect's/)
+})
+
+test('a directory that cannot be written is refused with what to do', async () => {
+  const dataDir = await temporaryDirectory()
+  await writeFile(join(dataDir, 'file'), '')
+  await expect(openEngine({ dataDir: join(dataDir, 'file', 'below') })).rejects.toThrow(
+    /can't be written.*set DATA_DIR/,
+  )
+  if (process.getuid?.() === 0) return
+  await chmod(dataDir, 0o500)
+  await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
+  await chmod(dataDir, 0o700)
+})
+
+test('opening without a place, or a cluster without its file or library, says what to do in one line', async () => {
+  await expect(openEngine({})).rejects.toThrow(/^Set FDB_CLUSTER_FILE .* or DATA_DIR .*$/)
+  await expect(openEngine({ clusterFile: '/nowhere/fdb.cluster' })).rejects.toThrow(/does not exist/)
+})
+
+test('the writer syncs every commit and overwrites what is cleared', async () => {
+  const dataDir = await temporaryDirectory()
+  await (await openEmbedded({ dataDir })).close()
+  const db = openWriter(dataDir)
+  const pragma = (name: string): unknown => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
+  expect({
+    journal: pragma('journal_mode'),
+    synchronous: pragma('synchronous'),
+    secure: pragma('secure_delete'),
+  }).toEqual({
+    journal: 'wal',
+    synchronous: 2,
+    secure: 1,
+  })
+  db.close()
+})
+
+test('versions grow over restarts', async () => {
+  const dataDir = await temporaryDirectory()
+  let newest = 0n
+  for (let restart = 0; restart < 5; restart++) {
+    const engine = await openEmbedded({ dataDir })
+    for (let n = 0; n < 3; n++) {
+      const tn = engine.database().createTransaction()
+      tn.set('k', `${n}`)
+      await tn.commit()
+      const version = tn.getCommittedVersion().readBigInt64BE()
+      expect(version).toBeGreaterThan(newest)
+      newest = version
+    }
+    await engine.close()
+  }
+})
+
+test('a read version sees its snapshot while commits go on and the snapshot below moves', async () => {
+  const engine = await temporaryEngine({ foldEntries: 4 })
+  const db = engine.database()
+  const write = async (n: number): Promise<void> => {
+    const tn = db.createTransaction()
+    for (let i = 0; i < 5; i++) tn.set(`k${i}`, `${n}`)
+    await tn.commit()
+  }
+  await write(0)
+  for (let n = 1; n <= 20; n++) {
+    const old = db.createTransaction()
+    await old.getReadVersion()
+    await write(n)
+    await write(n)
+    const page = await old.getRange('k', false, 1, 'l', false, 1, 0, 0, -2, 1, true, n % 2 === 0)
+    expect(page.results.map(([, value]) => value.toString())).toEqual(
+      Array.from({ length: 5 }, () => `${n - 1}`),
+    )
+    old.cancel()
+  }
+})
+
+test('after five seconds a read is too old, and only those that had an answer before still have it', async () => {
+  let now = 0
+  const engine = await temporaryEngine({ clock: () => now })
+  const db = engine.database()
+  const tn = db.createTransaction()
+  tn.set('a', '1')
+  tn.set('b', '1')
+  await tn.commit()
+  const old = db.createTransaction()
+  expect(await old.get('a', true)).toEqual(Buffer.from('1'))
+  now += 5_001
+  expect(await old.get('a', true)).toEqual(Buffer.from('1'))
+  await expect(old.get('b', true)).rejects.toMatchObject({ code: 1007 })
+})
+
+test('more watches than the limit are refused, and an ended one makes room', async () => {
+  const engine = await temporaryEngine()
+  const db = engine.database()
+  db.setOption(20, 2)
+  const tn = db.createTransaction()
+  const [first, second] = [tn.watch('a', false), tn.watch('b', false)]
+  second.promise.catch(() => {})
+  await expect(tn.watch('c', false).promise).rejects.toMatchObject({ code: 1032 })
+  first.cancel()
+  await expect(first.promise).rejects.toMatchObject({ code: 1101 })
+  const third = tn.watch('c', true)
+  tn.reset()
+  expect(await third.promise).toBe(false)
+})
+
+test('a time-out ends a wait, and is counted over retries', async () => {
+  let now = 0
+  const engine = await temporaryEngine({ clock: () => now, random: () => 0 })
+  const tn = engine.database().createTransaction()
+  tn.setOption(500, 100)
+  now += 60
+  await tn.onError(1020)
+  now += 60
+  await expect(tn.get('a', false)).rejects.toMatchObject({ code: 1031 })
+})
+
+test('an answer on its way is taken back by a cancel', async () => {
+  const engine = await temporaryEngine()
+  const tn = engine.database().createTransaction()
+  const answer = tn.get('a', false)
+  tn.cancel()
+  await expect(answer).rejects.toMatchObject({ code: 1025 })
+})
+
+test('sizes and split points cover what is in memory and in the file', async () => {
+  const engine = await temporaryEngine({ foldEntries: 50 })
+  const db = engine.database()
+  for (let n = 0; n < 10; n++) {
+    const tn = db.createTransaction()
+    for (let i = 0; i < 20; i++) tn.set(`k${n}${String.fromCharCode(97 + i)}`, Buffer.alloc(97))
+    await tn.commit()
+  }
+  const tn = db.createTransaction()
+  expect(await tn.getEstimatedRangeSizeBytes('k', 'l')).toBe(200 * 100)
+  const points = await tn.getRangeSplitPoints('k', 'l', 1_000)
+  expect(points.map(String)).toHaveLength(21)
+  expect(points.at(0)?.toString()).toBe('k')
+  expect(points.at(-1)?.toString()).toBe('l')
+})
