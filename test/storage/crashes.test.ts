@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import { CLIENTS, type Found } from './crash_protocol.ts'
+import { generator, seed } from './seed.ts'
 
 /** Kills in all, over the directories. */
 const KILLS = 200
@@ -12,19 +13,6 @@ const DIRECTORIES = 2
 /** So many of a hundred kills hit a process while it starts. */
 const EARLY_PERCENT = 15
 const MOST_ACKNOWLEDGED = 80
-
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
-
-/** Mulberry32. */
-function generator(start: number): () => number {
-  let a = start
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 /** What one directory has been told is committed. */
 class Ledger {
