@@ -8,7 +8,7 @@ import type { Principal } from '../shared/principal.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import type { EdgeConfig, Region } from './env.ts'
 import { forward, HEADER_TIMEOUT_MS, unavailable } from './forward/index.ts'
-import { type CredentialKind, type Identity, identify } from './identify/index.ts'
+import { type CredentialKind, type Identify, type Identity, identifier } from './identify/index.ts'
 import { locate } from './locate/index.ts'
 import { targetOf } from './target.ts'
 
@@ -24,12 +24,13 @@ interface EdgeTypes {
 /** `headerTimeoutMs`: how long a region may stay silent. */
 export function createEdge(config: EdgeConfig, { headerTimeoutMs = HEADER_TIMEOUT_MS } = {}) {
   const edge = new Hono<EdgeTypes>({ getPath: (request) => targetOf(request.url).path })
+  const identify = identifier(config)
 
   edge.use(everyAnswer)
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(headerTimeoutMs))
-  edge.all('/v1/*', identifying('api_key', config), locating(config), forwarding(headerTimeoutMs))
-  edge.all('/platform/v1/*', identifying('operator', config), locating(config), forwarding(headerTimeoutMs))
+  edge.all('/v1/*', identifying('api_key', identify), locating(config), forwarding(headerTimeoutMs))
+  edge.all('/platform/v1/*', identifying('operator', identify), locating(config), forwarding(headerTimeoutMs))
   edge.notFound(() => {
     throw new Problem('not_found', 'There is nothing at this path.')
   })
@@ -66,9 +67,9 @@ const REFUSALS = {
   conflicting_credentials: 'Send one credential only.',
 } as const
 
-const identifying = (kind: CredentialKind, config: EdgeConfig) =>
+const identifying = (kind: CredentialKind, identify: Identify) =>
   createMiddleware<EdgeTypes>(async function identifying(c, next) {
-    const verdict = await identify(c.req.raw.headers, kind, config)
+    const verdict = await identify(c.req.raw.headers, kind)
     if (verdict.outcome === 'refused') throw new Problem(verdict.code, REFUSALS[verdict.code])
     c.set('identity', verdict.identity)
     await next()

@@ -2,9 +2,6 @@
 
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/
 
-const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-
 /** The headers to send on: the client's own where they are valid, otherwise a new trace, not sampled. */
 export function traceHeaders(
   from: Headers,
@@ -12,7 +9,7 @@ export function traceHeaders(
 ): Record<string, string> {
   const traceparent = from.get('traceparent')
   if (traceparent === null || !TRACEPARENT.test(traceparent)) {
-    return { traceparent: `00-${hex(random.subarray(0, 16))}-${hex(random.subarray(16, 24))}-00` }
+    return { traceparent: `00-${random.subarray(0, 16).toHex()}-${random.subarray(16).toHex()}-00` }
   }
   const tracestate = from.get('tracestate')
   return tracestate === null ? { traceparent } : { traceparent, tracestate }

@@ -2,6 +2,7 @@
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
+import type { Remembered } from './remembered.ts'
 
 export type ApiKeyIdentity = {
   kind: 'api_key'
@@ -11,13 +12,21 @@ export type ApiKeyIdentity = {
 }
 
 /** A key of a compromised root counts as identified: whether it is real, only the region's stored hash can tell. */
-export async function identifyApiKey(text: string, roots: Roots): Promise<ApiKeyIdentity | undefined> {
+export async function identifyApiKey(
+  text: string,
+  roots: Roots,
+  verified: Remembered<ApiKeyIdentity>,
+): Promise<ApiKeyIdentity | undefined> {
+  const known = verified.get(text)
+  if (known !== undefined) return known
   const verdict = await verifyApiKey(text, roots)
   if (verdict.outcome === 'refused') return undefined
   const { key, secretHash } = verdict
-  return {
+  const identity: ApiKeyIdentity = {
     kind: 'api_key',
     principal: { kind: 'api_key', tenant: key.tenant, keyId: key.keyId, secretHash },
     home: key.region,
   }
+  if (verdict.outcome === 'verified') verified.put(text, identity)
+  return identity
 }
