@@ -13,8 +13,8 @@ const codec: Codec<number> = {
 }
 
 export class CounterSpace<K extends Key> extends Space<K, number> {
-  /** @param subspace the bytes before this space's name */
-  constructor(tn: ByteTransaction, subspace: Buffer, name: string) {
+  /** @param subspace the bytes before this space's name, which `packedName` gives */
+  constructor(tn: ByteTransaction, subspace: Buffer, name: Buffer) {
     super(tn, subspace, { name, codec })
   }
 

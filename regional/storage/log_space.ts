@@ -1,8 +1,8 @@
 // A log: entries in the order of their commits, appended without reading, so that writers never conflict over its end.
 // Keys are (epoch, versionstamp, place in the commit). Versionstamps only grow within one cluster; the epoch before
 // them grows when the data moves to another.
-import { MutationType, tuple } from './foundationdb.ts'
-import type { ByteTransaction, Codec } from './space.ts'
+import { MutationType } from './foundationdb.ts'
+import { type ByteTransaction, type Codec, json, packedName } from './space.ts'
 
 /** Where an entry stands: 16 hexadecimal digits of epoch, 20 of versionstamp, 4 of place. Sorts as text. */
 export type LogPosition = string
@@ -12,6 +12,14 @@ const EPOCH_BYTES = 8
 const ORDER_BYTES = 2
 const POSITION_BYTES = EPOCH_BYTES + STAMP_BYTES + ORDER_BYTES
 const POSITION = new RegExp(`^[0-9a-f]{${POSITION_BYTES * 2}}$`)
+
+/** What a log holds, and under which name. */
+export interface LogDefinition<V> {
+  readonly name: Buffer
+  readonly codec: Codec<V>
+}
+
+export const jsonLog = <V>(name: string): LogDefinition<V> => ({ name: packedName(name), codec: json<V>() })
 
 export interface LogPage<V> {
   entries: ReadonlyArray<readonly [position: LogPosition, value: V]>
@@ -24,9 +32,9 @@ export class Log<V> {
   private readonly codec: Codec<V>
   private appended = 0
 
-  constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: { name: string; codec: Codec<V> }) {
+  constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: LogDefinition<V>) {
     this.tn = tn
-    this.prefix = Buffer.concat([subspace, tuple.pack([name])])
+    this.prefix = Buffer.concat([subspace, name])
     this.codec = codec
   }
 

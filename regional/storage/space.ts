@@ -15,7 +15,8 @@ export interface Codec<V> {
 
 /** What stands in a space, and under which name: K the key's tuple, V the value. */
 export interface SpaceDefinition<K extends Key, V> {
-  readonly name: string
+  /** The space's name, as the first item of its keys. */
+  readonly name: Buffer
   readonly codec: Codec<V>
   /** Carries the key's type only. */
   readonly key?: K
@@ -23,9 +24,12 @@ export interface SpaceDefinition<K extends Key, V> {
 
 /** Values as JSON text. */
 export const jsonSpace = <K extends Key, V>(name: string): SpaceDefinition<K, V> => ({
-  name,
+  name: packedName(name),
   codec: json<V>(),
 })
+
+/** A name as the first item of a key. */
+export const packedName = (name: string): Buffer => tuple.pack([name])
 
 export const json = <V>(): Codec<V> => ({
   encode: (value) => Buffer.from(JSON.stringify(value)),
@@ -55,7 +59,7 @@ export class Space<K extends Key, V> {
   /** @param subspace the bytes before this space's name: a subspace that the transaction may touch. */
   constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: SpaceDefinition<K, V>) {
     this.tn = tn
-    this.prefix = prefixOf(subspace, name)
+    this.prefix = Buffer.concat([subspace, name])
     this.codec = codec
   }
 
@@ -101,9 +105,7 @@ export class Space<K extends Key, V> {
 
 /** The bytes of one key: what a grant names when it allows that key alone. */
 export const keyIn = <K extends Key, V>(subspace: Buffer, { name }: SpaceDefinition<K, V>, key: K): Buffer =>
-  packed(prefixOf(subspace, name), key)
-
-const prefixOf = (subspace: Buffer, name: string): Buffer => Buffer.concat([subspace, tuple.pack([name])])
+  packed(Buffer.concat([subspace, name]), key)
 
 /** @throws {RangeError} for an empty key, which would be the space's bare prefix. */
 function packed(prefix: Buffer, key: Key): Buffer {

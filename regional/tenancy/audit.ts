@@ -1,8 +1,7 @@
 // The audit trail and the outbox of a tenant: who did what, and what changed. Both are written in the commit of the
 // work itself, so neither can tell of something that did not happen, or miss something that did.
 import type { ProblemCode } from '../../shared/problems.ts'
-import type { Log } from '../storage/log_space.ts'
-import { json } from '../storage/space.ts'
+import { jsonLog, type Log } from '../storage/log_space.ts'
 import type { TenantScope } from './region_database.ts'
 
 export interface Actor {
@@ -38,8 +37,8 @@ export interface OutboxEntry {
   requestId: string
 }
 
-const auditLog = { name: 'entry', codec: json<AuditEntry>() }
-const outboxLog = { name: 'event', codec: json<OutboxEntry>() }
+const auditLog = jsonLog<AuditEntry>('entry')
+const outboxLog = jsonLog<OutboxEntry>('event')
 
 export const auditOf = (scope: TenantScope): Log<AuditEntry> => scope.log('audit', auditLog)
 export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('outbox', outboxLog)

@@ -11,12 +11,12 @@ import {
   serviceSubspace,
   systemSubspace,
 } from '../storage/keys.ts'
-import { Log } from '../storage/log_space.ts'
+import { Log, type LogDefinition } from '../storage/log_space.ts'
 import {
   type ByteTransaction,
-  type Codec,
   type Key,
   keyIn,
+  packedName,
   Space,
   type SpaceDefinition,
 } from '../storage/space.ts'
@@ -53,7 +53,7 @@ export class TenantScope {
     return new Space(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
   }
 
-  log<V>(subspace: SystemSubspace, definition: { name: string; codec: Codec<V> }): Log<V> {
+  log<V>(subspace: SystemSubspace, definition: LogDefinition<V>): Log<V> {
     return new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
   }
 
@@ -169,8 +169,10 @@ function scope(native: NativeTransaction, subspace: Buffer): Scope {
   return { space: (definition) => new Space(tn, subspace, definition) }
 }
 
+const HOUR = packedName('hour')
+
 const usageIn = (tn: ByteTransaction, tenant: Buffer): CounterSpace<[hour: string, metric: UsageMetric]> =>
-  new CounterSpace(tn, Buffer.concat([tenant, systemSubspace('usage')]), 'hour')
+  new CounterSpace(tn, Buffer.concat([tenant, systemSubspace('usage')]), HOUR)
 
 /** The range that holds this key alone. */
 const single = (key: Buffer) => ({ begin: key, end: Buffer.concat([key, Buffer.of(0)]) })
