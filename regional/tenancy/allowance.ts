@@ -2,10 +2,30 @@
 // allowances to shards; a shard that still has some needs to ask nobody. O'Neil, "The Escrow Transactional Method",
 // ACM TODS 11 (1986). Pure: no I/O here.
 
-/** `used` never exceeds `allowed`, and all allowances together never exceed the limit. */
+/**
+ * `used` never exceeds `allowed`, and all allowances together never exceed the limit; where a smaller limit finds more
+ * in use than it allows, they are what is in use.
+ */
 export interface Shard {
   used: number
   allowed: number
+  /** What this shard gives back is no longer allowed to it, so that it has to ask before it takes again. */
+  asks?: true
+}
+
+/** @returns the shard with `amount` more in use; undefined when its allowance is too small and it has to ask. */
+export const takeFrom = (shard: Shard | undefined, amount: number): Shard | undefined =>
+  shard !== undefined && shard.used + amount <= shard.allowed
+    ? { ...shard, used: shard.used + amount }
+    : undefined
+
+/** @returns the shard with `amount` less in use. It can always give back, even what another shard took. */
+export function giveBack(shard: Shard = { used: 0, allowed: 0, asks: true }, amount: number): Shard {
+  return {
+    ...shard,
+    used: shard.used - amount,
+    allowed: shard.asks === true ? shard.allowed - amount : shard.allowed,
+  }
 }
 
 /** What is free is handed out over this many rounds, so that a shard with much left is not taken from soon. */
@@ -26,11 +46,12 @@ export function makeRoom(
   inUse = 1,
 ): Map<number, Shard> | undefined {
   const all = new Map([...shards].map(([number, shard]) => [number, { ...shard }]))
-  const total = (of: keyof Shard) => all.values().reduce((sum, shard) => sum + shard[of], 0)
+  const total = (of: 'used' | 'allowed') => all.values().reduce((sum, shard) => sum + shard[of], 0)
   if (total('used') + amount > limit) return undefined
   const changed = new Map<number, Shard>()
   const change = (number: number): Shard => {
-    const shard = all.get(number) ?? { used: 0, allowed: 0 }
+    const { used, allowed } = all.get(number) ?? { used: 0, allowed: 0 }
+    const shard = changed.get(number) ?? { used, allowed }
     all.set(number, shard)
     changed.set(number, shard)
     return shard
@@ -63,5 +84,8 @@ export function makeRoom(
   return own.used <= own.allowed ? changed : undefined
 }
 
-/** Takes back every allowance that is not used: what a changed limit calls for. */
-export const withdrawn = (shard: Shard): Shard => ({ used: shard.used, allowed: shard.used })
+/**
+ * Takes back every allowance that is not used: what a changed limit calls for. From then on the shard asks, so that
+ * nothing is taken while more is in use than a smaller limit allows.
+ */
+export const withdrawn = ({ used }: Shard): Shard => ({ used, allowed: used, asks: true })

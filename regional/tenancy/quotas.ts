@@ -3,7 +3,7 @@ import { PLANS, type Quantity } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { jsonSpace, type Space } from '../storage/space.ts'
-import { makeRoom, type Shard, withdrawn } from './allowance.ts'
+import { giveBack, makeRoom, type Shard, takeFrom, withdrawn } from './allowance.ts'
 import { profileSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
@@ -66,9 +66,10 @@ export async function take(
   amount: number,
 ): Promise<void> {
   const shards = shardsOf(scope)
-  const own = (await shards.get([quantity, shard])) ?? { used: 0, allowed: 0 }
-  if (own.used + amount <= own.allowed) {
-    shards.set([quantity, shard], { ...own, used: own.used + amount })
+  const own = await shards.get([quantity, shard])
+  const left = amount < 0 ? giveBack(own, -amount) : takeFrom(own, amount)
+  if (left !== undefined) {
+    shards.set([quantity, shard], left)
     return
   }
   const [all, limit] = await Promise.all([everyShard(scope, quantity), limitOf(scope, quantity)])

@@ -1,43 +1,54 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { makeRoom, type Shard } from '../../regional/tenancy/allowance.ts'
+import { giveBack, makeRoom, type Shard, takeFrom, withdrawn } from '../../regional/tenancy/allowance.ts'
 
-const total = (shards: ReadonlyMap<number, Shard>, of: keyof Shard) =>
+const total = (shards: ReadonlyMap<number, Shard>, of: 'used' | 'allowed') =>
   shards.values().reduce((sum, shard) => sum + shard[of], 0)
 
-/** Takes and gives back at random shards, as quotas.ts does: a dry shard asks all the others. */
-const steps = fc.array(fc.record({ shard: fc.nat(7), amount: fc.integer({ min: -3, max: 5 }) }), {
-  maxLength: 200,
-})
+/** Takes and gives back at random shards, as quotas.ts does: a dry shard asks all the others. Now and then a new limit. */
+const steps = fc.array(
+  fc.oneof(
+    {
+      weight: 20,
+      arbitrary: fc.record({
+        shard: fc.nat(7),
+        amount: fc.integer({ min: -3, max: 5 }),
+        inUse: fc.integer({ min: 1, max: 8 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ newLimit: fc.integer({ min: 0, max: 60 }) }) },
+  ),
+  { maxLength: 200 },
+)
 
-test('a limit is reached exactly: never exceeded, and never refused while there is room', () => {
+test('a limit is reached exactly, however it changes: never exceeded, and never refused while there is room', () => {
   fc.assert(
-    fc.property(
-      fc.integer({ min: 0, max: 60 }),
-      fc.integer({ min: 1, max: 8 }),
-      steps,
-      (limit, inUse, taken) => {
-        const shards = new Map<number, Shard>()
-        let used = 0
-        for (const { shard, amount } of taken) {
-          if (amount < 0 && used + amount < 0) continue
-          const own = shards.get(shard) ?? { used: 0, allowed: 0 }
-          if (own.used + amount <= own.allowed) {
-            shards.set(shard, { ...own, used: own.used + amount })
-            used += amount
-          } else {
-            const changed = makeRoom(shards, shard, amount, limit, inUse)
-            expect(changed === undefined).toBe(used + amount > limit)
-            if (changed === undefined) continue
-            for (const [number, value] of changed) shards.set(number, value)
-            used += amount
-          }
-          expect(total(shards, 'used')).toBe(used)
-          expect(total(shards, 'allowed')).toBeLessThanOrEqual(limit)
-          for (const each of shards.values()) expect(each.used).toBeLessThanOrEqual(each.allowed)
+    fc.property(fc.integer({ min: 0, max: 60 }), steps, (firstLimit, taken) => {
+      const shards = new Map<number, Shard>()
+      let used = 0
+      let limit = firstLimit
+      for (const step of taken) {
+        if ('newLimit' in step) {
+          limit = step.newLimit
+          for (const [number, shard] of shards) shards.set(number, withdrawn(shard))
+          continue
         }
-      },
-    ),
+        const { shard, amount, inUse } = step
+        if (used + amount < 0) continue
+        const own = shards.get(shard)
+        const left = amount < 0 ? giveBack(own, -amount) : takeFrom(own, amount)
+        const changed =
+          left === undefined ? makeRoom(shards, shard, amount, limit, inUse) : new Map([[shard, left]])
+        if (amount > 0) expect(changed === undefined).toBe(used + amount > limit)
+        if (changed === undefined) continue
+        for (const [number, value] of changed) shards.set(number, value)
+        used += amount
+        expect(total(shards, 'used')).toBe(used)
+        expect(total(shards, 'allowed')).toBeLessThanOrEqual(Math.max(limit, used))
+        for (const each of shards.values()) expect(each.used).toBeLessThanOrEqual(each.allowed)
+      }
+    }),
+    { numRuns: 500 },
   )
 })
 
