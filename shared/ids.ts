@@ -28,18 +28,34 @@ const LENGTH = 26
 
 /** Sixteen bytes as 26 characters; the first holds three bits only. */
 function toBase32(bytes: Uint8Array): string {
-  let rest = 0n
-  for (const byte of bytes) rest = (rest << 8n) | BigInt(byte)
   let text = ''
-  for (let i = 0; i < LENGTH; i++) {
-    text = ALPHABET[Number(rest & 31n)] + text
-    rest >>= 5n
+  // Two zero bits in front make the 128 bits 26 groups of five.
+  let waiting = 0
+  let bits = 2
+  for (const byte of bytes) {
+    waiting = ((waiting << 8) | byte) & 0x1fff
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += ALPHABET.charAt((waiting >>> bits) & 31)
+    }
   }
   return text
 }
 
+/** Random bytes are fetched by the page: one call for a few would cost more than all else about an id. */
+const PAGE_BYTES = 2_000
+let page = new Uint8Array()
+
+function randomTail(): Uint8Array {
+  if (page.length < 10) page = crypto.getRandomValues(new Uint8Array(PAGE_BYTES))
+  const tail = page.subarray(0, 10)
+  page = page.subarray(10)
+  return tail
+}
+
 /** A UUIDv7: 48 bits of milliseconds, then version, variant and 74 further bits. */
-export function uuidv7(nowMs: number, tail: Uint8Array = crypto.getRandomValues(new Uint8Array(10))): Bytes {
+export function uuidv7(nowMs: number, tail: Uint8Array = randomTail()): Bytes {
   const bytes = new Uint8Array(16)
   const view = new DataView(bytes.buffer)
   view.setUint16(0, Math.floor(nowMs / 2 ** 32))
