@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process'
+import { copyFile, mkdir, readFile, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { temporaryDirectory } from './temporary.ts'
+
+/** A kill leaves the page cache, so it proves no sync. Watching system calls does; that takes strace. */
+const hasStrace = spawnSync('strace', ['-V']).status === 0
+
+interface Acknowledgement {
+  client: string
+  number: number
+  /** Bytes of the log that were written before a sync that had returned. */
+  syncedBytes: number
+}
+
+/**
+ * Reads `strace -f -y` output. A write counts from its start, a sync covers the writes that ended before it
+ * began and counts from its return.
+ */
+function acknowledgements(trace: string): Acknowledgement[] {
+  const found: Acknowledgement[] = []
+  const syncing = new Map<string, number>()
+  let written = 0
+  let synced = 0
+  for (const line of trace.split('\n')) {
+    const [, pid = '', call = ''] = /^(\d+) +(.*)$/.exec(line) ?? []
+    const write = /^pwrite64\(\d+<[^>]*-wal>.*, (\d+), (\d+)(?:\)| <unfinished)/.exec(call)
+    // A write at 0 is a new log.
+    if (write?.[2] === '0') written = synced = 0
+    if (write) written = Math.max(written, Number(write[1]) + Number(write[2]))
+    if (/^fdatasync\(\d+<[^>]*-wal>|^fsync\(\d+<[^>]*-wal>/.test(call)) syncing.set(pid, written)
+    if (/^(fdatasync|fsync)\(.*-wal>\) *= 0|^<\.\.\. (fdatasync|fsync) resumed>\) *= 0/.test(call)) {
+      synced = Math.max(synced, syncing.get(pid) ?? 0)
+      syncing.delete(pid)
+    }
+    const said = /^write\(1<.*"acknowledged (\w) (\d+)\\n"/.exec(call)
+    if (said) found.push({ client: said[1] ?? '', number: Number(said[2]), syncedBytes: synced })
+  }
+  return found
+}
+
+test.skipIf(!hasStrace)(
+  'the log cut back to its last synced byte still holds every commit acknowledged by then',
+  async () => {
+    const dataDir = await temporaryDirectory()
+    const trace = join(dataDir, 'trace.txt')
+    const engineDir = join(dataDir, 'engine')
+    const calls = 'pwrite64,write,fsync,fdatasync'
+    const child = join(import.meta.dirname, 'sync_child.ts')
+    spawnSync('strace', [
+      '-f',
+      '-y',
+      '-s',
+      '64',
+      '-e',
+      `trace=${calls}`,
+      '-o',
+      trace,
+      process.execPath,
+      child,
+      engineDir,
+    ])
+    const acknowledged = acknowledgements(await readFile(trace, 'utf8'))
+    expect(acknowledged).toHaveLength(60)
+
+    const newest = new Map<string, number>()
+    for (const [i, { client, number, syncedBytes }] of acknowledged.entries()) {
+      newest.set(client, number)
+      const cut = join(dataDir, `cut-${i}`)
+      await mkdir(cut)
+      await copyFile(join(engineDir, 'data.sqlite'), join(cut, 'data.sqlite'))
+      await copyFile(join(engineDir, 'data.sqlite-wal'), join(cut, 'data.sqlite-wal'))
+      await truncate(join(cut, 'data.sqlite-wal'), syncedBytes)
+      const engine = await openEmbedded({ dataDir: cut })
+      const tn = engine.database().createTransaction()
+      for (const [name, least] of newest) {
+        expect(Number(await tn.get(name, true))).toBeGreaterThanOrEqual(least)
+        expect(await tn.get(`${name}/${least}`, true)).toEqual(Buffer.alloc(least * 300, least))
+      }
+      await engine.close()
+    }
+    // The cut does take away what was not acknowledged yet: without it this test would show nothing.
+    expect(acknowledged[0]?.syncedBytes).toBeLessThan(acknowledged.at(-1)?.syncedBytes ?? 0)
+  },
+)
