@@ -11,7 +11,8 @@ import { openEngine } from '../../regional/storage/open.ts'
 const ROWS = 100_000
 const RANGE = 100
 const KEYS_A_COMMIT = 10
-const MEASURE_MS = 2_000
+const TURNS = 11
+const TURN_MS = 400
 const VALUE_BYTES = 200
 /** Reads in one transaction: a cluster's live five seconds, so a reader starts anew now and then. */
 const READS_A_TRANSACTION = 20
@@ -66,21 +67,30 @@ function summary(units: number, startedMs: number, latencies: number[]): Run {
   }
 }
 
-/** The two sides take turns, so that a slow moment of the machine hits both; the best turn of each counts. */
-async function takeTurns(sides: {
-  engine: () => Promise<Run>
-  raw: () => Promise<Run>
-}): Promise<[Run, Run]> {
-  let engine: Run | undefined
-  let raw: Run | undefined
-  for (let turn = 0; turn < 3; turn++) {
-    const a = await sides.engine()
-    const b = await sides.raw()
-    if (!engine || a.perSecond > engine.perSecond) engine = a
-    if (!raw || b.perSecond > raw.perSecond) raw = b
+const median = (values: readonly number[]): number =>
+  quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  )
+
+/** The two sides take short turns, so that whatever else the machine does hits both; the medians count. */
+async function takeTurns<E extends Run>(
+  engine: () => Promise<E>,
+  raw: () => Promise<Run>,
+): Promise<{ engine: Run; raw: Run; ratio: number; engineRuns: E[] }> {
+  const engineRuns: E[] = []
+  const rawRuns: Run[] = []
+  for (let turn = 0; turn < TURNS; turn++) {
+    engineRuns.push(await engine())
+    rawRuns.push(await raw())
   }
-  if (!engine || !raw) throw new Error('no turn was taken')
-  return [engine, raw]
+  const middle = (runs: readonly Run[]): Run => ({
+    perSecond: median(runs.map((run) => run.perSecond)),
+    p50Ms: median(runs.map((run) => run.p50Ms)),
+    p99Ms: median(runs.map((run) => run.p99Ms)),
+  })
+  const ratios = engineRuns.map((run, i) => run.perSecond / (rawRuns[i]?.perSecond ?? Number.NaN))
+  return { engine: middle(engineRuns), raw: middle(rawRuns), ratio: median(ratios), engineRuns }
 }
 
 class Raw {
@@ -128,7 +138,7 @@ async function engineReads(
   const latencies: number[] = []
   const startedMs = performance.now()
   let units = 0
-  for (let n = 0; performance.now() - startedMs < MEASURE_MS; ) {
+  for (let n = 0; performance.now() - startedMs < TURN_MS; ) {
     const tn = db.createTransaction()
     for (let i = 0; i < READS_A_TRANSACTION; i++) {
       const at = performance.now()
@@ -144,7 +154,7 @@ async function rawReads(read: (n: number) => number): Promise<Run> {
   const latencies: number[] = []
   const startedMs = performance.now()
   let units = 0
-  for (let n = 0; performance.now() - startedMs < MEASURE_MS; n++) {
+  for (let n = 0; performance.now() - startedMs < TURN_MS; n++) {
     const at = performance.now()
     units += read(n)
     latencies.push(performance.now() - at)
@@ -163,7 +173,7 @@ async function engineCommits(db: NativeDatabase, clients: number): Promise<Run &
   const startedMs = performance.now()
   let next = 0
   const client = async (): Promise<void> => {
-    while (performance.now() - startedMs < MEASURE_MS) {
+    while (performance.now() - startedMs < TURN_MS) {
       const keys = batch(next++)
       const at = performance.now()
       const tn = db.createTransaction()
@@ -185,7 +195,7 @@ async function engineCommits(db: NativeDatabase, clients: number): Promise<Run &
 async function rawCommits(raw: Raw, clients: number): Promise<Run> {
   const latencies: number[] = []
   const startedMs = performance.now()
-  for (let next = 0; performance.now() - startedMs < MEASURE_MS; ) {
+  for (let next = 0; performance.now() - startedMs < TURN_MS; ) {
     const at = performance.now()
     const keys: Buffer[] = []
     for (let i = 0; i < clients; i++) keys.push(...batch(next++))
@@ -208,10 +218,12 @@ function report(result: Result): void {
   )
 }
 
-const compared = (engine: Run, raw: Run, target: number): Omit<Result, 'bench' | 'unit'> => ({
+type Compared = Awaited<ReturnType<typeof takeTurns>>
+
+const compared = ({ engine, raw, ratio }: Compared, target: number): Omit<Result, 'bench' | 'unit'> => ({
   engine: engine.perSecond,
   raw: raw.perSecond,
-  ratio: engine.perSecond / raw.perSecond,
+  ratio,
   target,
   p50Ms: engine.p50Ms,
   p99Ms: engine.p99Ms,
@@ -234,52 +246,35 @@ export async function run(): Promise<void> {
       raw.write(keys)
     }
 
-    const [gets, rawGets] = await takeTurns({
-      engine: () => engineReads(db, async (tn, n) => ((await tn.get(keyOf(n % ROWS), false)) ? 1 : 0)),
-      raw: () => rawReads((n) => (raw.get(keyOf(n % ROWS)) ? 1 : 0)),
-    })
-    report({ bench: 'point reads', unit: 'reads/s', ...compared(gets, rawGets, 0.4) })
+    const gets = await takeTurns(
+      () => engineReads(db, async (tn, n) => ((await tn.get(keyOf(n % ROWS), false)) ? 1 : 0)),
+      () => rawReads((n) => (raw.get(keyOf(n % ROWS)) ? 1 : 0)),
+    )
+    report({ bench: 'point reads', unit: 'reads/s', ...compared(gets, 0.4) })
 
     const end = Buffer.from([0xff])
-    const [rows, rawRows] = await takeTurns({
-      engine: () =>
+    const rows = await takeTurns(
+      () =>
         engineReads(db, async (tn, n) => {
-          const found = await tn.getRange(
-            keyOf(n % ROWS),
-            false,
-            1,
-            end,
-            false,
-            1,
-            RANGE,
-            0,
-            -2,
-            1,
-            true,
-            false,
-          )
-          return found.results.length
+          const begin = keyOf(n % ROWS)
+          const page = await tn.getRange(begin, false, 1, end, false, 1, RANGE, 0, -2, 1, false, false)
+          return page.results.length
         }),
-      raw: () => rawReads((n) => raw.range(keyOf(n % ROWS))),
-    })
-    report({ bench: 'range rows', unit: 'rows/s', ...compared(rows, rawRows, 0.5) })
+      () => rawReads((n) => raw.range(keyOf(n % ROWS))),
+    )
+    report({ bench: 'range rows', unit: 'rows/s', ...compared(rows, 0.5) })
 
     for (const clients of [1, 10, 100]) {
-      let loopDelayP99Ms = Number.POSITIVE_INFINITY
-      const [commits, rawRun] = await takeTurns({
-        engine: async () => {
-          const measured = await engineCommits(db, clients)
-          loopDelayP99Ms = Math.min(loopDelayP99Ms, measured.loopDelayP99Ms)
-          return measured
-        },
-        raw: () => rawCommits(raw, clients),
-      })
+      const commits = await takeTurns(
+        () => engineCommits(db, clients),
+        () => rawCommits(raw, clients),
+      )
       report({
         bench: 'durable commits of 10 keys',
         clients,
         unit: 'commits/s',
-        ...compared(commits, rawRun, 0.7),
-        loopDelayP99Ms,
+        ...compared(commits, 0.7),
+        loopDelayP99Ms: median(commits.engineRuns.map((run) => run.loopDelayP99Ms)),
       })
     }
   } finally {

@@ -261,10 +261,11 @@ export class Attempt {
       if (
         isFirstGreaterOrEqual(begin) &&
         isFirstGreaterOrEqual(end) &&
-        (this.#writes.empty || this.#ignoresWrites(isSnapshot)) &&
-        !this.#known.intersects(begin.key, end.key)
-      )
-        return this.#getFreshRange(begin.key, end.key, limits, isSnapshot, reverse)
+        (this.#writes.empty || this.#ignoresWrites(isSnapshot))
+      ) {
+        const fresh = this.#getFreshRange(begin.key, end.key, limits, isSnapshot, reverse)
+        if (fresh) return fresh
+      }
       const view = this.#view(isSnapshot)
       const answer = readRange(view, this.#lazySnapshot, begin, end, limits, reverse)
       if (!isSnapshot) {
@@ -279,20 +280,23 @@ export class Attempt {
     })
   }
 
-  /** The usual range read: two plain keys, nothing written, nothing known of it. Same answer, no walk. */
+  /** The usual range read: two plain keys, nothing written, nothing known of what it returns. Same answer, no walk. */
   #getFreshRange(
     begin: Key,
     end: Key,
     limits: RangeLimits,
     isSnapshot: boolean,
     reverse: boolean,
-  ): KeyValues {
+  ): KeyValues | undefined {
+    let from = reverse ? this.#known.unknownFrom(begin, end) : begin
+    let to = reverse ? end : this.#known.unknownUntil(begin, end)
+    if (from >= to) return undefined
     const rows = limits.hasRowLimit ? limits.rows : Number.MAX_SAFE_INTEGER
     const bytes = limits.hasByteLimit ? Math.min(limits.bytes, REPLY_BYTE_LIMIT) : Number.MAX_SAFE_INTEGER
-    const { pairs, more } = this.snapshot.pairs(begin, end, rows, bytes, reverse)
+    const { pairs, more } = this.snapshot.pairs(from, to, rows, bytes, reverse)
+    // It has run into what is known already.
+    if (!more && (from !== begin || to !== end)) return undefined
     const last = pairs.at(-1)?.[0].toString('latin1')
-    let from = begin
-    let to = end
     if (more && last !== undefined) {
       if (reverse) from = last
       else to = keyAfter(last)

@@ -45,11 +45,22 @@ export class KnownRanges {
     return new KnownCursor(this.#ranges, this.#read)
   }
 
-  /** Whether anything of [begin, end) is known. */
-  intersects(begin: Key, end: Key): boolean {
+  /** How far from `begin` on nothing is known, up to `end`; `begin` itself if it is known. */
+  unknownUntil(begin: Key, end: Key): Key {
     const at = { chunk: 0, index: 0 }
-    if (this.#ranges.seekFloor(at, begin) && this.#ranges.valueAt(at).end > begin) return true
-    return this.#ranges.next(at) && this.#ranges.keyAt(at) < end
+    this.#ranges.seekFloor(at, begin)
+    if (this.#ranges.valueAt(at).end > begin) return begin
+    const next = this.#ranges.next(at) ? this.#ranges.keyAt(at) : end
+    return next < end ? next : end
+  }
+
+  /** From where on up to `end` nothing is known, down to `begin`; `end` itself if what lies before it is known. */
+  unknownFrom(begin: Key, end: Key): Key {
+    const at = { chunk: 0, index: 0 }
+    this.#ranges.seekFloor(at, end)
+    if (this.#ranges.keyAt(at) === end) this.#ranges.previous(at)
+    const before = this.#ranges.valueAt(at).end
+    return before > end ? end : before > begin ? before : begin
   }
 
   /** The value of a key that was read by itself: a value, `absent`, or undefined if it was not. */
