@@ -43,12 +43,14 @@ const fill = (path: string, ids: (collection: string) => string): string =>
 /** With the victim's ids, or, where it has none of a kind, with one that nobody has. */
 const foreign = (path: string) => fill(path, (collection) => victims.get(collection) ?? newId('prj'))
 
-/** Everything of a tenant that its own key can list. */
+/** Everything of a tenant that its own key can read, but for what that very reading adds to. */
 async function everythingOf(tenant: Tenant): Promise<Record<string, unknown>> {
   const lists = tenantRoutes.filter(
     ({ method, path }) => method === 'GET' && !path.includes('{') && path !== '/v1/audit',
   )
-  const entries = lists.map(async ({ path }) => [path, (await call(tenant, path)).body] as const)
+  const entries = lists.map(
+    async ({ path }) => [path, { ...(await call(tenant, path)).body, hours: null }] as const,
+  )
   return Object.fromEntries(await Promise.all(entries))
 }
 
