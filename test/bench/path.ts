@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, openSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { claimable } from '../../dev/ports.ts'
 import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
@@ -22,7 +22,8 @@ export async function run(emit: (figure: object) => void, say: (line: string) =>
   const bare = await startBare()
   try {
     const loads = await loadsFor(stack, bare.origin)
-    emit({ bench: 'path', cpus: cpus().length, cpu: cpus()[0]?.model, node: process.version, rounds: ROUNDS })
+    const machine = { cpus: cpus().length, cpu: cpus()[0]?.model, load: loadavg()[0], node: process.version }
+    emit({ bench: 'path', ...machine, rounds: ROUNDS, roundMs: ROUND_MS })
     say(`operation  connections             requests/s    p50 ms    p99 ms`)
     for (const operation of ['read', 'create'] as const) {
       for (const connections of CONNECTIONS) {
