@@ -31,6 +31,9 @@ const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
 
+/** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
+const KEEP_ALIVE_MS = 75_000
+
 type Server = ReturnType<typeof createAdaptorServer>
 
 export interface Region {
@@ -106,7 +109,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const servers: Server[] = []
   try {
     for (let i = 0; i < config.REGION_INSTANCES; i++) {
-      const server = createAdaptorServer({ fetch: (await newApp()).fetch })
+      const server = createAdaptorServer({
+        fetch: (await newApp()).fetch,
+        serverOptions: { keepAliveTimeout: KEEP_ALIVE_MS },
+      })
       await listen(server, config.HOST, i === 0 ? config.PORT : 0)
       servers.push(server)
     }
@@ -185,7 +191,7 @@ function startError(error: unknown): string {
   if (error instanceof StorageError) return error.message
   const { code, port } = error as NodeJS.ErrnoException & { port?: number }
   if (code === 'EADDRINUSE') return `Port ${port} is taken. Stop what listens there, or choose another port.`
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return `The region cannot start. ${error instanceof Error ? error.message : String(error)}`
 }
 
 if (import.meta.main) await main()
