@@ -2,7 +2,7 @@
 // to each other in every awkward way. `trials` holds the invariants; here what came back is looked at too, and
 // compared between quiet neighbours and busy ones: whatever they do, a tenant gets the same answers.
 //
-// FENCE_FUZZ_RUNS sets the sequences a tenant and kind (100), FENCE_FUZZ_SEED the seed (`random` for a new one).
+// FENCE_FUZZ_RUNS sets the sequences a tenant and kind (60), FENCE_FUZZ_SEED the seed (`random` for a new one).
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -18,7 +18,7 @@ import { tenantPrefix } from './fence_fixture.ts'
 import { hostileStep, type PackageStep, packageStep, type Step, slyStep } from './fence_hostile.ts'
 import { holds, openWorld, pointerKey, type Trial, trials, type World } from './fence_world.ts'
 
-const { FENCE_FUZZ_RUNS = '100', FENCE_FUZZ_SEED = '20261123' } = process.env
+const { FENCE_FUZZ_RUNS = '60', FENCE_FUZZ_SEED = '20261123' } = process.env
 const seed = FENCE_FUZZ_SEED === 'random' ? Date.now() & 0x7fffffff : Number(FENCE_FUZZ_SEED)
 const runs = { seed, numRuns: Number(FENCE_FUZZ_RUNS) }
 
