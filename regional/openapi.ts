@@ -24,6 +24,7 @@ const OF_TENANTS: ReadonlyArray<ProblemCode> = [
   'api_key_revoked',
   'api_key_expired',
   'tenant_suspended',
+  'tenant_erased',
   'tenant_mismatch',
 ]
 const OF_BODIES: ReadonlyArray<ProblemCode> = [

@@ -7,6 +7,9 @@ import { Roots } from '../shared/credentials/roots.ts'
 import { regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
+import { ownJobKinds } from './jobs/index.ts'
+import { jobKinds } from './jobs/kind.ts'
+import { JobWorker } from './jobs/worker.ts'
 import { jsonLog } from './log.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
@@ -48,6 +51,8 @@ export interface RegionParts {
   open?: typeof openEngine
   /** Services beside the platform's own. */
   extraServices?: ReadonlyArray<Service>
+  /** Kinds of job beside the platform's own. */
+  extraJobKinds?: ReadonlyArray<unknown>
   /** Where the log goes; standard output otherwise. */
   writeLog?: (line: string) => void
 }
@@ -56,7 +61,8 @@ export interface RegionParts {
  * @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE
  */
 export async function startRegion(config: RegionConfig, parts: RegionParts = {}): Promise<Region> {
-  const { open = openEngine, extraServices = [], writeLog = (line) => process.stdout.write(line) } = parts
+  const { open = openEngine, extraServices = [], extraJobKinds = [] } = parts
+  const { writeLog = (line) => process.stdout.write(line) } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const now = Date.now
   const log = jsonLog(region, writeLog)
@@ -129,6 +135,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
+  const kinds = jobKinds([...ownJobKinds, ...extraJobKinds])
+  const erase = async () => undefined
+  const workers = servers.map(
+    () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log }),
+  )
 
   const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
   log.info('listening', { urls })
@@ -136,6 +147,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     urls,
     async close() {
       await Promise.all(servers.map(closeServer))
+      await Promise.all(workers.map((worker) => worker.stop()))
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
       await background.stop()

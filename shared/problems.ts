@@ -24,6 +24,7 @@ export const PROBLEMS = {
   method_not_allowed: { status: 405, title: 'The method does not exist here' },
   slug_taken: { status: 409, title: 'The slug is taken' },
   conflict: { status: 409, title: 'The request conflicts with the present state' },
+  tenant_erased: { status: 410, title: 'The organisation was deleted' },
   precondition_failed: { status: 412, title: 'The resource has changed' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has the wrong content type' },

@@ -43,5 +43,7 @@ export function tenantNumberOf(id: string): TenantNumber | undefined {
 /** A DNS label, so that a tenant can be a host name. */
 export const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
-export const TENANT_STATUSES = ['active', 'suspended'] as const
+/** What an operator can set. */
+export const SETTABLE_STATUSES = ['active', 'suspended'] as const
+export const TENANT_STATUSES = [...SETTABLE_STATUSES, 'erasing'] as const
 export type TenantStatus = (typeof TENANT_STATUSES)[number]

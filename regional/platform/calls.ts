@@ -7,7 +7,7 @@ import { ASSERTION } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
-import { TENANT_STATUSES } from '../../shared/tenant.ts'
+import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
 import { type Directory, numberSchema } from './directory.ts'
@@ -30,7 +30,7 @@ const inputs = {
     changes: z.object({
       name: z.string().optional(),
       plan: z.enum(PLAN_NAMES).optional(),
-      status: z.enum(TENANT_STATUSES).optional(),
+      status: z.enum(SETTABLE_STATUSES).optional(),
     }),
     ifMatch: z.string().optional(),
   }),

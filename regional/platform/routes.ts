@@ -3,7 +3,12 @@ import { z } from 'zod'
 import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
-import { parseTenantNumber, TENANT_STATUSES, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import {
+  parseTenantNumber,
+  SETTABLE_STATUSES,
+  type TenantNumber,
+  tenantNumberOf,
+} from '../../shared/tenant.ts'
 import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
 import { idSchema, nameSchema, slugSchema } from '../schemas.ts'
@@ -37,7 +42,7 @@ const UpdateTenant = z
   .strictObject({
     name: nameSchema.optional(),
     plan: z.enum(PLAN_NAMES).optional(),
-    status: z.enum(TENANT_STATUSES).optional(),
+    status: z.enum(SETTABLE_STATUSES).optional(),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
   .meta({ id: 'UpdateTenant' })

@@ -3,6 +3,7 @@ import type { Mint } from '../tenancy/mint.ts'
 import type { Service } from '../tenancy/service.ts'
 import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
+import { jobs } from './jobs/routes.ts'
 import { projects } from './projects/routes.ts'
 import { tenant } from './tenant/routes.ts'
 import { usage } from './usage/routes.ts'
@@ -13,4 +14,5 @@ export const services = (mint: Mint): ReadonlyArray<Service> => [
   projects,
   audit,
   usage,
+  jobs,
 ]

@@ -5,7 +5,9 @@
 //   │   ├─ ('number')                   the next tenant number to give out
 //   │   ├─ ('slug', slug)               → number
 //   │   ├─ ('tenant', number)           → slug, region
-//   │   └─ ('request', digest)          an operator's idempotency records: keyed digests, gone after a day
+//   │   ├─ ('erased', number)           → region: that the number was a tenant's, and is nobody's ever again
+//   │   ├─ ('request', digest)          an operator's idempotency records: keyed digests, gone after a day
+//   │   └─ ('request-expiry', hour, digest)
 //   ├─ 01 <tenant number, 8 bytes BE>   one tenant
 //   │   ├─ 00                           status and placement: one small key that every transaction reads
 //   │   ├─ 01                           profile
@@ -15,10 +17,16 @@
 //   │   ├─ 05                           audit log
 //   │   ├─ 06                           outbox: the tenant's events
 //   │   ├─ 07                           usage, in counters by the hour
+//   │   ├─ 08                           jobs: records, the queue by due time, what expires when
 //   │   └─ 10 <service name> 00         one subspace a service
 //   └─ 02                               this region's own
 //       ├─ ('epoch')                    grows when the data is copied, moved or restored
 //       ├─ ('flush', process)           the last flush of usage that a process has applied
+//       ├─ ('flush', 'gone', number)    tenants that no flush may count for any more
+//       ├─ ('job', shard, number)       pointers: tenants whose queues are to be looked into
+//       ├─ ('later', shard, time, number)   tenants to be looked into at that time
+//       ├─ ('lease', shard, number)     which worker has a tenant in hand, and until when
+//       ├─ ('certificate', number)      what an erasure cleared
 //       └─ ('provisioning', number)     tenants whose making is not finished
 //
 // Inside each subspace keys are tuples. Numbers have a fixed width, so no tenant's prefix begins another's, and
@@ -39,6 +47,7 @@ const SYSTEM = {
   audit: 0x05,
   outbox: 0x06,
   usage: 0x07,
+  jobs: 0x08,
 } as const
 export type SystemSubspace = keyof typeof SYSTEM
 const SERVICE = 0x10
@@ -88,4 +97,13 @@ export function serviceSubspace(name: string): Buffer {
   if (system !== undefined) return systemSubspace(system)
   if (!/^[a-z][a-z-]*$/.test(name)) throw new RangeError(`not a service name: ${name}`)
   return Buffer.concat([Buffer.of(SERVICE), Buffer.from(name), Buffer.of(0)])
+}
+
+/** What a key inside a tenant belongs to, in words: a system subspace, or `service <name>`. */
+export function subspaceName(relative: Buffer): string {
+  const first = relative[0]
+  const system = Object.entries(SYSTEM).find(([, byte]) => byte === first)
+  if (system !== undefined) return system[0]
+  const end = relative.indexOf(0x00, 1)
+  return first === SERVICE && end > 1 ? `service ${relative.subarray(1, end)}` : 'unknown'
 }

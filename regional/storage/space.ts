@@ -68,6 +68,12 @@ export class Space<K extends Key, V> {
     return bytes === undefined ? undefined : this.codec.decode(bytes)
   }
 
+  /** As {@link get}, without a conflict when it changes: for what may be wrong now and then and does no harm. */
+  async peek(key: K): Promise<V | undefined> {
+    const bytes = await this.tn.snapshot().get(this.pack(key))
+    return bytes === undefined ? undefined : this.codec.decode(bytes)
+  }
+
   set(key: K, value: V): void {
     this.tn.set(this.pack(key), this.codec.encode(value))
   }

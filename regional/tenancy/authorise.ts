@@ -27,6 +27,10 @@ export async function authorise(
     credentials.get([principal.keyId]),
     namesThisTenant(scope, principal.claimedTenant),
   ])
+  // Its credentials are on their way out as well, so nobody's is looked at any more.
+  if (status?.status === 'erasing') {
+    return { outcome: 'refused', problem: new Problem('tenant_erased', 'The organisation was deleted.') }
+  }
   const revoked = live ? undefined : await scope.system('credentials', revokedSpace).get([principal.keyId])
   const record = live ?? revoked
   if (

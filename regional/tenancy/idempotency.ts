@@ -82,6 +82,10 @@ export class Sealer {
 export const isLive = (record: IdempotencyRecord | undefined, nowMs: number): record is IdempotencyRecord =>
   record !== undefined && record.expiresAt > nowMs
 
+/** Until when a request that is carried out at `nowMs` is remembered. */
+export const rememberedUntil = ({ key }: RequestIdentity, nowMs: number): number =>
+  nowMs + (key === undefined ? MARKER_TTL_MS : ANSWER_TTL_MS)
+
 export function newRecord(
   identity: RequestIdentity,
   attempt: number,
@@ -90,12 +94,13 @@ export function newRecord(
   nowMs: number,
 ): IdempotencyRecord {
   const { requestId, key } = identity
-  if (key === undefined) return { requestId, attempt, expiresAt: nowMs + MARKER_TTL_MS }
+  const expiresAt = rememberedUntil(identity, nowMs)
+  if (key === undefined) return { requestId, attempt, expiresAt }
   const answer = JSON.stringify(reply)
   return {
     requestId,
     attempt,
-    expiresAt: nowMs + ANSWER_TTL_MS,
+    expiresAt,
     fingerprint: fingerprintOf(identity),
     ...(Buffer.byteLength(answer) <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
   }

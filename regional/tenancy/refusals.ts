@@ -37,7 +37,7 @@ export class RefusalLog {
     for (const [tenant, entries] of waiting) {
       await this.database.tenant(tenant, async (scope) => {
         const status = await scope.system('status', statusSpace).get(['status'])
-        if (status === undefined) return { value: undefined, commit: false }
+        if (status === undefined || status.status === 'erasing') return { value: undefined, commit: false }
         for (const entry of entries.values()) auditOf(scope).append(status.epoch, entry)
         return { value: undefined, commit: true }
       })

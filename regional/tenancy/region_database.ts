@@ -2,8 +2,20 @@
 // directory, or of the region's own keys, and the fence below it refuses everything else.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { CounterSpace } from '../storage/counter_space.ts'
-import { fenceTransaction, type Grant, type IsolationViolation, prefixRange } from '../storage/fence.ts'
-import { Database, type NativeDatabase, type NativeTransaction, root } from '../storage/foundationdb.ts'
+import {
+  fenceTransaction,
+  type Grant,
+  type IsolationViolation,
+  type KeyRange,
+  prefixRange,
+} from '../storage/fence.ts'
+import {
+  Database,
+  type NativeDatabase,
+  type NativeTransaction,
+  root,
+  StreamingMode,
+} from '../storage/foundationdb.ts'
 import {
   type KeySpace,
   numberKey,
@@ -12,15 +24,8 @@ import {
   systemSubspace,
 } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
-import {
-  type ByteTransaction,
-  type Key,
-  keyIn,
-  packedName,
-  Space,
-  type SpaceDefinition,
-} from '../storage/space.ts'
-import { pointerSpaces } from './pointers.ts'
+import { type ByteTransaction, type Key, packedName, Space, type SpaceDefinition } from '../storage/space.ts'
+import { jobPointer, pointerKey, pointersOf, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
 import { flushSpace, type UsageMetric } from './usage.ts'
 
@@ -39,6 +44,8 @@ export class TenantScope {
   private readonly keys: KeySpace
   private readonly prefix: Buffer
   private readonly tn: ByteTransaction
+  /** Whether {@link wake} was called. */
+  woken = false
 
   constructor(native: NativeTransaction, tenant: TenantNumber, keys: KeySpace, report: Report) {
     this.native = native
@@ -77,10 +84,58 @@ export class TenantScope {
     this.tn.clearRange(begin, end)
   }
 
+  /**
+   * The tenant's last rows, from its last key down, whatever they belong to; keys are relative to its prefix.
+   * @param from the first subspace that counts: those before it are left out
+   * @param maxBytes about how much may be read at a time
+   */
+  async lastRows(
+    from: SystemSubspace,
+    maxRows: number,
+    maxBytes: number,
+  ): Promise<{ rows: ReadonlyArray<{ key: Buffer; bytes: number }>; more: boolean }> {
+    const begin = Buffer.concat([this.prefix, systemSubspace(from)])
+    const { end } = prefixRange(this.prefix)
+    const { results, more } = await this.native.getRange(
+      ...[begin, false, 1],
+      ...[end, false, 1],
+      ...[maxRows, maxBytes, StreamingMode.Exact, 1, false, true],
+    )
+    const rows = results.map(([key, value]) => ({
+      key: key.subarray(this.prefix.length),
+      bytes: key.length + value.length,
+    }))
+    return { rows, more }
+  }
+
+  /** Clears everything from a key on, which is relative to the tenant's prefix. */
+  clearFrom(key: Buffer): void {
+    this.tn.clearRange(Buffer.concat([this.prefix, key]), prefixRange(this.prefix).end)
+  }
+
+  /** About how many bytes the tenant has. */
+  estimateBytes(): Promise<number> {
+    const { begin, end } = prefixRange(this.prefix)
+    return this.native.getEstimatedRangeSizeBytes(begin, end)
+  }
+
   /** The region's pointer that carries this tenant's number: written here, read by the region's own workers. */
   pointer<V>(definition: SpaceDefinition<[tenant: Buffer], V>): { set(value: V): void; clear(): void } {
+    return this.regional(definition, [numberKey(this.tenant)])
+  }
+
+  /** Tells the region's workers that this tenant's queue has something new. Blind: it conflicts with nobody. */
+  wake(): void {
+    this.woken = true
+    this.regional(jobPointer, pointerKey(this.tenant)).set(1)
+  }
+
+  /** An entry of the region's own, to write. Which ones it may be, the grant says; all carry the tenant's number. */
+  regional<K extends Key, V>(
+    definition: SpaceDefinition<K, V>,
+    key: K,
+  ): { set(value: V): void; clear(): void } {
     const space = new Space(this.tn, this.keys.region, definition)
-    const key: [Buffer] = [numberKey(this.tenant)]
     return { set: (value) => space.set(key, value), clear: () => space.clear(key) }
   }
 }
@@ -89,6 +144,7 @@ export class RegionDatabase {
   private readonly native: NativeDatabase
   private readonly keys: KeySpace
   private readonly report: Report
+  private readonly listeners = new Set<(tenant: TenantNumber) => void>()
 
   constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
     this.native = native
@@ -101,15 +157,50 @@ export class RegionDatabase {
     number: TenantNumber,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
   ): Promise<T> {
+    return this.ofTenant(number, pointersOf(this.keys.region, number), body)
+  }
+
+  /**
+   * As {@link tenant}, for the worker that has the tenant in hand: it may also write the tenant's lease and its later
+   * pointers at these times.
+   */
+  upkeep<T>(
+    number: TenantNumber,
+    laterMs: ReadonlyArray<number>,
+    body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+  ): Promise<T> {
+    return this.ofTenant(number, upkeepOf(this.keys.region, number, laterMs), body)
+  }
+
+  /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */
+  onWake(listener: (tenant: TenantNumber) => void): () => void {
+    this.listeners.add(listener)
+    return () => void this.listeners.delete(listener)
+  }
+
+  private async ofTenant<T>(
+    number: TenantNumber,
+    writeOnly: ReadonlyArray<KeyRange>,
+    body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+  ): Promise<T> {
     const grant: Grant = {
       name: `tenant ${number}`,
       readWrite: prefixRange(this.keys.tenant(number)),
-      writeOnly: pointerSpaces.map((space) => single(keyIn(this.keys.region, space, [numberKey(number)]))),
+      writeOnly,
     }
-    return retrying(
+    let woken = false
+    const value = await retrying(
       () => this.begin(grant),
-      (tn, attempt) => body(new TenantScope(tn, number, this.keys, this.report), attempt),
+      async (tn, attempt) => {
+        const scope = new TenantScope(tn, number, this.keys, this.report)
+        const outcome = await body(scope, attempt)
+        // An attempt before this one may have landed without our knowing: better one look too many.
+        woken ||= scope.woken
+        return outcome
+      },
     )
+    if (woken) for (const listener of this.listeners) listener(number)
+    return value
   }
 
   /** The platform's directory: only the control region has one. */
@@ -134,7 +225,7 @@ export class RegionDatabase {
     const usage = tenants.map((tenant) => Buffer.concat([this.keys.tenant(tenant), systemSubspace('usage')]))
     const grant: Grant = {
       name: 'the usage flush',
-      readWrite: single(keyIn(this.keys.region, flushSpace, [process])),
+      readWrite: single(this.keys.region, flushSpace, [process]),
       writeOnly: usage.map(prefixRange),
     }
     return retrying(
@@ -173,6 +264,3 @@ const HOUR = packedName('hour')
 
 const usageIn = (tn: ByteTransaction, tenant: Buffer): CounterSpace<[hour: string, metric: UsageMetric]> =>
   new CounterSpace(tn, Buffer.concat([tenant, systemSubspace('usage')]), HOUR)
-
-/** The range that holds this key alone. */
-const single = (key: Buffer) => ({ begin: key, end: Buffer.concat([key, Buffer.of(0)]) })

@@ -2,11 +2,17 @@
 // whatever an edge has cached, a revoked key or a suspended tenant is refused from the commit of that change on.
 // A change commits together with everything that belongs to it: idempotency record, quotas, audit and outbox entries.
 import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
+import type { Id } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { Scope as AccessScope } from '../../shared/scopes.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { expireAt } from '../jobs/expiry.ts'
+import { cancelJob } from '../jobs/finish.ts'
+import type { JobKind } from '../jobs/kind.ts'
+import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
+import type { JobRecord } from '../jobs/record.ts'
 import type { Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
 import type { Key, Space, SpaceDefinition } from '../storage/space.ts'
@@ -19,6 +25,7 @@ import {
   newRecord,
   type RequestIdentity,
   recordKey,
+  rememberedUntil,
   replay,
   type Sealer,
 } from './idempotency.ts'
@@ -56,6 +63,14 @@ export interface TenantTransaction {
   take(quantity: Quantity, amount: number): Promise<void>
   /** Tells of a change, such as `project.created`, in the tenant's event feed. */
   emit(type: string, resource: string): void
+  /** Has a job done after this commit. Its payload holds references, not documents. */
+  enqueue<P, S, O>(kind: JobKind<P, S, O>, payload: P, options?: EnqueueOptions): Id<'job'>
+  /** The tenant's jobs, whoever enqueued them. */
+  readonly jobs: {
+    read(id: string): Promise<JobRecord | undefined>
+    /** @throws {Problem} `conflict` when it has ended otherwise */
+    cancel(id: string): Promise<JobRecord | undefined>
+  }
 }
 
 /** A tenant's request, once it is known to come through the edge. */
@@ -130,6 +145,8 @@ const read = (
       usage: () => readUsage(scope, context.nowMs),
       take: async () => changesNothing(),
       emit: changesNothing,
+      enqueue: changesNothing,
+      jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
     })
     return { value: reply, commit: false }
   })
@@ -174,14 +191,19 @@ function write(
     const at = new Date(nowMs).toISOString()
     const outbox = outboxOf(scope)
     const audit = auditOf(scope)
-    const reply = await work({
-      context,
-      space: serviceSpaces(scope, request.service),
-      audit,
-      usage: () => readUsage(scope, nowMs),
-      take: (quantity, amount) => take(scope, loan, quantity, amount),
-      emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
-    })
+    const [reply] = await Promise.all([
+      work({
+        context,
+        space: serviceSpaces(scope, request.service),
+        audit,
+        usage: () => readUsage(scope, nowMs),
+        take: (quantity, amount) => take(scope, loan, quantity, amount),
+        emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
+        enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+        jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
+      }),
+      expireAt(scope, rememberedUntil(identity, nowMs), 'request', key[0], nowMs),
+    ])
     replies[attempt] = reply
     countWrite(scope, nowMs)
     audit.append(epoch, {

@@ -32,8 +32,17 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts `us`, the control region, and `eu`. */
-export async function startRegions(parts: RegionParts = {}): Promise<Regions> {
+/** Starts one region from its environment. */
+export type Launch = (environment: Record<string, string>) => Promise<Pick<Region, 'close'>>
+
+/**
+ * Starts `us`, the control region, and `eu`.
+ * @param launch how: in this process, unless a test has another way
+ */
+export async function startRegions(
+  parts: RegionParts = {},
+  launch: Launch = (environment) => startRegion(readConfig(environment), { writeLog: () => {}, ...parts }),
+): Promise<Regions> {
   const root = await mkdtemp(join(tmpdir(), 'coditect-'))
   const names = ['us', 'eu']
   const urls: Record<string, string> = {}
@@ -41,7 +50,7 @@ export async function startRegions(parts: RegionParts = {}): Promise<Regions> {
   const url = (name: string) => urls[name] ?? ''
   const secrets = new RegionSecrets(names)
   const client = new RegionClient(secrets, url)
-  const running = new Map<string, Region>()
+  const running = new Map<string, Pick<Region, 'close'>>()
   const regions: Regions = {
     dataDir: (name) => join(root, name),
     url,
@@ -49,8 +58,10 @@ export async function startRegions(parts: RegionParts = {}): Promise<Regions> {
     newTenant: (slug, region) => client.newTenant(slug, region),
     async start(name) {
       const environment = await secrets.environment(name, urls)
-      const config = readConfig({ ...environment, PORT: new URL(url(name)).port, DATA_DIR: join(root, name) })
-      running.set(name, await startRegion(config, { writeLog: () => {}, ...parts }))
+      running.set(
+        name,
+        await launch({ ...environment, PORT: new URL(url(name)).port, DATA_DIR: join(root, name) }),
+      )
     },
     async stop(name) {
       await running.get(name)?.close()

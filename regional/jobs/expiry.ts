@@ -1,0 +1,76 @@
+// Expiry: what is to be forgotten, by the hour. Whoever writes something that expires writes an entry here in the same
+// commit, reading nothing that another writer changes; an upkeep job reads what is due, an hour at a time, after the
+// hour is over. So sweeping reads nothing that lives, and makes no writer conflict.
+import { idFromBytes, uuidv7 } from '../../shared/ids.ts'
+import { jsonSpace } from '../storage/space.ts'
+import { idempotencySpace } from '../tenancy/idempotency.ts'
+import { provisionedSpace } from '../tenancy/records.ts'
+import type { TenantScope } from '../tenancy/region_database.ts'
+import type { UpkeepKind } from './kind.ts'
+import { enqueue, jobsOf } from './queue.ts'
+import { endSpace, jobSpace } from './record.ts'
+
+type Expiring = 'request' | 'job' | 'provisioned'
+/** The hour by its end. */
+const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
+
+const HOUR_MS = 60 * 60 * 1000
+/** How far clocks may be apart: a sweep comes this much after its hour. */
+const PATIENCE_MS = 60_000
+const PAGE = 200
+
+/** The end of the hour in which something expires. */
+export const expiryHour = (atMs: number): number => Math.ceil(atMs / HOUR_MS) * HOUR_MS
+
+/** Has `key` of `what` forgotten some time after `atMs`, if it has not been renewed by then. */
+export async function expireAt(
+  scope: TenantScope,
+  atMs: number,
+  what: Expiring,
+  key: string | Buffer,
+  nowMs: number,
+): Promise<void> {
+  const hourMs = expiryHour(atMs)
+  const jobs = jobsOf(scope)
+  jobs.space(expirySpace).set([hourMs, what, key], 1)
+  const id = idFromBytes('job', uuidv7(hourMs, new Uint8Array(10)))
+  // Two that see it missing at the same time write the same.
+  if ((await jobs.space(jobSpace).peek([id])) !== undefined) return
+  enqueue(scope, sweep, { hourMs }, nowMs, { runAtMs: hourMs + PATIENCE_MS }, id)
+}
+
+/** Forgets what expired in one hour. */
+export const sweep: UpkeepKind<{ hourMs: number }> = {
+  kind: 'platform.sweep',
+  retry: { firstMs: 1_000, maxMs: 10 * 60_000, tries: Number.POSITIVE_INFINITY },
+  async upkeep(scope, { payload: { hourMs } }, nowMs) {
+    const expiring = jobsOf(scope).space(expirySpace)
+    const { entries, more } = await expiring.page({ under: [hourMs], limit: PAGE })
+    await Promise.all(
+      entries.map(async ([key]) => {
+        await forget(scope, key[1], key[2], nowMs)
+        expiring.clear(key)
+      }),
+    )
+    return more ? { next: undefined } : { finished: true }
+  },
+}
+
+/** Unless it was renewed: then it expires again later, and has an entry there. */
+async function forget(
+  scope: TenantScope,
+  what: Expiring,
+  key: string | Buffer,
+  nowMs: number,
+): Promise<void> {
+  if (what === 'request' && typeof key !== 'string') {
+    const requests = scope.system('idempotency', idempotencySpace)
+    const record = await requests.get([key])
+    if (record !== undefined && record.expiresAt <= nowMs) requests.clear([key])
+  } else if (what === 'job' && typeof key === 'string') {
+    jobsOf(scope).space(jobSpace).clear([key])
+    jobsOf(scope).space(endSpace).clear([key])
+  } else if (what === 'provisioned') {
+    scope.system('idempotency', provisionedSpace).clear(['answer'])
+  }
+}

@@ -1,0 +1,77 @@
+// A kind of job: what is to be done, in steps. A step is one transaction; its effect and the job's place after it
+// commit together, so whatever happens to the worker, every step takes effect exactly once.
+import type { Id } from '../../shared/ids.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TenantScope } from '../tenancy/region_database.ts'
+import type { TenantTransaction } from '../tenancy/transact.ts'
+
+/** What a step sees of the database: the subspace of its kind's service, of the job's own tenant. */
+export type JobTransaction = Omit<TenantTransaction, 'context' | 'audit' | 'usage' | 'jobs'> & {
+  readonly tenant: TenantNumber
+  /** The time that this step counts as, in milliseconds since 1970. */
+  readonly nowMs: number
+}
+
+/** P: what the job was given, as JSON. S: how far it is, as JSON. Both small: references, not documents. */
+export interface Job<P = unknown, S = unknown> {
+  readonly id: Id<'job'>
+  readonly payload: P
+  /** What the last step left; undefined before the first one. */
+  readonly place: S | undefined
+  /** Failed tries since the last step that went well. */
+  readonly failures: number
+}
+
+export type Step<S = unknown> =
+  /** There is more to do, at once or at `runAtMs`. */
+  { next: S; done?: number; total?: number; runAtMs?: number } | { finished: true; done?: number }
+
+/** When a step that failed is tried again: after `firstMs`, then longer and longer up to `maxMs`. */
+export interface RetrySchedule {
+  firstMs: number
+  maxMs: number
+  /** Tries of one step; after the last one the job has failed for good. */
+  tries: number
+}
+
+interface AnyKind {
+  /** Stored with every job, so it never changes: `<service>.<what it does>`. */
+  readonly kind: string
+  readonly retry: RetrySchedule
+}
+
+/** Work for a tenant, in the subspace of one service. */
+export interface ServiceJobKind<P = unknown, S = unknown, O = unknown> extends AnyKind {
+  /** In whose subspace its steps work. */
+  readonly service: string
+  /**
+   * Work outside the database before the step, such as a call of another system. It may be done again after a crash,
+   * so the other side should know the job's id. `signal` ends it when the worker stops or loses the tenant.
+   */
+  outside?(job: Job<P, S>, signal: AbortSignal): Promise<O>
+  /** One step, well below five seconds, at best below 200 ms. May run again until it commits. */
+  step(tx: JobTransaction, job: Job<P, S>, outside: O): Promise<Step<S>>
+}
+
+/** The platform's own upkeep of a tenant: shown to nobody, and gone as soon as it is done. */
+export interface UpkeepKind<P = unknown, S = unknown> extends AnyKind {
+  upkeep(scope: TenantScope, job: Job<P, S>, nowMs: number): Promise<Step<S>>
+}
+
+export type JobKind<P = unknown, S = unknown, O = unknown> = ServiceJobKind<P, S, O> | UpkeepKind<P, S>
+
+/** Declares a kind of job; payload, place and outside result are typed by it wherever it is used. */
+export const jobKind = <P, S = undefined, O = undefined>(kind: ServiceJobKind<P, S, O>) => kind
+
+/** The kinds that a region's workers know, by name. What is stored under a name was put there by its own kind. */
+export type JobKinds = ReadonlyMap<string, JobKind>
+
+/** @throws {RangeError} when two have one name */
+export function jobKinds(kinds: ReadonlyArray<unknown>): JobKinds {
+  const known = new Map<string, JobKind>()
+  for (const each of kinds as ReadonlyArray<JobKind>) {
+    if (known.has(each.kind)) throw new RangeError(`two kinds of job are called ${each.kind}`)
+    known.set(each.kind, each)
+  }
+  return known
+}

@@ -1,0 +1,38 @@
+// Leases: one worker at a time has a tenant in hand. They only keep workers out of each other's way. What keeps a step
+// from taking effect twice is its own transaction, so a lease that runs out too early, or a clock that is off, costs
+// work and harms nothing.
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { leaseSpace, pointerKey } from '../tenancy/pointers.ts'
+import type { RegionDatabase } from '../tenancy/region_database.ts'
+
+export const LEASE_MS = 4_000
+
+/** Takes a tenant, or keeps it. @returns false when another worker has it */
+export function takeLease(
+  database: RegionDatabase,
+  tenant: TenantNumber,
+  worker: string,
+  nowMs: number,
+): Promise<boolean> {
+  return database.region(async (scope) => {
+    const leases = scope.space(leaseSpace)
+    const key = pointerKey(tenant)
+    const held = await leases.get(key)
+    if (held !== undefined && held.worker !== worker && held.untilMs > nowMs) {
+      return { value: false, commit: false }
+    }
+    leases.set(key, { worker, untilMs: nowMs + LEASE_MS })
+    return { value: true, commit: true }
+  })
+}
+
+/** Hands a tenant back; what another worker holds by now stays its own. */
+export function returnLease(database: RegionDatabase, tenant: TenantNumber, worker: string): Promise<void> {
+  return database.region(async (scope) => {
+    const leases = scope.space(leaseSpace)
+    const held = await leases.get(pointerKey(tenant))
+    if (held?.worker !== worker) return { value: undefined, commit: false }
+    leases.clear(pointerKey(tenant))
+    return { value: undefined, commit: true }
+  })
+}

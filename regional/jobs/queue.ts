@@ -1,0 +1,68 @@
+// A tenant's queue, as a transaction of that tenant changes it. Its order is the due time; there is no order between
+// tenants. Everything here takes effect with the commit of the transaction that it is called in.
+import { type Id, newId } from '../../shared/ids.ts'
+import type { Scope, TenantScope } from '../tenancy/region_database.ts'
+import type { JobKind } from './kind.ts'
+import { noProgress } from './progress.ts'
+import { dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
+
+const MAX_PAYLOAD_BYTES = 32 * 1024
+
+export interface EnqueueOptions {
+  /** Milliseconds since 1970; at once without it. */
+  runAtMs?: number
+}
+
+/**
+ * Puts a job into the queue, and tells the workers.
+ * @throws {RangeError} when the payload is too large: it should hold references
+ */
+export function enqueue<P, S, O>(
+  scope: TenantScope,
+  kind: JobKind<P, S, O>,
+  payload: P,
+  nowMs: number,
+  { runAtMs = nowMs }: EnqueueOptions = {},
+  id: Id<'job'> = newId('job', nowMs),
+): Id<'job'> {
+  if (JSON.stringify(payload).length > MAX_PAYLOAD_BYTES) throw new RangeError('the payload is too large')
+  const record: JobRecord = {
+    id,
+    kind: kind.kind,
+    upkeep: 'upkeep' in kind,
+    state: 'queued',
+    payload,
+    failures: 0,
+    error: null,
+    turn: 0,
+    dueMs: runAtMs,
+    progress: noProgress(nowMs),
+    createdMs: nowMs,
+    startedMs: null,
+    finishedMs: null,
+  }
+  const jobs = jobsOf(scope)
+  jobs.space(jobSpace).set([id], record)
+  jobs.space(dueSpace).set([runAtMs, id], { kind: kind.kind, turn: 0 })
+  scope.wake()
+  return id
+}
+
+/** A job that the tenant may see; undefined when there is none. */
+export async function readJob(scope: TenantScope, id: string): Promise<JobRecord | undefined> {
+  const jobs = jobsOf(scope)
+  const [job, end] = await Promise.all([jobs.space(jobSpace).get([id]), jobs.space(endSpace).get([id])])
+  return job === undefined || job.upkeep ? undefined : { ...job, ...end }
+}
+
+/** Gives an unfinished job its next place in the queue. The worker that does so has the tenant in hand already. */
+export function requeue(jobs: Scope, before: JobRecord, after: JobRecord): void {
+  const turn = before.turn + 1
+  jobs.space(dueSpace).clear([before.dueMs, before.id])
+  jobs.space(dueSpace).set([after.dueMs, after.id], { kind: after.kind, turn })
+  jobs.space(jobSpace).set([after.id], { ...after, turn })
+}
+
+export const jobsOf = (scope: TenantScope): Scope => ({
+  space: (definition) => scope.system('jobs', definition),
+})

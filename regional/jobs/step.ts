@@ -1,0 +1,169 @@
+// One step of one job: the effect and the job's place after it in one commit. The entry in the queue, read and cleared
+// in that transaction, is what makes the step happen once: whoever finds it gone, or renewed, changes nothing.
+import { Problem } from '../../shared/problems.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Log } from '../log.ts'
+import { outboxOf } from '../tenancy/audit.ts'
+import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
+import { statusSpace } from '../tenancy/records.ts'
+import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
+import { finish } from './finish.ts'
+import type { Job, JobKind, JobKinds, JobTransaction, Step } from './kind.ts'
+import { advanced } from './progress.ts'
+import { enqueue, jobsOf, requeue } from './queue.ts'
+import { type DueEntry, dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
+import { nextTryMs } from './schedule.ts'
+
+export interface StepDependencies {
+  database: RegionDatabase
+  kinds: JobKinds
+  loans: ShardLoans
+  now: () => number
+  /** From 0 to 1. */
+  random: () => number
+  log: Log
+}
+
+/** An entry of the queue, as it was read before the step. */
+export interface Turn {
+  dueMs: number
+  id: string
+  entry: DueEntry
+}
+
+/** How long a job of a kind that this worker does not know (it may be older than the job) is left alone. */
+const UNKNOWN_KIND_MS = 60_000
+
+/** Runs the step that an entry of the queue stands for, or records why it failed. */
+export async function runStep(
+  dependencies: StepDependencies,
+  tenant: TenantNumber,
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<void> {
+  const { kinds, now, log } = dependencies
+  const kind = kinds.get(turn.entry.kind)
+  if (kind === undefined) {
+    log.error('a job of an unknown kind waits', { kind: turn.entry.kind, job: turn.id })
+    return inTurn(dependencies, tenant, turn, async (scope, job) => {
+      requeue(jobsOf(scope), job, { ...job, dueMs: now() + UNKNOWN_KIND_MS })
+    })
+  }
+  try {
+    const outside = await workOutside(dependencies, tenant, turn, kind, signal)
+    await dependencies.loans.borrow(tenant, (loan) =>
+      inTurn(dependencies, tenant, turn, async (scope, job, epoch) => {
+        const nowMs = now()
+        const step =
+          'upkeep' in kind
+            ? await kind.upkeep(scope, shownTo(job), nowMs)
+            : await kind.step(
+                jobTransaction(scope, tenant, loan, kind.service, job, epoch, nowMs),
+                shownTo(job),
+                outside,
+              )
+        await apply(scope, job, step, nowMs)
+      }),
+    )
+  } catch (error) {
+    // Stopped from outside: the step has not happened, and nothing is wrong with it.
+    if (signal.aborted) return
+    await fail(dependencies, tenant, turn, kind, error)
+  }
+}
+
+/** Runs `work` in a transaction of the tenant if it is active and the entry is still the job's present one. */
+function inTurn(
+  { database }: StepDependencies,
+  tenant: TenantNumber,
+  { dueMs, id, entry }: Turn,
+  work: (scope: TenantScope, job: JobRecord, epoch: number) => Promise<void>,
+): Promise<void> {
+  return database.tenant(tenant, async (scope) => {
+    const jobs = jobsOf(scope)
+    const [status, present, job, end] = await Promise.all([
+      scope.system('status', statusSpace).get(['status']),
+      jobs.space(dueSpace).get([dueMs, id]),
+      jobs.space(jobSpace).get([id]),
+      jobs.space(endSpace).get([id]),
+    ])
+    if (status?.status !== 'active' || present?.turn !== entry.turn)
+      return { value: undefined, commit: false }
+    if (job === undefined || end !== undefined) jobs.space(dueSpace).clear([dueMs, id])
+    else await work(scope, job, status.epoch)
+    return { value: undefined, commit: true }
+  })
+}
+
+async function workOutside(
+  { database }: StepDependencies,
+  tenant: TenantNumber,
+  { id }: Turn,
+  kind: JobKind,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if ('upkeep' in kind || kind.outside === undefined) return undefined
+  const job = await database.tenant(tenant, async (scope) => ({
+    value: await jobsOf(scope).space(jobSpace).get([id]),
+    commit: false,
+  }))
+  return job === undefined ? undefined : kind.outside(shownTo(job), signal)
+}
+
+async function apply(scope: TenantScope, job: JobRecord, step: Step, nowMs: number): Promise<void> {
+  const progress = advanced(job.progress, step, nowMs)
+  const after = { ...job, progress, failures: 0, error: null, startedMs: job.startedMs ?? nowMs }
+  if ('finished' in step) {
+    await finish(scope, job, after, 'done', nowMs)
+  } else {
+    const dueMs = step.runAtMs ?? nowMs
+    requeue(jobsOf(scope), job, { ...after, state: 'running', place: step.next, dueMs })
+  }
+}
+
+function fail(
+  dependencies: StepDependencies,
+  tenant: TenantNumber,
+  turn: Turn,
+  { retry }: JobKind,
+  error: unknown,
+): Promise<void> {
+  const { now, random, log } = dependencies
+  log.error('a step of a job failed', { job: turn.id, kind: turn.entry.kind, error })
+  return inTurn(dependencies, tenant, turn, async (scope, job) => {
+    const nowMs = now()
+    const failed = { ...job, failures: job.failures + 1, error: reasonOf(error) }
+    const dueMs = nextTryMs(retry, failed.failures, nowMs, random())
+    if (dueMs === undefined) await finish(scope, job, failed, 'failed', nowMs)
+    else requeue(jobsOf(scope), job, { ...failed, dueMs })
+  })
+}
+
+/** In words that the tenant may read: what is wrong inside the platform is the log's. */
+const reasonOf = (error: unknown): string =>
+  error instanceof Problem ? error.detail : 'Something went wrong on our side.'
+
+const shownTo = ({ id, payload, place, failures }: JobRecord): Job => ({ id, payload, place, failures })
+
+function jobTransaction(
+  scope: TenantScope,
+  tenant: TenantNumber,
+  loan: ShardLoan,
+  service: string,
+  job: JobRecord,
+  epoch: number,
+  nowMs: number,
+): JobTransaction {
+  const own = scope.service(service)
+  const outbox = outboxOf(scope)
+  const at = new Date(nowMs).toISOString()
+  const actor = { kind: 'system' as const, id: job.id }
+  return {
+    tenant,
+    nowMs,
+    space: (definition) => own.space(definition),
+    take: (quantity, amount) => take(scope, loan, quantity, amount),
+    emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId: job.id }),
+    enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+  }
+}

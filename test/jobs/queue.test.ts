@@ -1,0 +1,323 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { sweep } from '../../regional/jobs/expiry.ts'
+import { cancelJob } from '../../regional/jobs/finish.ts'
+import { jobKind } from '../../regional/jobs/kind.ts'
+import { takeLease } from '../../regional/jobs/lease.ts'
+import { enqueue, jobsOf } from '../../regional/jobs/queue.ts'
+import { jobSpace } from '../../regional/jobs/record.ts'
+import { statusSpace } from '../../regional/tenancy/records.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { count, counters, openQueue, type Queue, tenantNumber } from './support.ts'
+
+const NEVER_MS = 1e8
+const DAY_MS = 24 * 60 * 60 * 1000
+
+let queue: Queue
+beforeEach(async () => {
+  queue = await openQueue()
+})
+afterEach(async () => {
+  await queue.close()
+  expect(queue.violations).toEqual([])
+})
+
+const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
+const stateOf = async (tenant: TenantNumber, id: string) => (await queue.job(tenant, id))?.state
+const ended = (tenant: TenantNumber, id: string, state = 'done') =>
+  eventually(async () => expect(await stateOf(tenant, id)).toBe(state))
+
+describe('a step takes effect once', () => {
+  test('however many workers there are', async () => {
+    for (let i = 0; i < 3; i++) queue.worker({ kinds: [count], over: queue.anotherDatabase() })
+    const ids: Array<[TenantNumber, string]> = []
+    for (let n = 1; n <= 12; n++) {
+      const tenant = await queue.tenant(n)
+      for (let i = 0; i < 5; i++) {
+        ids.push([tenant, await queue.enqueue(tenant, count, { name: `job ${i}`, steps: 4 })])
+      }
+    }
+    for (const [tenant, id] of ids) await ended(tenant, id)
+    for (let n = 1; n <= 12; n++) {
+      for (let i = 0; i < 5; i++) expect(await queue.counter(tenantNumber(n), `job ${i}`)).toBe(4)
+    }
+    await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
+    expect(queue.logged).toEqual([])
+  })
+
+  test('even when two workers believe to have the tenant', async () => {
+    const tenant = await queue.tenant(1)
+    queue.clock.nowMs += 1
+    // A clock so far ahead that every lease of the other worker looks expired.
+    const id = await queue.enqueue(tenant, count, { name: 'both', steps: 50 })
+    queue.worker()
+    queue.worker({ over: queue.anotherDatabase() })
+    const hurry = setInterval(() => {
+      queue.clock.nowMs += 20_000
+    }, 1)
+    await ended(tenant, id).finally(() => clearInterval(hurry))
+    expect(await queue.counter(tenant, 'both')).toBe(50)
+  })
+})
+
+describe('a job is found', () => {
+  test('at once by a worker of the same process, without any scan', async () => {
+    const tenant = await queue.tenant(1)
+    const worker = queue.worker({ scanEveryMs: NEVER_MS })
+    await worker.look()
+    const id = await queue.enqueue(tenant, count, { name: 'a', steps: 1 })
+    await ended(tenant, id)
+  })
+
+  test('by another process through its pointer', async () => {
+    const tenant = await queue.tenant(1)
+    queue.worker({ over: queue.anotherDatabase() })
+    const id = await queue.enqueue(tenant, count, { name: 'a', steps: 1 })
+    await ended(tenant, id)
+  })
+
+  test('only when its transaction commits', async () => {
+    const tenant = await queue.tenant(1)
+    await queue.database.tenant(tenant, async (scope) => ({
+      value: enqueue(scope, count, { name: 'a', steps: 1 }, queue.clock.nowMs),
+      commit: false,
+    }))
+    expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] })
+    expect(await queue.waiting(tenant)).toEqual([])
+  })
+
+  test('when it is due and not before, by one later pointer a tenant', async () => {
+    const tenant = await queue.tenant(1)
+    const worker = queue.worker()
+    const at = (ms: number) => ({ runAtMs: queue.clock.nowMs + ms })
+    const late = await queue.enqueue(tenant, count, { name: 'late', steps: 1 }, at(60_000))
+    const { nowMs } = queue.clock
+    await eventually(async () =>
+      expect(await queue.pointers()).toEqual({
+        now: [],
+        later: [{ atMs: nowMs + 60_000, tenant }],
+        leases: [],
+      }),
+    )
+    const sooner = await queue.enqueue(tenant, count, { name: 'sooner', steps: 1 }, at(30_000))
+    await eventually(async () =>
+      expect(await queue.pointers()).toEqual({
+        now: [],
+        later: [{ atMs: nowMs + 30_000, tenant }],
+        leases: [],
+      }),
+    )
+    queue.clock.nowMs += 30_000
+    await worker.look()
+    await ended(tenant, sooner)
+    expect(await stateOf(tenant, late)).toBe('queued')
+    queue.clock.nowMs += 30_000
+    await ended(tenant, late)
+  })
+
+  test('by its pointer until the queue is empty, whatever is enqueued meanwhile', async () => {
+    const tenant = await queue.tenant(1)
+    queue.worker({ scanEveryMs: NEVER_MS })
+    const over = queue.anotherDatabase()
+    const ids: string[] = []
+    // Enqueued by another process right while the worker empties the queue: found by a pointer or not at all.
+    for (let i = 0; i < 50; i++) {
+      ids.push(
+        await queue.enqueue(tenant, count, { name: `${i}`, steps: 1 }, {}, i % 2 ? over : queue.database),
+      )
+    }
+    const scanner = queue.worker()
+    for (const id of ids) await ended(tenant, id)
+    await scanner.look()
+    await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
+  })
+})
+
+describe('a step that fails', () => {
+  const flaky = jobKind<{ failures: number }>({
+    kind: 'test.flaky',
+    service: 'test',
+    retry: { firstMs: 10_000, maxMs: 60_000, tries: 3 },
+    async step(tx, { payload, failures }) {
+      tx.space(counters).set(['left behind'], failures)
+      if (failures < payload.failures) throw new Error('secret of the platform')
+      return { finished: true }
+    },
+  })
+
+  test('is tried again when its schedule says so, and leaves nothing of its failed tries', async () => {
+    const tenant = await queue.tenant(1)
+    const worker = queue.worker({ kinds: [flaky] })
+    const id = await queue.enqueue(tenant, flaky, { failures: 2 })
+    await eventually(async () => expect((await queue.job(tenant, id))?.failures).toBe(1))
+    const first = await queue.job(tenant, id)
+    expect((first?.dueMs ?? 0) - queue.clock.nowMs).toBeGreaterThanOrEqual(5_000)
+    expect((first?.dueMs ?? 0) - queue.clock.nowMs).toBeLessThanOrEqual(10_000)
+    expect(await queue.counter(tenant, 'left behind')).toBe(0)
+    queue.clock.nowMs += 10_000
+    await worker.look()
+    await eventually(async () => expect((await queue.job(tenant, id))?.failures).toBe(2))
+    queue.clock.nowMs += 20_000
+    await ended(tenant, id)
+    expect(await queue.counter(tenant, 'left behind')).toBe(2)
+  })
+
+  test('too often ends its job, with a reason that tells nothing of the platform', async () => {
+    const tenant = await queue.tenant(1)
+    queue.worker({ kinds: [flaky] })
+    const id = await queue.enqueue(tenant, flaky, { failures: 99 })
+    await eventually(async () => {
+      queue.clock.nowMs += 60_000
+      expect(await stateOf(tenant, id)).toBe('failed')
+    })
+    const job = await queue.job(tenant, id)
+    expect(job).toMatchObject({ failures: 3, error: 'Something went wrong on our side.' })
+    expect(queue.logged.filter(([message]) => message.includes('failed'))).toHaveLength(3)
+  })
+
+  test('of a kind that this worker does not know waits for one that does', async () => {
+    const tenant = await queue.tenant(1)
+    const worker = queue.worker({ kinds: [] })
+    const id = await queue.enqueue(tenant, count, { name: 'a', steps: 1 })
+    await eventually(async () => expect((await queue.job(tenant, id))?.turn).toBe(1))
+    await worker.stop()
+    queue.worker({ kinds: [count] })
+    queue.clock.nowMs += 60_000
+    await ended(tenant, id)
+  })
+})
+
+test('a cancelled job takes no further step, not even the one in flight', async () => {
+  const tenant = await queue.tenant(1)
+  const gate = Promise.withResolvers<void>()
+  const started = Promise.withResolvers<void>()
+  const slow = jobKind<null>({
+    service: 'test',
+    retry: count.retry,
+    kind: 'test.slow',
+    async step(tx) {
+      tx.space(counters).set(['slow'], 1)
+      started.resolve()
+      await gate.promise
+      return { finished: true }
+    },
+  })
+  queue.worker({ kinds: [slow] })
+  const id = await queue.enqueue(tenant, slow, null)
+  await started.promise
+  const cancelled = await queue.inTenant(tenant, (scope) => cancelJob(scope, id, queue.clock.nowMs))
+  expect(cancelled?.state).toBe('cancelled')
+  gate.resolve()
+  await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
+  expect(await queue.counter(tenant, 'slow')).toBe(0)
+  expect(await stateOf(tenant, id)).toBe('cancelled')
+})
+
+test('work outside the database comes before its step, and ends when the worker stops', async () => {
+  const tenant = await queue.tenant(1)
+  let calls = 0
+  const call = jobKind<null, undefined, number>({
+    service: 'test',
+    retry: count.retry,
+    kind: 'test.call',
+    async outside(_, signal) {
+      calls++
+      if (calls > 1) return calls
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+    },
+    async step(tx, _, answer) {
+      tx.space(counters).set(['answer'], answer)
+      return { finished: true }
+    },
+  })
+  const first = queue.worker({ kinds: [call] })
+  const id = await queue.enqueue(tenant, call, null)
+  await eventually(async () => expect(calls).toBe(1))
+  await first.stop()
+  expect(await queue.pointers()).toEqual({ now: [tenant], later: [], leases: [] })
+  expect((await queue.job(tenant, id))?.failures).toBe(0)
+  queue.worker({ kinds: [call] })
+  await ended(tenant, id)
+  expect(await queue.counter(tenant, 'answer')).toBe(2)
+})
+
+test('a tenant with 20,000 jobs does not hold up the others', async () => {
+  const heavy = await queue.tenant(1)
+  const JOBS = 20_000
+  const BATCH = 1_000
+  for (let i = 0; i < JOBS / BATCH; i++) {
+    await queue.inTenant(heavy, (scope) => {
+      for (let j = 0; j < BATCH; j++) enqueue(scope, count, { name: 'heavy', steps: 1 }, queue.clock.nowMs)
+    })
+  }
+  queue.worker()
+  await eventually(async () => expect(await queue.counter(heavy, 'heavy')).toBeGreaterThan(0))
+  const before = await queue.counter(heavy, 'heavy')
+  const light: Array<[TenantNumber, string]> = []
+  for (let n = 2; n <= 40; n++) {
+    const tenant = await queue.tenant(n)
+    light.push([tenant, await queue.enqueue(tenant, count, { name: 'light', steps: 3 })])
+  }
+  for (const [tenant, id] of light) await ended(tenant, id)
+  const meanwhile = (await queue.counter(heavy, 'heavy')) - before
+  expect(meanwhile).toBeLessThan(JOBS / 5)
+})
+
+describe('a lease', () => {
+  test('keeps other workers away until it runs out', async () => {
+    const tenant = await queue.tenant(1)
+    expect(await takeLease(queue.database, tenant, 'a worker that was killed', queue.clock.nowMs)).toBe(true)
+    const id = await queue.enqueue(tenant, count, { name: 'a', steps: 1 })
+    const worker = queue.worker()
+    await worker.look()
+    expect(await takeLease(queue.database, tenant, 'another', queue.clock.nowMs)).toBe(false)
+    expect(await stateOf(tenant, id)).toBe('queued')
+    queue.clock.nowMs += 11_000
+    await ended(tenant, id)
+  })
+
+  test('is handed back when a worker stops, and its pointer stays', async () => {
+    const tenant = await queue.tenant(1)
+    const worker = queue.worker()
+    const id = await queue.enqueue(tenant, count, { name: 'a', steps: 100_000 })
+    await eventually(async () => expect(await queue.counter(tenant, 'a')).toBeGreaterThan(3))
+    await worker.stop()
+    expect(await queue.pointers()).toEqual({ now: [tenant], later: [], leases: [] })
+    expect(await stateOf(tenant, id)).toBe('running')
+  })
+})
+
+test('a suspended tenant’s jobs wait, and no step slips in', async () => {
+  const tenant = await queue.tenant(1)
+  queue.worker()
+  const id = await queue.enqueue(tenant, count, { name: 'a', steps: 100_000 })
+  await eventually(async () => expect(await queue.counter(tenant, 'a')).toBeGreaterThan(3))
+  const setStatus = (status: 'active' | 'suspended') =>
+    queue.inTenant(tenant, (scope) => {
+      scope.system('status', statusSpace).set(['status'], { status, epoch: 1 })
+      if (status === 'active') scope.wake()
+    })
+  await setStatus('suspended')
+  const counted = await queue.counter(tenant, 'a')
+  await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
+  expect(await queue.counter(tenant, 'a')).toBe(counted)
+  await setStatus('active')
+  await eventually(async () => expect(await queue.counter(tenant, 'a')).toBeGreaterThan(counted))
+  expect(await stateOf(tenant, id)).toBe('running')
+})
+
+test('a finished job can be read for a week, then it is swept, and nothing of the queue is left', async () => {
+  const tenant = await queue.tenant(1)
+  const worker = queue.worker({ kinds: [count, sweep] })
+  const id = await queue.enqueue(tenant, count, { name: 'a', steps: 1 })
+  await ended(tenant, id)
+  queue.clock.nowMs += 6 * DAY_MS
+  await worker.look()
+  expect(await stateOf(tenant, id)).toBe('done')
+  queue.clock.nowMs += DAY_MS + 2 * 60 * 60 * 1000
+  await eventually(async () => expect(await stateOf(tenant, id)).toBeUndefined())
+  await eventually(async () => expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] }))
+  const left = await queue.inTenant(tenant, (scope) => jobsOf(scope).space(jobSpace).page({ limit: 10 }))
+  expect(left.entries).toEqual([])
+})
