@@ -1,4 +1,5 @@
 // The retry loop around every transaction: bounded in number and time, and safe where a commit's outcome is unknown.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../../shared/problems.ts'
 import { FDBError, type NativeTransaction, TransactionOptionCode } from '../storage/foundationdb.ts'
 
@@ -6,6 +7,9 @@ const MAX_ATTEMPTS = 20
 const MAX_TOTAL_MS = 4_000
 /** One attempt; FoundationDB itself ends a transaction after five seconds. */
 const ATTEMPT_TIMEOUT_MS = 5_000
+/** Between attempts, on top of the client's own first delay: a new transaction does not know of the ones before. */
+const FIRST_DELAY_MS = 10
+const MAX_DELAY_MS = 1_000
 /** Timed out: the commit may have landed, or may land yet. Not retried by the client library, so done here. */
 const TIMED_OUT = 1031
 
@@ -39,8 +43,14 @@ export async function retrying<T>(
         tn.cancel()
         throw error
       }
-      if (error.code === TIMED_OUT) tn = begin()
-      else await tn.onError(error.code)
+      if (error.code !== TIMED_OUT) {
+        await tn.onError(error.code)
+        await sleep(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random())
+      }
+      // Not the same transaction once more: what the failed attempt still has under way (the rest of a Promise.all)
+      // would go on in it and write into the next attempt.
+      tn.cancel()
+      tn = begin()
     }
   }
   tn.cancel()

@@ -1,0 +1,28 @@
+import { afterEach, expect, test } from 'vitest'
+import { FDBError } from '../../regional/storage/foundationdb.ts'
+import { count, counters, openQueue, type Queue } from '../jobs/support.ts'
+
+let queue: Queue
+afterEach(() => queue.close())
+
+test('what a failed attempt still had under way writes nothing into the next one', async () => {
+  queue = await openQueue()
+  const tenant = await queue.tenant(1)
+  const secondAttempt = Promise.withResolvers<void>()
+  const straggler = Promise.withResolvers<void>()
+  await queue.database.tenant(tenant, async (scope, attempt) => {
+    const space = scope.service(count.service).space(counters)
+    if (attempt === 0) {
+      const late = secondAttempt.promise
+        .then(() => space.set(['straggler'], 1))
+        .finally(() => straggler.resolve())
+      await Promise.all([late, Promise.reject(new FDBError('not committed', 1020))])
+    }
+    secondAttempt.resolve()
+    await straggler.promise
+    space.set(['second attempt'], 1)
+    return { value: undefined, commit: true }
+  })
+  expect(await queue.counter(tenant, 'second attempt')).toBe(1)
+  expect(await queue.counter(tenant, 'straggler')).toBe(0)
+})
