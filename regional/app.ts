@@ -7,6 +7,7 @@ import { CLIENT_IP, IDEMPOTENCY_KEY, MAX_BODY_BYTES, REQUEST_ID } from '../share
 import { newId } from '../shared/ids.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import type { Declaration, RawInput, Reply } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
@@ -27,13 +28,14 @@ export interface AppDependencies {
   /** Rejects when the database does not answer. */
   probe: () => Promise<void>
   log: Log
+  metrics: Metrics
 }
 
 type Variables = { verified: Verified }
 type RegionContext = Context<{ Variables: Variables }>
 
 export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
-  const { region, assertionKeys, services, platform, calls, probe, log } = dependencies
+  const { region, assertionKeys, services, platform, calls, probe, log, metrics } = dependencies
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations }) =>
@@ -51,6 +53,9 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     await probe()
     return c.json({ status: 'ready', region })
   })
+  app.get('/metrics', async (c) =>
+    c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType }),
+  )
   app.get('/openapi.json', (c) => c.json(document))
 
   app.use(async (c, next) => {

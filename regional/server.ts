@@ -11,6 +11,7 @@ import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
 import { JobWorker } from './jobs/worker.ts'
 import { jsonLog } from './log.ts'
+import { regionMetrics } from './metrics.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
 import { finishProvisioning } from './platform/finisher.ts'
@@ -70,9 +71,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
-  const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) =>
-    log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation }),
-  )
+  const metrics = regionMetrics(region)
+  const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) => {
+    metrics.isolationViolations.inc()
+    log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation })
+  })
   const roots = await Roots.import(config.SIGNING_ROOTS)
   const mint = minting(config.KEY_ENVIRONMENT, region, roots)
   const sealingKey = Buffer.from(config.SEALING_KEY, 'base64url')
@@ -110,6 +113,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       transact: { database, sealer, loans, refusals, usage, now },
       probe: () => database.region(probe),
       log,
+      metrics,
     })
 
   const servers: Server[] = []

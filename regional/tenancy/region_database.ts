@@ -74,6 +74,8 @@ export class TenantScope {
     const grant: Grant = {
       name: `service ${name} of tenant ${this.tenant}`,
       readWrite: prefixRange(subspace),
+      // To end or reset it would undo the checks and records that stand in the same transaction.
+      lent: true,
     }
     return scope(fenceTransaction(this.native, grant, this.report), subspace)
   }

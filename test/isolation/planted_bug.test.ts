@@ -64,6 +64,9 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   'clears its whole tenant': (tn, _, self) => tn.clearRange(self, at(self, SYSTEM)),
   'stamps over its own prefix': (tn, _, self) =>
     tn.setVersionstampedKeyRaw(at(self, Buffer.alloc(20), Buffer.alloc(4)), Buffer.from('x')),
+  'resets away what was checked and recorded before it': (tn) => tn.rawReset(),
+  'commits before the platform is done': (tn) => tn.rawCommit(),
+  'throttles another tenant by its tag': (tn) => tn.setOption(800, 'another'),
   'catches the refusal and commits all the same': async (tn, victim, self) => {
     tn.set(at(self, serviceSubspace('planted'), Buffer.from('kept')), Buffer.from('1'))
     await Promise.resolve(tn.get(victim)).catch(() => undefined)
@@ -135,6 +138,12 @@ describe('a service that', () => {
     expect(events).toHaveLength(1)
     expect(JSON.stringify(events)).not.toContain('Secret')
   })
+})
+
+test('and every attempt was counted', async () => {
+  const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+  const [, count] = /^coditect_isolation_violations_total\{region="us"\} (\d+)$/m.exec(text) ?? []
+  expect(Number(count)).toBe(Object.keys(ATTEMPTS).length)
 })
 
 test('and the refused attempts left no trace of a commit', async () => {
