@@ -1,4 +1,5 @@
 // Real regions for tests: one process, real HTTP, real files, and the edge's part played by signed assertions.
+import { randomInt } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -20,14 +21,18 @@ export interface Regions {
   newTenant(slug: string, region: string): Promise<{ id: string; key: string }>
 }
 
-export async function freePort(): Promise<number> {
+/**
+ * A port that nothing listens on, from below those that the kernel gives to outgoing connections: otherwise one of
+ * those could take it while its region is stopped.
+ */
+async function freePort(): Promise<number> {
+  const port = randomInt(10_240, 32_768)
   const server = createServer()
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : 0)
-    })
+  const isFree = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => resolve(true))
   })
+  if (!isFree) return freePort()
   await new Promise((resolve) => server.close(resolve))
   return port
 }
