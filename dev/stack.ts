@@ -18,7 +18,10 @@ const BINDINGS = [
   'ASSERTION_KEYS',
   'SIGNING_ROOTS',
   'OPERATORS',
+  'LIMITS',
 ] as const satisfies ReadonlyArray<keyof Bindings>
+/** Tenants' rate limits. */
+const OBJECTS = { TENANT_LIMITER: 'TenantLimiter' }
 /** Ports that were free a moment ago can be gone; so often other ones are tried. */
 const PORT_ATTEMPTS = 5
 /** Together below the five seconds in which everything is stopped. */
@@ -51,7 +54,12 @@ export class Stack {
   async start(): Promise<void> {
     const operators = await this.operators()
     const [config] = await Promise.all([
-      buildWorker({ entry: EDGE, folder: this.options.dir.file('edge'), bindings: BINDINGS }),
+      buildWorker({
+        entry: EDGE,
+        folder: this.options.dir.file('edge'),
+        bindings: BINDINGS,
+        objects: { classes: OBJECTS, folder: this.options.dir.file('limits') },
+      }),
       this.startRegions(operators),
     ])
     await this.startEdge(config, operators)
@@ -136,17 +144,19 @@ export class Stack {
   }
 
   private async startEdge(config: string, operators: string): Promise<void> {
-    const { settings, secrets, dir, say } = this.options
+    const { settings, secrets, dir, environment, say } = this.options
     let port = settings.port
     if ((await claimable(port)) === undefined) throw new StartError(taken(port, 'PORT'))
     this.stopping.signal.throwIfAborted()
-    const bindings = (): Record<keyof Bindings, string> => ({
-      REGIONS: JSON.stringify(this.instances),
-      CONTROL_REGION,
-      ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
-      SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
-      OPERATORS: operators,
-    })
+    const bindings = () =>
+      ({
+        REGIONS: JSON.stringify(this.instances),
+        CONTROL_REGION,
+        ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
+        SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
+        OPERATORS: operators,
+        ...(environment.LIMITS && { LIMITS: environment.LIMITS }),
+      }) satisfies Bindings
     this.edge = new Part({
       name: 'edge',
       dir,

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Launched } from './part.ts'
 import { HOST } from './ports.ts'
-import { workerdConfig } from './workerd_config.ts'
+import { type DurableObjects, workerdConfig } from './workerd_config.ts'
 
 const fromHere = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 /** The executable itself: the one in `.bin` is a script around it, and would outlive a signal badly. */
@@ -20,11 +20,13 @@ export interface WorkerBuild {
   folder: string
   /** Environment variables that the worker gets as bindings. */
   bindings: ReadonlyArray<string>
+  objects?: DurableObjects | undefined
 }
 
 /** @returns the path of workerd's configuration. */
-export async function buildWorker({ entry, folder, bindings }: WorkerBuild): Promise<string> {
+export async function buildWorker({ entry, folder, bindings, objects }: WorkerBuild): Promise<string> {
   mkdirSync(folder, { recursive: true })
+  if (objects) mkdirSync(objects.folder, { recursive: true })
   await build({
     entryPoints: [entry],
     outfile: join(folder, 'worker.js'),
@@ -39,7 +41,7 @@ export async function buildWorker({ entry, folder, bindings }: WorkerBuild): Pro
   const compatibilityDate = compatibilityDateOf(readFileSync(fromHere('../wrangler.toml'), 'utf8'))
   writeFileSync(
     config,
-    workerdConfig({ module: 'worker.js', compatibilityDate, bindings, network: ['local'] }),
+    workerdConfig({ module: 'worker.js', compatibilityDate, bindings, network: ['local'], objects }),
   )
   return config
 }
@@ -63,7 +65,7 @@ export interface WorkerdRun {
   /** On loopback; 0 is any free one. */
   port: number
   /** The bindings' values; workerd sees no other variable. */
-  environment: Readonly<Record<string, string>>
+  environment: Readonly<Record<string, string | undefined>>
   /** A file descriptor. */
   log: number
 }

@@ -9,12 +9,27 @@ export interface WorkerdConfig {
   bindings: ReadonlyArray<string>
   /** What the worker may connect to: `public`, `private`, `local`, or blocks of addresses. */
   network: ReadonlyArray<string>
+  /** Durable Objects of the worker's own classes, if it has any. */
+  objects?: DurableObjects | undefined
+}
+
+export interface DurableObjects {
+  /** By the name of the binding: the class, as the module exports it. */
+  classes: Readonly<Record<string, string>>
+  /** Absolute path of a folder that is there: what they store outlives the process. */
+  folder: string
 }
 
 /** Listens on the socket `http`, whose address workerd is given with `--socket-addr`. */
-export function workerdConfig({ module, compatibilityDate, bindings, network }: WorkerdConfig): string {
+export function workerdConfig(worker: WorkerdConfig): string {
+  const { module, compatibilityDate, bindings, network, objects } = worker
   const list = (items: ReadonlyArray<string>) => `[${items.join(', ')}]`
-  const bindingList = list(bindings.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`))
+  const bindingList = list([
+    ...bindings.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
+    ...Object.entries(objects?.classes ?? {}).map(
+      ([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`,
+    ),
+  ])
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -22,14 +37,26 @@ const config :Workerd.Config = (
     (name = "edge", worker = (
       modules = [(name = "worker.js", esModule = embed ${text(module)})],
       compatibilityDate = ${text(compatibilityDate)},
-      bindings = ${bindingList},
+      bindings = ${bindingList},${objects ? durableObjects(objects, list) : ''}
     )),
-    (name = "internet", network = (allow = ${list(network.map(text))}, tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", network = (allow = ${list(network.map(text))}, tlsOptions = (trustBrowserCas = true))),${objects ? `\n    (name = "objects", disk = (path = ${text(objects.folder)}, writable = true)),` : ''}
   ],
   sockets = [(name = "http", http = (), service = "edge")],
 );
 `
 }
+
+/** SQLite-backed. The key is part of the path on disk: another one would lose what is stored. */
+const durableObjects = (
+  { classes }: DurableObjects,
+  list: (items: ReadonlyArray<string>) => string,
+): string => `
+      durableObjectNamespaces = ${list(
+        Object.values(classes).map(
+          (name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`,
+        ),
+      )},
+      durableObjectStorage = (localDisk = "objects"),`
 
 /** Cap'n Proto's strings escape as JSON's do, for all that a path or a name holds. */
 const text = (value: string): string => JSON.stringify(value)

@@ -16,6 +16,8 @@ export interface Bindings {
   SIGNING_ROOTS: string
   /** `[{"id","role","secretHash"}]` */
   OPERATORS: string
+  /** `off` for benchmarks that compare; anything else, or nothing, is on. */
+  LIMITS?: string
 }
 
 declare global {

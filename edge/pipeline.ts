@@ -2,14 +2,21 @@
 // request id; what a stage decides, the next one finds in `c.var`.
 import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
-import { REQUEST_ID, TENANT } from '../shared/headers.ts'
+import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import type { Principal } from '../shared/principal.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
+import { readSnapshot, type TenantSnapshot, writeVersion } from '../shared/snapshot.ts'
+import type { TenantNumber } from '../shared/tenant.ts'
+import { Counts } from './counts.ts'
 import type { EdgeConfig, Region } from './env.ts'
+import { clientIp } from './forward/client_ip.ts'
 import { forward, HEADER_TIMEOUT_MS, unavailable } from './forward/index.ts'
 import { type CredentialKind, type Identify, type Identity, identifier } from './identify/index.ts'
+import { RateLimits } from './limit/index.ts'
+import type { LeaseSource } from './limit/limiter.ts'
 import { locate } from './locate/index.ts'
+import { Snapshots } from './locate/snapshots.ts'
 import { targetOf } from './target.ts'
 
 interface EdgeTypes {
@@ -18,19 +25,48 @@ interface EdgeTypes {
     identity: Identity
     region: Region
     principal: Principal | undefined
+    snapshot: TenantSnapshot | undefined
   }
 }
 
-/** `headerTimeoutMs`: how long a region may stay silent. */
-export function createEdge(config: EdgeConfig, { headerTimeoutMs = HEADER_TIMEOUT_MS } = {}) {
+export interface EdgeOptions {
+  /** How long a region may stay silent. */
+  headerTimeoutMs?: number
+  /** Where tenants' rate limits are kept; undefined switches them off. */
+  leases?: LeaseSource | undefined
+  /** Keeps work alive beyond its request's answer. */
+  waitUntil?: (work: Promise<unknown>) => void
+}
+
+/** What the requests of one isolate share. */
+interface Isolate {
+  config: EdgeConfig
+  snapshots: Snapshots
+  counts: Counts
+  headerTimeoutMs: number
+}
+
+export function createEdge(
+  config: EdgeConfig,
+  { headerTimeoutMs = HEADER_TIMEOUT_MS, leases, waitUntil = () => {} }: EdgeOptions = {},
+) {
+  const counts = new Counts()
+  const isolate: Isolate = { config, snapshots: new Snapshots(), counts, headerTimeoutMs }
+  const limits = leases && new RateLimits({ leases, counts, waitUntil })
   const edge = new Hono<EdgeTypes>({ getPath: (request) => targetOf(request.url).path })
   const identify = identifier(config)
 
   edge.use(everyAnswer)
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
-  edge.all('/openapi.json', reading, inControlRegion(config), forwarding(headerTimeoutMs))
-  edge.all('/v1/*', identifying('api_key', identify), locating(config), forwarding(headerTimeoutMs))
-  edge.all('/platform/v1/*', identifying('operator', identify), locating(config), forwarding(headerTimeoutMs))
+  edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
+  edge.all(
+    '/v1/*',
+    identifying('api_key', identify),
+    locating(isolate),
+    limiting(limits),
+    forwarding(isolate),
+  )
+  edge.all('/platform/v1/*', identifying('operator', identify), locating(isolate), forwarding(isolate))
   edge.notFound(() => {
     throw new Problem('not_found', 'There is nothing at this path.')
   })
@@ -75,16 +111,42 @@ const identifying = (kind: CredentialKind, identify: Identify) =>
     await next()
   })
 
-const locating = (config: EdgeConfig) =>
+const locating = ({ config, snapshots }: Isolate) =>
   createMiddleware<EdgeTypes>(async function locating(c, next) {
-    const location = locate(c.var.identity, c.req.raw.headers.get(TENANT), config)
+    const held = (tenant: TenantNumber) => snapshots.get(tenant, Date.now())
+    const location = locate(c.var.identity, c.req.raw.headers.get(TENANT), held, config)
     if (location.outcome === 'tenant_mismatch') {
       throw new Problem('tenant_mismatch', 'The credential is not one of the organisation in X-Tenant.')
     }
     if (location.outcome === 'region_unavailable') throw unavailable('of this credential')
     c.set('region', location.region)
     c.set('principal', location.principal)
+    c.set('snapshot', location.snapshot)
     await next()
+  })
+
+const LIMIT_DETAILS = {
+  tenant: 'The organisation asks more than its plan allows.',
+  key: 'This API key asks more than one key may.',
+  ip: 'This address asks more than one address may.',
+} as const
+
+const limiting = (limits: RateLimits | undefined) =>
+  createMiddleware<EdgeTypes>(async function limiting(c, next) {
+    const { principal, snapshot } = c.var
+    if (limits === undefined || principal?.kind !== 'api_key') return next()
+    const { method, path, raw } = c.req
+    const verdict = await limits.decide({ method, path, principal, snapshot, clientIp: clientIp(raw) })
+    if (verdict.outcome === 'throttled') {
+      throw new Problem('rate_limited', LIMIT_DETAILS[verdict.policy], { headers: verdict.fields })
+    }
+    if (verdict.outcome === 'closed') {
+      throw new Problem('limiter_unavailable', 'The limiter does not answer, so nothing was done.', {
+        headers: verdict.fields,
+      })
+    }
+    await next()
+    for (const [name, value] of Object.entries(verdict.fields)) c.res.headers.set(name, value)
   })
 
 const inControlRegion = ({ controlRegion }: EdgeConfig) =>
@@ -93,8 +155,24 @@ const inControlRegion = ({ controlRegion }: EdgeConfig) =>
     await next()
   })
 
-const forwarding = (headerTimeoutMs: number) =>
+const forwarding = ({ config, snapshots, counts, headerTimeoutMs }: Isolate) =>
   createMiddleware<EdgeTypes>(async function forwarding(c) {
-    const { requestId, region, principal } = c.var
-    return forward(c.req.raw, { requestId, region, principal, headerTimeoutMs })
+    const { requestId, region, principal, snapshot } = c.var
+    // Only a request that speaks for someone is believed about more than itself.
+    const counted = principal && counts.take()
+    const told = {
+      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
+      ...(counted && { [EDGE_COUNTS]: counted.text }),
+    }
+    const { regions } = config
+    try {
+      const forwarding = { requestId, region, principal, headerTimeoutMs, told, regions }
+      const { response, heard } = await forward(c.req.raw, forwarding)
+      const newer = readSnapshot(heard.get(SNAPSHOT))
+      if (newer && principal?.kind === 'api_key') snapshots.learn(principal.tenant, newer, Date.now())
+      return response
+    } catch (error) {
+      counted?.putBack()
+      throw error
+    }
   })

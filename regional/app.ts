@@ -3,9 +3,18 @@
 import { type Context, Hono } from 'hono'
 import type { AssertionKeys } from '../shared/assertion.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
-import { CLIENT_IP, IDEMPOTENCY_KEY, MAX_BODY_BYTES, REQUEST_ID } from '../shared/headers.ts'
+import {
+  CLIENT_IP,
+  EDGE_COUNTS,
+  IDEMPOTENCY_KEY,
+  MAX_BODY_BYTES,
+  REQUEST_ID,
+  SNAPSHOT,
+} from '../shared/headers.ts'
 import { newId } from '../shared/ids.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
+import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
+import type { EdgeCounters } from './edge_counts.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -25,13 +34,14 @@ export interface AppDependencies {
   platform: ReadonlyArray<OperatorOperation>
   calls: Calls
   transact: TransactDependencies
+  edgeCounters: EdgeCounters
   /** Rejects when the database does not answer. */
   probe: () => Promise<void>
   log: Log
   metrics: Metrics
 }
 
-type Variables = { verified: Verified }
+type Variables = { verified: Verified; snapshot: TenantSnapshot | undefined }
 type RegionContext = Context<{ Variables: Variables }>
 
 export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
@@ -60,7 +70,11 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
 
   app.use(async (c, next) => {
     c.set('verified', await verify(c.req.raw, region, assertionKeys))
+    const counts = c.req.header(EDGE_COUNTS)
+    if (counts !== undefined) dependencies.edgeCounters.add(counts)
     await next()
+    const snapshot = c.get('snapshot')
+    if (snapshot !== undefined) c.res.headers.set(SNAPSHOT, writeSnapshot(snapshot))
   })
 
   const routes = new Map<string, Set<string>>()
@@ -121,6 +135,8 @@ async function answerTenant(
     kind,
     target: raw.params.id,
     clientIp: c.req.header(CLIENT_IP),
+    held: readVersion(c.req.header(SNAPSHOT)),
+    tell: (snapshot: TenantSnapshot) => c.set('snapshot', snapshot),
     route: `${declaration.method} ${declaration.path}`,
     idempotencyKey: raw.idempotencyKey,
     content: Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), raw.body]),

@@ -7,6 +7,7 @@ import { Roots } from '../shared/credentials/roots.ts'
 import { regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
+import { EdgeCounters } from './edge_counts.ts'
 import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
 import { JobWorker } from './jobs/worker.ts'
@@ -34,6 +35,7 @@ import { flushSpace, UsageMeter } from './tenancy/usage.ts'
 const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
+const EDGE_COUNTS_EVERY_MS = 10_000
 
 /** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
 const KEEP_ALIVE_MS = 75_000
@@ -85,6 +87,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
   const usage = new UsageMeter(database)
+  const edgeCounters = new EdgeCounters()
 
   const calls = new Map<string, Calls>([[region, localCalls(lifecycle, directory)]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
@@ -111,6 +114,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       calls: callsTo(region),
       transact: { database, sealer, loans, refusals, usage, now },
+      edgeCounters,
       probe: () => database.region(probe),
       log,
       metrics,
@@ -144,6 +148,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const workers = servers.map(
     () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log }),
   )
+  background.every(EDGE_COUNTS_EVERY_MS, "telling the edges' counts", () => edgeCounters.tell(log))
 
   const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
   log.info('listening', { urls })

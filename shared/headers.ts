@@ -4,6 +4,12 @@
 export const ASSERTION = 'coditect-assertion'
 /** Edge → region: the client's IP address, for audit. Missing where the runtime can't tell it. */
 export const CLIENT_IP = 'coditect-client-ip'
+/** Edge → region: the version of the tenant's snapshot that the edge holds. Region → edge: a newer snapshot. */
+export const SNAPSHOT = 'coditect-snapshot'
+/** Region → edge, with 421 `tenant_moved`: the region that the tenant lives in now. */
+export const MOVED_TO = 'coditect-moved-to'
+/** Edge → region: what the edge decided without asking a region (`shared/edge_counts.ts`). */
+export const EDGE_COUNTS = 'coditect-edge-counts'
 export const REQUEST_ID = 'x-request-id'
 export const IDEMPOTENCY_KEY = 'idempotency-key'
 /** On an answer that a region gave from an idempotency record. */

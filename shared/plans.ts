@@ -1,4 +1,5 @@
 // Plans: what a tenant may have. One place.
+import type { Limits } from './limits.ts'
 
 export const PLAN_NAMES = ['free', 'team', 'enterprise'] as const
 export type PlanName = (typeof PLAN_NAMES)[number]
@@ -11,4 +12,19 @@ export const PLANS: Readonly<Record<PlanName, Readonly<Record<Quantity, number>>
   free: { projects: 100, apiKeys: 20 },
   team: { projects: 10_000, apiKeys: 200 },
   enterprise: { projects: 1_000_000, apiKeys: 10_000 },
+}
+
+/**
+ * How much a tenant may ask. Two seconds of the rate may come at once. One key or one address gets most of it, but
+ * never all: what runs wild leaves the others something.
+ */
+export const PLAN_LIMITS: Readonly<Record<PlanName, Limits>> = {
+  free: limitsOf(20),
+  team: limitsOf(500),
+  enterprise: limitsOf(5_000),
+}
+
+function limitsOf(rate: number): Limits {
+  const share = (part: number) => ({ rate: rate * part, burst: 2 * rate * part })
+  return { tenant: share(1), key: share(0.9), ip: share(0.8) }
 }

@@ -32,8 +32,10 @@ export const PROBLEMS = {
   validation_failed: { status: 422, title: 'The request does not fit its schema' },
   idempotency_key_reuse: { status: 422, title: 'The idempotency key was used for another request' },
   request_head_too_large: { status: 431, title: 'The path and headers of the request are too large' },
+  rate_limited: { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'Something went wrong on our side' },
   region_unavailable: { status: 503, title: 'The region cannot be reached' },
+  limiter_unavailable: { status: 503, title: 'The rate limit cannot be checked' },
   contention: { status: 503, title: 'Too many changes at the same time' },
 } as const satisfies Record<string, ProblemKind>
 

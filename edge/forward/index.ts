@@ -1,7 +1,14 @@
 // Stage four, forward: the request as the region will see it, signed for it, and the region's answer as the client
 // will see it. What may safely be sent twice gets a second chance when an instance does not answer.
 import { signAssertion } from '../../shared/assertion.ts'
-import { ASSERTION, CLIENT_IP, IDEMPOTENCY_KEY, REQUEST_ID } from '../../shared/headers.ts'
+import {
+  ASSERTION,
+  CLIENT_IP,
+  IDEMPOTENCY_KEY,
+  MOVED_TO,
+  REQUEST_ID,
+  SNAPSHOT,
+} from '../../shared/headers.ts'
 import type { Id } from '../../shared/ids.ts'
 import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
@@ -25,16 +32,46 @@ export interface Forwarding {
   /** Nobody, where a region answers the public. */
   principal: Principal | undefined
   headerTimeoutMs: number
+  /** What the edge tells the region beside the request, by internal header. */
+  told: Readonly<Record<string, string>>
+  /** Where a tenant may have moved to. */
+  regions: ReadonlyMap<string, Region>
+}
+
+export interface Forwarded {
+  response: Response
+  /** The answer's headers before internal ones were stripped. */
+  heard: Headers
 }
 
 /**
  * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large`, `body_too_large` and
  *   `malformed_request` for what no region could read
  */
-export async function forward(request: Request, forwarding: Forwarding): Promise<Response> {
+export async function forward(request: Request, forwarding: Forwarding): Promise<Forwarded> {
+  const body = await readBody(request)
+  const first = await ask(request, body, forwarding)
+  const moved = movedTo(first, forwarding)
+  if (moved === undefined) return strippedAnswer(first)
+  await first.body?.cancel()
+  // Whatever snapshot is held is of the time before the move.
+  const { [SNAPSHOT]: _, ...told } = forwarding.told
+  return strippedAnswer(await ask(request, body, { ...forwarding, region: moved, told }))
+}
+
+/** Where the region of a first answer says that the tenant is now. */
+function movedTo({ status, headers }: Response, { region, regions }: Forwarding): Region | undefined {
+  const name = status === 421 ? headers.get(MOVED_TO) : null
+  return name === null || name === region.name ? undefined : regions.get(name)
+}
+
+async function ask(
+  request: Request,
+  body: Uint8Array<ArrayBuffer> | undefined,
+  forwarding: Forwarding,
+): Promise<Response> {
   const { region, headerTimeoutMs } = forwarding
   const target = targetOf(request.url).full
-  const body = await readBody(request)
   const headers = await headersFor(request, target, forwarding)
   if (headBytes(target, headers) > MAX_HEAD_BYTES) {
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
@@ -43,16 +80,15 @@ export async function forward(request: Request, forwarding: Forwarding): Promise
   for (const origin of instancesToTry(region, request)) {
     const result = await attempt(origin + target, init, request.signal, headerTimeoutMs)
     if (result.outcome === 'abandoned') break
-    if (result.outcome === 'answered') {
-      const { response } = result
-      return new Response(response.body, {
-        status: response.status,
-        headers: strippedAnswerHeaders(response.headers),
-      })
-    }
+    if (result.outcome === 'answered') return result.response
   }
   throw unavailable(region.name)
 }
+
+const strippedAnswer = ({ body, status, headers }: Response): Forwarded => ({
+  response: new Response(body, { status, headers: strippedAnswerHeaders(headers) }),
+  heard: headers,
+})
 
 export const unavailable = (region: string): Problem =>
   new Problem(
@@ -62,10 +98,11 @@ export const unavailable = (region: string): Problem =>
   )
 
 async function headersFor(request: Request, target: string, forwarding: Forwarding): Promise<Headers> {
-  const { requestId, region, principal } = forwarding
+  const { requestId, region, principal, told } = forwarding
   const headers = strippedRequestHeaders(request.headers)
   for (const [name, value] of Object.entries(traceHeaders(request.headers))) headers.set(name, value)
   headers.set(REQUEST_ID, requestId)
+  for (const [name, value] of Object.entries(told)) headers.set(name, value)
   const ip = clientIp(request)
   if (ip !== undefined) headers.set(CLIENT_IP, ip)
   if (principal !== undefined) {

@@ -2,12 +2,13 @@
 // they must agree; the edge holds the numbers together, the region the rest of an id, and slugs.
 
 import type { Principal } from '../../shared/principal.ts'
-import { SLUG, tenantNumberOf } from '../../shared/tenant.ts'
+import type { TenantSnapshot } from '../../shared/snapshot.ts'
+import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import type { EdgeConfig, Region } from '../env.ts'
 import type { Identity } from '../identify/index.ts'
 
 export type Location =
-  | { outcome: 'located'; region: Region; principal: Principal }
+  | { outcome: 'located'; region: Region; principal: Principal; snapshot?: TenantSnapshot | undefined }
   | { outcome: 'tenant_mismatch' }
   /** A genuine credential of a region that this edge has no way to. */
   | { outcome: 'region_unavailable' }
@@ -16,6 +17,7 @@ export type Location =
 export function locate(
   identity: Identity,
   claimedTenant: string | null,
+  snapshots: (tenant: TenantNumber) => TenantSnapshot | undefined,
   { regions, controlRegion }: Pick<EdgeConfig, 'regions' | 'controlRegion'>,
 ): Location {
   if (identity.kind === 'operator') {
@@ -23,11 +25,14 @@ export function locate(
   }
   const { principal, home } = identity
   if (claimedTenant !== null && !mayBe(claimedTenant, principal.tenant)) return { outcome: 'tenant_mismatch' }
-  const region = regions.get(home)
+  // A snapshot is younger than the credential: the tenant may have moved since the key was minted.
+  const snapshot = snapshots(principal.tenant)
+  const region = regions.get(snapshot?.region ?? home)
   if (region === undefined) return { outcome: 'region_unavailable' }
   return {
     outcome: 'located',
     region,
+    snapshot,
     principal: claimedTenant === null ? principal : { ...principal, claimedTenant },
   }
 }

@@ -4,14 +4,17 @@ import { timingSafeEqual } from 'node:crypto'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import { allows, type Scope } from '../../shared/scopes.ts'
+import type { SnapshotVersion } from '../../shared/snapshot.ts'
 import { type CredentialRecord, credentialSpace, profileSpace, revokedSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 export type Authorisation =
   /** `epoch` belongs before the versionstamps of this tenant's logs. */
-  | { outcome: 'granted'; scopes: ReadonlyArray<string>; epoch: number }
+  | { outcome: 'granted'; scopes: ReadonlyArray<string>; epoch: number; present: SnapshotVersion }
   /** The credential is, or was, really this tenant's. */
-  | { outcome: 'refused'; problem: Problem }
+  | { outcome: 'refused'; problem: Problem; present?: SnapshotVersion }
+  /** It lives in another region now. */
+  | { outcome: 'moved'; region: string }
   /** Nobody that this tenant ever let in. */
   | { outcome: 'unknown' }
 
@@ -33,15 +36,20 @@ export async function authorise(
   }
   const revoked = live ? undefined : await scope.system('credentials', revokedSpace).get([principal.keyId])
   const record = live ?? revoked
+  if (status?.status === 'moved' && status.movedTo !== undefined) {
+    return { outcome: 'moved', region: status.movedTo }
+  }
   if (
     status === undefined ||
     status.status === 'provisioning' ||
+    status.status === 'moved' ||
     record === undefined ||
     !sameHash(record, principal.secretHash)
   ) {
     return { outcome: 'unknown' }
   }
-  const refused = (problem: Problem): Authorisation => ({ outcome: 'refused', problem })
+  const present = { epoch: status.epoch, version: status.version }
+  const refused = (problem: Problem): Authorisation => ({ outcome: 'refused', problem, present })
   if (revoked !== undefined) {
     return refused(new Problem('api_key_revoked', 'This API key was revoked. Use another one.'))
   }
@@ -61,7 +69,7 @@ export async function authorise(
   if (!allows(record.scopes, needed)) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${needed}.`))
   }
-  return { outcome: 'granted', scopes: record.scopes, epoch: status.epoch }
+  return { outcome: 'granted', scopes: record.scopes, epoch: status.epoch, present }
 }
 
 /** Whether `X-Tenant`, if it was sent, names this tenant: by its id or its slug. */

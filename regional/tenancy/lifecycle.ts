@@ -94,7 +94,7 @@ export class TenantLifecycle {
         const earlier = JSON.parse(this.sealer.open(kept.sealed, bound)) as ProvisionedTenant
         return { value: earlier, commit: false }
       }
-      statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH })
+      statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH, version: 1 })
       profileOf(scope).set(['profile'], profile)
       scope.system('credentials', credentialSpace).set([key.record.id], key.record)
       await take(scope, ONLY_WRITER, 'apiKeys', 1)
@@ -167,8 +167,11 @@ export class TenantLifecycle {
       }
       profileOf(scope).set(['profile'], after)
       if (profile.plan !== after.plan) await withdrawAllowances(scope, QUANTITIES)
-      if (status !== undefined && status !== current)
-        statusOf(scope).set(['status'], { status, epoch: before.epoch })
+      const snapshotVersion = before.snapshotVersion + (profile.plan === after.plan ? 0 : 1)
+      if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
+        const { epoch } = before
+        statusOf(scope).set(['status'], { status: status ?? current, epoch, version: snapshotVersion })
+      }
       return { value: { tenant: shownTenant(after, status ?? current), version }, commit: true }
     })
   }
@@ -181,6 +184,7 @@ interface Shown {
   tenant: ShownTenant
   version: number
   epoch: number
+  snapshotVersion: number
 }
 
 async function shownIn(scope: TenantScope): Promise<Shown | undefined> {
@@ -188,6 +192,12 @@ async function shownIn(scope: TenantScope): Promise<Shown | undefined> {
     statusOf(scope).get(['status']),
     profileOf(scope).get(['profile']),
   ])
-  if (status === undefined || status.status === 'provisioning' || profile === undefined) return undefined
-  return { tenant: shownTenant(profile, status.status), version: profile.version, epoch: status.epoch }
+  if (status === undefined || profile === undefined) return undefined
+  if (status.status === 'provisioning' || status.status === 'moved') return undefined
+  return {
+    tenant: shownTenant(profile, status.status),
+    version: profile.version,
+    epoch: status.epoch,
+    snapshotVersion: status.version,
+  }
 }

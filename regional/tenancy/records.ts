@@ -7,9 +7,13 @@ import { jsonSpace } from '../storage/space.ts'
 
 /** `provisioning`: written, but its slug is not yet its own; nobody is let in. */
 export interface StatusRecord {
-  status: 'provisioning' | TenantStatus
+  /** `moved`: a tombstone; the tenant lives in the region `movedTo`, and nothing but this key is left of it here. */
+  status: 'provisioning' | TenantStatus | 'moved'
   /** Grows whenever the tenant's data comes to another cluster: it stands before the versionstamps of its logs. */
   epoch: number
+  /** Of what edges keep of the tenant (shared/snapshot.ts): grows when plan, limits or region change. */
+  version: number
+  movedTo?: string
 }
 
 /** One small key, read by every transaction and written rarely, so that a change of status stops what is in flight. */

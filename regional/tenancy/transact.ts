@@ -1,12 +1,13 @@
 // transact: one request, one transaction. The edge's word is read again here, in the same transaction as the work:
 // whatever an edge has cached, a revoked key or a suspended tenant is refused from the commit of that change on.
 // A change commits together with everything that belongs to it: idempotency record, quotas, audit and outbox entries.
-import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
+import { IDEMPOTENCY_REPLAYED, MOVED_TO } from '../../shared/headers.ts'
 import type { Id } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { Scope as AccessScope } from '../../shared/scopes.ts'
+import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import { cancelJob } from '../jobs/finish.ts'
@@ -32,6 +33,7 @@ import {
 import { type ShardLoan, type ShardLoans, take } from './quotas.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
+import { newerSnapshot } from './snapshot.ts'
 import { countWrite, readUsage, type UsageMeter, type UsageReport } from './usage.ts'
 import type { Verified } from './verify.ts'
 
@@ -91,6 +93,10 @@ export interface TenantRequest {
   /** What the client sent beside the key: path, query and body. */
   content: Uint8Array
   clientIp: string | undefined
+  /** The version of the tenant's snapshot that the edge holds. */
+  held: SnapshotVersion | undefined
+  /** Tells the edge of a newer one, whatever the answer will be. */
+  tell: (snapshot: TenantSnapshot) => void
 }
 
 export interface TransactDependencies {
@@ -229,7 +235,7 @@ class UnknownCredential extends Problem {}
 /** @throws {Problem} unless the credential holds, the tenant is active, and the scope is given. */
 async function admit(
   { now }: TransactDependencies,
-  { verified, scope: needed }: TenantRequest,
+  { verified, scope: needed, held, tell }: TenantRequest,
   scope: TenantScope,
 ): Promise<{ context: TenantContext; epoch: number }> {
   const { principal, requestId } = verified
@@ -237,6 +243,13 @@ async function admit(
   const verdict = await authorise(scope, principal, needed, nowMs)
   if (verdict.outcome === 'unknown')
     throw new UnknownCredential('credential_invalid', 'The API key is not one of ours.')
+  if (verdict.outcome === 'moved') {
+    throw new Problem('tenant_moved', 'The organisation lives in another region now.', {
+      headers: { [MOVED_TO]: verdict.region },
+    })
+  }
+  const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
+  if (snapshot) tell(snapshot)
   if (verdict.outcome === 'refused') throw verdict.problem
   const context = {
     tenant: principal.tenant,

@@ -146,6 +146,9 @@ function createProject(dependencies: TransactDependencies, principal: TenantPrin
       idempotencyKey: undefined,
       content: body,
       clientIp: undefined,
+      // As an edge that has the present snapshot.
+      held: { epoch: 1, version: 1 },
+      tell: () => {},
     }
     return transact(dependencies, request, create.prepare(raw))
   }

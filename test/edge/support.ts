@@ -8,6 +8,7 @@ import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/op
 import { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { memoryLeases } from './memory_leases.ts'
 import type { Seen } from './seen.ts'
 
 const secret = (fill: number): string => toBase64url(new Uint8Array(32).fill(fill))
@@ -38,7 +39,8 @@ export async function bindings(overrides: Partial<Bindings> = {}): Promise<Bindi
 /** An edge in front of `regions`, by default both in front of the steady one. */
 export async function edgeTo(regions?: Record<string, ReadonlyArray<string>>, headerTimeoutMs?: number) {
   const config = await readBindings(await bindings(regions && { REGIONS: JSON.stringify(regions) }))
-  return createEdge(config, headerTimeoutMs === undefined ? {} : { headerTimeoutMs })
+  const leases = memoryLeases()
+  return createEdge(config, { leases, ...(headerTimeoutMs !== undefined && { headerTimeoutMs }) })
 }
 
 export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise<string> {

@@ -1,0 +1,136 @@
+// Stage three, limit: whether the tenant, the key and the address may ask so much now. All policies must admit a request;
+// the one that is nearest to refusing is reported. Nothing is let through silently when the tenant's object is silent.
+import type { Limit, Limits, Policy } from '../../shared/limits.ts'
+import { PLAN_LIMITS } from '../../shared/plans.ts'
+import type { TenantPrincipal } from '../../shared/principal.ts'
+import type { TenantSnapshot } from '../../shared/snapshot.ts'
+import type { Counts } from '../counts.ts'
+import { costOf } from './cost.ts'
+import {
+  mostRestrictive,
+  policyField,
+  RATE_LIMIT,
+  RATE_LIMIT_POLICY,
+  rateLimitField,
+  retryAfterSeconds,
+  type Standing,
+} from './fields.ts'
+import { type LeaseSource, Limiter } from './limiter.ts'
+import { LocalMeters } from './local_meters.ts'
+
+export interface Limited {
+  method: string
+  path: string
+  principal: TenantPrincipal
+  clientIp: string | undefined
+  snapshot: TenantSnapshot | undefined
+}
+
+type Fields = Readonly<Record<string, string>>
+
+export type LimitVerdict =
+  | { outcome: 'admitted'; fields: Fields }
+  | { outcome: 'throttled'; policy: Policy; fields: Fields }
+  /** The tenant's object does not answer, and this may not go on without it. */
+  | { outcome: 'closed'; fields: Fields }
+
+export interface LimitDependencies {
+  leases: LeaseSource
+  counts: Counts
+  waitUntil: (work: Promise<unknown>) => void
+  now?: () => number
+}
+
+/** Until a region has said the tenant's limits. */
+const FIRST_LIMITS = PLAN_LIMITS.team
+/** Of the tenant's rate, what each isolate lets be read while the object does not answer. */
+const BYPASS_SHARE = 0.1
+const CLOSED_RETRY_AFTER_MS = 1_000
+
+export class RateLimits {
+  private readonly limiter: Limiter
+  private readonly local = new LocalMeters()
+  private readonly counts: Counts
+  private readonly now: () => number
+
+  constructor({ leases, counts, waitUntil, now = Date.now }: LimitDependencies) {
+    this.counts = counts
+    this.now = now
+    const onFailure = () => counts.add('limiter_failed')
+    this.limiter = new Limiter({ source: leases, waitUntil, now, onFailure })
+  }
+
+  async decide(request: Limited): Promise<LimitVerdict> {
+    const verdict = await this.verdict(request)
+    if (verdict.outcome === 'throttled') this.counts.add('throttled')
+    if (verdict.outcome === 'closed') this.counts.add('limiter_closed')
+    return verdict
+  }
+
+  private async verdict(request: Limited): Promise<LimitVerdict> {
+    const { principal, snapshot } = request
+    const limits = snapshot?.limits ?? FIRST_LIMITS
+    const units = costOf(request.method, request.path)
+    const taken: Array<{ name: string; standing: Standing }> = []
+    const giveBack = () => {
+      for (const { name } of taken) this.local.giveBack(name, units)
+    }
+    for (const { policy, name } of localPolicies(request)) {
+      const verdict = this.local.admit(name, limits[policy], units, this.now())
+      if (verdict.outcome === 'throttled') {
+        giveBack()
+        return throttled(policy, verdict.retryAfterMs, limits)
+      }
+      taken.push({ name, standing: { policy, left: verdict.left, retryAfterMs: CLOSED_RETRY_AFTER_MS } })
+    }
+    const known = snapshot && {
+      epoch: snapshot.epoch,
+      version: snapshot.version,
+      limit: snapshot.limits.tenant,
+    }
+    const admission = await this.limiter.admit(principal.tenant, units, known)
+    if (admission.outcome === 'admitted') {
+      const standing: Standing = {
+        policy: 'tenant',
+        left: admission.left,
+        retryAfterMs: CLOSED_RETRY_AFTER_MS,
+      }
+      const least = mostRestrictive([standing, ...taken.map((each) => each.standing)])
+      return { outcome: 'admitted', fields: fieldsOf(least, { ...limits, tenant: admission.limit.limit }) }
+    }
+    if (admission.outcome === 'throttled') {
+      giveBack()
+      return throttled('tenant', admission.retryAfterMs, { ...limits, tenant: admission.limit.limit })
+    }
+    if (this.mayBypass(request, limits.tenant, units)) {
+      this.counts.add('limiter_bypassed')
+      return { outcome: 'admitted', fields: {} }
+    }
+    giveBack()
+    return { outcome: 'closed', fields: { 'retry-after': String(retryAfterSeconds(CLOSED_RETRY_AFTER_MS)) } }
+  }
+
+  private mayBypass({ method, principal }: Limited, tenant: Limit, units: number): boolean {
+    if (method !== 'GET' && method !== 'HEAD') return false
+    const share = Math.max(1, tenant.rate * BYPASS_SHARE)
+    const limit = { rate: share, burst: Math.max(share, units) }
+    return this.local.admit(`bypass ${principal.tenant}`, limit, units, this.now()).outcome === 'admitted'
+  }
+}
+
+function localPolicies({ principal, clientIp }: Limited): Array<{ policy: Policy; name: string }> {
+  const key = { policy: 'key' as const, name: `key ${principal.tenant} ${principal.keyId}` }
+  if (clientIp === undefined) return [key]
+  return [key, { policy: 'ip', name: `ip ${principal.tenant} ${clientIp}` }]
+}
+
+function throttled(policy: Policy, retryAfterMs: number, limits: Limits): LimitVerdict {
+  const standing = { policy, left: 0, retryAfterMs }
+  const fields = { 'retry-after': String(retryAfterSeconds(retryAfterMs)), ...fieldsOf(standing, limits) }
+  return { outcome: 'throttled', policy, fields }
+}
+
+const fieldsOf = (standing: Standing, limits: Limits): Fields => ({
+  [RATE_LIMIT]: rateLimitField(standing),
+  [RATE_LIMIT_POLICY]: policyField(limits),
+})

@@ -1,0 +1,137 @@
+// The tenant's one bucket and the leases that are out, as pure decisions. What must stay true: backlog + outstanding
+// never exceeds the burst. A leased unit begins to drain only when it is reported spent, so however late an isolate
+// spends it, in no time t are more than burst + rate · t units admitted over all isolates.
+import type { Limit } from '../../shared/limits.ts'
+import { PLAN_LIMITS } from '../../shared/plans.ts'
+import { compareVersions, type SnapshotVersion } from '../../shared/snapshot.ts'
+import { charged, conforming, drained, emptyMeter, type Meter } from './gcra.ts'
+
+/** How long an isolate may spend a lease, on its own clock, from before it asked. */
+export const LEASE_MS = 1_000
+/** A lease that nobody reported by then counts as spent. The time beyond {@link LEASE_MS} is the report's to travel. */
+export const SETTLE_MS = 2_000
+/** Of the burst, at most so much is leased out together, so that there is always something that drains. */
+const LEASED_SHARE = 1 / 2
+const LARGEST_LEASE_SHARE = 1 / 4
+
+export type VersionedLimit = SnapshotVersion & { limit: Limit }
+
+export interface LeaseRequest {
+  /** Units of the request that waits for this call: admitted at once or not at all. 0 when none waits. */
+  units: number
+  /** Units to have in hand for the requests to come. */
+  ahead: number
+  /** Leases that are over, and what was spent of each. Reporting one again does nothing. */
+  settle: ReadonlyArray<{ lease: string; spent: number }>
+  /** The newest that the isolate has seen; undefined when it has seen none. */
+  limit?: VersionedLimit | undefined
+}
+
+export interface LeaseAnswer {
+  admitted: boolean
+  lease: { id: string; units: number } | undefined
+  /** Milliseconds until the request's units (or one) would conform, by the object's clock; 0 when they did. */
+  retryAfterMs: number
+  /** The limit that the object goes by. */
+  limit: VersionedLimit
+}
+
+export interface Lease {
+  units: number
+  settleByMs: number
+}
+
+export interface Ledger {
+  meter: Meter
+  limit: VersionedLimit
+  /** By id. */
+  leases: ReadonlyMap<string, Lease>
+}
+
+/** What a tenant gets before any region has said its plan: enough for the first requests of a large one. */
+export const FIRST_LIMIT: VersionedLimit = { epoch: 0, version: 0, limit: PLAN_LIMITS.team.tenant }
+
+export const newLedger = (nowMs: number): Ledger => ({
+  meter: emptyMeter(nowMs),
+  limit: FIRST_LIMIT,
+  leases: new Map(),
+})
+
+/** One call of an isolate. `id` names the lease, if there will be one; it was never used before. */
+export function call(
+  before: Ledger,
+  request: LeaseRequest,
+  nowMs: number,
+  id: string,
+): { ledger: Ledger; answer: LeaseAnswer } {
+  const settled = settle(withLimit(expire(before, nowMs), request.limit, nowMs), request.settle, nowMs)
+  const { limit: versioned, leases } = settled
+  const { limit } = versioned
+  const leased = outstanding(leases)
+  const free = () => conforming(meter, limit, nowMs) - leased
+  let { meter } = settled
+  const admitted = request.units <= free()
+  const short = Math.max(request.units, 1) - free()
+  const retryAfterMs = short <= 0 ? 0 : Math.ceil((short / limit.rate) * 1_000)
+  if (admitted) meter = charged(meter, limit, nowMs, request.units)
+  const units = admitted ? leaseSize(request.ahead, free(), leased, limit) : 0
+  const lease = units > 0 ? { id, units } : undefined
+  const after = new Map(leases)
+  if (lease) after.set(id, { units, settleByMs: nowMs + SETTLE_MS })
+  return {
+    ledger: { meter, limit: versioned, leases: after },
+    answer: { admitted, lease, retryAfterMs, limit: versioned },
+  }
+}
+
+/** Whole units, as many as are asked for, free, and not too many for one or for all together. */
+function leaseSize(ahead: number, free: number, leased: number, { burst }: Limit): number {
+  const most = Math.max(1, Math.floor(burst * LARGEST_LEASE_SHARE))
+  return Math.max(0, Math.floor(Math.min(ahead, free, most, burst * LEASED_SHARE - leased)))
+}
+
+export function outstanding(leases: Ledger['leases']): number {
+  let units = 0
+  for (const lease of leases.values()) units += lease.units
+  return units
+}
+
+/** Leases that nobody reported are taken for spent, each at its own time, so that they drain from then on. */
+function expire(ledger: Ledger, nowMs: number): Ledger {
+  const over = [...ledger.leases].filter(([, { settleByMs }]) => settleByMs <= nowMs)
+  if (over.length === 0) return ledger
+  let { meter } = ledger
+  const leases = new Map(ledger.leases)
+  for (const [id, { units, settleByMs }] of over.toSorted(([, a], [, b]) => a.settleByMs - b.settleByMs)) {
+    meter = charged(meter, ledger.limit.limit, Math.max(settleByMs, meter.atMs), units)
+    leases.delete(id)
+  }
+  return { ...ledger, meter, leases }
+}
+
+function settle(ledger: Ledger, reports: LeaseRequest['settle'], nowMs: number): Ledger {
+  let { meter } = ledger
+  const leases = new Map(ledger.leases)
+  for (const { lease: id, spent } of reports) {
+    const lease = leases.get(id)
+    if (lease === undefined) continue
+    meter = charged(meter, ledger.limit.limit, nowMs, Math.min(Math.max(0, spent), lease.units))
+    leases.delete(id)
+  }
+  return { ...ledger, meter, leases }
+}
+
+/** The newest limits win; the same version again may differ, when the plans themselves were changed. */
+function withLimit(ledger: Ledger, limit: VersionedLimit | undefined, nowMs: number): Ledger {
+  if (limit === undefined || compareVersions(limit, ledger.limit) < 0) return ledger
+  return { ...ledger, meter: drained(ledger.meter, ledger.limit.limit, nowMs), limit }
+}
+
+/** What was kept, as the present clock may take it: one that went back must not lock a tenant out. */
+export function restored({ meter, limit, leases }: Ledger, nowMs: number): Ledger {
+  const settleByMs = nowMs + SETTLE_MS
+  const kept = [...leases].map(
+    ([id, lease]) => [id, { ...lease, settleByMs: Math.min(lease.settleByMs, settleByMs) }] as const,
+  )
+  return { meter: { ...meter, atMs: Math.min(meter.atMs, nowMs) }, limit, leases: new Map(kept) }
+}

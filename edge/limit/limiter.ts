@@ -1,0 +1,151 @@
+// Admits a tenant's requests: from this isolate's leases, and by asking the tenant's object only when there are none.
+// Requests share what the object answered, never a promise: workerd hangs a request that waits for another's.
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { Lru } from '../lru.ts'
+import { LEASE_MS, type LeaseAnswer, type LeaseRequest, type VersionedLimit } from './ledger.ts'
+import { Pool } from './pool.ts'
+
+/** One call to a tenant's object. */
+export type LeaseSource = (tenant: TenantNumber, request: LeaseRequest) => Promise<LeaseAnswer>
+
+export interface LimiterDependencies {
+  source: LeaseSource
+  /** Keeps work alive beyond its request's answer. */
+  waitUntil: (work: Promise<unknown>) => void
+  now: () => number
+  /** Counts a call that failed. */
+  onFailure: () => void
+}
+
+export type Admission =
+  /** `left`: what this isolate can still admit without asking. */
+  | { outcome: 'admitted'; left: number; limit: VersionedLimit }
+  | { outcome: 'throttled'; retryAfterMs: number; limit: VersionedLimit }
+  | { outcome: 'unreachable' }
+
+/** Longer than a call to the far side of the earth with a cold object. */
+const CALL_TIMEOUT_MS = 1_000
+/** After a failure nobody waits for the object for so long; it is tried in the background. */
+const SUSPECT_MS = 5_000
+const PROBE_EVERY_MS = 1_000
+/** More requests than these wait for what these bring, looking again and again. */
+const MAX_CALLS = 4
+const LOOK_AGAIN_MS = 4
+/** After a lease's end, so that what is left of it goes back. */
+const GIVE_BACK_MS = 10
+const CAPACITY = 10_000
+
+interface Tenant {
+  pool: Pool
+  calls: number
+  renewing: boolean
+  suspectUntilMs: number
+  probeAtMs: number
+}
+
+export class Limiter {
+  private readonly dependencies: LimiterDependencies
+  private readonly tenants = new Lru<TenantNumber, Tenant>(CAPACITY)
+
+  constructor(dependencies: LimiterDependencies) {
+    this.dependencies = dependencies
+  }
+
+  /** @param known the limit of the tenant's snapshot, if this isolate has one */
+  async admit(number: TenantNumber, units: number, known: VersionedLimit | undefined): Promise<Admission> {
+    const { now } = this.dependencies
+    const tenant = this.tenant(number)
+    const { pool } = tenant
+    if (known) pool.learn(known)
+    const arrivedMs = now()
+    pool.ask(units, arrivedMs)
+    for (let nowMs = arrivedMs; nowMs - arrivedMs < CALL_TIMEOUT_MS; nowMs = now()) {
+      const admitted = pool.spend(units, nowMs)
+      const refusedForMs = admitted ? undefined : pool.refusedFor(units, nowMs)
+      const suspect = nowMs < tenant.suspectUntilMs
+      if (admitted || refusedForMs !== undefined || suspect) this.renewIfDue(number, tenant, nowMs)
+      const { limit } = pool
+      if (limit !== undefined) {
+        if (admitted) return { outcome: 'admitted', left: pool.left(nowMs), limit }
+        if (refusedForMs !== undefined) return { outcome: 'throttled', retryAfterMs: refusedForMs, limit }
+      }
+      if (suspect) return { outcome: 'unreachable' }
+      if (tenant.calls < MAX_CALLS) {
+        const answer = await this.call(number, tenant, pool.request(units, nowMs))
+        if (answer === undefined) return { outcome: 'unreachable' }
+        if (answer.admitted) return { outcome: 'admitted', left: pool.left(now()), limit: answer.limit }
+        return { outcome: 'throttled', retryAfterMs: Math.max(1, answer.retryAfterMs), limit: answer.limit }
+      }
+      await sleep(LOOK_AGAIN_MS)
+    }
+    return { outcome: 'unreachable' }
+  }
+
+  private tenant(number: TenantNumber): Tenant {
+    const found = this.tenants.get(number)
+    if (found) return found
+    const pool = new Pool(this.dependencies.now())
+    const made = { pool, calls: 0, renewing: false, suspectUntilMs: 0, probeAtMs: 0 }
+    this.tenants.set(number, made)
+    return made
+  }
+
+  /** In the background: what is left still serves while the answer is on its way. */
+  private renewIfDue(number: TenantNumber, tenant: Tenant, nowMs: number): void {
+    if (tenant.renewing || nowMs < tenant.probeAtMs || !tenant.pool.isDue(nowMs)) return
+    tenant.renewing = true
+    const renewal = this.call(number, tenant, tenant.pool.request(0, nowMs)).finally(() => {
+      tenant.renewing = false
+    })
+    this.dependencies.waitUntil(renewal)
+  }
+
+  private async call(
+    number: TenantNumber,
+    tenant: Tenant,
+    request: LeaseRequest,
+  ): Promise<LeaseAnswer | undefined> {
+    const { source, now, onFailure, waitUntil } = this.dependencies
+    const askedAtMs = now()
+    tenant.calls++
+    const answer = await inTime(source(number, request)).finally(() => {
+      tenant.calls--
+    })
+    if (answer === undefined) {
+      onFailure()
+      tenant.suspectUntilMs = now() + SUSPECT_MS
+      tenant.probeAtMs = now() + PROBE_EVERY_MS
+      return undefined
+    }
+    tenant.suspectUntilMs = 0
+    tenant.probeAtMs = 0
+    tenant.pool.answered(request, answer, askedAtMs, now())
+    if (answer.lease) waitUntil(this.giveBack(number, tenant, askedAtMs + LEASE_MS))
+    return answer
+  }
+
+  /** Tells what is left of a lease when it ends, in case no later call has told it. */
+  private async giveBack(number: TenantNumber, tenant: Tenant, endsAtMs: number): Promise<void> {
+    const { now } = this.dependencies
+    await sleep(Math.max(0, endsAtMs - now()) + GIVE_BACK_MS)
+    const report = tenant.pool.report(now())
+    if (report && now() >= tenant.suspectUntilMs) await this.call(number, tenant, report)
+  }
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** @returns undefined for a call that fails or takes too long. */
+async function inTime<T>(call: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), CALL_TIMEOUT_MS)
+  })
+  try {
+    return await Promise.race([call, late])
+  } catch {
+    return undefined
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,161 @@
+// What one isolate holds of one tenant: leases, what is left of them, and what the object said last. Decisions only; who
+// calls the object is `limiter.ts`. No unit is spent twice, and none after its lease has ended.
+import { compareVersions } from '../../shared/snapshot.ts'
+import { Demand } from './demand.ts'
+import { LEASE_MS, type LeaseAnswer, type LeaseRequest, SETTLE_MS, type VersionedLimit } from './ledger.ts'
+
+/** A lease is to last so long at the present demand. */
+const AHEAD_SECONDS = 0.5
+/** Beyond the object's usual answering time. */
+const MARGIN_MS = 50
+/** Refused isolates ask again no sooner, or the object would be busy with refusals; and no later, or a new limit waits. */
+const SHORTEST_REFUSAL_MS = 50
+const LONGEST_REFUSAL_MS = 1_000
+const FRUITLESS_PAUSE_MS = 20
+
+interface Held {
+  id: string
+  granted: number
+  left: number
+  endsAtMs: number
+}
+
+interface Refusal {
+  units: number
+  untilMs: number
+  /** When the object would admit them, by its own clock. */
+  retryAtMs: number
+}
+
+export class Pool {
+  private readonly held: Held[] = []
+  private reports: Array<{ lease: string; spent: number; uselessFromMs: number }> = []
+  private readonly demand: Demand
+  private refusal: Refusal | undefined
+  private newest: VersionedLimit | undefined
+  /** The limit by which the object answered last. */
+  private applied: VersionedLimit | undefined
+  private roundTripMs = 0
+  private noRenewalBeforeMs = 0
+
+  constructor(nowMs: number) {
+    this.demand = new Demand(nowMs)
+  }
+
+  /** The newest limit that anyone has told this isolate. */
+  get limit(): VersionedLimit | undefined {
+    return this.newest
+  }
+
+  /** Takes in the limit of a snapshot. A newer one than the object's makes what it refused worth asking again. */
+  learn(limit: VersionedLimit): void {
+    if (this.newest !== undefined && compareVersions(limit, this.newest) < 0) return
+    if (this.applied !== undefined && compareVersions(limit, this.applied) > 0) this.refusal = undefined
+    this.newest = limit
+  }
+
+  ask(units: number, nowMs: number): void {
+    this.demand.add(units, nowMs)
+  }
+
+  /** All of the units or none, from the lease that ends first. */
+  spend(units: number, nowMs: number): boolean {
+    if (this.left(nowMs) < units) return false
+    let due = units
+    for (const lease of this.held) {
+      const taken = Math.min(due, lease.left)
+      lease.left -= taken
+      due -= taken
+    }
+    return true
+  }
+
+  /** Units that can be admitted without asking. */
+  left(nowMs: number): number {
+    this.endLeases(nowMs)
+    return this.held.reduce((sum, { left }) => sum + left, 0)
+  }
+
+  /** Milliseconds until the object may admit so many units; undefined when it is worth asking now. */
+  refusedFor(units: number, nowMs: number): number | undefined {
+    const { refusal } = this
+    if (refusal === undefined || refusal.untilMs <= nowMs || units < refusal.units) return undefined
+    return Math.max(1, refusal.retryAtMs - nowMs)
+  }
+
+  /** Whether what is left will not last until an answer is here. */
+  isDue(nowMs: number): boolean {
+    if (nowMs < this.noRenewalBeforeMs) return false
+    if (this.applied && this.newest && compareVersions(this.newest, this.applied) > 0) return true
+    const untilMs = nowMs + 2 * this.roundTripMs + MARGIN_MS
+    const lasting = this.held.reduce((sum, { left, endsAtMs }) => sum + (endsAtMs > untilMs ? left : 0), 0)
+    if (lasting > (this.demand.rate(nowMs) * (untilMs - nowMs)) / 1_000) return false
+    // While it refuses, in time for the moment at which it may not.
+    return this.refusal === undefined || this.refusal.untilMs - this.roundTripMs <= nowMs
+  }
+
+  request(units: number, nowMs: number): LeaseRequest {
+    const ahead = Math.ceil(this.demand.rate(nowMs) * AHEAD_SECONDS) + 1 - this.left(nowMs)
+    return { units, ahead: Math.max(0, ahead), ...this.settlement(nowMs) }
+  }
+
+  /** Only tells what is over; undefined when there is nothing to tell. */
+  report(nowMs: number): LeaseRequest | undefined {
+    this.endLeases(nowMs)
+    return this.reports.length === 0 ? undefined : { units: 0, ahead: 0, ...this.settlement(nowMs) }
+  }
+
+  /** @param askedAtMs this isolate's clock from before the call: the lease lives from then */
+  answered(request: LeaseRequest, answer: LeaseAnswer, askedAtMs: number, nowMs: number): void {
+    const told = new Set(request.settle.map(({ lease }) => lease))
+    this.reports = this.reports.filter(({ lease }) => !told.has(lease))
+    this.applied = answer.limit
+    if (this.newest === undefined || compareVersions(answer.limit, this.newest) >= 0)
+      this.newest = answer.limit
+    this.roundTripMs = 0.8 * this.roundTripMs + 0.2 * Math.max(0, nowMs - askedAtMs)
+    const { lease } = answer
+    if (lease) {
+      this.held.push({
+        id: lease.id,
+        granted: lease.units,
+        left: lease.units,
+        endsAtMs: askedAtMs + LEASE_MS,
+      })
+      this.held.sort((a, b) => a.endsAtMs - b.endsAtMs)
+    }
+    if (answer.retryAfterMs > 0 && (!answer.admitted || (request.ahead > 0 && !lease))) {
+      const pauseMs = Math.min(Math.max(answer.retryAfterMs, SHORTEST_REFUSAL_MS), LONGEST_REFUSAL_MS)
+      this.refusal = {
+        units: Math.max(1, request.units),
+        untilMs: nowMs + pauseMs,
+        retryAtMs: nowMs + answer.retryAfterMs,
+      }
+    } else if (request.units + request.ahead > 0) {
+      this.refusal = undefined
+    }
+    if (!lease) this.noRenewalBeforeMs = nowMs + FRUITLESS_PAUSE_MS
+  }
+
+  private settlement(nowMs: number): Pick<LeaseRequest, 'settle' | 'limit'> {
+    this.endLeases(nowMs)
+    this.reports = this.reports.filter(({ uselessFromMs }) => nowMs < uselessFromMs)
+    const settle = this.reports.map(({ lease, spent }) => ({ lease, spent }))
+    return { settle, ...(this.newest && { limit: this.newest }) }
+  }
+
+  /** Ends what is spent or over its time; a clock that went back ends everything, since nobody knows how far. */
+  private endLeases(nowMs: number): void {
+    for (let i = this.held.length - 1; i >= 0; i--) {
+      const lease = this.held[i]
+      if (lease === undefined) continue
+      const { id, granted, left, endsAtMs } = lease
+      if (left > 0 && nowMs < endsAtMs && endsAtMs - nowMs <= LEASE_MS) continue
+      this.held.splice(i, 1)
+      this.reports.push({
+        lease: id,
+        spent: granted - left,
+        uselessFromMs: endsAtMs - LEASE_MS + SETTLE_MS + 1_000,
+      })
+    }
+  }
+}

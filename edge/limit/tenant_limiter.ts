@@ -1,0 +1,57 @@
+// The Durable Object of a tenant, named by its number: keeps the tenant's ledger. Each call is one synchronous decision,
+// written before it is answered (Durable Objects hold an answer back until its writes are on disk), because workerd
+// evicts an idle object after about ten seconds, and its heap with it.
+import { DurableObject } from 'cloudflare:workers'
+import {
+  call,
+  type Lease,
+  type LeaseAnswer,
+  type LeaseRequest,
+  type Ledger,
+  newLedger,
+  restored,
+} from './ledger.ts'
+
+export class TenantLimiter extends DurableObject {
+  private ledger: Ledger
+
+  constructor(state: DurableObjectState, env: Cloudflare.Env) {
+    super(state, env)
+    const { sql } = state.storage
+    sql.exec('CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY, state TEXT NOT NULL)')
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS lease (id TEXT PRIMARY KEY, units REAL NOT NULL, settle_by INTEGER NOT NULL)',
+    )
+    this.ledger = this.load(Date.now())
+  }
+
+  lease(request: LeaseRequest): LeaseAnswer {
+    const { ledger, answer } = call(this.ledger, request, Date.now(), crypto.randomUUID())
+    this.save(ledger)
+    this.ledger = ledger
+    return answer
+  }
+
+  private load(nowMs: number): Ledger {
+    const { sql } = this.ctx.storage
+    const [bucket] = sql.exec<{ state: string }>('SELECT state FROM bucket')
+    if (bucket === undefined) return newLedger(nowMs)
+    const leases = new Map<string, Lease>()
+    for (const row of sql.exec<{ id: string; units: number; settle_by: number }>('SELECT * FROM lease')) {
+      leases.set(row.id, { units: row.units, settleByMs: row.settle_by })
+    }
+    const { meter, limit } = JSON.parse(bucket.state) as Pick<Ledger, 'meter' | 'limit'>
+    return restored({ meter, limit, leases }, nowMs)
+  }
+
+  /** Only what has changed. */
+  private save({ meter, limit, leases }: Ledger): void {
+    const { sql } = this.ctx.storage
+    const before = this.ledger.leases
+    sql.exec('INSERT OR REPLACE INTO bucket VALUES (1, ?)', JSON.stringify({ meter, limit }))
+    for (const id of before.keys()) if (!leases.has(id)) sql.exec('DELETE FROM lease WHERE id = ?', id)
+    for (const [id, { units, settleByMs }] of leases) {
+      if (!before.has(id)) sql.exec('INSERT INTO lease VALUES (?, ?, ?)', id, units, settleByMs)
+    }
+  }
+}

@@ -1,0 +1,37 @@
+// Snapshots of tenants: a minute old at most, never replaced by an older one, bounded in number. They only ever say
+// where to ask and how much: whether the tenant may ask at all, its region decides.
+import { compareVersions, type TenantSnapshot } from '../../shared/snapshot.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { Lru } from '../lru.ts'
+
+export const SNAPSHOT_TTL_MS = 60_000
+const CAPACITY = 20_000
+
+interface Kept {
+  snapshot: TenantSnapshot
+  expiresAtMs: number
+}
+
+export class Snapshots {
+  private readonly kept: Lru<TenantNumber, Kept>
+
+  constructor(capacity = CAPACITY) {
+    this.kept = new Lru(capacity)
+  }
+
+  get(tenant: TenantNumber, nowMs: number): TenantSnapshot | undefined {
+    const found = this.kept.get(tenant)
+    if (found === undefined) return undefined
+    if (nowMs < found.expiresAtMs) return found.snapshot
+    this.kept.delete(tenant)
+    return undefined
+  }
+
+  /** @returns what is held from now on. */
+  learn(tenant: TenantNumber, snapshot: TenantSnapshot, nowMs: number): TenantSnapshot {
+    const held = this.get(tenant, nowMs)
+    if (held !== undefined && compareVersions(snapshot, held) < 0) return held
+    this.kept.set(tenant, { snapshot, expiresAtMs: nowMs + SNAPSHOT_TTL_MS })
+    return snapshot
+  }
+}

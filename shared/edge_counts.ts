@@ -1,0 +1,32 @@
+// What the edge counts of its own decisions: what it refused, and what it let through without its limiter. The region
+// never sees such requests, so the counts travel with the next one that it does see.
+
+export const EDGE_COUNTS_NAMES = [
+  /** Answered 429. */
+  'throttled',
+  /** Writes answered 503, because the tenant's limiter did not answer. */
+  'limiter_closed',
+  /** Reads that the local allowance let through, because the tenant's limiter did not answer. */
+  'limiter_bypassed',
+  /** Calls to a limiter that failed or took too long. */
+  'limiter_failed',
+] as const
+export type EdgeCount = (typeof EDGE_COUNTS_NAMES)[number]
+export type EdgeCounts = Partial<Record<EdgeCount, number>>
+
+/** Such as `throttled=12, limiter_failed=1`. */
+export const writeCounts = (counts: EdgeCounts): string =>
+  Object.entries(counts)
+    .map(([name, count]) => `${name}=${count}`)
+    .join(', ')
+
+/** Leaves out what it does not know. */
+export function readCounts(text: string): EdgeCounts {
+  const counts: EdgeCounts = {}
+  for (const part of text.split(',')) {
+    const [, name, count] = /^ *(\w+)=(\d{1,12}) *$/.exec(part) ?? []
+    const known = EDGE_COUNTS_NAMES.find((each) => each === name)
+    if (known !== undefined) counts[known] = Number(count)
+  }
+  return counts
+}
