@@ -295,7 +295,7 @@ test('a suspended tenant’s jobs wait, and no step slips in', async () => {
   await eventually(async () => expect(await queue.counter(tenant, 'a')).toBeGreaterThan(3))
   const setStatus = (status: 'active' | 'suspended') =>
     queue.inTenant(tenant, (scope) => {
-      scope.system('status', statusSpace).set(['status'], { status, epoch: 1 })
+      scope.system('status', statusSpace).set(['status'], { status, version: 1, epoch: 1 })
       if (status === 'active') scope.wake()
     })
   await setStatus('suspended')

@@ -67,7 +67,7 @@ export async function openQueue() {
     async tenant(n: number): Promise<TenantNumber> {
       const tenant = tenantNumber(n)
       await inTenant(tenant, (scope) =>
-        scope.system('status', statusSpace).set(['status'], { status: 'active', epoch: 1 }),
+        scope.system('status', statusSpace).set(['status'], { status: 'active', version: 1, epoch: 1 }),
       )
       return tenant
     },
