@@ -1,7 +1,7 @@
 // The SQLite file: its schema, its format version, and the settings on which durability rests. Opened by the
 // writer and by the reader; only this file knows a pragma or a table name.
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Raised whenever an older engine could not read, or would misread, what is written. */
@@ -62,7 +62,13 @@ function syncDirectory(directory: string): void {
   }
 }
 
-export const createDirectory = (directory: string): void => void mkdirSync(directory, { recursive: true })
+/** Makes the directory if it is missing, durably: a name lives in the directory above it. */
+export function createDirectory(directory: string): void {
+  const first = mkdirSync(directory, { recursive: true })
+  if (first === undefined) return
+  const top = dirname(first)
+  for (let made = resolve(directory); made !== top; made = dirname(made)) syncDirectory(dirname(made))
+}
 
 /** The connection that commits: every commit is synced before it returns, and what is cleared is overwritten. */
 export function openWriter(directory: string, maxPages?: number): DatabaseSync {

@@ -78,7 +78,12 @@ function checkFormat(dataDir: string): void {
   try {
     prepare(dataDir)
   } catch (error) {
-    if (!(error instanceof FormatMismatch)) throw error
+    if (!(error instanceof FormatMismatch)) {
+      if (!(error instanceof Error && 'errcode' in error)) throw error
+      throw new StorageError(
+        `The data in ${dataDir} can't be opened (${error.message}). Check the disk, restore a backup, or set DATA_DIR to another directory.`,
+      )
+    }
     throw new StorageError(
       error.found === undefined
         ? `The data directory ${dataDir} holds a data.sqlite that is not Coditect's. Set DATA_DIR to another directory.`

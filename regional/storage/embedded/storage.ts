@@ -13,13 +13,15 @@ import { type Lease, ReadVersions } from './read_versions.ts'
 import { Resolver } from './resolver.ts'
 import { type Clock, VersionClock } from './version_clock.ts'
 import { VersionedSnapshot } from './versioned_snapshot.ts'
-import { Watches } from './watches.ts'
+import { type Watch, Watches } from './watches.ts'
 
 /** When changes leave memory, and the log the file beside it. */
 export interface Thresholds {
   foldEntries: number
   checkpointPages: number
 }
+
+const closedError = (): Error => fdbError(code.operationCancelled, 'the database is closed')
 
 export class Storage implements GroupListener {
   readonly watches = new Watches()
@@ -78,6 +80,7 @@ export class Storage implements GroupListener {
 
   /** Throws 1007 or 1009 if the database can't be read at `version` now. */
   checkReadable(version: number): void {
+    if (this.#closed) throw closedError()
     if (version < this.base.version || version < this.#clock.now() - READ_LIFE_VERSIONS)
       throw fdbError(code.transactionTooOld)
     if (version > this.#durable) {
@@ -123,13 +126,19 @@ export class Storage implements GroupListener {
           )
           return
         }
-        this.watches.changed(effects.list, (key) => this.durableValue(key))
+        this.watches.changed(effects.list, (key) => this.#durableValue(key))
         done(version, undefined)
       },
     })
   }
 
-  durableValue(key: Key): Buffer | undefined {
+  /** The transaction that set it has committed. */
+  startWatch(watch: Watch): void {
+    if (this.#closed) watch.fail(fdbError(code.operationCancelled))
+    else this.watches.add(watch, this.#durableValue(watch.key))
+  }
+
+  #durableValue(key: Key): Buffer | undefined {
     return this.#valueAt(key, this.#durable)
   }
 
@@ -211,7 +220,7 @@ export class Storage implements GroupListener {
   }
 
   #activeWriter(): GroupCommit {
-    if (!this.#writer || this.#closed) throw fdbError(code.operationCancelled, 'the database is closed')
+    if (!this.#writer || this.#closed) throw closedError()
     return this.#writer
   }
 }

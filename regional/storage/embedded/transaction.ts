@@ -308,8 +308,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     const request = attempt.takeRequest()
     const stamp = this.#versionstamp
     const finished = (): void => {
-      for (const watch of attempt.watches.splice(0))
-        this.#storage.watches.add(watch, this.#storage.durableValue(watch.key))
+      for (const watch of attempt.watches.splice(0)) this.#storage.startWatch(watch)
       resolve()
     }
     const failed = (error: Error): void => {
