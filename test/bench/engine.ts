@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { NativeDatabase } from '../../regional/storage/foundationdb.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 
@@ -47,6 +48,8 @@ interface Result {
   rawP50Ms?: number
   rawP99Ms?: number
   loopDelayP99Ms?: number
+  /** The same of an event loop that does nothing, at that time: what the machine adds. */
+  idleLoopDelayP99Ms?: number
 }
 
 interface Run {
@@ -191,6 +194,15 @@ async function engineCommits(db: NativeDatabase, clients: number): Promise<Run &
   }
 }
 
+/** How late the machine lets an event loop be that has nothing to do. */
+async function idleLoopDelayMs(): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  await sleep(TURN_MS)
+  delay.disable()
+  return Math.max(0, delay.percentile(99) / 1e6 - 1)
+}
+
 /** The same batches by hand: as many in one transaction as clients wait at once. */
 async function rawCommits(raw: Raw, clients: number): Promise<Run> {
   const latencies: number[] = []
@@ -212,7 +224,10 @@ function report(result: Result): void {
   const name = clients === undefined ? bench : `${bench}, ${clients} clients`
   const verdict = ratio >= target ? 'meets' : 'MISSES'
   const latency = `p50 ${result.p50Ms?.toFixed(3)} ms, p99 ${result.p99Ms?.toFixed(3)} ms (raw ${result.rawP50Ms?.toFixed(3)}, ${result.rawP99Ms?.toFixed(3)})`
-  const loop = loopDelayP99Ms === undefined ? '' : `; event loop p99 ${loopDelayP99Ms.toFixed(2)} ms`
+  const loop =
+    loopDelayP99Ms === undefined
+      ? ''
+      : `; event loop p99 ${loopDelayP99Ms.toFixed(2)} ms (idle ${result.idleLoopDelayP99Ms?.toFixed(2)})`
   console.error(
     `${name}: ${Math.round(engine)} ${unit}, raw ${Math.round(raw)}: ${ratio.toFixed(2)}, ${verdict} ${target}; ${latency}${loop}`,
   )
@@ -265,8 +280,12 @@ export async function run(): Promise<void> {
     report({ bench: 'range rows', unit: 'rows/s', ...compared(rows, 0.5) })
 
     for (const clients of [1, 10, 100]) {
+      const idle: number[] = []
       const commits = await takeTurns(
-        () => engineCommits(db, clients),
+        async () => {
+          idle.push(await idleLoopDelayMs())
+          return engineCommits(db, clients)
+        },
         () => rawCommits(raw, clients),
       )
       report({
@@ -275,6 +294,7 @@ export async function run(): Promise<void> {
         unit: 'commits/s',
         ...compared(commits, 0.7),
         loopDelayP99Ms: median(commits.engineRuns.map((run) => run.loopDelayP99Ms)),
+        idleLoopDelayP99Ms: median(idle),
       })
     }
   } finally {

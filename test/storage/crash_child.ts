@@ -7,9 +7,8 @@ import { CLIENTS, type Found, KEYS, logPrefix, valueFor } from './crash_protocol
 const directory = process.argv[2]
 if (!directory) throw new Error('no directory given')
 // Small thresholds bring folding and checkpoints into the time before the kill.
-const [foldEntries, checkpointPages] = [20, 40]
-const thresholds = process.argv[3] === 'small' ? { foldEntries, checkpointPages } : {}
-const engine = await openEmbedded({ dataDir: directory, ...thresholds })
+const thresholds = process.argv[3] === 'small' ? { foldEntries: 20, checkpointPages: 40 } : {}
+const engine = await openEmbedded({ dataDir: directory, thresholds })
 const native = engine.database()
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 

@@ -18,7 +18,7 @@ const get = (db: NativeDatabase, key: string): Promise<Buffer | undefined> =>
 
 test('a full disk fails commits with a clear error, loses nothing acknowledged and never answers wrongly', async () => {
   const dataDir = await temporaryDirectory()
-  const small = await openEmbedded({ dataDir, maxPages: 100, foldEntries: 3 })
+  const small = await openEmbedded({ dataDir, maxPages: 100, thresholds: { foldEntries: 3 } })
   const db = small.database()
   const acknowledged = new Set<number>()
   const failures: unknown[] = []

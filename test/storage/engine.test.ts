@@ -105,7 +105,7 @@ test('versions grow over restarts', async () => {
 })
 
 test('a read version sees its snapshot while commits go on and the snapshot below moves', async () => {
-  const engine = await temporaryEngine({ foldEntries: 4 })
+  const engine = await temporaryEngine({ thresholds: { foldEntries: 4 } })
   const db = engine.database()
   const write = async (n: number): Promise<void> => {
     const tn = db.createTransaction()
@@ -176,7 +176,7 @@ test('an answer on its way is taken back by a cancel', async () => {
 })
 
 test('sizes and split points cover what is in memory and in the file', async () => {
-  const engine = await temporaryEngine({ foldEntries: 50 })
+  const engine = await temporaryEngine({ thresholds: { foldEntries: 50 } })
   const db = engine.database()
   for (let n = 0; n < 10; n++) {
     const tn = db.createTransaction()
@@ -215,4 +215,38 @@ test('a close waits for the commits under way; afterwards every call says that t
   const again = await openEmbedded({ dataDir })
   expect(await again.database().createTransaction().get('other', false)).toEqual(Buffer.from('v'))
   await again.close()
+})
+
+test('memory is bounded: under many writes an old transaction fails early rather than holding them all', async () => {
+  const engine = await temporaryEngine({ thresholds: { foldBytes: 10_000, forcedFoldBytes: 100_000 } })
+  const db = engine.database()
+  const old = db.createTransaction()
+  await old.getReadVersion()
+  const write = async (): Promise<void> => {
+    const tn = db.createTransaction()
+    tn.set('k', Buffer.alloc(20_000))
+    await tn.commit()
+  }
+  await write()
+  expect(await old.get('a', true)).toBeUndefined()
+  for (let n = 0; n < 20; n++) await write()
+  await expect(old.get('b', true)).rejects.toMatchObject({ code: 1007 })
+})
+
+test('commits are refused, to be retried, while too many wait for the disk', async () => {
+  const engine = await temporaryEngine({ thresholds: { queuedBytes: 50_000 } })
+  const db = engine.database()
+  const answers = await Promise.allSettled(
+    Array.from({ length: 20 }, async (_, n) => {
+      const tn = db.createTransaction()
+      tn.set(`k${n}`, Buffer.alloc(10_000))
+      await tn.commit()
+    }),
+  )
+  const refused = answers.filter((answer) => answer.status === 'rejected')
+  expect(refused.length).toBeGreaterThan(10)
+  for (const { reason } of refused) expect(reason).toMatchObject({ code: 1042 })
+  const tn = db.createTransaction()
+  tn.set('later', '')
+  await tn.commit()
 })

@@ -51,7 +51,7 @@ async function transact(db: NativeDatabase, random: () => number): Promise<Done 
 }
 
 test(`concurrent commits are serialisable in the order of their versions, and answered in it (seed ${seed})`, async () => {
-  const engine = await temporaryEngine({ foldEntries: 50 })
+  const engine = await temporaryEngine({ thresholds: { foldEntries: 50 } })
   const db = engine.database()
   const done: Done[] = []
   await Promise.all(

@@ -209,7 +209,7 @@ const plain = (name: string): SelectorSpec => ({ key: name, orEqual: false, offs
 
 for (const foldEntries of [2, 4096])
   test(`interleaved transactions read, commit and conflict as a simple model says, folding at ${foldEntries} (seed ${seed})`, async () => {
-    const engine = await temporaryEngine({ foldEntries })
+    const engine = await temporaryEngine({ thresholds: { foldEntries } })
     const db = engine.database()
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), (steps) => run(db, steps)),

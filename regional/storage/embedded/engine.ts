@@ -5,7 +5,7 @@ import { BaseReader } from './base_reader.ts'
 import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
-import { CHECKPOINT_PAGES, FOLD_ENTRIES } from './limits.ts'
+import { THRESHOLDS, type Thresholds } from './limits.ts'
 import { Storage } from './storage.ts'
 import type { Clock } from './version_clock.ts'
 
@@ -21,10 +21,8 @@ export interface EmbeddedOptions {
   maxPages?: number
   /** Monotonic time in milliseconds; tests move it by hand. */
   clock?: Clock
-  /** Changes held in memory before they are folded into the reader's snapshot. */
-  foldEntries?: number
-  /** Pages in the log before it is copied into the file. */
-  checkpointPages?: number
+  /** When memory is emptied and commits are refused; tests make them small. */
+  thresholds?: Partial<Thresholds>
   random?: () => number
 }
 
@@ -32,8 +30,7 @@ export async function openEmbedded({
   dataDir,
   maxPages,
   clock = () => performance.now(),
-  foldEntries = FOLD_ENTRIES,
-  checkpointPages = CHECKPOINT_PAGES,
+  thresholds,
   random = Math.random,
 }: EmbeddedOptions): Promise<EmbeddedEngine> {
   checkDirectory(dataDir)
@@ -44,7 +41,10 @@ export async function openEmbedded({
     )
   try {
     checkFormat(dataDir)
-    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, { foldEntries, checkpointPages })
+    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, {
+      ...THRESHOLDS,
+      ...thresholds,
+    })
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),

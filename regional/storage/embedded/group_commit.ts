@@ -28,7 +28,7 @@ export interface GroupListener {
   checkpointed(): void
 }
 
-const ANSWERS_A_TURN = 16
+const ANSWERS_A_TURN = 8
 
 interface Queued {
   commit: PendingCommit

@@ -21,14 +21,26 @@ export const MAX_WATCHES_LIMIT = 1_000_000
 
 /** One group commit carries at most this, so that the writer's SQLite transaction stays small. */
 export const GROUP_BYTES = 4 * 1024 * 1024
-/** Commits waiting for the writer beyond this are refused with a retryable error, as a full commit proxy does. */
-export const QUEUED_BYTES = 64 * 1024 * 1024
-/** Changes held in memory beyond these are folded into the reader's snapshot as soon as no live transaction needs the older one. */
-export const FOLD_ENTRIES = 4096
-export const FOLD_BYTES = 1024 * 1024
-/** The log is copied into the file when it has this many pages of 4 KiB: rarely, since pages written often are copied once. */
-export const CHECKPOINT_PAGES = 8192
-/** Beyond this they are folded even if an old transaction has to fail with "too old" for it. */
-export const FORCED_FOLD_BYTES = 128 * 1024 * 1024
+/** When changes leave memory, the log the file beside it, and commits the queue. */
+export interface Thresholds {
+  /** Changes held in memory are folded into the reader's snapshot beyond this, as soon as no live transaction needs the older one. */
+  foldEntries: number
+  foldBytes: number
+  /** Beyond this they are folded even if an old transaction has to fail with "too old" for it. */
+  forcedFoldBytes: number
+  /** The log is copied into the file when it has this many pages of 4 KiB: rarely, since pages written often are copied once. */
+  checkpointPages: number
+  /** Commits waiting for the writer beyond this are refused with a retryable error, as a full commit proxy does. */
+  queuedBytes: number
+}
+
+export const THRESHOLDS: Thresholds = {
+  foldEntries: 4096,
+  foldBytes: 1024 * 1024,
+  forcedFoldBytes: 128 * 1024 * 1024,
+  checkpointPages: 8192,
+  queuedBytes: 64 * 1024 * 1024,
+}
+
 /** More live read versions than this and the oldest ones fail with "too old". */
 export const LIVE_SNAPSHOTS = 100_000

@@ -6,7 +6,7 @@ import { type CommitRequest, Effects } from './commit_request.ts'
 import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
-import { FOLD_BYTES, FORCED_FOLD_BYTES, QUEUED_BYTES, READ_LIFE_VERSIONS } from './limits.ts'
+import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
@@ -14,12 +14,6 @@ import { Resolver } from './resolver.ts'
 import { type Clock, VersionClock } from './version_clock.ts'
 import { VersionedSnapshot } from './versioned_snapshot.ts'
 import { type Watch, Watches } from './watches.ts'
-
-/** When changes leave memory, and the log the file beside it. */
-export interface Thresholds {
-  foldEntries: number
-  checkpointPages: number
-}
 
 const closedError = (): Error => fdbError(code.operationCancelled, 'the database is closed')
 
@@ -106,7 +100,7 @@ export class Storage implements GroupListener {
   ): void {
     const writer = this.#activeWriter()
     if (this.#broken) throw fdbError(code.ioError, this.#broken.message)
-    if (writer.queuedBytes > QUEUED_BYTES) throw fdbError(code.proxyMemoryLimitExceeded)
+    if (writer.queuedBytes > this.#thresholds.queuedBytes) throw fdbError(code.proxyMemoryLimitExceeded)
     if (readVersion < this.#clock.now() - READ_LIFE_VERSIONS) throw fdbError(code.transactionTooOld)
     if (this.#resolver.conflicts(request.reads, readVersion)) throw fdbError(code.notCommitted)
 
@@ -182,12 +176,13 @@ export class Storage implements GroupListener {
     const { entries, bytes, oldest } = this.memtable
     if (entries === 0) return false
     const now = this.#clock.now()
-    const large = entries > this.#thresholds.foldEntries || bytes > FOLD_BYTES
+    const large = entries > this.#thresholds.foldEntries || bytes > this.#thresholds.foldBytes
     const stale = oldest < now - READ_LIFE_VERSIONS
     const logIsLong = this.#logPages > this.#thresholds.checkpointPages
     if (!large && !stale && !logIsLong) return false
     const needed = this.#readVersions.oldest(now)
-    if (needed !== undefined && needed < this.#durable && bytes < FORCED_FOLD_BYTES) return false
+    if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
+      return false
     this.#fold()
     return logIsLong
   }
