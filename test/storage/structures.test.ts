@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { applyAtomicOp, Op } from '../../regional/storage/embedded/atomic_ops.ts'
 import type { Range } from '../../regional/storage/embedded/conflict_ranges.ts'
+import { LazyIndex } from '../../regional/storage/embedded/lazy_index.ts'
 import { cleared, Memtable } from '../../regional/storage/embedded/memtable.ts'
 import {
   Change,
@@ -164,7 +165,13 @@ test(named('a commit conflicts exactly when something it read was written after 
           const written = history.slice(readVersion).flat()
           const expected = reads.some(([a, b]) => a < b && written.some(([c, d]) => c < d && a < d && c < b))
           expect(resolver.conflicts(reads, readVersion)).toBe(expected)
-          resolver.add(writes, version)
+          const isKey = ([a, b]: Range): boolean => b === `${a}\0`
+          const keys = writes.filter(isKey).map(([name]) => name)
+          resolver.add(
+            writes.filter((one) => !isKey(one)),
+            keys,
+            version,
+          )
           history.push(writes)
         }
       },
@@ -172,16 +179,24 @@ test(named('a commit conflicts exactly when something it read was written after 
   )
 })
 
+test('an index that nobody asks for a range holds no more than its keys', () => {
+  const index = new LazyIndex<number>()
+  for (let n = 0; n < 50_000; n++) {
+    index.set(`k${n}`, n)
+    if (n >= 100) index.delete(`k${n - 100}`)
+    if (n === 40_000) expect(index.hasWithin('k399', 'k4')).toBe(true)
+  }
+  const found: number[] = []
+  index.scan('k4999', 'l', (_, value) => {
+    found.push(value)
+    return true
+  })
+  expect(found).toEqual(Array.from({ length: 10 }, (_, i) => 49_990 + i))
+})
+
 test('the conflict history forgets what is older than five seconds', () => {
   const resolver = new Resolver()
-  for (let n = 1; n <= 20_000; n++)
-    resolver.add(
-      [
-        [`k${n}`, `k${n}\0`],
-        [`r${n}`, `r${n}z`],
-      ],
-      n * 10_000,
-    )
+  for (let n = 1; n <= 20_000; n++) resolver.add([[`r${n}`, `r${n}z`]], [`k${n}`], n * 10_000)
   expect(resolver.size).toBeLessThan(8_000)
   expect(resolver.conflicts([['k20000', 'k20000\0']], 199_990_000)).toBe(true)
   expect(resolver.conflicts([['r19990a', 'r19990b']], 199_800_000)).toBe(true)

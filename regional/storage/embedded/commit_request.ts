@@ -17,10 +17,13 @@ export class CommitRequest implements MutationSink {
   readonly mutations: Mutation[] = []
   readonly reads: Range[] = []
   readonly writes: Range[] = []
+  readonly writtenKeys: Key[] = []
+  /** Some mutation needs the value below it. */
+  hasAtomicOps = false
   #bytes = 0
 
   get isReadOnly(): boolean {
-    return this.mutations.length === 0 && this.writes.length === 0
+    return this.mutations.length === 0 && this.writes.length === 0 && this.writtenKeys.length === 0
   }
 
   /** What counts against the size limit. */
@@ -35,6 +38,7 @@ export class CommitRequest implements MutationSink {
 
   operation(key: Key, operation: Operation): void {
     this.#bytes += MUTATION_BYTES + key.length + (operation.value?.length ?? 0)
+    if (operation.op !== Op.Set) this.hasAtomicOps = true
     this.mutations.push({ key, operation })
   }
 
@@ -43,26 +47,35 @@ export class CommitRequest implements MutationSink {
     this.writes.push([begin, end])
   }
 
+  writeConflictKey(key: Key): void {
+    this.#bytes += RANGE_BYTES + 2 * key.length + 1
+    this.writtenKeys.push(key)
+  }
+
   readConflict([begin, end]: Range): void {
     this.#bytes += RANGE_BYTES + begin.length + end.length
     this.reads.push([begin, end])
   }
 }
 
+const NO_STAMP = Buffer.alloc(0)
+
 /** Turns mutations into effects in their order. `latest` reads the newest value below them. */
 export class Effects {
   readonly list: Effect[] = []
-  /** Written by stamped keys, which are known only now. */
-  readonly stampedRanges: Range[] = []
-  /** This commit's own newest values, for operations on keys it has written. */
+  /** Keys with the stamp in them, which are known only now. */
+  readonly stampedKeys: Key[] = []
+  /** This commit's own newest values, for operations on keys it has written; kept if there are any. */
+  readonly #keepsOwn: boolean
   readonly #own = new Map<Key, Buffer | undefined>()
   readonly #cleared: Range[] = []
   readonly #latest: (key: Key) => Buffer | undefined
 
-  constructor(mutations: readonly Mutation[], version: number, latest: (key: Key) => Buffer | undefined) {
+  constructor(request: CommitRequest, version: number, latest: (key: Key) => Buffer | undefined) {
     this.#latest = latest
-    const stamp = stampBytes(version)
-    for (const mutation of mutations) {
+    this.#keepsOwn = request.hasAtomicOps
+    const stamp = request.hasAtomicOps ? stampBytes(version) : NO_STAMP
+    for (const mutation of request.mutations) {
       if ('clear' in mutation) this.#clear(mutation.clear)
       else this.#operate(mutation.key, mutation.operation, stamp)
     }
@@ -74,7 +87,7 @@ export class Effects {
       return
     }
     for (const key of this.#own.keys()) if (key >= begin && key < end) this.#own.delete(key)
-    this.#cleared.push([begin, end])
+    if (this.#keepsOwn) this.#cleared.push([begin, end])
     this.list.push({ kind: Change.ClearRange, begin, end })
   }
 
@@ -82,14 +95,14 @@ export class Effects {
     if (value === undefined || op === Op.Set) this.#put(key, value)
     else if (op === Op.VersionstampedKey) {
       const final = stamped(keyBytes(key), stamp).toString('latin1')
-      this.stampedRanges.push([final, keyAfter(final)])
+      this.stampedKeys.push(final)
       this.#put(final, value)
     } else if (op === Op.VersionstampedValue) this.#put(key, stamped(value, stamp))
     else this.#put(key, applyAtomicOp(op, this.#current(key), value))
   }
 
   #put(key: Key, value: Buffer | undefined): void {
-    this.#own.set(key, value)
+    if (this.#keepsOwn) this.#own.set(key, value)
     this.list.push(value === undefined ? { kind: Change.Clear, key } : { kind: Change.Set, key, value })
   }
 

@@ -3,10 +3,14 @@
 import type { Key } from './key.ts'
 import { OrderedMap } from './ordered_map.ts'
 
+/** Keys that may wait to be put in order beyond twice those that are there: the rest was deleted meanwhile. */
+const SLACK = 1024
+
 export class LazyIndex<V> {
   readonly #values = new Map<Key, V>()
-  readonly #sorted = new OrderedMap<V>()
-  /** In #values and not yet in #sorted. */
+  /** Keys in order; their values are in #values. */
+  readonly #sorted = new OrderedMap<undefined>()
+  /** In #values and perhaps not yet in #sorted. */
   #pending: Key[] = []
 
   get size(): number {
@@ -17,19 +21,18 @@ export class LazyIndex<V> {
     return this.#values.get(key)
   }
 
-  /** Adds a key, which must be new. */
-  add(key: Key, value: V): void {
+  set(key: Key, value: V): void {
+    const before = this.#values.size
     this.#values.set(key, value)
+    if (this.#values.size === before) return
     this.#pending.push(key)
+    if (this.#pending.length > 2 * before + SLACK)
+      this.#pending = this.#pending.filter((waiting) => this.#values.has(waiting))
   }
 
   delete(key: Key): void {
     this.#values.delete(key)
     this.#sorted.delete(key)
-  }
-
-  values(): MapIterator<V> {
-    return this.#values.values()
   }
 
   entries(): MapIterator<[Key, V]> {
@@ -42,15 +45,22 @@ export class LazyIndex<V> {
     this.#pending = []
   }
 
-  /** The entries in key order. Valid until the next change. */
-  get ordered(): OrderedMap<V> {
-    if (this.#pending.length > 0) {
-      for (const key of this.#pending) {
-        const value = this.#values.get(key)
-        if (value !== undefined) this.#sorted.set(key, value)
-      }
-      this.#pending = []
-    }
-    return this.#sorted
+  /** Whether there is a key in [begin, end). */
+  hasWithin(begin: Key, end: Key): boolean {
+    this.#order()
+    const at = { chunk: 0, index: 0 }
+    return this.#sorted.seekCeiling(at, begin) && this.#sorted.keyAt(at) < end
+  }
+
+  /** Calls `visit` for each entry of [begin, end) in key order until it returns false. No key may be added or deleted meanwhile. */
+  scan(begin: Key, end: Key, visit: (key: Key, value: V) => boolean): void {
+    this.#order()
+    this.#sorted.scan(begin, end, (key) => visit(key, this.#values.get(key) as V))
+  }
+
+  #order(): void {
+    if (this.#pending.length === 0) return
+    for (const key of this.#pending) if (this.#values.has(key)) this.#sorted.set(key, undefined)
+    this.#pending = []
   }
 }

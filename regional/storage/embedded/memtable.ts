@@ -5,10 +5,24 @@ import { DATABASE_END, FIRST_KEY, type Key, keyAfter } from './key.ts'
 import { LazyIndex } from './lazy_index.ts'
 import { OrderedMap } from './ordered_map.ts'
 
+/** A key's changes, the newest first. */
 interface Change {
-  version: number
+  readonly version: number
   /** undefined: cleared */
   value: Buffer | undefined
+  older: Change | undefined
+}
+
+/** Holds a key's newest change, so that a new one needs no look-up in order. */
+interface Changes {
+  newest: Change
+}
+
+/** The change that a reader at `version` sees. */
+function changeAt({ newest }: Changes, version: number): Change | undefined {
+  let change: Change | undefined = newest
+  while (change && change.version > version) change = change.older
+  return change
 }
 
 /** A value, `cleared`, or undefined where the snapshot below decides. */
@@ -19,7 +33,7 @@ export const cleared = Symbol('cleared')
 const ENTRY_BYTES = 160
 
 export class Memtable {
-  readonly #changes = new LazyIndex<Change[]>()
+  readonly #changes = new LazyIndex<Changes>()
   /** From each key to the next: the version of the first clear over that range, or 0. */
   readonly #clears = new OrderedMap<number>()
   #entries = 0
@@ -60,8 +74,8 @@ export class Memtable {
     this.#note(version)
     this.#entries++
     this.#bytes += ENTRY_BYTES + begin.length + end.length
-    this.#changes.ordered.scan(begin, end, (_, changes) => {
-      if (changes.at(-1)?.value !== undefined) this.#push(changes, version, undefined)
+    this.#changes.scan(begin, end, (_, changes) => {
+      if (changes.newest.value !== undefined) push(changes, version, undefined)
       return true
     })
     this.#splitClears(begin)
@@ -76,12 +90,8 @@ export class Memtable {
 
   get(key: Key, version: number): Found {
     const changes = this.#changes.get(key)
-    if (changes) {
-      for (let i = changes.length - 1; i >= 0; i--) {
-        const change = changes[i] as Change
-        if (change.version <= version) return change.value ?? cleared
-      }
-    }
+    const change = changes && changeAt(changes, version)
+    if (change) return change.value ?? cleared
     return this.isCleared(key, version) ? cleared : undefined
   }
 
@@ -96,10 +106,9 @@ export class Memtable {
   /** Whether anything in [begin, end) has changed at any version. */
   touches(begin: Key, end: Key): boolean {
     if (this.#entries === 0) return false
-    const at = { chunk: 0, index: 0 }
-    const { ordered } = this.#changes
-    if (ordered.seekCeiling(at, begin) && ordered.keyAt(at) < end) return true
+    if (this.#changes.hasWithin(begin, end)) return true
     if (this.#clears.size === 1) return false
+    const at = { chunk: 0, index: 0 }
     this.#clears.seekFloor(at, begin)
     do {
       if (this.#clears.valueAt(at) !== 0) return true
@@ -110,13 +119,9 @@ export class Memtable {
   /** The keys of [begin, end) that have a change at or before `version`, with their value then. */
   visible(begin: Key, end: Key, version: number): { key: Key; value: Buffer | undefined }[] {
     const found: { key: Key; value: Buffer | undefined }[] = []
-    this.#changes.ordered.scan(begin, end, (key, changes) => {
-      for (let i = changes.length - 1; i >= 0; i--) {
-        const change = changes[i] as Change
-        if (change.version > version) continue
-        found.push({ key, value: change.value })
-        break
-      }
+    this.#changes.scan(begin, end, (key, changes) => {
+      const change = changeAt(changes, version)
+      if (change) found.push({ key, value: change.value })
       return true
     })
     return found
@@ -134,19 +139,16 @@ export class Memtable {
   }
 
   #filter(keep: (version: number) => boolean): void {
-    const kept: [Key, Change[]][] = []
+    const kept: [Key, Change][] = []
     this.#entries = 0
     this.#bytes = 0
     this.#oldest = 0
-    for (const [key, changes] of this.#changes.entries()) {
-      const left = changes.filter(({ version }) => keep(version))
-      if (left.length > 0) kept.push([key, left])
-    }
+    for (const [key, { newest }] of this.#changes.entries())
+      for (let change: Change | undefined = newest; change; change = change.older)
+        if (keep(change.version)) kept.push([key, change])
     this.#changes.clear()
-    for (const [key, changes] of kept) {
-      this.#changes.add(key, changes)
-      for (const { version, value } of changes) this.#count(version, key, value)
-    }
+    // From the oldest on, so that each comes to stand over those before it.
+    for (const [key, { version, value }] of kept.reverse()) this.#change(version, key, value)
     const clears: [Key, number][] = []
     let before = 0
     this.#clears.scan(FIRST_KEY, keyAfter(DATABASE_END), (key, version) => {
@@ -169,26 +171,11 @@ export class Memtable {
 
   #change(version: number, key: Key, value: Buffer | undefined): void {
     this.#note(version)
-    let changes = this.#changes.get(key)
-    if (!changes) {
-      changes = []
-      this.#changes.add(key, changes)
-    }
-    this.#count(version, key, value)
-    this.#push(changes, version, value)
-  }
-
-  /** Within one commit a later change of a key replaces the earlier one. */
-  #push(changes: Change[], version: number, value: Buffer | undefined): void {
-    const last = changes.at(-1)
-    if (last?.version === version) last.value = value
-    else changes.push({ version, value })
-  }
-
-  #count(version: number, key: Key, value: Buffer | undefined): void {
-    this.#note(version)
     this.#entries++
     this.#bytes += ENTRY_BYTES + 2 * key.length + (value?.length ?? 0)
+    const changes = this.#changes.get(key)
+    if (changes) push(changes, version, value)
+    else this.#changes.set(key, { newest: { version, value, older: undefined } })
   }
 
   #forgetAll(): void {
@@ -211,4 +198,10 @@ export class Memtable {
     this.#clears.seekFloor(at, key)
     if (this.#clears.keyAt(at) !== key) this.#clears.set(key, this.#clears.valueAt(at))
   }
+}
+
+/** Within one commit a later change of a key replaces the earlier one. */
+function push(changes: Changes, version: number, value: Buffer | undefined): void {
+  if (changes.newest.version === version) changes.newest.value = value
+  else changes.newest = { version, value, older: changes.newest }
 }

@@ -7,16 +7,14 @@ import { LazyIndex } from './lazy_index.ts'
 import { READ_LIFE_VERSIONS } from './limits.ts'
 import { OrderedMap } from './ordered_map.ts'
 
-interface Write {
-  version: number
-}
-
 export class Resolver {
-  readonly #keys = new LazyIndex<Write>()
+  /** When a key was last written. */
+  readonly #keys = new LazyIndex<number>()
   /** From each key to the next: when that range was last written. */
   readonly #ranges = new OrderedMap<number>()
-  /** Keys in the order in which they were written, for forgetting them; a later write of a key stands later again. */
-  #history: { key: Key; version: number }[] = []
+  /** Written keys and when, in that order, for forgetting them. */
+  #writtenKeys: Key[] = []
+  #writtenAt: number[] = []
   #forgotten = 0
   #sweptRanges = 0
 
@@ -32,11 +30,13 @@ export class Resolver {
     return reads.some(([begin, end]) => begin < end && this.#writtenAfter(begin, end, readVersion))
   }
 
-  add(writes: readonly Range[], version: number): void {
-    for (const [begin, end] of writes) {
-      if (begin >= end) continue
-      if (isKeyAfter(end, begin)) this.#addKey(begin, version)
-      else this.#addRange(begin, end, version)
+  add(writes: readonly Range[], keys: readonly Key[], version: number): void {
+    for (const [begin, end] of writes) if (begin < end) this.#addRange(begin, end, version)
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as Key
+      this.#keys.set(key, version)
+      this.#writtenKeys.push(key)
+      this.#writtenAt.push(version)
     }
     this.#forget(version - READ_LIFE_VERSIONS)
   }
@@ -47,20 +47,13 @@ export class Resolver {
     do {
       if (this.#ranges.valueAt(at) > readVersion) return true
     } while (this.#ranges.next(at) && this.#ranges.keyAt(at) < end)
-    if (isKeyAfter(end, begin)) return (this.#keys.get(begin)?.version ?? 0) > readVersion
+    if (isKeyAfter(end, begin)) return (this.#keys.get(begin) ?? 0) > readVersion
     let found = false
-    this.#keys.ordered.scan(begin, end, (_, { version }) => {
+    this.#keys.scan(begin, end, (_, version) => {
       found = version > readVersion
       return !found
     })
     return found
-  }
-
-  #addKey(key: Key, version: number): void {
-    const write = this.#keys.get(key)
-    if (write) write.version = version
-    else this.#keys.add(key, { version })
-    this.#history.push({ key, version })
   }
 
   #addRange(begin: Key, end: Key, version: number): void {
@@ -74,13 +67,14 @@ export class Resolver {
   /** Each commit forgets a few writes more than it adds, so this keeps up and never takes long. */
   #forget(oldest: number): void {
     for (let left = FORGET_KEYS; left > 0; left--) {
-      const first = this.#history[this.#forgotten]
-      if (!first || first.version > oldest) break
-      this.#forgotten++
-      if (this.#keys.get(first.key)?.version === first.version) this.#keys.delete(first.key)
+      const version = this.#writtenAt[this.#forgotten]
+      if (version === undefined || version > oldest) break
+      const key = this.#writtenKeys[this.#forgotten++] as Key
+      if (this.#keys.get(key) === version) this.#keys.delete(key)
     }
-    if (this.#forgotten > FORGET_KEYS && this.#forgotten * 2 > this.#history.length) {
-      this.#history = this.#history.slice(this.#forgotten)
+    if (this.#forgotten > FORGET_KEYS && this.#forgotten * 2 > this.#writtenKeys.length) {
+      this.#writtenKeys = this.#writtenKeys.slice(this.#forgotten)
+      this.#writtenAt = this.#writtenAt.slice(this.#forgotten)
       this.#forgotten = 0
     }
     if (this.#ranges.size > 2 * this.#sweptRanges + SWEEP_RANGES) this.#sweepRanges(oldest)

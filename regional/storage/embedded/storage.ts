@@ -105,10 +105,10 @@ export class Storage implements GroupListener {
     if (this.#resolver.conflicts(request.reads, readVersion)) throw fdbError(code.notCommitted)
 
     const version = this.#clock.next()
-    const effects = new Effects(request.mutations, version, (key) => this.#valueAt(key, version))
+    const effects = new Effects(request, version, (key) => this.#valueAt(key, version))
     this.#remember(effects.list, version)
-    this.#resolver.add(request.writes, version)
-    if (effects.stampedRanges.length > 0) this.#resolver.add(effects.stampedRanges, version)
+    this.#resolver.add(request.writes, request.writtenKeys, version)
+    if (effects.stampedKeys.length > 0) this.#resolver.add([], effects.stampedKeys, version)
     writer.add({
       version,
       effects: effects.list,

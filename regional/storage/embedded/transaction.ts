@@ -149,7 +149,12 @@ export class EmbeddedTransaction implements NativeTransaction {
     const name = toKey(key)
     // A copy: the caller may go on using its buffer.
     const value = typeof val === 'string' ? Buffer.from(val, 'utf8') : Buffer.from(toBuffer(val))
-    this.#attempt.defer(() => this.#attempt.set(name, value))
+    const attempt = this.#attempt
+    try {
+      attempt.set(name, value)
+    } catch (error) {
+      attempt.deferred ??= error as Error
+    }
   }
 
   clear(key: NativeValue): void {

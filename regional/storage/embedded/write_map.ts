@@ -36,11 +36,15 @@ export interface MutationSink {
   clearRange(begin: Key, end: Key): void
   operation(key: Key, operation: Operation): void
   writeConflict(begin: Key, end: Key): void
+  /** A write conflict on one key. */
+  writeConflictKey(key: Key): void
 }
 
 export class WriteMap {
   readonly #entries = new OrderedMap<Entry>()
   #empty = true
+  /** Something was cleared. */
+  #clears = false
 
   constructor() {
     for (const key of [FIRST_KEY, DATABASE_END, keyAfter(DATABASE_END)]) this.#entries.set(key, untouched())
@@ -87,6 +91,7 @@ export class WriteMap {
 
   clear(begin: Key, end: Key, conflict: boolean): void {
     this.#empty = false
+    this.#clears = true
     if (conflict) {
       this.#replace(begin, end, { ...untouched(), cleared: true, conflicts: true })
       return
@@ -124,30 +129,44 @@ export class WriteMap {
 
   /** Hands over what lies in [begin, end): first all cleared ranges, then operations and conflicts in key order. */
   flush(begin: Key, end: Key, sink: MutationSink): void {
-    const cursor = this.cursor()
-    const runs = (is: () => boolean, emit: (from: Key, to: Key) => void, each?: () => void): void => {
-      let from: Key | undefined
-      for (cursor.seek(begin); cursor.begin < end; cursor.next()) {
-        if (is() && from === undefined) from = cursor.begin > begin ? cursor.begin : begin
-        else if (!is() && from !== undefined) {
-          emit(from, cursor.begin)
-          from = undefined
-        }
-        each?.()
-      }
-      if (from !== undefined) emit(from, end)
+    if (this.#clears) {
+      const runs = new Runs(begin, (from, to) => sink.clearRange(from, to))
+      this.#visit(begin, end, (key, entry, next) => {
+        if (entry.operations.length > 0) runs.stopAt(key)
+        runs.segment(entry.cleared, behind(key, entry), next)
+      })
+      runs.stopAt(end)
     }
-    runs(
-      () => cursor.cleared,
-      (from, to) => sink.clearRange(from, to),
-    )
-    runs(
-      () => cursor.conflicts,
-      (from, to) => sink.writeConflict(from, to),
-      () => {
-        for (const operation of cursor.operations) sink.operation(cursor.begin, operation)
-      },
-    )
+    const runs = new Runs(begin, (from, to) => sink.writeConflict(from, to))
+    this.#visit(begin, end, (key, entry, next) => {
+      if (key >= begin)
+        for (let i = 0; i < entry.operations.length; i++)
+          sink.operation(key, entry.operations[i] as Operation)
+      if (entry.operations.length > 0 && key >= begin) {
+        // The usual case, a key by itself, costs no range.
+        if (entry.keyConflicts && !entry.conflicts && !runs.isOpen) {
+          sink.writeConflictKey(key)
+          return
+        }
+        runs.segment(entry.keyConflicts, key, undefined)
+      }
+      runs.segment(entry.conflicts, behind(key, entry), next)
+    })
+    runs.stopAt(end)
+  }
+
+  /** The entries of [begin, end), and the one that `begin` lies behind; `next` is the key of the one after. */
+  #visit(begin: Key, end: Key, each: (key: Key, entry: Entry, next: Key | undefined) => void): void {
+    const at = { chunk: 0, index: 0 }
+    this.#entries.seekFloor(at, begin)
+    let more = true
+    while (more) {
+      const key = this.#entries.keyAt(at)
+      if (key >= end) return
+      const entry = this.#entries.valueAt(at)
+      more = this.#entries.next(at)
+      each(key, entry, more ? this.#entries.keyAt(at) : undefined)
+    }
   }
 
   #replace(begin: Key, end: Key, entry: Entry): void {
@@ -173,6 +192,38 @@ export class WriteMap {
       return true
     })
     return found
+  }
+}
+
+/** Where the range behind an entry's key begins. */
+const behind = (key: Key, entry: Entry): Key => (entry.operations.length > 0 ? keyAfter(key) : key)
+
+/** Joins neighbouring segments of which something holds into one range each. */
+class Runs {
+  readonly #begin: Key
+  readonly #emit: (from: Key, to: Key) => void
+  #from: Key | undefined
+
+  constructor(begin: Key, emit: (from: Key, to: Key) => void) {
+    this.#begin = begin
+    this.#emit = emit
+  }
+
+  get isOpen(): boolean {
+    return this.#from !== undefined
+  }
+
+  /** The segment from `from` on; an empty one (`from` is `next`) says nothing. */
+  segment(holds: boolean, from: Key, next: Key | undefined): void {
+    if (from === next) return
+    if (!holds) this.stopAt(from)
+    else this.#from ??= from > this.#begin ? from : this.#begin
+  }
+
+  stopAt(key: Key): void {
+    if (this.#from === undefined) return
+    this.#emit(this.#from, key)
+    this.#from = undefined
   }
 }
 
