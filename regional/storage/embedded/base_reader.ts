@@ -1,6 +1,7 @@
 // The reader's SQLite snapshot: one connection that holds a read transaction open at the base version. It is
 // never blocked by the writer (WAL). `advance` moves it to the newest committed version.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { storedVersionBound } from './data_file.ts'
 import type { Pair } from './snapshot_range.ts'
 
 /** Rows asked for at first when only bytes limit a read; more follow by the size seen. */
@@ -14,7 +15,7 @@ export class BaseReader {
   readonly #get: StatementSync
   readonly #ascending: StatementSync
   readonly #descending: StatementSync
-  readonly #version: StatementSync
+  readonly #touch: StatementSync
   readonly #begin: StatementSync
   readonly #end: StatementSync
   readonly #measure: StatementSync
@@ -36,20 +37,20 @@ export class BaseReader {
     this.#measure = prepare(
       `SELECT key, length(key) + length(value) FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?`,
     )
-    this.#version = prepare('SELECT version FROM meta')
+    this.#touch = prepare('SELECT format FROM meta')
     this.#begin = db.prepare('BEGIN')
     this.#end = db.prepare('COMMIT')
-    this.advance()
+    this.advance(storedVersionBound(db))
   }
 
-  /** Moves the snapshot to what is committed now; returns its version. */
-  advance(): number {
+  /** Moves the snapshot to what is committed now, of which `version` is the last. */
+  advance(version: number): void {
     if (this.#open) this.#end.run()
     this.#begin.run()
     this.#open = true
     // The first read takes the snapshot.
-    this.version = (this.#version.get() as unknown as [number])[0]
-    return this.version
+    this.#touch.get()
+    this.version = version
   }
 
   get(key: Uint8Array): Buffer | undefined {

@@ -87,3 +87,8 @@ export function openReader(directory: string): DatabaseSync {
   db.exec(`PRAGMA query_only = ON; PRAGMA cache_size = -${CACHE_KIB}`)
   return db
 }
+
+/** A version that no commit in the file is above. */
+export function storedVersionBound(db: DatabaseSync): number {
+  return (db.prepare('SELECT version FROM meta').get() as { version: number }).version
+}

@@ -191,13 +191,13 @@ export class Storage implements GroupListener {
     if (this.#closed) return
     this.#logPages = 0
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
-    this.base.advance()
+    this.base.advance(this.#durable)
   }
 
+  /** The writer is idle, so what is committed is what is known to be durable. */
   #fold(): void {
-    const version = this.base.advance()
-    if (version > this.#durable) this.#durable = version
-    this.memtable.foldUpTo(version)
+    this.base.advance(this.#durable)
+    this.memtable.foldUpTo(this.#durable)
   }
 
   #remember(effects: readonly Effect[], version: number): void {

@@ -1,7 +1,8 @@
 // The worker thread that owns the writing connection: one SQLite transaction, and so one fsync, for a group of
 // commits. It answers only after COMMIT has returned, which is after the log was synced.
 import { parentPort, workerData } from 'node:worker_threads'
-import { openWriter } from './data_file.ts'
+import { openWriter, storedVersionBound } from './data_file.ts'
+import { VERSIONS_PER_SECOND } from './limits.ts'
 import { decode, type EffectSink } from './mutation_codec.ts'
 
 export type WriterRequest =
@@ -30,6 +31,9 @@ const upsert = db.prepare(
 const remove = db.prepare('DELETE FROM kv WHERE key = ?')
 const removeRange = db.prepare('DELETE FROM kv WHERE key >= ? AND key < ?')
 const setVersion = db.prepare('UPDATE meta SET version = ?')
+/** No commit has a version above this. Written ahead, a minute at a time, so that a commit need not write its own. */
+let versionBound = storedVersionBound(db)
+const BOUND_VERSIONS = 60 * VERSIONS_PER_SECOND
 const begin = db.prepare('BEGIN IMMEDIATE')
 const commit = db.prepare('COMMIT')
 const rollback = db.prepare('ROLLBACK')
@@ -52,12 +56,13 @@ function write(version: number, bytes: Uint8Array): WriterReply {
   try {
     begin.run()
     decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), table)
-    setVersion.run(version)
+    if (version > versionBound) setVersion.run(version + BOUND_VERSIONS)
   } catch (error) {
     return failure(error, undo())
   }
   try {
     commit.run()
+    if (version > versionBound) versionBound = version + BOUND_VERSIONS
     return { kind: 'committed', logPages: pagesInLog() }
   } catch (error) {
     // A full disk wrote no whole commit. After a failed sync the log may hold it all the same: whoever opens
