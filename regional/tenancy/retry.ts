@@ -43,8 +43,7 @@ export async function retrying<T>(
         tn.cancel()
         throw error
       }
-      if (error.code !== TIMED_OUT) {
-        await tn.onError(error.code)
+      if (error.code !== TIMED_OUT && (await isRetried(tn, error.code))) {
         await sleep(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random())
       }
       // Not the same transaction once more: what the failed attempt still has under way (the rest of a Promise.all)
@@ -57,4 +56,19 @@ export async function retrying<T>(
   throw new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
     headers: { 'retry-after': '1' },
   })
+}
+
+/**
+ * The client's own word on whether an error may be retried, after its own delay.
+ * @returns false when the transaction's time ran out meanwhile: a new one has time again
+ * @throws {FDBError} what may not be retried
+ */
+async function isRetried(tn: NativeTransaction, code: number): Promise<boolean> {
+  try {
+    await tn.onError(code)
+    return true
+  } catch (error) {
+    if (error instanceof FDBError && error.code === TIMED_OUT) return false
+    throw error
+  }
 }
