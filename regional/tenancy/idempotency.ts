@@ -45,9 +45,16 @@ const digest = (...parts: ReadonlyArray<string | Uint8Array>): Buffer => {
 }
 
 export const recordKey = ({ key, principal, route, requestId }: RequestIdentity): Buffer =>
-  key === undefined
-    ? digest('request', requestId).subarray(0, 16)
-    : digest('key', principal, route, key).subarray(0, 16)
+  key === undefined ? markerKey(requestId) : digest('key', principal, route, key).subarray(0, 16)
+
+/** Where a transaction that has no client's key leaves its marker, under an id of its own. */
+export const markerKey = (id: string): Buffer => digest('request', id).subarray(0, 16)
+
+export const newMarker = (id: string, attempt: number, nowMs: number): IdempotencyRecord => ({
+  requestId: id,
+  attempt,
+  expiresAt: nowMs + MARKER_TTL_MS,
+})
 
 const fingerprintOf = ({ content }: RequestIdentity): string => digest(content).toString('base64url')
 
@@ -94,13 +101,12 @@ export function newRecord(
   nowMs: number,
 ): IdempotencyRecord {
   const { requestId, key } = identity
-  const expiresAt = rememberedUntil(identity, nowMs)
-  if (key === undefined) return { requestId, attempt, expiresAt }
+  if (key === undefined) return newMarker(requestId, attempt, nowMs)
   const answer = JSON.stringify(reply)
   return {
     requestId,
     attempt,
-    expiresAt,
+    expiresAt: rememberedUntil(identity, nowMs),
     fingerprint: fingerprintOf(identity),
     ...(Buffer.byteLength(answer) <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
   }

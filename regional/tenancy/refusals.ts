@@ -1,7 +1,10 @@
 // Refusals of known principals, on their way into the tenant's audit trail. They are told apart from the refused
 // transaction, like ones together, and no more than so many: whoever is refused can't fill a tenant's log.
+import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { expireAt } from '../jobs/expiry.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
+import { idempotencySpace, markerKey, newMarker } from './idempotency.ts'
 import { statusSpace } from './records.ts'
 import type { RegionDatabase } from './region_database.ts'
 
@@ -9,9 +12,16 @@ import type { RegionDatabase } from './region_database.ts'
 const MAX_PER_TENANT = 50
 const MAX_TENANTS = 10_000
 
+/** What is written together. It keeps its id until it is known to be written, so that it is written once. */
+interface Batch {
+  id: string
+  entries: ReadonlyArray<AuditEntry>
+}
+
 export class RefusalLog {
   private readonly database: RegionDatabase
-  private waiting = new Map<TenantNumber, Map<string, AuditEntry>>()
+  private readonly unwritten = new Map<TenantNumber, Batch>()
+  private readonly waiting = new Map<TenantNumber, Map<string, AuditEntry>>()
 
   constructor(database: RegionDatabase) {
     this.database = database
@@ -30,17 +40,43 @@ export class RefusalLog {
     else if (ofTenant.size < MAX_PER_TENANT) ofTenant.set(kind, { ...entry, count: 1 })
   }
 
-  /** Writes what was noted so far. A tenant that is gone by now has no trail to write to. */
+  /** Writes what was noted so far; what could not be written stays for the next flush. */
   async flush(): Promise<void> {
-    const { waiting } = this
-    this.waiting = new Map()
-    for (const [tenant, entries] of waiting) {
-      await this.database.tenant(tenant, async (scope) => {
-        const status = await scope.system('status', statusSpace).get(['status'])
-        if (status === undefined || status.status === 'erasing') return { value: undefined, commit: false }
-        for (const entry of entries.values()) auditOf(scope).append(status.epoch, entry)
-        return { value: undefined, commit: true }
-      })
+    for (const [tenant, entries] of this.waiting) {
+      if (this.unwritten.has(tenant)) continue
+      this.waiting.delete(tenant)
+      this.unwritten.set(tenant, { id: randomUUID(), entries: [...entries.values()] })
     }
+    const failures: unknown[] = []
+    for (const [tenant, batch] of this.unwritten) {
+      try {
+        await this.write(tenant, batch)
+        this.unwritten.delete(tenant)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} tenants wait`)
+  }
+
+  /** A tenant that is gone by now has no trail to write to. */
+  private write(tenant: TenantNumber, { id, entries }: Batch): Promise<void> {
+    const [first] = entries
+    if (first === undefined) return Promise.resolve()
+    return this.database.tenant(tenant, async (scope, attempt) => {
+      const markers = scope.system('idempotency', idempotencySpace)
+      const [status, marker] = await Promise.all([
+        scope.system('status', statusSpace).get(['status']),
+        markers.get([markerKey(id)]),
+      ])
+      const gone = status === undefined || status.status === 'erasing'
+      if (gone || marker !== undefined) return { value: undefined, commit: false }
+      const trail = auditOf(scope)
+      for (const entry of entries) trail.append(status.epoch, entry)
+      const record = newMarker(id, attempt, Date.parse(first.at))
+      markers.set([markerKey(id)], record)
+      await expireAt(scope, record.expiresAt, 'request', markerKey(id), Date.parse(first.at))
+      return { value: undefined, commit: true }
+    })
   }
 }
