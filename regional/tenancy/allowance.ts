@@ -28,8 +28,17 @@ export function giveBack(shard: Shard = { used: 0, allowed: 0, asks: true }, amo
   }
 }
 
-/** What is free is handed out over this many rounds, so that a shard with much left is not taken from soon. */
-const ROUNDS = 8
+/** Shards of one quantity. A process's concurrent writers of a tenant never share one, up to this many. */
+export const SHARDS = 64
+
+/** A lone writer takes this part of what is free. */
+const ALONE = 8
+/** Several share what is free in this many rounds, as if all shards had writers: more of them may be about to come. */
+const ROUNDS = 2
+
+/** Shards get differing shares, from half to one and a half: writers that began together do not run dry together. */
+const shareOf = (shard: number, free: number, inUse: number): number =>
+  Math.ceil(inUse === 1 ? free / ALONE : (free / (ROUNDS * SHARDS)) * (0.5 + shard / SHARDS))
 
 /**
  * Makes room for `amount` in one shard, from what is free or else from what other shards do not use. Shards in use
@@ -59,15 +68,15 @@ export function makeRoom(
 
   const own = change(asking)
   let free = Math.max(0, limit - total('allowed'))
-  const share = Math.ceil(free / (ROUNDS * inUse))
+  const toShare = free
   const give = (shard: Shard, given: number) => {
     shard.allowed += given
     free -= given
   }
-  give(own, Math.min(free, Math.max(own.used + amount - own.allowed, share)))
+  give(own, Math.min(free, Math.max(own.used + amount - own.allowed, shareOf(asking, toShare, inUse))))
   for (let number = 0; number < inUse && free > 0; number++) {
     const shard = all.get(number) ?? { used: 0, allowed: 0 }
-    if (shard.allowed <= shard.used) give(change(number), Math.min(free, share))
+    if (shard.allowed <= shard.used) give(change(number), Math.min(free, shareOf(number, toShare, inUse)))
   }
 
   const bySpare = [...all].toSorted(([, a], [, b]) => b.allowed - b.used - (a.allowed - a.used))

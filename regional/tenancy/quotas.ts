@@ -3,14 +3,17 @@ import { PLANS, type Quantity } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { jsonSpace, type Space } from '../storage/space.ts'
-import { giveBack, makeRoom, type Shard, takeFrom, withdrawn } from './allowance.ts'
+import { giveBack, makeRoom, SHARDS, type Shard, takeFrom, withdrawn } from './allowance.ts'
 import { profileSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 const shardSpace = jsonSpace<[quantity: Quantity, shard: number], Shard>('shard')
 
-/** Shards of one quantity. A process's concurrent writers of a tenant never share one, up to this many. */
-const SHARDS = 64
+/**
+ * Read and written by whoever hands allowances out or takes them back, so that this happens one after the other. It
+ * stands for all shards: they are read by snapshot then, and their writers go on.
+ */
+const roundSpace = jsonSpace<[quantity: Quantity], number>('round')
 
 /** One writer's shard, lent to it for as long as its transaction and its retries take. */
 export interface ShardLoan {
@@ -50,8 +53,11 @@ export const ONLY_WRITER: ShardLoan = { shard: 0, inUse: () => 1 }
 const shardsOf = (scope: TenantScope): Space<[quantity: Quantity, shard: number], Shard> =>
   scope.system('quotas', shardSpace)
 
-async function everyShard(scope: TenantScope, quantity: Quantity): Promise<Map<number, Shard>> {
-  const { entries } = await shardsOf(scope).page({ under: [quantity], limit: SHARDS })
+async function everyShard(
+  shards: ReturnType<typeof shardsOf>,
+  quantity: Quantity,
+): Promise<Map<number, Shard>> {
+  const { entries } = await shards.page({ under: [quantity], limit: SHARDS })
   return new Map(entries.map(([[, number], shard]) => [number, shard]))
 }
 
@@ -72,11 +78,19 @@ export async function take(
     shards.set([quantity, shard], left)
     return
   }
-  const [all, limit] = await Promise.all([everyShard(scope, quantity), limitOf(scope, quantity)])
+  const rounds = scope.system('quotas', roundSpace)
+  const [round, all, limit] = await Promise.all([
+    rounds.get([quantity]),
+    everyShard(scope.snapshot('quotas', shardSpace), quantity),
+    limitOf(scope, quantity),
+  ])
   const changed = makeRoom(all, shard, amount, limit, inUse())
   if (changed === undefined) {
     throw new Problem('quota_exceeded', `The plan allows ${limit} ${quantity}, and they are all used.`)
   }
+  rounds.set([quantity], (round ?? 0) + 1)
+  // What changes was seen by snapshot: reading it again makes another's change to it a conflict.
+  await Promise.all([...changed.keys()].map((number) => shards.get([quantity, number])))
   for (const [number, value] of changed) shards.set([quantity, number], value)
 }
 
@@ -85,7 +99,7 @@ export async function readQuota(
   scope: TenantScope,
   quantity: Quantity,
 ): Promise<{ used: number; limit: number }> {
-  const [all, limit] = await Promise.all([everyShard(scope, quantity), limitOf(scope, quantity)])
+  const [all, limit] = await Promise.all([everyShard(shardsOf(scope), quantity), limitOf(scope, quantity)])
   return { used: [...all.values()].reduce((sum, { used }) => sum + used, 0), limit }
 }
 
@@ -94,9 +108,12 @@ export async function withdrawAllowances(
   scope: TenantScope,
   quantities: ReadonlyArray<Quantity>,
 ): Promise<void> {
+  const shards = shardsOf(scope)
+  const rounds = scope.system('quotas', roundSpace)
   for (const quantity of quantities) {
-    for (const [number, shard] of await everyShard(scope, quantity)) {
-      shardsOf(scope).set([quantity, number], withdrawn(shard))
+    rounds.set([quantity], ((await rounds.get([quantity])) ?? 0) + 1)
+    for (const [number, shard] of await everyShard(shards, quantity)) {
+      shards.set([quantity, number], withdrawn(shard))
     }
   }
 }

@@ -60,6 +60,11 @@ export class TenantScope {
     return new Space(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
   }
 
+  /** A view of the same subspace whose reads no other transaction's change conflicts with. */
+  snapshot<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>): Space<K, V> {
+    return new Space(this.tn.snapshot(), Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+  }
+
   log<V>(subspace: SystemSubspace, definition: LogDefinition<V>): Log<V> {
     return new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
   }
