@@ -15,6 +15,8 @@ import type { History, Operation, RecordedTransaction } from './history.ts'
 import type { Random } from './random.ts'
 
 export interface Workload {
+  /** Stands before every key: one of its own for each run in a database. */
+  name: string
   transactions: number
   clients: number
   /** Breaks the transactions on purpose, to show that this is found. */
@@ -34,9 +36,9 @@ export async function runListAppend(
   database: ChaosDatabase,
   engine: NativeDatabase,
   random: Random,
-  { transactions, clients, broken }: Workload,
+  { name, transactions, clients, broken }: Workload,
 ): Promise<History> {
-  const run = `run ${random.seed} `
+  const run = `${name} `
   const recorded: RecordedTransaction[] = []
   const keys = new Set<string>()
   let begun = 0

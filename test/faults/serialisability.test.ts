@@ -144,7 +144,11 @@ describe('transactions over a failing database', () => {
 
   test('are strictly serialisable, and every append is there once', async () => {
     const seed = seedOf(1)
-    const { chaos, recorded, anomalies } = await anomaliesOf(seed, { transactions: 10_000, clients: 16 })
+    const { chaos, recorded, anomalies } = await anomaliesOf(seed, {
+      name: 'sound',
+      transactions: 10_000,
+      clients: 16,
+    })
     expect(anomalies, `to run it again: FUZZ_SEED=${seed}`).toEqual([])
     expect(recorded.transactions).toHaveLength(10_000)
     const { landed, lost, lateLanded } = chaos.counts
@@ -154,12 +158,22 @@ describe('transactions over a failing database', () => {
   }, 120_000)
 
   test('are found out when they read by snapshot', async () => {
-    const { anomalies } = await anomaliesOf(2, { transactions: 2_000, clients: 16, broken: 'snapshot reads' })
+    const { anomalies } = await anomaliesOf(2, {
+      name: 'a',
+      transactions: 2_000,
+      clients: 16,
+      broken: 'snapshot reads',
+    })
     expect(anomalies.join()).toMatch(/G-single|G2/)
   })
 
   test('are found out when they do not know their own earlier attempt', async () => {
-    const { anomalies } = await anomaliesOf(3, { transactions: 1_000, clients: 16, broken: 'no marker' })
+    const { anomalies } = await anomaliesOf(3, {
+      name: 'b',
+      transactions: 1_000,
+      clients: 16,
+      broken: 'no marker',
+    })
     expect(anomalies.join()).toContain('applied more than once')
   })
 })
