@@ -74,8 +74,8 @@ export class RefusalLog {
       const trail = auditOf(scope)
       for (const entry of entries) trail.append(status.epoch, entry)
       const record = newMarker(id, attempt, Date.parse(first.at))
-      markers.set([markerKey(id)], record)
       await expireAt(scope, record.expiresAt, 'request', markerKey(id), Date.parse(first.at))
+      markers.set([markerKey(id)], record)
       return { value: undefined, commit: true }
     })
   }

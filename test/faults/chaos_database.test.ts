@@ -71,7 +71,7 @@ test('one seed gives the same faults again', async () => {
 
 describe('a commit of unknown outcome', () => {
   test('landed, was lost, or lands later, under each of its codes', async () => {
-    const chaos = chaosOf({ unknown: 1, lateCalls: 1000 })
+    const chaos = chaosOf({ unknown: 1, lateCalls: 1_000_000 })
     const codes = new Set<number>()
     for (let i = 0; i < 60; i++) codes.add(await writing(chaos.createTransaction(), `unknown ${i}`, 'x'))
     expect(codes).toEqual(new Set(unknownResults))

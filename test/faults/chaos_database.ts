@@ -15,7 +15,10 @@ export interface ChaosPlan {
   refused: number
   /** A commit answers with one of {@link unknownResults}: it landed, it never will, or it lands later. */
   unknown: number
-  /** A transaction none of whose commits is heard of: each is lost, or lands long after its caller gave up. */
+  /**
+   * A commit begins a time of doom for the last key that it writes, which in our transactions is the id that it knows
+   * itself by: this one and the next commits that write it are lost, or land long after, and none is heard of.
+   */
   doomed: number
   /** An answer is held back, up to `delayMs`. */
   delay: number
@@ -24,13 +27,16 @@ export interface ChaosPlan {
   lateCalls: number
 }
 
+/** More than a caller tries. */
+const MAX_DOOMED_COMMITS = 24
+
 /** About one transaction in three meets a fault. */
 export const STORMY: ChaosPlan = {
   read: 0.02,
   readVersion: 0.02,
   refused: 0.06,
   unknown: 0.15,
-  doomed: 0.015,
+  doomed: 0.003,
   delay: 0.1,
   delayMs: 3,
   lateCalls: 60,
@@ -64,6 +70,8 @@ export class ChaosDatabase implements NativeDatabase {
   readonly counts: ChaosCounts = { transactions: 0, faults: {}, landed: 0, lost: 0, late: 0, lateLanded: 0 }
   private readonly engine: NativeDatabase
   private readonly waiting: Array<{ calls: number; land: () => void }> = []
+  /** By key, how many more commits are not heard of. */
+  private readonly doom = new Map<string, number>()
   private readonly landing = new Set<Promise<void>>()
 
   constructor(engine: NativeDatabase, random: Random, plan: ChaosPlan = STORMY) {
@@ -83,6 +91,18 @@ export class ChaosDatabase implements NativeDatabase {
 
   close(): void {
     this.engine.close()
+  }
+
+  /** Whether a commit that writes this key last is one of the doomed. */
+  isDoomed(key: string): boolean {
+    if (this.plan.doomed === 0) return false
+    if (!this.doom.has(key) && this.random.chance(this.plan.doomed)) {
+      this.doom.set(key, 1 + this.random.below(MAX_DOOMED_COMMITS))
+    }
+    const left = this.doom.get(key) ?? 0
+    this.doom.set(key, left - 1)
+    if (left <= 0) this.doom.delete(key)
+    return left > 0
   }
 
   /** No faults from here on; returns when every late commit has landed or was refused. */

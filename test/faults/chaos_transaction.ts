@@ -24,8 +24,6 @@ export const refusedCommits = [1007, 1020, 1213] as const
 /** Unknown result, timed out, cluster version changed. */
 export const unknownResults = [1021, TIMED_OUT, CLUSTER_VERSION_CHANGED] as const
 
-const retriedUnknownResults = unknownResults.filter((code) => code !== TIMED_OUT)
-
 const fates = ['landed', 'lost', 'late'] as const
 const doomedFates = ['lost', 'late'] as const
 
@@ -47,13 +45,12 @@ export class ChaosTransaction implements NativeTransaction {
   private timedOut = false
   /** Its fate after an unknown result is not this transaction's any more. */
   private leftBehind = false
-  private readonly doomed: boolean
+  private lastKey = ''
 
   constructor(chaos: ChaosDatabase, begin: () => NativeTransaction) {
     this.chaos = chaos
     this.begin = begin
     this.engine = begin()
-    this.doomed = chaos.random.chance(chaos.plan.doomed)
   }
 
   setOption(code: number, param: OptionValue): void {
@@ -139,6 +136,7 @@ export class ChaosTransaction implements NativeTransaction {
   }
 
   set(key: NativeValue, value: NativeValue): void {
+    this.lastKey = typeof key === 'string' ? key : key.toString('hex')
     this.engine.set(key, value)
   }
 
@@ -200,21 +198,21 @@ export class ChaosTransaction implements NativeTransaction {
     this.chaos.tick()
     if (this.timedOut) throw error(TIMED_OUT)
     if (random.chance(plan.refused)) throw this.fault(random.pick(refusedCommits))
-    if (!this.doomed && !random.chance(plan.unknown)) {
+    const doomed = this.chaos.isDoomed(this.lastKey)
+    if (!doomed && !random.chance(plan.unknown)) {
       const committed = this.engine.commit()
       await committed
       return this.pause(committed)
     }
     const { engine } = this
     this.leftBehind = true
-    const fate = random.pick(this.doomed ? doomedFates : fates)
-    if (fate === 'late') this.chaos.landLater(engine, this.doomed ? plan.lateCalls * 20 : plan.lateCalls)
+    const fate = random.pick(doomed ? doomedFates : fates)
+    if (fate === 'late') this.chaos.landLater(engine, doomed ? plan.lateCalls * 20 : plan.lateCalls)
     else counts[fate]++
     if (fate === 'lost') engine.cancel()
     // Whether a commit went through or met a conflict, the caller learns neither.
     if (fate === 'landed') await engine.commit().catch(() => {})
-    // A timed out transaction is given up by its caller, and with it the doom.
-    throw this.fault(random.pick(this.doomed ? retriedUnknownResults : unknownResults))
+    throw this.fault(random.pick(unknownResults))
   }
 
   /** As the client library does it: 1039 is retried (by its multi-version client), 1031 is not. */
