@@ -12,7 +12,7 @@ import { asTenantNumber } from '../../shared/tenant.ts'
 import { ChaosDatabase, STORMY } from './chaos_database.ts'
 import { Random } from './random.ts'
 
-const REFUSALS = 60
+const REFUSALS = 40
 
 test('every refusal is in the trail once, whatever becomes of the commits that tell of it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'coditect-refusals-'))
@@ -36,7 +36,7 @@ test('every refusal is in the trail once, whatever becomes of the commits that t
   try {
     const calm = new RegionDatabase(engine.native, keySpace(''), () => {})
     await calm.tenant(tenant, async (scope) => {
-      scope.system('status', statusSpace).set(['status'], { status: 'active', epoch: 1 })
+      scope.system('status', statusSpace).set(['status'], { status: 'active', epoch: 1, version: 1 })
       return { value: undefined, commit: true }
     })
     for (let i = 0; i < REFUSALS; i++) {
