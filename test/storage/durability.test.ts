@@ -1,10 +1,14 @@
+import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
-import type { NativeDatabase } from '../../regional/storage/foundationdb.ts'
+import type { NativeDatabase, NativeTransaction } from '../../regional/storage/foundationdb.ts'
 import { temporaryDirectory } from './temporary.ts'
 
+const run = promisify(execFile)
+const UNKNOWN_RESULT = 1021
 const IO_ERROR = 1510
 
 async function set(db: NativeDatabase, key: string, value: Buffer): Promise<void> {
@@ -84,4 +88,81 @@ test('what was cleared is in no file after the checkpoint of a close', async () 
   await erase.close()
   expect((await contents(dataDir)).includes('SECRET')).toBe(false)
   expect((await contents(dataDir)).includes('person/')).toBe(false)
+})
+
+interface FailingDisk {
+  acknowledged: number[]
+  failed: { id: number; code: number }[]
+  later: number
+  read: boolean[]
+}
+
+test('when a write fails the result is unknown, the engine refuses to go on, and a restart has all that was acknowledged', async () => {
+  const dataDir = await temporaryDirectory()
+  const child = join(import.meta.dirname, 'failing_disk_child.ts')
+  // In blocks of 1 KiB: no file may grow beyond 2 MB.
+  const { stdout } = await run('bash', [
+    '-c',
+    'ulimit -f 2000; exec "$@"',
+    'bash',
+    process.execPath,
+    child,
+    dataDir,
+  ])
+  const { acknowledged, failed, later, read } = JSON.parse(stdout) as FailingDisk
+  expect(acknowledged.length).toBeGreaterThan(10)
+  expect(failed.length).toBeGreaterThan(0)
+  for (const { code } of failed) expect([UNKNOWN_RESULT, IO_ERROR]).toContain(code)
+  expect(later).toBe(IO_ERROR)
+  // What failed was not shown, and what was acknowledged still was.
+  expect(read).toEqual(failed.map(() => false))
+  const engine = await openEmbedded({ dataDir })
+  for (const id of acknowledged)
+    expect(await get(engine.database(), `k${id}`)).toEqual(Buffer.alloc(20_000, id))
+  await set(engine.database(), 'after', Buffer.from('1'))
+  await engine.close()
+})
+
+test('what a caller does to its buffers, given or got, reaches nobody', async () => {
+  const engine = await openEmbedded({ dataDir: await temporaryDirectory(), thresholds: { foldEntries: 2 } })
+  const db = engine.database()
+  const value = Buffer.from('good')
+  const spoil = (bytes: Buffer | undefined): void => void bytes?.fill('x')
+  for (const key of ['a', 'b', 'c', 'd']) {
+    const tn = db.createTransaction()
+    const given = Buffer.from(value)
+    tn.set(key, given)
+    spoil(given)
+    spoil(await tn.get(key, false))
+    await tn.commit()
+  }
+  const rows = async (tn: NativeTransaction): Promise<Buffer[]> => {
+    const found: Buffer[] = []
+    for (let from = 'a', more = true; more; ) {
+      const page = await tn.getRange(from, false, 1, 'e', false, 1, 0, 0, -2, 1, false, false)
+      found.push(...page.results.map(([, bytes]) => bytes))
+      more = page.more
+      from = `${page.results.at(-1)?.[0]}\0`
+    }
+    return found
+  }
+  for (const prepare of [
+    () => {},
+    (tn: NativeTransaction) => tn.set('b', value),
+    (tn: NativeTransaction) => tn.setOption(51, null),
+  ]) {
+    const tn = db.createTransaction()
+    prepare(tn)
+    for (let again = 0; again < 2; again++) {
+      for (const key of ['a', 'b', 'c', 'd']) {
+        const got = await tn.get(key, false)
+        expect(got).toEqual(value)
+        spoil(got)
+      }
+      const all = await rows(tn)
+      expect(all).toEqual([value, value, value, value])
+      all.forEach(spoil)
+    }
+  }
+  await engine.close()
 })
