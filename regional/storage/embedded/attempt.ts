@@ -182,7 +182,7 @@ export class Attempt {
   #get(key: Key, bytes: Buffer | undefined, isSnapshot: boolean): Buffer | undefined {
     if (this.options.readYourWritesDisabled) {
       if (!isSnapshot) this.#reads.push([key, keyAfter(key)])
-      return this.snapshot.getBytes(key, bytes)
+      return copy(this.snapshot.getBytes(key, bytes))
     }
     if (this.#writes.empty || this.#ignoresWrites(isSnapshot)) {
       const value = this.#known.value(key) ?? this.#readKnown(key, bytes)
