@@ -13,6 +13,7 @@ import { buildWorker, launchWorkerd } from './workerd.ts'
 
 const EDGE = fileURLToPath(new URL('../edge/worker.ts', import.meta.url))
 const BINDINGS = [
+  'PUBLIC_ORIGIN',
   'REGIONS',
   'CONTROL_REGION',
   'ASSERTION_KEYS',
@@ -144,28 +145,40 @@ export class Stack {
   }
 
   private async startEdge(config: string, operators: string): Promise<void> {
-    const { settings, secrets, dir, environment, say } = this.options
-    let port = settings.port
-    if ((await claimable(port)) === undefined) throw new StartError(taken(port, 'PORT'))
-    this.stopping.signal.throwIfAborted()
-    const bindings = () =>
-      ({
-        REGIONS: JSON.stringify(this.instances),
-        CONTROL_REGION,
-        ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
-        SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
-        OPERATORS: operators,
-        ...(environment.LIMITS && { LIMITS: environment.LIMITS }),
-      }) satisfies Bindings
-    this.edge = new Part({
-      name: 'edge',
-      dir,
-      say,
-      launch: (log) => launchWorkerd({ config, port, environment: bindings(), log }),
-      onRestart: () => {},
-    })
-    port = await this.edge.start()
-    this.edgeUrl = `http://${HOST}:${port}`
+    const { settings, dir, say } = this.options
+    for (let attempt = 1; ; attempt++) {
+      // Known before the edge listens, because the edge itself has to know where it is found.
+      const port = await claimable(settings.port)
+      if (port === undefined) throw new StartError(taken(settings.port, 'PORT'))
+      this.stopping.signal.throwIfAborted()
+      const url = `http://${HOST}:${port}`
+      const launch = (log: number) =>
+        launchWorkerd({ config, port, environment: this.bindings(url, operators), log })
+      const edge = new Part({ name: 'edge', dir, say, launch, onRestart: () => {} })
+      this.edge = edge
+      try {
+        await edge.start()
+        this.edgeUrl = url
+        return
+      } catch (error) {
+        await edge.stop(EDGE_PATIENCE_MS)
+        const lost = settings.port === 0 && (await claimable(port)) === undefined
+        if (!lost || attempt === PORT_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  private bindings(edgeUrl: string, operators: string) {
+    const { secrets, environment } = this.options
+    return {
+      PUBLIC_ORIGIN: edgeUrl,
+      REGIONS: JSON.stringify(this.instances),
+      CONTROL_REGION,
+      ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
+      SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
+      OPERATORS: operators,
+      ...(environment.LIMITS && { LIMITS: environment.LIMITS }),
+    } satisfies Bindings
   }
 
   private async operators(): Promise<string> {

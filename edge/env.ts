@@ -6,6 +6,8 @@ import { Roots, type SigningRootConfig } from '../shared/credentials/roots.ts'
 import { REGION_NAME } from '../shared/region.ts'
 
 export interface Bindings {
+  /** `https://api.example.com`: where clients find this edge. Signed URLs hold for it, whatever `Host` says. */
+  PUBLIC_ORIGIN: string
   /** `{"us":["https://…"],"eu":[…]}`: every region, and an origin for each of its instances. */
   REGIONS: string
   /** The region that keeps the list of tenants. */
@@ -34,6 +36,8 @@ export interface Region {
 }
 
 export interface EdgeConfig {
+  /** Without a trailing slash. */
+  publicOrigin: string
   regions: ReadonlyMap<string, Region>
   controlRegion: Region
   roots: Roots
@@ -42,12 +46,13 @@ export interface EdgeConfig {
 
 /** @throws {Error} naming the binding that is missing or wrong. */
 export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
+  const publicOrigin = originOf('PUBLIC_ORIGIN', textOf(bindings, 'PUBLIC_ORIGIN'), 'it')
   const urls = parse<Record<string, ReadonlyArray<string>>>(bindings, 'REGIONS')
   const keys = parse<Record<string, ReadonlyArray<AssertionKeyConfig>>>(bindings, 'ASSERTION_KEYS')
   const regions = new Map<string, Region>()
   for (const [name, instances] of Object.entries(urls)) {
     if (!REGION_NAME.test(name)) throw new Error(`REGIONS: ${name} is not a region's name`)
-    const [first, ...others] = instances.map((url) => originOf(url, name))
+    const [first, ...others] = instances.map((url) => originOf('REGIONS', url, `an address of ${name}`))
     if (first === undefined) throw new Error(`REGIONS: ${name} has no instance`)
     regions.set(name, {
       name,
@@ -59,6 +64,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
   if (controlRegion === undefined) throw new Error('CONTROL_REGION is not one of REGIONS')
   const roots = parse<ReadonlyArray<SigningRootConfig>>(bindings, 'SIGNING_ROOTS')
   return {
+    publicOrigin,
     regions,
     controlRegion,
     roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
@@ -66,9 +72,14 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
   }
 }
 
-function parse<T>(bindings: Bindings, name: keyof Bindings): T {
+function textOf(bindings: Bindings, name: keyof Bindings): string {
   const text: string | null | undefined = bindings[name]
   if (text === null || text === undefined) throw new Error(`${name} is not set`)
+  return text
+}
+
+function parse<T>(bindings: Bindings, name: keyof Bindings): T {
+  const text = textOf(bindings, name)
   try {
     return JSON.parse(text) as T
   } catch {
@@ -77,10 +88,10 @@ function parse<T>(bindings: Bindings, name: keyof Bindings): T {
 }
 
 /** A path would be lost between what the assertion is bound to and what the region sees. */
-function originOf(url: string, region: string): string {
-  if (!URL.canParse(url)) throw new Error(`REGIONS: an address of ${region} is not a URL`)
+function originOf(binding: keyof Bindings, url: string, what: string): string {
+  if (!URL.canParse(url)) throw new Error(`${binding}: ${what} is not a URL`)
   const { origin, href } = new URL(url)
-  if (href !== `${origin}/`) throw new Error(`REGIONS: an address of ${region} is more than an origin`)
+  if (href !== `${origin}/`) throw new Error(`${binding}: ${what} is more than an origin`)
   return origin
 }
 

@@ -4,7 +4,7 @@ import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
-import type { Principal } from '../shared/principal.ts'
+import type { Principal, TenantPrincipal } from '../shared/principal.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readSnapshot, type TenantSnapshot, writeVersion } from '../shared/snapshot.ts'
 import type { TenantNumber } from '../shared/tenant.ts'
@@ -12,7 +12,7 @@ import { Counts } from './counts.ts'
 import type { EdgeConfig, Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
 import { forward, HEADER_TIMEOUT_MS, unavailable } from './forward/index.ts'
-import { type CredentialKind, type Identify, type Identity, identifier } from './identify/index.ts'
+import { type Identify, type Identity, identifier, type Part } from './identify/index.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
 import { locate } from './locate/index.ts'
@@ -22,6 +22,8 @@ import { targetOf } from './target.ts'
 interface EdgeTypes {
   Variables: {
     requestId: Id<'req'>
+    /** Path and query to ask a region for. */
+    target: string
     identity: Identity
     region: Region
     principal: Principal | undefined
@@ -59,14 +61,8 @@ export function createEdge(
   edge.use(everyAnswer)
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
-  edge.all(
-    '/v1/*',
-    identifying('api_key', identify),
-    locating(isolate),
-    limiting(limits),
-    forwarding(isolate),
-  )
-  edge.all('/platform/v1/*', identifying('operator', identify), locating(isolate), forwarding(isolate))
+  edge.all('/v1/*', identifying('tenant', identify), locating(isolate), limiting(limits), forwarding(isolate))
+  edge.all('/platform/v1/*', identifying('platform', identify), locating(isolate), forwarding(isolate))
   edge.notFound(() => {
     throw new Problem('not_found', 'There is nothing at this path.')
   })
@@ -83,6 +79,7 @@ export function createEdge(
 
 const everyAnswer = createMiddleware<EdgeTypes>(async function everyAnswer(c, next) {
   c.set('requestId', newId('req'))
+  c.set('target', targetOf(c.req.url).full)
   await next()
   const { headers } = c.res
   headers.set(REQUEST_ID, c.var.requestId)
@@ -101,13 +98,15 @@ const REFUSALS = {
   credential_missing: 'Send a credential in the Authorization header, as a Bearer token.',
   credential_invalid: 'The credential is not one that this part of the API takes.',
   conflicting_credentials: 'Send one credential only.',
+  signed_url_expired: 'Ask whoever sent you this URL for a new one.',
 } as const
 
-const identifying = (kind: CredentialKind, identify: Identify) =>
+const identifying = (part: Part, identify: Identify) =>
   createMiddleware<EdgeTypes>(async function identifying(c, next) {
-    const verdict = await identify(c.req.raw.headers, kind)
+    const verdict = await identify(c.req.raw, part)
     if (verdict.outcome === 'refused') throw new Problem(verdict.code, REFUSALS[verdict.code])
     c.set('identity', verdict.identity)
+    if (verdict.identity.kind === 'signed_url') c.set('target', verdict.identity.target)
     await next()
   })
 
@@ -125,6 +124,9 @@ const locating = ({ config, snapshots }: Isolate) =>
     await next()
   })
 
+const ofTenant = (principal: Principal | undefined): principal is TenantPrincipal =>
+  principal !== undefined && 'tenant' in principal
+
 const LIMIT_DETAILS = {
   tenant: 'The organisation asks more than its plan allows.',
   key: 'This API key asks more than one key may.',
@@ -134,7 +136,7 @@ const LIMIT_DETAILS = {
 const limiting = (limits: RateLimits | undefined) =>
   createMiddleware<EdgeTypes>(async function limiting(c, next) {
     const { principal, snapshot } = c.var
-    if (limits === undefined || principal?.kind !== 'api_key') return next()
+    if (limits === undefined || !ofTenant(principal)) return next()
     const { method, path, raw } = c.req
     const verdict = await limits.decide({ method, path, principal, snapshot, clientIp: clientIp(raw) })
     if (verdict.outcome === 'throttled') {
@@ -157,19 +159,20 @@ const inControlRegion = ({ controlRegion }: EdgeConfig) =>
 
 const forwarding = ({ config, snapshots, counts, headerTimeoutMs }: Isolate) =>
   createMiddleware<EdgeTypes>(async function forwarding(c) {
-    const { requestId, region, principal, snapshot } = c.var
+    const { requestId, target, region, principal, snapshot } = c.var
     // Only a request that speaks for someone is believed about more than itself.
     const counted = principal && counts.take()
     const told = {
       ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
       ...(counted && { [EDGE_COUNTS]: counted.text }),
     }
-    const { regions } = config
+    const { regions, publicOrigin } = config
     try {
-      const forwarding = { requestId, region, principal, headerTimeoutMs, told, regions }
+      const asked = { requestId, target, region, principal, publicOrigin }
+      const forwarding = { ...asked, headerTimeoutMs, told, regions }
       const { response, heard } = await forward(c.req.raw, forwarding)
       const newer = readSnapshot(heard.get(SNAPSHOT))
-      if (newer && principal?.kind === 'api_key') snapshots.learn(principal.tenant, newer, Date.now())
+      if (newer && ofTenant(principal)) snapshots.learn(principal.tenant, newer, Date.now())
       return response
     } catch (error) {
       counted?.putBack()

@@ -10,6 +10,11 @@ export interface Target {
 /** Everything before the path: `Host` may say what it likes. */
 const ORIGIN = /^[a-z]+:\/\/[^/?#]*/i
 
+const FRAGMENT = /#.*$/s
+
+/** Path and query in the client's own spelling. A fragment is no part of it: clients don't send theirs. */
+export const targetAsSent = (url: string): string => url.replace(ORIGIN, '').replace(FRAGMENT, '')
+
 export function targetOf(url: string): Target {
   const { pathname, search } = new URL(`http://edge${url.replace(ORIGIN, '')}`)
   return { path: pathname, full: pathname + search }

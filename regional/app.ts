@@ -18,7 +18,7 @@ import type { EdgeCounters } from './edge_counts.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
-import type { Declaration, RawInput, Reply } from './operation.ts'
+import { type Declaration, type RawInput, type Reply, routePattern } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
@@ -48,14 +48,20 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   const { region, assertionKeys, services, platform, calls, probe, log, metrics } = dependencies
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
-    ...services.flatMap(({ operations }) =>
+    ...services.flatMap(({ operations, mintsCredentials = false }) =>
       operations.map(({ declaration, scope }) => ({
         declaration,
         security: 'apiKey' as const,
         needs: scope,
+        signable: !mintsCredentials,
       })),
     ),
-    ...platform.map(({ declaration, role }) => ({ declaration, security: 'operator' as const, needs: role })),
+    ...platform.map(({ declaration, role }) => ({
+      declaration,
+      security: 'operator' as const,
+      needs: role,
+      signable: false,
+    })),
   ])
 
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
@@ -79,13 +85,13 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
 
   const routes = new Map<string, Set<string>>()
   const route = ({ method, path }: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
-    const pattern = path.replaceAll(/\{(\w+)\}/g, ':$1')
+    const pattern = routePattern(path)
     routes.set(pattern, (routes.get(pattern) ?? new Set()).add(method.toUpperCase()))
     app.on(method.toUpperCase(), pattern, answer)
   }
-  for (const { name, operations } of services) {
-    for (const operation of operations) {
-      route(operation.declaration, (c) => answerTenant(c, dependencies.transact, name, operation))
+  for (const service of services) {
+    for (const operation of service.operations) {
+      route(operation.declaration, (c) => answerTenant(c, dependencies.transact, service, operation))
     }
   }
   for (const operation of platform) {
@@ -121,10 +127,10 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
 async function answerTenant(
   c: RegionContext,
   dependencies: TransactDependencies,
-  service: string,
+  { name: service, mintsCredentials }: Service,
   operation: TenantOperation,
 ): Promise<Response> {
-  const verified = speakingAs(c.get('verified'), 'api_key')
+  const verified = speakingAs(c.get('verified'), 'api_key', 'signed_url')
   const { name, declaration, scope, kind } = operation
   const raw = await readRaw(c)
   const request = {
@@ -132,6 +138,7 @@ async function answerTenant(
     service,
     action: `${service}.${name}`,
     scope,
+    mintsCredentials: mintsCredentials === true,
     kind,
     target: raw.params.id,
     clientIp: c.req.header(CLIENT_IP),

@@ -1,6 +1,7 @@
 // The OpenAPI 3.1 document, made from the very declarations that the routes run by.
 import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
+import { SIGNATURE } from '../shared/signed_url.ts'
 import type { Declaration } from './operation.ts'
 import { ProblemSchema } from './schemas.ts'
 
@@ -9,6 +10,8 @@ export interface DescribedOperation {
   security: 'apiKey' | 'operator'
   /** The scope or role that it needs. */
   needs: string
+  /** Whether a signed URL reaches it. */
+  signable: boolean
 }
 
 /** Problems that any operation may answer with. */
@@ -23,6 +26,7 @@ const COMMON: ReadonlyArray<ProblemCode> = [
 const OF_TENANTS: ReadonlyArray<ProblemCode> = [
   'api_key_revoked',
   'api_key_expired',
+  'signed_url_expired',
   'tenant_suspended',
   'tenant_erased',
   'tenant_mismatch',
@@ -41,6 +45,12 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
     scheme: 'bearer',
     description: 'An API key, `ck_…`. `X-Api-Key` carries it as well.',
   })
+  registry.registerComponent('securitySchemes', 'signedUrl', {
+    type: 'apiKey',
+    in: 'query',
+    name: SIGNATURE,
+    description: 'Part of a URL that `POST /v1/signed-urls` answered: for that method, path and query alone.',
+  })
   registry.registerComponent('securitySchemes', 'operator', {
     type: 'http',
     scheme: 'bearer',
@@ -53,7 +63,10 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
   })
 }
 
-function register(registry: OpenAPIRegistry, { declaration, security, needs }: DescribedOperation): void {
+function register(
+  registry: OpenAPIRegistry,
+  { declaration, security, needs, signable }: DescribedOperation,
+): void {
   const { method, path, summary, tag, params, query, body } = declaration
   registry.registerPath({
     method,
@@ -63,7 +76,7 @@ function register(registry: OpenAPIRegistry, { declaration, security, needs }: D
     operationId: `${method} ${path}`.replace(/[^a-z0-9]+/gi, '_').replace(/_$/, ''),
     description:
       security === 'apiKey' ? `Needs the scope \`${needs}\`.` : `Needs the operator role \`${needs}\`.`,
-    security: [{ [security]: [] }],
+    security: [{ [security]: [] }, ...(signable ? [{ signedUrl: [] }] : [])],
     // The registry's types ask for object schemas; declarations hold any schema, and all of ours are objects.
     request: {
       ...(params && { params: params as never }),

@@ -27,6 +27,9 @@ export interface Declaration<
   problems?: ReadonlyArray<ProblemCode>
 }
 
+/** The path as Hono's routers write it: `/v1/projects/:id`. */
+export const routePattern = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1')
+
 /** What a client sent, once it fits the declaration. */
 export interface Input<P extends Schema, Q extends Schema, B extends Schema> {
   params: Parsed<P>

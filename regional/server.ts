@@ -23,7 +23,7 @@ import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError } from './storage/open.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
-import { minting } from './tenancy/mint.ts'
+import { minting, urlSigning } from './tenancy/mint.ts'
 import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
 import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
@@ -107,7 +107,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       region,
       assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
       operators: config.OPERATORS,
-      services: [...services(mint), ...extraServices],
+      services: services(mint, urlSigning(region, roots), extraServices),
       platform:
         region === controlRegion
           ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })

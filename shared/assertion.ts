@@ -29,10 +29,12 @@ export interface AssertedRequest {
   /** Path and query exactly as they are sent, such as `/v1/projects?limit=5`. */
   target: string
   requestId: string
+  /** The edge's public origin, as its configuration has it. Regions that ask each other have none. */
+  publicOrigin?: string
 }
 
 export type AssertionVerdict =
-  | { outcome: 'verified'; principal: Principal; requestId: string }
+  | { outcome: 'verified'; principal: Principal; requestId: string; publicOrigin: string | undefined }
   | { outcome: 'refused'; why: string }
 
 /** @throws {Error} when there is no key, or a secret is not 32 bytes. */
@@ -61,7 +63,8 @@ export function signAssertion(
 ): Promise<string> {
   const now = Math.floor(nowMs / 1000)
   const wire = 'tenant' in principal ? { ...principal, tenant: String(principal.tenant) } : principal
-  return new SignJWT({ m: request.method, t: request.target, p: wire })
+  const { method: m, target: t, publicOrigin: iss } = request
+  return new SignJWT({ m, t, p: wire, ...(iss !== undefined && { iss }) })
     .setProtectedHeader({ alg: 'HS256', kid: keys.signing.kid })
     .setAudience(request.region)
     .setJti(request.requestId)
@@ -73,7 +76,7 @@ export function signAssertion(
 /** `why` is for the operator's log, never for an answer. */
 export async function verifyAssertion(
   token: string,
-  request: Omit<AssertedRequest, 'requestId'>,
+  request: Omit<AssertedRequest, 'requestId' | 'publicOrigin'>,
   keys: AssertionKeys,
   nowMs = Date.now(),
 ): Promise<AssertionVerdict> {
@@ -94,7 +97,12 @@ export async function verifyAssertion(
     if (payload.m !== request.method || payload.t !== request.target) {
       return { outcome: 'refused', why: 'made for another method or path' }
     }
-    return { outcome: 'verified', principal: readPrincipal(payload.p), requestId: String(payload.jti) }
+    return {
+      outcome: 'verified',
+      principal: readPrincipal(payload.p),
+      requestId: String(payload.jti),
+      publicOrigin: payload.iss,
+    }
   } catch (error) {
     return { outcome: 'refused', why: error instanceof errors.JOSEError ? error.code : 'unreadable' }
   }

@@ -15,6 +15,7 @@ export const PROBLEMS = {
   credential_invalid: { status: 401, title: 'The credential is not valid' },
   api_key_revoked: { status: 401, title: 'The API key was revoked' },
   api_key_expired: { status: 401, title: 'The API key has expired' },
+  signed_url_expired: { status: 401, title: 'The signed URL has expired' },
   assertion_invalid: { status: 401, title: 'The request did not come through the edge' },
   insufficient_scope: { status: 403, title: 'The credential does not allow this' },
   tenant_suspended: { status: 403, title: 'The organisation is suspended' },

@@ -13,7 +13,6 @@ import type { Id } from '../../shared/ids.ts'
 import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Region } from '../env.ts'
-import { targetOf } from '../target.ts'
 import { attempt } from './attempt.ts'
 import { readBody } from './body.ts'
 import { clientIp } from './client_ip.ts'
@@ -31,6 +30,9 @@ export interface Forwarding {
   region: Region
   /** Nobody, where a region answers the public. */
   principal: Principal | undefined
+  /** Path and query to ask for. */
+  target: string
+  publicOrigin: string
   headerTimeoutMs: number
   /** What the edge tells the region beside the request, by internal header. */
   told: Readonly<Record<string, string>>
@@ -70,14 +72,13 @@ async function ask(
   body: Uint8Array<ArrayBuffer> | undefined,
   forwarding: Forwarding,
 ): Promise<Response> {
-  const { region, headerTimeoutMs } = forwarding
-  const target = targetOf(request.url).full
-  const headers = await headersFor(request, target, forwarding)
+  const { region, target, headerTimeoutMs } = forwarding
+  const headers = await headersFor(request, forwarding)
   if (headBytes(target, headers) > MAX_HEAD_BYTES) {
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
   }
   const init = { method: request.method, headers, ...(body && { body }) }
-  for (const origin of instancesToTry(region, request)) {
+  for (const origin of instancesToTry(request, forwarding)) {
     const result = await attempt(origin + target, init, request.signal, headerTimeoutMs)
     if (result.outcome === 'abandoned') break
     if (result.outcome === 'answered') return result.response
@@ -97,8 +98,8 @@ export const unavailable = (region: string): Problem =>
     { headers: { 'retry-after': RETRY_AFTER_SECONDS } },
   )
 
-async function headersFor(request: Request, target: string, forwarding: Forwarding): Promise<Headers> {
-  const { requestId, region, principal, told } = forwarding
+async function headersFor(request: Request, forwarding: Forwarding): Promise<Headers> {
+  const { requestId, region, principal, target, publicOrigin, told } = forwarding
   const headers = strippedRequestHeaders(request.headers)
   for (const [name, value] of Object.entries(traceHeaders(request.headers))) headers.set(name, value)
   headers.set(REQUEST_ID, requestId)
@@ -106,7 +107,7 @@ async function headersFor(request: Request, target: string, forwarding: Forwardi
   const ip = clientIp(request)
   if (ip !== undefined) headers.set(CLIENT_IP, ip)
   if (principal !== undefined) {
-    const asserted = { region: region.name, method: request.method, target, requestId }
+    const asserted = { region: region.name, method: request.method, target, requestId, publicOrigin }
     headers.set(ASSERTION, await signAssertion(asserted, principal, region.keys))
   }
   return headers
@@ -121,12 +122,16 @@ function headBytes(target: string, headers: Headers): number {
 let turn = 0
 
 /** Instances take turns. A second one only for requests that can't do a thing twice. */
-function instancesToTry({ origins }: Region, request: Request): ReadonlyArray<string> {
+function instancesToTry(
+  request: Request,
+  { region: { origins }, principal }: Forwarding,
+): ReadonlyArray<string> {
   turn = (turn + 1) % Number.MAX_SAFE_INTEGER
   const start = turn % origins.length
   const inTurn = [...origins.slice(start), ...origins.slice(0, start)]
-  return inTurn.slice(0, maySendTwice(request) ? 2 : 1)
+  return inTurn.slice(0, maySendTwice(request, principal) ? 2 : 1)
 }
 
-const maySendTwice = (request: Request): boolean =>
-  request.method === 'GET' || request.method === 'HEAD' || request.headers.has(IDEMPOTENCY_KEY)
+/** A signed URL is its own idempotency key. */
+const maySendTwice = ({ method, headers }: Request, principal: Principal | undefined): boolean =>
+  method === 'GET' || method === 'HEAD' || headers.has(IDEMPOTENCY_KEY) || principal?.kind === 'signed_url'

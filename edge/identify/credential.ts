@@ -1,8 +1,11 @@
 // Finds a request's one credential. A request with two is refused: which of them it meant, no two readers agree.
 import { API_KEY } from '../../shared/headers.ts'
+import { looksSigned } from '../../shared/signed_url.ts'
 
 export type Presented =
   | { outcome: 'one'; text: string }
+  /** The URL itself is one. */
+  | { outcome: 'signed_url' }
   | { outcome: 'none' }
   | { outcome: 'several' }
   | { outcome: 'unreadable' }
@@ -11,12 +14,14 @@ export type Presented =
 const BEARER = /^bearer +([\x21-\x7e]+)$/i
 
 /** Repeated headers arrive joined by a comma, and no credential holds one. */
-export function presentedCredential(headers: Headers): Presented {
+export function presentedCredential({ headers, url }: Request): Presented {
   const authorization = headers.get('authorization')
   const apiKey = headers.get(API_KEY)
   const header = authorization ?? apiKey
-  if (header === null) return { outcome: 'none' }
-  if ((authorization !== null && apiKey !== null) || header.includes(',')) return { outcome: 'several' }
+  const signed = looksSigned(url)
+  if (header === null) return { outcome: signed ? 'signed_url' : 'none' }
+  if (signed || (authorization !== null && apiKey !== null) || header.includes(','))
+    return { outcome: 'several' }
   const text = authorization === null ? apiKey : BEARER.exec(authorization)?.[1]
   return text ? { outcome: 'one', text } : { outcome: 'unreadable' }
 }

@@ -1,32 +1,46 @@
-// Stage one, identify: from a request's headers to who asks, without asking anyone. Each part of the API takes
-// one kind of credential, so a key of the wrong kind is as good as an invented one.
+// Stage one, identify: from a request to who asks, without asking anyone. Each part of the API takes its own kinds of
+// credential, so a key of the wrong kind is as good as an invented one.
 import type { EdgeConfig } from '../env.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
 import { presentedCredential } from './credential.ts'
 import { identifyOperator, type OperatorIdentity } from './operator_token.ts'
 import { Remembered } from './remembered.ts'
+import { identifySignedUrl, type SignedUrlIdentity } from './signed_url.ts'
 
-export type Identity = ApiKeyIdentity | OperatorIdentity
-export type CredentialKind = Identity['kind']
+export type Identity = ApiKeyIdentity | SignedUrlIdentity | OperatorIdentity
+/** Of the API: `/v1` or `/platform/v1`. */
+export type Part = 'tenant' | 'platform'
 
 export type Identification =
   | { outcome: 'identified'; identity: Identity }
-  | { outcome: 'refused'; code: 'credential_missing' | 'credential_invalid' | 'conflicting_credentials' }
+  | {
+      outcome: 'refused'
+      code: 'credential_missing' | 'credential_invalid' | 'conflicting_credentials' | 'signed_url_expired'
+    }
 
-export type Identify = (headers: Headers, kind: CredentialKind) => Promise<Identification>
+export type Identify = (request: Request, part: Part) => Promise<Identification>
+
+type Config = Pick<EdgeConfig, 'roots' | 'operators' | 'publicOrigin'>
 
 /** For one isolate: keeps the keys that it has verified. */
-export function identifier({ roots, operators }: Pick<EdgeConfig, 'roots' | 'operators'>): Identify {
+export function identifier(config: Config, now: () => number = Date.now): Identify {
   const verified = new Remembered<ApiKeyIdentity>()
-  return async function identify(headers, kind) {
-    const presented = presentedCredential(headers)
+  return async function identify(request, part) {
+    const presented = presentedCredential(request)
     if (presented.outcome === 'none') return { outcome: 'refused', code: 'credential_missing' }
     if (presented.outcome === 'several') return { outcome: 'refused', code: 'conflicting_credentials' }
-    if (presented.outcome === 'unreadable') return { outcome: 'refused', code: 'credential_invalid' }
-    const identity =
-      kind === 'api_key'
-        ? await identifyApiKey(presented.text, roots, verified)
-        : await identifyOperator(presented.text, operators)
+    const identity = await identityOf()
+    if (identity === 'expired') return { outcome: 'refused', code: 'signed_url_expired' }
     return identity ? { outcome: 'identified', identity } : { outcome: 'refused', code: 'credential_invalid' }
+
+    async function identityOf(): Promise<Identity | 'expired' | undefined> {
+      if (presented.outcome === 'signed_url') {
+        return part === 'tenant' ? identifySignedUrl(request, config, now()) : undefined
+      }
+      if (presented.outcome !== 'one') return undefined
+      return part === 'tenant'
+        ? identifyApiKey(presented.text, config.roots, verified)
+        : identifyOperator(presented.text, config.operators)
+    }
   }
 }

@@ -18,10 +18,17 @@ export type Authorisation =
   /** Nobody that this tenant ever let in. */
   | { outcome: 'unknown' }
 
+/** What is asked for. */
+export interface Wanted {
+  scope: Scope
+  /** Gives access, or says who may have it: nothing that a signed URL reaches. */
+  mintsCredentials: boolean
+}
+
 export async function authorise(
   scope: TenantScope,
   principal: TenantPrincipal,
-  needed: Scope,
+  wanted: Wanted,
   nowMs: number,
 ): Promise<Authorisation> {
   const credentials = scope.system('credentials', credentialSpace)
@@ -44,17 +51,21 @@ export async function authorise(
     status.status === 'provisioning' ||
     status.status === 'moved' ||
     record === undefined ||
-    !sameHash(record, principal.secretHash)
+    (principal.kind === 'api_key' && !sameHash(record, principal.secretHash))
   ) {
     return { outcome: 'unknown' }
   }
   const present = { epoch: status.epoch, version: status.version }
   const refused = (problem: Problem): Authorisation => ({ outcome: 'refused', problem, present })
+  if (principal.kind === 'signed_url' && principal.expiresAtMs <= nowMs) {
+    return refused(new Problem('signed_url_expired', 'Ask whoever sent you this URL for a new one.'))
+  }
+  const which = principal.kind === 'api_key' ? 'This API key' : 'The API key that signed this URL'
   if (revoked !== undefined) {
-    return refused(new Problem('api_key_revoked', 'This API key was revoked. Use another one.'))
+    return refused(new Problem('api_key_revoked', `${which} was revoked. Use another one.`))
   }
   if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) {
-    return refused(new Problem('api_key_expired', 'This API key has expired. Use another one.'))
+    return refused(new Problem('api_key_expired', `${which} has expired. Use another one.`))
   }
   if (!claimHolds) {
     return refused(
@@ -66,10 +77,20 @@ export async function authorise(
       new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
     )
   }
-  if (!allows(record.scopes, needed)) {
-    return refused(new Problem('insufficient_scope', `This needs the scope ${needed}.`))
+  const scopes = scopesOf(principal, record)
+  if (!allows(scopes, wanted.scope)) {
+    return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
   }
-  return { outcome: 'granted', scopes: record.scopes, epoch: status.epoch, present }
+  if (wanted.mintsCredentials && principal.kind === 'signed_url') {
+    return refused(new Problem('insufficient_scope', 'No signed URL reaches what gives access.'))
+  }
+  return { outcome: 'granted', scopes, epoch: status.epoch, present }
+}
+
+/** A signed URL may do the one thing that it is for, as long as its maker still may. */
+function scopesOf(principal: TenantPrincipal, { scopes }: CredentialRecord): ReadonlyArray<string> {
+  if (principal.kind === 'api_key') return scopes
+  return allows(scopes, principal.scope) ? [principal.scope] : []
 }
 
 /** Whether `X-Tenant`, if it was sent, names this tenant: by its id or its slug. */

@@ -10,6 +10,8 @@ import { jsonSpace } from '../storage/space.ts'
 const ANSWER_TTL_MS = 24 * 60 * 60 * 1000
 /** How long a request without a key is remembered: longer than any retry of it lives. */
 const MARKER_TTL_MS = 10 * 60 * 1000
+/** A record is not deleted by one clock while another still lets the request in. */
+const CLOCK_SLACK_MS = 60_000
 /** Larger answers are not kept; their replay is told to read the resource. */
 const MAX_ANSWER_BYTES = 16 * 1024
 
@@ -34,6 +36,8 @@ export interface RequestIdentity {
   route: string
   /** The client's own `Idempotency-Key`, when it sent one. */
   key: string | undefined
+  /** Until when the same request can come: only a signed URL knows. */
+  validUntil?: number
   /** Everything else that the client sent. */
   content: Uint8Array
 }
@@ -90,8 +94,8 @@ export const isLive = (record: IdempotencyRecord | undefined, nowMs: number): re
   record !== undefined && record.expiresAt > nowMs
 
 /** Until when a request that is carried out at `nowMs` is remembered. */
-export const rememberedUntil = ({ key }: RequestIdentity, nowMs: number): number =>
-  nowMs + (key === undefined ? MARKER_TTL_MS : ANSWER_TTL_MS)
+export const rememberedUntil = ({ key, validUntil = 0 }: RequestIdentity, nowMs: number): number =>
+  Math.max(nowMs + (key === undefined ? MARKER_TTL_MS : ANSWER_TTL_MS), validUntil + CLOCK_SLACK_MS)
 
 export function newRecord(
   identity: RequestIdentity,

@@ -1,7 +1,8 @@
-// Minting: a new API key and the record that will answer for it.
+// Minting: a new API key and the record that will answer for it; a URL that a key signs, which no record answers for.
 import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
+import { type SignedRequest, type SignedUrlClaims, signUrl } from '../../shared/signed_url.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { CredentialRecord } from './records.ts'
 
@@ -24,3 +25,13 @@ export const minting =
     const createdAt = new Date(nowMs).toISOString()
     return { text, record: { id: keyId, name, scopes, secretHash, createdAt, expiresAt } }
   }
+
+export type SignUrl = (
+  claims: Omit<SignedUrlClaims, 'rootId' | 'nonce' | 'region'>,
+  request: SignedRequest,
+) => Promise<string>
+
+export const urlSigning =
+  (region: string, roots: Roots): SignUrl =>
+  (claims, request) =>
+    signUrl({ ...claims, region }, request, roots)

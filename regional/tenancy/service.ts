@@ -14,6 +14,8 @@ export type { TenantContext, TenantTransaction } from './transact.ts'
 export interface Service {
   /** Names its subspace too, so it never changes. */
   name: string
+  /** Its paths give access, or say who may have it: no signed URL reaches them. */
+  mintsCredentials?: true
   operations: ReadonlyArray<TenantOperation>
 }
 

@@ -6,7 +6,6 @@ import type { Id } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
-import type { Scope as AccessScope } from '../../shared/scopes.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
@@ -18,7 +17,7 @@ import type { Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
 import type { Key, Space, SpaceDefinition } from '../storage/space.ts'
 import { type Actor, type AuditEntry, auditOf, outboxOf } from './audit.ts'
-import { authorise } from './authorise.ts'
+import { authorise, type Wanted } from './authorise.ts'
 import {
   type IdempotencyRecord,
   idempotencySpace,
@@ -46,6 +45,8 @@ export interface TenantContext {
   readonly principal: TenantPrincipal
   readonly scopes: ReadonlyArray<string>
   readonly requestId: string
+  /** Where the tenant's clients find the edge. */
+  readonly publicOrigin: string | undefined
   /** The time that this request counts as, in milliseconds since 1970. */
   readonly nowMs: number
 }
@@ -76,13 +77,12 @@ export interface TenantTransaction {
 }
 
 /** A tenant's request, once it is known to come through the edge. */
-export interface TenantRequest {
+export interface TenantRequest extends Wanted {
   verified: Verified<TenantPrincipal>
   /** The service that answers it. */
   service: string
   /** `<service>.<operation>`, as the audit trail names it. */
   action: string
-  scope: AccessScope
   /** `read`: never waits for a commit. `sensitive`: a read that is audited. */
   kind: 'read' | 'sensitive' | 'write'
   /** Method and route, such as `post /v1/projects`. */
@@ -167,10 +167,15 @@ function write(
   const { principal, requestId } = request.verified
   const identity: RequestIdentity = {
     requestId,
-    principal: principal.keyId,
     route: request.route,
-    key: request.idempotencyKey,
     content: request.content,
+    ...(principal.kind === 'signed_url'
+      ? {
+          principal: `${principal.kind} ${principal.keyId}`,
+          key: principal.nonce,
+          validUntil: principal.expiresAtMs,
+        }
+      : { principal: principal.keyId, key: request.idempotencyKey }),
   }
   const key: [Buffer] = [recordKey(identity)]
   const bound = `${principal.tenant} ${key[0].toString('hex')}`
@@ -235,12 +240,12 @@ class UnknownCredential extends Problem {}
 /** @throws {Problem} unless the credential holds, the tenant is active, and the scope is given. */
 async function admit(
   { now }: TransactDependencies,
-  { verified, scope: needed, held, tell }: TenantRequest,
+  request: TenantRequest,
   scope: TenantScope,
 ): Promise<{ context: TenantContext; epoch: number }> {
-  const { principal, requestId } = verified
+  const { principal, requestId, publicOrigin } = request.verified
   const nowMs = now()
-  const verdict = await authorise(scope, principal, needed, nowMs)
+  const verdict = await authorise(scope, principal, request, nowMs)
   if (verdict.outcome === 'unknown')
     throw new UnknownCredential('credential_invalid', 'The API key is not one of ours.')
   if (verdict.outcome === 'moved') {
@@ -248,14 +253,15 @@ async function admit(
       headers: { [MOVED_TO]: verdict.region },
     })
   }
-  const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
-  if (snapshot) tell(snapshot)
+  const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, request.held))
+  if (snapshot) request.tell(snapshot)
   if (verdict.outcome === 'refused') throw verdict.problem
   const context = {
     tenant: principal.tenant,
     principal,
     scopes: verdict.scopes,
     requestId,
+    publicOrigin,
     nowMs,
   } as TenantContext
   return { context, epoch: verdict.epoch }

@@ -2,12 +2,7 @@
 // nothing that needs one runs without an assertion that held.
 import { type AssertionKeys, verifyAssertion } from '../../shared/assertion.ts'
 import { ASSERTION } from '../../shared/headers.ts'
-import type {
-  OperatorPrincipal,
-  Principal,
-  RegionPrincipal,
-  TenantPrincipal,
-} from '../../shared/principal.ts'
+import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 
 declare const verified: unique symbol
@@ -17,6 +12,8 @@ export interface Verified<P extends Principal = Principal> {
   readonly [verified]: true
   readonly principal: P
   readonly requestId: string
+  /** Where clients find the edge that it came through; undefined between regions. */
+  readonly publicOrigin: string | undefined
 }
 
 /** @throws {Problem} `assertion_invalid` */
@@ -30,19 +27,17 @@ export async function verify(request: Request, region: string, keys: AssertionKe
   if (verdict.outcome === 'refused') {
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }
-  const { principal, requestId } = verdict
-  return { principal, requestId } as Verified
+  const { principal, requestId, publicOrigin } = verdict
+  return { principal, requestId, publicOrigin } as Verified
 }
 
-type PrincipalOf = { api_key: TenantPrincipal; operator: OperatorPrincipal; region: RegionPrincipal }
-
-/** Narrows to one kind of principal. @throws {Problem} `credential_invalid` for any other kind. */
-export function speakingAs<K extends keyof PrincipalOf>(
+/** Narrows to some kinds of principal. @throws {Problem} `credential_invalid` for any other kind. */
+export function speakingAs<K extends Principal['kind']>(
   request: Verified,
-  kind: K,
-): Verified<PrincipalOf[K]> {
-  if (request.principal.kind !== kind) {
+  ...kinds: ReadonlyArray<K>
+): Verified<Extract<Principal, { kind: K }>> {
+  if (!kinds.some((kind) => kind === request.principal.kind)) {
     throw new Problem('credential_invalid', 'This kind of credential is not accepted here.')
   }
-  return request as Verified<PrincipalOf[K]>
+  return request as Verified<Extract<Principal, { kind: K }>>
 }

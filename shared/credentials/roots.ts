@@ -1,6 +1,7 @@
 // Signing roots: the secrets behind every credential that we mint. Each use has a key of its own, derived with
 // HKDF (RFC 5869), so that a tag made for one kind of credential never fits another.
-import { type Bytes, fromBase64url, utf8, type WebCryptoKey } from '../bytes.ts'
+import { fromBase64url, utf8, type WebCryptoKey } from '../bytes.ts'
+import type { TenantNumber } from '../tenant.ts'
 
 /**
  * `active`: signs and verifies; the active root with the highest id signs. `retired`: verifies as long as
@@ -16,11 +17,14 @@ export interface SigningRootConfig {
 }
 
 export type RootPurpose = 'api-key v1'
+/** Uses for which each tenant has a key of its own. */
+export type TenantPurpose = 'signed-url v1'
 
 interface SigningRoot {
   id: number
   state: RootState
   keys: Record<RootPurpose, WebCryptoKey>
+  tenantKey(purpose: TenantPurpose, tenant: TenantNumber): Promise<WebCryptoKey>
 }
 
 export class Roots {
@@ -40,7 +44,13 @@ export class Roots {
       if (roots.some((root) => root.id === id)) throw new Error(`signing root ${id} is there twice`)
       if (bytes?.length !== 32)
         throw new Error(`the secret of signing root ${id} is not 32 bytes in base64url`)
-      roots.push({ id, state, keys: { 'api-key v1': await deriveMacKey(bytes, 'api-key v1') } })
+      const root = await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey'])
+      roots.push({
+        id,
+        state,
+        keys: { 'api-key v1': await deriveMacKey(root, 'api-key v1') },
+        tenantKey: (purpose, tenant) => deriveMacKey(root, `${purpose} tenant ${tenant}`),
+      })
     }
     return new Roots(roots)
   }
@@ -58,10 +68,9 @@ export class Roots {
   }
 }
 
-async function deriveMacKey(secret: Bytes, purpose: RootPurpose): Promise<WebCryptoKey> {
-  const root = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey'])
+function deriveMacKey(root: WebCryptoKey, use: string): Promise<WebCryptoKey> {
   return crypto.subtle.deriveKey(
-    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(`coditect ${purpose}`) },
+    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(`coditect ${use}`) },
     root,
     { name: 'HMAC', hash: 'SHA-256', length: 256 },
     false,

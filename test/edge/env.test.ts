@@ -9,6 +9,7 @@ test.each<[string, Partial<Record<keyof Bindings, unknown>>]>([
   ['REGIONS: US is not a region', { REGIONS: '{"US":["http://127.0.0.1"]}' }],
   ['REGIONS: an address of us is not a URL', { REGIONS: '{"us":["somewhere"]}' }],
   ['REGIONS: an address of us is more than an origin', { REGIONS: '{"us":["http://127.0.0.1/path"]}' }],
+  ['PUBLIC_ORIGIN: it is more than an origin', { PUBLIC_ORIGIN: 'https://api.example/v1' }],
   ['CONTROL_REGION is not one of REGIONS', { CONTROL_REGION: 'mars' }],
   ['ASSERTION_KEYS: a region needs an assertion key', { ASSERTION_KEYS: '{}' }],
   [

@@ -1,6 +1,15 @@
 import { expect, inject, test, vi } from 'vitest'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
-import { bearer, control, edgeTo, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
+import {
+  bearer,
+  control,
+  edgeTo,
+  newKey,
+  newMarker,
+  newSignedTarget,
+  OPERATOR_TOKEN,
+  seen,
+} from './support.ts'
 
 const { fragile, steady } = inject('regions')
 const edge = await edgeTo()
@@ -167,6 +176,14 @@ test.each<[string, RequestInit, number]>([
   const response = await twoInstances.request(`http://edge/v1/reset?${marker}`, { ...init, headers: all })
   await expectUnavailable(response)
   expect(await seen(marker)).toHaveLength(times)
+})
+
+test('a signed write is sent to so many as well: it happens once all the same', async () => {
+  const twoInstances = await edgeTo({ us: [steady, steady] })
+  const marker = newMarker()
+  const target = await newSignedTarget(`/v1/reset?m=${marker}`, { method: 'POST' })
+  await expectUnavailable(await twoInstances.request(`http://edge${target}`, { method: 'POST', body: 'x' }))
+  expect(await seen(marker)).toHaveLength(2)
 })
 
 test('with one of two instances down every read is answered', async () => {

@@ -7,6 +7,7 @@ import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
+import { signUrl } from '../../shared/signed_url.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 import { memoryLeases } from './memory_leases.ts'
 import type { Seen } from './seen.ts'
@@ -14,6 +15,7 @@ import type { Seen } from './seen.ts'
 const secret = (fill: number): string => toBase64url(new Uint8Array(32).fill(fill))
 
 export const TENANT_NUMBER = asTenantNumber(4711n)
+export const PUBLIC_ORIGIN = 'https://api.test'
 export const OPERATOR_TOKEN = newOperatorToken()
 export const ROOTS = [
   { id: 1, secret: secret(1), state: 'active' },
@@ -26,6 +28,7 @@ export async function bindings(overrides: Partial<Bindings> = {}): Promise<Bindi
   const { steady } = inject('regions')
   return {
     REGIONS: JSON.stringify({ us: [steady], eu: [steady] }),
+    PUBLIC_ORIGIN,
     CONTROL_REGION: 'us',
     ASSERTION_KEYS: JSON.stringify({ us: US_KEYS, eu: EU_KEYS }),
     SIGNING_ROOTS: JSON.stringify(ROOTS),
@@ -49,6 +52,16 @@ export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise
   )
   const { text } = await mintApiKey('test', { keyId: newId('key'), tenant: TENANT_NUMBER, region }, roots)
   return text
+}
+
+/** Path and query of a signed URL of the tenant's, as a region would have signed it. */
+export async function newSignedTarget(
+  target: string,
+  { method = 'GET', scope = 'projects:read', expiresAtMs = Date.now() + 60_000, origin = PUBLIC_ORIGIN } = {},
+): Promise<string> {
+  const claims = { tenant: TENANT_NUMBER, region: 'us', issuer: newId('key'), scope, expiresAtMs }
+  const url = await signUrl(claims, { origin, method, target }, await Roots.import(ROOTS))
+  return url.slice(origin.length)
 }
 
 /** A word that no other test's requests hold. */

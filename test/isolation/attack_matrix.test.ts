@@ -2,7 +2,7 @@
 // whole stack. A new route is attacked without a new line here.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../shared/ids.ts'
-import { type Answer, type Stack, startStack } from '../e2e/stack.ts'
+import { type Answer, type CallOptions, type Stack, startStack } from '../e2e/stack.ts'
 import { bodyOf, type Document, type Route, routesOf } from './samples.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of every route there is
@@ -39,6 +39,16 @@ async function newTenant(slug: string, region: string): Promise<Tenant> {
 
 const fill = (path: string, ids: (collection: string) => string): string =>
   path.replace(/\/\{[^}]+\}/g, (_, at: number) => `/${ids(path.slice(0, at))}`)
+
+/** Path and query of a signed URL of the tenant's, or undefined where nobody can have one. */
+async function signedTarget(tenant: Tenant, method: string, path: string): Promise<string | undefined> {
+  const body = { method, path, expiresIn: 60 }
+  const made = await call(tenant, '/v1/signed-urls', { method: 'POST', body })
+  if (made.status === 403) return undefined
+  expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBe(201)
+  expect(made.body.url.startsWith(`${stack.edge}${path}`)).toBe(true)
+  return made.body.url.slice(stack.edge.length)
+}
 
 /** With the victim's ids, or, where it has none of a kind, with one that nobody has. */
 const foreign = (path: string) => fill(path, (collection) => victims.get(collection) ?? newId('prj'))
@@ -159,8 +169,62 @@ test('another tenant’s idempotency key never gives their answer', async () => 
     const theirs = await call(victim, path, request)
     const own = await call(attacker, path, request)
     expect(own.headers.get('idempotency-replayed'), path).toBeNull()
-    expect(own.body.id, path).not.toBe(theirs.body.id)
+    expect(own.body, path).not.toEqual(theirs.body)
   }
+})
+
+describe('signed URLs', () => {
+  test('of another tenant’s maker reach its own things alone, and what gives access not at all', async () => {
+    const before = await everythingOf(victim)
+    for (const { method, path, operation } of tenantRoutes) {
+      const name = `${method} ${path}`
+      const signable = operation.security?.some((scheme) => 'signedUrl' in scheme)
+      const target = await signedTarget(attacker, method, foreign(path))
+      expect(target !== undefined, name).toBe(signable)
+      if (target === undefined || !path.includes('{')) continue
+      const request = { method, as: null, body: bodyOf(operation, document) }
+      const theirs = await stack.call<Body>(target, request)
+      expect([theirs.status, theirs.body.code], name).toEqual([404, 'not_found'])
+    }
+    expect(await everythingOf(victim)).toEqual(before)
+  })
+
+  test('of the victim are no use with another’s key, for another tenant, method or path, or altered', async () => {
+    const before = await everythingOf(victim)
+    for (const { method, path, operation } of tenantRoutes) {
+      const target = await signedTarget(victim, method, foreign(path))
+      if (target === undefined) continue
+      const [at, signature = ''] = target.split('?')
+      const other = method === 'GET' ? 'DELETE' : 'GET'
+      const body = bodyOf(operation, document)
+      const cases: Array<[string, string, CallOptions, number, string]> = [
+        ['beside a key', target, { method, as: attacker.key, body }, 400, 'conflicting_credentials'],
+        [
+          'for another tenant',
+          target,
+          { method, headers: { 'x-tenant': attacker.id }, body },
+          403,
+          'tenant_mismatch',
+        ],
+        ['another method', target, { method: other }, 401, 'credential_invalid'],
+        ['another path', `/v1/api-keys?${signature}`, { method, body }, 401, 'credential_invalid'],
+        ['a path below', `${at}/x?${signature}`, { method, body }, 401, 'credential_invalid'],
+        ['a parameter more', `${at}?a=1&${signature}`, { method, body }, 401, 'credential_invalid'],
+        [
+          'a letter changed',
+          target.slice(0, -4) + (target.at(-4) === 'A' ? 'B' : 'A') + target.slice(-3),
+          { method, body },
+          401,
+          'credential_invalid',
+        ],
+      ]
+      for (const [what, sent, options, status, code] of cases) {
+        const answer = await stack.call<Body>(sent, { as: null, ...options })
+        expect([answer.status, answer.body.code], `${method} ${path}: ${what}`).toEqual([status, code])
+      }
+    }
+    expect(await everythingOf(victim)).toEqual(before)
+  })
 })
 
 describe('every route refuses', () => {

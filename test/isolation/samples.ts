@@ -6,6 +6,7 @@ export interface Schema {
   format?: string
   enum?: unknown[]
   const?: unknown
+  example?: unknown
   pattern?: string
   minLength?: number
   minimum?: number
@@ -32,6 +33,7 @@ export interface Document {
 export function sampleOf(schema: Schema, { components }: Document, name = 'sample'): unknown {
   const inner = (each: Schema, key = name) => sampleOf(each, { paths: {}, components }, key)
   if (schema.$ref !== undefined) return inner(components.schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {})
+  if (schema.example !== undefined) return schema.example
   if (schema.const !== undefined) return schema.const
   if (schema.enum !== undefined) return schema.enum[0]
   const choice = schema.anyOf ?? schema.oneOf

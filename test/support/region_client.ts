@@ -6,7 +6,8 @@ import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { ASSERTION } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
-import type { Principal } from '../../shared/principal.ts'
+import type { Principal, SignedUrlPrincipal } from '../../shared/principal.ts'
+import { verifySignedUrl } from '../../shared/signed_url.ts'
 
 export interface Answer {
   status: number
@@ -17,10 +18,13 @@ export interface Answer {
 }
 
 export interface Ask {
-  /** An API key's text, `operator`, or `region`: what a region calls another as. */
+  /** An API key's text, a signed URL, `operator`, or `region`: what a region calls another as. */
   as: string
   method?: string
+  /** Empty for a signed URL's own. */
   path: string
+  /** What the edge is made to say wrongly of a signed URL. */
+  signedFor?: Partial<SignedUrlPrincipal>
   body?: unknown
   headers?: Record<string, string>
   requestId?: string
@@ -56,6 +60,9 @@ export class RegionSecrets {
   }
 }
 
+/** Where clients find the edge that the client plays. */
+const PUBLIC_ORIGIN = 'https://api.test'
+
 const secret = () => toBase64url(randomBytes(32))
 
 export class RegionClient {
@@ -69,13 +76,14 @@ export class RegionClient {
   }
 
   async ask(region: string, ask: Ask): Promise<Answer> {
-    const { as, method = 'GET', path, body, headers = {}, requestId = newId('req') } = ask
+    const { method = 'GET', body, headers = {}, requestId = newId('req') } = ask
+    const { principal, path } = await this.speaker(ask, method)
     const keys = await importAssertionKeys(this.secrets.assertionKeys[region] ?? [])
-    const request = { region, method, target: path, requestId }
+    const request = { region, method, target: path, requestId, publicOrigin: PUBLIC_ORIGIN }
     const response = await fetch(this.urlOf(region) + path, {
       method,
       headers: {
-        [ASSERTION]: await signAssertion(request, await this.principalOf(as), keys),
+        [ASSERTION]: await signAssertion(request, principal, keys),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...headers,
       },
@@ -100,6 +108,32 @@ export class RegionClient {
     })
     if (status !== 201) throw new Error(JSON.stringify(body))
     return { id: body.tenant.id, key: body.apiKey.key }
+  }
+
+  private async speaker(
+    { as, path, signedFor }: Ask,
+    method: string,
+  ): Promise<{ principal: Principal; path: string }> {
+    if (!as.startsWith(PUBLIC_ORIGIN)) return { principal: await this.principalOf(as), path }
+    this.roots ??= await Roots.import(this.secrets.signingRoots)
+    const request = {
+      origin: PUBLIC_ORIGIN,
+      method: path === '' ? method : 'GET',
+      full: as.slice(PUBLIC_ORIGIN.length),
+    }
+    const verdict = await verifySignedUrl(request, this.roots, Date.now())
+    if (verdict.outcome !== 'verified') throw new Error('not a signed URL')
+    const { tenant, issuer: keyId, scope, expiresAtMs, nonce } = verdict.claims
+    const principal: Principal = {
+      kind: 'signed_url',
+      tenant,
+      keyId,
+      scope,
+      expiresAtMs,
+      nonce,
+      ...signedFor,
+    }
+    return { principal, path: path || verdict.target }
   }
 
   private async principalOf(as: string): Promise<Principal> {

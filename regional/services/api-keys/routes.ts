@@ -25,6 +25,7 @@ const shown = ({ secretHash: _, ...record }: CredentialRecord): ApiKey => ({
 
 export const apiKeys = (mint: Mint): Service => ({
   name: 'api-keys',
+  mintsCredentials: true,
   operations: [
     tenantOperation({
       name: 'create',

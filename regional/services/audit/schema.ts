@@ -6,7 +6,10 @@ export const AuditEntry = z
   .object({
     id: z.string().meta({ description: 'The entry’s place in the trail.' }),
     at: timeSchema,
-    actor: z.object({ kind: z.enum(['api_key', 'operator', 'system']), id: z.string() }),
+    actor: z.object({
+      kind: z.enum(['api_key', 'signed_url', 'operator', 'system']),
+      id: z.string().meta({ description: 'For a signed URL: the key that signed it.' }),
+    }),
     action: z.string().meta({ description: '`<service>.<operation>`', example: 'projects.create' }),
     target: z.string().nullable(),
     ip: z.string().nullable(),
