@@ -138,7 +138,7 @@ async function answerTenant(
     service,
     action: `${service}.${name}`,
     scope,
-    mintsCredentials: mintsCredentials === true,
+    mintsCredentials,
     kind,
     target: raw.params.id,
     clientIp: c.req.header(CLIENT_IP),

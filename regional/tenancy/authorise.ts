@@ -22,7 +22,7 @@ export type Authorisation =
 export interface Wanted {
   scope: Scope
   /** Gives access, or says who may have it: nothing that a signed URL reaches. */
-  mintsCredentials: boolean
+  mintsCredentials?: true | undefined
 }
 
 export async function authorise(

@@ -140,7 +140,6 @@ function createProject(dependencies: TransactDependencies, principal: TenantPrin
       service: 'projects',
       action: 'projects.create',
       scope: 'projects:write' as const,
-      mintsCredentials: false,
       kind: 'write' as const,
       route: 'post /v1/projects',
       target: undefined,

@@ -33,6 +33,8 @@ test('a signed URL goes to its region as who signed it, and its signature goes n
     `http://edge${await newSignedTarget(`/v1/projects?limit=5&m=${marker}`)}`,
   )
   expect(response.status).toBe(200)
+  // It spends of its tenant's limit as any request does.
+  expect(response.headers.has('ratelimit')).toBe(true)
   const [request] = await seen(marker)
   expect(request?.target).toBe(`/v1/projects?limit=5&m=${marker}`)
   expect(JSON.stringify(request)).not.toContain('cs_')
