@@ -12,6 +12,7 @@ import {
   type NativeDatabase,
   type NativeTransaction,
   root,
+  type Transaction,
 } from '../../regional/storage/foundationdb.ts'
 import { keySpace, systemSubspace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
@@ -188,25 +189,32 @@ async function sameKeys(native: NativeDatabase, calls: ReadonlyArray<Call>): Pro
   await database.doTn(async (tn) => {
     for (const [key, value] of await tn.getRangeAll(begin, end)) tn.set(moved(key), value)
   })
-  const read = reads(calls).map(({ args }) => moved(args[0] as Buffer))
-  const isWritten = new Set(writes(calls).map(({ args }) => moved(keyOf(args)).toString('hex')))
+  const isWritten = new Set(writes(calls).map(({ args }) => keyOf(args).toString('hex')))
   const quotas = systemSubspace('quotas').readUInt8()
+  /** What a request writes is new each time, but for the quota shard: that is the client's own, as above. */
+  const planned = (key: Buffer): ((client: Buffer, unique: Buffer) => Buffer) => {
+    const there = moved(key)
+    if (!isWritten.has(key.toString('hex'))) return () => there
+    const shard = there.subarray(0, -1)
+    if (there[theirs.length] === quotas) return (client) => Buffer.concat([shard, client])
+    const stem = there.subarray(0, -8)
+    return (_, unique) => Buffer.concat([stem, unique])
+  }
+  const read = reads(calls).map(({ args }) => planned(args[0] as Buffer))
+  const write = writes(calls).map(({ method, args }) => {
+    const value = args.at(-1) as Buffer
+    const [key, there] = [planned(keyOf(args)), moved(keyOf(args))]
+    return method === 'set'
+      ? (tn: Transaction, shard: Buffer, unique: Buffer) => tn.set(key(shard, unique), value)
+      : (tn: Transaction) => tn.atomicOpNative(args[0] as number, there, value)
+  })
+  const shards = Array.from({ length: CLIENTS }, (_, client) => Buffer.of(0x15, client + 1))
   return (client) => {
     const unique = randomBytes(8)
-    /** What a request writes is new each time, but for the quota shard: that is the client's own, as above. */
-    const own = (key: Buffer): Buffer => {
-      if (!isWritten.has(key.toString('hex'))) return key
-      if (key[theirs.length] === quotas)
-        return Buffer.concat([key.subarray(0, -1), Buffer.of(0x15, client + 1)])
-      return Buffer.concat([key.subarray(0, -8), unique])
-    }
+    const shard = shards[client] ?? unique
     return database.doTn(async (tn) => {
-      await Promise.all(read.map((key) => tn.get(own(key))))
-      for (const { method, args } of writes(calls)) {
-        const key = moved(keyOf(args))
-        if (method === 'set') tn.set(own(key), args[1] as Buffer)
-        else tn.atomicOpNative(args[0] as number, key, args[2] as Buffer)
-      }
+      await Promise.all(read.map((key) => tn.get(key(shard, unique))))
+      for (const each of write) each(tn, shard, unique)
     })
   }
 }
