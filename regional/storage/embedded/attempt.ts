@@ -25,6 +25,7 @@ import {
 } from './key.ts'
 import { absent, KnownRanges, type Row } from './known_ranges.ts'
 import { KEY_SIZE_LIMIT, REPLY_BYTE_LIMIT, SYSTEM_KEY_SIZE_LIMIT, VALUE_SIZE_LIMIT } from './limits.ts'
+import { resolve } from './operation_stack.ts'
 import { type Options, type OptionValue, option } from './options.ts'
 import type { RangeLimits } from './range_limits.ts'
 import { readKey, readRange } from './range_read.ts'
@@ -36,7 +37,7 @@ import type { Storage } from './storage.ts'
 import type { VersionedSnapshot } from './versioned_snapshot.ts'
 import { stampBytes, stampedKeyRange, stampOffset } from './versionstamp.ts'
 import { sameValue, type Watch } from './watches.ts'
-import { resolve, WriteMap } from './write_map.ts'
+import { WriteMap } from './write_map.ts'
 
 export interface KeyValues {
   results: Pair[]

@@ -4,8 +4,9 @@ import { applyAtomicOp, Op } from './atomic_ops.ts'
 import type { Range } from './conflict_ranges.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
 import { Change, type Effect } from './mutation_codec.ts'
+import type { Operation } from './operation_stack.ts'
 import { stampBytes, stamped } from './versionstamp.ts'
-import type { MutationSink, Operation } from './write_map.ts'
+import type { MutationSink } from './write_map.ts'
 
 export type Mutation = { clear: Range } | { key: Key; operation: Operation }
 

@@ -3,7 +3,9 @@
 import { code, fdbError } from './errors.ts'
 import type { Key } from './key.ts'
 import type { KnownCursor, KnownRanges, Row } from './known_ranges.ts'
-import { resolve, type WriteCursor, type WriteMap } from './write_map.ts'
+import { resolve } from './operation_stack.ts'
+import type { WriteCursor } from './write_cursor.ts'
+import type { WriteMap } from './write_map.ts'
 
 export class SegmentCursor {
   readonly #known: KnownCursor

@@ -1,35 +1,11 @@
 // What a transaction has written so far, as a map of the whole key space: single keys with operations, and
 // between them ranges that are untouched or cleared, each with a write conflict or not, readable or not.
 // It follows FoundationDB's WriteMap: operations on a known value are folded at once, others are stacked.
-import { applyAtomicOp, isAtomicOp, joinNeedsEqualLength, Op } from './atomic_ops.ts'
-import { code, fdbError } from './errors.ts'
+import { Op } from './atomic_ops.ts'
 import { DATABASE_END, FIRST_KEY, type Key, keyAfter } from './key.ts'
+import { joined, type Operation, stack } from './operation_stack.ts'
 import { OrderedMap } from './ordered_map.ts'
-
-/** `value` undefined with Op.Set: the key is known to be absent. */
-export interface Operation {
-  op: Op
-  value: Buffer | undefined
-}
-
-/** One key (if it has operations) and the range behind it up to the next entry. */
-interface Entry {
-  operations: Operation[]
-  keyConflicts: boolean
-  keyUnreadable: boolean
-  cleared: boolean
-  conflicts: boolean
-  unreadable: boolean
-}
-
-const untouched = (): Entry => ({
-  operations: [],
-  keyConflicts: false,
-  keyUnreadable: false,
-  cleared: false,
-  conflicts: false,
-  unreadable: false,
-})
+import { type Entry, untouched, WriteCursor } from './write_cursor.ts'
 
 /** Receives the writes in the order in which a commit applies them. */
 export interface MutationSink {
@@ -85,7 +61,7 @@ export class WriteMap {
     floor.keyUnreadable = wasUnreadable || stamps
     if (!wasUnreadable && (op === Op.Set || op === Op.VersionstampedValue)) floor.operations = [{ op, value }]
     else if (!had && floor.cleared && !independent) floor.operations = [joined(absent, { op, value })]
-    else if (!floor.keyUnreadable && had) push(floor.operations, { op, value })
+    else if (!floor.keyUnreadable && had) stack(floor.operations, { op, value })
     else floor.operations.push({ op, value })
   }
 
@@ -225,149 +201,4 @@ class Runs {
     this.#emit(this.#from, key)
     this.#from = undefined
   }
-}
-
-/** Walks the segments of a write map: one key with operations, or a range. Every key lies in exactly one segment. */
-export class WriteCursor {
-  readonly #entries: OrderedMap<Entry>
-  readonly #at = { chunk: 0, index: 0 }
-  readonly #ahead = { chunk: 0, index: 0 }
-  #entry: Entry = untouched()
-  /** On the range behind the entry's key rather than on the key. */
-  #behind = true
-  begin: Key = FIRST_KEY
-  end: Key = FIRST_KEY
-
-  constructor(entries: OrderedMap<Entry>) {
-    this.#entries = entries
-  }
-
-  /** Moves to the segment that holds `key`. */
-  seek(key: Key): void {
-    this.#entries.seekFloor(this.#at, key)
-    this.#entry = this.#entries.valueAt(this.#at)
-    this.#behind = this.#entry.operations.length === 0 || this.#entries.keyAt(this.#at) !== key
-    this.#measure()
-  }
-
-  next(): void {
-    const key = this.#entries.keyAt(this.#at)
-    if (!this.#behind && this.#nextKey() !== keyAfter(key)) this.#behind = true
-    else {
-      this.#entries.next(this.#at)
-      this.#entry = this.#entries.valueAt(this.#at)
-      this.#behind = this.#entry.operations.length === 0
-    }
-    this.#measure()
-  }
-
-  previous(): void {
-    if (this.#behind && this.#entry.operations.length > 0) this.#behind = false
-    else {
-      this.#entries.previous(this.#at)
-      this.#entry = this.#entries.valueAt(this.#at)
-      this.#behind =
-        this.#entry.operations.length === 0 || this.#nextKey() !== keyAfter(this.#entries.keyAt(this.#at))
-    }
-    this.#measure()
-  }
-
-  copyFrom(other: WriteCursor): void {
-    this.#at.chunk = other.#at.chunk
-    this.#at.index = other.#at.index
-    this.#entry = other.#entry
-    this.#behind = other.#behind
-    this.begin = other.begin
-    this.end = other.end
-  }
-
-  sameAs(other: WriteCursor): boolean {
-    return this.#entry === other.#entry && this.#behind === other.#behind
-  }
-
-  get operations(): readonly Operation[] {
-    return this.#behind ? [] : this.#entry.operations
-  }
-
-  get isOperation(): boolean {
-    return !this.#behind
-  }
-
-  get isUnmodified(): boolean {
-    return this.#behind && !this.#entry.cleared
-  }
-
-  get cleared(): boolean {
-    return this.#behind && this.#entry.cleared
-  }
-
-  get conflicts(): boolean {
-    return this.#behind ? this.#entry.conflicts : this.#entry.keyConflicts
-  }
-
-  get unreadable(): boolean {
-    return this.#behind ? this.#entry.unreadable : this.#entry.keyUnreadable
-  }
-
-  /** The operations here need the value below them. */
-  get isDependent(): boolean {
-    return !this.#behind && isDependent(this.#entry.operations)
-  }
-
-  /** A serialisable read of this segment has read the database, and so can conflict. */
-  get readsDatabase(): boolean {
-    return this.isUnmodified || (this.isDependent && !this.#entry.cleared)
-  }
-
-  #nextKey(): Key | undefined {
-    this.#ahead.chunk = this.#at.chunk
-    this.#ahead.index = this.#at.index
-    return this.#entries.next(this.#ahead) ? this.#entries.keyAt(this.#ahead) : undefined
-  }
-
-  #measure(): void {
-    const key = this.#entries.keyAt(this.#at)
-    this.begin = this.#behind && this.#entry.operations.length > 0 ? keyAfter(key) : key
-    this.end = this.#behind ? (this.#nextKey() ?? keyAfter(keyAfter(DATABASE_END))) : keyAfter(key)
-  }
-}
-
-function isDependent(operations: readonly Operation[]): boolean {
-  const lowest = operations[0]?.op
-  return (
-    lowest !== undefined &&
-    lowest !== Op.Set &&
-    lowest !== Op.VersionstampedValue &&
-    lowest !== Op.VersionstampedKey
-  )
-}
-
-/** `operations` applied to the value below them; undefined: the key is absent. */
-export function resolve(operations: readonly Operation[], below: Buffer | undefined): Buffer | undefined {
-  const [only] = operations
-  if (only && operations.length === 1 && !isDependent(operations)) return only.value
-  let current: Operation = { op: Op.Set, value: below }
-  for (const operation of operations) current = joined(current, operation)
-  return current.value
-}
-
-/** Puts `next` over the stack, as one operation with the topmost if both together are one of the same kind. */
-function push(operations: Operation[], next: Operation): void {
-  const top = operations.at(-1)
-  if (top === undefined) throw new Error('an empty stack has no top')
-  const sameKind = top.op === next.op && next.op !== Op.CompareAndClear
-  const stacks = sameKind
-    ? joinNeedsEqualLength(top.op) && top.value !== undefined && top.value.length !== next.value?.length
-    : isAtomicOp(next.op) && isAtomicOp(top.op)
-  if (stacks) operations.push(next)
-  else operations[operations.length - 1] = joined(top, next)
-}
-
-/** One operation that does what `first` and then `next` do. */
-function joined(first: Operation, next: Operation): Operation {
-  if (next.op === Op.Set || next.op === Op.VersionstampedValue) return next
-  if (next.value === undefined) throw new Error('an atomic operation has an operand')
-  if (first.op === Op.Set) return { op: Op.Set, value: applyAtomicOp(next.op, first.value, next.value) }
-  if (first.op !== next.op) throw fdbError(code.clientInvalidOperation)
-  return { op: first.op, value: applyAtomicOp(next.op, first.value, next.value) }
 }
