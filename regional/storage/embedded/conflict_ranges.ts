@@ -89,3 +89,16 @@ export function readFromDatabase(writes: WriteMap, begin: Key, end: Key, add: (r
     if (from < to) add([from, to])
   }
 }
+
+/** The same keys in as few ranges as possible. */
+export function joinedRanges(ranges: readonly Range[]): Range[] {
+  const sorted = ranges.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  const joined: [Key, Key][] = []
+  for (const [begin, end] of sorted) {
+    const last = joined.at(-1)
+    if (last && begin <= last[1]) {
+      if (end > last[1]) last[1] = end
+    } else joined.push([begin, end])
+  }
+  return joined
+}

@@ -9,16 +9,17 @@ import type {
   Version,
 } from '../foundationdb.ts'
 import { Attempt } from './attempt.ts'
+import { Backoff } from './backoff.ts'
+import { deliver } from './callback.ts'
 import type { EmbeddedDatabase } from './database.ts'
 import { code, fdbError, isRetriedByOnError } from './errors.ts'
 import { type Key, keyBytes, toBuffer, toKey } from './key.ts'
-import { BACKOFF_GROWTH, DEFAULT_BACKOFF_MS, FUTURE_VERSION_DELAY_MS } from './limits.ts'
 import { checkOption, isPersistent, Options, type OptionValue } from './options.ts'
 import { rangeLimits } from './range_limits.ts'
 import { estimateBytes, splitPoints } from './range_size.ts'
 import { selector } from './selector.ts'
 import type { Storage } from './storage.ts'
-import { stampBytes } from './versionstamp.ts'
+import { stampBytes, versionBytes } from './versionstamp.ts'
 import { Watch } from './watches.ts'
 
 /** A watch that ends so is no error to those who did not ask for all of them. */
@@ -28,6 +29,21 @@ const standardWatchErrors = new Set<number>([
   code.notCommitted,
 ])
 
+type RangeRead = [
+  start: NativeValue,
+  beginOrEq: boolean,
+  beginOffset: number,
+  end: NativeValue,
+  endOrEq: boolean,
+  endOffset: number,
+  limit: number,
+  targetBytes: number,
+  mode: number,
+  iter: number,
+  isSnapshot: boolean,
+  reverse: boolean,
+]
+
 export class EmbeddedTransaction implements NativeTransaction {
   readonly #database: EmbeddedDatabase
   readonly #storage: Storage
@@ -35,13 +51,14 @@ export class EmbeddedTransaction implements NativeTransaction {
   #persistent: [number, OptionValue][]
   #createdMs: number
   #retries = 0
-  #backoffMs = DEFAULT_BACKOFF_MS
+  #backoff: Backoff
   #versionstamp = Promise.withResolvers<Buffer>()
 
   constructor(database: EmbeddedDatabase) {
     this.#database = database
     this.#storage = database.storage
     this.#createdMs = database.clock()
+    this.#backoff = new Backoff(database.random)
     this.#persistent = database.defaults()
     this.#attempt = this.#newAttempt()
   }
@@ -65,7 +82,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   ): Promise<Buffer | undefined> | undefined {
     const name = toKey(key)
     const bytes = Buffer.isBuffer(key) ? key : undefined
-    return this.#answer(cb, (attempt) => attempt.get(name, bytes, isSnapshot))
+    return this.#answer(cb, (attempt) => attempt.reads.get(name, bytes, isSnapshot))
   }
 
   getKey(key: NativeValue, orEqual: boolean, offset: number, isSnapshot: boolean): Promise<Buffer>
@@ -79,68 +96,22 @@ export class EmbeddedTransaction implements NativeTransaction {
   ): Promise<Buffer> | undefined {
     const name = toKey(key)
     return this.#answer(cb, (attempt) =>
-      keyBytes(attempt.getKey(selector(name, orEqual, offset), name, isSnapshot)),
+      keyBytes(attempt.reads.getKey(selector(name, orEqual, offset), name, isSnapshot)),
     )
   }
 
-  getRange(
-    start: NativeValue,
-    beginOrEq: boolean,
-    beginOffset: number,
-    end: NativeValue,
-    endOrEq: boolean,
-    endOffset: number,
-    limit: number,
-    targetBytes: number,
-    mode: number,
-    iter: number,
-    isSnapshot: boolean,
-    reverse: boolean,
-  ): Promise<KVList>
-  getRange(
-    start: NativeValue,
-    beginOrEq: boolean,
-    beginOffset: number,
-    end: NativeValue,
-    endOrEq: boolean,
-    endOffset: number,
-    limit: number,
-    targetBytes: number,
-    mode: number,
-    iter: number,
-    isSnapshot: boolean,
-    reverse: boolean,
-    cb: Callback<KVList>,
-  ): void
-  getRange(
-    start: NativeValue,
-    beginOrEq: boolean,
-    beginOffset: number,
-    end: NativeValue,
-    endOrEq: boolean,
-    endOffset: number,
-    limit: number,
-    targetBytes: number,
-    mode: number,
-    iter: number,
-    isSnapshot: boolean,
-    reverse: boolean,
-    cb?: Callback<KVList>,
-  ): Promise<KVList> | undefined {
+  getRange(...read: RangeRead): Promise<KVList>
+  getRange(...read: [...RangeRead, cb: Callback<KVList>]): void
+  getRange(...read: [...RangeRead, cb?: Callback<KVList>]): Promise<KVList> | undefined {
+    const [start, beginOrEq, beginOffset, end, endOrEq, endOffset, ...how] = read
+    const [limit, targetBytes, mode, iter, isSnapshot, reverse, cb] = how
     const from = toKey(start)
     const to = toKey(end)
+    const begin = selector(from, beginOrEq, beginOffset)
+    const until = selector(to, endOrEq, endOffset)
     return this.#answer(
       cb,
-      (attempt, limits) =>
-        attempt.getRange(
-          selector(from, beginOrEq, beginOffset),
-          selector(to, endOrEq, endOffset),
-          from,
-          to,
-          limits,
-          isSnapshot,
-          reverse,
-        ),
+      (attempt, limits) => attempt.reads.getRange(begin, until, from, to, limits, isSnapshot, reverse),
       () => rangeLimits(limit, targetBytes, mode, iter),
     )
   }
@@ -151,7 +122,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     const value = typeof val === 'string' ? Buffer.from(val, 'utf8') : Buffer.from(toBuffer(val))
     const attempt = this.#attempt
     try {
-      attempt.set(name, value)
+      attempt.writes.set(name, value)
     } catch (error) {
       attempt.deferred ??= error as Error
     }
@@ -159,29 +130,29 @@ export class EmbeddedTransaction implements NativeTransaction {
 
   clear(key: NativeValue): void {
     const name = toKey(key)
-    this.#attempt.defer(() => this.#attempt.clear(name))
+    this.#attempt.defer(() => this.#attempt.writes.clear(name))
   }
 
   clearRange(start: NativeValue, end: NativeValue): void {
     const from = toKey(start)
     const to = toKey(end)
-    this.#attempt.defer(() => this.#attempt.clearRange(from, to))
+    this.#attempt.defer(() => this.#attempt.writes.clearRange(from, to))
   }
 
   atomicOp(opType: number, key: NativeValue, operand: NativeValue): void {
     const name = toKey(key)
     const value = Buffer.from(toBuffer(operand))
-    this.#attempt.defer(() => this.#attempt.atomicOp(opType, name, value))
+    this.#attempt.defer(() => this.#attempt.writes.atomicOp(opType, name, value))
   }
 
   addReadConflictRange(start: NativeValue, end: NativeValue): void {
     const range = conflictRange(start, end)
-    this.#attempt.defer(() => this.#attempt.addReadConflictRange(...range))
+    this.#attempt.defer(() => this.#attempt.reads.addConflictRange(...range))
   }
 
   addWriteConflictRange(start: NativeValue, end: NativeValue): void {
     const range = conflictRange(start, end)
-    this.#attempt.defer(() => this.#attempt.addWriteConflictRange(...range))
+    this.#attempt.defer(() => this.#attempt.writes.addConflictRange(...range))
   }
 
   getReadVersion(): Promise<Version>
@@ -257,10 +228,10 @@ export class EmbeddedTransaction implements NativeTransaction {
       this.#expire(attempt)
       attempt.checkNotCommitting()
       attempt.checkAlive()
-      attempt.checkWatchable(name)
-      watch.value = attempt.get(name, undefined, false)
+      attempt.reads.checkWatchable(name)
+      watch.value = attempt.reads.get(name, undefined, false)
       this.#storage.watches.admit(watch)
-      attempt.watches.push(watch)
+      attempt.writes.watches.push(watch)
     } catch (error) {
       watch.fail(error as Error)
     }
@@ -296,7 +267,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     const old = this.#attempt
     this.#retries = 0
     this.#createdMs = this.#database.clock()
-    this.#backoffMs = DEFAULT_BACKOFF_MS
+    this.#backoff = new Backoff(this.#database.random)
     this.#persistent = this.#database.defaults()
     this.#replace(old)
   }
@@ -313,7 +284,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     const request = attempt.takeRequest()
     const stamp = this.#versionstamp
     const finished = (): void => {
-      for (const watch of attempt.watches.splice(0)) this.#storage.startWatch(watch)
+      for (const watch of attempt.writes.watches.splice(0)) this.#storage.startWatch(watch)
       resolve()
     }
     const failed = (error: Error): void => {
@@ -364,16 +335,8 @@ export class EmbeddedTransaction implements NativeTransaction {
     }
     attempt.end()
     this.#armTimeout(attempt)
-    await this.#pause(attempt, this.#retryDelayMs(errorCode, attempt.options.maxRetryDelayMs))
+    await this.#pause(attempt, this.#backoff.nextDelayMs(errorCode, attempt.options.maxRetryDelayMs))
     if (this.#attempt === attempt) this.#replace(attempt)
-  }
-
-  #retryDelayMs(errorCode: number, maxDelayMs: number): number {
-    if (errorCode === code.transactionTooOld || errorCode === code.futureVersion)
-      return Math.min(FUTURE_VERSION_DELAY_MS, maxDelayMs)
-    const delayMs = this.#backoffMs * this.#database.random()
-    this.#backoffMs = Math.min(this.#backoffMs * BACKOFF_GROWTH, maxDelayMs)
-    return delayMs
   }
 
   #pause(attempt: Attempt, delayMs: number): Promise<void> {
@@ -464,26 +427,11 @@ export class EmbeddedTransaction implements NativeTransaction {
   }
 }
 
-function deliver<T>(promise: Promise<T>, cb: Callback<T> | undefined): Promise<T> | undefined {
-  if (!cb) return promise
-  promise.then(
-    (value) => cb(null, value),
-    (error) => cb(error),
-  )
-  return undefined
-}
-
 function conflictRange(start: NativeValue, end: NativeValue): [Key, Key] {
   const from = toKey(start)
   const to = toKey(end)
   if (from > to) throw fdbError(code.invertedRange)
   return [from, to]
-}
-
-function versionBytes(version: number): Buffer {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigInt64BE(BigInt(version))
-  return bytes
 }
 
 const isStandardWatchError = (error: Error): boolean =>

@@ -35,3 +35,10 @@ export function stampedKeyRange(operand: Buffer, offset: number, firstVersion: n
   const limit = `${high.toString('latin1')}\0`
   return [low.toString('latin1'), limit < end ? limit : end < DATABASE_END ? end : DATABASE_END]
 }
+
+/** A version as the binding gives it: eight bytes, big endian. */
+export function versionBytes(version: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(BigInt(version))
+  return bytes
+}
