@@ -74,7 +74,7 @@ export async function runRegions(seed: number, requests: number): Promise<Region
         Array.from({ length: CLIENTS_PER_TENANT }, () => until(() => clients.act(tenant))),
       ),
       ...tenants.map((tenant) => until(() => watch.look(tenant))),
-      until(() => makers.make()),
+      until(() => (random.chance(0.1) ? makers.makeHalf() : makers.make())),
       until(() => clients.change(changed, { plan: random.pick(['free', 'team']) })),
       until(() => clients.change(stopped, { status: random.pick(['active', 'active', 'suspended']) })),
       until(() => clients.change(stopped, { status: random.pick(['active', 'active', 'suspended']) })),

@@ -47,6 +47,11 @@ function intentAnomalies(intent: Intent, { audit, outbox }: Ledger): string[] {
     )
   )
     found.push(`${entries.length} audit entries and ${events.length} events: ${name}`)
+  for (const { answer } of successes) {
+    const shown = answer.body?.id
+    if (shown !== undefined && events.some(({ resource }) => resource !== shown))
+      found.push(`answered with ${shown}, which is not what was done: ${name}`)
+  }
   for (const each of successes) {
     if (first !== undefined && !isDeepStrictEqual(shownOf(each), shownOf(first)))
       found.push(`two answers to one request: ${name}`)
@@ -86,7 +91,10 @@ function stateAnomalies({ intents, keys: [first] }: TenantLog, ledger: Ledger): 
   )
   const projects = new Map<string, { id: string; name: string | undefined; version: number }>()
   const keys = new Set([first?.id])
-  for (const { type, resource, requestId } of ledger.outbox) {
+  const revoked = new Set<string>()
+  for (const { type, resource, requestId, actor } of ledger.outbox) {
+    if (revoked.has(actor.id)) found.push(`${type} of ${resource} by ${actor.id}, after its revocation`)
+    if (type === 'api_key.revoked') revoked.add(resource)
     const project = projects.get(resource)
     const name = names.get(requestId)
     const isNew = type.endsWith('.created')

@@ -14,11 +14,14 @@ interface Making {
 }
 
 const MAX_SENDINGS = 6
+/** Numbers that the directory does not come to in a run. */
+const FIRST_HALF = 900_000
 
 export class TenantMakers {
   readonly makings: Making[] = []
   private readonly clients: RegionClients
   private readonly random: Random
+  private halves = 0
 
   constructor(clients: RegionClients, random: Random) {
     this.clients = clients
@@ -29,6 +32,16 @@ export class TenantMakers {
   async make(): Promise<void> {
     const slug = `made-${this.random.below(1_000)}`
     await Promise.all(Array.from({ length: 1 + this.random.below(3) }, () => this.makeOne(slug)))
+  }
+
+  /** What a crash of the control region leaves in a tenant's home: it was told to provision, and then nothing. */
+  async makeHalf(): Promise<void> {
+    const slug = `made-${this.random.below(1_000)}`
+    const region = this.random.pick(['us', 'eu'])
+    const number = String(FIRST_HALF + this.halves++)
+    const intent = { slug, name: slug, plan: 'free', owner: { email: `owner@${slug}.example` } }
+    const ask = { as: 'region', method: 'POST', path: '/internal/v1/provision', body: { number, intent } }
+    await this.clients.send(region, ask)
   }
 
   private async makeOne(slug: string): Promise<void> {

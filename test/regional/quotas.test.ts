@@ -1,0 +1,135 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { keySpace } from '../../regional/storage/keys.ts'
+import { type Engine, openEngine } from '../../regional/storage/open.ts'
+import { readQuota, type ShardLoan, take, withdrawAllowances } from '../../regional/tenancy/quotas.ts'
+import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
+import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
+import { newId } from '../../shared/ids.ts'
+import type { PlanName } from '../../shared/plans.ts'
+import { Problem } from '../../shared/problems.ts'
+import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+
+let folder: string
+let engine: Engine
+let database: RegionDatabase
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'coditect-quotas-'))
+  engine = await openEngine({ dataDir: folder })
+  database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+    throw violation
+  })
+})
+afterAll(async () => {
+  await engine.close()
+  await rm(folder, { recursive: true })
+})
+
+/** A shard of another process each: none of them knows of the others. */
+const loan = (shard: number): ShardLoan => ({ shard, inUse: () => 1 })
+
+let tenants = 0n
+async function newTenant(): Promise<TenantNumber> {
+  const tenant = asTenantNumber(++tenants)
+  await change(tenant, async (scope) => setPlan(scope, 'free'))
+  return tenant
+}
+
+function setPlan(scope: TenantScope, plan: PlanName): void {
+  const at = new Date().toISOString()
+  const profile: ProfileRecord = {
+    id: newId('ten'),
+    slug: 'q',
+    name: 'q',
+    plan,
+    region: 'us',
+    createdAt: at,
+    updatedAt: at,
+    version: 1,
+  }
+  scope.system('profile', profileSpace).set(['profile'], profile)
+}
+
+const change = (tenant: TenantNumber, work: (scope: TenantScope, attempt: number) => Promise<void>) =>
+  database.tenant(tenant, async (scope, attempt) => {
+    await work(scope, attempt)
+    return { value: undefined, commit: true }
+  })
+
+const usedBy = (tenant: TenantNumber) =>
+  database.tenant(tenant, async (scope) => ({ value: await readQuota(scope, 'projects'), commit: false }))
+
+/** Both have done their work before either commits; answers what became of each. */
+async function together(
+  tenant: TenantNumber,
+  works: ReadonlyArray<(scope: TenantScope) => Promise<void>>,
+): Promise<string[]> {
+  const arrived = works.map(() => Promise.withResolvers<void>())
+  return Promise.all(
+    works.map((work, i) =>
+      change(tenant, async (scope, attempt) => {
+        await work(scope)
+        arrived[i]?.resolve()
+        if (attempt === 0) await Promise.all(arrived.map(({ promise }) => promise))
+      }).then(
+        () => 'done',
+        (error: unknown) => (error instanceof Problem ? error.code : String(error)),
+      ),
+    ),
+  )
+}
+
+test('of two that take the last one at the same time, in shards of their own, one is refused', async () => {
+  const tenant = await newTenant()
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 99))
+  const outcomes = await together(tenant, [
+    (scope) => take(scope, loan(1), 'projects', 1),
+    (scope) => take(scope, loan(2), 'projects', 1),
+  ])
+  expect(outcomes.toSorted()).toEqual(['done', 'quota_exceeded'])
+  expect(await usedBy(tenant)).toEqual({ used: 100, limit: 100 })
+})
+
+test('and so is one who takes what another shard is just using up itself', async () => {
+  const tenant = await newTenant()
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', -1))
+  const outcomes = await together(tenant, [
+    (scope) => take(scope, loan(0), 'projects', 1),
+    (scope) => take(scope, loan(1), 'projects', 1),
+  ])
+  expect(outcomes.toSorted()).toEqual(['done', 'quota_exceeded'])
+  expect((await usedBy(tenant)).used).toBe(100)
+})
+
+test('or who takes under a plan that is being lowered', async () => {
+  const tenant = await newTenant()
+  await change(tenant, async (scope) => setPlan(scope, 'team'))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100))
+  const [lowered, taken] = await together(tenant, [
+    async (scope) => {
+      setPlan(scope, 'free')
+      await withdrawAllowances(scope, ['projects'])
+    },
+    (scope) => take(scope, loan(0), 'projects', 1),
+  ])
+  expect(lowered).toBe('done')
+  const { used } = await usedBy(tenant)
+  // It came before the new plan or is refused by it.
+  expect(used).toBe(taken === 'done' ? 101 : 100)
+  expect(await together(tenant, [(scope) => take(scope, loan(0), 'projects', 1)])).toEqual(['quota_exceeded'])
+})
+
+test('giving back makes room, in whatever shard it was taken', async () => {
+  const tenant = await newTenant()
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100))
+  await change(tenant, (scope) => take(scope, loan(5), 'projects', -2))
+  const outcomes = await together(tenant, [
+    (scope) => take(scope, loan(1), 'projects', 1),
+    (scope) => take(scope, loan(2), 'projects', 1),
+  ])
+  expect(outcomes).toEqual(['done', 'done'])
+  expect((await usedBy(tenant)).used).toBe(100)
+})
