@@ -41,7 +41,8 @@ function bindingOrAdvice(): NativeModule {
   }
 }
 
-function agreeOnApiVersion(binding: NativeModule): void {
+/** A 7.3 client speaks 720, a 7.1 client 710. @throws {StorageError} for an older one. */
+export function agreeOnApiVersion(binding: Pick<NativeModule, 'setAPIVersion' | 'setAPIVersionImpl'>): void {
   try {
     binding.setAPIVersion(API_VERSION)
     return

@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, test, vi } from 'vitest'
 import { openWriter } from '../../regional/storage/embedded/data_file.ts'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import { openEngine, StorageError } from '../../regional/storage/open.ts'
@@ -249,4 +251,28 @@ test('commits are refused, to be retried, while too many wait for the disk', asy
   const tn = db.createTransaction()
   tn.set('later', '')
   await tn.commit()
+})
+
+test('a transaction that is dropped takes its watches with it, and they no longer count', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const engine = await temporaryEngine()
+  const db = engine.database()
+  db.setOption(20, 1)
+  const dropped = (() => db.createTransaction().watch('k', true).promise)()
+  let ended: boolean | undefined
+  await dropped.then((changed) => {
+    ended = changed
+  })
+  await vi.waitFor(() => {
+    collect()
+    expect(ended).toBe(false)
+  })
+  const kept = db.createTransaction()
+  const watch = kept.watch('k', true)
+  await kept.commit()
+  const tn = db.createTransaction()
+  tn.set('k', 'v')
+  await tn.commit()
+  expect(await watch.promise).toBe(true)
 })

@@ -29,6 +29,11 @@ const standardWatchErrors = new Set<number>([
   code.notCommitted,
 ])
 
+/** A transaction that was dropped with watches set takes them with it, as the binding's does. */
+const abandoned = new FinalizationRegistry<Attempt>((attempt) =>
+  attempt.cancelWatches(fdbError(code.transactionCancelled)),
+)
+
 type RangeRead = [
   start: NativeValue,
   beginOrEq: boolean,
@@ -231,6 +236,7 @@ export class EmbeddedTransaction implements NativeTransaction {
       attempt.reads.checkWatchable(name)
       watch.value = attempt.reads.get(name, undefined, false)
       this.#storage.watches.admit(watch)
+      if (attempt.writes.watches.length === 0) abandoned.register(this, attempt)
       attempt.writes.watches.push(watch)
     } catch (error) {
       watch.fail(error as Error)
