@@ -169,6 +169,14 @@ test('a time-out ends a wait, and is counted over retries', async () => {
   await expect(tn.get('a', false)).rejects.toMatchObject({ code: 1031 })
 })
 
+test('a time-out ends the pause before a retry', async () => {
+  const engine = await temporaryEngine({ random: () => 1 })
+  const tn = engine.database().createTransaction()
+  tn.setOption(500, 5)
+  // The back-off is 10 ms.
+  await expect(tn.onError(1020)).rejects.toMatchObject({ code: 1031 })
+})
+
 test('an answer on its way is taken back by a cancel', async () => {
   const engine = await temporaryEngine()
   const tn = engine.database().createTransaction()

@@ -164,13 +164,13 @@ export class GroupCommit {
       this.#closing?.(undefined)
       return
     }
-    if (reply.kind === 'failed') {
+    // A checkpoint that fails costs no commit: the log still has everything, and grows until one succeeds.
+    if (reply.kind === 'failed' && !this.#checkpointing) {
       this.#fail({ message: reply.message, rolledBack: reply.rolledBack })
-      this.#checkpointing = false
       if (this.#closing && this.#queue.length === 0) this.#closing(undefined)
       return
     }
-    if (reply.kind === 'checkpointed') {
+    if (this.#checkpointing) {
       this.#checkpointing = false
       this.#listener.checkpointed()
       this.#step()

@@ -172,7 +172,7 @@ export class Storage implements GroupListener {
   }
 
   between(): boolean {
-    if (this.#closed) return false
+    if (this.#closed || this.#broken) return false
     const { entries, bytes, oldest } = this.memtable
     if (entries === 0) return false
     const now = this.#clock.now()

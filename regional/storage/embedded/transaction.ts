@@ -310,9 +310,10 @@ export class EmbeddedTransaction implements NativeTransaction {
     }
     try {
       if (request.bytes > attempt.options.sizeLimit) throw fdbError(code.transactionTooLarge)
-      this.#armTimeout(attempt)
       const { readVersion } = attempt
+      let disarm = (): void => {}
       this.#storage.commit(request, readVersion, (version, failure) => {
+        disarm()
         if (failure) {
           failed(failure)
           return
@@ -321,6 +322,7 @@ export class EmbeddedTransaction implements NativeTransaction {
         stamp.resolve(stampBytes(version))
         finished()
       })
+      disarm = this.#armTimeout(attempt)
       attempt.end()
     } catch (error) {
       failed(error as Error)
@@ -340,8 +342,12 @@ export class EmbeddedTransaction implements NativeTransaction {
       throw fdbError(errorCode === 0 ? code.clientInvalidOperation : errorCode)
     }
     attempt.end()
-    this.#armTimeout(attempt)
-    await this.#pause(attempt, this.#backoff.nextDelayMs(errorCode, attempt.options.maxRetryDelayMs))
+    const disarm = this.#armTimeout(attempt)
+    try {
+      await this.#pause(attempt, this.#backoff.nextDelayMs(errorCode, attempt.options.maxRetryDelayMs))
+    } finally {
+      disarm()
+    }
     if (this.#attempt === attempt) this.#replace(attempt)
   }
 
@@ -382,15 +388,15 @@ export class EmbeddedTransaction implements NativeTransaction {
       attempt.fail(fdbError(code.transactionTimedOut))
   }
 
-  /** Only what waits needs a timer; other calls look at the clock. */
-  #armTimeout(attempt: Attempt): void {
+  /** Only what waits needs a timer; other calls look at the clock. Call the answer when the wait is over. */
+  #armTimeout(attempt: Attempt): () => void {
     const { timeoutMs } = attempt.options
-    if (timeoutMs === 0) return
+    if (timeoutMs === 0) return () => {}
     const timer = setTimeout(
       () => attempt.fail(fdbError(code.transactionTimedOut)),
       this.#createdMs + timeoutMs - this.#database.clock(),
     )
-    timer.unref()
+    return () => clearTimeout(timer)
   }
 
   #measure<T>(start: NativeValue, end: NativeValue, measure: (from: Key, to: Key) => Promise<T>): Promise<T> {
