@@ -10,6 +10,7 @@ import { ConfigError, type RegionConfig, readConfig } from './config.ts'
 import { EdgeCounters } from './edge_counts.ts'
 import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
+import type { VisitDependencies } from './jobs/visit.ts'
 import { JobWorker } from './jobs/worker.ts'
 import { jsonLog } from './log.ts'
 import { regionMetrics } from './metrics.ts'
@@ -21,6 +22,7 @@ import { platformOperations } from './platform/routes.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError } from './storage/open.ts'
+import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { minting, urlSigning } from './tenancy/mint.ts'
@@ -36,6 +38,7 @@ const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
 const EDGE_COUNTS_EVERY_MS = 10_000
+const SWEEP_EVERY_MS = 60_000
 
 /** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
 const KEEP_ALIVE_MS = 75_000
@@ -84,12 +87,17 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const sealer = new Sealer(sealingKey)
   const lifecycle = new TenantLifecycle(database, region, mint, sealer, now)
   const directory = new Directory(database)
+  const eraser = new TenantEraser({
+    database,
+    release: async (number) => void (await callsTo(controlRegion).release({ number, region })),
+    now,
+  })
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
   const usage = new UsageMeter(database)
   const edgeCounters = new EdgeCounters()
 
-  const calls = new Map<string, Calls>([[region, localCalls(lifecycle, directory)]])
+  const calls = new Map<string, Calls>([[region, localCalls(lifecycle, eraser, directory)]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
     if (name === region || keys === undefined) continue
@@ -143,8 +151,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
+  if (region === controlRegion) {
+    background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())
+  }
   const kinds = jobKinds([...ownJobKinds, ...extraJobKinds])
-  const erase = async () => undefined
+  const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
   const workers = servers.map(
     () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log }),
   )

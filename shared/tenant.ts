@@ -45,5 +45,6 @@ export const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** What an operator can set. */
 export const SETTABLE_STATUSES = ['active', 'suspended'] as const
+export type SettableStatus = (typeof SETTABLE_STATUSES)[number]
 export const TENANT_STATUSES = [...SETTABLE_STATUSES, 'erasing'] as const
 export type TenantStatus = (typeof TENANT_STATUSES)[number]

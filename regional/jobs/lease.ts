@@ -7,7 +7,7 @@ import type { RegionDatabase } from '../tenancy/region_database.ts'
 
 export const LEASE_MS = 4_000
 
-/** Takes a tenant, or keeps it. @returns false when another worker has it */
+/** @returns false when another worker has the tenant */
 export function takeLease(
   database: RegionDatabase,
   tenant: TenantNumber,
@@ -22,6 +22,22 @@ export function takeLease(
       return { value: false, commit: false }
     }
     leases.set(key, { worker, untilMs: nowMs + LEASE_MS })
+    return { value: true, commit: true }
+  })
+}
+
+/** @returns false when the lease is gone, or another worker's: the visit is to end. */
+export function renewLease(
+  database: RegionDatabase,
+  tenant: TenantNumber,
+  worker: string,
+  nowMs: number,
+): Promise<boolean> {
+  return database.region(async (scope) => {
+    const leases = scope.space(leaseSpace)
+    const held = await leases.get(pointerKey(tenant))
+    if (held?.worker !== worker) return { value: false, commit: false }
+    leases.set(pointerKey(tenant), { worker, untilMs: nowMs + LEASE_MS })
     return { value: true, commit: true }
   })
 }

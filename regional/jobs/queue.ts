@@ -55,9 +55,11 @@ export async function readJob(scope: TenantScope, id: string): Promise<JobRecord
   return job === undefined || job.upkeep ? undefined : { ...job, ...end }
 }
 
-/** Gives an unfinished job its next place in the queue. The worker that does so has the tenant in hand already. */
-export function requeue(jobs: Scope, before: JobRecord, after: JobRecord): void {
+/** Gives an unfinished job its next place in the queue. Wakes nobody: whoever does this has the tenant in hand. */
+export function requeue(scope: TenantScope, before: JobRecord, after: JobRecord): void {
+  const jobs = jobsOf(scope)
   const turn = before.turn + 1
+  scope.point()
   jobs.space(dueSpace).clear([before.dueMs, before.id])
   jobs.space(dueSpace).set([after.dueMs, after.id], { kind: after.kind, turn })
   jobs.space(jobSpace).set([after.id], { ...after, turn })

@@ -46,7 +46,7 @@ export async function runStep(
   if (kind === undefined) {
     log.error('a job of an unknown kind waits', { kind: turn.entry.kind, job: turn.id })
     return inTurn(dependencies, tenant, turn, async (scope, job) => {
-      requeue(jobsOf(scope), job, { ...job, dueMs: now() + UNKNOWN_KIND_MS })
+      requeue(scope, job, { ...job, dueMs: now() + UNKNOWN_KIND_MS })
     })
   }
   try {
@@ -117,7 +117,7 @@ async function apply(scope: TenantScope, job: JobRecord, step: Step, nowMs: numb
     await finish(scope, job, after, 'done', nowMs)
   } else {
     const dueMs = step.runAtMs ?? nowMs
-    requeue(jobsOf(scope), job, { ...after, state: 'running', place: step.next, dueMs })
+    requeue(scope, job, { ...after, state: 'running', place: step.next, dueMs })
   }
 }
 
@@ -132,10 +132,15 @@ function fail(
   log.error('a step of a job failed', { job: turn.id, kind: turn.entry.kind, error })
   return inTurn(dependencies, tenant, turn, async (scope, job) => {
     const nowMs = now()
+    // Too busy or too slow a database is not the step's fault: it does not count.
+    if (error instanceof Problem && error.code === 'contention') {
+      requeue(scope, job, { ...job, dueMs: nowMs + retry.firstMs })
+      return
+    }
     const failed = { ...job, failures: job.failures + 1, error: reasonOf(error) }
     const dueMs = nextTryMs(retry, failed.failures, nowMs, random())
     if (dueMs === undefined) await finish(scope, job, failed, 'failed', nowMs)
-    else requeue(jobsOf(scope), job, { ...failed, dueMs })
+    else requeue(scope, job, { ...failed, dueMs })
   })
 }
 

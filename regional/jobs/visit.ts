@@ -4,7 +4,7 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
-import { LEASE_MS, returnLease, takeLease } from './lease.ts'
+import { LEASE_MS, renewLease, returnLease, takeLease } from './lease.ts'
 import { jobsOf } from './queue.ts'
 import { dueSpace, laterSpace } from './record.ts'
 import { runStep, type StepDependencies, type Turn } from './step.ts'
@@ -36,7 +36,7 @@ export async function visit(
   const lost = new AbortController()
   const signal = AbortSignal.any([stopping, lost.signal])
   const renewal = setInterval(() => {
-    takeLease(database, tenant, worker, now())
+    renewLease(database, tenant, worker, now())
       .then((kept) => kept || lost.abort())
       .catch((error: unknown) => log.error('a lease could not be renewed', { error }))
   }, LEASE_MS / 3)
@@ -60,14 +60,16 @@ async function work(
   mayGoOn: () => boolean,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  for (let steps = 0; steps < MAX_STEPS && mayGoOn(); ) {
+  for (let steps = 0; steps === 0 || (steps < MAX_STEPS && mayGoOn()); ) {
     const { status, due } = await look(dependencies, tenant)
     if (status === 'erasing') return dependencies.erase(tenant, mayGoOn)
-    if (status === 'suspended' || status === 'provisioning') return dependencies.now() + SUSPENDED_MS
-    if (due.length === 0) return undefined
+    if (status === undefined || due.length === 0) return undefined
+    if (status !== 'active') return dependencies.now() + SUSPENDED_MS
+    // The first ones in any case: a slow database must not keep a visit from getting anywhere.
+    const first = steps === 0
     steps += due.length
     await sideBySide(due, async (turn) => {
-      if (mayGoOn()) await runStep(dependencies, tenant, turn, signal)
+      if (first ? !signal.aborted : mayGoOn()) await runStep(dependencies, tenant, turn, signal)
     })
   }
   return undefined

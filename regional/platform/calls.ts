@@ -8,11 +8,13 @@ import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
+import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
 import { type Directory, numberSchema } from './directory.ts'
 
 const tenant = z.object({ number: numberSchema })
+const by = z.object({ operatorId: z.string(), requestId: z.string() })
 const inputs = {
   provision: tenant.extend({
     intent: z.object({
@@ -33,8 +35,13 @@ const inputs = {
       status: z.enum(SETTABLE_STATUSES).optional(),
     }),
     ifMatch: z.string().optional(),
+    by,
   }),
+  read: tenant.extend({ id: z.string(), by }),
+  erase: tenant.extend({ id: z.string(), by, ifMatch: z.string().optional() }),
+  erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
+  release: tenant.extend({ region: z.string() }),
 }
 
 export interface Described {
@@ -49,7 +56,12 @@ interface Answers {
   /** In the order asked; null where there is none. */
   describe: ReadonlyArray<Described | null>
   change: Described
+  /** Null where there is none. */
+  read: Described | null
+  erase: Erasure | null
+  erasure: Erasure | null
   claim: boolean
+  release: null
 }
 
 export type CallName = keyof typeof inputs
@@ -58,7 +70,11 @@ type CallInput<N extends CallName> = z.output<(typeof inputs)[N]>
 /** What a region does when it is called; the directory only answers in the control region. */
 export type Calls = { [N in CallName]: (input: CallInput<N>) => Promise<Answers[N]> }
 
-export const localCalls = (lifecycle: TenantLifecycle, directory: Directory): Calls => ({
+export const localCalls = (
+  lifecycle: TenantLifecycle,
+  eraser: TenantEraser,
+  directory: Directory,
+): Calls => ({
   provision: ({ number, intent }) => lifecycle.provision(number, intent),
   activate: async ({ number }) => {
     await lifecycle.activate(number)
@@ -70,8 +86,15 @@ export const localCalls = (lifecycle: TenantLifecycle, directory: Directory): Ca
   },
   describe: ({ numbers }) =>
     Promise.all(numbers.map(async (number) => (await lifecycle.read(number)) ?? null)),
-  change: ({ number, id, changes, ifMatch }) => lifecycle.change(number, id, changes, ifMatch),
+  change: ({ number, id, changes, ifMatch, by }) => lifecycle.change(number, id, changes, ifMatch, by),
+  read: async ({ number, id, by }) => (await lifecycle.readFor(number, id, by)) ?? null,
+  erase: async ({ number, id, by, ifMatch }) => (await eraser.begin(number, id, by, ifMatch)) ?? null,
+  erasure: async ({ number, id }) => (await eraser.read(number, id)) ?? null,
   claim: ({ number, slug, region }) => directory.claim(number, { slug, region }),
+  release: async ({ number, region }) => {
+    await directory.release(number, region)
+    return null
+  },
 })
 
 export const isCall = (name: string): name is CallName => Object.hasOwn(inputs, name)
@@ -126,7 +149,11 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     abandon: send('abandon'),
     describe: send('describe'),
     change: send('change'),
+    read: send('read'),
+    erase: send('erase'),
+    erasure: send('erasure'),
     claim: send('claim'),
+    release: send('release'),
   }
 }
 

@@ -1,4 +1,5 @@
-// The directory of tenants, in the control region: number, slug and region of each, and not one byte more.
+// The directory of tenants, in the control region: number, slug and region of each, and not one byte more. Of a tenant
+// that was erased the number stays, with its region, so that it is nobody's ever again; its slug is free.
 import { z } from 'zod'
 import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { numberKey, numberOfKey } from '../storage/keys.ts'
@@ -12,6 +13,7 @@ export interface DirectoryEntry {
 
 const bySlug = jsonSpace<[slug: string], string>('slug')
 const byNumber = jsonSpace<[number: Buffer], DirectoryEntry>('tenant')
+const erased = jsonSpace<[number: Buffer], Pick<DirectoryEntry, 'region'>>('erased')
 const nextNumber = jsonSpace<['next'], string>('number')
 
 /** Numbers taken from the directory at a time, so that making tenants does not queue for one key. */
@@ -48,10 +50,14 @@ export class Directory {
     }))
   }
 
-  /** Makes a slug this tenant's, once and for all. @returns false when it is another's. Repeatable. */
+  /** Makes a slug this tenant's. @returns false when it is another's, or the tenant was erased. Repeatable. */
   claim(number: TenantNumber, entry: DirectoryEntry): Promise<boolean> {
     return this.database.platform(async (scope) => {
-      const owner = await scope.space(bySlug).get([entry.slug])
+      const [owner, tombstone] = await Promise.all([
+        scope.space(bySlug).get([entry.slug]),
+        scope.space(erased).get([numberKey(number)]),
+      ])
+      if (tombstone !== undefined) return { value: false, commit: false }
       if (owner !== undefined) return { value: owner === String(number), commit: false }
       scope.space(bySlug).set([entry.slug], String(number))
       scope.space(byNumber).set([numberKey(number)], entry)
@@ -59,11 +65,34 @@ export class Directory {
     })
   }
 
-  find(number: TenantNumber): Promise<DirectoryEntry | undefined> {
-    return this.database.platform(async (scope) => ({
-      value: await scope.space(byNumber).get([numberKey(number)]),
-      commit: false,
-    }))
+  /** Which region a tenant lives in, or lived in until it was erased. */
+  locate(number: TenantNumber): Promise<{ region: string; erased: boolean } | undefined> {
+    return this.database.platform(async (scope) => {
+      const [live, tombstone] = await Promise.all([
+        scope.space(byNumber).get([numberKey(number)]),
+        scope.space(erased).get([numberKey(number)]),
+      ])
+      const region = (live ?? tombstone)?.region
+      return {
+        value: region === undefined ? undefined : { region, erased: live === undefined },
+        commit: false,
+      }
+    })
+  }
+
+  /** Frees an erased tenant's slug, and keeps its number from ever being used again. Repeatable. */
+  release(number: TenantNumber, region: string): Promise<void> {
+    return this.database.platform(async (scope) => {
+      const key: [Buffer] = [numberKey(number)]
+      const entry = await scope.space(byNumber).get(key)
+      if (entry !== undefined) {
+        const owner = await scope.space(bySlug).get([entry.slug])
+        if (owner === String(number)) scope.space(bySlug).clear([entry.slug])
+        scope.space(byNumber).clear(key)
+      }
+      scope.space(erased).set(key, { region })
+      return { value: undefined, commit: true }
+    })
   }
 
   /** In the order of their numbers. */

@@ -10,6 +10,7 @@
 import { createHmac } from 'node:crypto'
 import { Problem } from '../../shared/problems.ts'
 import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+import { expiryHour } from '../jobs/expiry.ts'
 import { jsonSpace } from '../storage/space.ts'
 import type { ProvisionedTenant, TenantIntent } from '../tenancy/lifecycle.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
@@ -24,6 +25,9 @@ interface RequestRecord {
 }
 
 const requests = jsonSpace<[digest: Buffer], RequestRecord>('request')
+/** What expires when, so that a sweep reads only what is due. */
+const requestExpiry = jsonSpace<[hourMs: number, digest: Buffer], 1>('request-expiry')
+const SWEEP_PAGE = 200
 const REQUEST_TTL_MS = 24 * 60 * 60 * 1000
 
 export interface Provisioning {
@@ -59,6 +63,12 @@ export class TenantProvisioner {
   async make(request: Provisioning): Promise<ProvisionedTenant & { replayed: boolean }> {
     const { region, intent } = request
     const { number, replayed } = await this.reserve(request)
+    if ((await this.directory.locate(number))?.erased) {
+      throw new Problem(
+        'conflict',
+        'The tenant that this request made was erased. Use a new Idempotency-Key.',
+      )
+    }
     const owner = await this.directory.ownerOf(intent.slug)
     if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
     const home = this.callsTo(region)
@@ -82,9 +92,9 @@ export class TenantProvisioner {
       const known = await scope.space(requests).get(key)
       const number = parseTenantNumber(known?.number ?? '')
       if (known === undefined || number === undefined || known.expiresAt <= nowMs) {
-        scope
-          .space(requests)
-          .set(key, { number: String(fresh), fingerprint, expiresAt: nowMs + REQUEST_TTL_MS })
+        const expiresAt = nowMs + REQUEST_TTL_MS
+        scope.space(requests).set(key, { number: String(fresh), fingerprint, expiresAt })
+        scope.space(requestExpiry).set([expiryHour(expiresAt), key[0]], 1)
         return { value: { number: fresh, replayed: false }, commit: true }
       }
       if (known.fingerprint !== fingerprint) {
@@ -92,6 +102,24 @@ export class TenantProvisioner {
       }
       return { value: { number, replayed: number !== fresh }, commit: false }
     })
+  }
+
+  /** Forgets operators' requests that are a day old. */
+  async sweep(): Promise<void> {
+    for (let more = true; more; ) {
+      more = await this.database.platform(async (scope) => {
+        const nowMs = this.now()
+        const { entries, more } = await scope.space(requestExpiry).page({ limit: SWEEP_PAGE })
+        const due = entries.filter(([[hourMs]]) => hourMs <= nowMs)
+        const records = await Promise.all(due.map(([[, digest]]) => scope.space(requests).get([digest])))
+        for (const [i, [key]] of due.entries()) {
+          // One that was renewed has another entry, at a later hour.
+          if ((records[i]?.expiresAt ?? 0) <= nowMs) scope.space(requests).clear([key[1]])
+          scope.space(requestExpiry).clear(key)
+        }
+        return { value: more && due.length === entries.length, commit: due.length > 0 }
+      })
+    }
   }
 
   private digest(...parts: ReadonlyArray<string>): Buffer {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
+import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import {
   parseTenantNumber,
@@ -13,8 +14,11 @@ import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
 import { idSchema, nameSchema, slugSchema } from '../schemas.ts'
 import { Tenant } from '../services/tenant/schema.ts'
+import type { OperatorRequest } from '../tenancy/operator_request.ts'
+import type { Verified } from '../tenancy/verify.ts'
 import type { Calls, Described } from './calls.ts'
 import type { Directory, DirectoryEntry } from './directory.ts'
+import { shownErasure, TenantErasure } from './erasure.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
 import type { TenantProvisioner } from './provisioning.ts'
 
@@ -54,6 +58,12 @@ export interface PlatformDependencies {
   callsTo: (region: string) => Calls
 }
 
+/** Who asks, for the tenant's own audit trail. */
+const requestOf = ({ principal, requestId }: Verified<OperatorPrincipal>): OperatorRequest => ({
+  operatorId: principal.operatorId,
+  requestId,
+})
+
 const reply = (status: number, { tenant, version }: Described): Reply => ({
   status,
   body: tenant,
@@ -63,15 +73,12 @@ const reply = (status: number, { tenant, version }: Described): Reply => ({
 export function platformOperations(platform: PlatformDependencies): ReadonlyArray<OperatorOperation> {
   const { regions, directory, provisioner, callsTo } = platform
 
-  async function find(id: string): Promise<{ number: TenantNumber; home: Calls; described: Described }> {
+  /** The number is only a part of the id: the home region compares the rest. */
+  async function locate(id: string): Promise<{ number: TenantNumber; home: Calls }> {
     const number = tenantNumberOf(id)
-    const entry = number && (await directory.find(number))
-    if (number === undefined || entry === undefined) throw notFound()
-    const home = callsTo(entry.region)
-    const [described] = await home.describe({ numbers: [number] })
-    // The number is only a part of the id; the rest must be this tenant's too.
-    if (described?.tenant.id !== id) throw notFound()
-    return { number, home, described }
+    const place = number && (await directory.locate(number))
+    if (number === undefined || place === undefined) throw notFound()
+    return { number, home: callsTo(place.region) }
   }
 
   return [
@@ -128,7 +135,12 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       role: 'read',
       params: one,
       answers: { 200: Tenant },
-      handle: async ({ params }) => reply(200, (await find(params.id)).described),
+      async handle({ params: { id } }, operator) {
+        const { number, home } = await locate(id)
+        const described = await home.read({ number, id, by: requestOf(operator) })
+        if (described === null) throw notFound()
+        return reply(200, described)
+      },
     }),
     operatorOperation({
       method: 'patch',
@@ -140,9 +152,42 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       body: UpdateTenant,
       answers: { 200: Tenant },
       problems: ['precondition_failed'],
-      async handle({ params: { id }, body, ifMatch }) {
-        const { number, home } = await find(id)
-        return reply(200, await home.change({ number, id, changes: body, ifMatch }))
+      async handle({ params: { id }, body, ifMatch }, operator) {
+        const { number, home } = await locate(id)
+        const by = requestOf(operator)
+        return reply(200, await home.change({ number, id, changes: body, ifMatch, by }))
+      },
+    }),
+    operatorOperation({
+      method: 'delete',
+      path: '/platform/v1/tenants/{id}',
+      tag: 'Platform',
+      summary: 'Erase a tenant: shut at once, cleared by a job',
+      role: 'admin',
+      params: one,
+      answers: { 202: TenantErasure },
+      problems: ['precondition_failed'],
+      async handle({ params: { id }, ifMatch }, operator) {
+        const { number, home } = await locate(id)
+        const erasure = await home.erase({ number, id, by: requestOf(operator), ifMatch })
+        if (erasure === null) throw notFound()
+        const headers = { location: `/platform/v1/tenants/${id}/erasure` }
+        return { status: 202, body: shownErasure(erasure), headers }
+      },
+    }),
+    operatorOperation({
+      method: 'get',
+      path: '/platform/v1/tenants/{id}/erasure',
+      tag: 'Platform',
+      summary: 'Read how far a tenant’s erasure is, and its certificate',
+      role: 'read',
+      params: one,
+      answers: { 200: TenantErasure },
+      async handle({ params: { id } }) {
+        const { number, home } = await locate(id)
+        const erasure = await home.erasure({ number, id })
+        if (erasure === null) throw notFound()
+        return { status: 200, body: shownErasure(erasure) }
       },
     }),
   ]

@@ -1,11 +1,15 @@
-// A tenant's life in its home region: provisioning → active ↔ suspended. Every step is one transaction and may be
+// A tenant's life in its home region: provisioning → active ↔ suspended, until erasure.ts ends it. Every step is one transaction and may be
 // repeated, so that whoever finds a tenant half made can finish it.
 import { newId } from '../../shared/ids.ts'
 import { type PlanName, QUANTITIES } from '../../shared/plans.ts'
-import { type TenantNumber, type TenantStatus, tenantId } from '../../shared/tenant.ts'
+import { Problem } from '../../shared/problems.ts'
+import { type SettableStatus, type TenantNumber, tenantId } from '../../shared/tenant.ts'
+import { expireAt } from '../jobs/expiry.ts'
 import { notFound, requireMatch } from '../operation.ts'
+import { auditOf } from './audit.ts'
 import type { Sealer } from './idempotency.ts'
 import type { Mint } from './mint.ts'
+import { firstTime, type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
 import {
@@ -37,7 +41,7 @@ export interface ProvisionedTenant {
 export interface TenantChanges {
   name?: string | undefined
   plan?: PlanName | undefined
-  status?: TenantStatus | undefined
+  status?: SettableStatus | undefined
 }
 
 /** Of a tenant that never came from elsewhere. */
@@ -100,7 +104,9 @@ export class TenantLifecycle {
       await take(scope, ONLY_WRITER, 'apiKeys', 1)
       const member = { id: newId('mem', nowMs), email: owner.email, role: 'owner' as const, createdAt }
       scope.service('members').space(memberSpace).set([member.id], member)
-      answer.set(['answer'], { sealed, expiresAt: nowMs + ANSWER_TTL_MS })
+      const expiresAt = nowMs + ANSWER_TTL_MS
+      answer.set(['answer'], { sealed, expiresAt })
+      await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)
       scope.pointer(provisioningPointer).set({ since: createdAt })
       return { value: made, commit: true }
     })
@@ -145,16 +151,40 @@ export class TenantLifecycle {
     return this.database.tenant(number, async (scope) => ({ value: await shownIn(scope), commit: false }))
   }
 
-  /** @throws {Problem} `not_found`, `precondition_failed` */
+  /** As {@link read}, for an operator who looks at this one tenant: told in its audit trail. */
+  readFor(
+    number: TenantNumber,
+    id: string,
+    by: OperatorRequest,
+  ): Promise<{ tenant: ShownTenant; version: number } | undefined> {
+    return this.database.tenant(number, async (scope) => {
+      const shown = await shownIn(scope)
+      if (shown?.tenant.id !== id) return { value: undefined, commit: false }
+      // Nothing is written any more where everything is being cleared.
+      if (shown.tenant.status === 'erasing') return { value: shown, commit: false }
+      const nowMs = this.now()
+      if (!(await firstTime(scope, by, nowMs))) return { value: shown, commit: false }
+      auditOf(scope).append(shown.epoch, operatorEntry('tenants.read', id, by, nowMs))
+      return { value: shown, commit: true }
+    })
+  }
+
+  /** @throws {Problem} `not_found`, `precondition_failed`, `conflict` for a tenant that is being erased */
   change(
     number: TenantNumber,
     id: string,
     { status, ...changes }: TenantChanges,
     ifMatch: string | undefined,
+    by: OperatorRequest,
   ): Promise<{ tenant: ShownTenant; version: number }> {
     return this.database.tenant(number, async (scope) => {
       const before = await shownIn(scope)
       if (before === undefined || before.tenant.id !== id) throw notFound()
+      if (before.tenant.status === 'erasing') {
+        throw new Problem('conflict', 'The organisation is being erased: that cannot be undone.')
+      }
+      const nowMs = this.now()
+      if (!(await firstTime(scope, by, nowMs))) return { value: before, commit: false }
       requireMatch(ifMatch, `"${before.version}"`)
       const { status: current, ...profile } = before.tenant
       const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
@@ -162,7 +192,7 @@ export class TenantLifecycle {
       const after: ProfileRecord = {
         ...profile,
         ...given,
-        updatedAt: new Date(this.now()).toISOString(),
+        updatedAt: new Date(nowMs).toISOString(),
         version,
       }
       profileOf(scope).set(['profile'], after)
@@ -172,6 +202,9 @@ export class TenantLifecycle {
         const { epoch } = before
         statusOf(scope).set(['status'], { status: status ?? current, epoch, version: snapshotVersion })
       }
+      // Jobs that waited out the suspension go on.
+      if (status === 'active' && current !== 'active') scope.wake()
+      auditOf(scope).append(before.epoch, operatorEntry('tenants.update', id, by, nowMs))
       return { value: { tenant: shownTenant(after, status ?? current), version }, commit: true }
     })
   }

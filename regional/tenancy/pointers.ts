@@ -5,6 +5,7 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import type { KeyRange } from '../storage/fence.ts'
 import { numberKey } from '../storage/keys.ts'
 import { jsonSpace, type Key, keyIn, type SpaceDefinition } from '../storage/space.ts'
+import type { Erasure } from './erasure.ts'
 
 /** Tenants whose making has begun and is not finished: since when. */
 export const provisioningPointer = jsonSpace<[tenant: Buffer], { since: string }>('provisioning')
@@ -22,6 +23,9 @@ export const laterPointer = jsonSpace<[shard: number, atMs: number, tenant: Buff
 export const leaseSpace = jsonSpace<[shard: number, tenant: Buffer], { worker: string; untilMs: number }>(
   'lease',
 )
+
+/** What an erasure has cleared: all that remains of a tenant, for good. */
+export const certificateSpace = jsonSpace<[tenant: Buffer], Erasure>('certificate')
 
 /** An entry that carries a tenant's number, and the key that it may have. */
 export const pointerKey = (tenant: TenantNumber): [shard: number, tenant: Buffer] => [

@@ -25,7 +25,7 @@ import {
 } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
 import { type ByteTransaction, type Key, packedName, Space, type SpaceDefinition } from '../storage/space.ts'
-import { jobPointer, pointerKey, pointersOf, single, upkeepOf } from './pointers.ts'
+import { certificateSpace, jobPointer, pointerKey, pointersOf, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
 import { flushSpace, type UsageMetric } from './usage.ts'
 
@@ -94,30 +94,42 @@ export class TenantScope {
   /**
    * The tenant's last rows, from its last key down, whatever they belong to; keys are relative to its prefix.
    * @param from the first subspace that counts: those before it are left out
+   * @param before leaves out this key and all behind it
    * @param maxBytes about how much may be read at a time
    */
   async lastRows(
     from: SystemSubspace,
+    before: Buffer | undefined,
     maxRows: number,
     maxBytes: number,
-  ): Promise<{ rows: ReadonlyArray<{ key: Buffer; bytes: number }>; more: boolean }> {
+  ): Promise<ReadonlyArray<{ key: Buffer; bytes: number }>> {
     const begin = Buffer.concat([this.prefix, systemSubspace(from)])
-    const { end } = prefixRange(this.prefix)
-    const { results, more } = await this.native.getRange(
-      ...[begin, false, 1],
-      ...[end, false, 1],
-      ...[maxRows, maxBytes, StreamingMode.Exact, 1, false, true],
-    )
-    const rows = results.map(([key, value]) => ({
-      key: key.subarray(this.prefix.length),
-      bytes: key.length + value.length,
-    }))
-    return { rows, more }
+    let end = this.endingAt(before)
+    const rows: Array<{ key: Buffer; bytes: number }> = []
+    // One answer carries 80 kB at most.
+    for (let bytes = 0, more = true; more && rows.length < maxRows && bytes < maxBytes; ) {
+      const page = await this.native.getRange(
+        ...[begin, false, 1],
+        ...[end, false, 1],
+        ...[maxRows - rows.length, 0, StreamingMode.Serial, 1, false, true],
+      )
+      for (const [key, value] of page.results) {
+        rows.push({ key: key.subarray(this.prefix.length), bytes: key.length + value.length })
+        bytes += key.length + value.length
+        end = key
+      }
+      more = page.more
+    }
+    return rows
   }
 
-  /** Clears everything from a key on, which is relative to the tenant's prefix. */
-  clearFrom(key: Buffer): void {
-    this.tn.clearRange(Buffer.concat([this.prefix, key]), prefixRange(this.prefix).end)
+  /** Clears everything from one key to before another, both relative to the tenant's prefix. */
+  clearBetween(from: Buffer, before: Buffer | undefined): void {
+    this.tn.clearRange(Buffer.concat([this.prefix, from]), this.endingAt(before))
+  }
+
+  private endingAt(before: Buffer | undefined): Buffer {
+    return before === undefined ? prefixRange(this.prefix).end : Buffer.concat([this.prefix, before])
   }
 
   /** About how many bytes the tenant has. */
@@ -134,6 +146,11 @@ export class TenantScope {
   /** Tells the region's workers that this tenant's queue has something new. Blind: it conflicts with nobody. */
   wake(): void {
     this.woken = true
+    this.point()
+  }
+
+  /** Writes the tenant's pointer: whatever is in its queue is found through it. */
+  point(): void {
     this.regional(jobPointer, pointerKey(this.tenant)).set(1)
   }
 
@@ -179,6 +196,21 @@ export class RegionDatabase {
     return this.ofTenant(number, upkeepOf(this.keys.region, number, laterMs), body)
   }
 
+  /** As {@link upkeep}, for a tenant's erasure: it may also write what remains of it. */
+  erasure<T>(
+    number: TenantNumber,
+    laterMs: ReadonlyArray<number>,
+    body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+  ): Promise<T> {
+    const { region } = this.keys
+    const writeOnly = [
+      ...upkeepOf(region, number, laterMs),
+      single(region, certificateSpace, [numberKey(number)]),
+      single(region, flushSpace, ['gone', numberKey(number)]),
+    ]
+    return this.ofTenant(number, writeOnly, body)
+  }
+
   /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */
   onWake(listener: (tenant: TenantNumber) => void): () => void {
     this.listeners.add(listener)
@@ -220,19 +252,18 @@ export class RegionDatabase {
     return this.within('the region', this.keys.region, body)
   }
 
-  /** Adds to the usage counters of these tenants. The grant allows that, and one key to know the flush by. */
+  /** Adds to the usage counters of these tenants. The grant allows that, and the region's keys about flushes. */
   addUsage<T>(
     tenants: ReadonlyArray<TenantNumber>,
-    process: string,
     body: (
-      applied: Space<[process: string], number>,
+      applied: Space<[process: string] | ['gone', tenant: Buffer], number>,
       usageOf: (tenant: TenantNumber) => CounterSpace<[hour: string, metric: UsageMetric]>,
     ) => Promise<Attempt<T>>,
   ): Promise<T> {
     const usage = tenants.map((tenant) => Buffer.concat([this.keys.tenant(tenant), systemSubspace('usage')]))
     const grant: Grant = {
       name: 'the usage flush',
-      readWrite: single(this.keys.region, flushSpace, [process]),
+      readWrite: prefixRange(Buffer.concat([this.keys.region, flushSpace.name])),
       writeOnly: usage.map(prefixRange),
     }
     return retrying(

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { QUANTITIES, type Quantity } from '../../shared/plans.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { numberKey } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { readQuota } from './quotas.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
@@ -45,8 +46,11 @@ export async function readUsage(scope: TenantScope, nowMs: number): Promise<Usag
 /** Sorts behind every other metric. */
 const LAST_METRIC: UsageMetric = 'writes'
 
-/** The last flush of a process that was applied: a flush that is retried after an unknown outcome finds itself here. */
-export const flushSpace = jsonSpace<[process: string], number>('flush')
+/**
+ * By process, the last flush that was applied: a flush that is retried after an unknown outcome finds itself here. And
+ * the tenants that are gone: a flush reads no tenant's status, and must not count for one that is being erased.
+ */
+export const flushSpace = jsonSpace<[process: string] | ['gone', tenant: Buffer], number>('flush')
 
 /** Tenants in one transaction of a flush. */
 const BATCH = 100
@@ -75,10 +79,14 @@ export class UsageMeter {
       const flush = ++this.flushes
       for (const tenant of batch.keys()) this.reads.delete(tenant)
       try {
-        await this.database.addUsage([...batch.keys()], this.process, async (applied, usageOf) => {
+        await this.database.addUsage([...batch.keys()], async (applied, usageOf) => {
           if (((await applied.get([this.process])) ?? 0) >= flush) return { value: undefined, commit: false }
           applied.set([this.process], flush)
-          for (const [tenant, hours] of batch) {
+          const gone = await Promise.all(
+            [...batch.keys()].map((tenant) => applied.get(['gone', numberKey(tenant)])),
+          )
+          for (const [i, [tenant, hours]] of [...batch].entries()) {
+            if (gone[i] !== undefined) continue
             for (const [hour, count] of hours) usageOf(tenant).add([hour, 'reads'], count)
           }
           return { value: undefined, commit: true }

@@ -1,0 +1,235 @@
+// Erasure: the end of a tenant. From the commit of `begin` on nobody is let in and nothing is written; then a worker
+// clears the prefix from its last key down, a bounded chunk a transaction. What it has cleared is counted in the same
+// commits, beside the status, which goes last: so a crash at any instant loses neither the work nor the count.
+// What remains is a certificate in the region's own keys, with nothing of the tenant's in it but its id.
+import { type Id, newId } from '../../shared/ids.ts'
+import { Problem } from '../../shared/problems.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { advanced, noProgress, type Progress } from '../jobs/progress.ts'
+import { laterSpace } from '../jobs/record.ts'
+import { requireMatch } from '../operation.ts'
+import { numberKey, subspaceName } from '../storage/keys.ts'
+import { jsonSpace } from '../storage/space.ts'
+import { auditOf } from './audit.ts'
+import { type OperatorRequest, operatorEntry } from './operator_request.ts'
+import { certificateSpace, jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from './pointers.ts'
+import { profileSpace, statusSpace } from './records.ts'
+import type { RegionDatabase, TenantScope } from './region_database.ts'
+import { flushSpace } from './usage.ts'
+
+/** What was cleared of one subspace. */
+export interface Cleared {
+  keys: number
+  bytes: number
+}
+
+export interface Erasure {
+  id: Id<'job'>
+  tenant: Id<'ten'>
+  by: OperatorRequest
+  /** In bytes. */
+  progress: Progress
+  cleared: Readonly<Record<string, Cleared>>
+  /** The lowest key that was cleared, in hexadecimal: it saves going through what is no longer there. */
+  clearedFrom?: string
+  createdMs: number
+  startedMs: number | null
+  /** When the last transaction found nothing left, and cleared the status itself. */
+  finishedMs: number | null
+}
+
+const erasureSpace = jsonSpace<['erasure'], Erasure>('erasure')
+const erasureOf = (scope: TenantScope) => scope.system('status', erasureSpace)
+
+/** One transaction reads and clears so much: well below FoundationDB's five seconds and ten megabytes. */
+const CHUNK_ROWS = 2_000
+const CHUNK_BYTES = 500_000
+/** When the control region cannot be reached. */
+const TRY_AGAIN_MS = 5_000
+
+export interface EraserDependencies {
+  database: RegionDatabase
+  /** Has the control region free the slug and keep the number as one that was used. Repeatable. */
+  release: (number: TenantNumber) => Promise<void>
+  now: () => number
+}
+
+export class TenantEraser {
+  private readonly dependencies: EraserDependencies
+
+  constructor(dependencies: EraserDependencies) {
+    this.dependencies = dependencies
+  }
+
+  /**
+   * Shuts the tenant for good and has it erased; called again, it answers with the same erasure.
+   * @returns undefined when there is no such tenant
+   * @throws {Problem} `precondition_failed`
+   */
+  async begin(
+    number: TenantNumber,
+    tenant: string,
+    by: OperatorRequest,
+    ifMatch: string | undefined,
+  ): Promise<Erasure | undefined> {
+    const { database, now } = this.dependencies
+    const nowMs = now()
+    const id = newId('job', nowMs)
+    const begun = await database.erasure(number, [], async (scope) => {
+      const [status, profile, earlier] = await Promise.all([
+        scope.system('status', statusSpace).get(['status']),
+        scope.system('profile', profileSpace).get(['profile']),
+        erasureOf(scope).get(['erasure']),
+      ])
+      if (earlier !== undefined) return { value: earlier, commit: false }
+      const letIn = status?.status === 'active' || status?.status === 'suspended'
+      if (!letIn || profile?.id !== tenant) return { value: undefined, commit: false }
+      requireMatch(ifMatch, `"${profile.version}"`)
+      const erasure: Erasure = {
+        id,
+        tenant: profile.id,
+        by,
+        progress: noProgress(nowMs),
+        cleared: {},
+        createdMs: nowMs,
+        startedMs: null,
+        finishedMs: null,
+      }
+      scope.system('status', statusSpace).set(['status'], { ...status, status: 'erasing' })
+      erasureOf(scope).set(['erasure'], erasure)
+      // A flush of usage does not read the status: this is what it reads instead.
+      scope.regional(flushSpace, ['gone', numberKey(number)]).set(1)
+      auditOf(scope).append(status.epoch, operatorEntry('tenants.erase', tenant, by, nowMs))
+      scope.wake()
+      return { value: erasure, commit: true }
+    })
+    if (begun === undefined) return this.read(number, tenant)
+    return begun.tenant === tenant ? begun : undefined
+  }
+
+  /** The erasure of a tenant, under way or long over; undefined when there is none. */
+  async read(number: TenantNumber, tenant: string): Promise<Erasure | undefined> {
+    const { database } = this.dependencies
+    const underWay = await database.tenant(number, async (scope) => ({
+      value: await erasureOf(scope).get(['erasure']),
+      commit: false,
+    }))
+    const erasure =
+      underWay ??
+      (await database.region(async (scope) => ({
+        value: await scope.space(certificateSpace).get([numberKey(number)]),
+        commit: false,
+      })))
+    return erasure?.tenant === tenant ? erasure : undefined
+  }
+
+  /**
+   * Goes on with an erasure for as long as it may.
+   * @returns when to go on, in milliseconds since 1970; undefined when it is over
+   */
+  async goOn(number: TenantNumber, mayGoOn: () => boolean): Promise<number | undefined> {
+    const { release, now } = this.dependencies
+    do {
+      const chunk = await this.clearChunk(number)
+      if (chunk === 'over') return undefined
+      if (chunk === 'cleared') continue
+      try {
+        await release(number)
+      } catch (error) {
+        if (error instanceof Problem) return now() + TRY_AGAIN_MS
+        throw error
+      }
+      if (await this.finish(number)) return undefined
+    } while (mayGoOn())
+    return now()
+  }
+
+  /** Clears the last rows of all that is there but the status. */
+  private clearChunk(number: TenantNumber): Promise<'cleared' | 'empty' | 'over'> {
+    const { database, now } = this.dependencies
+    return database.tenant(number, async (scope) => {
+      const nowMs = now()
+      const before = await this.underWay(scope)
+      if (before === undefined) return { value: 'over', commit: false }
+      const clearedFrom =
+        before.clearedFrom === undefined ? undefined : Buffer.from(before.clearedFrom, 'hex')
+      const rows = await scope.lastRows('profile', clearedFrom, CHUNK_ROWS, CHUNK_BYTES)
+      const lowest = rows.at(-1)
+      if (lowest === undefined) return { value: 'empty', commit: false }
+      const total = before.progress.total ?? (await scope.estimateBytes())
+      scope.clearBetween(lowest.key, clearedFrom)
+      const bytes = rows.reduce((sum, row) => sum + row.bytes, 0)
+      const done = before.progress.done + bytes
+      erasureOf(scope).set(['erasure'], {
+        ...before,
+        cleared: counted(before.cleared, rows),
+        clearedFrom: lowest.key.toString('hex'),
+        // What is told beforehand is an estimate.
+        progress: advanced(before.progress, { done, total: Math.max(total, done) }, nowMs),
+        startedMs: before.startedMs ?? nowMs,
+      })
+      return { value: 'cleared', commit: true }
+    })
+  }
+
+  /** The last transaction: finds nothing left, clears status and pointers, and leaves the certificate. */
+  private async finish(number: TenantNumber): Promise<boolean> {
+    const { database, now } = this.dependencies
+    const later = await database.tenant(number, async (scope) => ({
+      value: await scope.system('status', laterSpace).get(['later']),
+      commit: false,
+    }))
+    return database.erasure(number, later === undefined ? [] : [later], async (scope) => {
+      const nowMs = now()
+      const [before, left, kept, last] = await Promise.all([
+        this.underWay(scope),
+        scope.lastRows('profile', undefined, 1, CHUNK_BYTES),
+        scope.system('status', laterSpace).get(['later']),
+        scope.lastRows('status', undefined, CHUNK_ROWS, CHUNK_BYTES),
+      ])
+      if (before === undefined) return { value: true, commit: false }
+      if (kept !== later) return { value: false, commit: false }
+      if (left.length > 0) {
+        // Nobody writes here any more, so this should not be; what is there goes as well.
+        const { clearedFrom: _, ...again } = before
+        erasureOf(scope).set(['erasure'], again)
+        return { value: false, commit: true }
+      }
+      scope.erase()
+      const done = before.progress.done + last.reduce((sum, { bytes }) => sum + bytes, 0)
+      const { clearedFrom: _, ...erasure } = before
+      scope.regional(certificateSpace, [numberKey(number)]).set({
+        ...erasure,
+        cleared: counted(before.cleared, last),
+        progress: advanced(before.progress, { done, total: done }, nowMs),
+        startedMs: before.startedMs ?? nowMs,
+        finishedMs: nowMs,
+      })
+      scope.regional(jobPointer, pointerKey(number)).clear()
+      scope.regional(leaseSpace, pointerKey(number)).clear()
+      if (kept !== undefined) scope.regional(laterPointer, laterKey(number, kept)).clear()
+      return { value: true, commit: true }
+    })
+  }
+
+  private async underWay(scope: TenantScope): Promise<Erasure | undefined> {
+    const [status, erasure] = await Promise.all([
+      scope.system('status', statusSpace).get(['status']),
+      erasureOf(scope).get(['erasure']),
+    ])
+    return status?.status === 'erasing' ? erasure : undefined
+  }
+}
+
+function counted(
+  before: Erasure['cleared'],
+  rows: ReadonlyArray<{ key: Buffer; bytes: number }>,
+): Record<string, Cleared> {
+  const cleared: Record<string, Cleared> = { ...before }
+  for (const { key, bytes } of rows) {
+    const name = subspaceName(key)
+    const so = cleared[name] ?? { keys: 0, bytes: 0 }
+    cleared[name] = { keys: so.keys + 1, bytes: so.bytes + bytes }
+  }
+  return cleared
+}

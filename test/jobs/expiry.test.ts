@@ -1,0 +1,131 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expireAt, sweep } from '../../regional/jobs/expiry.ts'
+import type { Calls } from '../../regional/platform/calls.ts'
+import { Directory } from '../../regional/platform/directory.ts'
+import { TenantProvisioner } from '../../regional/platform/provisioning.ts'
+import { jsonSpace } from '../../regional/storage/space.ts'
+import { TenantEraser } from '../../regional/tenancy/erasure.ts'
+import { idempotencySpace } from '../../regional/tenancy/idempotency.ts'
+import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
+import { UsageMeter } from '../../regional/tenancy/usage.ts'
+import { type TenantNumber, tenantId } from '../../shared/tenant.ts'
+import { openQueue, type Queue } from './support.ts'
+
+const HOUR_MS = 60 * 60 * 1000
+
+let queue: Queue
+beforeEach(async () => {
+  queue = await openQueue()
+})
+afterEach(async () => {
+  await queue.close()
+  expect(queue.violations).toEqual([])
+})
+const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
+
+const remember = (tenant: TenantNumber, name: string, forMs: number) =>
+  queue.inTenant(tenant, async (scope) => {
+    const key = Buffer.from(name)
+    const expiresAt = queue.clock.nowMs + forMs
+    scope.system('idempotency', idempotencySpace).set([key], { requestId: name, attempt: 0, expiresAt })
+    await expireAt(scope, expiresAt, 'request', key, queue.clock.nowMs)
+  })
+const remembered = (tenant: TenantNumber) =>
+  queue.inTenant(tenant, async (scope) => {
+    const { entries } = await scope.system('idempotency', idempotencySpace).page({ limit: 1000 })
+    return entries.map(([[key]]) => key.toString())
+  })
+
+test('what has expired is swept after its hour, what was renewed or still lives stays', async () => {
+  const tenant = await queue.tenant(1)
+  for (let i = 0; i < 450; i++) await remember(tenant, `old ${i}`, 10 * 60_000)
+  await remember(tenant, 'renewed', 10 * 60_000)
+  await remember(tenant, 'renewed', 24 * HOUR_MS)
+  await remember(tenant, 'living', 24 * HOUR_MS)
+  const worker = queue.worker({ kinds: [sweep] })
+  queue.clock.nowMs += 2 * HOUR_MS
+  await worker.look()
+  await eventually(async () => expect(await remembered(tenant)).toEqual(['living', 'renewed']))
+  queue.clock.nowMs += 24 * HOUR_MS
+  await eventually(async () => expect(await remembered(tenant)).toEqual([]))
+  await eventually(async () => expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] }))
+  expect(queue.logged).toEqual([])
+})
+
+test('writers that remember something in the same hour never conflict over it', async () => {
+  const tenant = await queue.tenant(1)
+  await remember(tenant, 'first', HOUR_MS)
+  let attempts = 0
+  const WRITERS = 50
+  await Promise.all(
+    Array.from({ length: WRITERS }, (_, i) =>
+      queue.database.tenant(tenant, async (scope) => {
+        attempts++
+        await expireAt(scope, queue.clock.nowMs + HOUR_MS, 'request', Buffer.from(`${i}`), queue.clock.nowMs)
+        return { value: undefined, commit: true }
+      }),
+    ),
+  )
+  expect(attempts).toBe(WRITERS)
+})
+
+test('an operator’s request is forgotten after a day, and not before', async () => {
+  const calls = {} as Calls
+  const directory = new Directory(queue.database)
+  const { clock, database } = queue
+  const provisioner = new TenantProvisioner(
+    database,
+    directory,
+    () => calls,
+    Buffer.alloc(32),
+    () => clock.nowMs,
+  )
+  const intent = { slug: 'a', name: 'A', plan: 'free' as const, owner: { email: 'a@a.example' } }
+  const requests = jsonSpace<[digest: Buffer], unknown>('request')
+  const expiries = jsonSpace<[hourMs: number, digest: Buffer], unknown>('request-expiry')
+  const kept = () =>
+    database.platform(async (scope) => {
+      const pages = await Promise.all([
+        scope.space(requests).page({ limit: 1000 }),
+        scope.space(expiries).page({ limit: 1000 }),
+      ])
+      return { value: pages.map(({ entries }) => entries.length), commit: false }
+    })
+  // Its home region does nothing here: only the record of the request is of interest.
+  for (let i = 0; i < 300; i++) {
+    await provisioner
+      .make({ operatorId: 'ops', idempotencyKey: `key ${i}`, region: 'eu', intent })
+      .catch(() => undefined)
+  }
+  clock.nowMs += 22 * HOUR_MS
+  await provisioner.sweep()
+  expect(await kept()).toEqual([300, 300])
+  clock.nowMs += 3 * HOUR_MS
+  await provisioner.sweep()
+  expect(await kept()).toEqual([0, 0])
+})
+
+test('a read that was counted before the erasure is not added after it', async () => {
+  const tenant = await queue.tenant(1)
+  const other = await queue.tenant(2)
+  const id = tenantId(tenant, queue.clock.nowMs)
+  await queue.inTenant(tenant, (scope) =>
+    scope.system('profile', profileSpace).set(['profile'], { id, version: 1 } as ProfileRecord),
+  )
+  const usage = new UsageMeter(queue.database)
+  usage.countRead(tenant, queue.clock.nowMs)
+  usage.countRead(other, queue.clock.nowMs)
+  const eraser = new TenantEraser({
+    database: queue.database,
+    release: async () => {},
+    now: () => queue.clock.nowMs,
+  })
+  await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)
+  expect(await eraser.goOn(tenant, () => true)).toBeUndefined()
+  await usage.flush()
+  const rows = (of: TenantNumber) =>
+    queue.inTenant(of, (scope) => scope.lastRows('status', undefined, 100, 10_000))
+  expect(await rows(tenant)).toEqual([])
+  expect((await rows(other)).length).toBeGreaterThan(1)
+  expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] })
+})
