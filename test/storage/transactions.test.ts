@@ -93,7 +93,7 @@ async function ask(tn: NativeTransaction, asked: Read, snapshot: boolean): Promi
     const page = await tn.getRange(...begin, ...end, left, 0, -2, iteration, snapshot, asked.reverse)
     for (const [name, found] of page.results) rows.push(`${name.toString('latin1')}=${found.toString('hex')}`)
     const last = page.results.at(-1)?.[0]
-    left -= page.results.length
+    if (asked.limit > 0) left -= page.results.length
     if (!page.more || last === undefined || (asked.limit > 0 && left <= 0)) return rows.join(',')
     if (asked.reverse) end = [last, false, 1]
     else begin = [last, true, 1]
