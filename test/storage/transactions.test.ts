@@ -122,6 +122,11 @@ class Pair {
     this.#sawCommits = sawCommits
   }
 
+  /** An empty range writes nothing. */
+  wrote([begin, end]: Span): void {
+    if (begin < end) this.writes.push([begin, end])
+  }
+
   get view(): State {
     return this.on(this.#snapshot)
   }
@@ -167,7 +172,7 @@ async function run(db: NativeDatabase, steps: readonly Step[]): Promise<void> {
     if (doing.do === 'write') {
       send(pair.tn, doing.write)
       pair.log.push({ write: doing.write })
-      pair.writes.push(writtenSpan(doing.write))
+      pair.wrote(writtenSpan(doing.write))
     } else if (doing.do === 'read') {
       const got = await ask(pair.tn, doing.read, doing.snapshot)
       expect(got).toBe(answer(pair.view, doing.read))
@@ -179,7 +184,7 @@ async function run(db: NativeDatabase, steps: readonly Step[]): Promise<void> {
       pair.reads.push(doing.span)
     } else if (doing.do === 'writeConflict') {
       pair.tn.addWriteConflictRange(...bytes(doing.span))
-      pair.writes.push(doing.span)
+      pair.wrote(doing.span)
     } else {
       open[number] = undefined
       if (doing.do === 'reset') {
