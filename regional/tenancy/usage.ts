@@ -55,11 +55,18 @@ export const flushSpace = jsonSpace<[process: string] | ['gone', tenant: Buffer]
 /** Tenants in one transaction of a flush. */
 const BATCH = 100
 
+/** What is added in one commit. It keeps its number until it is known to be added, so that it is added once. */
+interface Flush {
+  number: number
+  counts: ReadonlyMap<TenantNumber, ReadonlyMap<string, number>>
+}
+
 export class UsageMeter {
   private readonly database: RegionDatabase
   private readonly process = randomUUID()
   private flushes = 0
-  private reads = new Map<TenantNumber, Map<string, number>>()
+  private readonly reads = new Map<TenantNumber, Map<string, number>>()
+  private readonly unwritten: Flush[] = []
 
   constructor(database: RegionDatabase) {
     this.database = database
@@ -71,38 +78,40 @@ export class UsageMeter {
     this.reads.set(tenant, ofTenant.set(hour, (ofTenant.get(hour) ?? 0) + 1))
   }
 
-  /** Adds what was gathered. What could not be added stays for the next flush. */
+  /** Adds what was gathered. What could not be added stays for the next flush, under the number that it has. */
   async flush(): Promise<void> {
-    const gathered = [...this.reads]
-    for (let i = 0; i < gathered.length; i += BATCH) {
-      const batch = new Map(gathered.slice(i, i + BATCH))
-      const flush = ++this.flushes
-      for (const tenant of batch.keys()) this.reads.delete(tenant)
-      try {
-        await this.database.addUsage([...batch.keys()], async (applied, usageOf) => {
-          if (((await applied.get([this.process])) ?? 0) >= flush) return { value: undefined, commit: false }
-          applied.set([this.process], flush)
-          const gone = await Promise.all(
-            [...batch.keys()].map((tenant) => applied.get(['gone', numberKey(tenant)])),
-          )
-          for (const [i, [tenant, hours]] of [...batch].entries()) {
-            if (gone[i] !== undefined) continue
-            for (const [hour, count] of hours) usageOf(tenant).add([hour, 'reads'], count)
-          }
-          return { value: undefined, commit: true }
-        })
-      } catch (error) {
-        this.putBack(batch)
-        throw error
-      }
+    await this.writeAll()
+    this.gather()
+    await this.writeAll()
+  }
+
+  /** In the order of their numbers, since only the last one that was added is remembered. */
+  private async writeAll(): Promise<void> {
+    for (let next = this.unwritten[0]; next !== undefined; next = this.unwritten[0]) {
+      await this.write(next)
+      if (this.unwritten[0] === next) this.unwritten.shift()
     }
   }
 
-  private putBack(batch: ReadonlyMap<TenantNumber, ReadonlyMap<string, number>>): void {
-    for (const [tenant, hours] of batch) {
-      const ofTenant = this.reads.get(tenant) ?? new Map<string, number>()
-      for (const [hour, count] of hours) ofTenant.set(hour, (ofTenant.get(hour) ?? 0) + count)
-      this.reads.set(tenant, ofTenant)
+  private gather(): void {
+    const gathered = [...this.reads]
+    this.reads.clear()
+    for (let i = 0; i < gathered.length; i += BATCH) {
+      this.unwritten.push({ number: ++this.flushes, counts: new Map(gathered.slice(i, i + BATCH)) })
     }
+  }
+
+  private write({ number, counts }: Flush): Promise<void> {
+    return this.database.addUsage([...counts.keys()], async (applied, usageOf) => {
+      if (((await applied.get([this.process])) ?? 0) >= number) return { value: undefined, commit: false }
+      applied.set([this.process], number)
+      const tenants = [...counts]
+      const gone = await Promise.all(tenants.map(([tenant]) => applied.get(['gone', numberKey(tenant)])))
+      for (const [i, [tenant, hours]] of tenants.entries()) {
+        if (gone[i] !== undefined) continue
+        for (const [hour, count] of hours) usageOf(tenant).add([hour, 'reads'], count)
+      }
+      return { value: undefined, commit: true }
+    })
   }
 }

@@ -1,0 +1,49 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { keySpace } from '../../regional/storage/keys.ts'
+import { openEngine } from '../../regional/storage/open.ts'
+import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
+import { UsageMeter } from '../../regional/tenancy/usage.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+import { ChaosDatabase, STORMY } from './chaos_database.ts'
+import { Random } from './random.ts'
+
+const READS = 40
+
+test('every read is counted once, whatever becomes of the commits that count it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'coditect-usage-'))
+  const engine = await openEngine({ dataDir: folder })
+  const plan = { ...STORMY, unknown: 0.5, doomed: 0.3 }
+  const chaos = new ChaosDatabase(engine.native, new Random(3), plan)
+  const database = (native: ChaosDatabase | typeof engine.native) =>
+    new RegionDatabase(native, keySpace(''), (violation) => {
+      throw violation
+    })
+  const tenant = asTenantNumber(1n)
+  const usage = new UsageMeter(database(chaos))
+  const outcomes = new Set<boolean>()
+  const flush = () =>
+    usage.flush().then(
+      () => true,
+      () => false,
+    )
+  try {
+    for (let i = 0; i < READS; i++) {
+      usage.countRead(tenant, 0)
+      if (i % 4 === 0) outcomes.add(await flush())
+    }
+    await chaos.settle()
+    await usage.flush()
+    const { entries } = await database(engine.native).tenant(tenant, async (scope) => ({
+      value: await scope.usage().page({ limit: 10 }),
+      commit: false,
+    }))
+    expect(entries.map(([, count]) => count)).toEqual([READS])
+    expect(outcomes, 'some flushes came through and some did not').toEqual(new Set([true, false]))
+  } finally {
+    await engine.close()
+    await rm(folder, { recursive: true })
+  }
+})
