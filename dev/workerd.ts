@@ -38,19 +38,22 @@ export async function buildWorker({ entry, folder, bindings, objects }: WorkerBu
     logLevel: 'error',
   })
   const config = join(folder, 'workerd.capnp')
-  const compatibilityDate = compatibilityDateOf(readFileSync(fromHere('../wrangler.toml'), 'utf8'))
+  const compatibility = compatibilityOf(readFileSync(fromHere('../wrangler.toml'), 'utf8'))
   writeFileSync(
     config,
-    workerdConfig({ module: 'worker.js', compatibilityDate, bindings, network: ['local'], objects }),
+    workerdConfig({ module: 'worker.js', ...compatibility, bindings, network: ['local'], objects }),
   )
   return config
 }
 
-/** The same date here as on Cloudflare. */
-function compatibilityDateOf(wranglerToml: string): string {
+/** The same date and flags here as on Cloudflare. */
+function compatibilityOf(wranglerToml: string) {
   const date = /^compatibility_date = "([\d-]+)"$/m.exec(wranglerToml)?.[1]
-  if (date === undefined) throw new Error('wrangler.toml has no compatibility_date')
-  return date
+  const flags = /^compatibility_flags = (\[.*\])$/m.exec(wranglerToml)?.[1]
+  if (date === undefined || flags === undefined) {
+    throw new Error('wrangler.toml has no compatibility_date, or no compatibility_flags')
+  }
+  return { compatibilityDate: date, compatibilityFlags: JSON.parse(flags) as ReadonlyArray<string> }
 }
 
 /**

@@ -5,6 +5,7 @@ export interface WorkerdConfig {
   /** The bundled worker, relative to the configuration's own file. */
   module: string
   compatibilityDate: string
+  compatibilityFlags: ReadonlyArray<string>
   /** Names of environment variables that the worker sees under the same name. */
   bindings: ReadonlyArray<string>
   /** What the worker may connect to: `public`, `private`, `local`, or blocks of addresses. */
@@ -22,7 +23,7 @@ export interface DurableObjects {
 
 /** Listens on the socket `http`, whose address workerd is given with `--socket-addr`. */
 export function workerdConfig(worker: WorkerdConfig): string {
-  const { module, compatibilityDate, bindings, network, objects } = worker
+  const { module, compatibilityDate, compatibilityFlags, bindings, network, objects } = worker
   const list = (items: ReadonlyArray<string>) => `[${items.join(', ')}]`
   const bindingList = list([
     ...bindings.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
@@ -37,6 +38,7 @@ const config :Workerd.Config = (
     (name = "edge", worker = (
       modules = [(name = "worker.js", esModule = embed ${text(module)})],
       compatibilityDate = ${text(compatibilityDate)},
+      compatibilityFlags = ${list(compatibilityFlags.map(text))},
       bindings = ${bindingList},${objects ? durableObjects(objects, list) : ''}
     )),
     (name = "internet", network = (allow = ${list(network.map(text))}, tlsOptions = (trustBrowserCas = true))),${objects ? `\n    (name = "objects", disk = (path = ${text(objects.folder)}, writable = true)),` : ''}

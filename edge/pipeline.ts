@@ -12,11 +12,13 @@ import { Counts } from './counts.ts'
 import type { EdgeConfig, Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
 import { forward, HEADER_TIMEOUT_MS, unavailable } from './forward/index.ts'
+import { Instances } from './forward/instances.ts'
 import { type Identify, type Identity, identifier, type Part } from './identify/index.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
 import { locate } from './locate/index.ts'
 import { Snapshots } from './locate/snapshots.ts'
+import { secure } from './security_headers.ts'
 import { targetOf } from './target.ts'
 
 interface EdgeTypes {
@@ -45,6 +47,7 @@ interface Isolate {
   config: EdgeConfig
   snapshots: Snapshots
   counts: Counts
+  instances: Instances
   headerTimeoutMs: number
 }
 
@@ -53,19 +56,21 @@ export function createEdge(
   { headerTimeoutMs = HEADER_TIMEOUT_MS, leases, waitUntil = () => {} }: EdgeOptions = {},
 ) {
   const counts = new Counts()
-  const isolate: Isolate = { config, snapshots: new Snapshots(), counts, headerTimeoutMs }
+  const instances = new Instances()
+  const isolate: Isolate = { config, snapshots: new Snapshots(), counts, instances, headerTimeoutMs }
   const limits = leases && new RateLimits({ leases, counts, waitUntil })
   const edge = new Hono<EdgeTypes>({ getPath: (request) => targetOf(request.url).path })
   const identify = identifier(config)
 
-  edge.use(everyAnswer)
+  edge.use(everyAnswer(config))
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
   edge.all('/v1/*', identifying('tenant', identify), locating(isolate), limiting(limits), forwarding(isolate))
   edge.all('/platform/v1/*', identifying('platform', identify), locating(isolate), forwarding(isolate))
-  edge.notFound(() => {
-    throw new Problem('not_found', 'There is nothing at this path.')
-  })
+  // Answered, not thrown: Hono would carry an error from here past the middleware that every answer needs.
+  edge.notFound((c) =>
+    problemResponse(new Problem('not_found', 'There is nothing at this path.'), c.var.requestId),
+  )
   edge.onError((error, c) => {
     if (error instanceof Problem) return problemResponse(error, c.var.requestId)
     console.error(c.var.requestId, error)
@@ -77,15 +82,14 @@ export function createEdge(
   return edge
 }
 
-const everyAnswer = createMiddleware<EdgeTypes>(async function everyAnswer(c, next) {
-  c.set('requestId', newId('req'))
-  c.set('target', targetOf(c.req.url).full)
-  await next()
-  const { headers } = c.res
-  headers.set(REQUEST_ID, c.var.requestId)
-  headers.set('x-content-type-options', 'nosniff')
-  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
-})
+const everyAnswer = ({ publicOrigin }: EdgeConfig) =>
+  createMiddleware<EdgeTypes>(async function everyAnswer(c, next) {
+    c.set('requestId', newId('req'))
+    c.set('target', targetOf(c.req.url).full)
+    await next()
+    c.res.headers.set(REQUEST_ID, c.var.requestId)
+    secure(c.res.headers, publicOrigin)
+  })
 
 const reading = createMiddleware(async function reading(c, next) {
   if (c.req.method !== 'GET' && c.req.method !== 'HEAD') {
@@ -157,7 +161,7 @@ const inControlRegion = ({ controlRegion }: EdgeConfig) =>
     await next()
   })
 
-const forwarding = ({ config, snapshots, counts, headerTimeoutMs }: Isolate) =>
+const forwarding = ({ config, snapshots, counts, instances, headerTimeoutMs }: Isolate) =>
   createMiddleware<EdgeTypes>(async function forwarding(c) {
     const { requestId, target, region, principal, snapshot } = c.var
     // Only a request that speaks for someone is believed about more than itself.
@@ -169,7 +173,7 @@ const forwarding = ({ config, snapshots, counts, headerTimeoutMs }: Isolate) =>
     const { regions, publicOrigin } = config
     try {
       const asked = { requestId, target, region, principal, publicOrigin }
-      const forwarding = { ...asked, headerTimeoutMs, told, regions }
+      const forwarding = { ...asked, headerTimeoutMs, instances, told, regions }
       const { response, heard } = await forward(c.req.raw, forwarding)
       const newer = readSnapshot(heard.get(SNAPSHOT))
       if (newer && ofTenant(principal)) snapshots.learn(principal.tenant, newer, Date.now())

@@ -8,6 +8,7 @@ import {
   EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MAX_BODY_BYTES,
+  REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
 } from '../shared/headers.ts'
@@ -21,6 +22,7 @@ import { openApiDocument } from './openapi.ts'
 import { type Declaration, type RawInput, type Reply, routePattern } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
+import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
 import { type TransactDependencies, transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
@@ -76,6 +78,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
 
   app.use(async (c, next) => {
     c.set('verified', await verify(c.req.raw, region, assertionKeys))
+    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
     if (counts !== undefined) dependencies.edgeCounters.add(counts)
     await next()
@@ -142,6 +145,7 @@ async function answerTenant(
     kind,
     target: raw.params.id,
     clientIp: c.req.header(CLIENT_IP),
+    deadlineMs: deadlineOf(c),
     held: readVersion(c.req.header(SNAPSHOT)),
     tell: (snapshot: TenantSnapshot) => c.set('snapshot', snapshot),
     route: `${declaration.method} ${declaration.path}`,
@@ -163,6 +167,12 @@ async function answerOperator(
     throw new Problem('credential_invalid', 'The operator token is not one of ours.')
   }
   return answer(c, await operation.prepare(await readRaw(c))(operator))
+}
+
+/** Undefined where none was said, or none that can be read. */
+function deadlineOf(c: RegionContext): number | undefined {
+  const text = c.req.header(REQUEST_DEADLINE)
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 async function readRaw(c: RegionContext): Promise<RawInput> {

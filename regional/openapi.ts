@@ -21,6 +21,7 @@ const COMMON: ReadonlyArray<ProblemCode> = [
   'insufficient_scope',
   'internal',
   'region_unavailable',
+  'deadline_exceeded',
   'contention',
 ]
 const OF_TENANTS: ReadonlyArray<ProblemCode> = [

@@ -48,6 +48,8 @@ type Server = ReturnType<typeof createAdaptorServer>
 export interface Region {
   /** One an instance, in the order they were opened. */
   urls: ReadonlyArray<string>
+  /** Ends one instance at once, connections and all, as its crash would; the others go on. */
+  dropInstance(index: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -165,6 +167,13 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   log.info('listening', { urls })
   return {
     urls,
+    async dropInstance(index) {
+      const server = servers[index]
+      if (server === undefined) throw new RangeError(`there is no instance ${index}`)
+      const closed = closeServer(server)
+      if ('closeAllConnections' in server) server.closeAllConnections()
+      await closed
+    },
     async close() {
       await Promise.all(servers.map(closeServer))
       await Promise.all(workers.map((worker) => worker.stop()))

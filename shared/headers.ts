@@ -10,6 +10,8 @@ export const SNAPSHOT = 'coditect-snapshot'
 export const MOVED_TO = 'coditect-moved-to'
 /** Edge → region: what the edge decided without asking a region (`shared/edge_counts.ts`). */
 export const EDGE_COUNTS = 'coditect-edge-counts'
+/** Edge → region: when nobody waits for the answer any more, in milliseconds since 1970. */
+export const REQUEST_DEADLINE = 'x-request-deadline'
 export const REQUEST_ID = 'x-request-id'
 export const IDEMPOTENCY_KEY = 'idempotency-key'
 /** On an answer that a region gave from an idempotency record. */

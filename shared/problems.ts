@@ -37,6 +37,7 @@ export const PROBLEMS = {
   internal: { status: 500, title: 'Something went wrong on our side' },
   region_unavailable: { status: 503, title: 'The region cannot be reached' },
   limiter_unavailable: { status: 503, title: 'The rate limit cannot be checked' },
+  deadline_exceeded: { status: 503, title: 'The request took too long' },
   contention: { status: 503, title: 'Too many changes at the same time' },
 } as const satisfies Record<string, ProblemKind>
 

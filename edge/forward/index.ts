@@ -6,6 +6,7 @@ import {
   CLIENT_IP,
   IDEMPOTENCY_KEY,
   MOVED_TO,
+  REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
 } from '../../shared/headers.ts'
@@ -16,14 +17,15 @@ import type { Region } from '../env.ts'
 import { attempt } from './attempt.ts'
 import { readBody } from './body.ts'
 import { clientIp } from './client_ip.ts'
+import type { Instances } from './instances.ts'
 import { strippedAnswerHeaders, strippedRequestHeaders } from './strip.ts'
 import { traceHeaders } from './trace.ts'
 
-/** Longer than any request a region still works on: its own deadline is shorter. */
+/** For one attempt, and told to the region as its deadline. Longer than a region works on any request anyway. */
 export const HEADER_TIMEOUT_MS = 10_000
 /** Node reads 16 KiB of request line and headers; the rest is for what the connection adds. */
 const MAX_HEAD_BYTES = 15 * 1024
-const RETRY_AFTER_SECONDS = '2'
+const RETRY_AFTER_MS = 2_000
 
 export interface Forwarding {
   requestId: Id<'req'>
@@ -34,6 +36,7 @@ export interface Forwarding {
   target: string
   publicOrigin: string
   headerTimeoutMs: number
+  instances: Instances
   /** What the edge tells the region beside the request, by internal header. */
   told: Readonly<Record<string, string>>
   /** Where a tenant may have moved to. */
@@ -72,18 +75,26 @@ async function ask(
   body: Uint8Array<ArrayBuffer> | undefined,
   forwarding: Forwarding,
 ): Promise<Response> {
-  const { region, target, headerTimeoutMs } = forwarding
+  const { region, target, headerTimeoutMs, instances } = forwarding
   const headers = await headersFor(request, forwarding)
   if (headBytes(target, headers) > MAX_HEAD_BYTES) {
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
   }
   const init = { method: request.method, headers, ...(body && { body }) }
-  for (const origin of instancesToTry(request, forwarding)) {
-    const result = await attempt(origin + target, init, request.signal, headerTimeoutMs)
+  const turns = instances.inTurn(region, maySendTwice(request, forwarding.principal), Date.now())
+  for (const turn of turns) {
+    headers.set(REQUEST_DEADLINE, String(Date.now() + headerTimeoutMs))
+    const result = await attempt(turn.origin + target, init, request.signal, headerTimeoutMs)
     if (result.outcome === 'abandoned') break
-    if (result.outcome === 'answered') return result.response
+    if (result.outcome === 'answered') {
+      instances.answered(turn)
+      return result.response
+    }
+    instances.unreachable(turn, Date.now())
   }
-  throw unavailable(region.name)
+  throw turns.length > 0
+    ? unavailable(region.name)
+    : notAsked(region.name, instances.waitMs(region, Date.now()))
 }
 
 const strippedAnswer = ({ body, status, headers }: Response): Forwarded => ({
@@ -91,12 +102,15 @@ const strippedAnswer = ({ body, status, headers }: Response): Forwarded => ({
   heard: headers,
 })
 
-export const unavailable = (region: string): Problem =>
-  new Problem(
-    'region_unavailable',
-    `The region ${region} does not answer. Whether a change was made is unknown; send it again with its Idempotency-Key.`,
-    { headers: { 'retry-after': RETRY_AFTER_SECONDS } },
-  )
+const UNKNOWN = 'Whether a change was made is unknown; send it again with its Idempotency-Key.'
+
+export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY_AFTER_MS): Problem =>
+  new Problem('region_unavailable', `The region ${region} does not answer. ${what}`, {
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
+  })
+
+const notAsked = (region: string, waitMs: number): Problem =>
+  unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
 
 async function headersFor(request: Request, forwarding: Forwarding): Promise<Headers> {
   const { requestId, region, principal, target, publicOrigin, told } = forwarding
@@ -119,19 +133,6 @@ function headBytes(target: string, headers: Headers): number {
   return bytes
 }
 
-let turn = 0
-
-/** Instances take turns. A second one only for requests that can't do a thing twice. */
-function instancesToTry(
-  request: Request,
-  { region: { origins }, principal }: Forwarding,
-): ReadonlyArray<string> {
-  turn = (turn + 1) % Number.MAX_SAFE_INTEGER
-  const start = turn % origins.length
-  const inTurn = [...origins.slice(start), ...origins.slice(0, start)]
-  return inTurn.slice(0, maySendTwice(request, principal) ? 2 : 1)
-}
-
-/** A signed URL is its own idempotency key. */
+/** What can't do a thing twice gets a second chance. A signed URL is its own idempotency key. */
 const maySendTwice = ({ method, headers }: Request, principal: Principal | undefined): boolean =>
   method === 'GET' || method === 'HEAD' || headers.has(IDEMPOTENCY_KEY) || principal?.kind === 'signed_url'

@@ -176,12 +176,13 @@ export class RegionDatabase {
     this.report = report
   }
 
-  /** Runs `body` in one transaction of one tenant; see {@link retrying} for what it must bear. */
+  /** Runs `body` in one transaction of one tenant; see {@link retrying} for what it must bear, and for `withinMs`. */
   tenant<T>(
     number: TenantNumber,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+    withinMs?: number,
   ): Promise<T> {
-    return this.ofTenant(number, pointersOf(this.keys.region, number), body)
+    return this.ofTenant(number, pointersOf(this.keys.region, number), body, withinMs)
   }
 
   /**
@@ -221,6 +222,7 @@ export class RegionDatabase {
     number: TenantNumber,
     writeOnly: ReadonlyArray<KeyRange>,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+    withinMs?: number,
   ): Promise<T> {
     const grant: Grant = {
       name: `tenant ${number}`,
@@ -237,6 +239,7 @@ export class RegionDatabase {
         woken ||= scope.woken
         return outcome
       },
+      withinMs,
     )
     if (woken) for (const listener of this.listeners) listener(number)
     return value

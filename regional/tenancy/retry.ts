@@ -23,17 +23,22 @@ export interface Attempt<T> {
  * Runs `body` in a transaction until it commits. A body may run again after a commit whose outcome is unknown
  * (1021, 1031, 1039), so it must recognise its own earlier work: by a key that it both reads and writes, under a
  * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
- * @throws {Problem} `contention` when the attempts or the time run out.
+ * @param withinMs how long someone waits for it
+ * @throws {Problem} `contention` when the attempts or the time run out; `deadline_exceeded` when nobody waits any more.
  */
 export async function retrying<T>(
   begin: () => NativeTransaction,
   body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
+  withinMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  const deadline = performance.now() + MAX_TOTAL_MS
+  const start = performance.now()
+  const deadline = start + Math.min(MAX_TOTAL_MS, withinMs)
+  const leftMs = () => Math.max(0, start + withinMs - performance.now())
+  if (withinMs <= 0) throw tooLate('Nothing was done.')
   let tn = begin()
   for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
     // Some options do not survive a retry, so all of them are set again each time.
-    tn.setOption(TransactionOptionCode.Timeout, ATTEMPT_TIMEOUT_MS)
+    tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
     try {
       const { value, commit } = await body(tn, attempt)
       if (commit) await tn.commit()
@@ -44,7 +49,7 @@ export async function retrying<T>(
         throw error
       }
       if (error.code !== TIMED_OUT && (await isRetried(tn, error.code))) {
-        await sleep(Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random())
+        await sleep(Math.min(leftMs(), Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random()))
       }
       // Not the same transaction once more: what the failed attempt still has under way (the rest of a Promise.all)
       // would go on in it and write into the next attempt.
@@ -53,10 +58,17 @@ export async function retrying<T>(
     }
   }
   tn.cancel()
+  if (leftMs() === 0) throw tooLate('Whether a change was made is unknown.')
   throw new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
     headers: { 'retry-after': '1' },
   })
 }
+
+/** The request is not worth going on with; {@link retrying} and whoever looks before it say so alike. */
+export const tooLate = (what: string): Problem =>
+  new Problem('deadline_exceeded', `The time for this request is over. ${what}`, {
+    headers: { 'retry-after': '1' },
+  })
 
 /**
  * The client's own word on whether an error may be retried, after its own delay.

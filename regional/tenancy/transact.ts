@@ -93,6 +93,8 @@ export interface TenantRequest extends Wanted {
   /** What the client sent beside the key: path, query and body. */
   content: Uint8Array
   clientIp: string | undefined
+  /** When nobody waits for the answer any more, in milliseconds since 1970. */
+  deadlineMs?: number | undefined
   /** The version of the tenant's snapshot that the edge holds. */
   held: SnapshotVersion | undefined
   /** Tells the edge of a newer one, whatever the answer will be. */
@@ -138,24 +140,28 @@ const read = (
   request: TenantRequest,
   work: (tx: TenantTransaction) => Promise<Reply>,
 ): Promise<Reply> =>
-  dependencies.database.tenant(request.verified.principal.tenant, async (scope) => {
-    const { context } = await admit(dependencies, request, scope)
-    const changesNothing = () => {
-      throw new Error('an operation that reads changes nothing')
-    }
-    const own = serviceSpaces(scope, request.service)
-    const reply = await work({
-      context,
-      space: own,
-      audit: auditOf(scope),
-      usage: () => readUsage(scope, context.nowMs),
-      take: async () => changesNothing(),
-      emit: changesNothing,
-      enqueue: changesNothing,
-      jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
-    })
-    return { value: reply, commit: false }
-  })
+  dependencies.database.tenant(
+    request.verified.principal.tenant,
+    async (scope) => {
+      const { context } = await admit(dependencies, request, scope)
+      const changesNothing = () => {
+        throw new Error('an operation that reads changes nothing')
+      }
+      const own = serviceSpaces(scope, request.service)
+      const reply = await work({
+        context,
+        space: own,
+        audit: auditOf(scope),
+        usage: () => readUsage(scope, context.nowMs),
+        take: async () => changesNothing(),
+        emit: changesNothing,
+        enqueue: changesNothing,
+        jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
+      })
+      return { value: reply, commit: false }
+    },
+    leftMs(dependencies, request),
+  )
 
 function write(
   dependencies: TransactDependencies,
@@ -189,50 +195,57 @@ function write(
     return { ...reply, headers: { ...reply.headers, [IDEMPOTENCY_REPLAYED]: 'true' } }
   }
 
-  return database.tenant(principal.tenant, async (scope, attempt) => {
-    const records = scope.system('idempotency', idempotencySpace)
-    const [{ context, epoch }, record] = await Promise.all([
-      admit(dependencies, request, scope),
-      records.get(key),
-    ])
-    const { nowMs } = context
-    if (isLive(record, nowMs)) return { value: earlierReply(record), commit: false }
+  return database.tenant(
+    principal.tenant,
+    async (scope, attempt) => {
+      const records = scope.system('idempotency', idempotencySpace)
+      const [{ context, epoch }, record] = await Promise.all([
+        admit(dependencies, request, scope),
+        records.get(key),
+      ])
+      const { nowMs } = context
+      if (isLive(record, nowMs)) return { value: earlierReply(record), commit: false }
 
-    const actor: Actor = { kind: principal.kind, id: principal.keyId }
-    const at = new Date(nowMs).toISOString()
-    const outbox = outboxOf(scope)
-    const audit = auditOf(scope)
-    const [reply] = await Promise.all([
-      work({
-        context,
-        space: serviceSpaces(scope, request.service),
-        audit,
-        usage: () => readUsage(scope, nowMs),
-        take: (quantity, amount) => take(scope, loan, quantity, amount),
-        emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
-        enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
-        jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
-      }),
-      expireAt(scope, rememberedUntil(identity, nowMs), 'request', key[0], nowMs),
-    ])
-    replies[attempt] = reply
-    countWrite(scope, nowMs)
-    audit.append(epoch, {
-      at,
-      actor,
-      action: request.action,
-      target: request.target ?? idIn(reply.body),
-      ip: request.clientIp ?? null,
-      requestId,
-      outcome: 'done',
-    })
-    records.set(
-      key,
-      newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
-    )
-    return { value: reply, commit: true }
-  })
+      const actor: Actor = { kind: principal.kind, id: principal.keyId }
+      const at = new Date(nowMs).toISOString()
+      const outbox = outboxOf(scope)
+      const audit = auditOf(scope)
+      const [reply] = await Promise.all([
+        work({
+          context,
+          space: serviceSpaces(scope, request.service),
+          audit,
+          usage: () => readUsage(scope, nowMs),
+          take: (quantity, amount) => take(scope, loan, quantity, amount),
+          emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
+          enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+          jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
+        }),
+        expireAt(scope, rememberedUntil(identity, nowMs), 'request', key[0], nowMs),
+      ])
+      replies[attempt] = reply
+      countWrite(scope, nowMs)
+      audit.append(epoch, {
+        at,
+        actor,
+        action: request.action,
+        target: request.target ?? idIn(reply.body),
+        ip: request.clientIp ?? null,
+        requestId,
+        outcome: 'done',
+      })
+      records.set(
+        key,
+        newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
+      )
+      return { value: reply, commit: true }
+    },
+    leftMs(dependencies, request),
+  )
 }
+
+const leftMs = ({ now }: TransactDependencies, { deadlineMs }: TenantRequest): number | undefined =>
+  deadlineMs === undefined ? undefined : deadlineMs - now()
 
 /** Nobody of this tenant's: a stranger leaves no trace in its audit trail. */
 class UnknownCredential extends Problem {}

@@ -1,4 +1,6 @@
 import { expect, inject, test, vi } from 'vitest'
+import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
+import { HEADER_TIMEOUT_MS } from '../../edge/forward/index.ts'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import {
   bearer,
@@ -8,6 +10,7 @@ import {
   newMarker,
   newSignedTarget,
   OPERATOR_TOKEN,
+  push,
   seen,
 } from './support.ts'
 
@@ -84,13 +87,27 @@ test('answers that say nothing about caching are kept by nobody', async () => {
   expect(response.headers.get('cache-control')).toBe('no-store')
 })
 
-test('an answer streams: its first part is there before its end', async () => {
+test('an answer streams: each part is there before the region has the next', async () => {
   const marker = newMarker()
   const abort = new AbortController()
   const request = new Request(`http://edge/v1/stream?${marker}`, { headers, signal: abort.signal })
   const reader = (await edge.request(request)).body?.getReader()
-  expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('first')
+  const next = async () => new TextDecoder().decode((await reader?.read())?.value)
+  expect(await next()).toBe('first')
+  for (const part of ['second', 'third']) {
+    await push(marker, part)
+    expect(await next()).toBe(part)
+  }
   abort.abort()
+})
+
+test('a client that goes away in the middle of an answer ends it at the region', async () => {
+  const marker = newMarker()
+  const response = await edge.request(`http://edge/v1/stream?${marker}`, { headers })
+  const reader = response.body?.getReader()
+  await reader?.read()
+  await reader?.cancel()
+  await vi.waitFor(async () => expect(await seen(marker)).toMatchObject([{ aborted: true }]))
 })
 
 test('a client that goes away takes its request to the region with it', async () => {
@@ -191,6 +208,78 @@ test('with one of two instances down every read is answered', async () => {
   for (let i = 0; i < 4; i++) {
     expect((await twoInstances.request('http://edge/v1/projects', { headers })).status).toBe(200)
   }
+})
+
+test('an instance that stopped answering is passed over, and found again when it is back', async () => {
+  const toBoth = await edgeTo({ us: [fragile, steady] })
+  const read = (marker = '') => toBoth.request(`http://edge/v1/projects?${marker}`, { headers })
+  const write = () => toBoth.request('http://edge/v1/projects', { method: 'POST', headers, body: 'x' })
+  await control('close')
+  for (let i = 0; i < 2 * FAILURES_TO_OPEN; i++) expect((await read()).status).toBe(200)
+  // A write without a key has one try only, and none of them is spent on the instance that is down.
+  for (let i = 0; i < 10; i++) expect((await write()).status).toBe(200)
+  await control('open')
+  await vi.waitFor(async () => {
+    const marker = newMarker()
+    await Promise.all([read(marker), read(marker)])
+    expect(new Set((await seen(marker)).map(({ headers: { host } }) => host)).size).toBe(2)
+  })
+})
+
+test('while no instance answers, most requests are refused without waiting for one', async () => {
+  const marker = newMarker()
+  const toSilent = await edgeTo({ us: [steady] }, 50)
+  for (let i = 0; i < FAILURES_TO_OPEN; i++) {
+    await expectUnavailable(await toSilent.request(`http://edge/v1/silent?${marker}`, { headers }))
+  }
+  const asked = (await seen(marker)).length
+  const refused = await toSilent.request(`http://edge/v1/projects?${marker}`, { headers })
+  expect(await refused.clone().json()).toMatchObject({ detail: expect.stringContaining('nothing was done') })
+  await expectUnavailable(refused)
+  expect(await seen(marker)).toHaveLength(asked)
+})
+
+test('what a region answers, refusals and failures too, never opens its breaker', async () => {
+  for (let i = 0; i < 2 * FAILURES_TO_OPEN; i++) {
+    expect((await edge.request('http://edge/v1/failing', { headers })).status).toBe(500)
+  }
+  expect((await edge.request('http://edge/v1/projects', { headers })).status).toBe(200)
+})
+
+test('the region learns until when someone waits, whatever the client says', async () => {
+  const marker = newMarker()
+  const before = Date.now()
+  await edge.request(`http://edge/v1/projects?${marker}`, {
+    headers: { ...headers, 'x-request-deadline': '1' },
+  })
+  const deadlineMs = Number((await seen(marker))[0]?.headers['x-request-deadline'])
+  expect(deadlineMs).toBeGreaterThanOrEqual(before + HEADER_TIMEOUT_MS)
+  expect(deadlineMs).toBeLessThanOrEqual(Date.now() + HEADER_TIMEOUT_MS)
+})
+
+test.each([
+  ['/v1/projects', 200],
+  ['/v1/chatty', 200],
+  ['/nothing', 404],
+  ['/healthz', 200],
+])('every answer tells browsers to read nothing into it: %s', async (path, status) => {
+  const response = await edge.request(`http://edge${path}`, { headers })
+  expect(response.status).toBe(status)
+  expect(Object.fromEntries(response.headers)).toMatchObject({
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'x-frame-options': 'DENY',
+    'cross-origin-resource-policy': 'same-origin',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'strict-transport-security': 'max-age=31536000',
+  })
+})
+
+test('browsers are told to stay on https where the edge is found there, and only there', async () => {
+  const plain = await edgeTo(undefined, undefined, { PUBLIC_ORIGIN: 'http://127.0.0.1:8787' })
+  const { headers: sent } = await plain.request('http://edge/healthz')
+  expect(sent.has('strict-transport-security')).toBe(false)
+  expect(sent.get('x-frame-options')).toBe('DENY')
 })
 
 test('liveness answers at the edge; the API description comes from the control region, without a credential', async () => {

@@ -40,8 +40,13 @@ export async function bindings(overrides: Partial<Bindings> = {}): Promise<Bindi
 }
 
 /** An edge in front of `regions`, by default both in front of the steady one. */
-export async function edgeTo(regions?: Record<string, ReadonlyArray<string>>, headerTimeoutMs?: number) {
-  const config = await readBindings(await bindings(regions && { REGIONS: JSON.stringify(regions) }))
+export async function edgeTo(
+  regions?: Record<string, ReadonlyArray<string>>,
+  headerTimeoutMs?: number,
+  overrides: Partial<Bindings> = {},
+) {
+  const own = regions && { REGIONS: JSON.stringify(regions) }
+  const config = await readBindings(await bindings({ ...own, ...overrides }))
   const leases = memoryLeases()
   return createEdge(config, { leases, ...(headerTimeoutMs !== undefined && { headerTimeoutMs }) })
 }
@@ -71,6 +76,11 @@ export const newMarker = (): string => crypto.randomUUID()
 export async function seen(marker: string): Promise<Seen[]> {
   const response = await fetch(`${inject('regions').control}/seen?marker=${marker}`)
   return response.json()
+}
+
+/** Writes the next part of an answer to `/v1/stream` that is under way. */
+export const push = async (marker: string, part: string): Promise<void> => {
+  await (await fetch(`${inject('regions').control}/push?marker=${marker}&part=${part}`)).text()
 }
 
 export const control = async (action: 'close' | 'open'): Promise<void> => {

@@ -7,15 +7,21 @@ import type { Seen } from '../edge/seen.ts'
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const seen: Seen[] = []
-  const steady = await listen(createServer(answer(seen)))
-  const fragile = await listen(createServer(answer(seen)))
+  const streaming = new Map<string, ServerResponse>()
+  const steady = await listen(createServer(answer(seen, streaming)))
+  const fragile = await listen(createServer(answer(seen, streaming)))
   const control = await listen(
     createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control')
       const done = () => response.end('{}')
       if (pathname === '/close') fragile.close(done)
       else if (pathname === '/open') fragile.open(done)
-      else {
+      else if (pathname === '/push') {
+        for (const [target, open] of streaming) {
+          if (target.includes(searchParams.get('marker') ?? '')) open.write(searchParams.get('part'))
+        }
+        done()
+      } else {
         const marker = searchParams.get('marker') ?? ''
         response.end(JSON.stringify(seen.filter(({ target }) => target.includes(marker))))
       }
@@ -32,7 +38,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
-function answer(seen: Seen[]) {
+function answer(seen: Seen[], streaming: Map<string, ServerResponse>) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const entry: Seen = {
       method: request.method ?? '',
@@ -54,6 +60,7 @@ function answer(seen: Seen[]) {
       request.socket.destroy()
       return
     }
+    if (behaviour === 'failing') response.statusCode = 500
     if (behaviour === 'chatty') {
       response.setHeader('connection', 'x-hop')
       response.setHeader('x-hop', 'of this connection only')
@@ -64,6 +71,7 @@ function answer(seen: Seen[]) {
     }
     if (behaviour === 'stream') {
       response.write('first')
+      streaming.set(entry.target, response)
       return
     }
     response.setHeader('content-type', 'application/json')

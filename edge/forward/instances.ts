@@ -1,0 +1,58 @@
+// The instances of all regions as this isolate knows them: whose turn it is, and who has stopped answering. An instance
+// that is passed over costs nobody its timeout; a region is given up on only when all of its instances are.
+import type { Region } from '../env.ts'
+import { type Admission, admit, type Breaker, CLOSED, failed, isOpen, succeeded } from './breaker.ts'
+
+export interface Turn {
+  origin: string
+  admission: Admission
+}
+
+export class Instances {
+  private readonly breakers = new Map<string, Breaker>()
+  private turn = 0
+
+  /**
+   * Who to ask, in this order; empty when none may be asked now. What may be sent twice carries the probes, because a
+   * probe that fails then costs it nothing; other requests do so only where nobody else is left.
+   */
+  inTurn({ origins }: Region, maySendTwice: boolean, nowMs: number): ReadonlyArray<Turn> {
+    this.turn = (this.turn + 1) % Number.MAX_SAFE_INTEGER
+    const start = this.turn % origins.length
+    const inTurn = [...origins.slice(start), ...origins.slice(0, start)]
+    const answering: Turn[] = inTurn
+      .filter((origin) => !isOpen(this.breakerOf(origin)))
+      .map((origin) => ({ origin, admission: 'pass' }))
+    if (!maySendTwice && answering.length > 0) return answering.slice(0, 1)
+    return [...this.probe(inTurn, nowMs), ...answering].slice(0, maySendTwice ? 2 : 1)
+  }
+
+  answered({ origin }: Turn): void {
+    this.breakers.set(origin, succeeded())
+  }
+
+  unreachable({ origin, admission }: Turn, nowMs: number): void {
+    this.breakers.set(origin, failed(this.breakerOf(origin), admission, nowMs))
+  }
+
+  /** How long until one of the region's instances may be asked. */
+  waitMs({ origins }: Region, nowMs: number): number {
+    return Math.max(0, Math.min(...origins.map((origin) => this.breakerOf(origin).probeAtMs)) - nowMs)
+  }
+
+  /** The first open one whose time has come. */
+  private probe(origins: ReadonlyArray<string>, nowMs: number): ReadonlyArray<Turn> {
+    for (const origin of origins) {
+      if (!isOpen(this.breakerOf(origin))) continue
+      const admitted = admit(this.breakerOf(origin), nowMs)
+      if (admitted === undefined) continue
+      this.breakers.set(origin, admitted.breaker)
+      return [{ origin, admission: admitted.admission }]
+    }
+    return []
+  }
+
+  private breakerOf(origin: string): Breaker {
+    return this.breakers.get(origin) ?? CLOSED
+  }
+}

@@ -1,0 +1,136 @@
+// A region of two instances behind an edge in raw workerd: what a client notices when one of them goes.
+
+import { once } from 'node:events'
+import { mkdtempSync, openSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Launched } from '../../dev/part.ts'
+import { claimable } from '../../dev/ports.ts'
+import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
+import { readConfig } from '../../regional/config.ts'
+import { type Region, startRegion } from '../../regional/server.ts'
+import { newId } from '../../shared/ids.ts'
+import { RegionClient, RegionSecrets } from '../support/region_client.ts'
+import { ROOT } from './stack.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'coditect-'))
+const secrets = new RegionSecrets(['us', 'eu'])
+/** Stands where `eu` would, and streams without an end. */
+const streaming = createServer()
+const open = new Set<string>()
+let region: Region
+let edge: Launched<number>
+let origin: string
+let key: string
+
+const listen = (server: Server): Promise<string> =>
+  new Promise((resolve) =>
+    server.listen(0, '127.0.0.1', () =>
+      resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    ),
+  )
+
+beforeAll(async () => {
+  streaming.on('request', (request, response) => {
+    const path = String(request.url)
+    open.add(path)
+    response.on('close', () => open.delete(path))
+    if (path.includes('silent')) return
+    response.write('first')
+  })
+  const eu = await listen(streaming)
+  const port = await claimable(0)
+  const environment = await secrets.environment('us', { us: `http://127.0.0.1:${port}`, eu })
+  const own = { PORT: String(port), DATA_DIR: join(folder, 'us'), REGION_INSTANCES: '2' }
+  region = await startRegion(readConfig({ ...environment, ...own }), { writeLog: () => {} })
+  const client = new RegionClient(secrets, () => region.urls[0] ?? '')
+  ;({ key } = await client.newTenant('acme', 'us'))
+
+  const edgePort = (await claimable(0)) ?? 0
+  origin = `http://127.0.0.1:${edgePort}`
+  const bindings = {
+    PUBLIC_ORIGIN: origin,
+    REGIONS: JSON.stringify({ us: region.urls, eu: [eu] }),
+    CONTROL_REGION: 'eu',
+    ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
+    SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
+    OPERATORS: environment.OPERATORS ?? '[]',
+    LIMITS: 'off',
+  }
+  const config = await buildWorker({
+    entry: join(ROOT, 'edge', 'worker.ts'),
+    folder,
+    bindings: Object.keys(bindings),
+    objects: { classes: { TENANT_LIMITER: 'TenantLimiter' }, folder: join(folder, 'limits') },
+  })
+  const log = openSync(join(folder, 'workerd.log'), 'a')
+  edge = launchWorkerd({ config, port: edgePort, environment: bindings, log })
+  await edge.ready
+})
+afterAll(async () => {
+  edge.child.kill('SIGTERM')
+  streaming.closeAllConnections()
+  streaming.close()
+  await region.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('one of two instances going away fails no request that may be sent twice', async () => {
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+  const statuses: number[] = []
+  const made = new Set<string>()
+  let going = true
+  const clients = Array.from({ length: 6 }, async (_, client) => {
+    while (going) {
+      if (client % 2 === 0) {
+        statuses.push((await fetch(`${origin}/v1/projects`, { headers })).status)
+        continue
+      }
+      const name = newId('prj')
+      const answer = await fetch(`${origin}/v1/projects`, {
+        method: 'POST',
+        headers: { ...headers, 'idempotency-key': name },
+        body: JSON.stringify({ name }),
+      })
+      statuses.push(answer.status)
+      if (answer.ok) made.add(((await answer.json()) as { name: string }).name)
+    }
+  })
+  const more = async (count: number) => {
+    const enough = statuses.length + count
+    await vi.waitUntil(() => statuses.length >= enough, { timeout: 20_000 })
+  }
+  await more(100)
+  await region.dropInstance(0)
+  await more(200)
+  going = false
+  await Promise.all(clients)
+  expect(statuses.filter((status) => status !== 200 && status !== 201)).toEqual([])
+
+  const kept: string[] = []
+  let cursor = ''
+  do {
+    const answer = await fetch(`${origin}/v1/projects?limit=100${cursor && `&cursor=${cursor}`}`, { headers })
+    const page = (await answer.json()) as { data: Array<{ name: string }>; nextCursor: string | null }
+    kept.push(...page.data.map(({ name }) => name))
+    cursor = page.nextCursor ?? ''
+  } while (cursor !== '')
+  expect(kept.toSorted()).toEqual([...made].toSorted())
+})
+
+test.each(['/openapi.json?silent', '/openapi.json?streams'])(
+  'a client that hangs up ends its request at the region: %s',
+  async (path) => {
+    const socket = connect(Number(new URL(origin).port), '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: edge\r\n\r\n`)
+    if (path.endsWith('streams')) await once(socket, 'data')
+    await vi.waitUntil(() => open.has(path), { timeout: 5_000 })
+    // With a reset: a connection that only says it sends no more may still be listening, and workerd takes it so.
+    socket.resetAndDestroy()
+    await vi.waitUntil(() => !open.has(path), { timeout: 5_000 })
+  },
+)
