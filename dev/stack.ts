@@ -19,6 +19,7 @@ const BINDINGS = [
   'ASSERTION_KEYS',
   'SIGNING_ROOTS',
   'OPERATORS',
+  'FAILURE_LIMIT',
   'LIMITS',
 ] as const satisfies ReadonlyArray<keyof Bindings>
 /** Tenants' rate limits. */
@@ -177,6 +178,7 @@ export class Stack {
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
       SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
       OPERATORS: operators,
+      ...(environment.FAILURE_LIMIT && { FAILURE_LIMIT: environment.FAILURE_LIMIT }),
       ...(environment.LIMITS && { LIMITS: environment.LIMITS }),
     } satisfies Bindings
   }

@@ -3,7 +3,9 @@
 import { type AssertionKeyConfig, type AssertionKeys, importAssertionKeys } from '../shared/assertion.ts'
 import type { OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { Roots, type SigningRootConfig } from '../shared/credentials/roots.ts'
+import type { Limit } from '../shared/limits.ts'
 import { REGION_NAME } from '../shared/region.ts'
+import { FAILURE_LIMIT } from './identify/failed_attempts.ts'
 
 export interface Bindings {
   /** `https://api.example.com`: where clients find this edge. Signed URLs hold for it, whatever `Host` says. */
@@ -18,6 +20,8 @@ export interface Bindings {
   SIGNING_ROOTS: string
   /** `[{"id","role","secretHash"}]` */
   OPERATORS: string
+  /** `{"rate":2,"burst":200}`: invalid credentials of one address, a second and at once. Not set: as here. */
+  FAILURE_LIMIT?: string
   /** `off` for benchmarks that compare; anything else, or nothing, is on. */
   LIMITS?: string
 }
@@ -42,6 +46,7 @@ export interface EdgeConfig {
   controlRegion: Region
   roots: Roots
   operators: ReadonlyArray<OperatorConfig>
+  failureLimit: Limit
 }
 
 /** @throws {Error} naming the binding that is missing or wrong. */
@@ -69,7 +74,15 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     controlRegion,
     roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
     operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
+    failureLimit: readFailureLimit(bindings),
   }
+}
+
+function readFailureLimit(bindings: Bindings): Limit {
+  if (!bindings.FAILURE_LIMIT) return FAILURE_LIMIT
+  const { rate = 0, burst = 0 } = parse<Partial<Limit> | null>(bindings, 'FAILURE_LIMIT') ?? {}
+  if (!(rate > 0 && burst >= 1)) throw new Error('FAILURE_LIMIT: rate and burst are numbers above 0')
+  return { rate, burst }
 }
 
 function textOf(bindings: Bindings, name: keyof Bindings): string {

@@ -13,7 +13,9 @@ import type { EdgeConfig, Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
 import { forward, HEADER_TIMEOUT_MS, unavailable } from './forward/index.ts'
 import { Instances } from './forward/instances.ts'
+import { FailedAttempts } from './identify/failed_attempts.ts'
 import { type Identify, type Identity, identifier, type Part } from './identify/index.ts'
+import { retryAfterSeconds } from './limit/fields.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
 import { locate } from './locate/index.ts'
@@ -59,14 +61,15 @@ export function createEdge(
   const instances = new Instances()
   const isolate: Isolate = { config, snapshots: new Snapshots(), counts, instances, headerTimeoutMs }
   const limits = leases && new RateLimits({ leases, counts, waitUntil })
+  const failures = new FailedAttempts(config.failureLimit)
+  const identifying = identifyingBy(identifier(config), failures, counts)
   const edge = new Hono<EdgeTypes>({ getPath: (request) => targetOf(request.url).path })
-  const identify = identifier(config)
 
   edge.use(everyAnswer(config))
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
-  edge.all('/v1/*', identifying('tenant', identify), locating(isolate), limiting(limits), forwarding(isolate))
-  edge.all('/platform/v1/*', identifying('platform', identify), locating(isolate), forwarding(isolate))
+  edge.all('/v1/*', identifying('tenant'), locating(isolate), limiting(limits), forwarding(isolate))
+  edge.all('/platform/v1/*', identifying('platform'), locating(isolate), forwarding(isolate))
   // Answered, not thrown: Hono would carry an error from here past the middleware that every answer needs.
   edge.notFound((c) =>
     problemResponse(new Problem('not_found', 'There is nothing at this path.'), c.var.requestId),
@@ -105,14 +108,28 @@ const REFUSALS = {
   signed_url_expired: 'Ask whoever sent you this URL for a new one.',
 } as const
 
-const identifying = (part: Part, identify: Identify) =>
+const identifyingBy = (identify: Identify, failures: FailedAttempts, counts: Counts) => (part: Part) =>
   createMiddleware<EdgeTypes>(async function identifying(c, next) {
     const verdict = await identify(c.req.raw, part)
-    if (verdict.outcome === 'refused') throw new Problem(verdict.code, REFUSALS[verdict.code])
+    if (verdict.outcome === 'refused') {
+      if (verdict.code === 'credential_invalid') noteFailure(clientIp(c.req.raw), failures, counts)
+      throw new Problem(verdict.code, REFUSALS[verdict.code])
+    }
     c.set('identity', verdict.identity)
     if (verdict.identity.kind === 'signed_url') c.set('target', verdict.identity.target)
     await next()
   })
+
+/** @throws {Problem} `too_many_failures` */
+function noteFailure(address: string | undefined, failures: FailedAttempts, counts: Counts): void {
+  counts.add('failed_attempts')
+  const throttled = failures.note(address, Date.now())
+  if (throttled === undefined) return
+  counts.add('failed_attempts_throttled')
+  throw new Problem('too_many_failures', 'Valid credentials are let in all the same.', {
+    headers: { 'retry-after': String(retryAfterSeconds(throttled.retryAfterMs)) },
+  })
+}
 
 const locating = ({ config, snapshots }: Isolate) =>
   createMiddleware<EdgeTypes>(async function locating(c, next) {

@@ -2,8 +2,12 @@
 // never sees such requests, so the counts travel with the next one that it does see.
 
 export const EDGE_COUNTS_NAMES = [
-  /** Answered 429. */
+  /** Answered 429 `rate_limited`. */
   'throttled',
+  /** Credentials that were none. */
+  'failed_attempts',
+  /** Of those, the ones answered 429 `too_many_failures`. */
+  'failed_attempts_throttled',
   /** Writes answered 503, because the tenant's limiter did not answer. */
   'limiter_closed',
   /** Reads that the local allowance let through, because the tenant's limiter did not answer. */

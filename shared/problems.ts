@@ -33,6 +33,7 @@ export const PROBLEMS = {
   validation_failed: { status: 422, title: 'The request does not fit its schema' },
   idempotency_key_reuse: { status: 422, title: 'The idempotency key was used for another request' },
   request_head_too_large: { status: 431, title: 'The path and headers of the request are too large' },
+  too_many_failures: { status: 429, title: 'Too many invalid credentials from this address' },
   rate_limited: { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'Something went wrong on our side' },
   region_unavailable: { status: 503, title: 'The region cannot be reached' },

@@ -16,6 +16,7 @@ test.each<[string, Partial<Record<keyof Bindings, unknown>>]>([
     'SIGNING_ROOTS: the secret of signing root 1',
     { SIGNING_ROOTS: '[{"id":1,"secret":"AAAA","state":"active"}]' },
   ],
+  ['FAILURE_LIMIT: rate and burst', { FAILURE_LIMIT: '{"rate":0,"burst":5}' }],
   ['OPERATORS is not JSON', { OPERATORS: 'none' }],
 ])('wrong bindings stop the start: %s', async (message, wrong) => {
   await expect(readBindings({ ...(await bindings()), ...wrong } as Bindings)).rejects.toThrow(message)

@@ -1,0 +1,27 @@
+// Who keeps sending credentials that are none. Only failures are counted, and only after the check, which costs
+// microseconds: whoever shares the address and has a valid credential is let in, whatever the neighbours do.
+import type { Limit } from '../../shared/limits.ts'
+import { LocalMeters } from '../limit/local_meters.ts'
+import { addressBlock } from './address_block.ts'
+
+/** In this isolate, for each address. A client that is set up wrongly, not one that guesses, stays below it. */
+export const FAILURE_LIMIT: Limit = { rate: 2, burst: 200 }
+
+export class FailedAttempts {
+  private readonly meters = new LocalMeters()
+  private readonly limit: Limit
+
+  constructor(limit: Limit) {
+    this.limit = limit
+  }
+
+  /**
+   * Counts a failed attempt. Where the runtime can't tell the address, nobody is throttled for anybody.
+   * @returns undefined while there are not too many, otherwise how long to wait
+   */
+  note(address: string | undefined, nowMs: number): { retryAfterMs: number } | undefined {
+    if (address === undefined) return undefined
+    const verdict = this.meters.admit(addressBlock(address), this.limit, 1, nowMs)
+    return verdict.outcome === 'throttled' ? verdict : undefined
+  }
+}
