@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono'
 import type { AssertionKeys } from '../shared/assertion.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
+import { writePlace } from '../shared/edge_calls.ts'
 import {
   CLIENT_IP,
   EDGE_COUNTS,
@@ -15,12 +16,14 @@ import {
 import { newId } from '../shared/ids.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
+import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
 import type { EdgeCounters } from './edge_counts.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { type Declaration, type RawInput, type Reply, routePattern } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
+import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
@@ -35,6 +38,7 @@ export interface AppDependencies {
   /** Empty but in the control region. */
   platform: ReadonlyArray<OperatorOperation>
   calls: Calls
+  edgeCalls: EdgeCalls
   transact: TransactDependencies
   edgeCounters: EdgeCounters
   /** Rejects when the database does not answer. */
@@ -106,6 +110,21 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     if (!isCall(name)) throw noRoute()
     return c.json(await receive(calls, name, await c.req.json()))
   })
+  app.get('/edge/v1/tenants/number/:number', async (c) => {
+    speakingAs(c.get('verified'), 'edge')
+    const number = tenantNumber(c.req.param('number'))
+    return c.json(writePlace(await dependencies.edgeCalls.placeOf({ number })))
+  })
+  app.get('/edge/v1/tenants/slug/:slug', async (c) => {
+    speakingAs(c.get('verified'), 'edge')
+    const slug = c.req.param('slug')
+    if (!SLUG.test(slug)) throw noRoute()
+    return c.json(writePlace(await dependencies.edgeCalls.placeOf({ slug })))
+  })
+  app.get('/edge/v1/identity-providers/:number', async (c) => {
+    speakingAs(c.get('verified'), 'edge')
+    return c.json(await dependencies.edgeCalls.providersOf(tenantNumber(c.req.param('number'))))
+  })
   for (const [pattern, methods] of routes) {
     app.all(pattern, (c) => {
       const allow = [...methods].join(', ')
@@ -133,7 +152,7 @@ async function answerTenant(
   { name: service, mintsCredentials }: Service,
   operation: TenantOperation,
 ): Promise<Response> {
-  const verified = speakingAs(c.get('verified'), 'api_key', 'signed_url')
+  const verified = speakingAs(c.get('verified'), 'api_key', 'signed_url', 'jwt')
   const { name, declaration, scope, kind } = operation
   const raw = await readRaw(c)
   const request = {
@@ -195,6 +214,13 @@ function answer(c: RegionContext, { status, body, headers }: Reply): Response {
   return body === undefined
     ? new Response(null, { status, headers: own })
     : Response.json(body, { status, headers: own })
+}
+
+/** @throws {Problem} `not_found` */
+function tenantNumber(text: string): TenantNumber {
+  const number = parseTenantNumber(text)
+  if (number === undefined) throw noRoute()
+  return number
 }
 
 const refuse = (c: RegionContext, problem: Problem): Response => problemResponse(problem, requestIdOf(c))

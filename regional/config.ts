@@ -50,6 +50,8 @@ const schema = z.object({
   SEALING_KEY: secret,
   /** The middle of an API key: `ck_<environment>_…`. */
   KEY_ENVIRONMENT: z.string().regex(KEY_ENVIRONMENT, 'is two to eight letters').default('live'),
+  /** `on`: tenants may register OpenID issuers of this machine, over http. Nowhere but on a developer's. */
+  DEVELOPMENT_ISSUERS: z.enum(['on', 'off']).default('off'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
   /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */

@@ -31,6 +31,8 @@ const OF_TENANTS: ReadonlyArray<ProblemCode> = [
   'tenant_suspended',
   'tenant_erased',
   'tenant_mismatch',
+  'not_a_member',
+  'identity_provider_unavailable',
 ]
 const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'malformed_json',
@@ -51,6 +53,12 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
     in: 'query',
     name: SIGNATURE,
     description: 'Part of a URL that `POST /v1/signed-urls` answered: for that method, path and query alone.',
+  })
+  registry.registerComponent('securitySchemes', 'jwt', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'A token of one of the organisation’s identity providers (`/v1/identity-providers`).',
   })
   registry.registerComponent('securitySchemes', 'operator', {
     type: 'http',
@@ -77,7 +85,10 @@ function register(
     operationId: `${method} ${path}`.replace(/[^a-z0-9]+/gi, '_').replace(/_$/, ''),
     description:
       security === 'apiKey' ? `Needs the scope \`${needs}\`.` : `Needs the operator role \`${needs}\`.`,
-    security: [{ [security]: [] }, ...(signable ? [{ signedUrl: [] }] : [])],
+    security:
+      security === 'apiKey'
+        ? [{ apiKey: [] }, { jwt: [] }, ...(signable ? [{ signedUrl: [] }] : [])]
+        : [{ operator: [] }],
     // The registry's types ask for object schemas; declarations hold any schema, and all of ours are objects.
     request: {
       ...(params && { params: params as never }),

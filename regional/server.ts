@@ -16,6 +16,7 @@ import { jsonLog } from './log.ts'
 import { regionMetrics } from './metrics.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
+import { edgeCalls } from './platform/edge_calls.ts'
 import { finishProvisioning } from './platform/finisher.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
@@ -117,12 +118,20 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       region,
       assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
       operators: config.OPERATORS,
-      services: services(mint, urlSigning(region, roots), extraServices),
+      services: services(
+        {
+          mint,
+          sign: urlSigning(region, roots),
+          developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
+        },
+        extraServices,
+      ),
       platform:
         region === controlRegion
           ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })
           : [],
       calls: callsTo(region),
+      edgeCalls: edgeCalls(database, directory),
       transact: { database, sealer, loans, refusals, usage, now },
       edgeCounters,
       probe: () => database.region(probe),

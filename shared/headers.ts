@@ -12,6 +12,8 @@ export const MOVED_TO = 'coditect-moved-to'
 export const EDGE_COUNTS = 'coditect-edge-counts'
 /** Edge → region: when nobody waits for the answer any more, in milliseconds since 1970. */
 export const REQUEST_DEADLINE = 'x-request-deadline'
+/** Region → edge, with a refusal: what the edge knows of the tenant's identity providers is out of date. */
+export const STALE_PROVIDERS = 'coditect-stale-providers'
 export const REQUEST_ID = 'x-request-id'
 export const IDEMPOTENCY_KEY = 'idempotency-key'
 /** On an answer that a region gave from an idempotency record. */

@@ -5,13 +5,14 @@ export const PLAN_NAMES = ['free', 'team', 'enterprise'] as const
 export type PlanName = (typeof PLAN_NAMES)[number]
 
 /** What is counted and limited exactly. */
-export const QUANTITIES = ['projects', 'apiKeys'] as const
+export const QUANTITIES = ['projects', 'apiKeys', 'members', 'identityProviders'] as const
 export type Quantity = (typeof QUANTITIES)[number]
 
 export const PLANS: Readonly<Record<PlanName, Readonly<Record<Quantity, number>>>> = {
-  free: { projects: 100, apiKeys: 20 },
-  team: { projects: 10_000, apiKeys: 200 },
-  enterprise: { projects: 1_000_000, apiKeys: 10_000 },
+  free: { projects: 100, apiKeys: 20, members: 10, identityProviders: 2 },
+  team: { projects: 10_000, apiKeys: 200, members: 1_000, identityProviders: 10 },
+  // An edge keeps the whole list of a tenant's providers, so there are never many.
+  enterprise: { projects: 1_000_000, apiKeys: 10_000, members: 1_000_000, identityProviders: 50 },
 }
 
 /**

@@ -3,18 +3,18 @@ import type { OperatorRole } from './credentials/operator_token.ts'
 import type { Id } from './ids.ts'
 import type { TenantNumber } from './tenant.ts'
 
-/** Who acts for a tenant; behind each of them stands an API key, which must hold. */
-export type TenantPrincipal = ApiKeyPrincipal | SignedUrlPrincipal
+/** Who acts for a tenant. */
+export type TenantPrincipal = ApiKeyPrincipal | SignedUrlPrincipal | JwtPrincipal
 
 interface OfTenant {
   tenant: TenantNumber
-  keyId: Id<'key'>
   /** What the request's `X-Tenant` says, an id or a slug. The tenant must be that one, or it is `tenant_mismatch`. */
   claimedTenant?: string
 }
 
 export interface ApiKeyPrincipal extends OfTenant {
   kind: 'api_key'
+  keyId: Id<'key'>
   /** SHA-256 of the key in base64url. */
   secretHash: string
 }
@@ -22,11 +22,33 @@ export interface ApiKeyPrincipal extends OfTenant {
 /** Whoever holds a signed URL. `keyId` is the key that signed it. */
 export interface SignedUrlPrincipal extends OfTenant {
   kind: 'signed_url'
+  keyId: Id<'key'>
   /** What the one operation needs that it is for. */
   scope: string
   expiresAtMs: number
   nonce: string
 }
+
+/** A person, by a token of one of the tenant's identity providers. Which role they have, the region decides. */
+export interface JwtPrincipal extends OfTenant {
+  kind: 'jwt'
+  providerId: Id<'idp'>
+  issuer: string
+  /** The one that the token was accepted for. */
+  audience: string
+  subject: string
+  expiresAtMs: number
+  /** Only one that the issuer says it has verified. */
+  email?: string
+  /** What the token says in the claim that roles are mapped from. */
+  roles?: { claim: string; values: ReadonlyArray<string> }
+}
+
+/** One name for who acts, the same with every request and no other caller's of the tenant. */
+export const callerOf = (principal: TenantPrincipal): string =>
+  principal.kind === 'jwt' ? `${principal.issuer} ${principal.subject}` : principal.keyId
+
+export const isOfTenant = (principal: Principal): principal is TenantPrincipal => 'tenant' in principal
 
 export type OperatorPrincipal = {
   kind: 'operator'
@@ -38,4 +60,7 @@ export type OperatorPrincipal = {
 /** One region asks another on the control plane's behalf. */
 export type RegionPrincipal = { kind: 'region'; region: string }
 
-export type Principal = TenantPrincipal | OperatorPrincipal | RegionPrincipal
+/** An edge asks for itself, before it knows who its client is. */
+export type EdgePrincipal = { kind: 'edge' }
+
+export type Principal = TenantPrincipal | OperatorPrincipal | RegionPrincipal | EdgePrincipal

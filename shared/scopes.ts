@@ -1,6 +1,16 @@
 // Scopes: what a credential allows. `<resource>:read`, `<resource>:write` (which includes reading), or `*`.
 
-export const RESOURCES = ['tenant', 'api-keys', 'projects', 'audit', 'usage', 'jobs', 'signed-urls'] as const
+export const RESOURCES = [
+  'tenant',
+  'api-keys',
+  'members',
+  'identity-providers',
+  'projects',
+  'audit',
+  'usage',
+  'jobs',
+  'signed-urls',
+] as const
 export type Resource = (typeof RESOURCES)[number]
 export type Scope = `${Resource}:${'read' | 'write'}`
 

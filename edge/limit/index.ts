@@ -2,7 +2,7 @@
 // the one that is nearest to refusing is reported. Nothing is let through silently when the tenant's object is silent.
 import type { Limit, Limits, Policy } from '../../shared/limits.ts'
 import { PLAN_LIMITS } from '../../shared/plans.ts'
-import type { TenantPrincipal } from '../../shared/principal.ts'
+import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import type { Counts } from '../counts.ts'
 import { costOf } from './cost.ts'
@@ -119,7 +119,7 @@ export class RateLimits {
 }
 
 function localPolicies({ principal, clientIp }: Limited): Array<{ policy: Policy; name: string }> {
-  const key = { policy: 'key' as const, name: `key ${principal.tenant} ${principal.keyId}` }
+  const key = { policy: 'key' as const, name: `key ${principal.tenant} ${callerOf(principal)}` }
   if (clientIp === undefined) return [key]
   return [key, { policy: 'ip', name: `ip ${principal.tenant} ${clientIp}` }]
 }

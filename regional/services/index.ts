@@ -4,15 +4,37 @@ import type { Mint, SignUrl } from '../tenancy/mint.ts'
 import type { Service } from '../tenancy/service.ts'
 import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
+import { identityProviders } from './identity-providers/routes.ts'
 import { jobs } from './jobs/routes.ts'
+import { members } from './members/routes.ts'
 import { projects } from './projects/routes.ts'
 import { signedUrls } from './signed-urls/routes.ts'
 import { tenant } from './tenant/routes.ts'
 import { usage } from './usage/routes.ts'
 
+export interface ServiceOptions {
+  mint: Mint
+  sign: SignUrl
+  /** Whether tenants may register OpenID issuers of this machine. */
+  developmentIssuers: boolean
+}
+
 /** @param extra services beside the platform's own */
-export function services(mint: Mint, sign: SignUrl, extra: ReadonlyArray<Service> = []) {
-  const all: Service[] = [tenant, apiKeys(mint), projects, audit, usage, jobs, ...extra]
+export function services(
+  { mint, sign, developmentIssuers }: ServiceOptions,
+  extra: ReadonlyArray<Service> = [],
+): ReadonlyArray<Service> {
+  const all: Service[] = [
+    tenant,
+    apiKeys(mint),
+    members,
+    identityProviders(developmentIssuers),
+    projects,
+    audit,
+    usage,
+    jobs,
+    ...extra,
+  ]
   all.push(signedUrls(sign, operationFinder(all)))
   return all
 }

@@ -1,22 +1,53 @@
 // authorise: what the edge said, read again in the transaction of the work. The reads are not snapshots, so a change of
 // credential or status that lands first makes this transaction conflict, and then be refused.
 import { timingSafeEqual } from 'node:crypto'
-import type { TenantPrincipal } from '../../shared/principal.ts'
+import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
+import type {
+  ApiKeyPrincipal,
+  JwtPrincipal,
+  SignedUrlPrincipal,
+  TenantPrincipal,
+} from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
+import { ROLE_SCOPES, type Role } from '../../shared/roles.ts'
 import { allows, type Scope } from '../../shared/scopes.ts'
 import type { SnapshotVersion } from '../../shared/snapshot.ts'
+import type { Actor } from './audit.ts'
+import { membershipOf, notAMember } from './membership.ts'
 import { type CredentialRecord, credentialSpace, profileSpace, revokedSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 export type Authorisation =
-  /** `epoch` belongs before the versionstamps of this tenant's logs. */
-  | { outcome: 'granted'; scopes: ReadonlyArray<string>; epoch: number; present: SnapshotVersion }
+  | {
+      outcome: 'granted'
+      scopes: ReadonlyArray<string>
+      /** None yet for whoever is to become a member first. */
+      actor: Actor | undefined
+      newcomer: Role | undefined
+      /** Belongs before the versionstamps of this tenant's logs. */
+      epoch: number
+      present: SnapshotVersion
+    }
   /** The credential is, or was, really this tenant's. */
-  | { outcome: 'refused'; problem: Problem; present?: SnapshotVersion }
+  | { outcome: 'refused'; problem: Problem; actor?: Actor; present?: SnapshotVersion }
   /** It lives in another region now. */
   | { outcome: 'moved'; region: string }
+  /** The edge knows the tenant's identity providers as they were before. */
+  | { outcome: 'stale_providers' }
   /** Nobody that this tenant ever let in. */
-  | { outcome: 'unknown' }
+  | { outcome: 'unknown'; problem: Problem }
+
+/** What a credential alone comes to, whatever the tenant's status is. */
+type Standing =
+  | {
+      outcome: 'holds'
+      scopes: ReadonlyArray<string>
+      actor: Actor | undefined
+      newcomer?: Role
+    }
+  | { outcome: 'refused'; problem: Problem; actor: Actor }
+  | { outcome: 'stale_providers' }
+  | { outcome: 'unknown'; problem: Problem }
 
 /** What is asked for. */
 export interface Wanted {
@@ -31,42 +62,31 @@ export async function authorise(
   wanted: Wanted,
   nowMs: number,
 ): Promise<Authorisation> {
-  const credentials = scope.system('credentials', credentialSpace)
-  const [status, live, claimHolds] = await Promise.all([
+  const [status, standing, claimHolds] = await Promise.all([
     scope.system('status', statusSpace).get(['status']),
-    credentials.get([principal.keyId]),
+    principal.kind === 'jwt' ? ofPerson(scope, principal, nowMs) : ofKey(scope, principal, nowMs),
     namesThisTenant(scope, principal.claimedTenant),
   ])
   // Its credentials are on their way out as well, so nobody's is looked at any more.
   if (status?.status === 'erasing') {
     return { outcome: 'refused', problem: new Problem('tenant_erased', 'The organisation was deleted.') }
   }
-  const revoked = live ? undefined : await scope.system('credentials', revokedSpace).get([principal.keyId])
-  const record = live ?? revoked
   if (status?.status === 'moved' && status.movedTo !== undefined) {
     return { outcome: 'moved', region: status.movedTo }
   }
-  if (
-    status === undefined ||
-    status.status === 'provisioning' ||
-    status.status === 'moved' ||
-    record === undefined ||
-    (principal.kind === 'api_key' && !sameHash(record, principal.secretHash))
-  ) {
-    return { outcome: 'unknown' }
+  if (status === undefined || status.status === 'provisioning' || status.status === 'moved') {
+    return { outcome: 'unknown', problem: invalid() }
   }
+  if (standing.outcome === 'unknown' || standing.outcome === 'stale_providers') return standing
   const present = { epoch: status.epoch, version: status.version }
-  const refused = (problem: Problem): Authorisation => ({ outcome: 'refused', problem, present })
-  if (principal.kind === 'signed_url' && principal.expiresAtMs <= nowMs) {
-    return refused(new Problem('signed_url_expired', 'Ask whoever sent you this URL for a new one.'))
-  }
-  const which = principal.kind === 'api_key' ? 'This API key' : 'The API key that signed this URL'
-  if (revoked !== undefined) {
-    return refused(new Problem('api_key_revoked', `${which} was revoked. Use another one.`))
-  }
-  if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) {
-    return refused(new Problem('api_key_expired', `${which} has expired. Use another one.`))
-  }
+  const { actor } = standing
+  const refused = (problem: Problem): Authorisation => ({
+    outcome: 'refused',
+    problem,
+    present,
+    ...(actor && { actor }),
+  })
+  if (standing.outcome === 'refused') return refused(standing.problem)
   if (!claimHolds) {
     return refused(
       new Problem('tenant_mismatch', 'The credential is not one of the organisation in X-Tenant.'),
@@ -77,20 +97,79 @@ export async function authorise(
       new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
     )
   }
-  const scopes = scopesOf(principal, record)
+  const { scopes, newcomer } = standing
   if (!allows(scopes, wanted.scope)) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
   }
   if (wanted.mintsCredentials && principal.kind === 'signed_url') {
     return refused(new Problem('insufficient_scope', 'No signed URL reaches what gives access.'))
   }
-  return { outcome: 'granted', scopes, epoch: status.epoch, present }
+  return { outcome: 'granted', scopes, actor, newcomer, epoch: status.epoch, present }
+}
+
+const invalid = (): Problem => new Problem('credential_invalid', 'The credential is not one of ours.')
+
+/** Of a key, or of the key behind a signed URL. */
+async function ofKey(
+  scope: TenantScope,
+  principal: ApiKeyPrincipal | SignedUrlPrincipal,
+  nowMs: number,
+): Promise<Standing> {
+  const live = await scope.system('credentials', credentialSpace).get([principal.keyId])
+  const revoked = live ? undefined : await scope.system('credentials', revokedSpace).get([principal.keyId])
+  const record = live ?? revoked
+  if (record === undefined || (principal.kind === 'api_key' && !sameHash(record, principal.secretHash))) {
+    return { outcome: 'unknown', problem: invalid() }
+  }
+  const actor: Actor = { kind: principal.kind, id: principal.keyId }
+  const refused = (problem: Problem): Standing => ({ outcome: 'refused', problem, actor })
+  if (principal.kind === 'signed_url' && principal.expiresAtMs <= nowMs) {
+    return refused(new Problem('signed_url_expired', 'Ask whoever sent you this URL for a new one.'))
+  }
+  const which = principal.kind === 'api_key' ? 'This API key' : 'The API key that signed this URL'
+  if (revoked !== undefined) {
+    return refused(new Problem('api_key_revoked', `${which} was revoked. Use another one.`))
+  }
+  if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) {
+    return refused(new Problem('api_key_expired', `${which} has expired. Use another one.`))
+  }
+  return { outcome: 'holds', scopes: scopesOf(principal, record), actor }
 }
 
 /** A signed URL may do the one thing that it is for, as long as its maker still may. */
-function scopesOf(principal: TenantPrincipal, { scopes }: CredentialRecord): ReadonlyArray<string> {
+function scopesOf(
+  principal: ApiKeyPrincipal | SignedUrlPrincipal,
+  { scopes }: CredentialRecord,
+): ReadonlyArray<string> {
   if (principal.kind === 'api_key') return scopes
   return allows(scopes, principal.scope) ? [principal.scope] : []
+}
+
+async function ofPerson(scope: TenantScope, principal: JwtPrincipal, nowMs: number): Promise<Standing> {
+  if (principal.expiresAtMs + CLOCK_TOLERANCE_SECONDS * 1_000 <= nowMs) {
+    return { outcome: 'unknown', problem: invalid() }
+  }
+  const membership = await membershipOf(scope, principal)
+  switch (membership.outcome) {
+    case 'stale':
+      return { outcome: 'stale_providers' }
+    case 'no_provider':
+      return { outcome: 'unknown', problem: invalid() }
+    case 'stranger':
+      return { outcome: 'unknown', problem: notAMember() }
+    case 'newcomer': {
+      const { role } = membership
+      return { outcome: 'holds', scopes: ROLE_SCOPES[role], actor: undefined, newcomer: role }
+    }
+    case 'refused': {
+      const { problem, member } = membership
+      return { outcome: 'refused', problem, actor: { kind: 'member', id: member.id } }
+    }
+    case 'member': {
+      const actor: Actor = { kind: 'member', id: membership.member.id }
+      return { outcome: 'holds', scopes: ROLE_SCOPES[membership.role], actor }
+    }
+  }
 }
 
 /** Whether `X-Tenant`, if it was sent, names this tenant: by its id or its slug. */

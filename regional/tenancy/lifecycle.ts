@@ -1,6 +1,5 @@
 // A tenant's life in its home region: provisioning → active ↔ suspended, until erasure.ts ends it. Every step is one transaction and may be
 // repeated, so that whoever finds a tenant half made can finish it.
-import { newId } from '../../shared/ids.ts'
 import { type PlanName, QUANTITIES } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import { type SettableStatus, type TenantNumber, tenantId } from '../../shared/tenant.ts'
@@ -8,13 +7,13 @@ import { expireAt } from '../jobs/expiry.ts'
 import { notFound, requireMatch } from '../operation.ts'
 import { auditOf } from './audit.ts'
 import type { Sealer } from './idempotency.ts'
+import { addMember, newMember } from './members.ts'
 import type { Mint } from './mint.ts'
 import { firstTime, type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
 import {
   credentialSpace,
-  memberSpace,
   type ProfileRecord,
   profileSpace,
   provisionedSpace,
@@ -102,8 +101,9 @@ export class TenantLifecycle {
       profileOf(scope).set(['profile'], profile)
       scope.system('credentials', credentialSpace).set([key.record.id], key.record)
       await take(scope, ONLY_WRITER, 'apiKeys', 1)
-      const member = { id: newId('mem', nowMs), email: owner.email, role: 'owner' as const, createdAt }
-      scope.service('members').space(memberSpace).set([member.id], member)
+      const first = newMember({ email: owner.email, role: 'owner', decidedBy: 'organisation' }, nowMs)
+      await addMember(scope.service('members'), first)
+      await take(scope, ONLY_WRITER, 'members', 1)
       const expiresAt = nowMs + ANSWER_TTL_MS
       answer.set(['answer'], { sealed, expiresAt })
       await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)

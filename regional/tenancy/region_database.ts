@@ -44,6 +44,7 @@ export class TenantScope {
   private readonly keys: KeySpace
   private readonly prefix: Buffer
   private readonly tn: ByteTransaction
+  private readonly logs = new Map<unknown, unknown>()
   /** Whether {@link wake} was called. */
   woken = false
 
@@ -65,8 +66,13 @@ export class TenantScope {
     return new Space(this.tn.snapshot(), Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
   }
 
+  /** One a transaction, whoever asks: it counts what it appends, and two would write over each other's entries. */
   log<V>(subspace: SystemSubspace, definition: LogDefinition<V>): Log<V> {
-    return new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+    const opened = this.logs.get(definition) as Log<V> | undefined
+    if (opened !== undefined) return opened
+    const log = new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+    this.logs.set(definition, log)
+    return log
   }
 
   usage(): CounterSpace<[hour: string, metric: UsageMetric]> {

@@ -1,10 +1,10 @@
 // transact: one request, one transaction. The edge's word is read again here, in the same transaction as the work:
 // whatever an edge has cached, a revoked key or a suspended tenant is refused from the commit of that change on.
 // A change commits together with everything that belongs to it: idempotency record, quotas, audit and outbox entries.
-import { IDEMPOTENCY_REPLAYED, MOVED_TO } from '../../shared/headers.ts'
+import { IDEMPOTENCY_REPLAYED, MOVED_TO, STALE_PROVIDERS } from '../../shared/headers.ts'
 import type { Id } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
-import type { TenantPrincipal } from '../../shared/principal.ts'
+import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
@@ -30,8 +30,10 @@ import {
   type Sealer,
 } from './idempotency.ts'
 import { type ShardLoan, type ShardLoans, take } from './quotas.ts'
+import { profileSpace } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
+import { joining } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import { countWrite, readUsage, type UsageMeter, type UsageReport } from './usage.ts'
 import type { Verified } from './verify.ts'
@@ -43,6 +45,8 @@ export interface TenantContext {
   readonly [authorised]: true
   readonly tenant: TenantNumber
   readonly principal: TenantPrincipal
+  /** Whom the audit trail names. */
+  readonly actor: Actor
   readonly scopes: ReadonlyArray<string>
   readonly requestId: string
   /** Where the tenant's clients find the edge. */
@@ -57,6 +61,8 @@ export interface TenantTransaction {
   space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
   /** The tenant's audit trail, to read. It is written by the platform alone. */
   readonly audit: Pick<Log<AuditEntry>, 'page'>
+  /** The id of the organisation itself. */
+  tenantId(): Promise<Id<'ten'>>
   /** What the tenant has and did. */
   usage(): Promise<UsageReport>
   /**
@@ -120,30 +126,39 @@ export async function transact(
   work: (tx: TenantTransaction) => Promise<Reply>,
 ): Promise<Reply> {
   const { tenant } = request.verified.principal
+  const asked: Asked = { ...request, actor: undefined }
   try {
     if (request.kind === 'read') {
-      const reply = await read(dependencies, request, work)
+      const reply =
+        (await read(dependencies, asked, work)) ??
+        (await signIn(dependencies, asked).then(() => read(dependencies, asked, work)))
+      if (reply === undefined) throw new Error('a member who signed in is none')
       dependencies.usage.countRead(tenant, dependencies.now())
       return reply
     }
-    return await dependencies.loans.borrow(tenant, (loan) => write(dependencies, request, loan, work))
+    return await dependencies.loans.borrow(tenant, (loan) => write(dependencies, asked, loan, work))
   } catch (error) {
     // Told to the tenant apart from the refused transaction, of which nothing may remain.
-    if (error instanceof Problem && !(error instanceof UnknownCredential))
-      noteRefusal(dependencies, request, error)
+    if (error instanceof Problem) noteRefusal(dependencies, asked, error)
     throw error
   }
 }
 
+/** A request, and whom it turned out to be of. */
+type Asked = TenantRequest & { actor: Actor | undefined }
+
+/** @returns undefined, with nothing read, for someone who is to become a member first: reading changes nothing. */
 const read = (
   dependencies: TransactDependencies,
-  request: TenantRequest,
+  request: Asked,
   work: (tx: TenantTransaction) => Promise<Reply>,
-): Promise<Reply> =>
+): Promise<Reply | undefined> =>
   dependencies.database.tenant(
     request.verified.principal.tenant,
     async (scope) => {
-      const { context } = await admit(dependencies, request, scope)
+      const { admitted, actor } = await admit(dependencies, request, scope)
+      if (actor === undefined) return { value: undefined, commit: false }
+      const context = contextOf(request, admitted, actor)
       const changesNothing = () => {
         throw new Error('an operation that reads changes nothing')
       }
@@ -152,6 +167,7 @@ const read = (
         context,
         space: own,
         audit: auditOf(scope),
+        tenantId: () => idOf(scope),
         usage: () => readUsage(scope, context.nowMs),
         take: async () => changesNothing(),
         emit: changesNothing,
@@ -163,9 +179,23 @@ const read = (
     leftMs(dependencies, request),
   )
 
+/** Makes whoever asks a member, as their provider's record says. Repeatable: the second time they are one. */
+const signIn = (dependencies: TransactDependencies, request: Asked): Promise<void> =>
+  dependencies.loans.borrow(request.verified.principal.tenant, (loan) =>
+    dependencies.database.tenant(
+      request.verified.principal.tenant,
+      async (scope) => {
+        const { actor, join } = await admit(dependencies, request, scope)
+        if (actor === undefined) await join(loan)
+        return { value: undefined, commit: actor === undefined }
+      },
+      leftMs(dependencies, request),
+    ),
+  )
+
 function write(
   dependencies: TransactDependencies,
-  request: TenantRequest,
+  request: Asked,
   loan: ShardLoan,
   work: (tx: TenantTransaction) => Promise<Reply>,
 ): Promise<Reply> {
@@ -181,7 +211,7 @@ function write(
           key: principal.nonce,
           validUntil: principal.expiresAtMs,
         }
-      : { principal: principal.keyId, key: request.idempotencyKey }),
+      : { principal: callerOf(principal), key: request.idempotencyKey }),
   }
   const key: [Buffer] = [recordKey(identity)]
   const bound = `${principal.tenant} ${key[0].toString('hex')}`
@@ -199,14 +229,15 @@ function write(
     principal.tenant,
     async (scope, attempt) => {
       const records = scope.system('idempotency', idempotencySpace)
-      const [{ context, epoch }, record] = await Promise.all([
+      const [{ admitted, actor: known, join }, record] = await Promise.all([
         admit(dependencies, request, scope),
         records.get(key),
       ])
-      const { nowMs } = context
+      const { nowMs, epoch } = admitted
       if (isLive(record, nowMs)) return { value: earlierReply(record), commit: false }
 
-      const actor: Actor = { kind: principal.kind, id: principal.keyId }
+      const actor = known ?? (await join(loan))
+      const context = contextOf(request, admitted, actor)
       const at = new Date(nowMs).toISOString()
       const outbox = outboxOf(scope)
       const audit = auditOf(scope)
@@ -215,6 +246,7 @@ function write(
           context,
           space: serviceSpaces(scope, request.service),
           audit,
+          tenantId: () => idOf(scope),
           usage: () => readUsage(scope, nowMs),
           take: (quantity, amount) => take(scope, loan, quantity, amount),
           emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
@@ -247,50 +279,88 @@ function write(
 const leftMs = ({ now }: TransactDependencies, { deadlineMs }: TenantRequest): number | undefined =>
   deadlineMs === undefined ? undefined : deadlineMs - now()
 
-/** Nobody of this tenant's: a stranger leaves no trace in its audit trail. */
-class UnknownCredential extends Problem {}
+interface Admitted {
+  scopes: ReadonlyArray<string>
+  nowMs: number
+  epoch: number
+}
 
-/** @throws {Problem} unless the credential holds, the tenant is active, and the scope is given. */
+/**
+ * @returns no actor for someone who is to become a member first, by `join`
+ * @throws {Problem} unless the credential holds, the tenant is active, and the scope is given.
+ */
 async function admit(
   { now }: TransactDependencies,
-  request: TenantRequest,
+  request: Asked,
   scope: TenantScope,
-): Promise<{ context: TenantContext; epoch: number }> {
-  const { principal, requestId, publicOrigin } = request.verified
+): Promise<{
+  admitted: Admitted
+  actor: Actor | undefined
+  join: (loan: ShardLoan) => Promise<Actor>
+}> {
+  const { verified, held, tell } = request
+  const { principal, requestId } = verified
   const nowMs = now()
+  request.actor = undefined
   const verdict = await authorise(scope, principal, request, nowMs)
-  if (verdict.outcome === 'unknown')
-    throw new UnknownCredential('credential_invalid', 'The API key is not one of ours.')
+  if (verdict.outcome === 'unknown') {
+    const { code, detail } = verdict.problem
+    throw new Problem(code, detail, {
+      ...(principal.kind === 'jwt' &&
+        code === 'credential_invalid' && { headers: { [STALE_PROVIDERS]: '1' } }),
+    })
+  }
+  if (verdict.outcome === 'stale_providers') {
+    throw new Problem('identity_provider_unavailable', 'The identity provider was changed a moment ago.', {
+      headers: { [STALE_PROVIDERS]: '1', 'retry-after': '1' },
+    })
+  }
   if (verdict.outcome === 'moved') {
     throw new Problem('tenant_moved', 'The organisation lives in another region now.', {
       headers: { [MOVED_TO]: verdict.region },
     })
   }
-  const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, request.held))
-  if (snapshot) request.tell(snapshot)
+  const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
+  if (snapshot) tell(snapshot)
+  request.actor = verdict.actor
   if (verdict.outcome === 'refused') throw verdict.problem
-  const context = {
-    tenant: principal.tenant,
-    principal,
-    scopes: verdict.scopes,
-    requestId,
-    publicOrigin,
-    nowMs,
-  } as TenantContext
-  return { context, epoch: verdict.epoch }
+  const { scopes, epoch, actor, newcomer } = verdict
+  return {
+    admitted: { scopes, nowMs, epoch },
+    actor,
+    join: async (loan) => {
+      if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
+      request.actor = await joining(scope, loan, principal, newcomer, { epoch, nowMs, requestId })
+      return request.actor
+    },
+  }
 }
 
-function noteRefusal(
-  { refusals, now }: TransactDependencies,
-  request: TenantRequest,
-  { code }: Problem,
-): void {
+const contextOf = ({ verified }: Asked, { scopes, nowMs }: Admitted, actor: Actor): TenantContext =>
+  ({
+    tenant: verified.principal.tenant,
+    principal: verified.principal,
+    actor,
+    scopes,
+    requestId: verified.requestId,
+    publicOrigin: verified.publicOrigin,
+    nowMs,
+  }) as TenantContext
+
+async function idOf(scope: TenantScope): Promise<Id<'ten'>> {
+  const profile = await scope.system('profile', profileSpace).get(['profile'])
+  if (profile === undefined) throw new Error('a tenant has a profile')
+  return profile.id
+}
+
+function noteRefusal({ refusals, now }: TransactDependencies, request: Asked, { code }: Problem): void {
   const { status } = PROBLEMS[code]
-  if (status !== 401 && status !== 403) return
+  // Nobody of this tenant's leaves no trace in its audit trail.
+  if ((status !== 401 && status !== 403) || request.actor === undefined) return
   const { principal, requestId } = request.verified
   refusals.note(principal.tenant, {
     at: new Date(now()).toISOString(),
-    actor: { kind: principal.kind, id: principal.keyId },
+    actor: request.actor,
     action: request.action,
     target: request.target ?? null,
     ip: request.clientIp ?? null,

@@ -104,7 +104,10 @@ test('usage shows what is used and allowed, and every request once', async () =>
   await vi.waitFor(
     async () => {
       const { body } = await ask('/v1/usage')
-      expect(body.quotas).toEqual({ projects: { used: 3, limit: 10_000 }, apiKeys: { used: 1, limit: 200 } })
+      expect(body.quotas).toMatchObject({
+        projects: { used: 3, limit: 10_000 },
+        apiKeys: { used: 1, limit: 200 },
+      })
       const sum = (metric: string) =>
         body.hours.reduce((total: number, hour: Record<string, number>) => total + (hour[metric] ?? 0), 0)
       expect(sum('writes')).toBe(3)

@@ -18,8 +18,8 @@ export interface Answer {
 }
 
 export interface Ask {
-  /** An API key's text, a signed URL, `operator`, or `region`: what a region calls another as. */
-  as: string
+  /** An API key's text, a signed URL, `operator`, `region` (what a region calls another as), or the principal itself. */
+  as: string | Principal
   method?: string
   /** Empty for a signed URL's own. */
   path: string
@@ -114,6 +114,7 @@ export class RegionClient {
     { as, path, signedFor }: Ask,
     method: string,
   ): Promise<{ principal: Principal; path: string }> {
+    if (typeof as !== 'string') return { principal: as, path }
     if (!as.startsWith(PUBLIC_ORIGIN)) return { principal: await this.principalOf(as), path }
     this.roots ??= await Roots.import(this.secrets.signingRoots)
     const request = {

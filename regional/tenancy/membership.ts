@@ -1,0 +1,77 @@
+// Membership: whether the person whom a token names may act for the tenant, and as what. The edge has checked the
+// token; everything that the tenant itself decides is read here, in the transaction of the work.
+import type { JwtPrincipal } from '../../shared/principal.ts'
+import { Problem } from '../../shared/problems.ts'
+import { highestRole, type Role } from '../../shared/roles.ts'
+import {
+  identityKey,
+  identitySpace,
+  type MemberRecord,
+  memberSpace,
+  type ProviderRecord,
+  providerSpace,
+} from './records.ts'
+import type { TenantScope } from './region_database.ts'
+
+export type Membership =
+  | { outcome: 'member'; member: MemberRecord; role: Role }
+  /** Nobody yet, but the provider's rules make them a member. */
+  | { outcome: 'newcomer'; role: Role }
+  | { outcome: 'refused'; problem: Problem; member: MemberRecord }
+  /** A genuine token, of nobody that the tenant lets in. */
+  | { outcome: 'stranger' }
+  /** The provider is not, or no longer, one of the tenant's, or not for this audience. */
+  | { outcome: 'no_provider' }
+  /** The edge read the token by what the provider's record said before. */
+  | { outcome: 'stale' }
+
+export async function membershipOf(scope: TenantScope, principal: JwtPrincipal): Promise<Membership> {
+  const [provider, holder] = await Promise.all([
+    scope.service('identity-providers').space(providerSpace).get([principal.providerId]),
+    holderOf(scope, principal),
+  ])
+  if (provider?.issuer !== principal.issuer || provider.audience !== principal.audience) {
+    return { outcome: 'no_provider' }
+  }
+  if ((provider.roleClaim ?? undefined) !== principal.roles?.claim) return { outcome: 'stale' }
+  if (holder === 'removed') return { outcome: 'stranger' }
+  if (holder?.decidedBy === 'organisation') return { outcome: 'member', member: holder, role: holder.role }
+  const role = roleByProvider(provider, principal)
+  if (holder === undefined) {
+    return role !== undefined && provider.createMembers
+      ? { outcome: 'newcomer', role }
+      : { outcome: 'stranger' }
+  }
+  if (role === undefined) return { outcome: 'refused', member: holder, problem: notAMember() }
+  return { outcome: 'member', member: holder, role }
+}
+
+export const notAMember = (): Problem =>
+  new Problem('not_a_member', 'You are not a member of this organisation, or not any more.')
+
+async function holderOf(
+  scope: TenantScope,
+  identity: JwtPrincipal,
+): Promise<MemberRecord | 'removed' | undefined> {
+  const members = scope.service('members')
+  const holder = await members.space(identitySpace).get(identityKey(identity))
+  if (holder === undefined) return undefined
+  const member = holder.member === null ? undefined : await members.space(memberSpace).get([holder.member])
+  return member ?? 'removed'
+}
+
+/** What the provider's rules make of someone; undefined when they don't let them in. */
+export function roleByProvider(
+  provider: Pick<ProviderRecord, 'roleMapping' | 'defaultRole' | 'allowedEmailDomains'>,
+  { email, roles }: Pick<JwtPrincipal, 'email' | 'roles'>,
+): Role | undefined {
+  const { roleMapping, defaultRole, allowedEmailDomains } = provider
+  if (allowedEmailDomains !== null) {
+    const domain = email?.slice(email.lastIndexOf('@') + 1).toLowerCase()
+    if (domain === undefined || !allowedEmailDomains.includes(domain)) return undefined
+  }
+  const mapped = (roles?.values ?? []).flatMap((value) =>
+    Object.hasOwn(roleMapping, value) ? (roleMapping[value] ?? []) : [],
+  )
+  return highestRole(mapped) ?? defaultRole ?? undefined
+}

@@ -1,0 +1,47 @@
+// What an edge asks regions for itself, before it knows who its client is: where a tenant lives, and whose tokens it
+// takes. The answers say nothing secret, hold for a while, and decide nothing: the home region reads it all again.
+import { REGION_NAME } from './region.ts'
+import { parseTenantNumber, type TenantNumber } from './tenant.ts'
+
+/** A tenant by number, or by slug. */
+export type TenantName = { number: TenantNumber } | { slug: string }
+
+export interface TenantPlace {
+  number: TenantNumber
+  region: string
+}
+
+/** As much of an identity provider as it takes to check a token. */
+export interface ProviderEntry {
+  id: string
+  issuer: string
+  audience: string
+  /** Whose values are to be told. */
+  roleClaim: string | null
+}
+
+export type ProvidersAnswer =
+  | { outcome: 'known'; providers: ReadonlyArray<ProviderEntry> }
+  | { outcome: 'moved'; region: string }
+  /** No such tenant, or not one that lets anyone in. */
+  | { outcome: 'unknown' }
+
+/** To the control region. */
+export const tenantPath = (name: TenantName): string =>
+  'slug' in name ? `/edge/v1/tenants/slug/${name.slug}` : `/edge/v1/tenants/number/${name.number}`
+
+/** To the tenant's home region. */
+export const providersPath = (tenant: TenantNumber): string => `/edge/v1/identity-providers/${tenant}`
+
+export const writePlace = (place: TenantPlace | undefined): object => ({
+  tenant: place === undefined ? null : { number: String(place.number), region: place.region },
+})
+
+/** @returns undefined when there is no such tenant. @throws {Error} for what no region writes */
+export function readPlace(body: unknown): TenantPlace | undefined {
+  const { tenant } = body as { tenant: { number: string; region: string } | null }
+  if (tenant === null) return undefined
+  const number = parseTenantNumber(tenant.number)
+  if (number === undefined || !REGION_NAME.test(tenant.region)) throw new Error('not a place')
+  return { number, region: tenant.region }
+}

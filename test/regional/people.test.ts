@@ -1,0 +1,426 @@
+// Members and identity providers in the region: what it makes of a token that the edge has checked.
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Id } from '../../shared/ids.ts'
+import type { JwtPrincipal, Principal } from '../../shared/principal.ts'
+import { ROLE_SCOPES, ROLES } from '../../shared/roles.ts'
+import { allows } from '../../shared/scopes.ts'
+import { type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import { type Answer, type Ask, type Regions, startRegions } from './support.ts'
+
+const ISSUER = 'https://login.example.com/'
+
+let regions: Regions
+beforeAll(async () => {
+  regions = await startRegions()
+})
+afterAll(() => regions.close())
+
+const ask = (as: string | Principal, path: string, more: Partial<Ask> = {}): Promise<Answer> =>
+  regions.ask('us', { as, path, ...more })
+
+interface Tenant {
+  id: string
+  key: string
+  number: TenantNumber
+}
+
+let made = 0
+async function newTenant(): Promise<Tenant> {
+  const tenant = await regions.newTenant(`people-${++made}`, 'us')
+  const number = tenantNumberOf(tenant.id)
+  if (number === undefined) throw new Error('no number')
+  return { ...tenant, number }
+}
+
+const provide = async ({ key }: Tenant, body: object = {}): Promise<Answer['body']> => {
+  const wanted = { name: 'Login', issuer: ISSUER, createMembers: true, defaultRole: 'viewer', ...body }
+  const answer = await ask(key, '/v1/identity-providers', { method: 'POST', body: wanted })
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201)
+  return answer.body
+}
+
+/** As the edge would say it of a token of `subject`. */
+const person = (
+  { number }: Tenant,
+  provider: { id: string; issuer: string; audience: string },
+  subject: string,
+  more: Partial<JwtPrincipal> = {},
+): JwtPrincipal => ({
+  kind: 'jwt',
+  tenant: number,
+  providerId: provider.id as Id<'idp'>,
+  issuer: provider.issuer,
+  audience: provider.audience,
+  subject,
+  expiresAtMs: Date.now() + 60_000,
+  ...more,
+})
+
+const membersOf = async ({ key }: Tenant): Promise<Answer['body'][]> =>
+  (await ask(key, '/v1/members?limit=100')).body.data
+
+const memberOf = async (tenant: Tenant, subject: string) =>
+  (await membersOf(tenant)).find(({ identity }) => identity?.subject === subject)
+
+const code = ({ status, body }: Answer) => [status, body?.code]
+const newProject = { method: 'POST', body: { name: 'Mine' } }
+
+test('the documentation shows the table of roles as it is', () => {
+  const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8')
+  for (const role of ROLES) {
+    expect(page).toContain(`| \`${role}\` | ${ROLE_SCOPES[role].map((scope) => `\`${scope}\``).join(' ')} |`)
+  }
+})
+
+test('each role allows what the next one does, and more', () => {
+  ROLES.slice(1).forEach((role, i) => {
+    const above = ROLE_SCOPES[ROLES[i] ?? 'owner']
+    for (const scope of ROLE_SCOPES[role]) expect(allows(above, scope), `${ROLES[i]} ${scope}`).toBe(true)
+    expect(above).not.toEqual(ROLE_SCOPES[role])
+  })
+})
+
+describe('the first sign-in', () => {
+  test.each([
+    ['reading', {}, 200],
+    ['writing', newProject, 201],
+  ])('makes a member, once, by %s', async (_, request, status) => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { dev: 'member' } })
+    const ann = person(tenant, provider, 'ann', {
+      email: 'ann@example.com',
+      roles: { claim: 'groups', values: ['dev'] },
+    })
+    const answers = await Promise.all([1, 2, 3, 4].map(() => ask(ann, '/v1/projects', request)))
+    expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => status))
+    const members = await membersOf(tenant)
+    expect(members).toHaveLength(2)
+    expect(members[1]).toMatchObject({
+      email: 'ann@example.com',
+      role: 'member',
+      decidedBy: 'provider',
+      identity: { issuer: ISSUER, subject: 'ann' },
+    })
+    const { body: trail } = await ask(tenant.key, '/v1/audit')
+    const joins = trail.data.filter(({ action }: { action: string }) => action === 'members.join')
+    expect(joins).toMatchObject([{ actor: { kind: 'member', id: members[1].id }, target: members[1].id }])
+    if (status === 201) {
+      const create = trail.data.find(({ action }: { action: string }) => action === 'projects.create')
+      expect(create.actor).toEqual({ kind: 'member', id: members[1].id })
+    }
+  })
+
+  test('makes nobody a member whose request is refused, or whom no rule lets in', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, {
+      defaultRole: null,
+      roleClaim: 'groups',
+      roleMapping: { dev: 'viewer' },
+      allowedEmailDomains: ['example.com'],
+    })
+    const come = (email: string | undefined, values: string[], path = '/v1/projects', more = {}) =>
+      ask(
+        person(tenant, provider, 'bob', { ...(email && { email }), roles: { claim: 'groups', values } }),
+        path,
+        more,
+      )
+    expect(code(await come('bob@example.com', []))).toEqual([403, 'not_a_member'])
+    expect(code(await come('bob@example.com', ['constructor', '__proto__']))).toEqual([403, 'not_a_member'])
+    expect(code(await come('bob@example.com.evil.test', ['dev']))).toEqual([403, 'not_a_member'])
+    expect(code(await come('example.com@evil.test', ['dev']))).toEqual([403, 'not_a_member'])
+    expect(code(await come(undefined, ['dev']))).toEqual([403, 'not_a_member'])
+    expect(code(await come('bob@example.com', ['dev'], '/v1/projects', newProject))).toEqual([
+      403,
+      'insufficient_scope',
+    ])
+    expect(await membersOf(tenant)).toHaveLength(1)
+    expect((await come('bob@EXAMPLE.com', ['dev'])).status).toBe(200)
+    expect(await membersOf(tenant)).toHaveLength(2)
+  })
+
+  test('makes no member where the provider makes none, not even of one with the owner’s address', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, { createMembers: false })
+    const [owner] = await membersOf(tenant)
+    const impostor = person(tenant, provider, 'mallory', { email: owner.email })
+    expect(code(await ask(impostor, '/v1/projects'))).toEqual([403, 'not_a_member'])
+    expect(code(await ask(impostor, '/v1/projects', newProject))).toEqual([403, 'not_a_member'])
+    const linked = await ask(tenant.key, `/v1/members/${owner.id}`, {
+      method: 'PATCH',
+      body: { identity: { issuer: ISSUER, subject: 'olivia' } },
+    })
+    expect(linked.body).toMatchObject({ id: owner.id, role: 'owner', identity: { subject: 'olivia' } })
+    const olivia = person(tenant, provider, 'olivia')
+    expect((await ask(olivia, '/v1/api-keys')).status).toBe(200)
+    expect(code(await ask(impostor, '/v1/projects'))).toEqual([403, 'not_a_member'])
+  })
+
+  test('is limited by the plan, exactly', async () => {
+    const tenant = await newTenant()
+    await ask('operator', `/platform/v1/tenants/${tenant.id}`, { method: 'PATCH', body: { plan: 'free' } })
+    const provider = await provide(tenant)
+    const answers = await Promise.all(
+      Array.from({ length: 15 }, (_, i) => ask(person(tenant, provider, `p${i}`), '/v1/projects')),
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(9)
+    for (const answer of answers) if (answer.status !== 200) expect(answer.body.code).toBe('quota_exceeded')
+    expect(await membersOf(tenant)).toHaveLength(10)
+  })
+})
+
+describe('from the commit on', () => {
+  test('of a provider’s deletion its tokens are refused, and the edge is told', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant)
+    const ann = person(tenant, provider, 'ann')
+    expect((await ask(ann, '/v1/projects')).status).toBe(200)
+    await ask(tenant.key, `/v1/identity-providers/${provider.id}`, { method: 'DELETE' })
+    const refused = await ask(ann, '/v1/projects')
+    expect(code(refused)).toEqual([401, 'credential_invalid'])
+    expect(refused.headers.get('coditect-stale-providers')).toBe('1')
+  })
+
+  test('of another audience, tokens for the old one are refused', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant)
+    const ann = person(tenant, provider, 'ann')
+    expect((await ask(ann, '/v1/projects')).status).toBe(200)
+    const path = `/v1/identity-providers/${provider.id}`
+    await ask(tenant.key, path, { method: 'PATCH', body: { audience: 'another' } })
+    expect(code(await ask(ann, '/v1/projects'))).toEqual([401, 'credential_invalid'])
+  })
+
+  test('of a member’s removal they are refused, and no provider lets them in again', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant)
+    const ann = person(tenant, provider, 'ann')
+    expect((await ask(ann, '/v1/projects')).status).toBe(200)
+    const { id } = await memberOf(tenant, 'ann')
+    expect((await ask(tenant.key, `/v1/members/${id}`, { method: 'DELETE' })).status).toBe(204)
+    expect(code(await ask(ann, '/v1/projects'))).toEqual([403, 'not_a_member'])
+    const identity = { issuer: ISSUER, subject: 'ann' }
+    const again = await ask(tenant.key, '/v1/members', { method: 'POST', body: { identity, role: 'member' } })
+    expect(again.status).toBe(201)
+    expect((await ask(ann, '/v1/projects', newProject)).status).toBe(201)
+  })
+
+  test('a role follows the token, until the organisation sets one', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, {
+      roleClaim: 'groups',
+      roleMapping: { ops: 'admin', dev: 'member' },
+    })
+    const ann = (...values: string[]) =>
+      person(tenant, provider, 'ann', { roles: { claim: 'groups', values } })
+    expect((await ask(ann('dev', 'ops'), '/v1/api-keys')).status).toBe(200)
+    expect(code(await ask(ann('dev'), '/v1/api-keys'))).toEqual([403, 'insufficient_scope'])
+    expect(code(await ask(ann(), '/v1/projects', newProject))).toEqual([403, 'insufficient_scope'])
+    const { id } = await memberOf(tenant, 'ann')
+    await ask(tenant.key, `/v1/members/${id}`, { method: 'PATCH', body: { role: 'viewer' } })
+    expect(code(await ask(ann('ops'), '/v1/projects', newProject))).toEqual([403, 'insufficient_scope'])
+  })
+
+  test('of another role claim, what an edge read from the old one counts for nothing', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { ops: 'admin' } })
+    const ann = person(tenant, provider, 'ann', { roles: { claim: 'groups', values: ['ops'] } })
+    const path = `/v1/identity-providers/${provider.id}`
+    await ask(tenant.key, path, { method: 'PATCH', body: { roleClaim: 'roles' } })
+    const stale = await ask(ann, '/v1/projects')
+    expect(code(stale)).toEqual([503, 'identity_provider_unavailable'])
+    expect(stale.headers.get('retry-after')).toBe('1')
+  })
+})
+
+test('a token that has expired by the region’s clock is refused', async () => {
+  const tenant = await newTenant()
+  const provider = await provide(tenant)
+  const late = person(tenant, provider, 'ann', { expiresAtMs: Date.now() - 6_000 })
+  expect(code(await ask(late, '/v1/projects'))).toEqual([401, 'credential_invalid'])
+})
+
+describe('there is always an owner', () => {
+  test('the last one neither goes nor becomes less', async () => {
+    const tenant = await newTenant()
+    const [{ id }] = await membersOf(tenant)
+    const path = `/v1/members/${id}`
+    expect(code(await ask(tenant.key, path, { method: 'DELETE' }))).toEqual([409, 'conflict'])
+    const demote = { method: 'PATCH', body: { role: 'admin' } }
+    expect(code(await ask(tenant.key, path, demote))).toEqual([409, 'conflict'])
+  })
+
+  test('whoever goes at the same time: one stays', async () => {
+    const tenant = await newTenant()
+    const add = (subject: string) =>
+      ask(tenant.key, '/v1/members', {
+        method: 'POST',
+        body: { identity: { issuer: ISSUER, subject }, role: 'owner' },
+      })
+    await Promise.all(['a', 'b', 'c'].map(add))
+    const all = await membersOf(tenant)
+    expect(all.filter(({ role }) => role === 'owner')).toHaveLength(4)
+    const answers = await Promise.all(
+      all.map(({ id }, i) =>
+        ask(
+          tenant.key,
+          `/v1/members/${id}`,
+          i % 2 === 0 ? { method: 'DELETE' } : { method: 'PATCH', body: { role: 'viewer' } },
+        ),
+      ),
+    )
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(1)
+    expect((await membersOf(tenant)).filter(({ role }) => role === 'owner')).toHaveLength(1)
+  })
+
+  test('an owner by a provider’s word is none to count on', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { boss: 'owner' } })
+    const boss = person(tenant, provider, 'boss', { roles: { claim: 'groups', values: ['boss'] } })
+    const [{ id }] = await membersOf(tenant)
+    expect(code(await ask(boss, `/v1/members/${id}`, { method: 'DELETE' }))).toEqual([409, 'conflict'])
+  })
+})
+
+describe('nobody gives what they do not have', () => {
+  test('an admin makes and unmakes admins, but no owner, and no identity provider', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { ops: 'admin' } })
+    const admin = person(tenant, provider, 'ann', { roles: { claim: 'groups', values: ['ops'] } })
+    const add = (subject: string, role: string) =>
+      ask(admin, '/v1/members', {
+        method: 'POST',
+        body: { identity: { issuer: ISSUER, subject }, role },
+      })
+    expect((await add('x', 'admin')).status).toBe(201)
+    expect(code(await add('y', 'owner'))).toEqual([403, 'insufficient_scope'])
+    const [owner] = await membersOf(tenant)
+    for (const request of [
+      { method: 'DELETE' },
+      { method: 'PATCH', body: { role: 'viewer' } },
+      { method: 'PATCH', body: { identity: { issuer: ISSUER, subject: 'ann2' } } },
+    ]) {
+      expect(code(await ask(admin, `/v1/members/${owner.id}`, request))).toEqual([403, 'insufficient_scope'])
+    }
+    const path = `/v1/identity-providers/${provider.id}`
+    const mapping = { method: 'PATCH', body: { roleMapping: { ops: 'owner' } } }
+    expect(code(await ask(admin, path, mapping))).toEqual([403, 'insufficient_scope'])
+    const key = await ask(tenant.key, '/v1/api-keys', {
+      method: 'POST',
+      body: { name: 'idp', scopes: ['identity-providers:write', 'projects:write'] },
+    })
+    expect(code(await ask(key.body.key, path, mapping))).toEqual([403, 'insufficient_scope'])
+    const made = await ask(admin, '/v1/api-keys', { method: 'POST', body: { name: 'all', scopes: ['*'] } })
+    expect(code(made)).toEqual([403, 'insufficient_scope'])
+  })
+
+  test('an identity is one member’s, and stays theirs', async () => {
+    const tenant = await newTenant()
+    const [owner] = await membersOf(tenant)
+    const body = { identity: { issuer: ISSUER, subject: 'ann' }, role: 'member' }
+    const member = await ask(tenant.key, '/v1/members', { method: 'POST', body })
+    expect(code(await ask(tenant.key, '/v1/members', { method: 'POST', body }))).toEqual([409, 'conflict'])
+    const link = { method: 'PATCH', body: { identity: body.identity } }
+    expect(code(await ask(tenant.key, `/v1/members/${owner.id}`, link))).toEqual([409, 'conflict'])
+    const other = { method: 'PATCH', body: { identity: { issuer: ISSUER, subject: 'eve' } } }
+    expect(code(await ask(tenant.key, `/v1/members/${member.body.id}`, other))).toEqual([409, 'conflict'])
+  })
+})
+
+describe('an identity provider', () => {
+  test('has the organisation’s own audience unless another is chosen, and never another organisation’s', async () => {
+    const [tenant, other] = [await newTenant(), await newTenant()]
+    const provider = await provide(tenant)
+    expect(provider.audience).toBe(`coditect:${tenant.id}`)
+    const path = `/v1/identity-providers/${provider.id}`
+    const stolen = { method: 'PATCH', body: { audience: `coditect:${other.id}` } }
+    const refused = await ask(tenant.key, path, stolen)
+    expect(code(refused)).toEqual([422, 'validation_failed'])
+    expect(refused.body.errors[0].pointer).toBe('/audience')
+  })
+
+  test('is one an issuer, whatever two ask for at the same time', async () => {
+    const tenant = await newTenant()
+    const request = { method: 'POST', body: { name: 'x', issuer: ISSUER } }
+    const answers = await Promise.all([1, 2, 3].map(() => ask(tenant.key, '/v1/identity-providers', request)))
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409])
+  })
+
+  test.each([
+    'http://login.example.com/',
+    'http://127.0.0.1:8080',
+    'http://localhost:8080',
+    'https://127.0.0.1/',
+    'https://2130706433/',
+    'https://0x7f.1/',
+    'https://[::1]/',
+    'https://[::ffff:10.0.0.1]/',
+    'https://10.0.0.1',
+    'https://8.8.8.8',
+    'https://localhost',
+    'https://metadata.google.internal',
+    'https://printer.local/',
+    'https://intranet/',
+    'https://login.example.com/?tenant=1',
+    'https://login.example.com/#x',
+    'https://user:word@login.example.com/',
+    'https://LOGIN.example.com/',
+    'https://login.example.com/a/../b',
+    ' https://login.example.com/',
+    'ftp://login.example.com/',
+    'file:///etc/passwd',
+    'login.example.com',
+  ])('has no issuer such as %s', async (issuer) => {
+    const tenant = await newTenant()
+    const request = { method: 'POST', body: { name: 'x', issuer } }
+    expect(code(await ask(tenant.key, '/v1/identity-providers', request))).toEqual([422, 'validation_failed'])
+  })
+
+  test('can be read, changed as it was read, and deleted', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant)
+    const path = `/v1/identity-providers/${provider.id}`
+    const { headers, body } = await ask(tenant.key, path)
+    expect(body).toEqual(provider)
+    const ifMatch = { 'if-match': headers.get('etag') ?? '' }
+    const change = { method: 'PATCH', body: { name: 'New' }, headers: ifMatch }
+    expect((await ask(tenant.key, path, change)).body.name).toBe('New')
+    expect(code(await ask(tenant.key, path, change))).toEqual([412, 'precondition_failed'])
+    expect((await ask(tenant.key, path, { method: 'DELETE' })).status).toBe(204)
+    expect((await ask(tenant.key, path)).status).toBe(404)
+    await provide(tenant)
+  })
+})
+
+describe('what an edge asks for itself', () => {
+  test('is answered to an edge, and to nobody else', async () => {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, { roleClaim: 'groups' })
+    const { number } = tenant
+    const paths = [
+      `/edge/v1/tenants/number/${number}`,
+      `/edge/v1/tenants/slug/people-${made}`,
+      `/edge/v1/identity-providers/${number}`,
+    ]
+    const answers = await Promise.all(paths.map((path) => ask({ kind: 'edge' }, path)))
+    const { id, issuer, audience } = provider
+    expect(answers.map(({ body }) => body)).toEqual([
+      { tenant: { number: String(number), region: 'us' } },
+      { tenant: { number: String(number), region: 'us' } },
+      { outcome: 'known', providers: [{ id, issuer, audience, roleClaim: 'groups' }] },
+    ])
+    for (const path of paths) {
+      for (const as of [tenant.key, 'operator', 'region', person(tenant, provider, 'ann')]) {
+        expect(code(await ask(as, path))).toEqual([401, 'credential_invalid'])
+      }
+    }
+    expect(code(await ask({ kind: 'edge' }, '/v1/projects'))).toEqual([401, 'credential_invalid'])
+  })
+
+  test('of a tenant that is not there, says so', async () => {
+    const edge = { kind: 'edge' } as const
+    expect((await ask(edge, '/edge/v1/tenants/number/99999999')).body).toEqual({ tenant: null })
+    expect((await ask(edge, '/edge/v1/tenants/slug/nobody-here')).body).toEqual({ tenant: null })
+    expect((await ask(edge, '/edge/v1/identity-providers/99999999')).body).toEqual({ outcome: 'unknown' })
+  })
+})
