@@ -62,6 +62,6 @@ Ctrl-C stops all of it.
   REGION_INSTANCES   listeners in each region's process (1)
   FDB_CLUSTER_FILE   a FoundationDB cluster for both regions, in place of the embedded database
   FDB_CLUSTER_FILE_US, FDB_CLUSTER_FILE_EU   a cluster for each
-  FAILURE_LIMIT      invalid credentials of one address, a second and at once ({"rate":2,"burst":200})
+  FAILURE_LIMIT      invalid credentials of one address, a second and at once ({"rate":5,"burst":500})
   LIMITS             off: no rate limits, for benchmarks that compare (on)
   ROOT_PREFIX        stands before every key in a cluster`

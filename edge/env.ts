@@ -20,7 +20,7 @@ export interface Bindings {
   SIGNING_ROOTS: string
   /** `[{"id","role","secretHash"}]` */
   OPERATORS: string
-  /** `{"rate":2,"burst":200}`: invalid credentials of one address, a second and at once. Not set: as here. */
+  /** `{"rate":5,"burst":500}`: invalid credentials of one address, a second and at once. Not set: as here. */
   FAILURE_LIMIT?: string
   /** `off` for benchmarks that compare; anything else, or nothing, is on. */
   LIMITS?: string

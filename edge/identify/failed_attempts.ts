@@ -4,8 +4,8 @@ import type { Limit } from '../../shared/limits.ts'
 import { LocalMeters } from '../limit/local_meters.ts'
 import { addressBlock } from './address_block.ts'
 
-/** In this isolate, for each address. A client that is set up wrongly, not one that guesses, stays below it. */
-export const FAILURE_LIMIT: Limit = { rate: 2, burst: 200 }
+/** In this isolate, for each address. One walk over the whole API with a wrong key stays below it. */
+export const FAILURE_LIMIT: Limit = { rate: 5, burst: 500 }
 
 export class FailedAttempts {
   private readonly meters = new LocalMeters()
