@@ -49,9 +49,17 @@ export interface OwnGrant {
  * `Buffer` that a subspace hands out as its prefix, and one stray write into that would move the fence.
  * Throws a `RangeError` for a range that can't be granted.
  */
-export function ownGrant({ name, lent = false, readWrite, writeOnly = [] }: Grant): OwnGrant {
-  return { name, lent, readWrite: readWrite && ownRange(readWrite), writeOnly: writeOnly.map(ownRange) }
+export function ownGrant(grant: Grant): OwnGrant {
+  const known = owned.get(grant)
+  if (known !== undefined) return known
+  const { name, lent = false, readWrite, writeOnly = [] } = grant
+  const own = { name, lent, readWrite: readWrite && ownRange(readWrite), writeOnly: writeOnly.map(ownRange) }
+  owned.set(grant, own)
+  return own
 }
+
+/** One copy a grant: what becomes of the grant after its first use moves no fence. */
+const owned = new WeakMap<Grant, OwnGrant>()
 
 function ownRange(range: KeyRange): KeyRange {
   const begin = Buffer.from(range.begin)

@@ -16,17 +16,12 @@ import {
   root,
   StreamingMode,
 } from '../storage/foundationdb.ts'
-import {
-  type KeySpace,
-  numberKey,
-  type SystemSubspace,
-  serviceSubspace,
-  systemSubspace,
-} from '../storage/keys.ts'
+import { type KeySpace, numberKey, type SystemSubspace } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
 import { type ByteTransaction, type Key, packedName, Space, type SpaceDefinition } from '../storage/space.ts'
-import { certificateSpace, jobPointer, pointerKey, pointersOf, single, upkeepOf } from './pointers.ts'
+import { certificateSpace, jobPointer, pointerKey, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
+import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
 import { flushSpace, type UsageMetric } from './usage.ts'
 
 type Report = (violation: IsolationViolation) => void
@@ -41,53 +36,55 @@ export class TenantScope {
   private readonly native: NativeTransaction
   private readonly report: Report
   private readonly tenant: TenantNumber
-  private readonly keys: KeySpace
+  private readonly region: Buffer
+  private readonly own: TenantKeys
   private readonly prefix: Buffer
   private readonly tn: ByteTransaction
   private readonly logs = new Map<unknown, unknown>()
   /** Whether {@link wake} was called. */
   woken = false
 
-  constructor(native: NativeTransaction, tenant: TenantNumber, keys: KeySpace, report: Report) {
+  constructor(
+    native: NativeTransaction,
+    tenant: TenantNumber,
+    own: TenantKeys,
+    region: Buffer,
+    report: Report,
+  ) {
     this.native = native
     this.report = report
     this.tenant = tenant
-    this.keys = keys
-    this.prefix = keys.tenant(tenant)
+    this.region = region
+    this.own = own
+    this.prefix = own.prefix
     this.tn = byteTransaction(native)
   }
 
   system<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>): Space<K, V> {
-    return new Space(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+    return new Space(this.tn, this.own.system(subspace), definition)
   }
 
   /** A view of the same subspace whose reads no other transaction's change conflicts with. */
   snapshot<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>): Space<K, V> {
-    return new Space(this.tn.snapshot(), Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+    return new Space(this.tn.snapshot(), this.own.system(subspace), definition)
   }
 
   /** One a transaction, whoever asks: it counts what it appends, and two would write over each other's entries. */
   log<V>(subspace: SystemSubspace, definition: LogDefinition<V>): Log<V> {
     const opened = this.logs.get(definition) as Log<V> | undefined
     if (opened !== undefined) return opened
-    const log = new Log(this.tn, Buffer.concat([this.prefix, systemSubspace(subspace)]), definition)
+    const log = new Log(this.tn, this.own.system(subspace), definition)
     this.logs.set(definition, log)
     return log
   }
 
   usage(): CounterSpace<[hour: string, metric: UsageMetric]> {
-    return usageIn(this.tn, this.prefix)
+    return usageIn(this.tn, this.own)
   }
 
   /** A second fence: nothing done through it leaves the service's own subspace. */
   service(name: string): Scope {
-    const subspace = Buffer.concat([this.prefix, serviceSubspace(name)])
-    const grant: Grant = {
-      name: `service ${name} of tenant ${this.tenant}`,
-      readWrite: prefixRange(subspace),
-      // To end or reset it would undo the checks and records that stand in the same transaction.
-      lent: true,
-    }
+    const { subspace, grant } = this.own.service(name)
     return scope(fenceTransaction(this.native, grant, this.report), subspace)
   }
 
@@ -109,7 +106,7 @@ export class TenantScope {
     maxRows: number,
     maxBytes: number,
   ): Promise<ReadonlyArray<{ key: Buffer; bytes: number }>> {
-    const begin = Buffer.concat([this.prefix, systemSubspace(from)])
+    const begin = this.own.system(from)
     let end = this.endingAt(before)
     const rows: Array<{ key: Buffer; bytes: number }> = []
     // One answer carries 80 kB at most.
@@ -165,7 +162,7 @@ export class TenantScope {
     definition: SpaceDefinition<K, V>,
     key: K,
   ): { set(value: V): void; clear(): void } {
-    const space = new Space(this.tn, this.keys.region, definition)
+    const space = new Space(this.tn, this.region, definition)
     return { set: (value) => space.set(key, value), clear: () => space.clear(key) }
   }
 }
@@ -173,12 +170,14 @@ export class TenantScope {
 export class RegionDatabase {
   private readonly native: NativeDatabase
   private readonly keys: KeySpace
+  private readonly tenantKeys: TenantKeysCache
   private readonly report: Report
   private readonly listeners = new Set<(tenant: TenantNumber) => void>()
 
   constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
     this.native = native
     this.keys = keys
+    this.tenantKeys = new TenantKeysCache(keys)
     this.report = report
   }
 
@@ -188,7 +187,7 @@ export class RegionDatabase {
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
     withinMs?: number,
   ): Promise<T> {
-    return this.ofTenant(number, pointersOf(this.keys.region, number), body, withinMs)
+    return this.ofTenant(number, this.tenantKeys.of(number).grant, body, withinMs)
   }
 
   /**
@@ -200,7 +199,7 @@ export class RegionDatabase {
     laterMs: ReadonlyArray<number>,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
   ): Promise<T> {
-    return this.ofTenant(number, upkeepOf(this.keys.region, number, laterMs), body)
+    return this.ofTenant(number, this.grantOf(number, upkeepOf(this.keys.region, number, laterMs)), body)
   }
 
   /** As {@link upkeep}, for a tenant's erasure: it may also write what remains of it. */
@@ -215,7 +214,7 @@ export class RegionDatabase {
       single(region, certificateSpace, [numberKey(number)]),
       single(region, flushSpace, ['gone', numberKey(number)]),
     ]
-    return this.ofTenant(number, writeOnly, body)
+    return this.ofTenant(number, this.grantOf(number, writeOnly), body)
   }
 
   /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */
@@ -224,22 +223,22 @@ export class RegionDatabase {
     return () => void this.listeners.delete(listener)
   }
 
+  private grantOf(number: TenantNumber, writeOnly: ReadonlyArray<KeyRange>): Grant {
+    return { ...this.tenantKeys.of(number).grant, writeOnly }
+  }
+
   private async ofTenant<T>(
     number: TenantNumber,
-    writeOnly: ReadonlyArray<KeyRange>,
+    grant: Grant,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
     withinMs?: number,
   ): Promise<T> {
-    const grant: Grant = {
-      name: `tenant ${number}`,
-      readWrite: prefixRange(this.keys.tenant(number)),
-      writeOnly,
-    }
+    const keys = this.tenantKeys.of(number)
     let woken = false
     const value = await retrying(
       () => this.begin(grant),
       async (tn, attempt) => {
-        const scope = new TenantScope(tn, number, this.keys, this.report)
+        const scope = new TenantScope(tn, number, keys, this.keys.region, this.report)
         const outcome = await body(scope, attempt)
         // An attempt before this one may have landed without our knowing: better one look too many.
         woken ||= scope.woken
@@ -269,7 +268,7 @@ export class RegionDatabase {
       usageOf: (tenant: TenantNumber) => CounterSpace<[hour: string, metric: UsageMetric]>,
     ) => Promise<Attempt<T>>,
   ): Promise<T> {
-    const usage = tenants.map((tenant) => Buffer.concat([this.keys.tenant(tenant), systemSubspace('usage')]))
+    const usage = tenants.map((tenant) => this.tenantKeys.of(tenant).system('usage'))
     const grant: Grant = {
       name: 'the usage flush',
       readWrite: prefixRange(Buffer.concat([this.keys.region, flushSpace.name])),
@@ -280,7 +279,7 @@ export class RegionDatabase {
       (native) => {
         const tn = byteTransaction(native)
         const applied = new Space(tn, this.keys.region, flushSpace)
-        return body(applied, (tenant) => usageIn(tn, this.keys.tenant(tenant)))
+        return body(applied, (tenant) => usageIn(tn, this.tenantKeys.of(tenant)))
       },
     )
   }
@@ -309,5 +308,5 @@ function scope(native: NativeTransaction, subspace: Buffer): Scope {
 
 const HOUR = packedName('hour')
 
-const usageIn = (tn: ByteTransaction, tenant: Buffer): CounterSpace<[hour: string, metric: UsageMetric]> =>
-  new CounterSpace(tn, Buffer.concat([tenant, systemSubspace('usage')]), HOUR)
+const usageIn = (tn: ByteTransaction, keys: TenantKeys): CounterSpace<[hour: string, metric: UsageMetric]> =>
+  new CounterSpace(tn, keys.system('usage'), HOUR)
