@@ -9,12 +9,16 @@ import { projects } from '../../regional/services/projects/routes.ts'
 import { prefixRange } from '../../regional/storage/fence.ts'
 import {
   Database,
+  encoders,
+  MutationType,
   type NativeDatabase,
   type NativeTransaction,
   root,
-  type Transaction,
+  Subspace,
+  type TupleItem,
+  tuple,
 } from '../../regional/storage/foundationdb.ts'
-import { keySpace, systemSubspace } from '../../regional/storage/keys.ts'
+import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { TenantLifecycle } from '../../regional/tenancy/lifecycle.ts'
@@ -182,7 +186,10 @@ function recorded(native: NativeDatabase, calls: Call[]): NativeDatabase {
 const reads = (calls: ReadonlyArray<Call>) => calls.filter(({ method }) => method === 'get')
 const writes = (calls: ReadonlyArray<Call>) => calls.filter(({ method }) => method !== 'get')
 
-/** The same reads and writes by the package alone, in a neighbour's prefix that holds the same rows. */
+/**
+ * The same reads and writes by the package alone, as one would write them with it: subspaces with its tuple keys and
+ * JSON values, in a neighbour's prefix that holds the same rows.
+ */
 async function sameKeys(native: NativeDatabase, calls: ReadonlyArray<Call>): Promise<Work> {
   const database = new Database(native, root)
   const [ours, theirs] = [keys.tenant(TENANT), keys.tenant(NEIGHBOUR)]
@@ -191,34 +198,55 @@ async function sameKeys(native: NativeDatabase, calls: ReadonlyArray<Call>): Pro
   await database.doTn(async (tn) => {
     for (const [key, value] of await tn.getRangeAll(begin, end)) tn.set(moved(key), value)
   })
+
   const isWritten = new Set(writes(calls).map(({ args }) => keyOf(args).toString('hex')))
-  const quotas = systemSubspace('quotas').readUInt8()
-  /** What a request writes is new each time, but for the quota shard: that is the client's own, as above. */
-  const planned = (key: Buffer): ((client: Buffer, unique: Buffer) => Buffer) => {
-    const there = moved(key)
-    if (!isWritten.has(key.toString('hex'))) return () => there
-    const shard = there.subarray(0, -1)
-    if (there[theirs.length] === quotas) return (client) => Buffer.concat([shard, client])
-    const stem = there.subarray(0, -8)
-    return (_, unique) => Buffer.concat([stem, unique])
+  /** A key as the package takes it. What a request writes is new each time, but for its client's quota shard. */
+  const keyed = (key: Buffer) => {
+    const length = subspaceLength(key)
+    const subspace = new Subspace(moved(key.subarray(0, length)), encoders.tuple, encoders.json)
+    const items = tuple.unpack(key.subarray(length)) as TupleItem[]
+    const last = items.at(-1)
+    const anew = (client: number, unique: string): TupleItem => {
+      if (!isWritten.has(key.toString('hex')) || last === undefined) return last ?? null
+      if (typeof last === 'number') return client
+      return Buffer.isBuffer(last) ? randomBytes(last.length) : unique
+    }
+    return {
+      subspace,
+      items: (client: number, unique: string) => [...items.slice(0, -1), anew(client, unique)],
+    }
   }
-  const read = reads(calls).map(({ args }) => planned(args[0] as Buffer))
-  const write = writes(calls).map(({ method, args }) => {
-    const value = args.at(-1) as Buffer
-    const [key, there] = [planned(keyOf(args)), moved(keyOf(args))]
-    return method === 'set'
-      ? (tn: Transaction, shard: Buffer, unique: Buffer) => tn.set(key(shard, unique), value)
-      : (tn: Transaction) => tn.atomicOpNative(args[0] as number, there, value)
-  })
-  const shards = Array.from({ length: CLIENTS }, (_, client) => Buffer.of(0x15, client + 1))
-  return (client) => {
-    const unique = randomBytes(8)
-    const shard = shards[client] ?? unique
-    return database.doTn(async (tn) => {
-      await Promise.all(read.map((key) => tn.get(key(shard, unique))))
-      for (const each of write) each(tn, shard, unique)
+  const read = reads(calls).map(({ args }) => keyed(args[0] as Buffer))
+  const set = writes(calls)
+    .filter(({ method }) => method === 'set')
+    .map(({ args }) => ({ ...keyed(keyOf(args)), value: JSON.parse(String(args[1])) as unknown }))
+  const atomic = writes(calls)
+    .filter(({ method }) => method === 'atomicOp')
+    .map(({ args: [operation, key, value] }) => ({
+      operation: operation as number,
+      key: moved(key as Buffer),
+      value: encoder(operation as number, value as Buffer),
+    }))
+  return (client) =>
+    database.doTn(async (tn) => {
+      const unique = newId('prj')
+      await Promise.all(read.map(({ subspace, items }) => tn.at(subspace).get(items(client, unique))))
+      for (const { subspace, items, value } of set) tn.at(subspace).set(items(client, unique), value)
+      for (const { operation, key, value } of atomic) tn.atomicOpNative(operation, key, value())
     })
-  }
+}
+
+/** Logs hold JSON, which is encoded each time; a counter's one is always the same eight bytes. */
+function encoder(operation: number, value: Buffer): () => Buffer {
+  if (operation !== MutationType.SetVersionstampedKey) return () => value
+  const entry: unknown = JSON.parse(value.toString())
+  return () => Buffer.from(JSON.stringify(entry))
+}
+
+/** Where the tuple of a key begins: behind the tenant and one byte, or behind a service's name. */
+function subspaceLength(key: Buffer): number {
+  const system = keys.tenant(TENANT).length + 1
+  return key[system - 1] === 0x10 ? key.indexOf(0, system) + 1 : system
 }
 
 const keyOf = (args: Call['args']): Buffer => (Buffer.isBuffer(args[0]) ? args[0] : (args[1] as Buffer))
