@@ -11,7 +11,7 @@ import { type DurableObjects, workerdConfig } from './workerd_config.ts'
 
 const fromHere = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 /** The executable itself: the one in `.bin` is a script around it, and would outlive a signal badly. */
-const { default: WORKERD } = createRequire(import.meta.url)('workerd') as { default: string }
+export const { default: WORKERD } = createRequire(import.meta.url)('workerd') as { default: string }
 
 export interface WorkerBuild {
   /** The module with the fetch handler. */
@@ -27,9 +27,25 @@ export interface WorkerBuild {
 export async function buildWorker({ entry, folder, bindings, objects }: WorkerBuild): Promise<string> {
   mkdirSync(folder, { recursive: true })
   if (objects) mkdirSync(objects.folder, { recursive: true })
+  await bundleWorker(entry, join(folder, 'worker.js'))
+  const config = join(folder, 'workerd.capnp')
+  writeFileSync(
+    config,
+    workerdConfig({
+      module: 'worker.js',
+      ...compatibility(),
+      bindings,
+      network: ['local'],
+      objects,
+    }),
+  )
+  return config
+}
+
+export async function bundleWorker(entry: string, outfile: string): Promise<void> {
   await build({
     entryPoints: [entry],
-    outfile: join(folder, 'worker.js'),
+    outfile,
     bundle: true,
     format: 'esm',
     target: 'esnext',
@@ -37,17 +53,11 @@ export async function buildWorker({ entry, folder, bindings, objects }: WorkerBu
     external: ['cloudflare:*'],
     logLevel: 'error',
   })
-  const config = join(folder, 'workerd.capnp')
-  const compatibility = compatibilityOf(readFileSync(fromHere('../wrangler.toml'), 'utf8'))
-  writeFileSync(
-    config,
-    workerdConfig({ module: 'worker.js', ...compatibility, bindings, network: ['local'], objects }),
-  )
-  return config
 }
 
 /** The same date and flags here as on Cloudflare. */
-function compatibilityOf(wranglerToml: string) {
+export function compatibility() {
+  const wranglerToml = readFileSync(fromHere('../wrangler.toml'), 'utf8')
   const date = /^compatibility_date = "([\d-]+)"$/m.exec(wranglerToml)?.[1]
   const flags = /^compatibility_flags = (\[.*\])$/m.exec(wranglerToml)?.[1]
   if (date === undefined || flags === undefined) {

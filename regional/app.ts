@@ -4,6 +4,7 @@ import { type Context, Hono } from 'hono'
 import type { AssertionKeys } from '../shared/assertion.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { writePlace } from '../shared/edge_calls.ts'
+import { readCounts } from '../shared/edge_counts.ts'
 import {
   CLIENT_IP,
   EDGE_COUNTS,
@@ -17,7 +18,6 @@ import { newId } from '../shared/ids.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
-import type { EdgeCounters } from './edge_counts.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -40,7 +40,6 @@ export interface AppDependencies {
   calls: Calls
   edgeCalls: EdgeCalls
   transact: TransactDependencies
-  edgeCounters: EdgeCounters
   /** Rejects when the database does not answer. */
   probe: () => Promise<void>
   log: Log
@@ -84,7 +83,9 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     c.set('verified', await verify(c.req.raw, region, assertionKeys))
     if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
-    if (counts !== undefined) dependencies.edgeCounters.add(counts)
+    for (const [decision, count] of Object.entries(readCounts(counts ?? ''))) {
+      metrics.edgeDecisions.inc({ decision }, count)
+    }
     await next()
     const snapshot = c.get('snapshot')
     if (snapshot !== undefined) c.res.headers.set(SNAPSHOT, writeSnapshot(snapshot))

@@ -7,7 +7,6 @@ import { Roots } from '../shared/credentials/roots.ts'
 import { regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
-import { EdgeCounters } from './edge_counts.ts'
 import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
@@ -38,7 +37,6 @@ import { flushSpace, UsageMeter } from './tenancy/usage.ts'
 const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
-const EDGE_COUNTS_EVERY_MS = 10_000
 const SWEEP_EVERY_MS = 60_000
 
 /** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
@@ -98,7 +96,6 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
   const usage = new UsageMeter(database)
-  const edgeCounters = new EdgeCounters()
 
   const calls = new Map<string, Calls>([[region, localCalls(lifecycle, eraser, directory)]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
@@ -133,7 +130,6 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       calls: callsTo(region),
       edgeCalls: edgeCalls(database, directory),
       transact: { database, sealer, loans, refusals, usage, now },
-      edgeCounters,
       probe: () => database.region(probe),
       log,
       metrics,
@@ -170,7 +166,6 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const workers = servers.map(
     () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log }),
   )
-  background.every(EDGE_COUNTS_EVERY_MS, "telling the edges' counts", () => edgeCounters.tell(log))
 
   const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
   log.info('listening', { urls })

@@ -12,7 +12,8 @@ export const LEASE_MS = 1_000
 export const SETTLE_MS = 2_000
 /** Of the burst, at most so much is leased out together, so that there is always something that drains. */
 const LEASED_SHARE = 1 / 2
-const LARGEST_LEASE_SHARE = 1 / 4
+/** Of what may still be leased out, one lease takes at most so much, so that the next isolate finds some too. */
+const LARGEST_LEASE_SHARE = 1 / 2
 
 export type VersionedLimit = SnapshotVersion & { limit: Limit }
 
@@ -30,6 +31,8 @@ export interface LeaseRequest {
 export interface LeaseAnswer {
   admitted: boolean
   lease: { id: string; units: number } | undefined
+  /** Units that this call has left in the bucket. */
+  free: number
   /** Milliseconds until the request's units (or one) would conform, by the object's clock; 0 when they did. */
   retryAfterMs: number
   /** The limit that the object goes by. */
@@ -80,14 +83,15 @@ export function call(
   if (lease) after.set(id, { units, settleByMs: nowMs + SETTLE_MS })
   return {
     ledger: { meter, limit: versioned, leases: after },
-    answer: { admitted, lease, retryAfterMs, limit: versioned },
+    answer: { admitted, lease, free: Math.max(0, free() - units), retryAfterMs, limit: versioned },
   }
 }
 
 /** Whole units, as many as are asked for, free, and not too many for one or for all together. */
 function leaseSize(ahead: number, free: number, leased: number, { burst }: Limit): number {
-  const most = Math.max(1, Math.floor(burst * LARGEST_LEASE_SHARE))
-  return Math.max(0, Math.floor(Math.min(ahead, free, most, burst * LEASED_SHARE - leased)))
+  const leasable = Math.min(free, burst * LEASED_SHARE - leased)
+  const most = Math.max(1, leasable * LARGEST_LEASE_SHARE)
+  return Math.max(0, Math.floor(Math.min(ahead, leasable, most)))
 }
 
 export function outstanding(leases: Ledger['leases']): number {

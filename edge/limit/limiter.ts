@@ -28,9 +28,11 @@ const CALL_TIMEOUT_MS = 1_000
 /** After a failure nobody waits for the object for so long; it is tried in the background. */
 const SUSPECT_MS = 5_000
 const PROBE_EVERY_MS = 1_000
-/** More requests than these wait for what these bring, looking again and again. */
+/** More requests than these wait for what these bring: each looks when it should be there, and then less and less often. */
 const MAX_CALLS = 4
 const LOOK_AGAIN_MS = 4
+/** More than these, and the object counts as overloaded. */
+const MAX_WAITING = 500
 /** After a lease's end, so that what is left of it goes back. */
 const GIVE_BACK_MS = 10
 const CAPACITY = 10_000
@@ -38,6 +40,7 @@ const CAPACITY = 10_000
 interface Tenant {
   pool: Pool
   calls: number
+  calledAtMs: number
   renewing: boolean
   suspectUntilMs: number
   probeAtMs: number
@@ -59,6 +62,7 @@ export class Limiter {
     if (known) pool.learn(known)
     const arrivedMs = now()
     pool.ask(units, arrivedMs)
+    let lookAgainMs = LOOK_AGAIN_MS
     for (let nowMs = arrivedMs; nowMs - arrivedMs < CALL_TIMEOUT_MS; nowMs = now()) {
       const admitted = pool.spend(units, nowMs)
       const refusedForMs = admitted ? undefined : pool.refusedFor(units, nowMs)
@@ -76,7 +80,11 @@ export class Limiter {
         if (answer.admitted) return { outcome: 'admitted', left: pool.left(now()), limit: answer.limit }
         return { outcome: 'throttled', retryAfterMs: Math.max(1, answer.retryAfterMs), limit: answer.limit }
       }
-      await sleep(LOOK_AGAIN_MS)
+      if (pool.waiting >= MAX_WAITING) return { outcome: 'unreachable' }
+      pool.waiting++
+      await sleep(Math.max(lookAgainMs, tenant.calledAtMs + pool.roundTripMs - nowMs))
+      pool.waiting--
+      lookAgainMs *= 2
     }
     return { outcome: 'unreachable' }
   }
@@ -85,7 +93,7 @@ export class Limiter {
     const found = this.tenants.get(number)
     if (found) return found
     const pool = new Pool(this.dependencies.now())
-    const made = { pool, calls: 0, renewing: false, suspectUntilMs: 0, probeAtMs: 0 }
+    const made = { pool, calls: 0, calledAtMs: 0, renewing: false, suspectUntilMs: 0, probeAtMs: 0 }
     this.tenants.set(number, made)
     return made
   }
@@ -108,8 +116,11 @@ export class Limiter {
     const { source, now, onFailure, waitUntil } = this.dependencies
     const askedAtMs = now()
     tenant.calls++
+    tenant.pool.underWay += request.ahead
+    tenant.calledAtMs = askedAtMs
     const answer = await inTime(source(number, request)).finally(() => {
       tenant.calls--
+      tenant.pool.underWay -= request.ahead
     })
     if (answer === undefined) {
       onFailure()

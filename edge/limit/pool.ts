@@ -6,9 +6,11 @@ import { LEASE_MS, type LeaseAnswer, type LeaseRequest, SETTLE_MS, type Versione
 
 /** A lease is to last so long at the present demand. */
 const AHEAD_SECONDS = 0.5
+/** Of the burst, for an isolate that does not yet know its demand. */
+const FIRST_AHEAD_SHARE = 1 / 32
 /** Beyond the object's usual answering time. */
 const MARGIN_MS = 50
-/** Refused isolates ask again no sooner, or the object would be busy with refusals; and no later, or a new limit waits. */
+/** When the bucket is short: isolates ask again no sooner, or the object would be busy with refusals; and no later, or a new limit waits. */
 const SHORTEST_REFUSAL_MS = 50
 const LONGEST_REFUSAL_MS = 1_000
 const FRUITLESS_PAUSE_MS = 20
@@ -35,7 +37,12 @@ export class Pool {
   private newest: VersionedLimit | undefined
   /** The limit by which the object answered last. */
   private applied: VersionedLimit | undefined
-  private roundTripMs = 0
+  /** How long a call to the object takes. */
+  roundTripMs = 0
+  /** Units that calls on their way have asked for, beside those of their own requests. */
+  underWay = 0
+  /** Requests that wait for what a call brings. */
+  waiting = 0
   private noRenewalBeforeMs = 0
 
   constructor(nowMs: number) {
@@ -87,16 +94,27 @@ export class Pool {
   isDue(nowMs: number): boolean {
     if (nowMs < this.noRenewalBeforeMs) return false
     if (this.applied && this.newest && compareVersions(this.newest, this.applied) > 0) return true
-    const untilMs = nowMs + 2 * this.roundTripMs + MARGIN_MS
-    const lasting = this.held.reduce((sum, { left, endsAtMs }) => sum + (endsAtMs > untilMs ? left : 0), 0)
-    if (lasting > (this.demand.rate(nowMs) * (untilMs - nowMs)) / 1_000) return false
+    const untilMs = this.answerByMs(nowMs)
+    if (this.leftAt(untilMs) > (this.demand.rate(nowMs) * (untilMs - nowMs)) / 1_000) return false
     // While it refuses, in time for the moment at which it may not.
     return this.refusal === undefined || this.refusal.untilMs - this.roundTripMs <= nowMs
   }
 
   request(units: number, nowMs: number): LeaseRequest {
-    const ahead = Math.ceil(this.demand.rate(nowMs) * AHEAD_SECONDS) + 1 - this.left(nowMs)
+    const usual = this.demand.rate(nowMs) * AHEAD_SECONDS + this.waiting
+    const first = this.applied ? 0 : (this.newest?.limit.burst ?? 0) * FIRST_AHEAD_SHARE
+    const ahead = Math.ceil(Math.max(usual, first)) + 1 - this.leftAt(this.answerByMs(nowMs)) - this.underWay
     return { units, ahead: Math.max(0, ahead), ...this.settlement(nowMs) }
+  }
+
+  /** When the answer to a call that begins now will surely be here. */
+  private answerByMs(nowMs: number): number {
+    return nowMs + 2 * this.roundTripMs + MARGIN_MS
+  }
+
+  /** What is left now of leases that last beyond that. */
+  private leftAt(untilMs: number): number {
+    return this.held.reduce((sum, { left, endsAtMs }) => sum + (endsAtMs > untilMs ? left : 0), 0)
   }
 
   /** Only tells what is over; undefined when there is nothing to tell. */
@@ -112,7 +130,8 @@ export class Pool {
     this.applied = answer.limit
     if (this.newest === undefined || compareVersions(answer.limit, this.newest) >= 0)
       this.newest = answer.limit
-    this.roundTripMs = 0.8 * this.roundTripMs + 0.2 * Math.max(0, nowMs - askedAtMs)
+    const tookMs = Math.max(0, nowMs - askedAtMs)
+    this.roundTripMs = this.roundTripMs === 0 ? tookMs : 0.8 * this.roundTripMs + 0.2 * tookMs
     const { lease } = answer
     if (lease) {
       this.held.push({
@@ -123,7 +142,7 @@ export class Pool {
       })
       this.held.sort((a, b) => a.endsAtMs - b.endsAtMs)
     }
-    if (answer.retryAfterMs > 0 && (!answer.admitted || (request.ahead > 0 && !lease))) {
+    if (!answer.admitted || answer.free < request.ahead - (lease?.units ?? 0)) {
       const pauseMs = Math.min(Math.max(answer.retryAfterMs, SHORTEST_REFUSAL_MS), LONGEST_REFUSAL_MS)
       this.refusal = {
         units: Math.max(1, request.units),

@@ -2,6 +2,8 @@
 
 /** A request as it came over the wire. */
 export interface Seen {
+  /** The listener that it came to: `us` for the steady one, `eu` for the other. */
+  region: string
   method: string
   target: string
   headers: Record<string, string>
@@ -12,7 +14,8 @@ export interface Seen {
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** `steady` always listens; `fragile` is for the one test file that takes it down. */
-    regions: { control: string; steady: string; fragile: string }
+    /** `steady` always listens; `fragile` is for the one test file that takes it down; `other` can tell itself from the
+     * steady one. */
+    regions: { control: string; steady: string; fragile: string; other: string }
   }
 }

@@ -8,8 +8,9 @@ import type { Seen } from '../edge/seen.ts'
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const seen: Seen[] = []
   const streaming = new Map<string, ServerResponse>()
-  const steady = await listen(createServer(answer(seen, streaming)))
-  const fragile = await listen(createServer(answer(seen, streaming)))
+  const steady = await listen(createServer(answer(seen, streaming, 'us')))
+  const fragile = await listen(createServer(answer(seen, streaming, 'us')))
+  const other = await listen(createServer(answer(seen, streaming, 'eu')))
   const control = await listen(
     createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control')
@@ -31,16 +32,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
     control: control.origin,
     steady: steady.origin,
     fragile: fragile.origin,
+    other: other.origin,
   })
   return async () => {
-    for (const server of [steady, fragile, control]) await new Promise<void>((done) => server.close(done))
+    for (const server of [steady, fragile, other, control])
+      await new Promise<void>((done) => server.close(done))
   }
 }
 
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
-function answer(seen: Seen[], streaming: Map<string, ServerResponse>) {
+function answer(seen: Seen[], streaming: Map<string, ServerResponse>, region: string) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const entry: Seen = {
+      region,
       method: request.method ?? '',
       target: request.url ?? '',
       headers: Object.fromEntries(
@@ -68,6 +72,14 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>) {
       response.setHeader('x-request-id', 'req_of_the_region')
       response.setHeader('cache-control', 'private, max-age=5')
       response.setHeader('etag', '"1"')
+    }
+    const { searchParams } = new URL(entry.target, 'http://region')
+    const snapshot = searchParams.get('snapshot')
+    if (behaviour === 'moved' && searchParams.get('from')?.split(',').includes(region)) {
+      response.statusCode = 421
+      response.setHeader('coditect-moved-to', searchParams.get('to') ?? '')
+    } else if (snapshot !== null) {
+      response.setHeader('coditect-snapshot', snapshot)
     }
     if (behaviour === 'stream') {
       response.write('first')

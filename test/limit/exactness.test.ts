@@ -1,0 +1,58 @@
+// The promise: over all isolates together never more than GCRA allows, and hardly less. Real workerd, real objects on
+// disk, real time.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expectExact, limited, total } from './exact.ts'
+import { Isolates } from './isolates.ts'
+
+const ISOLATES = 8
+let isolates: Isolates
+let round = 0
+beforeAll(async () => {
+  isolates = await Isolates.start(ISOLATES)
+})
+afterAll(() => isolates.stop())
+
+test('8 isolates, 100,000 requests at three times the limit: never above GCRA, at least 95 % of it', async () => {
+  const limit = limited(2_500, 2_500)
+  const perSecond = (3 * limit.limit.rate) / ISOLATES
+  const measured = await isolates.run({ tenant: '1', limit, perSecond, durationMs: 60_000, requests: 12_500 })
+  expect(total(measured).asked).toBe(100_000)
+  expectExact(measured, limit.limit)
+})
+
+test('isolates that hoard leases and hardly spend them neither let more through nor keep others from their due', async () => {
+  const limit = limited(1_000, 1_000)
+  const idle = { tenant: '2', limit, perSecond: 3, durationMs: 6_000 }
+  const busy = { tenant: '2', limit, perSecond: 3_000, durationMs: 6_000 }
+  const others = Array.from({ length: ISOLATES - 1 }, (_, i) => i + 1)
+  const measured = await Promise.all([isolates.run(busy, [0]), isolates.run(idle, others)])
+  expectExact(measured.flat(), limit.limit)
+})
+
+// Tried again, because a machine that is busy elsewhere delays the object far beyond those 80 ms.
+test('with 80 ms to the object, requests of a warm isolate wait for no call to it', {
+  retry: 3,
+}, async () => {
+  const limit = limited(2_000, 4_000)
+  const measured = await isolates.run({
+    tenant: String(3 + round++),
+    limit,
+    perSecond: 100,
+    durationMs: 3_000,
+    delayMs: 80,
+  })
+  const waits = measured.flatMap(({ waits }) => waits)
+  expect(waits.filter(({ ms }) => ms >= 80).length).toBeGreaterThan(0)
+  expect(waits.filter(({ sinceStartMs, ms }) => sinceStartMs > 500 && ms >= 40)).toEqual([])
+  expect(total(measured).admitted).toBe(total(measured).asked)
+})
+
+test('an object that fails is waited for by few, asked again, and forgiven', async () => {
+  const limit = limited(100, 100)
+  const load = { tenant: '2000', limit, perSecond: 50, durationMs: 1_500 }
+  const [failing] = await isolates.run({ ...load, failing: true }, [0])
+  expect(failing).toMatchObject({ admitted: 0, throttled: 0, unreachable: failing?.asked })
+  expect(failing?.calls).toBeLessThanOrEqual(6)
+  const [back] = await isolates.run(load, [0])
+  expect(back?.admitted).toBeGreaterThan(0)
+})

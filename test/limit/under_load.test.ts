@@ -1,0 +1,226 @@
+// While a tenant is asked by many at once: from the commit of a change on, no request is served that the change refuses,
+// and nobody sees a 5xx. Two real regions in this process, the real edge in workerd.
+import { mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
+import type { Bindings } from '../../edge/env.ts'
+import { readConfig } from '../../regional/config.ts'
+import { startRegion } from '../../regional/server.ts'
+import { keySpace } from '../../regional/storage/keys.ts'
+import { type Engine, openEngine } from '../../regional/storage/open.ts'
+import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
+import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
+import { namesOf, rowsOfTenant } from '../bench/tenants/rows.ts'
+import { type Regions, startRegions } from '../regional/support.ts'
+
+const BINDINGS: ReadonlyArray<keyof Bindings> = [
+  'PUBLIC_ORIGIN',
+  'REGIONS',
+  'CONTROL_REGION',
+  'ASSERTION_KEYS',
+  'SIGNING_ROOTS',
+  'OPERATORS',
+  'LIMITS',
+]
+const CLIENTS = 8
+
+const engines = new Map<string, Engine>()
+const folder = mkdtempSync(join(tmpdir(), 'coditect-load-'))
+let environment: Record<string, string> = {}
+let regions: Regions
+let edge: { url: string; stop(): void }
+
+beforeAll(async () => {
+  regions = await startRegions({}, (variables) => {
+    environment = variables
+    return startRegion(readConfig(variables), {
+      writeLog: () => {},
+      async open(options) {
+        const engine = await openEngine(options)
+        engines.set(variables.REGION ?? '', engine)
+        return engine
+      },
+    })
+  })
+  const config = await buildWorker({
+    entry: fileURLToPath(new URL('../../edge/worker.ts', import.meta.url)),
+    folder,
+    bindings: BINDINGS,
+    objects: { classes: { TENANT_LIMITER: 'TenantLimiter' }, folder: join(folder, 'objects') },
+  })
+  const log = openSync(join(folder, 'edge.log'), 'a')
+  const variables = { ...environment, PUBLIC_ORIGIN: 'https://api.test' }
+  const { child, ready } = launchWorkerd({ config, port: 0, environment: variables, log })
+  edge = { url: `http://127.0.0.1:${await ready}`, stop: () => child.kill('SIGKILL') }
+})
+afterAll(async () => {
+  edge.stop()
+  await regions.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Seen {
+  askedAtMs: number
+  answeredAtMs: number
+  status: number
+  policy: string
+  // biome-ignore lint/suspicious/noExplicitAny: a tenant or a problem
+  body: any
+}
+
+/** Clients that ask again and again until they are stopped. */
+function load(key: string): { seen: Seen[]; stop: () => Promise<void> } {
+  const seen: Seen[] = []
+  let asking = true
+  const client = async () => {
+    while (asking) {
+      const askedAtMs = performance.now()
+      const answer = await fetch(`${edge.url}/v1/tenant`, { headers: { authorization: `Bearer ${key}` } })
+      const policy = answer.headers.get('ratelimit-policy') ?? ''
+      const body = await answer.json()
+      seen.push({ askedAtMs, answeredAtMs: performance.now(), status: answer.status, policy, body })
+    }
+  }
+  const clients = Array.from({ length: CLIENTS }, client)
+  return {
+    seen,
+    async stop() {
+      asking = false
+      await Promise.all(clients)
+    },
+  }
+}
+
+const enough = async (seen: ReadonlyArray<Seen>) => {
+  const from = seen.length
+  await expect.poll(() => seen.length).toBeGreaterThan(from + 100)
+}
+
+/** @returns when the change was known to be committed. */
+async function patch(id: string, body: object): Promise<number> {
+  const answer = await regions.ask('us', {
+    as: 'operator',
+    method: 'PATCH',
+    path: `/platform/v1/tenants/${id}`,
+    body,
+  })
+  expect(answer.status).toBe(200)
+  return performance.now()
+}
+
+const statuses = (seen: ReadonlyArray<Seen>) => [...new Set(seen.map(({ status }) => status))].toSorted()
+/** Those asked and answered in this time. */
+const asked = (seen: ReadonlyArray<Seen>, fromMs: number, untilMs = Number.POSITIVE_INFINITY) =>
+  seen.filter(({ askedAtMs, answeredAtMs }) => askedAtMs >= fromMs && answeredAtMs < untilMs)
+
+test('suspension: no request that comes after its commit is served, and a resumed tenant is not stuck', async () => {
+  const { id, key } = await regions.newTenant('suspended', 'us')
+  await patch(id, { plan: 'enterprise' })
+  const { seen, stop } = load(key)
+  await enough(seen)
+  const suspendedMs = await patch(id, { status: 'suspended' })
+  await enough(seen)
+  const resumingMs = performance.now()
+  const resumedMs = await patch(id, { status: 'active' })
+  await enough(seen)
+  await stop()
+  expect(statuses(asked(seen, suspendedMs, resumingMs))).toEqual([403])
+  expect(statuses(asked(seen, resumedMs))).toEqual([200])
+  expect(statuses(seen)).toEqual([200, 403])
+})
+
+test('a smaller plan holds within a second of the next forward', async () => {
+  const { id, key } = await regions.newTenant('shrinking', 'us')
+  await patch(id, { plan: 'enterprise' })
+  const { seen, stop } = load(key)
+  await enough(seen)
+  const changedMs = await patch(id, { plan: 'free' })
+  await pause(3_000)
+  await stop()
+  const after = asked(seen, changedMs + 1_000)
+  expect(new Set(after.map(({ policy }) => policy.split(',')[0]))).toEqual(new Set(['"tenant";q=40;w=2']))
+  // What was asked under the larger plan is worked off first; then there are 20 a second.
+  expect(after.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(40 + 20 * 2 + CLIENTS)
+  expect(statuses(seen)).toEqual([200, 429])
+  const widenedMs = await patch(id, { plan: 'enterprise' })
+  const again = load(key)
+  await expect
+    .poll(() => asked(again.seen, widenedMs).some(({ policy }) => policy.includes('q=10000')), {
+      timeout: 5_000,
+    })
+    .toBe(true)
+  await again.stop()
+})
+
+test('a move: from the commit of the tombstone on the new region answers, and nobody notices', async () => {
+  const { id, key } = await regions.newTenant('moving', 'us')
+  await patch(id, { plan: 'enterprise' })
+  const { seen, stop } = load(key)
+  await enough(seen)
+  await copyTo('eu', { id, slug: 'moving' })
+  const movedMs = await leaveFor('eu', { id, slug: 'moving' })
+  await enough(seen)
+  await stop()
+  expect(statuses(seen)).toEqual([200])
+  expect(new Set(asked(seen, movedMs).map(({ body }) => body.region))).toEqual(new Set(['eu']))
+  expect(seen.some(({ body }) => body.region === 'us')).toBe(true)
+})
+
+const database = (region: string): RegionDatabase => {
+  const engine = engines.get(region)
+  if (engine === undefined) throw new Error(`no region ${region}`)
+  return new RegionDatabase(engine.native, keySpace(''), () => {})
+}
+
+/** Stands in for the move of the data, which is not built yet. */
+async function copyTo(region: string, tenant: { id: string; slug: string }): Promise<void> {
+  const [from, to] = [engines.get('us'), engines.get(region)]
+  if (from === undefined || to === undefined) throw new Error('no regions')
+  const { number } = namesOf(tenant)
+  const own = keySpace('').tenant(number)
+  const tn = to.native.createTransaction()
+  for (const { key, value } of await rowsOfTenant(from.native, namesOf(tenant))) {
+    if (key.subarray(0, own.length).equals(own)) tn.set(key, value)
+  }
+  await tn.commit()
+  await database(region).tenant(number, async (scope) => {
+    const [status, profile] = [scope.system('status', statusSpace), scope.system('profile', profileSpace)]
+    const [before, described] = await Promise.all([status.get(['status']), profile.get(['profile'])])
+    if (before === undefined || described === undefined) throw new Error('nothing was copied')
+    status.set(['status'], { ...before, epoch: before.epoch + 1 })
+    profile.set(['profile'], { ...described, region })
+    return { value: undefined, commit: true }
+  })
+}
+
+/** @returns when the tombstone was known to be committed. */
+async function leaveFor(region: string, tenant: { id: string; slug: string }): Promise<number> {
+  await database('us').tenant(namesOf(tenant).number, async (scope) => {
+    const status = scope.system('status', statusSpace)
+    const before = await status.get(['status'])
+    if (before === undefined) throw new Error('no such tenant')
+    status.set(['status'], { ...before, status: 'moved', movedTo: region })
+    return { value: undefined, commit: true }
+  })
+  return performance.now()
+}
+
+test("what the edge refused by itself is in the region's metrics", async () => {
+  const { id, key } = await regions.newTenant('counted', 'us')
+  await patch(id, { plan: 'free' })
+  const { seen, stop } = load(key)
+  await expect.poll(() => seen.filter(({ status }) => status === 429).length).toBeGreaterThan(20)
+  await stop()
+  await expect
+    .poll(async () => {
+      // The counts wait for the next request that is admitted.
+      await fetch(`${edge.url}/v1/tenant`, { headers: { authorization: `Bearer ${key}` } })
+      const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+      return Number(/coditect_edge_decisions_total\{decision="throttled".*\} (\d+)/.exec(text)?.[1] ?? 0)
+    })
+    .toBeGreaterThan(20)
+})
