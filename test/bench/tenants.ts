@@ -70,7 +70,9 @@ async function pattern(folder: string, secrets: RegionSecrets): Promise<{ tenant
   await engine.close()
   const expected = rows.map((row) => rowFor(row, namesOf(first), namesOf(second)))
   if (expected.map(masked).join('\n') !== actual.map(masked).join('\n')) {
-    throw new Error('the rows to load are not the rows that provisioning writes')
+    const theirs = new Set(actual.map(masked))
+    const wrong = expected.map(masked).filter((row) => !theirs.has(row))
+    throw new Error(`the rows to load are not the rows that provisioning writes:\n${wrong.join('\n')}`)
   }
   return { tenant: first, rows }
 }

@@ -84,7 +84,7 @@ export const masked = ({ key, value }: Row): string =>
     .replaceAll(/(key|mem|ten)_[0-9a-z]{26}/g, '$1_…')
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, 'time')
     .replaceAll(/"[\w-]{43,}"/g, '"secret"')
-    .replaceAll(/"expiresAt":\d+/g, '"expiresAt":time')
+    .replaceAll(/"(\w+Ms|expiresAt)":\d+/g, '"$1":time')
 
 /** Writes rows of many tenants, so many rows a commit. */
 export async function writeRows(
