@@ -144,3 +144,12 @@ test('a clock that went back over a restart locks nobody out', () => {
   expect(after.limit).toEqual(FIRST_LIMIT)
   expect(conforming(after.meter, after.limit.limit, hourEarlier + SETTLE_MS)).toBeGreaterThan(900)
 })
+
+test('as long as an isolate may spend a lease, nothing of it drains', () => {
+  const limit = limited(10, 40)
+  const { ledger, answer } = call(newLedger(START_MS), ask({ ahead: 40, limit }), START_MS, 'a')
+  expect(answer.lease?.units).toBe(10)
+  const late = START_MS + LEASE_MS - 1
+  expect(call(ledger, ask({ units: 31 }), late, 'b').answer.admitted).toBe(false)
+  expect(call(ledger, ask({ units: 30 }), late, 'b').answer.admitted).toBe(true)
+})
