@@ -21,7 +21,10 @@ const BINDINGS = [
   'OPERATORS',
   'FAILURE_LIMIT',
   'LIMITS',
+  'DEVELOPMENT_ISSUERS',
 ] as const satisfies ReadonlyArray<keyof Bindings>
+/** OpenID issuers may run on this machine, too. */
+const DEVELOPMENT_ISSUERS = 'on'
 /** Tenants' rate limits. */
 const OBJECTS = { TENANT_LIMITER: 'TenantLimiter' }
 /** Ports that were free a moment ago can be gone; so often other ones are tried. */
@@ -125,6 +128,7 @@ export class Stack {
       OPERATORS: operators,
       SEALING_KEY: secrets.sealingKeys[name],
       KEY_ENVIRONMENT: 'dev',
+      DEVELOPMENT_ISSUERS,
       DATA_DIR: dir.file(name),
       HOST,
       PORT: String(port),
@@ -179,6 +183,7 @@ export class Stack {
       SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
       OPERATORS: operators,
       ...(environment.FAILURE_LIMIT && { FAILURE_LIMIT: environment.FAILURE_LIMIT }),
+      DEVELOPMENT_ISSUERS,
       ...(environment.LIMITS && { LIMITS: environment.LIMITS }),
     } satisfies Bindings
   }

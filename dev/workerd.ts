@@ -35,7 +35,7 @@ export async function buildWorker({ entry, folder, bindings, objects }: WorkerBu
       module: 'worker.js',
       ...compatibility(),
       bindings,
-      network: ['local'],
+      network: ['local', 'public'],
       objects,
     }),
   )

@@ -24,6 +24,8 @@ export interface Bindings {
   FAILURE_LIMIT?: string
   /** `off` for benchmarks that compare; anything else, or nothing, is on. */
   LIMITS?: string
+  /** `on`: keys of OpenID issuers may be fetched from this machine, over http. Nowhere but on a developer's. */
+  DEVELOPMENT_ISSUERS?: string
 }
 
 declare global {
@@ -47,6 +49,7 @@ export interface EdgeConfig {
   roots: Roots
   operators: ReadonlyArray<OperatorConfig>
   failureLimit: Limit
+  developmentIssuers: boolean
 }
 
 /** @throws {Error} naming the binding that is missing or wrong. */
@@ -73,6 +76,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     regions,
     controlRegion,
     roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
+    developmentIssuers: bindings.DEVELOPMENT_ISSUERS === 'on',
     operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
     failureLimit: readFailureLimit(bindings),
   }

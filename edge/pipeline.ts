@@ -2,7 +2,7 @@
 // request id; what a stage decides, the next one finds in `c.var`.
 import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
-import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, TENANT } from '../shared/headers.ts'
+import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, STALE_PROVIDERS, TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import type { Principal, TenantPrincipal } from '../shared/principal.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
@@ -15,11 +15,15 @@ import { forward, HEADER_TIMEOUT_MS, unavailable } from './forward/index.ts'
 import { Instances } from './forward/instances.ts'
 import { FailedAttempts } from './identify/failed_attempts.ts'
 import { type Identify, type Identity, identifier, type Part } from './identify/index.ts'
+import { jwtIdentifier } from './identify/jwt.ts'
+import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
+import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
 import { retryAfterSeconds } from './limit/fields.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
 import { locate } from './locate/index.ts'
 import { Snapshots } from './locate/snapshots.ts'
+import { TenantDirectory } from './locate/tenant_directory.ts'
 import { secure } from './security_headers.ts'
 import { targetOf } from './target.ts'
 
@@ -42,12 +46,16 @@ export interface EdgeOptions {
   leases?: LeaseSource | undefined
   /** Keeps work alive beyond its request's answer. */
   waitUntil?: (work: Promise<unknown>) => void
+  /** Where the keys of OpenID issuers are kept beside the isolate. */
+  keyStore?: KeyStore
+  now?: () => number
 }
 
 /** What the requests of one isolate share. */
 interface Isolate {
   config: EdgeConfig
   snapshots: Snapshots
+  directory: TenantDirectory
   counts: Counts
   instances: Instances
   headerTimeoutMs: number
@@ -55,14 +63,30 @@ interface Isolate {
 
 export function createEdge(
   config: EdgeConfig,
-  { headerTimeoutMs = HEADER_TIMEOUT_MS, leases, waitUntil = () => {} }: EdgeOptions = {},
+  {
+    headerTimeoutMs = HEADER_TIMEOUT_MS,
+    leases,
+    waitUntil = () => {},
+    keyStore = cachedKeys(KEEP_MS / 1_000),
+    now = Date.now,
+  }: EdgeOptions = {},
 ) {
   const counts = new Counts()
   const instances = new Instances()
-  const isolate: Isolate = { config, snapshots: new Snapshots(), counts, instances, headerTimeoutMs }
+  const directory = new TenantDirectory({ config, waitUntil, now })
+  const isolate: Isolate = {
+    config,
+    snapshots: new Snapshots(),
+    directory,
+    counts,
+    instances,
+    headerTimeoutMs,
+  }
+  const keys = issuerKeys({ store: keyStore, development: config.developmentIssuers, waitUntil, now })
+  const identify = identifier(config, jwtIdentifier({ directory, keys, now }), now)
   const limits = leases && new RateLimits({ leases, counts, waitUntil })
   const failures = new FailedAttempts(config.failureLimit)
-  const identifying = identifyingBy(identifier(config), failures, counts)
+  const identifying = identifyingBy(identify, failures, counts)
   const edge = new Hono<EdgeTypes>({ getPath: (request) => targetOf(request.url).path })
 
   edge.use(everyAnswer(config))
@@ -105,6 +129,8 @@ const REFUSALS = {
   credential_missing: 'Send a credential in the Authorization header, as a Bearer token.',
   credential_invalid: 'The credential is not one that this part of the API takes.',
   conflicting_credentials: 'Send one credential only.',
+  tenant_mismatch: 'The credential and X-Tenant have to name one and the same organisation.',
+  identity_provider_unavailable: 'The identity provider’s keys can’t be had at present, and none are known.',
   signed_url_expired: 'Ask whoever sent you this URL for a new one.',
 } as const
 
@@ -112,8 +138,11 @@ const identifyingBy = (identify: Identify, failures: FailedAttempts, counts: Cou
   createMiddleware<EdgeTypes>(async function identifying(c, next) {
     const verdict = await identify(c.req.raw, part)
     if (verdict.outcome === 'refused') {
-      if (verdict.code === 'credential_invalid') noteFailure(clientIp(c.req.raw), failures, counts)
-      throw new Problem(verdict.code, REFUSALS[verdict.code])
+      const { code } = verdict
+      if (code === 'credential_invalid') noteFailure(clientIp(c.req.raw), failures, counts)
+      throw new Problem(code, REFUSALS[code], {
+        ...(code === 'identity_provider_unavailable' && { headers: { 'retry-after': '2' } }),
+      })
     }
     c.set('identity', verdict.identity)
     if (verdict.identity.kind === 'signed_url') c.set('target', verdict.identity.target)
@@ -178,7 +207,7 @@ const inControlRegion = ({ controlRegion }: EdgeConfig) =>
     await next()
   })
 
-const forwarding = ({ config, snapshots, counts, instances, headerTimeoutMs }: Isolate) =>
+const forwarding = ({ config, snapshots, directory, counts, instances, headerTimeoutMs }: Isolate) =>
   createMiddleware<EdgeTypes>(async function forwarding(c) {
     const { requestId, target, region, principal, snapshot } = c.var
     // Only a request that speaks for someone is believed about more than itself.
@@ -194,6 +223,7 @@ const forwarding = ({ config, snapshots, counts, instances, headerTimeoutMs }: I
       const { response, heard } = await forward(c.req.raw, forwarding)
       const newer = readSnapshot(heard.get(SNAPSHOT))
       if (newer && ofTenant(principal)) snapshots.learn(principal.tenant, newer, Date.now())
+      if (ofTenant(principal) && heard.has(STALE_PROVIDERS)) directory.forgetProvidersOf(principal.tenant)
       return response
     } catch (error) {
       counted?.putBack()

@@ -1,13 +1,16 @@
-// Stage one, identify: from a request to who asks, without asking anyone. Each part of the API takes its own kinds of
-// credential, so a key of the wrong kind is as good as an invented one.
+// Stage one, identify: from a request to who asks, without asking anyone on the way (but for the first token of a tenant
+// or issuer that this isolate has not met). Each part of the API takes its own kinds of credential, so a key of the wrong
+// kind is as good as an invented one.
 import type { EdgeConfig } from '../env.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
 import { presentedCredential } from './credential.ts'
+import type { IdentifyJwt, JwtIdentity } from './jwt.ts'
+import { looksLikeJwt } from './jwt_text.ts'
 import { identifyOperator, type OperatorIdentity } from './operator_token.ts'
 import { Remembered } from './remembered.ts'
 import { identifySignedUrl, type SignedUrlIdentity } from './signed_url.ts'
 
-export type Identity = ApiKeyIdentity | SignedUrlIdentity | OperatorIdentity
+export type Identity = ApiKeyIdentity | SignedUrlIdentity | JwtIdentity | OperatorIdentity
 /** Of the API: `/v1` or `/platform/v1`. */
 export type Part = 'tenant' | 'platform'
 
@@ -15,7 +18,13 @@ export type Identification =
   | { outcome: 'identified'; identity: Identity }
   | {
       outcome: 'refused'
-      code: 'credential_missing' | 'credential_invalid' | 'conflicting_credentials' | 'signed_url_expired'
+      code:
+        | 'credential_missing'
+        | 'credential_invalid'
+        | 'conflicting_credentials'
+        | 'signed_url_expired'
+        | 'tenant_mismatch'
+        | 'identity_provider_unavailable'
     }
 
 export type Identify = (request: Request, part: Part) => Promise<Identification>
@@ -23,12 +32,15 @@ export type Identify = (request: Request, part: Part) => Promise<Identification>
 type Config = Pick<EdgeConfig, 'roots' | 'operators' | 'publicOrigin'>
 
 /** For one isolate: keeps the keys that it has verified. */
-export function identifier(config: Config, now: () => number = Date.now): Identify {
+export function identifier(config: Config, identifyJwt: IdentifyJwt, now: () => number = Date.now): Identify {
   const verified = new Remembered<ApiKeyIdentity>()
   return async function identify(request, part) {
     const presented = presentedCredential(request)
     if (presented.outcome === 'none') return { outcome: 'refused', code: 'credential_missing' }
     if (presented.outcome === 'several') return { outcome: 'refused', code: 'conflicting_credentials' }
+    if (part === 'tenant' && presented.outcome === 'one' && looksLikeJwt(presented.text)) {
+      return identifyJwt(presented.text, request.headers)
+    }
     const identity = await identityOf()
     if (identity === 'expired') return { outcome: 'refused', code: 'signed_url_expired' }
     return identity ? { outcome: 'identified', identity } : { outcome: 'refused', code: 'credential_invalid' }

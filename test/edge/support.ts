@@ -1,7 +1,7 @@
 // An edge under test: real bindings, real keys, and the loopback regions of test/support behind it.
 import { inject } from 'vitest'
 import { type Bindings, readBindings } from '../../edge/env.ts'
-import { createEdge } from '../../edge/pipeline.ts'
+import { createEdge, type EdgeOptions } from '../../edge/pipeline.ts'
 import { toBase64url } from '../../shared/bytes.ts'
 import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
@@ -44,11 +44,16 @@ export async function edgeTo(
   regions?: Record<string, ReadonlyArray<string>>,
   headerTimeoutMs?: number,
   overrides: Partial<Bindings> = {},
+  options: EdgeOptions = {},
 ) {
   const own = regions && { REGIONS: JSON.stringify(regions) }
   const config = await readBindings(await bindings({ ...own, ...overrides }))
   const leases = memoryLeases()
-  return createEdge(config, { leases, ...(headerTimeoutMs !== undefined && { headerTimeoutMs }) })
+  return createEdge(config, {
+    leases,
+    ...(headerTimeoutMs !== undefined && { headerTimeoutMs }),
+    ...options,
+  })
 }
 
 export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise<string> {

@@ -3,6 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../shared/ids.ts'
 import { type Answer, type CallOptions, type Stack, startStack } from '../e2e/stack.ts'
+import { type OidcIssuers, startOidcIssuers } from '../support/oidc_issuers.ts'
+import { signToken } from '../support/oidc_tokens.ts'
 import { bodyOf, type Document, type Route, routesOf } from './samples.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of every route there is
@@ -18,6 +20,11 @@ interface Tenant {
 let stack: Stack
 let document: Document
 let tenantRoutes: Route[]
+let issuers: OidcIssuers
+/** Of an owner of the attacker's, by an issuer that the victim takes tokens of as well. */
+let attackersToken: string
+/** The same person's, for an audience that is nobody's. */
+let strayToken: string
 let victim: Tenant
 let attacker: Tenant
 /** Collection path → the id of what the victim has there. */
@@ -71,8 +78,23 @@ beforeAll(async () => {
   stack = await startStack({ FAILURE_LIMIT: '{"rate":1000,"burst":100000}' })
   document = (await stack.call<Document>('/openapi.json', { as: null })).body
   tenantRoutes = routesOf(document).filter(({ path }) => path.startsWith('/v1/'))
+  issuers = await startOidcIssuers()
   victim = await newTenant('victim', 'us')
   attacker = await newTenant('attacker', 'us')
+  for (const tenant of [victim, attacker]) {
+    const provider = {
+      name: 'Shared',
+      issuer: `${issuers.origin}/shared`,
+      createMembers: true,
+      roleClaim: 'groups',
+      roleMapping: { all: 'owner' },
+    }
+    const made = await call(tenant, '/v1/identity-providers', { method: 'POST', body: provider })
+    expect(made.status).toBe(201)
+  }
+  const claims = { iss: `${issuers.origin}/shared`, sub: 'eve', groups: ['all'] }
+  attackersToken = await signToken(issuers.privateKeys, { ...claims, aud: `coditect:${attacker.id}` })
+  strayToken = await signToken(issuers.privateKeys, { ...claims, aud: 'somebody' })
   for (const { method, path, operation } of tenantRoutes) {
     if (method !== 'POST' || path.includes('{')) continue
     const made = await call(victim, path, { method, body: bodyOf(operation, document) })
@@ -80,7 +102,9 @@ beforeAll(async () => {
     if (typeof made.body?.id === 'string') victims.set(path, made.body.id)
   }
 })
-afterAll(() => stack.stop())
+afterAll(async () => {
+  await Promise.all([stack.stop(), issuers.close()])
+})
 
 test('the document has routes to attack, and the victim has something on each', () => {
   expect(tenantRoutes.length).toBeGreaterThan(8)
@@ -96,6 +120,22 @@ describe('another tenant’s ids', () => {
       const theirs = await call(attacker, foreign(path), request)
       const nobodys = await call(
         attacker,
+        fill(path, (collection) => unknownLike(collection)),
+        request,
+      )
+      expect(withoutRequestId(theirs), `${method} ${path}`).toEqual(withoutRequestId(nobodys))
+      expect(theirs.status, `${method} ${path}`).toBe(404)
+    }
+    expect(await everythingOf(victim)).toEqual(before)
+  })
+
+  test('are nothing to a person of another tenant, either', async () => {
+    const before = await everythingOf(victim)
+    for (const { method, path, operation } of tenantRoutes) {
+      if (!path.includes('{')) continue
+      const request = { method, as: attackersToken, body: bodyOf(operation, document) }
+      const theirs = await stack.call<Body>(foreign(path), request)
+      const nobodys = await stack.call<Body>(
         fill(path, (collection) => unknownLike(collection)),
         request,
       )
@@ -237,6 +277,24 @@ describe('every route refuses', () => {
     ['a key with one character changed', () => ({ as: flipped(victim.key) }), 401, 'credential_invalid'],
     ['a revoked key', () => ({ as: victim.revoked }), 401, 'api_key_revoked'],
     ['the operator’s token', () => ({ as: stack.operatorToken }), 401, 'credential_invalid'],
+    [
+      'another tenant’s person, by an issuer that both take tokens of',
+      () => ({ as: attackersToken, headers: { 'x-tenant': victim.id } }),
+      403,
+      'tenant_mismatch',
+    ],
+    [
+      'a token of the tenant’s own issuer, for another audience',
+      () => ({ as: strayToken, headers: { 'x-tenant': victim.slug } }),
+      401,
+      'credential_invalid',
+    ],
+    [
+      'a token with one character changed',
+      () => ({ as: attackersToken.replace(/.$/, (end) => (end === 'A' ? 'B' : 'A')) }),
+      401,
+      'credential_invalid',
+    ],
     [
       'two credentials',
       () => ({ as: attacker.key, headers: { 'x-api-key': victim.key } }),

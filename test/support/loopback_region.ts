@@ -4,20 +4,26 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import type { TestProject } from 'vitest/node'
 import type { Seen } from '../edge/seen.ts'
+import { startOidcIssuers } from './oidc_issuers.ts'
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const seen: Seen[] = []
   const streaming = new Map<string, ServerResponse>()
-  const steady = await listen(createServer(answer(seen, streaming, 'us')))
-  const fragile = await listen(createServer(answer(seen, streaming, 'us')))
-  const other = await listen(createServer(answer(seen, streaming, 'eu')))
+  const issuers = await startOidcIssuers()
+  const providers = new Map<string, unknown>()
+  const steady = await listen(createServer(answer(seen, streaming, providers, 'us')))
+  const fragile = await listen(createServer(answer(seen, streaming, providers, 'us')))
+  const other = await listen(createServer(answer(seen, streaming, providers, 'eu')))
   const control = await listen(
     createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control')
       const done = () => response.end('{}')
       if (pathname === '/close') fragile.close(done)
       else if (pathname === '/open') fragile.open(done)
-      else if (pathname === '/push') {
+      else if (pathname === '/providers') {
+        providers.set(searchParams.get('tenant') ?? '', JSON.parse(searchParams.get('answer') ?? 'null'))
+        done()
+      } else if (pathname === '/push') {
         for (const [target, open] of streaming) {
           if (target.includes(searchParams.get('marker') ?? '')) open.write(searchParams.get('part'))
         }
@@ -34,14 +40,21 @@ export default async function setup(project: TestProject): Promise<() => Promise
     fragile: fragile.origin,
     other: other.origin,
   })
+  project.provide('issuers', { origin: issuers.origin, privateKeys: issuers.privateKeys })
   return async () => {
+    await issuers.close()
     for (const server of [steady, fragile, other, control])
       await new Promise<void>((done) => server.close(done))
   }
 }
 
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
-function answer(seen: Seen[], streaming: Map<string, ServerResponse>, region: string) {
+function answer(
+  seen: Seen[],
+  streaming: Map<string, ServerResponse>,
+  providers: ReadonlyMap<string, unknown>,
+  region: string,
+) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const entry: Seen = {
       region,
@@ -58,6 +71,12 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, region: st
       entry.aborted = !response.writableFinished
     })
     for await (const chunk of request.setEncoding('utf8')) entry.body += chunk
+    const own = /^\/edge\/v1\/(tenants\/(?:number|slug)|identity-providers)\/(.+)$/.exec(entry.target)
+    if (own !== null) {
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify(edgesAnswer(own[1] ?? '', own[2] ?? '', providers)))
+      return
+    }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
     if (behaviour === 'silent') return
     if (behaviour === 'reset') {
@@ -89,6 +108,14 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, region: st
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(entry))
   }
+}
+
+/** A tenant is there when a test has said what providers it has, by number or as `slug-<number>`. */
+function edgesAnswer(asked: string, name: string, providers: ReadonlyMap<string, unknown>): unknown {
+  const number = name.replace(/^slug-/, '')
+  const known = providers.get(number)
+  if (asked === 'identity-providers') return known ?? { outcome: 'unknown' }
+  return { tenant: known === undefined ? null : { number, region: 'us' } }
 }
 
 interface Listener {

@@ -1,0 +1,157 @@
+// JWTs of the issuers that a tenant has registered (RFC 7519, RFC 8725). Which tenant is meant, the audience that we
+// issued to it says, or X-Tenant; never the issuer, which two tenants may share and one may register of another. Only
+// then the token is checked, against that tenant's providers alone.
+import { errors, jwtVerify } from 'jose'
+import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
+import type { ProviderEntry } from '../../shared/edge_calls.ts'
+import { TENANT } from '../../shared/headers.ts'
+import type { Id } from '../../shared/ids.ts'
+import { isTenantAudience, tenantOfAudience } from '../../shared/issuer.ts'
+import type { JwtPrincipal } from '../../shared/principal.ts'
+import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import type { TenantDirectory } from '../locate/tenant_directory.ts'
+import { isTimely, personOf } from './jwt_claims.ts'
+import { ALGORITHMS, audiencesOf, type Claims, readJwt } from './jwt_text.ts'
+import type { IssuerKeys, KeySource } from './oidc/issuer_keys.ts'
+import { Remembered } from './remembered.ts'
+
+export type JwtIdentity = { kind: 'jwt'; principal: JwtPrincipal; home: string }
+
+export type JwtVerdict =
+  | { outcome: 'identified'; identity: JwtIdentity }
+  | { outcome: 'refused'; code: 'credential_invalid' | 'tenant_mismatch' | 'identity_provider_unavailable' }
+
+export type IdentifyJwt = (text: string, headers: Headers) => Promise<JwtVerdict>
+
+export interface JwtDependencies {
+  directory: TenantDirectory
+  keys: KeySource
+  now(): number
+}
+
+/** A token whose signature held, under these keys of its issuer. When they change it is checked again. */
+interface Proven {
+  claims: Claims
+  keys: IssuerKeys
+}
+
+const refused = (code: Extract<JwtVerdict, { outcome: 'refused' }>['code']): JwtVerdict => ({
+  outcome: 'refused',
+  code,
+})
+const invalid = refused('credential_invalid')
+const unavailable = refused('identity_provider_unavailable')
+
+/** For one isolate: keeps the tokens that it has verified. */
+export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
+  const proven = new Remembered<Proven>()
+
+  return async function identifyJwt(text, headers) {
+    const claims = proven.get(text)?.claims ?? readJwt(text)
+    if (claims === undefined || !isTimely(claims, now())) return invalid
+    const named = tenantNamed(audiencesOf(claims), headers.get(TENANT))
+    if (named.outcome === 'nobody') return invalid
+    if (named.outcome === 'several') return refused('tenant_mismatch')
+    const place = await directory.placeOf(named.tenant)
+    if (place.outcome === 'unavailable') return unavailable
+    if (place.outcome === 'absent') return invalid
+    const tenant = place.value.number
+    const provider = await providerOf(tenant, claims)
+    if (typeof provider === 'string') return provider === 'unavailable' ? unavailable : invalid
+    const signature = await signatureHolds(text, claims, provider)
+    if (signature !== 'holds') return signature === 'unavailable' ? unavailable : invalid
+    const person = personOf(claims, provider.roleClaim)
+    if (person === undefined) return invalid
+    const { issuer, audience, id } = provider
+    const principal: JwtPrincipal = {
+      kind: 'jwt',
+      tenant,
+      providerId: id as Id<'idp'>,
+      issuer,
+      audience,
+      ...person,
+    }
+    return { outcome: 'identified', identity: { kind: 'jwt', principal, home: place.value.region } }
+  }
+
+  async function providerOf(
+    tenant: TenantNumber,
+    claims: Claims,
+  ): Promise<ProviderEntry | 'unknown' | 'unavailable'> {
+    const audiences = audiencesOf(claims)
+    const fits = ({ issuer, audience }: ProviderEntry) =>
+      issuer === claims.iss && audiences.includes(audience)
+    const known = await directory.providersOf(tenant)
+    if (known.outcome === 'had') {
+      const found = known.value.find(fits)
+      if (found !== undefined) return found
+    }
+    // A provider may have been added since.
+    const newer = known.outcome === 'had' ? await directory.newerProvidersOf(tenant) : known
+    if (newer.outcome === 'unavailable') return 'unavailable'
+    return (newer.outcome === 'had' ? newer.value.find(fits) : undefined) ?? 'unknown'
+  }
+
+  async function signatureHolds(
+    text: string,
+    claims: Claims,
+    provider: ProviderEntry,
+  ): Promise<'holds' | 'wrong' | 'unavailable'> {
+    const had = await keys.get(provider.issuer)
+    if (had.outcome !== 'had') return 'unavailable'
+    if (proven.get(text)?.keys === had.value) return 'holds'
+    const first = await check(text, provider, had.value)
+    if (first !== 'no_such_key') {
+      if (first === 'holds') proven.put(text, { claims, keys: had.value })
+      return first
+    }
+    const newer = await keys.renewed(provider.issuer)
+    if (newer.outcome !== 'had' || newer.value === had.value) return 'wrong'
+    const second = await check(text, provider, newer.value)
+    if (second !== 'holds') return 'wrong'
+    proven.put(text, { claims, keys: newer.value })
+    return 'holds'
+  }
+
+  async function check(
+    text: string,
+    { issuer, audience }: ProviderEntry,
+    { find }: IssuerKeys,
+  ): Promise<'holds' | 'wrong' | 'no_such_key'> {
+    try {
+      await jwtVerify(text, find, {
+        algorithms: [...ALGORITHMS],
+        issuer,
+        audience,
+        clockTolerance: CLOCK_TOLERANCE_SECONDS,
+        requiredClaims: ['exp', 'sub'],
+        currentDate: new Date(now()),
+      })
+      return 'holds'
+    } catch (error) {
+      // Keys that the issuer describes wrongly throw whatever WebCrypto throws.
+      return error instanceof errors.JWKSNoMatchingKey ? 'no_such_key' : 'wrong'
+    }
+  }
+}
+
+type Named =
+  | { outcome: 'one'; tenant: { number: TenantNumber } | { slug: string } }
+  | { outcome: 'nobody' }
+  | { outcome: 'several' }
+
+/** A slug beside a number is the region's to compare: it has the tenant's slug. */
+export function tenantNamed(audiences: ReadonlyArray<string>, claimed: string | null): Named {
+  const ours = audiences.filter(isTenantAudience).map(tenantOfAudience)
+  const numbers = new Set(ours)
+  if (numbers.has(undefined)) return { outcome: 'nobody' }
+  if (claimed !== null && !SLUG.test(claimed)) {
+    const number = tenantNumberOf(claimed)
+    if (number === undefined) return { outcome: 'several' }
+    numbers.add(number)
+  }
+  const [number, ...others] = numbers
+  if (others.length > 0) return { outcome: 'several' }
+  if (number !== undefined) return { outcome: 'one', tenant: { number } }
+  return claimed === null ? { outcome: 'nobody' } : { outcome: 'one', tenant: { slug: claimed } }
+}

@@ -1,0 +1,45 @@
+// A JWT as text (RFC 7519, RFC 7515 section 3.1): three parts in canonical base64url, two of them JSON objects. Libraries
+// are lenient here (jose takes white space, and last characters that decode alike), so whatever would not encode to
+// itself again is refused before one sees it.
+import { fromBase64url } from '../../shared/bytes.ts'
+
+const MAX_LENGTH = 8 * 1024
+/** Those that a key pair makes: with them no verification key can sign (RFC 8725 section 3.1). */
+export const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
+/** Other types, such as a logout token, are no credentials (RFC 8725 section 3.11). */
+const TYPES: ReadonlyArray<unknown> = [undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+jwt']
+
+export type Claims = Readonly<Record<string, unknown>>
+
+/** Only by its form: no API key, operator token or signed URL has a full stop in it. */
+export const looksLikeJwt = (text: string): boolean => text.includes('.')
+
+/** @returns the claims, of which nothing is proven yet; undefined for what is no JWT that we would take */
+export function readJwt(text: string): Claims | undefined {
+  if (text.length > MAX_LENGTH) return undefined
+  const [header, payload, signature, ...rest] = text.split('.')
+  if (header === undefined || payload === undefined || !signature || rest.length > 0) return undefined
+  if (fromBase64url(signature) === undefined) return undefined
+  const { alg, typ } = jsonObject(header) ?? {}
+  if (!ALGORITHMS.includes(String(alg)) || !TYPES.includes(typ)) return undefined
+  return jsonObject(payload)
+}
+
+function jsonObject(part: string): Claims | undefined {
+  const bytes = fromBase64url(part)
+  if (bytes === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(
+      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes),
+    )
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Claims)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** `aud` is one text or a list of them (RFC 7519 section 4.1.3). */
+export const audiencesOf = ({ aud }: Claims): ReadonlyArray<string> =>
+  [aud].flat().filter((each) => typeof each === 'string')

@@ -1,0 +1,105 @@
+// Where a tenant lives and whose tokens it takes, for credentials that don't say so themselves. Asked of regions on
+// first contact and then kept: what is kept only opens the way to the region, which reads all of it again.
+import {
+  type ProviderEntry,
+  type ProvidersAnswer,
+  providersPath,
+  readPlace,
+  type TenantName,
+  type TenantPlace,
+  tenantPath,
+} from '../../shared/edge_calls.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { EdgeConfig } from '../env.ts'
+import { LocalMeters } from '../limit/local_meters.ts'
+import { type Had, Refreshed } from '../refreshed.ts'
+import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from './ask_region.ts'
+
+const FRESH_MS = 60_000
+/** While the region that would know does not answer, it can't do anything either. */
+const KEEP_MS = 60 * 60_000
+/** Least time between two questions for the same tenant, when a token is of a provider that is not known. */
+const AGAIN_MS = 1_000
+const CAPACITY = 10_000
+/** Questions a second, all tenants together: nobody's invented tokens keep regions busy. */
+const QUESTIONS = { rate: 50, burst: 100 }
+
+export interface TenantDirectoryOptions {
+  config: Pick<EdgeConfig, 'regions' | 'controlRegion'>
+  waitUntil(work: Promise<unknown>): void
+  now(): number
+}
+
+export type Providers = ReadonlyArray<ProviderEntry>
+
+export class TenantDirectory {
+  private readonly places: Refreshed<string, TenantPlace>
+  private readonly providers: Refreshed<TenantNumber, Providers>
+  private readonly questions = new LocalMeters()
+  private readonly options: TenantDirectoryOptions
+
+  constructor(options: TenantDirectoryOptions) {
+    this.options = options
+    const common = {
+      freshMs: FRESH_MS,
+      keepMs: KEEP_MS,
+      againMs: AGAIN_MS,
+      capacity: CAPACITY,
+      waitUntil: options.waitUntil,
+      now: options.now,
+    }
+    const onceMs = MAX_ASKED * ASK_TIMEOUT_MS + 500
+    this.places = new Refreshed({ ...common, loadMs: onceMs, load: (path) => this.askPlace(path) })
+    // Of the control region, of the home, and of the home that the tenant has moved to.
+    this.providers = new Refreshed({
+      ...common,
+      loadMs: 3 * onceMs,
+      load: (tenant) => this.askProviders(tenant),
+    })
+  }
+
+  placeOf(name: TenantName): Promise<Had<TenantPlace>> {
+    return this.places.get(tenantPath(name))
+  }
+
+  providersOf(tenant: TenantNumber): Promise<Had<Providers>> {
+    return this.providers.get(tenant)
+  }
+
+  /** Where a token's provider is not among those of {@link providersOf}: it may have been added since. */
+  newerProvidersOf(tenant: TenantNumber): Promise<Had<Providers>> {
+    return this.providers.renewed(tenant)
+  }
+
+  /** A region said that the providers have changed. */
+  forgetProvidersOf(tenant: TenantNumber): void {
+    this.providers.forget(tenant)
+  }
+
+  private async askPlace(path: string): Promise<TenantPlace | undefined> {
+    return readPlace(await this.ask(this.options.config.controlRegion.name, path))
+  }
+
+  private async askProviders(tenant: TenantNumber): Promise<Providers | undefined> {
+    const place = await this.placeOf({ number: tenant })
+    if (place.outcome === 'absent') return undefined
+    if (place.outcome === 'unavailable') throw new Error('nobody knows where the tenant lives')
+    let answer = await this.askHome(place.value.region, tenant)
+    if (answer.outcome === 'moved') answer = await this.askHome(answer.region, tenant)
+    return answer.outcome === 'known' ? answer.providers : undefined
+  }
+
+  private async askHome(region: string, tenant: TenantNumber): Promise<ProvidersAnswer> {
+    return (await this.ask(region, providersPath(tenant))) as ProvidersAnswer
+  }
+
+  private ask(name: string, path: string): Promise<unknown> {
+    const { config, now } = this.options
+    const region = config.regions.get(name)
+    if (region === undefined) throw new Error(`no way to the region ${name}`)
+    if (this.questions.admit('questions', QUESTIONS, 1, now()).outcome === 'throttled') {
+      throw new Error('too many questions')
+    }
+    return askRegion(region, path)
+  }
+}

@@ -1,0 +1,203 @@
+// The keys of issuers that are down, slow, rotated or lying: known keys go on, the rest is a clear refusal.
+import { expect, test, vi } from 'vitest'
+import { cachedKeys } from '../../edge/identify/oidc/key_store.ts'
+import type { Behaviour } from '../support/oidc_tokens.ts'
+import {
+  askedOf,
+  behave,
+  edgeForTokens,
+  memoryStore,
+  newTenant,
+  sayProviders,
+  tokenFor,
+} from './jwt_support.ts'
+import { bearer, newMarker, seen } from './support.ts'
+
+type Edge = Awaited<ReturnType<typeof edgeForTokens>>
+
+const come = (edge: Edge, token: string, marker = newMarker()) =>
+  edge.request(`http://edge/v1/projects?${marker}`, { headers: bearer(token) })
+
+async function code(answer: Response | Promise<Response>): Promise<[number, string | undefined]> {
+  const response = await answer
+  const { status } = response
+  return [status, status < 400 ? undefined : (await response.json<{ code: string }>()).code]
+}
+
+/** An edge whose clock and background work are the test's. */
+async function steered(store = memoryStore()) {
+  const clock = { nowMs: Date.now() }
+  const background: Promise<unknown>[] = []
+  const edge = await edgeForTokens({
+    // The limiter has background work of its own.
+    leases: undefined,
+    keyStore: store,
+    now: () => clock.nowMs,
+    waitUntil: (work) => void background.push(work),
+  })
+  return { edge, clock, settled: () => Promise.all(background.splice(0)) }
+}
+
+const LYING: Behaviour[] = [
+  'down',
+  'html',
+  'huge',
+  'redirect',
+  'redirect_keys',
+  'private_keys_address',
+  'another_issuer',
+  'no_keys',
+]
+
+test.each(LYING)(
+  'an issuer that is never had but %s: 503, and not asked at every token',
+  async (behaviour) => {
+    const { edge, clock } = await steered()
+    const tenant = await newTenant()
+    await behave(tenant, behaviour)
+    const token = await tokenFor(tenant)
+    const first = await come(edge, token)
+    expect(first.headers.get('retry-after')).toMatch(/^\d+$/)
+    expect(await code(first)).toEqual([503, 'identity_provider_unavailable'])
+    const asked = await askedOf(tenant)
+    for (let i = 0; i < 5; i++) expect((await come(edge, token)).status).toBe(503)
+    expect(await askedOf(tenant)).toBe(asked)
+    await behave(tenant, 'well')
+    clock.nowMs += 2_001
+    expect((await come(edge, token)).status).toBe(200)
+  },
+)
+
+test.each([...LYING, 'silent' as const])(
+  'keys that are known go on while the issuer is %s',
+  async (behaviour) => {
+    const { edge, clock, settled } = await steered()
+    const tenant = await newTenant()
+    expect((await come(edge, await tokenFor(tenant))).status).toBe(200)
+    await behave(tenant, behaviour)
+    for (const minutes of [6, 600]) {
+      clock.nowMs += minutes * 60_000
+      const exp = Math.floor(clock.nowMs / 1000) + 60
+      expect((await come(edge, await tokenFor(tenant, { sub: `p${minutes}`, exp }))).status).toBe(200)
+      await settled()
+    }
+    clock.nowMs += 24 * 60 * 60_000
+    const exp = Math.floor(clock.nowMs / 1000) + 60
+    expect((await come(edge, await tokenFor(tenant, { exp }))).status).toBe(503)
+  },
+)
+
+test('an issuer that is silent is waited for no longer than a few seconds', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  await behave(tenant, 'silent')
+  const beganMs = Date.now()
+  expect(await code(come(edge, await tokenFor(tenant)))).toEqual([503, 'identity_provider_unavailable'])
+  expect(Date.now() - beganMs).toBeLessThan(5_000)
+})
+
+test('keys come as JSON whatever their content type says', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  await behave(tenant, 'plain_text')
+  expect((await come(edge, await tokenFor(tenant))).status).toBe(200)
+})
+
+test('a rotated key is found by asking again, once in 30 seconds at most, and the old one ends', async () => {
+  const { edge, clock } = await steered()
+  const tenant = await newTenant()
+  const [old, rotated] = [await tokenFor(tenant), await tokenFor(tenant, { set: 2 })]
+  expect((await come(edge, old)).status).toBe(200)
+  await behave(tenant, 'rotated')
+  const asked = await askedOf(tenant)
+  for (let i = 0; i < 20; i++) {
+    expect(await code(come(edge, await tokenFor(tenant, { header: { kid: `invented-${i}` } })))).toEqual([
+      401,
+      'credential_invalid',
+    ])
+  }
+  expect((await come(edge, rotated)).status).toBe(401)
+  expect(await askedOf(tenant)).toBe(asked)
+  clock.nowMs += 30_001
+  expect((await come(edge, rotated)).status).toBe(200)
+  expect(await askedOf(tenant)).toBe(asked + 2)
+  for (let i = 0; i < 20; i++) {
+    expect((await come(edge, await tokenFor(tenant, { header: { kid: `more-${i}` } }))).status).toBe(401)
+  }
+  expect(await askedOf(tenant)).toBe(asked + 2)
+  // Verified before, and remembered; but its key is none of the issuer's any more.
+  expect((await come(edge, old)).status).toBe(401)
+})
+
+test('fifty first tokens at once ask an issuer once', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  const tokens = await Promise.all(Array.from({ length: 50 }, (_, i) => tokenFor(tenant, { sub: `p${i}` })))
+  const answers = await Promise.all(tokens.map((token) => come(edge, token)))
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+  expect(await askedOf(tenant)).toBe(2)
+})
+
+test('isolates of one data centre share what one has fetched, also when the issuer has gone', async () => {
+  const store = cachedKeys(3_600)
+  const one = await steered(store)
+  const tenant = await newTenant()
+  expect((await come(one.edge, await tokenFor(tenant))).status).toBe(200)
+  await one.settled()
+  await behave(tenant, 'down')
+  const asked = await askedOf(tenant)
+  const another = await steered(store)
+  expect((await come(another.edge, await tokenFor(tenant))).status).toBe(200)
+  expect(await askedOf(tenant)).toBe(asked)
+  const late = await steered(store)
+  late.clock.nowMs += 10 * 60_000
+  const exp = Math.floor(late.clock.nowMs / 1000) + 60
+  expect((await come(late.edge, await tokenFor(tenant, { exp }))).status).toBe(200)
+})
+
+test('a cache that fails is as good as none', async () => {
+  const failing = vi.spyOn(caches, 'open').mockRejectedValue(new Error('no cache here'))
+  try {
+    const { edge, settled } = await steered(cachedKeys(3_600))
+    const tenant = await newTenant()
+    expect((await come(edge, await tokenFor(tenant))).status).toBe(200)
+    await settled()
+    expect(failing).toHaveBeenCalled()
+  } finally {
+    failing.mockRestore()
+  }
+})
+
+test('known tokens cost no call but the forward', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  const token = await tokenFor(tenant)
+  expect((await come(edge, token)).status).toBe(200)
+  const fetching = vi.spyOn(globalThis, 'fetch')
+  try {
+    for (let i = 0; i < 10; i++) expect((await come(edge, token)).status).toBe(200)
+    expect(await tokenFor(tenant, { sub: 'bob' }).then((bobs) => come(edge, bobs))).toMatchObject({
+      status: 200,
+    })
+    expect(fetching).toHaveBeenCalledTimes(11)
+  } finally {
+    fetching.mockRestore()
+  }
+})
+
+test('tokens of tenants that are not there are looked up once, and not without end', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  const asked = async (what: string) => (await seen(`/edge/v1/tenants/number/${what}`)).length
+  const gone = await newTenant()
+  await sayProviders(gone, null as never)
+  const statuses = new Set<number>()
+  for (let i = 0; i < 5; i++) statuses.add((await come(edge, await tokenFor(gone))).status)
+  expect([...statuses]).toEqual([401])
+  expect(await asked(String(gone.number))).toBe(1)
+  const invented = await Promise.all(Array.from({ length: 150 }, () => newTenant()))
+  const answers = await Promise.all(invented.map(async (each) => come(edge, await tokenFor(each))))
+  const refused = answers.filter(({ status }) => status === 503)
+  expect(refused.length).toBeGreaterThan(30)
+  expect(await asked(String(tenant.number))).toBe(0)
+})
