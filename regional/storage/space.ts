@@ -59,7 +59,7 @@ export class Space<K extends Key, V> {
   /** @param subspace the bytes before this space's name: a subspace that the transaction may touch. */
   constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: SpaceDefinition<K, V>) {
     this.tn = tn
-    this.prefix = Buffer.concat([subspace, name])
+    this.prefix = prefixOf(subspace, name)
     this.codec = codec
   }
 
@@ -107,6 +107,18 @@ export class Space<K extends Key, V> {
   private unpack(key: Buffer): K {
     return tuple.unpack(key.subarray(this.prefix.length)) as unknown as K
   }
+}
+
+/** Subspaces are kept for busy tenants, and the prefixes of the spaces in them with them. */
+const prefixes = new WeakMap<Buffer, Map<Buffer, Buffer>>()
+
+function prefixOf(subspace: Buffer, name: Buffer): Buffer {
+  const ofSubspace = prefixes.get(subspace) ?? new Map<Buffer, Buffer>()
+  const known = ofSubspace.get(name)
+  if (known !== undefined) return known
+  const prefix = Buffer.concat([subspace, name])
+  prefixes.set(subspace, ofSubspace.set(name, prefix))
+  return prefix
 }
 
 /** The bytes of one key: what a grant names when it allows that key alone. */
