@@ -13,6 +13,8 @@ type Person = Pick<JwtPrincipal, 'subject' | 'expiresAtMs' | 'email' | 'roles'>
 export function personOf(claims: Claims, roleClaim: string | null): Person | undefined {
   const { sub, exp, email, email_verified: verified } = claims
   if (typeof sub !== 'string' || sub === '' || sub.length > MAX_SUBJECT_LENGTH) return undefined
+  // Two of these could be one and the same once they are bytes.
+  if (!sub.isWellFormed()) return undefined
   if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined
   return {
     subject: sub,

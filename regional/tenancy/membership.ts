@@ -67,7 +67,7 @@ export function roleByProvider(
 ): Role | undefined {
   const { roleMapping, defaultRole, allowedEmailDomains } = provider
   if (allowedEmailDomains !== null) {
-    const domain = email?.slice(email.lastIndexOf('@') + 1).toLowerCase()
+    const [, domain] = /@([^@]+)$/.exec(email?.toLowerCase() ?? '') ?? []
     if (domain === undefined || !allowedEmailDomains.includes(domain)) return undefined
   }
   const mapped = (roles?.values ?? []).flatMap((value) =>

@@ -79,6 +79,7 @@ test.each<[string, () => Promise<string>]>([
   ['another issuer', () => tokenFor(tenant, { iss: `${tenant.issuer}/` })],
   ['an issuer that nobody has registered', () => tokenFor(tenant, { iss: 'https://login.example.com' })],
   ['no subject', () => tokenFor(tenant, { sub: '' })],
+  ['a subject that is no text', () => tokenFor(tenant, { sub: 'ann\ud800' })],
   ['a long subject', () => tokenFor(tenant, { sub: 'x'.repeat(256) })],
   ['an end six seconds ago', () => tokenFor(tenant, { exp: Math.floor(Date.now() / 1000) - 6 })],
   ['a beginning in ten seconds', () => tokenFor(tenant, { nbf: Math.floor(Date.now() / 1000) + 10 })],

@@ -129,6 +129,7 @@ describe('the first sign-in', () => {
     expect(code(await come('bob@example.com', ['constructor', '__proto__']))).toEqual([403, 'not_a_member'])
     expect(code(await come('bob@example.com.evil.test', ['dev']))).toEqual([403, 'not_a_member'])
     expect(code(await come('example.com@evil.test', ['dev']))).toEqual([403, 'not_a_member'])
+    expect(code(await come('example.com', ['dev']))).toEqual([403, 'not_a_member'])
     expect(code(await come(undefined, ['dev']))).toEqual([403, 'not_a_member'])
     expect(code(await come('bob@example.com', ['dev'], '/v1/projects', newProject))).toEqual([
       403,
