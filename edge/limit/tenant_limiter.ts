@@ -12,24 +12,49 @@ import {
   restored,
 } from './ledger.ts'
 
+/**
+ * Far longer than a bucket takes to drain: an object that nobody asked for so long decides as a new one would. So
+ * nothing of a tenant that is gone stays at the edge.
+ */
+const FORGET_AFTER_MS = 24 * 60 * 60 * 1000
+
 export class TenantLimiter extends DurableObject {
   private ledger: Ledger
+  private willForget = false
 
   constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env)
-    const { sql } = state.storage
-    sql.exec('CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY, state TEXT NOT NULL)')
-    sql.exec(
-      'CREATE TABLE IF NOT EXISTS lease (id TEXT PRIMARY KEY, units REAL NOT NULL, settle_by INTEGER NOT NULL)',
-    )
+    this.createTables()
     this.ledger = this.load(Date.now())
   }
 
   lease(request: LeaseRequest): LeaseAnswer {
+    if (!this.willForget) {
+      this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS))
+      this.willForget = true
+    }
     const { ledger, answer } = call(this.ledger, request, Date.now(), crypto.randomUUID())
     this.save(ledger)
     this.ledger = ledger
     return answer
+  }
+
+  /** Forgets everything, unless it was asked meanwhile. */
+  override async alarm(): Promise<void> {
+    const forgetAtMs = this.ledger.meter.atMs + FORGET_AFTER_MS
+    if (Date.now() < forgetAtMs) return this.ctx.storage.setAlarm(forgetAtMs)
+    await this.ctx.storage.deleteAll()
+    this.createTables()
+    this.ledger = newLedger(Date.now())
+    this.willForget = false
+  }
+
+  private createTables(): void {
+    const { sql } = this.ctx.storage
+    sql.exec('CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY, state TEXT NOT NULL)')
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS lease (id TEXT PRIMARY KEY, units REAL NOT NULL, settle_by INTEGER NOT NULL)',
+    )
   }
 
   private load(nowMs: number): Ledger {
