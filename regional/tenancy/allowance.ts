@@ -74,7 +74,9 @@ export function makeRoom(
     free -= given
   }
   give(own, Math.min(free, Math.max(own.used + amount - own.allowed, shareOf(asking, toShare, inUse))))
-  for (let number = 0; number < inUse && free > 0; number++) {
+  // Where several write, more may be about to: twice as many shards are ready for them.
+  const ready = inUse === 1 ? 1 : Math.min(SHARDS, 2 * inUse)
+  for (let number = 0; number < ready && free > 0; number++) {
     const shard = all.get(number) ?? { used: 0, allowed: 0 }
     if (shard.allowed <= shard.used) give(change(number), Math.min(free, shareOf(number, toShare, inUse)))
   }
