@@ -2,7 +2,7 @@
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
-import type { Remembered } from './remembered.ts'
+import type { Lru } from '../lru.ts'
 
 export type ApiKeyIdentity = {
   kind: 'api_key'
@@ -15,7 +15,7 @@ export type ApiKeyIdentity = {
 export async function identifyApiKey(
   text: string,
   roots: Roots,
-  verified: Remembered<ApiKeyIdentity>,
+  verified: Lru<string, ApiKeyIdentity>,
 ): Promise<ApiKeyIdentity | undefined> {
   const known = verified.get(text)
   if (known !== undefined) return known
@@ -27,6 +27,6 @@ export async function identifyApiKey(
     principal: { kind: 'api_key', tenant: key.tenant, keyId: key.keyId, secretHash },
     home: key.region,
   }
-  if (verdict.outcome === 'verified') verified.put(text, identity)
+  if (verdict.outcome === 'verified') verified.set(text, identity)
   return identity
 }

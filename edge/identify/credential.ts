@@ -25,3 +25,9 @@ export function presentedCredential({ headers, url }: Request): Presented {
   const text = authorization === null ? apiKey : BEARER.exec(authorization)?.[1]
   return text ? { outcome: 'one', text } : { outcome: 'unreadable' }
 }
+
+/**
+ * Credentials of a kind that an isolate remembers as verified, so that a busy one is not verified with every request.
+ * Nothing goes stale: the tag of a text never changes, and whether it is still valid, the region reads each time.
+ */
+export const REMEMBERED = 10_000

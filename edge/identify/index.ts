@@ -2,12 +2,12 @@
 // or issuer that this isolate has not met). Each part of the API takes its own kinds of credential, so a key of the wrong
 // kind is as good as an invented one.
 import type { EdgeConfig } from '../env.ts'
+import { Lru } from '../lru.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
-import { presentedCredential } from './credential.ts'
+import { presentedCredential, REMEMBERED } from './credential.ts'
 import type { IdentifyJwt, JwtIdentity } from './jwt.ts'
 import { looksLikeJwt } from './jwt_text.ts'
 import { identifyOperator, type OperatorIdentity } from './operator_token.ts'
-import { Remembered } from './remembered.ts'
 import { identifySignedUrl, type SignedUrlIdentity } from './signed_url.ts'
 
 export type Identity = ApiKeyIdentity | SignedUrlIdentity | JwtIdentity | OperatorIdentity
@@ -33,7 +33,7 @@ type Config = Pick<EdgeConfig, 'roots' | 'operators' | 'publicOrigin'>
 
 /** For one isolate: keeps the keys that it has verified. */
 export function identifier(config: Config, identifyJwt: IdentifyJwt, now: () => number = Date.now): Identify {
-  const verified = new Remembered<ApiKeyIdentity>()
+  const verified = new Lru<string, ApiKeyIdentity>(REMEMBERED)
   return async function identify(request, part) {
     const presented = presentedCredential(request)
     if (presented.outcome === 'none') return { outcome: 'refused', code: 'credential_missing' }

@@ -10,10 +10,11 @@ import { isTenantAudience, tenantOfAudience } from '../../shared/issuer.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
+import { Lru } from '../lru.ts'
+import { REMEMBERED } from './credential.ts'
 import { isTimely, personOf } from './jwt_claims.ts'
 import { ALGORITHMS, audiencesOf, type Claims, readJwt } from './jwt_text.ts'
 import type { IssuerKeys, KeySource } from './oidc/issuer_keys.ts'
-import { Remembered } from './remembered.ts'
 
 export type JwtIdentity = { kind: 'jwt'; principal: JwtPrincipal; home: string }
 
@@ -44,7 +45,7 @@ const unavailable = refused('identity_provider_unavailable')
 
 /** For one isolate: keeps the tokens that it has verified. */
 export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
-  const proven = new Remembered<Proven>()
+  const proven = new Lru<string, Proven>(REMEMBERED)
 
   return async function identifyJwt(text, headers) {
     const claims = proven.get(text)?.claims ?? readJwt(text)
@@ -102,14 +103,14 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     if (proven.get(text)?.keys === had.value) return 'holds'
     const first = await check(text, provider, had.value)
     if (first !== 'no_such_key') {
-      if (first === 'holds') proven.put(text, { claims, keys: had.value })
+      if (first === 'holds') proven.set(text, { claims, keys: had.value })
       return first
     }
     const newer = await keys.renewed(provider.issuer)
     if (newer.outcome !== 'had' || newer.value === had.value) return 'wrong'
     const second = await check(text, provider, newer.value)
     if (second !== 'holds') return 'wrong'
-    proven.put(text, { claims, keys: newer.value })
+    proven.set(text, { claims, keys: newer.value })
     return 'holds'
   }
 
