@@ -24,7 +24,10 @@ export interface Job<P = unknown, S = unknown> {
 
 export type Step<S = unknown> =
   /** There is more to do, at once or at `runAtMs`. */
-  { next: S; done?: number; total?: number; runAtMs?: number } | { finished: true; done?: number }
+  | { next: S; done?: number; total?: number; runAtMs?: number }
+  | { finished: true; done?: number }
+  /** It can't be done, and trying again is no use; what this step wrote stands. Said in words for the tenant. */
+  | { failed: string; done?: number }
 
 /** When a step that failed is tried again: after `firstMs`, then longer and longer up to `maxMs`. */
 export interface RetrySchedule {

@@ -115,6 +115,8 @@ async function apply(scope: TenantScope, job: JobRecord, step: Step, nowMs: numb
   const after = { ...job, progress, failures: 0, error: null, startedMs: job.startedMs ?? nowMs }
   if ('finished' in step) {
     await finish(scope, job, after, 'done', nowMs)
+  } else if ('failed' in step) {
+    await finish(scope, job, { ...after, error: step.failed }, 'failed', nowMs)
   } else {
     const dueMs = step.runAtMs ?? nowMs
     requeue(scope, job, { ...after, state: 'running', place: step.next, dueMs })
@@ -159,14 +161,13 @@ function jobTransaction(
   epoch: number,
   nowMs: number,
 ): JobTransaction {
-  const own = scope.service(service)
   const outbox = outboxOf(scope)
   const at = new Date(nowMs).toISOString()
   const actor = { kind: 'system' as const, id: job.id }
   return {
     tenant,
     nowMs,
-    space: (definition) => own.space(definition),
+    ...scope.service(service),
     take: (quantity, amount) => take(scope, loan, quantity, amount),
     emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId: job.id }),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),

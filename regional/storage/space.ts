@@ -36,14 +36,26 @@ export const json = <V>(): Codec<V> => ({
   decode: (bytes) => JSON.parse(bytes.toString()) as V,
 })
 
-export interface PageRequest<K extends Key> {
-  limit: number
-  /** Goes on behind this key. */
+/** Which keys of a space: all of these hold together. Keys that begin with a bound's items lie on its side. */
+export interface KeyBounds<K extends Key> {
+  /** Goes on behind this key: after it, or before it from the last key to the first. */
   after?: K | undefined
   /** Only keys that begin with these items. */
   under?: Key
+  /** Not before this one, and what begins with it. */
+  from?: Key | undefined
+  /** Only behind this one, and behind what begins with it. */
+  behind?: Key | undefined
+  /** Only before this one. */
+  to?: Key | undefined
+  /** Not behind this one, and what begins with it. */
+  through?: Key | undefined
   /** From the last key to the first. */
   reverse?: boolean
+}
+
+export interface PageRequest<K extends Key> extends KeyBounds<K> {
+  limit: number
 }
 
 export interface Page<K extends Key, V> {
@@ -82,17 +94,11 @@ export class Space<K extends Key, V> {
     this.tn.clear(this.pack(key))
   }
 
-  async page({ limit, after, under = [], reverse = false }: PageRequest<K>): Promise<Page<K, V>> {
-    const base = under.length === 0 ? this.prefix : this.pack(under)
-    // Tuple items never begin with ff, and 00 comes first: the range holds every longer key and nothing else.
-    let begin: Buffer = Buffer.concat([base, Buffer.of(0x00)])
-    let end: Buffer = Buffer.concat([base, Buffer.of(0xff)])
-    if (after !== undefined) {
-      if (reverse) end = this.pack(after)
-      else begin = Buffer.concat([this.pack(after), Buffer.of(0xff)])
-    }
-    if (begin.compare(end) >= 0) return { entries: [], more: false }
-    const rows = await this.tn.getRangeAll(begin, end, { limit: limit + 1, reverse })
+  async page({ limit, ...bounds }: PageRequest<K>): Promise<Page<K, V>> {
+    const range = rangeOf(this.prefix, bounds)
+    if (range === undefined) return { entries: [], more: false }
+    const { reverse = false } = bounds
+    const rows = await this.tn.getRangeAll(range.begin, range.end, { limit: limit + 1, reverse })
     return {
       entries: rows.slice(0, limit).map(([key, value]) => [this.unpack(key), this.codec.decode(value)]),
       more: rows.length > limit,
@@ -103,16 +109,34 @@ export class Space<K extends Key, V> {
     return packed(this.prefix, key)
   }
 
-  /** The type is this space's word: only {@link set} puts keys here. */
   private unpack(key: Buffer): K {
-    return tuple.unpack(key.subarray(this.prefix.length)) as unknown as K
+    return unpackKey<K>(this.prefix, key)
   }
 }
+
+/** The byte range of what `bounds` say; undefined when nothing can lie there. Never a key outside the prefix. */
+export function rangeOf<K extends Key>(
+  prefix: Buffer,
+  { under = [], after, from, behind, to, through, reverse = false }: KeyBounds<K>,
+): { begin: Buffer; end: Buffer } | undefined {
+  const at = (key: Key | undefined) => (key === undefined ? [] : [packed(prefix, key)])
+  // Tuple items never begin with ff, and 00 comes first: a range up to ff holds every longer key and nothing else.
+  const past = (key: Key | undefined) => at(key).map((bytes) => Buffer.concat([bytes, Buffer.of(0xff)]))
+  const base = under.length === 0 ? prefix : packed(prefix, under)
+  const begins = [Buffer.concat([base, Buffer.of(0x00)]), ...at(from), ...past(behind)]
+  const ends = [Buffer.concat([base, Buffer.of(0xff)]), ...at(to), ...past(through)]
+  const begin = last(reverse ? begins : [...begins, ...past(after)])
+  const end = first(reverse ? [...ends, ...at(after)] : ends)
+  return begin.compare(end) < 0 ? { begin, end } : undefined
+}
+
+const last = (keys: ReadonlyArray<Buffer>) => keys.reduce((a, b) => (a.compare(b) < 0 ? b : a))
+const first = (keys: ReadonlyArray<Buffer>) => keys.reduce((a, b) => (a.compare(b) < 0 ? a : b))
 
 /** Subspaces are kept for busy tenants, and the prefixes of the spaces in them with them. */
 const prefixes = new WeakMap<Buffer, Map<Buffer, Buffer>>()
 
-function prefixOf(subspace: Buffer, name: Buffer): Buffer {
+export function prefixOf(subspace: Buffer, name: Buffer): Buffer {
   const ofSubspace = prefixes.get(subspace) ?? new Map<Buffer, Buffer>()
   const known = ofSubspace.get(name)
   if (known !== undefined) return known
@@ -125,8 +149,12 @@ function prefixOf(subspace: Buffer, name: Buffer): Buffer {
 export const keyIn = <K extends Key, V>(subspace: Buffer, { name }: SpaceDefinition<K, V>, key: K): Buffer =>
   packed(Buffer.concat([subspace, name]), key)
 
+/** The type is the space's word: only its own `set` puts keys there. */
+export const unpackKey = <K extends Key>(prefix: Buffer, key: Buffer): K =>
+  tuple.unpack(key.subarray(prefix.length)) as unknown as K
+
 /** @throws {RangeError} for an empty key, which would be the space's bare prefix. */
-function packed(prefix: Buffer, key: Key): Buffer {
+export function packed(prefix: Buffer, key: Key): Buffer {
   if (key.length === 0) throw new RangeError('a key has at least one item')
   return Buffer.concat([prefix, tuple.pack(key as KeyItem[])])
 }

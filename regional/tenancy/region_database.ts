@@ -1,7 +1,8 @@
 // The one holder of a region's engine. Nothing leaves it unfenced: a transaction is of one tenant, of the platform's
 // directory, or of the region's own keys, and the fence below it refuses everything else.
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { CounterSpace } from '../storage/counter_space.ts'
+import { ChunkedSpace, type ChunkedSpaceDefinition } from '../storage/chunked_space.ts'
+import { CounterSpace, type CounterSpaceDefinition } from '../storage/counter_space.ts'
 import {
   fenceTransaction,
   type Grant,
@@ -29,6 +30,13 @@ type Report = (violation: IsolationViolation) => void
 /** Opens spaces in one subspace of one transaction. */
 export interface Scope {
   space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
+}
+
+/** All that a service is given of the database. */
+export interface ServiceScope extends Scope {
+  /** Values above 100 kB. */
+  chunked<K extends Key>(definition: ChunkedSpaceDefinition<K>): ChunkedSpace<K>
+  counters<K extends Key>(definition: CounterSpaceDefinition<K>): CounterSpace<K>
 }
 
 /** One tenant's transaction as the platform's own code sees it. Services get far less. */
@@ -83,9 +91,14 @@ export class TenantScope {
   }
 
   /** A second fence: nothing done through it leaves the service's own subspace. */
-  service(name: string): Scope {
+  service(name: string): ServiceScope {
     const { subspace, grant } = this.own.service(name)
-    return scope(fenceTransaction(this.native, grant, this.report), subspace)
+    const tn = byteTransaction(fenceTransaction(this.native, grant, this.report))
+    return {
+      space: (definition) => new Space(tn, subspace, definition),
+      chunked: (definition) => new ChunkedSpace(tn, subspace, definition),
+      counters: ({ counterName }) => new CounterSpace(tn, subspace, counterName),
+    }
   }
 
   /** Clears everything that the tenant has. */

@@ -7,8 +7,10 @@ import type { TenantRequest, TenantTransaction } from './transact.ts'
 
 export { pageBody, readCursor } from '../cursor.ts'
 export { notFound, pageOf, pageQuery, type Reply, requireMatch } from '../operation.ts'
+export { type ChunkedPage, chunkedSpace } from '../storage/chunked_space.ts'
+export { counterSpace } from '../storage/counter_space.ts'
 export { isLogPosition } from '../storage/log_space.ts'
-export { jsonSpace, type Page } from '../storage/space.ts'
+export { jsonSpace, type Key, type KeyBounds, type Page } from '../storage/space.ts'
 export type { TenantContext, TenantTransaction } from './transact.ts'
 
 export interface Service {

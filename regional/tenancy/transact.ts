@@ -15,7 +15,6 @@ import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
 import type { Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
-import type { Key, Space, SpaceDefinition } from '../storage/space.ts'
 import { type Actor, type AuditEntry, auditOf, outboxOf } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
 import {
@@ -32,7 +31,7 @@ import {
 import { type ShardLoan, type ShardLoans, take } from './quotas.ts'
 import { profileSpace } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
-import type { RegionDatabase, TenantScope } from './region_database.ts'
+import type { RegionDatabase, ServiceScope, TenantScope } from './region_database.ts'
 import { joining } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import { countWrite, readUsage, type UsageMeter, type UsageReport } from './usage.ts'
@@ -56,9 +55,8 @@ export interface TenantContext {
 }
 
 /** All that a service sees of the database: its own subspace of its own tenant, and what it may ask to be recorded. */
-export interface TenantTransaction {
+export interface TenantTransaction extends ServiceScope {
   readonly context: TenantContext
-  space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
   /** The tenant's audit trail, to read. It is written by the platform alone. */
   readonly audit: Pick<Log<AuditEntry>, 'page'>
   /** The id of the organisation itself. */
@@ -162,10 +160,9 @@ const read = (
       const changesNothing = () => {
         throw new Error('an operation that reads changes nothing')
       }
-      const own = serviceSpaces(scope, request.service)
       const reply = await work({
         context,
-        space: own,
+        ...scope.service(request.service),
         audit: auditOf(scope),
         tenantId: () => idOf(scope),
         usage: () => readUsage(scope, context.nowMs),
@@ -244,7 +241,7 @@ function write(
       const [reply] = await Promise.all([
         work({
           context,
-          space: serviceSpaces(scope, request.service),
+          ...scope.service(request.service),
           audit,
           tenantId: () => idOf(scope),
           usage: () => readUsage(scope, nowMs),
@@ -368,11 +365,6 @@ function noteRefusal({ refusals, now }: TransactDependencies, request: Asked, { 
     outcome: 'refused',
     code,
   })
-}
-
-function serviceSpaces(scope: TenantScope, service: string): TenantTransaction['space'] {
-  const own = scope.service(service)
-  return (definition) => own.space(definition)
 }
 
 /** The id of what an answer shows, where it shows one thing. */
