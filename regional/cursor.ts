@@ -22,9 +22,13 @@ export function pageBody<V, T>(
   const last = entries.at(-1)
   return {
     data: entries.map(([, value]) => show(value)),
-    nextCursor: more && last !== undefined ? toBase64url(utf8(JSON.stringify([list, last[0][0]]))) : null,
+    nextCursor: more && last !== undefined ? writeCursor(list, last[0][0]) : null,
   }
 }
+
+/** @param place where the list goes on, as text that {@link readCursor} gives back */
+export const writeCursor = (list: string, place: string): string =>
+  toBase64url(utf8(JSON.stringify([list, place])))
 
 /** The key to go on behind. @throws {Problem} `invalid_cursor` for what {@link pageBody} did not give for this list. */
 export function readCursor(list: string, cursor: string | undefined): [string] | undefined {
@@ -37,5 +41,8 @@ export function readCursor(list: string, cursor: string | undefined): [string] |
   } catch {
     // Not base64url, or not JSON: refused below like every other text.
   }
-  throw new Problem('invalid_cursor', 'Use the nextCursor of this very list, unchanged.')
+  throw invalidCursor()
 }
+
+export const invalidCursor = (): Problem =>
+  new Problem('invalid_cursor', 'Use the nextCursor of this very list, unchanged.')

@@ -27,8 +27,12 @@ export interface Declaration<
   problems?: ReadonlyArray<ProblemCode>
 }
 
-/** The path as Hono's routers write it: `/v1/projects/:id`. */
-export const routePattern = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1')
+/**
+ * The path as Hono's routers write it: `/v1/projects/:id`. A colon of the path's own, as in `records:batch`, would begin
+ * a parameter there, so such a segment becomes a parameter that can be this one text only.
+ */
+export const routePattern = (path: string): string =>
+  path.replaceAll(/\/(\w+:\w+)/g, '/:_{$1}').replaceAll(/\/\{(\w+)\}/g, '/:$1')
 
 /** What a client sent, once it fits the declaration. */
 export interface Input<P extends Schema, Q extends Schema, B extends Schema> {

@@ -35,6 +35,8 @@ export const ProblemSchema = z
     detail: z.string(),
     code: z.string().meta({ description: 'A stable word for this kind of problem.' }),
     requestId: z.string(),
-    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    errors: z
+      .array(z.object({ pointer: z.string(), detail: z.string(), code: z.string().optional() }))
+      .optional(),
   })
   .meta({ id: 'Problem' })

@@ -120,6 +120,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           mint,
           sign: urlSigning(region, roots),
           developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
+          now,
         },
         extraServices,
       ),

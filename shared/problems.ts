@@ -25,6 +25,9 @@ export const PROBLEMS = {
   not_found: { status: 404, title: 'There is nothing here' },
   method_not_allowed: { status: 405, title: 'The method does not exist here' },
   slug_taken: { status: 409, title: 'The slug is taken' },
+  project_archived: { status: 409, title: 'The project is archived' },
+  unique_violation: { status: 409, title: 'Another record has this value' },
+  index_building: { status: 409, title: 'The index is being built' },
   conflict: { status: 409, title: 'The request conflicts with the present state' },
   tenant_erased: { status: 410, title: 'The organisation was deleted' },
   precondition_failed: { status: 412, title: 'The resource has changed' },
@@ -32,6 +35,7 @@ export const PROBLEMS = {
   unsupported_media_type: { status: 415, title: 'The body has the wrong content type' },
   tenant_moved: { status: 421, title: 'The organisation lives in another region' },
   validation_failed: { status: 422, title: 'The request does not fit its schema' },
+  index_required: { status: 422, title: 'No declared index answers this query' },
   idempotency_key_reuse: { status: 422, title: 'The idempotency key was used for another request' },
   request_head_too_large: { status: 431, title: 'The path and headers of the request are too large' },
   too_many_failures: { status: 429, title: 'Too many invalid credentials from this address' },
@@ -50,6 +54,8 @@ export type ProblemCode = keyof typeof PROBLEMS
 export interface FieldError {
   pointer: string
   detail: string
+  /** Where several things went wrong in different ways: the problem that this one alone would be. */
+  code?: string
 }
 
 export interface ProblemDetails {

@@ -15,12 +15,30 @@ export const ROLE_SCOPES: Readonly<Record<Role, ReadonlyArray<Scope | '*'>>> = {
     'members:write',
     'identity-providers:read',
     'projects:write',
+    'collections:write',
+    'records:write',
     'audit:read',
     'usage:read',
     'jobs:write',
   ],
-  member: ['tenant:read', 'members:read', 'projects:write', 'usage:read', 'jobs:write'],
-  viewer: ['tenant:read', 'members:read', 'projects:read', 'usage:read', 'jobs:read'],
+  member: [
+    'tenant:read',
+    'members:read',
+    'projects:write',
+    'collections:write',
+    'records:write',
+    'usage:read',
+    'jobs:write',
+  ],
+  viewer: [
+    'tenant:read',
+    'members:read',
+    'projects:read',
+    'collections:read',
+    'records:read',
+    'usage:read',
+    'jobs:read',
+  ],
 }
 
 /** Whether someone with these scopes may give, change or take away the role. */

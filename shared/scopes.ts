@@ -6,6 +6,8 @@ export const RESOURCES = [
   'members',
   'identity-providers',
   'projects',
+  'collections',
+  'records',
   'audit',
   'usage',
   'jobs',

@@ -6,7 +6,10 @@ import type { TenantScope } from '../tenancy/region_database.ts'
 import type { TenantTransaction } from '../tenancy/transact.ts'
 
 /** What a step sees of the database: the subspace of its kind's service, of the job's own tenant. */
-export type JobTransaction = Omit<TenantTransaction, 'context' | 'audit' | 'tenantId' | 'usage' | 'jobs'> & {
+export type JobTransaction = Omit<
+  TenantTransaction,
+  'context' | 'project' | 'audit' | 'tenantId' | 'usage' | 'jobs'
+> & {
   readonly tenant: TenantNumber
   /** The time that this step counts as, in milliseconds since 1970. */
   readonly nowMs: number

@@ -8,6 +8,7 @@ import { identityProviders } from './identity-providers/routes.ts'
 import { jobs } from './jobs/routes.ts'
 import { members } from './members/routes.ts'
 import { projects } from './projects/routes.ts'
+import { records } from './records/routes.ts'
 import { signedUrls } from './signed-urls/routes.ts'
 import { tenant } from './tenant/routes.ts'
 import { usage } from './usage/routes.ts'
@@ -17,11 +18,13 @@ export interface ServiceOptions {
   sign: SignUrl
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
+  /** Milliseconds since 1970. */
+  now: () => number
 }
 
 /** @param extra services beside the platform's own */
 export function services(
-  { mint, sign, developmentIssuers }: ServiceOptions,
+  { mint, sign, developmentIssuers, now }: ServiceOptions,
   extra: ReadonlyArray<Service> = [],
 ): ReadonlyArray<Service> {
   const all: Service[] = [
@@ -30,6 +33,7 @@ export function services(
     members,
     identityProviders(developmentIssuers),
     projects,
+    records(now),
     audit,
     usage,
     jobs,

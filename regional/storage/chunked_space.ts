@@ -26,6 +26,8 @@ export interface ChunkedPageRequest<K extends Key> extends Omit<KeyBounds<K>, 'r
   limit: number
   /** The page ends before the value that would make it larger; it has one value at least. */
   maxBytes: number
+  /** Conflicts with changes of the values that it gives, and not with new ones beside them. */
+  onlyValues?: boolean
 }
 
 export interface ChunkedPage<K extends Key> {
@@ -74,14 +76,27 @@ export class ChunkedSpace<K extends Key> {
     this.tn.clearRange(...restOf(base))
   }
 
-  async page({ limit, maxBytes, ...bounds }: ChunkedPageRequest<K>): Promise<ChunkedPage<K>> {
+  async page({ onlyValues = false, ...request }: ChunkedPageRequest<K>): Promise<ChunkedPage<K>> {
+    if (!onlyValues) return this.read(this.tn, request)
+    const page = await this.read(this.tn.snapshot(), request)
+    for (const [key] of page.entries) {
+      const base = packed(this.prefix, key)
+      this.tn.addReadConflictRange(base, Buffer.concat([base, Buffer.of(0xff)]))
+    }
+    return page
+  }
+
+  private async read(
+    tn: ByteTransaction,
+    { limit, maxBytes, ...bounds }: ChunkedPageRequest<K>,
+  ): Promise<ChunkedPage<K>> {
     const range = rangeOf(this.prefix, bounds)
     if (range === undefined) return { entries: [], more: false }
     const entries: Array<[K, Buffer]> = []
     let bytes = 0
     let key: Buffer | undefined
     let value: Assembly | undefined
-    for await (const batch of this.tn.getRangeBatch(range.begin, range.end)) {
+    for await (const batch of tn.getRangeBatch(range.begin, range.end)) {
       for (const [row, content] of batch) {
         if (value === undefined) {
           if (entries.length === limit) return { entries, more: true }

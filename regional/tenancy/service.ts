@@ -5,7 +5,7 @@ import type { Scope } from '../../shared/scopes.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
 import type { TenantRequest, TenantTransaction } from './transact.ts'
 
-export { pageBody, readCursor } from '../cursor.ts'
+export { invalidCursor, type PageBody, pageBody, readCursor, writeCursor } from '../cursor.ts'
 export { notFound, pageOf, pageQuery, type Reply, requireMatch } from '../operation.ts'
 export { type ChunkedPage, chunkedSpace } from '../storage/chunked_space.ts'
 export { counterSpace } from '../storage/counter_space.ts'

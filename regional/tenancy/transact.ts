@@ -13,8 +13,9 @@ import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
 import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
-import type { Reply } from '../operation.ts'
+import { notFound, type Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
+import { jsonSpace } from '../storage/space.ts'
 import { type Actor, type AuditEntry, auditOf, outboxOf } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
 import {
@@ -57,6 +58,11 @@ export interface TenantContext {
 /** All that a service sees of the database: its own subspace of its own tenant, and what it may ask to be recorded. */
 export interface TenantTransaction extends ServiceScope {
   readonly context: TenantContext
+  /**
+   * Makes sure that the tenant has this project, in this transaction: a delete of it conflicts with the work below it.
+   * @throws {Problem} `not_found`
+   */
+  project(id: string, use: 'read' | 'write'): Promise<void>
   /** The tenant's audit trail, to read. It is written by the platform alone. */
   readonly audit: Pick<Log<AuditEntry>, 'page'>
   /** The id of the organisation itself. */
@@ -163,6 +169,7 @@ const read = (
       const reply = await work({
         context,
         ...scope.service(request.service),
+        project: (id) => requireProject(scope, id),
         audit: auditOf(scope),
         tenantId: () => idOf(scope),
         usage: () => readUsage(scope, context.nowMs),
@@ -242,6 +249,7 @@ function write(
         work({
           context,
           ...scope.service(request.service),
+          project: (id) => requireProject(scope, id),
           audit,
           tenantId: () => idOf(scope),
           usage: () => readUsage(scope, nowMs),
@@ -348,6 +356,12 @@ async function idOf(scope: TenantScope): Promise<Id<'ten'>> {
   const profile = await scope.system('profile', profileSpace).get(['profile'])
   if (profile === undefined) throw new Error('a tenant has a profile')
   return profile.id
+}
+
+const projectSpace = jsonSpace<[id: string], unknown>('project')
+
+async function requireProject(scope: TenantScope, id: string): Promise<void> {
+  if ((await scope.service('projects').space(projectSpace).get([id])) === undefined) throw notFound()
 }
 
 function noteRefusal({ refusals, now }: TransactDependencies, request: Asked, { code }: Problem): void {

@@ -1,0 +1,138 @@
+// Clearing what is no longer to be found: a deleted collection, a dropped index, everything below a deleted project. What
+// is to be cleared is written down first, in the commit that makes it unfindable; a job then clears it some at a time.
+
+import type { Id } from '../../../shared/ids.ts'
+import { jobKind, type Step } from '../../jobs/kind.ts'
+import { jsonSpace, type Key } from '../../tenancy/service.ts'
+import {
+  type CollectionRecord,
+  clearCount,
+  forgetCollection,
+  type IndexRecord,
+  listCollections,
+  type Place,
+  type RecordsTransaction,
+  readCount,
+  uidKey,
+} from './collections.ts'
+import { bytesIn, entryBytes, entrySpace } from './entries.ts'
+import { forgetExpiry } from './expiry.ts'
+import { decodeRecord, recordBytes, recordSpace } from './store.ts'
+import { takeBytes } from './stored_bytes.ts'
+
+const STEP_RECORDS = 200
+const STEP_BYTES = 1024 * 1024
+const STEP_ENTRIES = 1_000
+const STEP_COLLECTIONS = 50
+/** In place of an index's number: the collection with all that it has. */
+const WHOLE = 0
+
+type Dropped = [projectId: string, uid: Buffer, index: number]
+/** The value is how many records there are to be cleared, where that is known. */
+const droppedSpace = jsonSpace<Dropped, number>('dropped')
+
+export const clearDropped = jobKind<{ projectId: string; uid: string; index: number }, { done: number }>({
+  kind: 'records.clear',
+  service: 'records',
+  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  async step(tx, { payload: { projectId, uid, index }, place: at = { done: 0 } }) {
+    const dropped: Dropped = [projectId, Buffer.from(uid, 'hex'), index]
+    const total = await tx.space(droppedSpace).get(dropped)
+    // The project was deleted meanwhile, and this with it.
+    if (total === undefined) return { finished: true, done: at.done }
+    const { cleared, more } = await clearSome(tx, dropped)
+    const done = at.done + cleared
+    return more
+      ? { next: { done }, done, ...(total > 0 && { total: Math.max(total, done) }) }
+      : { finished: true, done }
+  },
+})
+
+/** Makes a collection unfindable at once. @returns the job that clears it */
+export async function dropCollection(
+  tx: RecordsTransaction,
+  place: Place,
+  collection: CollectionRecord,
+): Promise<Id<'job'>> {
+  await forget(tx, place, collection)
+  tx.emit('collection.deleted', place.name)
+  return tx.enqueue(clearDropped, { projectId: place.projectId, uid: collection.uid, index: WHOLE })
+}
+
+/** Has the entries of an index cleared that is not one of the collection's any more. */
+export function clearIndex(
+  tx: RecordsTransaction,
+  projectId: string,
+  collection: CollectionRecord,
+  { number }: IndexRecord,
+): void {
+  tx.space(droppedSpace).set([projectId, uidKey(collection), number], 0)
+  tx.enqueue(clearDropped, { projectId, uid: collection.uid, index: number })
+}
+
+/** Part of deleting a project: one step of removing everything that it has here. */
+export async function clearProject(
+  tx: RecordsTransaction,
+  projectId: string,
+  done: number,
+): Promise<Step<number>> {
+  const { entries } = await listCollections(tx, projectId, STEP_COLLECTIONS, undefined)
+  for (const [[, name], collection] of entries) await forget(tx, { projectId, name }, collection)
+  if (entries.length > 0) return { next: done }
+  const { entries: waiting } = await tx.space(droppedSpace).page({ under: [projectId], limit: 1 })
+  const [first] = waiting
+  if (first === undefined) return { finished: true }
+  const { cleared } = await clearSome(tx, first[0])
+  return { next: done + cleared }
+}
+
+async function forget(tx: RecordsTransaction, place: Place, collection: CollectionRecord): Promise<void> {
+  tx.space(droppedSpace).set([place.projectId, uidKey(collection), WHOLE], await readCount(tx, collection))
+  forgetCollection(tx, place)
+}
+
+async function clearSome(
+  tx: RecordsTransaction,
+  dropped: Dropped,
+): Promise<{ cleared: number; more: boolean }> {
+  const [, uid, index] = dropped
+  const records = index === WHOLE ? await clearRecords(tx, uid) : { cleared: 0, bytes: 0, more: false }
+  const entries = records.more
+    ? { bytes: 0, more: true }
+    : await clearEntries(tx, index === WHOLE ? [uid] : [uid, index])
+  await takeBytes(tx, -(records.bytes + entries.bytes))
+  const more = records.more || entries.more
+  if (!more) {
+    tx.space(droppedSpace).clear(dropped)
+    if (index === WHOLE) clearCount(tx, uid)
+  }
+  return { cleared: records.cleared, more }
+}
+
+async function clearRecords(
+  tx: RecordsTransaction,
+  uid: Buffer,
+): Promise<{ cleared: number; bytes: number; more: boolean }> {
+  const space = tx.chunked(recordSpace)
+  const page = await space.page({ under: [uid], limit: STEP_RECORDS, maxBytes: STEP_BYTES })
+  let bytes = 0
+  for (const [key, value] of page.entries) {
+    const record = decodeRecord(key[1], value)
+    if (record.expiresMs !== null) forgetExpiry(tx, { uid: uid.toString('hex') }, record.id, record.expiresMs)
+    bytes += recordBytes(record)
+    space.clear(key)
+  }
+  return { cleared: page.entries.length, bytes, more: page.more }
+}
+
+async function clearEntries(tx: RecordsTransaction, under: Key): Promise<{ bytes: number; more: boolean }> {
+  const space = tx.space(entrySpace)
+  const page = await space.page({ under, limit: STEP_ENTRIES })
+  let bytes = 0
+  for (const [key] of page.entries) {
+    // Between the collection and the index, and the record.
+    bytes += entryBytes(bytesIn(key.slice(2, -1)))
+    space.clear(key)
+  }
+  return { bytes, more: page.more }
+}

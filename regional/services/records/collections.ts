@@ -1,0 +1,135 @@
+// Collections as they are kept. Everything in one lies under its `uid`, not its name: so one that was deleted and one
+// that is made again with its name have nothing in common, and the old one can be cleared in the background.
+//
+// Every write of a record reads its collection's entry. So declaring an index conflicts with the writes in flight, and
+// each write after its commit keeps the index.
+import { randomBytes } from 'node:crypto'
+import type { Id } from '../../../shared/ids.ts'
+import { Problem } from '../../../shared/problems.ts'
+import { counterSpace, jsonSpace, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+import type { IndexedField } from './query_plan.ts'
+import type { Index } from './schema.ts'
+import { COLLECTION_NAME } from './schema.ts'
+
+/** What a request's transaction and a job's both offer. */
+export type RecordsTransaction = Pick<
+  TenantTransaction,
+  'space' | 'chunked' | 'counters' | 'take' | 'emit' | 'enqueue'
+>
+
+/** Where a collection is. */
+export interface Place {
+  projectId: string
+  name: string
+}
+
+export interface IndexRecord {
+  /** Its entries stand under it; never used again in this collection. */
+  number: number
+  fields: IndexedField[]
+  unique: boolean
+  state: Index['state']
+  job: Id<'job'> | null
+  error: Index['error']
+}
+
+export interface CollectionRecord {
+  /** Sixteen hexadecimal digits. */
+  uid: string
+  indexes: IndexRecord[]
+  nextIndex: number
+  /** The collection's version when it got its schema; 0 while there is none. */
+  schemaVersion: number
+  version: number
+  createdMs: number
+  updatedMs: number
+}
+
+const MAX_COLLECTIONS = 1_000
+
+const collectionSpace = jsonSpace<[projectId: string, name: string], CollectionRecord>('collection')
+const schemaSpace = jsonSpace<[projectId: string, name: string], object>('schema')
+const countSpace = counterSpace<[uid: Buffer]>('count')
+
+export const uidKey = ({ uid }: Pick<CollectionRecord, 'uid'>): Buffer => Buffer.from(uid, 'hex')
+
+export const findCollection = (
+  tx: RecordsTransaction,
+  { projectId, name }: Place,
+): Promise<CollectionRecord | undefined> => tx.space(collectionSpace).get([projectId, name])
+
+export const listCollections = (
+  tx: RecordsTransaction,
+  projectId: string,
+  limit: number,
+  after: string | undefined,
+): Promise<Page<[projectId: string, name: string], CollectionRecord>> =>
+  tx.space(collectionSpace).page({
+    under: [projectId],
+    limit,
+    after: after === undefined ? undefined : [projectId, after],
+  })
+
+export function writeCollection(
+  tx: RecordsTransaction,
+  { projectId, name }: Place,
+  collection: CollectionRecord,
+): void {
+  tx.space(collectionSpace).set([projectId, name], collection)
+}
+
+/**
+ * Makes an empty collection, not yet written.
+ * @throws {Problem} `malformed_request` for a name that a collection can't have, `quota_exceeded`
+ */
+export async function newCollection(
+  tx: RecordsTransaction,
+  { projectId, name }: Place,
+  nowMs: number,
+): Promise<CollectionRecord> {
+  if (!COLLECTION_NAME.test(name)) {
+    throw new Problem(
+      'malformed_request',
+      'A collection’s name has 1 to 64 of the characters a–z, A–Z, 0–9, _ and -, and begins with a letter or digit.',
+    )
+  }
+  const { entries } = await listCollections(tx, projectId, MAX_COLLECTIONS, undefined)
+  if (entries.length >= MAX_COLLECTIONS) {
+    throw new Problem('quota_exceeded', `A project has at most ${MAX_COLLECTIONS} collections.`)
+  }
+  return {
+    uid: randomBytes(8).toString('hex'),
+    indexes: [],
+    nextIndex: 1,
+    schemaVersion: 0,
+    version: 1,
+    createdMs: nowMs,
+    updatedMs: nowMs,
+  }
+}
+
+/** Forgets a collection; what lies in it is no longer to be found, and for the caller to have cleared. */
+export function forgetCollection(tx: RecordsTransaction, { projectId, name }: Place): void {
+  tx.space(collectionSpace).clear([projectId, name])
+  tx.space(schemaSpace).clear([projectId, name])
+}
+
+/** Apart from the collection, so that a write whose process knows the schema reads little. */
+export const readSchema = (tx: RecordsTransaction, { projectId, name }: Place): Promise<object | undefined> =>
+  tx.space(schemaSpace).get([projectId, name])
+
+export function writeSchema(tx: RecordsTransaction, { projectId, name }: Place, schema: object | null): void {
+  if (schema === null) tx.space(schemaSpace).clear([projectId, name])
+  else tx.space(schemaSpace).set([projectId, name], schema)
+}
+
+/** Seen by the way: no writer conflicts with whoever reads it. */
+export const readCount = async (tx: RecordsTransaction, collection: CollectionRecord): Promise<number> =>
+  (await tx.counters(countSpace).peek([uidKey(collection)])) ?? 0
+
+/** Reads nothing, so that writers of one collection do not conflict over it. */
+export function addToCount(tx: RecordsTransaction, collection: CollectionRecord, amount: number): void {
+  if (amount !== 0) tx.counters(countSpace).add([uidKey(collection)], amount)
+}
+
+export const clearCount = (tx: RecordsTransaction, uid: Buffer): void => tx.counters(countSpace).clear([uid])

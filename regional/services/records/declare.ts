@@ -1,0 +1,113 @@
+// Declaring a collection: which indexes it has, and which schema. What is new and has records to be found is built in the
+// background; what is no longer named is cleared there.
+import type { TenantTransaction } from '../../tenancy/service.ts'
+import { buildIndexes } from './build.ts'
+import { clearIndex } from './clear.ts'
+import {
+  type CollectionRecord,
+  findCollection,
+  type IndexRecord,
+  newCollection,
+  type Place,
+  readSchema,
+  uidKey,
+  writeCollection,
+  writeSchema,
+} from './collections.ts'
+import type { IndexedField } from './query_plan.ts'
+import type { DeclareCollection, IndexDeclaration } from './schema.ts'
+import { recordSpace } from './store.ts'
+
+export interface Declared {
+  collection: CollectionRecord
+  schema: object | null
+}
+
+interface Wanted {
+  fields: IndexedField[]
+  unique: boolean
+}
+
+export const wantedIndex = (index: IndexDeclaration): Wanted =>
+  'fields' in index ? index : { fields: [{ field: index.field, type: index.type }], unique: index.unique }
+
+const nameOf = ({ fields, unique }: Wanted): string =>
+  JSON.stringify([fields.map(({ field, type }) => [field, type]), unique])
+
+/** @param before as it was read in this transaction */
+export async function declareCollection(
+  tx: TenantTransaction,
+  place: Place,
+  before: CollectionRecord | undefined,
+  { indexes, schema }: DeclareCollection,
+): Promise<Declared> {
+  const { nowMs } = tx.context
+  const collection = before ?? (await newCollection(tx, place, nowMs))
+  const kept = new Map<string, IndexRecord>()
+  for (const index of collection.indexes) {
+    if (await isUsable(tx, index)) kept.set(nameOf(index), index)
+  }
+  const isEmpty = before === undefined || (await hasNoRecords(tx, collection))
+  let { nextIndex } = collection
+  const after = indexes.map((declared): IndexRecord => {
+    const wanted = wantedIndex(declared)
+    const known = kept.get(nameOf(wanted))
+    if (known !== undefined) return known
+    const state = isEmpty ? ('ready' as const) : ('building' as const)
+    return { number: nextIndex++, ...wanted, state, job: null, error: null }
+  })
+  const fresh = after.filter(({ state, job }) => state === 'building' && job === null)
+  if (fresh.length > 0) {
+    const numbers = fresh.map(({ number }) => number)
+    const job = tx.enqueue(buildIndexes, { ...place, uid: collection.uid, numbers })
+    for (const index of fresh) index.job = job
+  }
+  for (const index of collection.indexes) {
+    if (!after.includes(index)) clearIndex(tx, place.projectId, collection, index)
+  }
+  const schemaBefore = before === undefined ? undefined : await readSchema(tx, place)
+  const sameSchema = JSON.stringify(schemaBefore ?? null) === JSON.stringify(schema)
+  const unchanged = before !== undefined && sameSchema && isSame(before.indexes, after)
+  if (unchanged) return { collection: before, schema }
+  if (!sameSchema) writeSchema(tx, place, schema)
+  const version = before === undefined ? 1 : before.version + 1
+  const schemaVersion = sameSchema ? collection.schemaVersion : schema === null ? 0 : version
+  const declared = {
+    ...collection,
+    indexes: after,
+    nextIndex,
+    schemaVersion,
+    version,
+    updatedMs: nowMs,
+  }
+  writeCollection(tx, place, declared)
+  tx.emit(before === undefined ? 'collection.created' : 'collection.updated', place.name)
+  return { collection: declared, schema }
+}
+
+/** The collection, made if need be: the first record makes it. */
+export async function collectionFor(tx: TenantTransaction, place: Place): Promise<CollectionRecord> {
+  const found = await findCollection(tx, place)
+  if (found !== undefined) return found
+  const collection = await newCollection(tx, place, tx.context.nowMs)
+  writeCollection(tx, place, collection)
+  tx.emit('collection.created', place.name)
+  return collection
+}
+
+/** Not one that failed, or whose builder was cancelled: declaring those again is to try again. */
+async function isUsable(tx: TenantTransaction, { state, job }: IndexRecord): Promise<boolean> {
+  if (state !== 'building') return state === 'ready'
+  const builder = job === null ? undefined : await tx.jobs.read(job)
+  return builder?.state === 'queued' || builder?.state === 'running'
+}
+
+/** What is written meanwhile conflicts with this reading, or comes after it. */
+async function hasNoRecords(tx: TenantTransaction, collection: CollectionRecord): Promise<boolean> {
+  const under = [uidKey(collection)]
+  const { entries } = await tx.chunked(recordSpace).page({ under, limit: 1, maxBytes: 1 })
+  return entries.length === 0
+}
+
+const isSame = (before: ReadonlyArray<IndexRecord>, after: ReadonlyArray<IndexRecord>): boolean =>
+  before.length === after.length && before.every((index, i) => index === after[i])

@@ -1,0 +1,197 @@
+// JSON Schema (2020-12) of a tenant. A schema is a program of a stranger's: it may be written to take forever (patterns
+// that backtrack, references that double at every level). So it is bounded in size, refers only to itself, and both its
+// compilation and every check run against a clock that stops them. A tenant whose schema was stopped gets less time for
+// a while, so that it can't make a habit of holding up everybody else.
+import { Script } from 'node:vm'
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+import { type FieldError, Problem } from '../../../shared/problems.ts'
+import type { TenantNumber } from '../../../shared/tenant.ts'
+import { type Document, isDocument, jsonPointer } from './document.ts'
+
+const MAX_SCHEMA_BYTES = 32 * 1024
+const MAX_COMPILED = 500
+const MAX_ERRORS = 20
+/** What is compiled is kept, so this is seldom needed. */
+const COMPILE_MS = 500
+const CHECK_MS = 50
+/** For the checks of a tenant that was stopped a short while ago; it gets nothing compiled meanwhile. */
+const PUNISHED_MS = 5
+const PUNISHMENT_MS = 10_000
+const MAX_PUNISHED = 10_000
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+/** Where a schema belongs; the tenant is part of the key of everything that is kept. */
+export interface SchemaOwner {
+  tenant: TenantNumber
+  uid: string
+  version: number
+}
+
+export type Verdict = { fits: true } | { fits: false; errors: FieldError[] } | { fits: 'too_slow' }
+
+/** Compiled schemas, the ones that were used last. */
+export class Schemas {
+  private readonly now: () => number
+  private readonly compiled = new Map<string, ValidateFunction>()
+  private readonly punishedUntil = new Map<TenantNumber, number>()
+  private ajv = newAjv()
+
+  /** @param now milliseconds since 1970 */
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  /** @throws {Problem} `validation_failed` for what is no schema, or may not be one here */
+  accept(tenant: TenantNumber, schema: Document): void {
+    const faults = faultsOf(schema)
+    if (faults.length > 0) throw refused(faults)
+    const compiled = this.compile(tenant, schema)
+    if (compiled instanceof Problem) throw compiled
+  }
+
+  /** @param load reads the schema, where this process does not have it yet */
+  async check(
+    owner: SchemaOwner,
+    load: () => Promise<object | undefined>,
+    document: Document,
+  ): Promise<Verdict> {
+    const key = `${owner.tenant} ${owner.uid} ${owner.version}`
+    let validate = this.compiled.get(key)
+    if (validate === undefined) {
+      const schema = await load()
+      if (schema === undefined) throw new Error('a collection with a schema has one')
+      const compiled = this.compile(owner.tenant, schema)
+      if (compiled instanceof Problem) return { fits: 'too_slow' }
+      validate = compiled
+    }
+    this.compiled.delete(key)
+    this.compiled.set(key, validate)
+    const oldest = this.compiled.size > MAX_COMPILED ? this.compiled.keys().next().value : undefined
+    if (oldest !== undefined) this.compiled.delete(oldest)
+    const check = validate
+    const withinMs = this.isPunished(owner.tenant) ? PUNISHED_MS : CHECK_MS
+    const outcome = this.timed(owner.tenant, withinMs, () => ({
+      fits: check(document),
+      errors: check.errors,
+    }))
+    // They may hold on to the document.
+    check.errors = null
+    if (outcome === undefined) return { fits: 'too_slow' }
+    if (outcome.value.fits === true) return { fits: true }
+    return { fits: false, errors: (outcome.value.errors ?? []).slice(0, MAX_ERRORS).map(fieldError) }
+  }
+
+  private compile(tenant: TenantNumber, schema: object): ValidateFunction | Problem {
+    if (this.isPunished(tenant)) return tooSlow()
+    const { ajv } = this
+    try {
+      const outcome = this.timed(tenant, COMPILE_MS, () => ajv.compile(schema))
+      if (outcome !== undefined) return outcome.value
+      // Stopped in the middle of its work, it may be in any state.
+      this.ajv = newAjv()
+      return tooSlow()
+    } catch (error) {
+      // Ajv says what it does not understand in a plain Error.
+      const detail = error instanceof Error ? error.message.slice(0, 500) : 'is not understood'
+      return refused([{ pointer: '/schema', detail }])
+    } finally {
+      // What is kept is kept here, not in the library.
+      ajv.removeSchema(schema)
+    }
+  }
+
+  private isPunished(tenant: TenantNumber): boolean {
+    return (this.punishedUntil.get(tenant) ?? 0) > this.now()
+  }
+
+  /** @returns undefined when it was stopped */
+  private timed<T>(tenant: TenantNumber, timeout: number, work: () => T): { value: T } | undefined {
+    try {
+      return { value: withinTime(timeout, work) }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
+      if (this.punishedUntil.size >= MAX_PUNISHED) this.punishedUntil.clear()
+      this.punishedUntil.set(tenant, this.now() + PUNISHMENT_MS)
+      return undefined
+    }
+  }
+}
+
+const tooSlow = (): Problem => refused([{ pointer: '/schema', detail: 'takes too long to compile' }])
+
+/** Shared by all: nothing of a schema stays in it. */
+function newAjv(): Ajv2020 {
+  const ajv = new Ajv2020({
+    allErrors: true,
+    // Unknown words are annotations, as the standard has it.
+    strict: false,
+    validateFormats: true,
+    addUsedSchema: false,
+    inlineRefs: false,
+    // The compiler's time and the size of its code are the tenant's to spoil otherwise.
+    loopRequired: 20,
+    loopEnum: 20,
+    logger: false,
+  })
+  addFormats.default(ajv, { mode: 'fast' })
+  // Compiles the schema of schemas, which no tenant's time should be taken for.
+  ajv.compile({ type: 'object' })
+  return ajv
+}
+
+const run = new Script('globalThis[Symbol.for("coditect.timed")]()')
+const TIMED = Symbol.for('coditect.timed')
+
+/** Runs `work`, which does not wait for anything, and stops it after so many milliseconds wherever it is. */
+function withinTime<T>(timeout: number, work: () => T): T {
+  const place = globalThis as { [TIMED]?: () => unknown }
+  place[TIMED] = work
+  try {
+    return run.runInThisContext({ timeout }) as T
+  } finally {
+    delete place[TIMED]
+  }
+}
+
+/** What a schema may not have here, whatever the standard says. */
+function faultsOf(schema: Document): FieldError[] {
+  if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) {
+    return [{ pointer: '/schema', detail: `has more than ${MAX_SCHEMA_BYTES} bytes` }]
+  }
+  const faults: FieldError[] = []
+  const visit = (value: unknown, path: string[]): void => {
+    if (Array.isArray(value)) for (const [i, each] of value.entries()) visit(each, [...path, `${i}`])
+    if (!isDocument(value)) return
+    for (const [word, inner] of Object.entries(value)) {
+      const fault = wordFault(word, inner, path.length === 0)
+      if (fault !== undefined) faults.push({ pointer: jsonPointer(['schema', ...path, word]), detail: fault })
+      // What these hold are documents, not schemas.
+      if (!['const', 'enum', 'default', 'examples'].includes(word)) visit(inner, [...path, word])
+    }
+  }
+  visit(schema, [])
+  return faults.slice(0, MAX_ERRORS)
+}
+
+function wordFault(word: string, value: unknown, atRoot: boolean): string | undefined {
+  if (word === '$async') return 'is not of JSON Schema'
+  if (word === '$id' && typeof value === 'string') return 'is not supported: a schema stands for itself'
+  if ((word === '$ref' || word === '$dynamicRef') && typeof value === 'string' && !value.startsWith('#')) {
+    return 'refers to another document; only references within the schema (#…) are followed'
+  }
+  if (word === '$schema' && typeof value === 'string' && (!atRoot || value.replace(/#$/, '') !== DIALECT)) {
+    return `is not ${DIALECT}`
+  }
+  return undefined
+}
+
+const refused = (errors: FieldError[]): Problem =>
+  new Problem('validation_failed', 'The schema is not one that can be used. `errors` says why.', { errors })
+
+/** Where in the body: a missing or unknown field is named itself. */
+function fieldError({ instancePath, message, params }: ErrorObject): FieldError {
+  const own: unknown = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty
+  const pointer = `/data${instancePath}${typeof own === 'string' ? jsonPointer([own]) : ''}`
+  return { pointer, detail: message ?? 'does not fit' }
+}

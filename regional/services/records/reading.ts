@@ -1,0 +1,147 @@
+// Reading pages of records: all of a collection in the order they were made, or those that a plan's index names. A page
+// has a bound on records, on bytes and on what was looked at to find them; whatever ends it, it says where to go on.
+import { createHash } from 'node:crypto'
+import { invalidCursor, type Key, readCursor, writeCursor } from '../../tenancy/service.ts'
+import { type CollectionRecord, type IndexRecord, type RecordsTransaction, uidKey } from './collections.ts'
+import { bytesIn, entrySpace, indexKey } from './entries.ts'
+import type { Plan, Query } from './query_plan.ts'
+import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts'
+
+export const MAX_PAGE_BYTES = 4 * 1024 * 1024
+/** Looked at in one page: what has expired and waits to be removed counts here, and is not shown. */
+const MAX_LOOKED_AT = 1_000
+/** Read side by side; each may be a megabyte. */
+const WAVE = 8
+
+/** Where a page ended: the record's id, behind the values by which an index found it. */
+export type Position = ReadonlyArray<Buffer>
+
+export interface PageWanted {
+  limit: number
+  after: Position | undefined
+  nowMs: number
+}
+
+export interface RecordPage {
+  records: StoredRecord[]
+  /** Undefined at the end of the list. */
+  next: Position | undefined
+}
+
+export async function readAll(
+  tx: RecordsTransaction,
+  collection: CollectionRecord,
+  { limit, after: start, nowMs }: PageWanted,
+): Promise<RecordPage> {
+  const under = [uidKey(collection)]
+  const records: StoredRecord[] = []
+  let bytes = 0
+  let lookedAt = 0
+  let after = start
+  for (;;) {
+    const [id] = after ?? []
+    const page = await tx.chunked(recordSpace).page({
+      under,
+      limit: limit - records.length,
+      maxBytes: MAX_PAGE_BYTES - bytes,
+      after: id && [uidKey(collection), id],
+    })
+    for (const [[, key], value] of page.entries) {
+      const record = decodeRecord(key, value)
+      if (isLive(record, nowMs)) {
+        // The first one of a further round was not weighed against what there was before it.
+        if (records.length > 0 && bytes + value.length > MAX_PAGE_BYTES) return { records, next: after }
+        records.push(record)
+        bytes += value.length
+      }
+      after = [key]
+    }
+    lookedAt += page.entries.length
+    if (!page.more) return { records, next: undefined }
+    if (records.length === limit || bytes >= MAX_PAGE_BYTES || lookedAt >= MAX_LOOKED_AT)
+      return { records, next: after }
+  }
+}
+
+export async function readPlanned(
+  tx: RecordsTransaction,
+  collection: CollectionRecord,
+  { index, equal, descending, ...bounds }: Plan<IndexRecord>,
+  { limit, after: start, nowMs }: PageWanted,
+): Promise<RecordPage> {
+  const base = indexKey(collection, index)
+  const under = [...base, ...equal]
+  const bound = (value: Buffer | undefined): Key | undefined => value && [...under, value]
+  const within = {
+    under,
+    from: bound(bounds.from),
+    behind: bound(bounds.behind),
+    to: bound(bounds.to),
+    through: bound(bounds.through),
+    reverse: descending,
+  }
+  const records: StoredRecord[] = []
+  let bytes = 0
+  let lookedAt = 0
+  let after = start
+  for (;;) {
+    const page = await tx.space(entrySpace).page({
+      ...within,
+      limit: Math.min(limit - records.length, WAVE),
+      after: after && [...base, ...after],
+    })
+    const found = await Promise.all(
+      page.entries.map(async ([key, expiresMs]) => {
+        const place = bytesIn(key.slice(base.length))
+        const isShown = expiresMs === null || expiresMs > nowMs
+        return { place, record: isShown ? await readIndexed(tx, collection, place) : undefined }
+      }),
+    )
+    for (const { place, record } of found) {
+      if (record !== undefined) {
+        if (records.length > 0 && bytes + record.bytes > MAX_PAGE_BYTES) return { records, next: after }
+        records.push(record)
+        bytes += record.bytes
+      }
+      after = place
+    }
+    lookedAt += page.entries.length
+    if (!page.more) return { records, next: undefined }
+    if (records.length === limit || lookedAt >= MAX_LOOKED_AT) return { records, next: after }
+  }
+}
+
+async function readIndexed(
+  tx: RecordsTransaction,
+  collection: CollectionRecord,
+  place: Position,
+): Promise<StoredRecord> {
+  const id = place.at(-1)
+  const bytes = id && (await tx.chunked(recordSpace).get([uidKey(collection), id]))
+  if (id === undefined || bytes === undefined) throw new Error('an index has a record that is not there')
+  return decodeRecord(id, bytes)
+}
+
+/** Names the list that a cursor belongs to: this collection, and this very question. */
+export function listName(collection: CollectionRecord, query: Query | undefined): string {
+  if (query === undefined) return `records ${collection.uid}`
+  const { equal, range, order } = query
+  const question = JSON.stringify([
+    [...equal].sort(),
+    range && [range.field, [...range.by].sort()],
+    order && [order.field, order.descending],
+  ])
+  return `records ${collection.uid} ${createHash('sha256').update(question).digest('base64url').slice(0, 22)}`
+}
+
+export const cursorAt = (list: string, position: Position): string =>
+  writeCursor(list, position.map((part) => part.toString('base64url')).join('.'))
+
+/** @throws {Problem} `invalid_cursor` */
+export function positionOf(list: string, cursor: string | undefined, parts: number): Position | undefined {
+  const [text] = readCursor(list, cursor) ?? []
+  if (text === undefined) return undefined
+  const position = text.split('.').map((part) => Buffer.from(part, 'base64url'))
+  if (position.length !== parts || position.at(-1)?.length !== 16) throw invalidCursor()
+  return position
+}

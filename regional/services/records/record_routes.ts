@@ -1,0 +1,258 @@
+// /v1/projects/{projectId}/collections/{name}/records
+import { z } from 'zod'
+import type { Id } from '../../../shared/ids.ts'
+import { Problem } from '../../../shared/problems.ts'
+import {
+  notFound,
+  pageOf,
+  type Reply,
+  type TenantOperation,
+  type TenantTransaction,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import { runBatch } from './batch.ts'
+import { type CollectionRecord, findCollection, type IndexRecord, type Place } from './collections.ts'
+import { collectionFor } from './declare.ts'
+import type { Schemas } from './json_schema.ts'
+import { type Plan, planQuery, type Query, readQuery, suggestion } from './query_plan.ts'
+import { cursorAt, listName, positionOf, type RecordPage, readAll, readPlanned } from './reading.ts'
+import {
+  Batch,
+  BatchAnswer,
+  COLLECTION_NAME,
+  CreateRecord,
+  projectId,
+  Record,
+  recordId,
+  UpdateRecord,
+} from './schema.ts'
+import { etagOf, findRecord, type StoredRecord, shownRecord } from './store.ts'
+import { RecordWrites } from './writing.ts'
+
+const PATH = '/v1/projects/{projectId}/collections/{name}/records'
+const all = z.object({ projectId, name: z.string().max(200) })
+const one = all.extend({ id: recordId })
+
+const listQuery = z
+  .object({
+    limit: z.coerce.number().int().min(1).max(100).default(25),
+    cursor: z.string().max(4096).optional(),
+    order: z.string().max(300).optional().meta({ description: 'A field, or -field for the last one first.' }),
+  })
+  .catchall(z.string().max(4096))
+
+const reply = (status: number, record: StoredRecord, headers: { [name: string]: string } = {}): Reply => ({
+  status,
+  body: shownRecord(record),
+  headers: { etag: etagOf(record), ...headers },
+})
+
+const OF_WRITES = ['quota_exceeded', 'project_archived', 'unique_violation'] as const
+
+export function recordOperations(schemas: Schemas): TenantOperation[] {
+  /** The record's collection is made by its first record, and by nothing else here. */
+  async function writesIn(tx: TenantTransaction, place: Place, makes: boolean): Promise<RecordWrites> {
+    await tx.project(place.projectId, 'write')
+    const collection = makes ? await collectionFor(tx, place) : await findCollection(tx, place)
+    if (collection === undefined) throw notFound()
+    return new RecordWrites(tx, place, collection, schemas)
+  }
+
+  return [
+    tenantOperation({
+      name: 'create',
+      method: 'post',
+      path: PATH,
+      tag: 'Records',
+      summary: 'Create a record; the first one makes its collection',
+      scope: 'records:write',
+      params: all,
+      body: CreateRecord,
+      answers: { 201: Record },
+      problems: ['malformed_request', ...OF_WRITES],
+      async handle(tx, { params, body }) {
+        const writes = await writesIn(tx, params, true)
+        const record = await writes.create(body)
+        await writes.settle()
+        return reply(201, record, {
+          location: `/v1/projects/${params.projectId}/collections/${params.name}/records/${record.id}`,
+        })
+      },
+    }),
+    tenantOperation({
+      name: 'list',
+      method: 'get',
+      path: PATH,
+      tag: 'Records',
+      summary:
+        'List or query records: where[field]=, [gt], [gte], [lt], [lte], [prefix], and order, by an index',
+      scope: 'records:read',
+      params: all,
+      query: listQuery,
+      answers: { 200: pageOf(Record) },
+      problems: ['index_required', 'index_building'],
+      async handle(tx, { params, query: { limit, cursor, ...parameters } }) {
+        await tx.project(params.projectId, 'read')
+        const collection = await findCollection(tx, params)
+        const query = readQuery(parameters)
+        if (collection === undefined) return emptyList(params, query)
+        const plan = query && requirePlan(collection, params, query)
+        const list = listName(collection, query)
+        const after = positionOf(list, cursor, (plan?.index.fields.length ?? 0) + 1)
+        const wanted = { limit, after, nowMs: tx.context.nowMs }
+        const page = plan
+          ? await readPlanned(tx, collection, plan, wanted)
+          : await readAll(tx, collection, wanted)
+        return { status: 200, body: shownPage(list, page) }
+      },
+    }),
+    tenantOperation({
+      name: 'batch',
+      method: 'post',
+      path: `${PATH}:batch`,
+      tag: 'Records',
+      summary: 'Change up to 100 records, all or none',
+      scope: 'records:write',
+      params: all,
+      body: Batch,
+      answers: { 200: BatchAnswer },
+      problems: ['malformed_request', 'precondition_failed', ...OF_WRITES],
+      async handle(tx, { params, body: { operations } }) {
+        const writes = await writesIn(
+          tx,
+          params,
+          operations.some(({ op }) => op === 'create'),
+        )
+        const results = await runBatch(writes, operations)
+        return {
+          status: 200,
+          body: { results: results.map(({ op, record }) => ({ op, record: record && shownRecord(record) })) },
+        }
+      },
+    }),
+    tenantOperation({
+      name: 'read',
+      method: 'get',
+      path: `${PATH}/{id}`,
+      tag: 'Records',
+      summary: 'Read a record',
+      scope: 'records:read',
+      params: one,
+      answers: { 200: Record },
+      async handle(tx, { params }) {
+        await tx.project(params.projectId, 'read')
+        const collection = await findCollection(tx, params)
+        const record = collection && (await findRecord(tx, collection, params.id, tx.context.nowMs))
+        if (record === undefined) throw notFound()
+        return reply(200, record)
+      },
+    }),
+    tenantOperation({
+      name: 'replace',
+      method: 'put',
+      path: `${PATH}/{id}`,
+      tag: 'Records',
+      summary: 'Replace a record’s document and expiry',
+      scope: 'records:write',
+      params: one,
+      body: CreateRecord,
+      answers: { 200: Record },
+      problems: ['precondition_failed', ...OF_WRITES],
+      handle: (tx, { params, body, ifMatch }) =>
+        changing(tx, params, (writes) => writes.replace(params.id, ifMatch, body)),
+    }),
+    tenantOperation({
+      name: 'update',
+      method: 'patch',
+      path: `${PATH}/{id}`,
+      tag: 'Records',
+      summary: 'Merge changes into a record (RFC 7396)',
+      scope: 'records:write',
+      params: one,
+      body: UpdateRecord,
+      answers: { 200: Record },
+      problems: ['precondition_failed', ...OF_WRITES],
+      handle: (tx, { params, body, ifMatch }) =>
+        changing(tx, params, (writes) => writes.update(params.id, ifMatch, body)),
+    }),
+    tenantOperation({
+      name: 'delete',
+      method: 'delete',
+      path: `${PATH}/{id}`,
+      tag: 'Records',
+      summary: 'Delete a record',
+      scope: 'records:write',
+      params: one,
+      answers: { 204: null },
+      problems: ['precondition_failed', 'project_archived'],
+      async handle(tx, { params, ifMatch }) {
+        const writes = await writesIn(tx, params, false)
+        await writes.remove(params.id, ifMatch)
+        await writes.settle()
+        return { status: 204 }
+      },
+    }),
+  ]
+
+  async function changing(
+    tx: TenantTransaction,
+    place: Place & { id: Id<'rec'> },
+    change: (writes: RecordWrites) => Promise<StoredRecord>,
+  ): Promise<Reply> {
+    const writes = await writesIn(tx, place, false)
+    const record = await change(writes)
+    await writes.settle()
+    return reply(200, record)
+  }
+}
+
+/** A collection that nobody has made yet has no records; and no indexes either. */
+function emptyList({ name, ...place }: Place, query: Query | undefined): Reply {
+  if (!COLLECTION_NAME.test(name)) throw notFound()
+  if (query !== undefined) throw indexRequired({ ...place, name }, query, [])
+  return { status: 200, body: { data: [], nextCursor: null } }
+}
+
+/** @throws {Problem} `index_required`, `index_building`, `malformed_request` */
+function requirePlan(collection: CollectionRecord, place: Place, query: Query): Plan<IndexRecord> {
+  const { indexes } = collection
+  const ready = planQuery(
+    query,
+    indexes.filter(({ state }) => state === 'ready'),
+  )
+  if (ready !== undefined) return ready
+  const building = planQuery(
+    query,
+    indexes.filter(({ state }) => state === 'building'),
+  )
+  if (building !== undefined) {
+    const { job } = building.index
+    throw new Problem(
+      'index_building',
+      `The index is being built by ${job}; GET /v1/jobs/${job} shows how far it is.`,
+      {
+        headers: { 'retry-after': '1' },
+      },
+    )
+  }
+  throw indexRequired(place, query, indexes)
+}
+
+function indexRequired(place: Place, query: Query, indexes: ReadonlyArray<IndexRecord>): Problem {
+  const known = indexes.flatMap(({ fields }) => fields)
+  const failed = planQuery(
+    query,
+    indexes.filter(({ state }) => state === 'failed'),
+  )?.index.error
+  return new Problem(
+    'index_required',
+    failed
+      ? `The index could not be built: ${failed.detail} Mend that, and declare the index again.`
+      : `Declare the index ${suggestion(query, known)} with PUT /v1/projects/${place.projectId}/collections/${place.name}.`,
+  )
+}
+
+const shownPage = (list: string, { records, next }: RecordPage) => ({
+  data: records.map(shownRecord),
+  nextCursor: next === undefined ? null : cursorAt(list, next),
+})

@@ -1,0 +1,14 @@
+// Collections of JSON documents in a project, with declared indexes.
+import type { Service } from '../../tenancy/service.ts'
+import { collectionOperations } from './collection_routes.ts'
+import { Schemas } from './json_schema.ts'
+import { recordOperations } from './record_routes.ts'
+
+/** @param now milliseconds since 1970 */
+export function records(now: () => number): Service {
+  const schemas = new Schemas(now)
+  return {
+    name: 'records',
+    operations: [...collectionOperations(schemas), ...recordOperations(schemas)],
+  }
+}

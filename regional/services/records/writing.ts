@@ -1,0 +1,101 @@
+// What a request does to one record, for the single routes and the batch alike.
+import type { Id } from '../../../shared/ids.ts'
+import { Problem } from '../../../shared/problems.ts'
+import { notFound, requireMatch, type TenantTransaction } from '../../tenancy/service.ts'
+import { type CollectionRecord, type Place, readSchema } from './collections.ts'
+import { type Document, documentFault, isDocument } from './document.ts'
+import type { Schemas } from './json_schema.ts'
+import { mergePatch } from './merge_patch.ts'
+import { type Content, etagOf, findRecord, RecordWriter, type StoredRecord } from './store.ts'
+
+export interface SentContent {
+  data: Document
+  expiresAt?: string | null | undefined
+}
+export interface SentChanges {
+  data?: Document | undefined
+  expiresAt?: string | null | undefined
+}
+
+/** The writing side of one request in one collection. */
+export class RecordWrites {
+  private readonly tx: TenantTransaction
+  private readonly place: Place
+  private readonly collection: CollectionRecord
+  private readonly schemas: Schemas
+  private readonly writer: RecordWriter
+
+  constructor(tx: TenantTransaction, place: Place, collection: CollectionRecord, schemas: Schemas) {
+    this.tx = tx
+    this.place = place
+    this.collection = collection
+    this.schemas = schemas
+    this.writer = new RecordWriter(tx, place, collection, tx.context.nowMs)
+  }
+
+  async create({ data, expiresAt }: SentContent): Promise<StoredRecord> {
+    return this.writer.create(await this.checked({ data, expiresMs: this.expiry(expiresAt) }))
+  }
+
+  async replace(
+    id: Id<'rec'>,
+    ifMatch: string | undefined,
+    { data, expiresAt }: SentContent,
+  ): Promise<StoredRecord> {
+    const before = await this.read(id, ifMatch)
+    return this.writer.replace(before, await this.checked({ data, expiresMs: this.expiry(expiresAt) }))
+  }
+
+  /** Re-reads the record in the transaction that writes it, so that no other change is lost. */
+  async update(
+    id: Id<'rec'>,
+    ifMatch: string | undefined,
+    { data, expiresAt }: SentChanges,
+  ): Promise<StoredRecord> {
+    const before = await this.read(id, ifMatch)
+    const merged = data === undefined ? before.data : mergePatch(before.data, data)
+    if (!isDocument(merged)) throw new Error('a patch that is an object makes an object')
+    // Two documents may be deeper together than each of them.
+    const fault = documentFault(merged)
+    if (fault !== undefined) throw unfit([{ ...fault, pointer: `/data${fault.pointer}` }])
+    const expiresMs = expiresAt === undefined ? before.expiresMs : this.expiry(expiresAt)
+    return this.writer.replace(before, await this.checked({ data: merged, expiresMs }))
+  }
+
+  async remove(id: Id<'rec'>, ifMatch: string | undefined): Promise<void> {
+    await this.writer.remove(await this.read(id, ifMatch))
+  }
+
+  settle(): Promise<void> {
+    return this.writer.settle()
+  }
+
+  private async read(id: Id<'rec'>, ifMatch: string | undefined): Promise<StoredRecord> {
+    const record = await findRecord(this.tx, this.collection, id, this.tx.context.nowMs)
+    if (record === undefined) throw notFound()
+    requireMatch(ifMatch, etagOf(record))
+    return record
+  }
+
+  private expiry(expiresAt: string | null | undefined): number | null {
+    if (expiresAt === undefined || expiresAt === null) return null
+    const expiresMs = Date.parse(expiresAt)
+    if (expiresMs > this.tx.context.nowMs) return expiresMs
+    throw unfit([{ pointer: '/expiresAt', detail: 'is not in the future' }])
+  }
+
+  private async checked(content: Content): Promise<Content> {
+    const { uid, schemaVersion: version } = this.collection
+    if (version === 0) return content
+    const owner = { tenant: this.tx.context.tenant, uid, version }
+    const verdict = await this.schemas.check(owner, () => readSchema(this.tx, this.place), content.data)
+    if (verdict.fits === true) return content
+    if (verdict.fits === false) throw unfit(verdict.errors)
+    throw unfit([
+      { pointer: '/data', detail: 'takes too long to check: the collection’s schema is too complex' },
+    ])
+  }
+}
+
+const unfit = (errors: ReadonlyArray<{ pointer: string; detail: string }>): Problem =>
+  new Problem('validation_failed', 'The document can’t be stored like this. `errors` says why.', { errors })

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startRecords, type Tenant } from './records_support.ts'
+import type { Regions } from './support.ts'
+
+let regions: Regions
+let newTenant: (slug: string) => Promise<Tenant>
+let tenant: Tenant
+beforeAll(async () => {
+  const started = await startRecords()
+  regions = started.regions
+  newTenant = started.newTenant
+  tenant = await newTenant('schemas')
+})
+afterAll(() => regions.close())
+
+const person = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: { type: 'string', minLength: 1 },
+    email: { type: 'string', format: 'email' },
+    friends: { type: 'array', items: { $ref: '#/$defs/friend' } },
+    pair: { prefixItems: [{ type: 'number' }, { type: 'string' }], items: false },
+  },
+  $defs: { friend: { type: 'object', properties: { 'a/b': { type: 'integer' } }, required: ['since'] } },
+  unevaluatedProperties: false,
+}
+
+test('what does not fit the schema is refused where it does not, by every way of writing', async () => {
+  const people = await tenant.collection('people')
+  const declared = await people.declare({ schema: person })
+  expect([declared.status, declared.body.schema]).toEqual([201, person])
+  const made = await people.create({ name: 'Ada', friends: [{ since: 1833, 'a/b': 2 }], pair: [1, 'x'] })
+  expect(made.status, JSON.stringify(made.body)).toBe(201)
+  const at = `/records/${made.body.id}`
+  const wrong = { email: 'no', friends: [{ 'a/b': 1.5 }], other: 1, pair: [1, 'x', 2] }
+  const pointers = [
+    '/data/name',
+    '/data/email',
+    '/data/friends/0/since',
+    '/data/friends/0/a~1b',
+    '/data/pair',
+    '/data/other',
+  ]
+  for (const [method, path] of [
+    ['POST', '/records'],
+    ['PUT', at],
+  ] as const) {
+    const { status, body } = await people.ask(path, method, { data: wrong })
+    expect([status, body.code]).toEqual([422, 'validation_failed'])
+    expect(body.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual(
+      [...pointers].sort(),
+    )
+  }
+  const patched = await people.ask(at, 'PATCH', { data: { name: null } })
+  expect([patched.status, patched.body.errors[0].pointer]).toEqual([422, '/data/name'])
+  const operations = [{ data: { name: 'Bob' } }, { data: {} }]
+  const batch = await people.ask('/records:batch', 'POST', { operations })
+  expect([batch.status, batch.body.errors[0].pointer]).toEqual([422, '/operations/1/data/name'])
+  expect((await people.all()).length).toBe(1)
+})
+
+test('a change of the schema counts from its answer on, and taking it away too', async () => {
+  const things = await tenant.collection('things')
+  const schemaOf = (type: string) => ({ schema: { properties: { a: { type } } } })
+  await things.declare(schemaOf('string'))
+  expect((await things.create({ a: 1 })).status).toBe(422)
+  await things.declare(schemaOf('number'))
+  expect((await things.create({ a: 1 })).status).toBe(201)
+  expect((await things.create({ a: 'x' })).status).toBe(422)
+  await things.declare(schemaOf('string'))
+  expect((await things.create({ a: 1 })).status).toBe(422)
+  await things.declare({})
+  expect((await things.create({ a: 1 })).status).toBe(201)
+  expect((await things.ask('')).body.schema).toBeNull()
+})
+
+describe('no schema that', () => {
+  const nested = (levels: number): object => (levels === 0 ? {} : { not: nested(levels - 1) })
+  test.each([
+    ['is none', { type: 'strin' }, '/schema'],
+    ['has a pattern that is none', { pattern: '(' }, '/schema'],
+    [
+      'refers to another host',
+      { properties: { a: { $ref: 'http://127.0.0.1:1/x.json' } } },
+      '/schema/properties/a/$ref',
+    ],
+    ['refers to a file', { $ref: 'file:///etc/passwd' }, '/schema/$ref'],
+    ['refers to what is not there', { $ref: '#/$defs/none' }, '/schema'],
+    ['has an id', { $defs: { a: { $id: 'https://example.com/a' } } }, '/schema/$defs/a/$id'],
+    ['is of another dialect', { $schema: 'http://json-schema.org/draft-07/schema#' }, '/schema/$schema'],
+    ['answers with a promise', { $async: true }, '/schema/$async'],
+    ['is too large', { description: 'x'.repeat(33_000) }, '/schema'],
+    ['is too deep', nested(100), /^\/schema\/not\/not/],
+  ])('%s is taken', async (_, schema, pointer) => {
+    const things = await tenant.collection('none')
+    const { status, body } = await things.declare({ schema })
+    expect([status, body.code], JSON.stringify(body)).toEqual([422, 'validation_failed'])
+    if (typeof pointer === 'string') expect(body.errors[0].pointer).toBe(pointer)
+    else expect(body.errors[0].pointer).toMatch(pointer)
+    expect((await things.ask('')).status).toBe(404)
+  })
+})
+
+describe('a schema that would take forever', () => {
+  // Each level asks the next one twice.
+  const doubling = Object.fromEntries(
+    Array.from({ length: 40 }, (_, i) => [
+      `d${i}`,
+      { allOf: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] },
+    ]),
+  )
+  test.each([
+    [
+      'by its pattern',
+      { properties: { a: { type: 'string', pattern: '^(a+)+$' } } },
+      { a: `${'a'.repeat(50)}!` },
+    ],
+    [
+      'by its references',
+      { $ref: '#/$defs/d0', $defs: { ...doubling, d40: { type: 'object' } } },
+      { a: 'b' },
+    ],
+    [
+      'by comparing everything with everything',
+      { properties: { a: { type: 'array', uniqueItems: true } } },
+      { a: Array.from({ length: 60_000 }, (_, i) => ({ i })) },
+    ],
+  ])(
+    '%s is stopped, and its tenant’s other collections and other tenants go on',
+    async (name, schema, data) => {
+      const slow = await newTenant(`slow-${name.replaceAll(' ', '-').slice(-10)}`)
+      const things = await slow.collection('things')
+      const usual = await slow.collection('usual')
+      expect((await things.declare({ schema })).status).toBe(201)
+      expect((await usual.declare({ schema: person })).status).toBe(201)
+      expect((await usual.create({ name: 'Ada' })).status).toBe(201)
+      for (let i = 0; i < 2; i++) {
+        const { status, body } = await things.create(data)
+        expect([status, body.errors?.[0]]).toEqual([
+          422,
+          { pointer: '/data', detail: expect.stringContaining('too long') },
+        ])
+      }
+      expect((await usual.create({ name: 'Bob' })).status).toBe(201)
+      const people = await tenant.collection('unmoved')
+      expect((await people.declare({ schema: person })).status).toBe(201)
+      expect((await people.create({ name: 'Eve' })).status).toBe(201)
+    },
+  )
+})
