@@ -6,7 +6,6 @@ import { StartError } from './start_error.ts'
 interface Created {
   tenant: { id: string }
   apiKey: { key: string }
-  adminLink: { url: string } | null
 }
 
 /** The fixed idempotency key completes a first start that ended in the middle. */
@@ -29,6 +28,21 @@ export async function createDemo(edgeUrl: string, operatorToken: string): Promis
   if (!response.ok) {
     throw new StartError(`the demo tenant could not be made: ${response.status} ${await response.text()}`)
   }
-  const { tenant, apiKey, adminLink } = (await response.json()) as Created
-  return { tenantId: tenant.id, apiKey: apiKey.key, adminUrl: adminLink?.url ?? null }
+  const { tenant, apiKey } = (await response.json()) as Created
+  return { tenantId: tenant.id, apiKey: apiKey.key }
+}
+
+/** A day is as long as someone tries things with one start. */
+const LINK_SECONDS = 24 * 60 * 60
+
+/** A way into the demo tenant's console, new with every start: the one before may have been used. */
+export async function demoAdminUrl(edgeUrl: string, { apiKey }: Demo): Promise<string | null> {
+  const response = await fetch(`${edgeUrl}/v1/admin-links`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ role: 'owner', email: 'owner@demo.example', expiresIn: LINK_SECONDS }),
+  })
+  // Whoever tries things may have revoked the key, or suspended or deleted the tenant.
+  if (!response.ok) return null
+  return ((await response.json()) as { url: string }).url
 }

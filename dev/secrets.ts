@@ -25,7 +25,7 @@ const schema = z.object({
   /** Each region's own, for the answers that it keeps sealed. */
   sealingKeys: ofEachRegion(secret),
   operatorToken: z.string().regex(/^co_[0-9A-Za-z]{43}$/, 'is not an operator token'),
-  demo: z.object({ tenantId: z.string(), apiKey: z.string(), adminUrl: z.string().nullable() }).optional(),
+  demo: z.object({ tenantId: z.string(), apiKey: z.string() }).optional(),
 })
 
 export type Secrets = z.infer<typeof schema>

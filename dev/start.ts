@@ -1,7 +1,7 @@
 // `npm start`: everything on this machine, until Ctrl-C. What can't start is one line and exit code 1.
 import { DataDir } from './data_dir.ts'
-import { createDemo } from './demo.ts'
-import { type Demo, loadSecrets, saveSecrets } from './secrets.ts'
+import { createDemo, demoAdminUrl } from './demo.ts'
+import { loadSecrets, saveSecrets } from './secrets.ts'
 import { HELP, REGIONS, readSettings } from './settings.ts'
 import { Stack } from './stack.ts'
 import { messageOf, StartError } from './start_error.ts'
@@ -23,9 +23,10 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
       saveSecrets(dir, secrets)
     }
     const { edgeUrl: edge, regionUrls: regions } = stack
-    const { operatorToken, demo } = secrets
+    const { operatorToken } = secrets
+    const demo = { ...secrets.demo, adminUrl: await demoAdminUrl(edge, secrets.demo) }
     dir.write(DEV_FILE, `${JSON.stringify({ edge, operatorToken, regions, demo }, null, 2)}\n`)
-    say(greeting(edge, regions, dir.file(DEV_FILE), demo))
+    say(greeting(edge, regions, dir.file(DEV_FILE), demo.adminUrl))
   }
   try {
     await Promise.race([start(), stopped])
@@ -37,14 +38,19 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
   }
 }
 
-function greeting(edge: string, regions: Record<string, string>, devFile: string, demo: Demo): string {
+function greeting(
+  edge: string,
+  regions: Record<string, string>,
+  devFile: string,
+  adminUrl: string | null,
+): string {
   const key = `$(node -p 'require(process.argv[1]).demo.apiKey' ${quoted(devFile)})`
   return [
     '',
     `  edge       ${edge}`,
     ...REGIONS.map((region) => `  region ${region}  ${regions[region]}`),
     `  all of it  ${devFile}`,
-    ...(demo.adminUrl === null ? [] : [`  console    ${demo.adminUrl}`]),
+    ...(adminUrl === null ? [] : [`  console    ${adminUrl}`]),
     '',
     'Try it:',
     '',

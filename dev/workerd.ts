@@ -51,6 +51,8 @@ export async function bundleWorker(entry: string, outfile: string): Promise<void
     target: 'esnext',
     conditions: ['workerd', 'worker'],
     external: ['cloudflare:*'],
+    // The console's pages are TSX.
+    tsconfig: fromHere('../tsconfig.edge.json'),
     logLevel: 'error',
   })
 }

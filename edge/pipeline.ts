@@ -8,6 +8,8 @@ import type { Principal, TenantPrincipal } from '../shared/principal.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readSnapshot, type TenantSnapshot, writeVersion } from '../shared/snapshot.ts'
 import type { TenantNumber } from '../shared/tenant.ts'
+import type { Inside } from './console/api.ts'
+import type { ConsoleDependencies } from './console/visit.ts'
 import { Counts } from './counts.ts'
 import type { EdgeConfig, Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
@@ -87,13 +89,31 @@ export function createEdge(
   const limits = leases && new RateLimits({ leases, counts, waitUntil })
   const failures = new FailedAttempts(config.failureLimit)
   const identifying = identifyingBy(identify, failures, counts)
-  const edge = new Hono<EdgeTypes>({ getPath: (request) => targetOf(request.url).path })
+  const getPath = (request: Request) => targetOf(request.url).path
+  const edge = new Hono<EdgeTypes>({ getPath })
+  // What the console's pages ask takes the same way as any client's request, but for who says who asks.
+  const inside = new Hono<InsideTypes>({ getPath })
 
   edge.use(everyAnswer(config))
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
   edge.all('/v1/*', identifying('tenant'), locating(isolate), limiting(limits), forwarding(isolate))
   edge.all('/platform/v1/*', identifying('platform'), locating(isolate), forwarding(isolate))
+  inside.use(everyAnswer(config))
+  inside.all('/v1/*', presented, locating(isolate), limiting(limits), forwarding(isolate))
+  inside.all('/console/v1/*', presented, locating(isolate), limiting(limits), forwarding(isolate))
+  inside.all('/platform/v1/*', presented, locating(isolate), forwarding(isolate))
+  const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
+  const noteInvalid = (request: Request) => noteFailure(clientIp(request), failures, counts)
+  for (const path of ['/admin', '/admin/*']) {
+    edge.all(path, showing({ config, inside: insideOf, noteInvalid, now }))
+  }
+  for (const app of [edge, inside] as ReadonlyArray<Pick<typeof edge, 'notFound' | 'onError'>>) refusing(app)
+  return edge
+}
+
+/** Gives refusals and failures their answers. */
+function refusing(edge: Pick<Hono<EdgeTypes>, 'notFound' | 'onError'>): void {
   // Answered, not thrown: Hono would carry an error from here past the middleware that every answer needs.
   edge.notFound((c) =>
     problemResponse(new Problem('not_found', 'There is nothing at this path.'), c.var.requestId),
@@ -106,7 +126,28 @@ export function createEdge(
       c.var.requestId,
     )
   })
-  return edge
+}
+
+/** Made inside, and nowhere else. */
+type InsideTypes = EdgeTypes & { Bindings: { identity: Identity } }
+
+const presented = createMiddleware<InsideTypes>(async function presented(c, next) {
+  c.set('identity', c.env.identity)
+  await next()
+})
+
+/** The console's pages are loaded with the first one that is asked for: the API starts without them. */
+const showing = (dependencies: ConsoleDependencies) => {
+  let app: Awaited<ReturnType<typeof consoleOf>> | undefined
+  return createMiddleware<EdgeTypes>(async function showing(c) {
+    app ??= await consoleOf(dependencies)
+    return app.fetch(c.req.raw)
+  })
+}
+
+async function consoleOf(dependencies: ConsoleDependencies) {
+  const { createConsole } = await import('./console/app.tsx')
+  return createConsole(dependencies)
 }
 
 const everyAnswer = ({ publicOrigin }: EdgeConfig) =>

@@ -54,7 +54,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
-      operations.map(({ declaration, scope }) => ({
+      operations.filter(isOfTheApi).map(({ declaration, scope }) => ({
         declaration,
         security: 'apiKey' as const,
         needs: scope,
@@ -147,13 +147,16 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   return app
 }
 
+/** The rest is for the console's own pages. */
+const isOfTheApi = ({ declaration }: TenantOperation): boolean => declaration.path.startsWith('/v1/')
+
 async function answerTenant(
   c: RegionContext,
   dependencies: TransactDependencies,
   { name: service, mintsCredentials }: Service,
   operation: TenantOperation,
 ): Promise<Response> {
-  const verified = speakingAs(c.get('verified'), 'api_key', 'signed_url', 'jwt')
+  const verified = speakingAs(c.get('verified'), ...operation.speakers)
   const { name, declaration, scope, kind } = operation
   const raw = await readRaw(c)
   const request = {

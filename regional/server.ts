@@ -25,7 +25,7 @@ import { openEngine, StorageError } from './storage/open.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
-import { minting, urlSigning } from './tenancy/mint.ts'
+import { adminLinking, minting, urlSigning } from './tenancy/mint.ts'
 import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
 import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
@@ -84,9 +84,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   })
   const roots = await Roots.import(config.SIGNING_ROOTS)
   const mint = minting(config.KEY_ENVIRONMENT, region, roots)
+  const linkAdmin = adminLinking(region, roots)
   const sealingKey = Buffer.from(config.SEALING_KEY, 'base64url')
   const sealer = new Sealer(sealingKey)
-  const lifecycle = new TenantLifecycle(database, region, mint, sealer, now)
+  const lifecycle = new TenantLifecycle({ database, region, mint, linkAdmin, sealer, now })
   const directory = new Directory(database)
   const eraser = new TenantEraser({
     database,
@@ -119,6 +120,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         {
           mint,
           sign: urlSigning(region, roots),
+          linkAdmin,
           developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
           now,
         },

@@ -8,6 +8,8 @@ export const ID_PREFIXES = [
   'agt',
   'rec',
   'key',
+  'lnk',
+  'ses',
   'mem',
   'inv',
   'idp',

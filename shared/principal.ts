@@ -4,7 +4,12 @@ import type { Id } from './ids.ts'
 import type { TenantNumber } from './tenant.ts'
 
 /** Who acts for a tenant. */
-export type TenantPrincipal = ApiKeyPrincipal | SignedUrlPrincipal | JwtPrincipal
+export type TenantPrincipal =
+  | ApiKeyPrincipal
+  | SignedUrlPrincipal
+  | JwtPrincipal
+  | SessionPrincipal
+  | AdminLinkPrincipal
 
 interface OfTenant {
   tenant: TenantNumber
@@ -44,9 +49,38 @@ export interface JwtPrincipal extends OfTenant {
   roles?: { claim: string; values: ReadonlyArray<string> }
 }
 
+/** Someone in the console. The edge takes a session from the console's own pages alone. */
+export interface SessionPrincipal extends OfTenant {
+  kind: 'session'
+  sessionId: Id<'ses'>
+  /** SHA-256 of the cookie's value in base64url. */
+  secretHash: string
+}
+
+/** Whoever holds an admin link: on the way into the console, and nowhere else. */
+export interface AdminLinkPrincipal extends OfTenant {
+  kind: 'admin_link'
+  linkId: Id<'lnk'>
+  secretHash: string
+  /** Opened at another host than the one that it was made for. */
+  elsewhere?: true
+  /** The session that using the link is to begin. Coming again with the same one, the link has been used by itself. */
+  begins?: { sessionId: Id<'ses'>; secretHash: string }
+}
+
 /** One name for who acts, the same with every request and no other caller's of the tenant. */
-export const callerOf = (principal: TenantPrincipal): string =>
-  principal.kind === 'jwt' ? `${principal.issuer} ${principal.subject}` : principal.keyId
+export function callerOf(principal: TenantPrincipal): string {
+  switch (principal.kind) {
+    case 'jwt':
+      return `${principal.issuer} ${principal.subject}`
+    case 'session':
+      return principal.sessionId
+    case 'admin_link':
+      return principal.linkId
+    default:
+      return principal.keyId
+  }
+}
 
 export const isOfTenant = (principal: Principal): principal is TenantPrincipal => 'tenant' in principal
 

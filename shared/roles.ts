@@ -20,6 +20,8 @@ export const ROLE_SCOPES: Readonly<Record<Role, ReadonlyArray<Scope | '*'>>> = {
     'audit:read',
     'usage:read',
     'jobs:write',
+    'admin-links:write',
+    'sessions:write',
   ],
   member: [
     'tenant:read',

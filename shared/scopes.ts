@@ -12,6 +12,8 @@ export const RESOURCES = [
   'usage',
   'jobs',
   'signed-urls',
+  'admin-links',
+  'sessions',
 ] as const
 export type Resource = (typeof RESOURCES)[number]
 export type Scope = `${Resource}:${'read' | 'write'}`

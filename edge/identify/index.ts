@@ -1,6 +1,8 @@
 // Stage one, identify: from a request to who asks, without asking anyone on the way (but for the first token of a tenant
 // or issuer that this isolate has not met). Each part of the API takes its own kinds of credential, so a key of the wrong
 // kind is as good as an invented one.
+
+import type { ConsoleIdentity } from '../console/identity.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
@@ -10,7 +12,7 @@ import { looksLikeJwt } from './jwt_text.ts'
 import { identifyOperator, type OperatorIdentity } from './operator_token.ts'
 import { identifySignedUrl, type SignedUrlIdentity } from './signed_url.ts'
 
-export type Identity = ApiKeyIdentity | SignedUrlIdentity | JwtIdentity | OperatorIdentity
+export type Identity = ApiKeyIdentity | SignedUrlIdentity | JwtIdentity | OperatorIdentity | ConsoleIdentity
 /** Of the API: `/v1` or `/platform/v1`. */
 export type Part = 'tenant' | 'platform'
 

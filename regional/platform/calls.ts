@@ -23,6 +23,7 @@ const inputs = {
       plan: z.enum(PLAN_NAMES),
       owner: z.object({ email: z.string() }),
     }),
+    by: z.object({ operatorId: z.string(), publicOrigin: z.string() }),
   }),
   activate: tenant,
   abandon: tenant,
@@ -75,7 +76,7 @@ export const localCalls = (
   eraser: TenantEraser,
   directory: Directory,
 ): Calls => ({
-  provision: ({ number, intent }) => lifecycle.provision(number, intent),
+  provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
   activate: async ({ number }) => {
     await lifecycle.activate(number)
     return null

@@ -32,6 +32,7 @@ const REQUEST_TTL_MS = 24 * 60 * 60 * 1000
 
 export interface Provisioning {
   operatorId: string
+  publicOrigin: string
   idempotencyKey: string | undefined
   region: string
   intent: TenantIntent
@@ -61,7 +62,7 @@ export class TenantProvisioner {
 
   /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable` */
   async make(request: Provisioning): Promise<ProvisionedTenant & { replayed: boolean }> {
-    const { region, intent } = request
+    const { region, intent, operatorId, publicOrigin } = request
     const { number, replayed } = await this.reserve(request)
     if ((await this.directory.locate(number))?.erased) {
       throw new Problem(
@@ -72,7 +73,7 @@ export class TenantProvisioner {
     const owner = await this.directory.ownerOf(intent.slug)
     if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
     const home = this.callsTo(region)
-    const made = await home.provision({ number, intent })
+    const made = await home.provision({ number, intent, by: { operatorId, publicOrigin } })
     if (!(await this.directory.claim(number, { slug: intent.slug, region }))) {
       await home.abandon({ number })
       throw slugTaken(intent.slug)

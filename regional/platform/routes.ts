@@ -12,7 +12,7 @@ import {
 } from '../../shared/tenant.ts'
 import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
-import { idSchema, nameSchema, slugSchema } from '../schemas.ts'
+import { idSchema, nameSchema, slugSchema, timeSchema } from '../schemas.ts'
 import { Tenant } from '../services/tenant/schema.ts'
 import type { OperatorRequest } from '../tenancy/operator_request.ts'
 import type { Verified } from '../tenancy/verify.ts'
@@ -39,6 +39,10 @@ const CreatedTenant = z
   .object({
     tenant: Tenant,
     apiKey: z.object({ id: idSchema('key'), key: z.string().meta({ description: 'Shown this once.' }) }),
+    adminLink: z.object({
+      url: z.url().meta({ description: 'Lets the owner into the console, once.' }),
+      expiresAt: timeSchema,
+    }),
   })
   .meta({ id: 'CreatedTenant' })
 
@@ -91,7 +95,8 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       body: CreateTenant,
       answers: { 201: CreatedTenant },
       problems: ['slug_taken'],
-      async handle({ body: { region, ...intent }, idempotencyKey }, { principal }) {
+      async handle({ body: { region, ...intent }, idempotencyKey }, { principal, publicOrigin }) {
+        if (publicOrigin === undefined) throw new Error('the edge did not say where clients find it')
         if (!regions.includes(region)) {
           throw new Problem(
             'validation_failed',
@@ -102,7 +107,8 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           )
         }
         const { operatorId } = principal
-        const { replayed, ...made } = await provisioner.make({ operatorId, idempotencyKey, region, intent })
+        const request = { operatorId, publicOrigin, idempotencyKey, region, intent }
+        const { replayed, ...made } = await provisioner.make(request)
         const location = { location: `/platform/v1/tenants/${made.tenant.id}` }
         const headers = replayed ? { ...location, [IDEMPOTENCY_REPLAYED]: 'true' } : location
         return { status: 201, body: made, headers }

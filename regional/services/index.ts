@@ -1,7 +1,8 @@
 // Every tenant-aware service. To add one: a folder here, and a line below.
 import { operationFinder } from '../tenancy/find_operation.ts'
-import type { Mint, SignUrl } from '../tenancy/mint.ts'
+import type { LinkAdmin, Mint, SignUrl } from '../tenancy/mint.ts'
 import type { Service } from '../tenancy/service.ts'
+import { adminLinks } from './admin-links/routes.ts'
 import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
 import { identityProviders } from './identity-providers/routes.ts'
@@ -9,6 +10,7 @@ import { jobs } from './jobs/routes.ts'
 import { members } from './members/routes.ts'
 import { projects } from './projects/routes.ts'
 import { records } from './records/routes.ts'
+import { sessions } from './sessions/routes.ts'
 import { signedUrls } from './signed-urls/routes.ts'
 import { tenant } from './tenant/routes.ts'
 import { usage } from './usage/routes.ts'
@@ -16,6 +18,7 @@ import { usage } from './usage/routes.ts'
 export interface ServiceOptions {
   mint: Mint
   sign: SignUrl
+  linkAdmin: LinkAdmin
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
   /** Milliseconds since 1970. */
@@ -24,7 +27,7 @@ export interface ServiceOptions {
 
 /** @param extra services beside the platform's own */
 export function services(
-  { mint, sign, developmentIssuers, now }: ServiceOptions,
+  { mint, sign, linkAdmin, developmentIssuers, now }: ServiceOptions,
   extra: ReadonlyArray<Service> = [],
 ): ReadonlyArray<Service> {
   const all: Service[] = [
@@ -37,6 +40,8 @@ export function services(
     audit,
     usage,
     jobs,
+    adminLinks(linkAdmin),
+    sessions,
     ...extra,
   ]
   all.push(signedUrls(sign, operationFinder(all)))

@@ -56,6 +56,8 @@ const SERVICE = 0x10
 const SYSTEM_SERVICES: Readonly<Partial<Record<string, SystemSubspace>>> = {
   tenant: 'profile',
   'api-keys': 'credentials',
+  'admin-links': 'credentials',
+  sessions: 'credentials',
 }
 
 export interface KeySpace {

@@ -5,7 +5,7 @@ import { jsonLog, type Log } from '../storage/log_space.ts'
 import type { TenantScope } from './region_database.ts'
 
 export interface Actor {
-  kind: 'api_key' | 'signed_url' | 'member' | 'operator' | 'system'
+  kind: 'api_key' | 'signed_url' | 'member' | 'session' | 'admin_link' | 'operator' | 'system'
   /** Of a signed URL: the key that signed it. */
   id: string
 }

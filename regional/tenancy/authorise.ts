@@ -2,6 +2,7 @@
 // credential or status that lands first makes this transaction conflict, and then be refused.
 import { timingSafeEqual } from 'node:crypto'
 import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
+import type { Id } from '../../shared/ids.ts'
 import type {
   ApiKeyPrincipal,
   JwtPrincipal,
@@ -16,6 +17,7 @@ import type { Actor } from './audit.ts'
 import { membershipOf, notAMember } from './membership.ts'
 import { type CredentialRecord, credentialSpace, profileSpace, revokedSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
+import { ofAdminLink, ofSession } from './sessions.ts'
 
 export type Authorisation =
   | {
@@ -27,6 +29,8 @@ export type Authorisation =
       /** Belongs before the versionstamps of this tenant's logs. */
       epoch: number
       present: SnapshotVersion
+      /** Of a session, when its last use was noted more than a minute ago. */
+      unnoted: Id<'ses'> | undefined
     }
   /** The credential is, or was, really this tenant's. */
   | { outcome: 'refused'; problem: Problem; actor?: Actor; present?: SnapshotVersion }
@@ -38,12 +42,13 @@ export type Authorisation =
   | { outcome: 'unknown'; problem: Problem }
 
 /** What a credential alone comes to, whatever the tenant's status is. */
-type Standing =
+export type Standing =
   | {
       outcome: 'holds'
       scopes: ReadonlyArray<string>
       actor: Actor | undefined
       newcomer?: Role
+      unnoted?: Id<'ses'> | undefined
     }
   | { outcome: 'refused'; problem: Problem; actor: Actor }
   | { outcome: 'stale_providers' }
@@ -64,7 +69,7 @@ export async function authorise(
 ): Promise<Authorisation> {
   const [status, standing, claimHolds] = await Promise.all([
     scope.system('status', statusSpace).get(['status']),
-    principal.kind === 'jwt' ? ofPerson(scope, principal, nowMs) : ofKey(scope, principal, nowMs),
+    standingOf(scope, principal, nowMs),
     namesThisTenant(scope, principal.claimedTenant),
   ])
   // Its credentials are on their way out as well, so nobody's is looked at any more.
@@ -97,17 +102,30 @@ export async function authorise(
       new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
     )
   }
-  const { scopes, newcomer } = standing
+  const { scopes, newcomer, unnoted } = standing
   if (!allows(scopes, wanted.scope)) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
   }
   if (wanted.mintsCredentials && principal.kind === 'signed_url') {
     return refused(new Problem('insufficient_scope', 'No signed URL reaches what gives access.'))
   }
-  return { outcome: 'granted', scopes, actor, newcomer, epoch: status.epoch, present }
+  return { outcome: 'granted', scopes, actor, newcomer, epoch: status.epoch, present, unnoted }
 }
 
-const invalid = (): Problem => new Problem('credential_invalid', 'The credential is not one of ours.')
+function standingOf(scope: TenantScope, principal: TenantPrincipal, nowMs: number): Promise<Standing> {
+  switch (principal.kind) {
+    case 'jwt':
+      return ofPerson(scope, principal, nowMs)
+    case 'session':
+      return ofSession(scope, principal, nowMs)
+    case 'admin_link':
+      return ofAdminLink(scope, principal, nowMs)
+    default:
+      return ofKey(scope, principal, nowMs)
+  }
+}
+
+export const invalid = (): Problem => new Problem('credential_invalid', 'The credential is not one of ours.')
 
 /** Of a key, or of the key behind a signed URL. */
 async function ofKey(
@@ -179,7 +197,7 @@ async function namesThisTenant(scope: TenantScope, claimed: string | undefined):
   return profile !== undefined && (profile.id === claimed || profile.slug === claimed)
 }
 
-function sameHash(record: CredentialRecord, secretHash: string): boolean {
+export function sameHash(record: { secretHash: string }, secretHash: string): boolean {
   const stored = Buffer.from(record.secretHash)
   const sent = Buffer.from(secretHash)
   return stored.length === sent.length && timingSafeEqual(stored, sent)

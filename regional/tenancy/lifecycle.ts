@@ -1,5 +1,7 @@
 // A tenant's life in its home region: provisioning → active ↔ suspended, until erasure.ts ends it. Every step is one transaction and may be
 // repeated, so that whoever finds a tenant half made can finish it.
+import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
+import { newId } from '../../shared/ids.ts'
 import { type PlanName, QUANTITIES } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import { type SettableStatus, type TenantNumber, tenantId } from '../../shared/tenant.ts'
@@ -8,12 +10,15 @@ import { notFound, requireMatch } from '../operation.ts'
 import { auditOf } from './audit.ts'
 import type { Sealer } from './idempotency.ts'
 import { addMember, newMember } from './members.ts'
-import type { Mint } from './mint.ts'
+import type { LinkAdmin, Mint } from './mint.ts'
 import { firstTime, type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
 import {
+  type AdminLinkRecord,
+  adminLinkSpace,
   credentialSpace,
+  type MemberRecord,
   type ProfileRecord,
   profileSpace,
   provisionedSpace,
@@ -31,10 +36,17 @@ export interface TenantIntent {
   owner: { email: string }
 }
 
+/** Which operator has a tenant made, and where its people will find the edge. */
+export interface Maker {
+  operatorId: string
+  publicOrigin: string
+}
+
 /** What the operator is answered, once. */
 export interface ProvisionedTenant {
   tenant: ShownTenant
   apiKey: { id: string; key: string }
+  adminLink: { url: string; expiresAt: string }
 }
 
 export interface TenantChanges {
@@ -48,19 +60,24 @@ const FIRST_EPOCH = 1
 /** How long the answer of a tenant's making can be asked for again. */
 const ANSWER_TTL_MS = 24 * 60 * 60 * 1000
 
+export interface LifecycleDependencies {
+  database: RegionDatabase
+  region: string
+  mint: Mint
+  linkAdmin: LinkAdmin
+  sealer: Sealer
+  now: () => number
+}
+
 export class TenantLifecycle {
+  private readonly dependencies: LifecycleDependencies
   private readonly database: RegionDatabase
-  private readonly region: string
-  private readonly mint: Mint
-  private readonly sealer: Sealer
   private readonly now: () => number
 
-  constructor(database: RegionDatabase, region: string, mint: Mint, sealer: Sealer, now: () => number) {
-    this.database = database
-    this.region = region
-    this.mint = mint
-    this.sealer = sealer
-    this.now = now
+  constructor(dependencies: LifecycleDependencies) {
+    this.dependencies = dependencies
+    this.database = dependencies.database
+    this.now = dependencies.now
   }
 
   /**
@@ -70,6 +87,7 @@ export class TenantLifecycle {
   async provision(
     number: TenantNumber,
     { slug, name, plan, owner }: TenantIntent,
+    by: Maker,
   ): Promise<ProvisionedTenant> {
     const nowMs = this.now()
     const createdAt = new Date(nowMs).toISOString()
@@ -78,15 +96,22 @@ export class TenantLifecycle {
       slug,
       name,
       plan,
-      region: this.region,
+      region: this.dependencies.region,
       createdAt,
       updatedAt: createdAt,
       version: 1,
     }
-    const key = await this.mint({ tenant: number, name: 'First key', scopes: ['*'], expiresAt: null, nowMs })
-    const made = { tenant: shownTenant(profile, 'active'), apiKey: { id: key.record.id, key: key.text } }
+    const { mint, sealer } = this.dependencies
+    const key = await mint({ tenant: number, name: 'First key', scopes: ['*'], expiresAt: null, nowMs })
+    const first = newMember({ email: owner.email, role: 'owner', decidedBy: 'organisation' }, nowMs)
+    const link = await this.firstLink(number, first, by, nowMs)
+    const made: ProvisionedTenant = {
+      tenant: shownTenant(profile, 'active'),
+      apiKey: { id: key.record.id, key: key.text },
+      adminLink: { url: link.url, expiresAt: new Date(link.record.expiresAtMs).toISOString() },
+    }
     const bound = `provisioned ${number}`
-    const sealed = this.sealer.seal(JSON.stringify(made), bound)
+    const sealed = sealer.seal(JSON.stringify(made), bound)
 
     return this.database.tenant(number, async (scope) => {
       const status = await statusOf(scope).get(['status'])
@@ -94,22 +119,40 @@ export class TenantLifecycle {
       if (status !== undefined) {
         const kept = await answer.get(['answer'])
         if (kept === undefined || kept.expiresAt <= nowMs) throw notFound()
-        const earlier = JSON.parse(this.sealer.open(kept.sealed, bound)) as ProvisionedTenant
+        const earlier = JSON.parse(sealer.open(kept.sealed, bound)) as ProvisionedTenant
         return { value: earlier, commit: false }
       }
       statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH, version: 1 })
       profileOf(scope).set(['profile'], profile)
       scope.system('credentials', credentialSpace).set([key.record.id], key.record)
       await take(scope, ONLY_WRITER, 'apiKeys', 1)
-      const first = newMember({ email: owner.email, role: 'owner', decidedBy: 'organisation' }, nowMs)
       await addMember(scope.service('members'), first)
       await take(scope, ONLY_WRITER, 'members', 1)
+      scope.system('credentials', adminLinkSpace).set([link.record.id], link.record)
+      await expireAt(scope, link.record.expiresAtMs + ANSWER_TTL_MS, 'admin-link', link.record.id, nowMs)
       const expiresAt = nowMs + ANSWER_TTL_MS
       answer.set(['answer'], { sealed, expiresAt })
       await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)
       scope.pointer(provisioningPointer).set({ since: createdAt })
       return { value: made, commit: true }
     })
+  }
+
+  /** For the first owner, who dies with nobody but their own record. */
+  private async firstLink(
+    number: TenantNumber,
+    { id: member, email }: MemberRecord,
+    { operatorId, publicOrigin }: Maker,
+    nowMs: number,
+  ): Promise<{ url: string; record: AdminLinkRecord }> {
+    const id = newId('lnk', nowMs)
+    const expiresAtMs = (Math.floor(nowMs / 1000) + DEFAULT_LINK_SECONDS) * 1000
+    const claims = { tenant: number, linkId: id, expiresAtMs }
+    const { url, secretHash } = await this.dependencies.linkAdmin(claims, publicOrigin)
+    const issuer = { kind: 'operator' as const, id: operatorId }
+    const createdAt = new Date(nowMs).toISOString()
+    const common = { role: 'owner' as const, returnPath: '/', used: null, revokedAt: null }
+    return { url, record: { id, secretHash, email, member, issuer, createdAt, expiresAtMs, ...common } }
   }
 
   /** Lets the tenant in. @throws {Problem} `not_found` */

@@ -1,4 +1,6 @@
-// Minting: a new API key and the record that will answer for it; a URL that a key signs, which no record answers for.
+// Minting: a new API key and the record that will answer for it; a URL that a key signs, which no record answers for;
+// an admin link.
+import { type AdminLinkClaims, mintAdminLink } from '../../shared/admin_link.ts'
 import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
@@ -35,3 +37,13 @@ export const urlSigning =
   (region: string, roots: Roots): SignUrl =>
   (claims, request) =>
     signUrl({ ...claims, region }, request, roots)
+
+export type LinkAdmin = (
+  claims: Omit<AdminLinkClaims, 'rootId' | 'region'>,
+  origin: string,
+) => Promise<{ url: string; secretHash: string }>
+
+export const adminLinking =
+  (region: string, roots: Roots): LinkAdmin =>
+  (claims, origin) =>
+    mintAdminLink({ ...claims, region }, origin, roots)

@@ -21,12 +21,24 @@ export interface StatusRecord {
 /** One small key, read by every transaction and written rarely, so that a change of status stops what is in flight. */
 export const statusSpace = jsonSpace<['status'], StatusRecord>('status')
 
+/** How a tenant's own people see it. */
+export interface Customisation {
+  displayName: string | null
+  /** https, or an image in itself (`data:`). */
+  logoUrl: string | null
+  /** `#rrggbb` */
+  accentColor: string | null
+}
+
+export const PLAIN: Customisation = { displayName: null, logoUrl: null, accentColor: null }
+
 export interface ProfileRecord {
   id: Id<'ten'>
   slug: string
   name: string
   plan: PlanName
   region: string
+  customisation?: Customisation
   createdAt: string
   updatedAt: string
   /** How often it has been changed, its status included. */
@@ -35,15 +47,22 @@ export interface ProfileRecord {
 
 export const profileSpace = jsonSpace<['profile'], ProfileRecord>('profile')
 
+/** As much of it as any service may know. */
+export type Organisation = Pick<ProfileRecord, 'id' | 'slug' | 'name' | 'customisation'>
+
 /** A tenant as its people and the operator are shown it. */
-export type ShownTenant = Omit<ProfileRecord, 'version'> & { status: TenantStatus }
+export type ShownTenant = Omit<ProfileRecord, 'version' | 'customisation'> & {
+  status: TenantStatus
+  customisation: Customisation
+}
 
 export const shownTenant = (
-  { version: _, ...profile }: ProfileRecord,
+  { version: _, customisation = PLAIN, ...profile }: ProfileRecord,
   status: TenantStatus,
 ): ShownTenant => ({
   ...profile,
   status,
+  customisation,
 })
 
 export interface CredentialRecord {
@@ -61,6 +80,54 @@ export const credentialSpace = jsonSpace<[keyId: string], CredentialRecord>('key
 
 /** Revoked keys stay, so that they are refused as revoked and not as unknown. */
 export const revokedSpace = jsonSpace<[keyId: string], CredentialRecord & { revokedAt: string }>('revoked')
+
+/** Who stands behind an admin link and the sessions that come of it: they hold as long as whoever it is may give the role. */
+export type Issuer =
+  | { kind: 'api_key'; id: Id<'key'> }
+  | { kind: 'member'; id: Id<'mem'> }
+  /** Asked for the tenant to be made. */
+  | { kind: 'operator'; id: string }
+
+export interface AdminLinkRecord {
+  id: Id<'lnk'>
+  /** SHA-256 of the link's token in base64url. */
+  secretHash: string
+  role: Role
+  /** To show. It opens nothing. */
+  email: string | null
+  /** Whose session the link begins, where that is known. */
+  member: Id<'mem'> | null
+  /** Where it leads, below the tenant's console. */
+  returnPath: string
+  issuer: Issuer
+  createdAt: string
+  expiresAtMs: number
+  used: { at: string; session: Id<'ses'> } | null
+  revokedAt: string | null
+}
+
+/** In the subspace of credentials, like the two below. A link stays for a day after its time, to be told as used or revoked. */
+export const adminLinkSpace = jsonSpace<[linkId: string], AdminLinkRecord>('link')
+
+export interface SessionRecord {
+  id: Id<'ses'>
+  secretHash: string
+  link: Id<'lnk'>
+  role: Role
+  email: string | null
+  member: Id<'mem'> | null
+  issuer: Issuer
+  createdAt: string
+  expiresAtMs: number
+  /** Of the browser that began it, as it said. */
+  userAgent: string | null
+  ip: string | null
+}
+
+export const sessionSpace = jsonSpace<[sessionId: string], SessionRecord>('session')
+
+/** When a session was last used, to the minute; apart from it, so that using it changes nothing that it is checked by. */
+export const seenSpace = jsonSpace<[sessionId: string], number>('seen')
 
 /** Who a person is: never an e-mail address, which issuers give out and take back. */
 export interface PersonIdentity {

@@ -1,5 +1,6 @@
 // What a tenant-aware service is made of. A service imports this, its own folder and `shared/`: nothing below.
 
+import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
@@ -27,9 +28,13 @@ export interface TenantOperation {
   declaration: Declaration
   scope: Scope
   kind: TenantRequest['kind']
+  /** Who may ask it. */
+  speakers: ReadonlyArray<TenantPrincipal['kind']>
   /** Checks what the client sent. What is wrong with it is only said once the client is known to be allowed here. */
   prepare(raw: RawInput): (tx: TenantTransaction) => Promise<Reply>
 }
+
+const EVERYONE: ReadonlyArray<TenantPrincipal['kind']> = ['api_key', 'signed_url', 'jwt', 'session']
 
 /** Declares an operation of a tenant, and what does its work. */
 export function tenantOperation<
@@ -42,6 +47,8 @@ export function tenantOperation<
     scope: Scope
     /** A read that is audited. */
     sensitive?: boolean
+    /** For the console's own pages; otherwise it is of the API, for everyone but who is only on the way in. */
+    speakers?: ReadonlyArray<TenantPrincipal['kind']>
     handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
   },
 ): TenantOperation {
@@ -49,6 +56,7 @@ export function tenantOperation<
     name: operation.name,
     declaration: operation as Declaration,
     scope: operation.scope,
+    speakers: operation.speakers ?? EVERYONE,
     kind: operation.method !== 'get' ? 'write' : operation.sensitive ? 'sensitive' : 'read',
     prepare(raw) {
       const input = checkInput(operation, raw)

@@ -8,7 +8,7 @@ import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { expireAt } from '../jobs/expiry.ts'
+import { expireAt, type ServiceExpiry } from '../jobs/expiry.ts'
 import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
 import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
@@ -30,9 +30,10 @@ import {
   type Sealer,
 } from './idempotency.ts'
 import { type ShardLoan, type ShardLoans, take } from './quotas.ts'
-import { profileSpace } from './records.ts'
+import { type Organisation, profileSpace } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { RegionDatabase, ServiceScope, TenantScope } from './region_database.ts'
+import { noteSeen, seenIn } from './sessions.ts'
 import { joining } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import { countWrite, readUsage, type UsageMeter, type UsageReport } from './usage.ts'
@@ -49,6 +50,7 @@ export interface TenantContext {
   readonly actor: Actor
   readonly scopes: ReadonlyArray<string>
   readonly requestId: string
+  readonly clientIp: string | undefined
   /** Where the tenant's clients find the edge. */
   readonly publicOrigin: string | undefined
   /** The time that this request counts as, in milliseconds since 1970. */
@@ -67,6 +69,8 @@ export interface TenantTransaction extends ServiceScope {
   readonly audit: Pick<Log<AuditEntry>, 'page'>
   /** The id of the organisation itself. */
   tenantId(): Promise<Id<'ten'>>
+  /** The organisation as its people know it. */
+  organisation(): Promise<Organisation>
   /** What the tenant has and did. */
   usage(): Promise<UsageReport>
   /**
@@ -74,6 +78,8 @@ export interface TenantTransaction extends ServiceScope {
    * @throws {Problem} `quota_exceeded`
    */
   take(quantity: Quantity, amount: number): Promise<void>
+  /** Has what the service keeps under this id forgotten some time after `atMs`. */
+  expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
   /** Tells of a change, such as `project.created`, in the tenant's event feed. */
   emit(type: string, resource: string): void
   /** Has a job done after this commit. Its payload holds references, not documents. */
@@ -152,13 +158,15 @@ export async function transact(
 type Asked = TenantRequest & { actor: Actor | undefined }
 
 /** @returns undefined, with nothing read, for someone who is to become a member first: reading changes nothing. */
-const read = (
+async function read(
   dependencies: TransactDependencies,
   request: Asked,
   work: (tx: TenantTransaction) => Promise<Reply>,
-): Promise<Reply | undefined> =>
-  dependencies.database.tenant(
-    request.verified.principal.tenant,
+): Promise<Reply | undefined> {
+  const { principal } = request.verified
+  let unnoted: Id<'ses'> | undefined
+  const reply = await dependencies.database.tenant(
+    principal.tenant,
     async (scope) => {
       const { admitted, actor } = await admit(dependencies, request, scope)
       if (actor === undefined) return { value: undefined, commit: false }
@@ -171,17 +179,31 @@ const read = (
         ...scope.service(request.service),
         project: (id) => requireProject(scope, id),
         audit: auditOf(scope),
-        tenantId: () => idOf(scope),
+        tenantId: async () => (await organisationOf(scope)).id,
+        organisation: () => organisationOf(scope),
         usage: () => readUsage(scope, context.nowMs),
+        expire: async () => changesNothing(),
         take: async () => changesNothing(),
         emit: changesNothing,
         enqueue: changesNothing,
         jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
       })
+      unnoted = admitted.unnoted
       return { value: reply, commit: false }
     },
     leftMs(dependencies, request),
   )
+  if (unnoted !== undefined) await noteUse(dependencies, principal.tenant, unnoted)
+  return reply
+}
+
+/** A session's use, by itself: the request that it was used for changed nothing. */
+const noteUse = (
+  { database, now }: TransactDependencies,
+  tenant: TenantNumber,
+  id: Id<'ses'>,
+): Promise<void> =>
+  database.tenant(tenant, async (scope) => ({ value: await noteSeen(scope, id, now()), commit: true }))
 
 /** Makes whoever asks a member, as their provider's record says. Repeatable: the second time they are one. */
 const signIn = (dependencies: TransactDependencies, request: Asked): Promise<void> =>
@@ -251,7 +273,9 @@ function write(
           ...scope.service(request.service),
           project: (id) => requireProject(scope, id),
           audit,
-          tenantId: () => idOf(scope),
+          tenantId: async () => (await organisationOf(scope)).id,
+          organisation: () => organisationOf(scope),
+          expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
           usage: () => readUsage(scope, nowMs),
           take: (quantity, amount) => take(scope, loan, quantity, amount),
           emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId }),
@@ -261,6 +285,7 @@ function write(
         expireAt(scope, rememberedUntil(identity, nowMs), 'request', key[0], nowMs),
       ])
       replies[attempt] = reply
+      if (admitted.unnoted !== undefined) seenIn(scope, admitted.unnoted, nowMs)
       countWrite(scope, nowMs)
       audit.append(epoch, {
         at,
@@ -288,6 +313,7 @@ interface Admitted {
   scopes: ReadonlyArray<string>
   nowMs: number
   epoch: number
+  unnoted: Id<'ses'> | undefined
 }
 
 /**
@@ -329,9 +355,9 @@ async function admit(
   if (snapshot) tell(snapshot)
   request.actor = verdict.actor
   if (verdict.outcome === 'refused') throw verdict.problem
-  const { scopes, epoch, actor, newcomer } = verdict
+  const { scopes, epoch, actor, newcomer, unnoted } = verdict
   return {
-    admitted: { scopes, nowMs, epoch },
+    admitted: { scopes, nowMs, epoch, unnoted },
     actor,
     join: async (loan) => {
       if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
@@ -341,7 +367,7 @@ async function admit(
   }
 }
 
-const contextOf = ({ verified }: Asked, { scopes, nowMs }: Admitted, actor: Actor): TenantContext =>
+const contextOf = ({ verified, clientIp }: Asked, { scopes, nowMs }: Admitted, actor: Actor): TenantContext =>
   ({
     tenant: verified.principal.tenant,
     principal: verified.principal,
@@ -349,13 +375,14 @@ const contextOf = ({ verified }: Asked, { scopes, nowMs }: Admitted, actor: Acto
     scopes,
     requestId: verified.requestId,
     publicOrigin: verified.publicOrigin,
+    clientIp,
     nowMs,
   }) as TenantContext
 
-async function idOf(scope: TenantScope): Promise<Id<'ten'>> {
+async function organisationOf(scope: TenantScope): Promise<Organisation> {
   const profile = await scope.system('profile', profileSpace).get(['profile'])
   if (profile === undefined) throw new Error('a tenant has a profile')
-  return profile.id
+  return profile
 }
 
 const projectSpace = jsonSpace<[id: string], unknown>('project')
@@ -367,7 +394,7 @@ async function requireProject(scope: TenantScope, id: string): Promise<void> {
 function noteRefusal({ refusals, now }: TransactDependencies, request: Asked, { code }: Problem): void {
   const { status } = PROBLEMS[code]
   // Nobody of this tenant's leaves no trace in its audit trail.
-  if ((status !== 401 && status !== 403) || request.actor === undefined) return
+  if (![401, 403, 410].includes(status) || request.actor === undefined) return
   const { principal, requestId } = request.verified
   refusals.note(principal.tenant, {
     at: new Date(now()).toISOString(),

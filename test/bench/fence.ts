@@ -107,13 +107,15 @@ async function tenantOf(
     expiresAt: null,
   }
   const mint = async () => ({ text: 'never shown', record })
-  const lifecycle = new TenantLifecycle(database, 'us', mint, sealer, Date.now)
-  await lifecycle.provision(TENANT, {
+  const linkAdmin = async () => ({ url: 'never shown', secretHash })
+  const lifecycle = new TenantLifecycle({ database, region: 'us', mint, linkAdmin, sealer, now: Date.now })
+  const intent = {
     slug: 'fenced',
     name: 'Fenced',
-    plan: 'enterprise',
+    plan: 'enterprise' as const,
     owner: { email: 'o@x.example' },
-  })
+  }
+  await lifecycle.provision(TENANT, intent, { operatorId: 'ops', publicOrigin: 'https://api.test' })
   await lifecycle.activate(TENANT)
   return {
     dependencies: {

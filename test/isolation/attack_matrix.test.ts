@@ -26,6 +26,8 @@ let attackersToken: string
 /** The same person's, for an audience that is nobody's. */
 let strayToken: string
 let victim: Tenant
+/** Of the victim's owner, in the console. */
+let victimsCookie: string
 let attacker: Tenant
 /** Collection path → the id of what the victim has there. */
 const victims = new Map<string, string>()
@@ -42,6 +44,14 @@ async function newTenant(slug: string, region: string): Promise<Tenant> {
   const extra = await call(tenant, '/v1/api-keys', { method: 'POST', body: { name: 'old', scopes: ['*'] } })
   await call(tenant, `/v1/api-keys/${extra.body.id}`, { method: 'DELETE' })
   return { ...tenant, revoked: extra.body.key }
+}
+
+/** @returns the session's cookie */
+async function enterConsole(tenant: Tenant): Promise<string> {
+  const link = await call(tenant, '/v1/admin-links', { method: 'POST', body: { role: 'owner' } })
+  const entered = await fetch(link.body.url, { method: 'POST', redirect: 'manual' })
+  expect(entered.status).toBe(303)
+  return entered.headers.getSetCookie()[0]?.split(';')[0] ?? ''
 }
 
 const fill = (path: string, ids: (collection: string) => string): string =>
@@ -101,6 +111,8 @@ beforeAll(async () => {
     expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBeLessThan(300)
     if (typeof made.body?.id === 'string') victims.set(path, made.body.id)
   }
+  for (let i = 0; i < 2; i++) victimsCookie = await enterConsole(victim)
+  victims.set('/v1/sessions', (await call(victim, '/v1/sessions')).body.data[0].id)
 })
 afterAll(async () => {
   await Promise.all([stack.stop(), issuers.close()])
@@ -273,6 +285,18 @@ describe('every route refuses', () => {
     [string, () => { as?: string | null; headers?: Record<string, string> }, number, string]
   > = [
     ['no credential', () => ({ as: null }), 401, 'credential_missing'],
+    [
+      'the console’s cookie',
+      () => ({ as: null, headers: { cookie: victimsCookie } }),
+      401,
+      'credential_missing',
+    ],
+    [
+      'the console’s cookie’s value as a key',
+      () => ({ as: victimsCookie.split('=')[1] ?? '' }),
+      401,
+      'credential_invalid',
+    ],
     ['a text that is no key', () => ({ as: 'ck_dev_nonsense' }), 401, 'credential_invalid'],
     ['a key with one character changed', () => ({ as: flipped(victim.key) }), 401, 'credential_invalid'],
     ['a revoked key', () => ({ as: victim.revoked }), 401, 'api_key_revoked'],

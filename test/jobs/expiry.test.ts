@@ -94,7 +94,13 @@ test('an operator’s request is forgotten after a day, and not before', async (
   // Its home region does nothing here: only the record of the request is of interest.
   for (let i = 0; i < 300; i++) {
     await provisioner
-      .make({ operatorId: 'ops', idempotencyKey: `key ${i}`, region: 'eu', intent })
+      .make({
+        operatorId: 'ops',
+        publicOrigin: 'https://api.test',
+        idempotencyKey: `key ${i}`,
+        region: 'eu',
+        intent,
+      })
       .catch(() => undefined)
   }
   clock.nowMs += 22 * HOUR_MS

@@ -135,7 +135,7 @@ async function half(number: string, slug: string): Promise<string> {
     as: 'region',
     method: 'POST',
     path,
-    body: { number, intent },
+    body: { number, intent, by: { operatorId: 'ops', publicOrigin: 'https://api.test' } },
   })
   expect(status).toBe(200)
   return body.apiKey.key

@@ -1,4 +1,5 @@
 // Plays the edge's part towards a region: signs an assertion for each request, as whoever the test says.
+import { ENTER_PATH, verifyAdminLink } from '../../shared/admin_link.ts'
 import { importAssertionKeys, signAssertion } from '../../shared/assertion.ts'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
@@ -6,7 +7,7 @@ import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { ASSERTION } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
-import type { Principal, SignedUrlPrincipal } from '../../shared/principal.ts'
+import type { AdminLinkPrincipal, Principal, SignedUrlPrincipal } from '../../shared/principal.ts'
 import { verifySignedUrl } from '../../shared/signed_url.ts'
 
 export interface Answer {
@@ -18,13 +19,15 @@ export interface Answer {
 }
 
 export interface Ask {
-  /** An API key's text, a signed URL, `operator`, `region` (what a region calls another as), or the principal itself. */
+  /** An API key's text, a signed URL, an admin link, `operator`, `region` (what a region calls another as), or the principal itself. */
   as: string | Principal
   method?: string
   /** Empty for a signed URL's own. */
   path: string
   /** What the edge is made to say wrongly of a signed URL. */
   signedFor?: Partial<SignedUrlPrincipal>
+  /** What the edge says beside an admin link. */
+  entering?: Partial<AdminLinkPrincipal>
   body?: unknown
   headers?: Record<string, string>
   requestId?: string
@@ -111,12 +114,20 @@ export class RegionClient {
   }
 
   private async speaker(
-    { as, path, signedFor }: Ask,
+    { as, path, signedFor, entering }: Ask,
     method: string,
   ): Promise<{ principal: Principal; path: string }> {
     if (typeof as !== 'string') return { principal: as, path }
     if (!as.startsWith(PUBLIC_ORIGIN)) return { principal: await this.principalOf(as), path }
     this.roots ??= await Roots.import(this.secrets.signingRoots)
+    if (as.startsWith(`${PUBLIC_ORIGIN}${ENTER_PATH}`)) {
+      const target = as.slice(PUBLIC_ORIGIN.length)
+      const verdict = await verifyAdminLink({ origin: PUBLIC_ORIGIN, target }, this.roots)
+      if (verdict.outcome !== 'verified') throw new Error('not an admin link')
+      const { tenant, linkId } = verdict.link
+      const { secretHash } = verdict
+      return { principal: { kind: 'admin_link', tenant, linkId, secretHash, ...entering }, path }
+    }
     const request = {
       origin: PUBLIC_ORIGIN,
       method: path === '' ? method : 'GET',

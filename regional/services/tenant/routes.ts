@@ -1,7 +1,7 @@
 // /v1/tenant
-import { profileSpace, shownTenant } from '../../tenancy/records.ts'
-import { notFound, type Service, tenantOperation } from '../../tenancy/service.ts'
-import { Tenant } from './schema.ts'
+import { PLAIN, type ProfileRecord, profileSpace, shownTenant } from '../../tenancy/records.ts'
+import { notFound, requireMatch, type Service, tenantOperation } from '../../tenancy/service.ts'
+import { Tenant, UpdateOrganisation } from './schema.ts'
 
 export const tenant: Service = {
   name: 'tenant',
@@ -25,5 +25,37 @@ export const tenant: Service = {
         }
       },
     }),
+    tenantOperation({
+      name: 'update',
+      method: 'patch',
+      path: '/v1/tenant',
+      tag: 'Organisation',
+      summary: 'Change the organisation’s name, or how its people see it',
+      scope: 'tenant:write',
+      body: UpdateOrganisation,
+      answers: { 200: Tenant },
+      problems: ['precondition_failed'],
+      async handle(tx, { body, ifMatch }) {
+        const before = await tx.space(profileSpace).get(['profile'])
+        if (before === undefined) throw notFound()
+        requireMatch(ifMatch, `"${before.version}"`)
+        const changes = definedIn(body.customisation ?? {})
+        const after: ProfileRecord = {
+          ...before,
+          name: body.name ?? before.name,
+          customisation: { ...PLAIN, ...before.customisation, ...changes },
+          updatedAt: new Date(tx.context.nowMs).toISOString(),
+          version: before.version + 1,
+        }
+        tx.space(profileSpace).set(['profile'], after)
+        tx.emit('tenant.updated', before.id)
+        return { status: 200, body: shownTenant(after, 'active'), headers: { etag: `"${after.version}"` } }
+      },
+    }),
   ],
 }
+
+const definedIn = <T extends object>(changes: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>
+  }

@@ -1,0 +1,100 @@
+// The console's way to the API: the same stages as any client's request, from locate on, as whoever is in the console.
+// So a page can do nothing that the API can't, and what the API refuses, a page is told in the API's own words.
+import { IDEMPOTENCY_KEY, TENANT } from '../../shared/headers.ts'
+import type { ProblemDetails } from '../../shared/problems.ts'
+import type { Identity } from '../identify/index.ts'
+
+/** Locate → limit → forward, for an identity that was made inside. */
+export type Inside = (request: Request, identity: Identity) => Promise<Response>
+
+export type Refused = { ok: false; status: number; problem: ProblemDetails; retryAfter: string | undefined }
+export type Answered<T> = { ok: true; status: number; body: T; etag: string | undefined } | Refused
+
+export interface List<T> {
+  data: ReadonlyArray<T>
+  nextCursor: string | null
+}
+
+interface Sending {
+  body?: unknown
+  idempotencyKey?: string | undefined
+  ifMatch?: string | undefined
+}
+
+export class Api {
+  private readonly inside: Inside
+  private readonly identity: Identity
+  private readonly client: Request
+  private readonly publicOrigin: string
+  private readonly slug: string | undefined
+
+  /** @param client the browser's own request: its address is told on, and its end ends what it asked for */
+  constructor(
+    inside: Inside,
+    identity: Identity,
+    client: Request,
+    { publicOrigin, slug }: { publicOrigin: string; slug?: string },
+  ) {
+    this.inside = inside
+    this.identity = identity
+    this.client = client
+    this.publicOrigin = publicOrigin
+    this.slug = slug
+  }
+
+  get<T>(path: string): Promise<Answered<T>> {
+    return this.ask('GET', path)
+  }
+
+  post<T>(path: string, sending: Sending = {}): Promise<Answered<T>> {
+    return this.ask('POST', path, sending)
+  }
+
+  patch<T>(path: string, sending: Sending = {}): Promise<Answered<T>> {
+    return this.ask('PATCH', path, sending)
+  }
+
+  put<T>(path: string, sending: Sending = {}): Promise<Answered<T>> {
+    return this.ask('PUT', path, sending)
+  }
+
+  delete(path: string, sending: Sending = {}): Promise<Answered<undefined>> {
+    return this.ask('DELETE', path, sending)
+  }
+
+  /** The answer as it comes, for what is streamed on. */
+  async raw(
+    method: string,
+    path: string,
+    { body, idempotencyKey, ifMatch }: Sending = {},
+  ): Promise<Response> {
+    const headers = new Headers({ accept: 'application/json' })
+    for (const name of ['cf-connecting-ip', 'user-agent']) {
+      const value = this.client.headers.get(name)
+      if (value !== null) headers.set(name, value)
+    }
+    // The region holds the tenant of the credential against the one in the page's path.
+    if (this.slug !== undefined) headers.set(TENANT, this.slug)
+    if (idempotencyKey) headers.set(IDEMPOTENCY_KEY, idempotencyKey)
+    if (ifMatch) headers.set('if-match', ifMatch)
+    if (body !== undefined) headers.set('content-type', 'application/json')
+    const request = new Request(this.publicOrigin + path, {
+      method,
+      headers,
+      signal: this.client.signal,
+      ...(this.client.cf && { cf: this.client.cf as CfProperties }),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    return this.inside(request, this.identity)
+  }
+
+  private async ask<T>(method: string, path: string, sending: Sending = {}): Promise<Answered<T>> {
+    const response = await this.raw(method, path, sending)
+    const { status, headers } = response
+    const text = await response.text()
+    const body: unknown = text === '' ? undefined : JSON.parse(text)
+    if (response.ok) return { ok: true, status, body: body as T, etag: headers.get('etag') ?? undefined }
+    const retryAfter = headers.get('retry-after') ?? undefined
+    return { ok: false, status, problem: body as ProblemDetails, retryAfter }
+  }
+}

@@ -1,0 +1,188 @@
+// The console: the tenant admin's pages, rendered here. Everything that a page shows or changes, it asks of the API as
+// the session; what stands here is who is there (the cookie), that a form is the console's own, and the frame.
+import { type Context, Hono } from 'hono'
+import { csrf } from 'hono/csrf'
+import { createMiddleware } from 'hono/factory'
+import { HTTPException } from 'hono/http-exception'
+import { ENTER_PATH } from '../../shared/admin_link.ts'
+import { PROBLEMS, Problem } from '../../shared/problems.ts'
+import { SLUG } from '../../shared/tenant.ts'
+import { targetOf } from '../target.ts'
+import { Api, type Refused } from './api.ts'
+import { dropSessionCookie, readSessionCookie } from './cookie.ts'
+import { CSRF_FIELD, csrfTokenOf, isTokenOf } from './csrf.ts'
+import { entering } from './enter.tsx'
+import { identifySession } from './identity.ts'
+import { PAGES } from './pages/index.ts'
+import type { ConsolePage } from './pages/page.ts'
+import { Alone, Layout } from './parts/layout.tsx'
+import { Advice, Refusal, type Show, showing } from './respond.tsx'
+import { STATIC, staticFiles } from './static_files.ts'
+import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
+
+/** Forms of the console are small, but for a record that is edited as JSON. */
+const MAX_FORM_BYTES = 1_500_000
+
+export async function createConsole(dependencies: ConsoleDependencies): Promise<Hono<ConsoleTypes>> {
+  const { config } = dependencies
+  const { assets, serve } = await staticFiles()
+  const show = showing(assets)
+  const app = new Hono<ConsoleTypes>({ getPath: (request) => targetOf(request.url).path })
+
+  app.get(`${STATIC}/*`, (c) => serve(c.req.path, c.req.raw) ?? nothing(c, show))
+  // Before anything else looks at a form: it has to come from this very origin.
+  app.use(fromHere(config.publicOrigin))
+  app.route('/', entering(dependencies, show))
+  app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
+  app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
+  app.post('/admin/:slug/sign-out', async (c) => {
+    const { api, organisation } = c.var.visit
+    const answer = await api.delete('/console/v1/session')
+    if (!answer.ok && answer.status !== 401) return refuse(c, show, answer)
+    dropSessionCookie(c, organisation.slug)
+    return signedOut(c, show)
+  })
+  for (const page of PAGES) {
+    const routes = new Hono<ConsoleTypes>()
+    routes.use(framing(page, show))
+    page.routes(routes)
+    app.route(`/admin/:slug/${page.path}`, routes)
+  }
+  app.notFound((c) => nothing(c, show))
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return foreignForm(c, show)
+    if (error instanceof Problem) return refuse(c, show, refusedBy(error))
+    console.error(error)
+    return refuse(c, show, refusedBy(new Problem('internal', 'The page failed. Load it again.')))
+  })
+  return app
+}
+
+/**
+ * Hono's check of where a form comes from. Every browser says so with a form; what says nothing of it is none, and
+ * nobody is tricked into entering by it: whoever sends it has the link.
+ */
+function fromHere(publicOrigin: string) {
+  const check = csrf({ origin: publicOrigin })
+  return createMiddleware(async function fromHere(c, next) {
+    const { headers } = c.req.raw
+    const noBrowser = !headers.has('origin') && !headers.has('sec-fetch-site')
+    return noBrowser && c.req.path === ENTER_PATH ? next() : check(c, next)
+  })
+}
+
+/** Who is there: the cookie of the tenant in the path, which its region then reads again. */
+const visiting = ({ config, inside, noteInvalid }: ConsoleDependencies, show: Show) =>
+  createMiddleware<ConsoleTypes>(async function visiting(c, next) {
+    const slug = c.req.param('slug') ?? ''
+    if (!SLUG.test(slug)) return nothing(c, show)
+    const cookie = readSessionCookie(c, slug)
+    if (cookie === undefined) return notSignedIn(c, show)
+    const identity = await identifySession(cookie, config.roots)
+    if (identity === undefined) {
+      noteInvalid(c.req.raw)
+      dropSessionCookie(c, slug)
+      return notSignedIn(c, show)
+    }
+    const { publicOrigin } = config
+    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
+    const answer = await api.get<Presence>('/console/v1/session')
+    if (!answer.ok) {
+      if (answer.status === 401) dropSessionCookie(c, slug)
+      return refuse(c, show, answer)
+    }
+    c.set('visit', { ...answer.body, api, base: `/admin/${slug}`, csrf: await csrfTokenOf(cookie) })
+    await next()
+  })
+
+/** A request that changes something is a form of this very session's, or nothing. */
+const checkingForms = (show: Show) =>
+  createMiddleware<ConsoleTypes>(async function checkingForms(c, next) {
+    if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
+    if (c.req.method !== 'POST') return nothing(c, show, 405)
+    if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_FORM_BYTES) {
+      throw new Problem('body_too_large', 'The form is too large.')
+    }
+    const form = await c.req.formData().catch(() => undefined)
+    if (form === undefined || !isTokenOf(form.get(CSRF_FIELD), c.var.visit.csrf)) return foreignForm(c, show)
+    c.set('form', form)
+    await next()
+  })
+
+/** What a page answers with. */
+const framing = (page: ConsolePage, show: Show) =>
+  createMiddleware<ConsoleTypes>(async function framing(c, next) {
+    const { visit } = c.var
+    const { organisation, base } = visit
+    const word = c.req.query('done') ?? ''
+    const messages = page.messages ?? {}
+    const flash = Object.hasOwn(messages, word) ? messages[word] : undefined
+    c.set('page', (body, { title = page.title, status = 200, live = false } = {}) =>
+      show(c, {
+        title: `${title} · ${organisation.customisation.displayName ?? organisation.name}`,
+        status,
+        live,
+        customisation: organisation.customisation,
+        body: <Layout {...{ visit, title, flash, pages: PAGES, current: page.path }}>{body}</Layout>,
+      }),
+    )
+    c.set('refuse', (refused) => c.var.page(<Advice refused={refused} />, { status: refused.status }))
+    c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
+    await next()
+  })
+
+const refusedBy = ({ code, detail }: Problem): Refused => ({
+  ok: false,
+  status: PROBLEMS[code].status,
+  problem: { type: '', ...PROBLEMS[code], detail, code, requestId: '' },
+  retryAfter: undefined,
+})
+
+const refuse = (c: Context, show: Show, refused: Refused) =>
+  show(c, { title: refused.problem.title, status: refused.status, body: <Refusal refused={refused} /> })
+
+const nothing = (c: Context, show: Show, status = 404) =>
+  show(c, {
+    title: 'Nothing here',
+    status,
+    body: (
+      <Alone title="There is no such page">
+        <p>Look at the address again, or go back to where you came from.</p>
+      </Alone>
+    ),
+  })
+
+const notSignedIn = (c: Context, show: Show) =>
+  show(c, {
+    title: 'Sign in',
+    status: 401,
+    body: (
+      <Alone title="You are not signed in here">
+        <p>Ask an owner or administrator of the organisation for a link into its console.</p>
+      </Alone>
+    ),
+  })
+
+const signedOut = (c: Context, show: Show) =>
+  show(c, {
+    title: 'Signed out',
+    body: (
+      <Alone title="You are signed out">
+        <p>To come back, ask an administrator for a new link.</p>
+      </Alone>
+    ),
+  })
+
+const foreignForm = (c: Context, show: Show) =>
+  show(c, {
+    title: 'Nothing was done',
+    status: 403,
+    body: (
+      <Alone title="Nothing was done">
+        <p>
+          This form did not come from a page of your present session. Open the page again in the console, and
+          send the form from there.
+        </p>
+      </Alone>
+    ),
+  })

@@ -1,0 +1,19 @@
+// The session's cookie. The tenant is in its name, so that sessions of two tenants live side by side in one browser;
+// `__Host-` has the browser keep it to this host, over TLS (or on this machine).
+import type { Context } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
+
+const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
+
+/** Slugs are DNS labels: nothing in one has a meaning in a cookie's name. */
+const nameOf = (slug: string): string => `__Host-coditect-${slug}`
+
+export const readSessionCookie = (c: Context, slug: string): string | undefined => getCookie(c, nameOf(slug))
+
+export const setSessionCookie = (c: Context, slug: string, text: string): void =>
+  setCookie(c, nameOf(slug), text, { ...ATTRIBUTES, maxAge: SESSION_LIFE_MS / 1000 })
+
+export const dropSessionCookie = (c: Context, slug: string): void => {
+  deleteCookie(c, nameOf(slug), ATTRIBUTES)
+}

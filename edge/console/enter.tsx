@@ -1,0 +1,113 @@
+// The way in. GET shows whom a link lets in where, and consumes nothing: mail scanners open links. POST uses it, once,
+// in the region, and sets the session's cookie; the address that the browser then shows says nothing of the link.
+import { type Context, Hono } from 'hono'
+import { ENTER_PATH } from '../../shared/admin_link.ts'
+import { mintSession } from '../../shared/credentials/session_token.ts'
+import { newId } from '../../shared/ids.ts'
+import type { Role } from '../../shared/roles.ts'
+import { Api, type Refused } from './api.ts'
+import { setSessionCookie } from './cookie.ts'
+import { type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
+import { Alone } from './parts/layout.tsx'
+import { Refusal, type Show } from './respond.tsx'
+import type { ConsoleDependencies, Organisation } from './visit.ts'
+
+const ENTRY = '/console/v1/entry'
+
+interface Entry {
+  organisation: Organisation
+  role: Role
+  email: string | null
+  returnPath: string
+  expiresAt: string
+}
+
+export function entering({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
+  const app = new Hono()
+
+  app.get(ENTER_PATH, async (c) => {
+    const link = await identifyAdminLink(c.req.raw.url, config)
+    if (link === undefined) return notOurs(c)
+    const answer = await apiAs(link.identity, c).get<Entry>(ENTRY)
+    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer, link.expiresAtMs)
+  })
+
+  app.post(ENTER_PATH, async (c) => {
+    const link = await identifyAdminLink(c.req.raw.url, config)
+    if (link === undefined) return notOurs(c)
+    const { identity } = link
+    const { tenant } = identity.principal
+    const sessionId = newId('ses')
+    const session = await mintSession({ tenant, region: identity.home, sessionId }, config.roots)
+    const begins = { sessionId, secretHash: session.secretHash }
+    const begun = { ...identity, principal: { ...identity.principal, begins } }
+    const userAgent = c.req.header('user-agent')?.slice(0, 300) ?? null
+    const answer = await apiAs(begun, c).post<Entry>(ENTRY, {
+      body: { userAgent },
+      idempotencyKey: sessionId,
+    })
+    if (!answer.ok) return refusal(c, answer, link.expiresAtMs)
+    const { organisation, returnPath } = answer.body
+    setSessionCookie(c, organisation.slug, session.text)
+    return c.redirect(landing(organisation.slug, returnPath), 303)
+  })
+
+  const apiAs = (identity: AdminLinkIdentity, c: Context) =>
+    new Api(inside, identity, c.req.raw, { publicOrigin: config.publicOrigin })
+
+  /** Never outside this tenant's console, whatever the link says. */
+  function landing(slug: string, returnPath: string): string {
+    const base = `/admin/${slug}`
+    const url = new URL(base + returnPath, config.publicOrigin)
+    const within = url.origin === new URL(config.publicOrigin).origin && url.pathname.startsWith(`${base}/`)
+    return within ? url.pathname + url.search : `${base}/`
+  }
+
+  function notOurs(c: Context) {
+    noteInvalid(c.req.raw)
+    return show(c, {
+      title: 'Not a valid link',
+      status: 401,
+      body: (
+        <Alone title="This is not a valid link">
+          <p>It may have been cut off or changed on the way. Open it exactly as it was sent to you.</p>
+          <p>If that does not help, ask whoever sent it for a new one.</p>
+        </Alone>
+      ),
+    })
+  }
+
+  function refusal(c: Context, refused: Refused, expiresAtMs: number) {
+    const expired = refused.problem.code === 'credential_invalid' && expiresAtMs <= Date.now()
+    // The region has forgotten a link that expired long ago; the link itself still says so.
+    const told: Refused = expired
+      ? { ...refused, status: 410, problem: { ...refused.problem, code: 'admin_link_expired' } }
+      : refused
+    return show(c, { title: 'No way in', status: told.status, body: <Refusal refused={told} /> })
+  }
+
+  const confirmation = (c: Context, { organisation, role, email, expiresAt }: Entry) =>
+    show(c, {
+      title: `Sign in to ${organisation.name}`,
+      customisation: organisation.customisation,
+      body: (
+        <Alone title={`Sign in to ${organisation.customisation.displayName ?? organisation.name}`}>
+          <p>
+            This link lets {email === null ? 'one person' : <strong>{email}</strong>} into the console of{' '}
+            <strong>{organisation.name}</strong> ({organisation.slug}) as <strong>{role}</strong>, once.
+          </p>
+          <p class="quiet">
+            It can be used until <time datetime={expiresAt}>{timeText(expiresAt)}</time>. You will then be
+            signed in for up to twelve hours.
+          </p>
+          <form method="post">
+            <button type="submit">Sign in</button>
+          </form>
+        </Alone>
+      ),
+    })
+
+  return app
+}
+
+const timeText = (time: string): string => `${time.slice(0, 10)} ${time.slice(11, 16)} UTC`

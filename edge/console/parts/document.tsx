@@ -1,0 +1,57 @@
+// The HTML around every page: style and scripts from this host alone, nothing inline but the tenant's accent colour,
+// which has the page's nonce.
+import { html } from 'hono/html'
+import type { Child } from 'hono/jsx'
+import type { Assets } from '../static_files.ts'
+import type { Customisation } from '../visit.ts'
+import { readableAccent } from './accent.ts'
+
+export interface DocumentProps {
+  title: string
+  assets: Assets
+  nonce: string
+  customisation?: Customisation | undefined
+  /** Parts of the page renew themselves. */
+  live?: boolean
+  children?: Child
+}
+
+/** Nothing is evaluated, nothing is styled from script, and what is swapped in comes from this host. */
+const HTMX = JSON.stringify({ includeIndicatorCSS: false, history: false, defaultSwap: 'outerHTML' })
+
+export function Document({ title, assets, nonce, customisation, live = false, children }: DocumentProps) {
+  const accent = customisation?.accentColor ? readableAccent(customisation.accentColor) : undefined
+  const colors = accent && `:root{--accent-light:${accent.onLight};--accent-dark:${accent.onDark}}`
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
+        <meta name="robots" content="noindex" />
+        <title>{title}</title>
+        <link rel="icon" href="data:," />
+        <link rel="stylesheet" href={assets.style} />
+        {colors && <style nonce={nonce}>{html`${colors}`}</style>}
+        {live && <meta name="htmx-config" content={HTMX} />}
+        {live && <script src={assets.htmx} defer />}
+        <script src={assets.script} defer />
+      </head>
+      <body>{children}</body>
+    </html>
+  )
+}
+
+/** What the page may load and where it may send to. An https logo is the one thing that may come from elsewhere. */
+export function contentPolicy(nonce: string, logoUrl: string | null | undefined): string {
+  const logo = logoUrl?.startsWith('https:') ? ` ${new URL(logoUrl).origin}` : ''
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' 'nonce-${nonce}'`,
+    `img-src 'self' data:${logo}`,
+    "connect-src 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join('; ')
+}

@@ -1,0 +1,176 @@
+// Forms: a label, a hint and an error for every field, tied together for who hears them; the token in each form.
+import type { Child } from 'hono/jsx'
+import type { FieldError, ProblemDetails } from '../../../shared/problems.ts'
+import { CSRF_FIELD } from '../csrf.ts'
+import type { Visit } from '../visit.ts'
+
+export const CsrfField = ({ visit }: { visit: Visit }) => (
+  <input type="hidden" name={CSRF_FIELD} value={visit.csrf} />
+)
+
+/** One form, one effect: sent twice, it is the same request. */
+export const OnceField = () => <input type="hidden" name="once" value={crypto.randomUUID()} />
+
+export interface FormProps {
+  visit: Visit
+  action: string
+  children?: Child
+}
+
+export const Form = ({ visit, action, children }: FormProps) => (
+  <form class="stack" method="post" action={action}>
+    <CsrfField visit={visit} />
+    <OnceField />
+    {children}
+  </form>
+)
+
+/** What is wrong with the part of the body that a pointer names, or with anything in it. */
+export const errorAt = (problem: ProblemDetails | undefined, pointer: string): string | undefined =>
+  problem?.errors?.find(
+    (error: FieldError) => error.pointer === pointer || error.pointer.startsWith(`${pointer}/`),
+  )?.detail
+
+export interface FieldProps {
+  name: string
+  label: string
+  hint?: string | undefined
+  error?: string | undefined
+  value?: string | undefined
+  type?: 'text' | 'email' | 'url' | 'datetime-local' | 'password' | 'search' | 'number'
+  required?: boolean
+  autocomplete?: string
+  maxlength?: number
+}
+
+export function Field({ name, label, hint, error, value, type = 'text', ...rest }: FieldProps) {
+  return (
+    <div>
+      <label for={`field-${name}`}>{label}</label>
+      {hint && (
+        <p class="hint" id={`hint-${name}`}>
+          {hint}
+        </p>
+      )}
+      <input
+        id={`field-${name}`}
+        name={name}
+        type={type}
+        value={value}
+        {...rest}
+        {...described(name, hint, error)}
+      />
+      <FieldProblem name={name} error={error} />
+    </div>
+  )
+}
+
+export interface TextAreaProps {
+  name: string
+  label: string
+  hint?: string | undefined
+  error?: string | undefined
+  value?: string | undefined
+  rows?: number
+}
+
+export function TextArea({ name, label, hint, error, value, rows = 8 }: TextAreaProps) {
+  return (
+    <div>
+      <label for={`field-${name}`}>{label}</label>
+      {hint && (
+        <p class="hint" id={`hint-${name}`}>
+          {hint}
+        </p>
+      )}
+      <textarea
+        id={`field-${name}`}
+        name={name}
+        rows={rows}
+        spellcheck={false}
+        {...described(name, hint, error)}
+      >
+        {value}
+      </textarea>
+      <FieldProblem name={name} error={error} />
+    </div>
+  )
+}
+
+export interface SelectProps {
+  name: string
+  label: string
+  hint?: string | undefined
+  error?: string | undefined
+  value?: string | undefined
+  options: ReadonlyArray<string | { value: string; label: string }>
+}
+
+export function Select({ name, label, hint, error, value, options }: SelectProps) {
+  return (
+    <div>
+      <label for={`field-${name}`}>{label}</label>
+      {hint && (
+        <p class="hint" id={`hint-${name}`}>
+          {hint}
+        </p>
+      )}
+      <select id={`field-${name}`} name={name} {...described(name, hint, error)}>
+        {options.map((option) => {
+          const each = typeof option === 'string' ? { value: option, label: option } : option
+          return (
+            <option value={each.value} selected={each.value === value}>
+              {each.label}
+            </option>
+          )
+        })}
+      </select>
+      <FieldProblem name={name} error={error} />
+    </div>
+  )
+}
+
+export interface ChoicesProps {
+  name: string
+  legend: string
+  hint?: string | undefined
+  error?: string | undefined
+  values: ReadonlyArray<string>
+  options: ReadonlyArray<string>
+}
+
+/** Several of many. */
+export function Choices({ name, legend, hint, error, values, options }: ChoicesProps) {
+  return (
+    <fieldset {...described(name, hint, error)}>
+      <legend>{legend}</legend>
+      {hint && (
+        <p class="hint" id={`hint-${name}`}>
+          {hint}
+        </p>
+      )}
+      {options.map((option) => (
+        <label>
+          <input type="checkbox" name={name} value={option} checked={values.includes(option)} />
+          {option}
+        </label>
+      ))}
+      <FieldProblem name={name} error={error} />
+    </fieldset>
+  )
+}
+
+const FieldProblem = ({ name, error }: { name: string; error: string | undefined }) =>
+  error === undefined ? null : (
+    <p class="error" id={`error-${name}`}>
+      {error}
+    </p>
+  )
+
+function described(name: string, hint: string | undefined, error: string | undefined) {
+  const by = [hint && `hint-${name}`, error !== undefined && `error-${name}`].filter(Boolean).join(' ')
+  return {
+    ...(by !== '' && { 'aria-describedby': by }),
+    ...(error !== undefined && { 'aria-invalid': 'true' as const }),
+  }
+}

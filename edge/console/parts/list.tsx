@@ -1,0 +1,110 @@
+// What pages show: tables with a page to go on, empty states that say what to do next, a secret that is shown once,
+// questions before what cannot be undone.
+import type { Child } from 'hono/jsx'
+import type { Visit } from '../visit.ts'
+import { Form } from './form.tsx'
+
+export interface TableProps<T> {
+  caption: string
+  columns: ReadonlyArray<{ title: string; number?: boolean; of: (row: T) => Child }>
+  rows: ReadonlyArray<T>
+}
+
+/** The first column names its row. */
+export function Table<T>({ caption, columns, rows }: TableProps<T>) {
+  return (
+    // It scrolls by itself where it is too wide, and then with the keyboard, too.
+    <section class="scroll" tabindex={0} aria-label={caption}>
+      <table>
+        <caption>{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map(({ title }) => (
+              <th scope="col">{title}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr>
+              {columns.map(({ of, number }, at) =>
+                at === 0 ? <th scope="row">{of(row)}</th> : <td class={number ? 'number' : ''}>{of(row)}</td>,
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  )
+}
+
+/** Onwards only: cursors lead one way. The browser's own way back leads back. */
+export const Pager = ({ path, nextCursor }: { path: string; nextCursor: string | null }) =>
+  nextCursor === null ? null : (
+    <p>
+      <a
+        class="button plain"
+        href={`${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(nextCursor)}`}
+      >
+        Next page
+      </a>
+    </p>
+  )
+
+export const EmptyState = ({ title, children }: { title: string; children?: Child }) => (
+  <div class="panel empty">
+    <h2>{title}</h2>
+    {children}
+  </div>
+)
+
+/** Shown this once. The button appears where a script can copy. */
+export const Secret = ({ label, value }: { label: string; value: string }) => (
+  <div class="secret">
+    <strong id="secret-label">{label}</strong>
+    <output id="secret" aria-labelledby="secret-label">
+      {value}
+    </output>
+    <div class="actions">
+      <button type="button" data-copies="secret" data-says="secret-said" hidden>
+        Copy
+      </button>
+      <span id="secret-said" role="status" />
+    </div>
+    <p class="hint">Copy it now: it is shown this once and kept nowhere.</p>
+  </div>
+)
+
+export interface ConfirmProps {
+  visit: Visit
+  action: string
+  /** Of the button that does it. */
+  verb: string
+  back: string
+  children?: Child
+}
+
+/** A page's question before what cannot be undone. */
+export const Confirm = ({ visit, action, verb, back, children }: ConfirmProps) => (
+  <div class="panel">
+    {children}
+    <Form visit={visit} action={action}>
+      <div class="actions">
+        <button class="danger" type="submit">
+          {verb}
+        </button>
+        <a class="button plain" href={back}>
+          Cancel
+        </a>
+      </div>
+    </Form>
+  </div>
+)
+
+/** `2026-11-23 10:15 UTC`, for people and machines. */
+export const Time = ({ at }: { at: string | null }) =>
+  at === null ? <>never</> : <time datetime={at}>{`${at.slice(0, 10)} ${at.slice(11, 16)} UTC`}</time>
+
+export const Badge = ({ kind, children }: { kind?: 'good' | 'bad'; children?: Child }) => (
+  <span class={kind ? `badge ${kind}` : 'badge'}>{children}</span>
+)

@@ -1,0 +1,116 @@
+// How pages are answered: the document, its policy, never cached. And what a refusal of the API's looks like as a page.
+import type { Context } from 'hono'
+import { html } from 'hono/html'
+import type { Child } from 'hono/jsx'
+import { toBase64url } from '../../shared/bytes.ts'
+import type { ProblemCode } from '../../shared/problems.ts'
+import type { Refused } from './api.ts'
+import { contentPolicy, Document } from './parts/document.tsx'
+import { Alone } from './parts/layout.tsx'
+import type { Assets } from './static_files.ts'
+import type { Customisation } from './visit.ts'
+
+export interface Shown {
+  title: string
+  status?: number
+  customisation?: Customisation | undefined
+  live?: boolean
+  body: Child
+}
+
+export type Show = (c: Context, shown: Shown) => Response | Promise<Response>
+
+export const showing =
+  (assets: Assets): Show =>
+  (c, { title, status = 200, customisation, live = false, body }) => {
+    const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
+    c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
+    c.header('cache-control', 'no-store')
+    const document = <Document {...{ title, assets, nonce, customisation, live }}>{body}</Document>
+    // Every status here has a body.
+    return c.html(html`<!doctype html>${document}`, status as 200)
+  }
+
+interface Said {
+  title: string
+  what: string
+}
+
+/** Of the refusals that need more to be said than the API says. */
+const ADVICE: Partial<Record<ProblemCode, Said>> = {
+  session_ended: {
+    title: 'You are signed out',
+    what: 'Ask an administrator for a new link to sign in again.',
+  },
+  credential_invalid: {
+    title: 'You are signed out',
+    what: 'Your session has ended. Ask an administrator for a new link to sign in again.',
+  },
+  tenant_mismatch: {
+    title: 'This is another organisation’s page',
+    what: 'Your session is of a different organisation. Open that one’s own address, or ask for a link to this one.',
+  },
+  tenant_suspended: {
+    title: 'The organisation is suspended',
+    what: 'Nobody can sign in for now. Ask the platform’s operator what to do; nothing is lost.',
+  },
+  tenant_erased: { title: 'The organisation was deleted', what: 'There is nothing left to see here.' },
+  admin_link_expired: { title: 'This link has expired', what: 'Ask whoever sent it for a new one.' },
+  admin_link_used: {
+    title: 'This link has been used',
+    what: 'A link works once. If you used it, go on in the window where you did. If it was not you, tell an administrator at once: they can end all sessions.',
+  },
+  admin_link_revoked: {
+    title: 'This link was taken back',
+    what: 'Whoever made it has withdrawn it, or may not let you in any more. Ask for a new one.',
+  },
+  admin_link_elsewhere: {
+    title: 'This link is for another address',
+    what: 'Open it exactly as it was sent to you, at the address that it names.',
+  },
+  insufficient_scope: {
+    title: 'Your role does not allow this',
+    what: 'Ask an owner or administrator of the organisation for a role that does.',
+  },
+  not_found: { title: 'There is nothing here', what: 'It may have been deleted. Go back and look again.' },
+  rate_limited: { title: 'Too many requests', what: 'Wait a moment, then load the page again.' },
+  region_unavailable: {
+    title: 'The organisation’s region does not answer',
+    what: 'Wait a moment, then load the page again.',
+  },
+}
+
+export const adviceOn = ({ problem }: Pick<Refused, 'problem'>): Said =>
+  ADVICE[problem.code] ?? { title: problem.title, what: problem.detail }
+
+/** A refusal in words, with what to quote when one asks for help. */
+export const Advice = ({ refused }: { refused: Refused }) => {
+  const { title, what } = adviceOn(refused)
+  return (
+    <div class="notice bad" role="alert">
+      <p>
+        <strong>{title}.</strong> {what}
+      </p>
+      <Reference refused={refused} />
+    </div>
+  )
+}
+
+const Reference = ({ refused: { problem } }: { refused: Refused }) => (
+  <p class="quiet">
+    <small>
+      {problem.code} {problem.requestId}
+    </small>
+  </p>
+)
+
+/** A refusal as a page on its own. */
+export function Refusal({ refused }: { refused: Refused }) {
+  const { title, what } = adviceOn(refused)
+  return (
+    <Alone title={title}>
+      <p>{what}</p>
+      <Reference refused={refused} />
+    </Alone>
+  )
+}

@@ -1,0 +1,88 @@
+// What every page of the console has: who is there, the API as they see it, and how a page is answered.
+import type { Context } from 'hono'
+import type { Child } from 'hono/jsx'
+import type { Role } from '../../shared/roles.ts'
+import type { EdgeConfig } from '../env.ts'
+import type { Api, Inside, Refused } from './api.ts'
+
+export interface ConsoleDependencies {
+  config: EdgeConfig
+  inside: Inside
+  /** Counts a link or cookie that is none. @throws {Problem} `too_many_failures` */
+  noteInvalid: (request: Request) => void
+  now: () => number
+}
+
+export interface Customisation {
+  displayName: string | null
+  logoUrl: string | null
+  accentColor: string | null
+}
+
+export interface Organisation {
+  id: string
+  slug: string
+  name: string
+  customisation: Customisation
+}
+
+export interface SessionShown {
+  id: string
+  role: Role
+  email: string | null
+  createdAt: string
+  lastUsedAt: string
+  expiresAt: string
+  userAgent: string | null
+  ip: string | null
+}
+
+/** As `GET /console/v1/session` answers it. */
+export interface Presence {
+  organisation: Organisation
+  session: SessionShown
+  scopes: ReadonlyArray<string>
+}
+
+export interface Visit extends Presence {
+  /** `/admin/{slug}`, without a slash at its end. */
+  base: string
+  api: Api
+  /** Goes into every form. */
+  csrf: string
+}
+
+export interface PageOptions {
+  /** Instead of the page's own. */
+  title?: string
+  status?: number
+  /** Parts of it renew themselves. */
+  live?: boolean
+}
+
+type Answer = Response | Promise<Response>
+
+export interface ConsoleTypes {
+  Variables: {
+    visit: Visit
+    /** What the form said, on a request that changes something. Its token has been checked. */
+    form: FormData
+    /** Answers with a page in the console's frame. */
+    page: (body: Child, options?: PageOptions) => Answer
+    /** Answers with what the API refused, in the frame. */
+    refuse: (refused: Refused) => Answer
+    /** After a form: on to a page of the console, which says so. `done` is one of the messages of that page. */
+    done: (path: string, done: string) => Response
+  }
+}
+
+export type ConsoleContext = Context<ConsoleTypes>
+
+/** A field of a form as text, trimmed; empty where there is none. */
+export function field(form: FormData, name: string): string {
+  const value = form.get(name)
+  return typeof value === 'string' ? value.trim() : ''
+}
+
+export const fields = (form: FormData, name: string): string[] =>
+  form.getAll(name).filter((value): value is string => typeof value === 'string')

@@ -1,0 +1,35 @@
+// Admin links as they are kept. What opening one comes to, regional/tenancy/sessions.ts says.
+import { type AdminLinkRecord, adminLinkSpace } from '../../tenancy/records.ts'
+import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+
+/** How long a link is still told as used, revoked or expired. */
+const TOLD_MS = 24 * 60 * 60 * 1000
+
+export async function addLink(tx: TenantTransaction, link: AdminLinkRecord): Promise<void> {
+  tx.space(adminLinkSpace).set([link.id], link)
+  await tx.expire('admin-link', link.id, link.expiresAtMs + TOLD_MS)
+  tx.emit('admin_link.created', link.id)
+}
+
+/** Oldest first. */
+export const listLinks = (
+  tx: TenantTransaction,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<Page<[id: string], AdminLinkRecord>> => tx.space(adminLinkSpace).page({ limit, after })
+
+/** @throws {Problem} `not_found` */
+export async function readLink(tx: TenantTransaction, id: string): Promise<AdminLinkRecord> {
+  const link = await tx.space(adminLinkSpace).get([id])
+  if (link === undefined) throw notFound()
+  return link
+}
+
+/** @throws {Problem} `not_found` */
+export async function revokeLink(tx: TenantTransaction, id: string): Promise<void> {
+  const link = await readLink(tx, id)
+  if (link.used !== null || link.revokedAt !== null) return
+  const revokedAt = new Date(tx.context.nowMs).toISOString()
+  tx.space(adminLinkSpace).set([id], { ...link, revokedAt })
+  tx.emit('admin_link.revoked', id)
+}

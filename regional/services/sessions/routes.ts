@@ -1,0 +1,184 @@
+// /v1/sessions: who is in the console. Below /console/v1 is what only the console's own pages ask: entering with an
+// admin link, who I am, and signing out. The edge serves those paths to nobody.
+import { z } from 'zod'
+import { Problem } from '../../../shared/problems.ts'
+import { type Organisation, PLAIN } from '../../tenancy/records.ts'
+import {
+  pageBody,
+  pageOf,
+  pageQuery,
+  readCursor,
+  type Service,
+  type TenantTransaction,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import { Entry, Presence, Session, sessionId } from './schema.ts'
+import {
+  begin,
+  endAll,
+  endSession,
+  listSessions,
+  ownLink,
+  readSession,
+  runsOutMs,
+  type SeenSession,
+} from './store.ts'
+
+const LIST = 'sessions'
+const one = z.object({ id: sessionId })
+const TAG = 'Sessions'
+
+function shown(session: SeenSession): Session {
+  const { secretHash: _, seenMs, expiresAtMs: __, ...rest } = session
+  const time = (ms: number) => new Date(ms).toISOString()
+  return { ...rest, lastUsedAt: time(seenMs), expiresAt: time(runsOutMs(session)) }
+}
+
+const organisationOf = ({ id, slug, name, customisation = PLAIN }: Organisation) => ({
+  id,
+  slug,
+  name,
+  customisation,
+})
+
+const presence = async (tx: TenantTransaction, session: SeenSession, scopes: ReadonlyArray<string>) => ({
+  organisation: organisationOf(await tx.organisation()),
+  session: shown(session),
+  scopes: [...scopes],
+})
+
+/** The session that asks. */
+function ownId(tx: TenantTransaction): string {
+  const { principal } = tx.context
+  if (principal.kind !== 'session') throw new Error('only sessions are let in here')
+  return principal.sessionId
+}
+
+export const sessions: Service = {
+  name: 'sessions',
+  mintsCredentials: true,
+  operations: [
+    tenantOperation({
+      name: 'list',
+      method: 'get',
+      path: '/v1/sessions',
+      tag: TAG,
+      summary: 'List the console’s sessions, oldest first',
+      scope: 'sessions:read',
+      query: pageQuery,
+      answers: { 200: pageOf(Session) },
+      async handle(tx, { query }) {
+        const page = await listSessions(tx, query.limit, readCursor(LIST, query.cursor))
+        return { status: 200, body: pageBody(LIST, page, shown) }
+      },
+    }),
+    tenantOperation({
+      name: 'read',
+      method: 'get',
+      path: '/v1/sessions/{id}',
+      tag: TAG,
+      summary: 'Read a session',
+      scope: 'sessions:read',
+      params: one,
+      answers: { 200: Session },
+      handle: async (tx, { params }) => ({ status: 200, body: shown(await readSession(tx, params.id)) }),
+    }),
+    tenantOperation({
+      name: 'end',
+      method: 'delete',
+      path: '/v1/sessions/{id}',
+      tag: TAG,
+      summary: 'End a session: its next request is refused',
+      scope: 'sessions:write',
+      params: one,
+      answers: { 204: null },
+      async handle(tx, { params }) {
+        await endSession(tx, params.id)
+        return { status: 204 }
+      },
+    }),
+    tenantOperation({
+      name: 'end-all',
+      method: 'delete',
+      path: '/v1/sessions',
+      tag: TAG,
+      summary: 'End every session of the console',
+      scope: 'sessions:write',
+      answers: { 204: null },
+      async handle(tx) {
+        await endAll(tx)
+        return { status: 204 }
+      },
+    }),
+    tenantOperation({
+      name: 'open-link',
+      speakers: ['admin_link'],
+      method: 'get',
+      path: '/console/v1/entry',
+      tag: TAG,
+      summary: 'What an admin link says of itself; consumes nothing',
+      scope: 'sessions:write',
+      answers: { 200: Entry },
+      async handle(tx) {
+        const { principal } = tx.context
+        if (principal.kind !== 'admin_link') throw new Error('only admin links are let in here')
+        const { role, email, returnPath, expiresAtMs } = await ownLink(tx, principal)
+        const organisation = organisationOf(await tx.organisation())
+        const expiresAt = new Date(expiresAtMs).toISOString()
+        return { status: 200, body: { organisation, role, email, returnPath, expiresAt } }
+      },
+    }),
+    tenantOperation({
+      name: 'enter',
+      speakers: ['admin_link'],
+      method: 'post',
+      path: '/console/v1/entry',
+      tag: TAG,
+      summary: 'Use an admin link: it begins a session, once',
+      scope: 'sessions:write',
+      body: z.strictObject({ userAgent: z.string().max(300).nullable() }),
+      answers: { 201: Entry.extend({ id: sessionId }) },
+      async handle(tx, { body: { userAgent } }) {
+        const { principal, clientIp } = tx.context
+        if (principal.kind !== 'admin_link') throw new Error('only admin links are let in here')
+        if (principal.begins === undefined) {
+          throw new Problem('malformed_request', 'The session that is to begin is missing.')
+        }
+        const link = await ownLink(tx, principal)
+        const session = await begin(tx, link, principal.begins, { userAgent, ip: clientIp ?? null })
+        const organisation = organisationOf(await tx.organisation())
+        const { role, email, returnPath } = link
+        const expiresAt = new Date(runsOutMs(session)).toISOString()
+        return { status: 201, body: { id: session.id, organisation, role, email, returnPath, expiresAt } }
+      },
+    }),
+    tenantOperation({
+      name: 'read-own',
+      speakers: ['session'],
+      method: 'get',
+      path: '/console/v1/session',
+      tag: TAG,
+      summary: 'Who is in the console with this session',
+      scope: 'tenant:read',
+      answers: { 200: Presence },
+      async handle(tx) {
+        const session = await readSession(tx, ownId(tx))
+        return { status: 200, body: await presence(tx, session, tx.context.scopes) }
+      },
+    }),
+    tenantOperation({
+      name: 'end-own',
+      speakers: ['session'],
+      method: 'delete',
+      path: '/console/v1/session',
+      tag: TAG,
+      summary: 'Sign out',
+      scope: 'tenant:read',
+      answers: { 204: null },
+      async handle(tx) {
+        await endSession(tx, ownId(tx))
+        return { status: 204 }
+      },
+    }),
+  ],
+}

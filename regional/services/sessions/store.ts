@@ -1,0 +1,98 @@
+// Sessions as they are kept. Ended ones are gone at once; those that ran out are left out, and forgotten later.
+import { SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../../shared/credentials/session_token.ts'
+import type { AdminLinkPrincipal } from '../../../shared/principal.ts'
+import {
+  type AdminLinkRecord,
+  adminLinkSpace,
+  type SessionRecord,
+  seenSpace,
+  sessionSpace,
+} from '../../tenancy/records.ts'
+import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+
+export interface SeenSession extends SessionRecord {
+  seenMs: number
+}
+
+/** Until when it holds, if it is not used again. */
+export const runsOutMs = ({ seenMs, expiresAtMs }: SeenSession): number =>
+  Math.min(seenMs + SESSION_IDLE_MS, expiresAtMs)
+
+/** The link of whoever is on the way in: {@link authorise} has read that it may be used. */
+export async function ownLink(
+  tx: TenantTransaction,
+  { linkId }: AdminLinkPrincipal,
+): Promise<AdminLinkRecord> {
+  const link = await tx.space(adminLinkSpace).get([linkId])
+  if (link === undefined) throw notFound()
+  return link
+}
+
+/** Uses the link up. */
+export async function begin(
+  tx: TenantTransaction,
+  link: AdminLinkRecord,
+  { sessionId, secretHash }: NonNullable<AdminLinkPrincipal['begins']>,
+  { userAgent, ip }: Pick<SessionRecord, 'userAgent' | 'ip'>,
+): Promise<SeenSession> {
+  const { nowMs } = tx.context
+  const { role, email, member, issuer } = link
+  const createdAt = new Date(nowMs).toISOString()
+  const expiresAtMs = nowMs + SESSION_LIFE_MS
+  const session: SessionRecord = {
+    id: sessionId,
+    secretHash,
+    link: link.id,
+    ...{ role, email, member, issuer, createdAt, expiresAtMs, userAgent, ip },
+  }
+  tx.space(adminLinkSpace).set([link.id], { ...link, used: { at: createdAt, session: sessionId } })
+  tx.space(sessionSpace).set([sessionId], session)
+  tx.space(seenSpace).set([sessionId], nowMs)
+  await tx.expire('session', sessionId, expiresAtMs)
+  tx.emit('session.created', sessionId)
+  return { ...session, seenMs: nowMs }
+}
+
+/** Oldest first; a page may be short of those that have run out. */
+export async function listSessions(
+  tx: TenantTransaction,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<Page<[id: string], SeenSession>> {
+  const { entries, more } = await tx.space(sessionSpace).page({ limit, after })
+  const seen = await Promise.all(
+    entries.map(async ([key, session]) => [key, await withSeen(tx, session)] as const),
+  )
+  return { entries: seen.filter(([, session]) => runsOutMs(session) > tx.context.nowMs), more }
+}
+
+/** @throws {Problem} `not_found` for one that never was, or has ended. */
+export async function readSession(tx: TenantTransaction, id: string): Promise<SeenSession> {
+  const record = await tx.space(sessionSpace).get([id])
+  const session = record && (await withSeen(tx, record))
+  if (session === undefined || runsOutMs(session) <= tx.context.nowMs) throw notFound()
+  return session
+}
+
+/** @throws {Problem} `not_found` */
+export async function endSession(tx: TenantTransaction, id: string): Promise<void> {
+  await readSession(tx, id)
+  end(tx, id)
+}
+
+/** Bounded: nobody has more sessions than fit into one commit; what is left of them, the next call ends. */
+export async function endAll(tx: TenantTransaction): Promise<void> {
+  const { entries } = await tx.space(sessionSpace).page({ limit: 5_000 })
+  for (const [[id]] of entries) end(tx, id)
+}
+
+function end(tx: TenantTransaction, id: string): void {
+  tx.space(sessionSpace).clear([id])
+  tx.space(seenSpace).clear([id])
+  tx.emit('session.ended', id)
+}
+
+const withSeen = async (tx: TenantTransaction, session: SessionRecord): Promise<SeenSession> => ({
+  ...session,
+  seenMs: (await tx.space(seenSpace).peek([session.id])) ?? Date.parse(session.createdAt),
+})

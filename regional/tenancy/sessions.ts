@@ -1,0 +1,115 @@
+// What admin links and console sessions come to, read in the transaction of the work. Neither outlives who issued it: a
+// link, and every session that came of it, holds only as long as its issuer may give that role.
+import { SESSION_IDLE_MS } from '../../shared/credentials/session_token.ts'
+import type { Id } from '../../shared/ids.ts'
+import type { AdminLinkPrincipal, SessionPrincipal } from '../../shared/principal.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
+import { mayGrant, ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
+import type { Actor } from './audit.ts'
+import { invalid, type Standing, sameHash } from './authorise.ts'
+import {
+  adminLinkSpace,
+  credentialSpace,
+  type Issuer,
+  type MemberRecord,
+  memberSpace,
+  seenSpace,
+  sessionSpace,
+} from './records.ts'
+import type { TenantScope } from './region_database.ts'
+
+/** A session's use is noted this often, so that a busy one does not write with every request. */
+const NOTE_EVERY_MS = 60_000
+
+export async function ofSession(
+  scope: TenantScope,
+  { sessionId, secretHash }: SessionPrincipal,
+  nowMs: number,
+): Promise<Standing> {
+  const session = await scope.system('credentials', sessionSpace).get([sessionId])
+  if (session === undefined || !sameHash(session, secretHash)) {
+    return { outcome: 'unknown', problem: invalid() }
+  }
+  const { role, member: memberId, issuer, createdAt, expiresAtMs } = session
+  const [seen, member, issuerHolds] = await Promise.all([
+    // What is noted of its use is no reason for anything to conflict.
+    scope.system('credentials', seenSpace).peek([sessionId]),
+    memberId === null ? undefined : memberOf(scope, memberId),
+    mayStillGive(scope, issuer, role, nowMs),
+  ])
+  const actor: Actor = { kind: 'session', id: sessionId }
+  const ended = (detail: string): Standing => ({
+    outcome: 'refused',
+    problem: new Problem('session_ended', detail),
+    actor,
+  })
+  const seenMs = seen ?? Date.parse(createdAt)
+  if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours. Sign in again.')
+  if (nowMs >= seenMs + SESSION_IDLE_MS) return ended('The session was not used for half an hour.')
+  if (memberId !== null && member === undefined)
+    return ended('You are no member of the organisation any more.')
+  if (!issuerHolds) return ended('Whoever let you in may not do so any more.')
+  return {
+    outcome: 'holds',
+    scopes: ROLE_SCOPES[member === undefined ? role : lesser(role, member.role)],
+    actor,
+    unnoted: nowMs >= seenMs + NOTE_EVERY_MS ? sessionId : undefined,
+  }
+}
+
+/** A link lets in to begin a session, once; that is the one thing that it may do. */
+export async function ofAdminLink(
+  scope: TenantScope,
+  { linkId, secretHash, elsewhere, begins }: AdminLinkPrincipal,
+  nowMs: number,
+): Promise<Standing> {
+  const link = await scope.system('credentials', adminLinkSpace).get([linkId])
+  if (link === undefined || !sameHash(link, secretHash)) return { outcome: 'unknown', problem: invalid() }
+  const actor: Actor = { kind: 'admin_link', id: linkId }
+  const refused = (code: ProblemCode, detail: string): Standing => ({
+    outcome: 'refused',
+    problem: new Problem(code, detail),
+    actor,
+  })
+  if (elsewhere)
+    return refused('admin_link_elsewhere', 'The link was made for another address than this one.')
+  if (link.used !== null && link.used.session !== begins?.sessionId) {
+    return refused('admin_link_used', 'A link works once. Ask for a new one.')
+  }
+  if (link.revokedAt !== null) return refused('admin_link_revoked', 'The link was taken back.')
+  if (nowMs >= link.expiresAtMs) return refused('admin_link_expired', 'Ask for a new link.')
+  if (!(await mayStillGive(scope, link.issuer, link.role, nowMs))) {
+    return refused('admin_link_revoked', 'Whoever made the link may not let you in any more.')
+  }
+  return { outcome: 'holds', scopes: ['sessions:write'], actor }
+}
+
+/** Whether the issuer is still there and may still do all that the role may. */
+async function mayStillGive(scope: TenantScope, issuer: Issuer, role: Role, nowMs: number): Promise<boolean> {
+  switch (issuer.kind) {
+    case 'operator':
+      return true
+    case 'member': {
+      const member = await memberOf(scope, issuer.id)
+      return member !== undefined && mayGrant(ROLE_SCOPES[member.role], role)
+    }
+    case 'api_key': {
+      const key = await scope.system('credentials', credentialSpace).get([issuer.id])
+      const holds = key !== undefined && (key.expiresAt === null || Date.parse(key.expiresAt) > nowMs)
+      return holds && mayGrant(key.scopes, role)
+    }
+  }
+}
+
+const memberOf = (scope: TenantScope, id: Id<'mem'>): Promise<MemberRecord | undefined> =>
+  scope.service('members').space(memberSpace).get([id])
+
+const lesser = (a: Role, b: Role): Role => (ROLES.indexOf(a) > ROLES.indexOf(b) ? a : b)
+
+export const seenIn = (scope: TenantScope, id: Id<'ses'>, nowMs: number): void =>
+  scope.system('credentials', seenSpace).set([id], nowMs)
+
+/** In a transaction of its own. A session that ended meanwhile leaves nothing behind. */
+export async function noteSeen(scope: TenantScope, id: Id<'ses'>, nowMs: number): Promise<void> {
+  if ((await scope.system('credentials', sessionSpace).get([id])) !== undefined) seenIn(scope, id, nowMs)
+}

@@ -1,0 +1,296 @@
+// Admin links and the console's sessions at their authority, the region: used once, never more than their maker may
+// give, gone with whoever stands behind them.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { toBase64url } from '../../shared/bytes.ts'
+import { type Id, newId } from '../../shared/ids.ts'
+import type { SessionPrincipal } from '../../shared/principal.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
+import { type Ask, type Regions, startRegions } from './support.ts'
+
+let regions: Regions
+let key: string
+let id: string
+beforeAll(async () => {
+  // Only the clock is the test's; what waits, waits for real.
+  vi.useFakeTimers({ toFake: ['Date'] })
+  regions = await startRegions()
+  ;({ key, id } = await regions.newTenant('acme', 'us'))
+})
+afterAll(async () => {
+  await regions.close()
+  vi.useRealTimers()
+})
+
+const MINUTE_MS = 60_000
+const pass = (ms: number) => vi.setSystemTime(Date.now() + ms)
+const ask = (path: string, more: Partial<Ask> = {}) => regions.ask('us', { as: key, path, ...more })
+const code = ({ status, body }: { status: number; body: { code: string } }) => `${status} ${body.code}`
+const link = async (body: object, more: Partial<Ask> = {}) =>
+  ask('/v1/admin-links', { method: 'POST', body, ...more })
+const newKey = async (scopes: string[]) =>
+  (await ask('/v1/api-keys', { method: 'POST', body: { name: 'a key', scopes } })).body
+
+function newSession(): SessionPrincipal {
+  const tenant = tenantNumberOf(id)
+  if (tenant === undefined) throw new Error('no tenant')
+  const secretHash = toBase64url(crypto.getRandomValues(new Uint8Array(32)))
+  return { kind: 'session', tenant, sessionId: newId('ses'), secretHash }
+}
+
+/** Uses a link, as the edge does. */
+function enter(url: string, session: SessionPrincipal, more: Partial<Ask> = {}) {
+  const { sessionId, secretHash } = session
+  const entering = { begins: { sessionId, secretHash }, ...more.entering }
+  const body = { userAgent: 'a browser' }
+  return ask('/console/v1/entry', { method: 'POST', body, ...more, as: url, entering })
+}
+const peek = (url: string, entering: Ask['entering'] = {}) => ask('/console/v1/entry', { as: url, entering })
+
+async function signedIn(role: string, more: Partial<Ask> = {}): Promise<SessionPrincipal> {
+  const { body } = await link({ role }, more)
+  const session = newSession()
+  expect((await enter(body.url, session)).status).toBe(201)
+  return session
+}
+
+const trail = async () => (await ask('/v1/audit?limit=100')).body.data
+
+describe('an admin link', () => {
+  test('comes with a new tenant, for its owner', async () => {
+    const owner = { email: 'ada@fresh.example' }
+    const { body } = await regions.ask('us', {
+      as: 'operator',
+      method: 'POST',
+      path: '/platform/v1/tenants',
+      body: { slug: 'fresh', name: 'Fresh', region: 'us', plan: 'free', owner },
+    })
+    const { status, body: entry } = await peek(body.adminLink.url)
+    expect([status, entry.email, entry.role]).toEqual([200, 'ada@fresh.example', 'owner'])
+    expect(entry.organisation).toMatchObject({ id: body.tenant.id, slug: 'fresh' })
+    const lifeMs = Date.parse(body.adminLink.expiresAt) - Date.now()
+    expect(lifeMs).toBeGreaterThan(14 * MINUTE_MS)
+  })
+
+  test('shows itself as often as it is asked, and is used once', async () => {
+    const { body } = await link({ role: 'admin', email: 'bob@acme.example', returnPath: '/api-keys' })
+    for (let i = 0; i < 3; i++) expect((await peek(body.url)).status).toBe(200)
+    expect((await peek(body.url)).body).toMatchObject({
+      role: 'admin',
+      email: 'bob@acme.example',
+      returnPath: '/api-keys',
+      expiresAt: body.expiresAt,
+    })
+    const first = newSession()
+    expect((await enter(body.url, first)).status).toBe(201)
+    expect(code(await enter(body.url, newSession()))).toBe('410 admin_link_used')
+    expect(code(await peek(body.url))).toBe('410 admin_link_used')
+    expect((await ask('/v1/tenant', { as: first })).status).toBe(200)
+  })
+
+  test('used by two at the same time lets one of them in', async () => {
+    const { body } = await link({ role: 'viewer' })
+    const answers = await Promise.all(Array.from({ length: 8 }, () => enter(body.url, newSession())))
+    expect(answers.map(code).toSorted()).toEqual(['201 undefined', ...Array(7).fill('410 admin_link_used')])
+  })
+
+  test('used again by the same request, after an answer that was lost, is used by it still', async () => {
+    const { body } = await link({ role: 'viewer' })
+    const session = newSession()
+    const more = { headers: { 'idempotency-key': session.sessionId } }
+    const first = await enter(body.url, session, more)
+    const second = await enter(body.url, session, more)
+    expect([second.status, second.body]).toEqual([201, first.body])
+  })
+
+  test('expires, can be taken back, and is for one address', async () => {
+    const { body: brief } = await link({ role: 'viewer', expiresIn: 10 })
+    const { body: revoked } = await link({ role: 'viewer' })
+    const { body: elsewhere } = await link({ role: 'viewer' })
+    expect((await ask(`/v1/admin-links/${revoked.id}`, { method: 'DELETE' })).status).toBe(204)
+    pass(11_000)
+    for (const use of [peek, (url: string) => enter(url, newSession())]) {
+      expect(code(await use(brief.url))).toBe('410 admin_link_expired')
+      expect(code(await use(revoked.url))).toBe('410 admin_link_revoked')
+    }
+    expect(code(await peek(elsewhere.url, { elsewhere: true }))).toBe('403 admin_link_elsewhere')
+    expect(code(await peek(elsewhere.url, { secretHash: 'invented' }))).toBe('401 credential_invalid')
+    const { body: list } = await ask('/v1/admin-links?limit=100')
+    const statusOf = (wanted: string) => list.data.find((each: { id: string }) => each.id === wanted).status
+    expect([statusOf(brief.id), statusOf(revoked.id), statusOf(elsewhere.id)]).toEqual([
+      'expired',
+      'revoked',
+      'open',
+    ])
+    await vi.waitFor(async () => {
+      const codes = (await trail()).flatMap((entry: { code?: string }) => entry.code ?? [])
+      expect(codes).toEqual(
+        expect.arrayContaining(['admin_link_expired', 'admin_link_revoked', 'admin_link_elsewhere']),
+      )
+    }, 10_000)
+  })
+
+  test('gives at most what its maker has, and dies with them', async () => {
+    const { id: issuer, key: limited } = await newKey(['admin-links:write', 'tenant:read', 'members:read'])
+    expect(code(await link({ role: 'viewer' }, { as: limited }))).toBe('403 insufficient_scope')
+    const { id: other, key: strong } = await newKey(['*'])
+    const { body } = await link({ role: 'owner' }, { as: strong })
+    const session = await signedIn('member', { as: strong })
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+    for (const each of [issuer, other]) await ask(`/v1/api-keys/${each}`, { method: 'DELETE' })
+    expect(code(await enter(body.url, newSession()))).toBe('410 admin_link_revoked')
+    expect(code(await ask('/v1/tenant', { as: session }))).toBe('401 session_ended')
+  })
+
+  test.each<[string, object]>([
+    ['longer than seven days', { role: 'viewer', expiresIn: 7 * 86_400 + 1 }],
+    ['shorter than ten seconds', { role: 'viewer', expiresIn: 9 }],
+    ['for a role that is none', { role: 'root' }],
+    ['to another host', { role: 'viewer', returnPath: '//evil.example/' }],
+    ['out of the console', { role: 'viewer', returnPath: '/../../v1/tenant' }],
+    ['out of the console, spelt otherwise', { role: 'viewer', returnPath: '/%2e%2e/x' }],
+    ['with a backslash', { role: 'viewer', returnPath: '/\\evil.example' }],
+  ])('is not made %s', async (_, body) => {
+    expect(code(await link(body))).toBe('422 validation_failed')
+  })
+
+  test('opens nothing but the way in', async () => {
+    const { body } = await link({ role: 'owner' })
+    for (const path of ['/v1/tenant', '/v1/sessions', '/console/v1/session']) {
+      expect(code(await ask(path, { as: body.url }))).toBe('401 credential_invalid')
+    }
+    expect(code(await ask('/console/v1/entry'))).toBe('401 credential_invalid')
+  })
+})
+
+describe('a session', () => {
+  test('may do what its role may, and is named in the trail', async () => {
+    const session = await signedIn('viewer')
+    expect((await ask('/v1/projects', { as: session })).status).toBe(200)
+    const refused = await ask('/v1/projects', { as: session, method: 'POST', body: { name: 'Mine' } })
+    expect(code(refused)).toBe('403 insufficient_scope')
+    const admin = await signedIn('admin')
+    const made = await ask('/v1/projects', { as: admin, method: 'POST', body: { name: 'Mine' } })
+    expect(made.status).toBe(201)
+    const entry = (await trail()).find(({ target }: { target: string }) => target === made.body.id)
+    expect(entry.actor).toEqual({ kind: 'session', id: admin.sessionId })
+    expect(code(await link({ role: 'owner' }, { as: admin }))).toBe('403 insufficient_scope')
+    expect((await link({ role: 'admin' }, { as: admin })).status).toBe(201)
+  })
+
+  test('is listed, and ended alone, by itself, or with all others', async () => {
+    const [one, two, three] = [await signedIn('admin'), await signedIn('viewer'), await signedIn('viewer')]
+    const ids = async () =>
+      (await ask('/v1/sessions?limit=100')).body.data.map((each: { id: string }) => each.id)
+    expect(await ids()).toEqual(expect.arrayContaining([one.sessionId, two.sessionId, three.sessionId]))
+    expect(JSON.stringify((await ask('/v1/sessions?limit=100')).body)).not.toContain(one.secretHash)
+    expect((await ask(`/v1/sessions/${two.sessionId}`, { as: one, method: 'DELETE' })).status).toBe(204)
+    expect(code(await ask('/v1/tenant', { as: two }))).toBe('401 credential_invalid')
+    expect((await ask('/console/v1/session', { as: three, method: 'DELETE' })).status).toBe(204)
+    expect(code(await ask('/v1/tenant', { as: three }))).toBe('401 credential_invalid')
+    expect((await ask('/v1/sessions', { method: 'DELETE' })).status).toBe(204)
+    expect(code(await ask('/v1/tenant', { as: one }))).toBe('401 credential_invalid')
+    expect(await ids()).toEqual([])
+  })
+
+  test('ends after half an hour without use, and after twelve hours in any case', async () => {
+    const idle = await signedIn('viewer')
+    const busy = await signedIn('viewer')
+    for (let minutes = 0; minutes < 12 * 60 - 20; minutes += 20) {
+      pass(20 * MINUTE_MS)
+      expect((await ask('/v1/tenant', { as: busy })).status).toBe(200)
+    }
+    expect(code(await ask('/v1/tenant', { as: idle }))).toBe('401 session_ended')
+    pass(20 * MINUTE_MS)
+    expect(code(await ask('/v1/tenant', { as: busy }))).toBe('401 session_ended')
+    expect((await ask('/v1/sessions')).body.data).toEqual([])
+  })
+
+  test('with a wrong secret, or of another tenant, is nobody’s', async () => {
+    const session = await signedIn('owner')
+    const invented = { ...session, secretHash: newSession().secretHash }
+    expect(code(await ask('/v1/tenant', { as: invented }))).toBe('401 credential_invalid')
+    const other = await regions.newTenant('other', 'us')
+    const tenant = tenantNumberOf(other.id) ?? session.tenant
+    expect(code(await ask('/v1/tenant', { as: { ...session, tenant } }))).toBe('401 credential_invalid')
+    expect(code(await ask('/v1/tenant', { as: { ...session, claimedTenant: 'other' } }))).toBe(
+      '403 tenant_mismatch',
+    )
+  })
+
+  test('of a member is never more than the member, and goes with them', async () => {
+    const owner = { email: 'o@people.example' }
+    const { body } = await regions.ask('us', {
+      as: 'operator',
+      method: 'POST',
+      path: '/platform/v1/tenants',
+      body: { slug: 'people', name: 'People', region: 'us', plan: 'team', owner },
+    })
+    const as = body.apiKey.key
+    const session = { ...newSession(), tenant: tenantNumberOf(body.tenant.id) ?? newSession().tenant }
+    expect((await enter(body.adminLink.url, session)).status).toBe(201)
+    const { body: members } = await ask('/v1/members', { as: session })
+    const first: Id<'mem'> = members.data[0].id
+    const identity = { issuer: 'https://id.example', subject: 'second' }
+    await ask('/v1/members', { as, method: 'POST', body: { identity, role: 'owner' } })
+    await ask(`/v1/members/${first}`, { as, method: 'PATCH', body: { role: 'viewer' } })
+    const create = { as: session, method: 'POST', body: { name: 'No more' } }
+    expect(code(await ask('/v1/projects', create))).toBe('403 insufficient_scope')
+    await ask(`/v1/members/${first}`, { as, method: 'DELETE' })
+    expect(code(await ask('/v1/projects', { as: session }))).toBe('401 session_ended')
+  })
+})
+
+describe('a suspended organisation', () => {
+  const set = (status: string) =>
+    regions.ask('us', {
+      as: 'operator',
+      method: 'PATCH',
+      path: `/platform/v1/tenants/${id}`,
+      body: { status },
+    })
+  beforeEach(async () => void (await set('active')))
+  afterEach(async () => void (await set('active')))
+
+  test('lets nobody in, and stops who is in at once', async () => {
+    const session = await signedIn('owner')
+    const { body } = await link({ role: 'owner' })
+    await set('suspended')
+    expect(code(await ask('/v1/tenant', { as: session }))).toBe('403 tenant_suspended')
+    expect(code(await enter(body.url, newSession()))).toBe('403 tenant_suspended')
+    await set('active')
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+  })
+})
+
+describe('the organisation', () => {
+  test('changes its name and how its people see it, by parts', async () => {
+    const patch = (body: object, more: Partial<Ask> = {}) =>
+      ask('/v1/tenant', { method: 'PATCH', body, ...more })
+    const first = await patch({ customisation: { displayName: 'Acme', accentColor: '#cc0000' } })
+    expect([first.status, first.body.customisation]).toEqual([
+      200,
+      { displayName: 'Acme', logoUrl: null, accentColor: '#cc0000' },
+    ])
+    const { body } = await patch({ name: 'Acme Ltd', customisation: { displayName: null } })
+    expect([body.name, body.customisation.displayName, body.customisation.accentColor]).toEqual([
+      'Acme Ltd',
+      null,
+      '#cc0000',
+    ])
+    const stale = { headers: { 'if-match': first.headers.get('etag') ?? '' } }
+    expect(code(await patch({ name: 'Late' }, stale))).toBe('412 precondition_failed')
+  })
+
+  test.each([
+    { logoUrl: 'javascript:alert(1)' },
+    { logoUrl: 'http://logo.example/a.png' },
+    { logoUrl: 'https://logo.example/a.png; script-src *' },
+    { logoUrl: 'data:text/html;base64,PGI+' },
+    { accentColor: 'red' },
+    { accentColor: '#fff' },
+    { displayName: 'a\nb' },
+  ])('takes no %o', async (customisation) => {
+    const answer = await ask('/v1/tenant', { method: 'PATCH', body: { customisation } })
+    expect(code(answer)).toBe('422 validation_failed')
+  })
+})
