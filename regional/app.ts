@@ -205,7 +205,12 @@ async function readRaw(c: RegionContext): Promise<RawInput> {
   const hasBody = c.req.method !== 'GET' && c.req.method !== 'HEAD'
   return {
     params: c.req.param(),
-    query: c.req.query(),
+    query: Object.fromEntries(
+      Object.entries(c.req.queries()).map(([name, values]) => [
+        name,
+        values.length === 1 ? values[0] : values,
+      ]),
+    ),
     contentType: c.req.header('content-type'),
     body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array(),
     ifMatch: c.req.header('if-match'),

@@ -54,7 +54,8 @@ export interface Reply {
 /** What a client sent, as it came. */
 export interface RawInput {
   params: Readonly<Record<string, string>>
-  query: Readonly<Record<string, string>>
+  /** What was sent more than once is a list, which no schema takes. */
+  query: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
   contentType: string | undefined
   body: Uint8Array
   ifMatch: string | undefined

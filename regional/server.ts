@@ -60,6 +60,8 @@ export interface RegionParts {
   extraServices?: ReadonlyArray<Service>
   /** Kinds of job beside the platform's own. */
   extraJobKinds?: ReadonlyArray<unknown>
+  /** Milliseconds since 1970. */
+  now?: () => number
   /** Where the log goes; standard output otherwise. */
   writeLog?: (line: string) => void
 }
@@ -68,10 +70,9 @@ export interface RegionParts {
  * @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE
  */
 export async function startRegion(config: RegionConfig, parts: RegionParts = {}): Promise<Region> {
-  const { open = openEngine, extraServices = [], extraJobKinds = [] } = parts
+  const { open = openEngine, extraServices = [], extraJobKinds = [], now = Date.now } = parts
   const { writeLog = (line) => process.stdout.write(line) } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
-  const now = Date.now
   const log = jsonLog(region, writeLog)
   const engine = await open({
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),

@@ -67,16 +67,18 @@ async function signedTarget(tenant: Tenant, method: string, path: string): Promi
   return made.body.url.slice(stack.edge.length)
 }
 
-/** With the victim's ids, or, where it has none of a kind, with one that nobody has. */
-const foreign = (path: string) => fill(path, (collection) => victims.get(collection) ?? newId('prj'))
+/**
+ * With the victim’s ids; where a name is the client’s to choose, with the one that the victim has, and where it has nothing
+ * of a kind, with what nobody has.
+ */
+const foreign = (path: string) => fill(path, (collection) => victims.get(collection) ?? 'sample')
 
-/** Everything of a tenant that its own key can read, but for what that very reading adds to. */
+/** Everything of the victim's that its own key can read, but for what that very reading adds to. */
 async function everythingOf(tenant: Tenant): Promise<Record<string, unknown>> {
-  const lists = tenantRoutes.filter(
-    ({ method, path }) => method === 'GET' && !path.includes('{') && path !== '/v1/audit',
-  )
+  const lists = tenantRoutes.filter(({ method, path }) => method === 'GET' && path !== '/v1/audit')
   const entries = lists.map(
-    async ({ path }) => [path, { ...(await call(tenant, path)).body, hours: null }] as const,
+    async ({ path }) =>
+      [path, { ...(await call(tenant, foreign(path))).body, hours: null, requestId: '' }] as const,
   )
   return Object.fromEntries(await Promise.all(entries))
 }
@@ -111,6 +113,12 @@ beforeAll(async () => {
     expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBeLessThan(300)
     if (typeof made.body?.id === 'string') victims.set(path, made.body.id)
   }
+  // What lies below those, from the shortest path on.
+  const below = tenantRoutes.filter(({ method, path }) => method === 'POST' && path.includes('{'))
+  for (const { method, path, operation } of below.sort((a, b) => a.path.length - b.path.length)) {
+    const made = await call(victim, foreign(path), { method, body: bodyOf(operation, document) })
+    if (made.status < 300 && typeof made.body?.id === 'string') victims.set(path, made.body.id)
+  }
   for (let i = 0; i < 2; i++) victimsCookie = await enterConsole(victim)
   victims.set('/v1/sessions', (await call(victim, '/v1/sessions')).body.data[0].id)
 })
@@ -120,7 +128,13 @@ afterAll(async () => {
 
 test('the document has routes to attack, and the victim has something on each', () => {
   expect(tenantRoutes.length).toBeGreaterThan(8)
-  expect([...victims.keys()]).toEqual(expect.arrayContaining(['/v1/projects', '/v1/api-keys']))
+  expect([...victims.keys()]).toEqual(
+    expect.arrayContaining([
+      '/v1/projects',
+      '/v1/api-keys',
+      '/v1/projects/{projectId}/collections/{name}/records',
+    ]),
+  )
 })
 
 describe('another tenant’s ids', () => {

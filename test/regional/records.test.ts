@@ -229,7 +229,7 @@ describe('a batch', () => {
     ])
     expect(await batch.all()).toEqual([kept])
     const malformed = await batch.ask('/records:batch', 'POST', { operations: [{ data: {} }, { data: 1 }] })
-    expect([malformed.status, malformed.body.errors[0].pointer]).toEqual([422, '/operations/1'])
+    expect([malformed.status, malformed.body.errors[0].pointer]).toEqual([422, '/operations/1/data'])
     const many = { operations: Array.from({ length: 101 }, () => ({ data: {} })) }
     expect((await batch.ask('/records:batch', 'POST', many)).status).toBe(422)
     expect((await batch.ask('/records:batch', 'POST', { operations: [] })).status).toBe(422)

@@ -6,7 +6,7 @@ import type { StoredRecord } from './store.ts'
 import type { RecordWrites } from './writing.ts'
 
 export interface BatchResult {
-  op: BatchOperation['op']
+  op: NonNullable<BatchOperation['op']>
   record: StoredRecord | null
 }
 
@@ -22,7 +22,7 @@ export async function runBatch(
   let first: Problem | undefined
   for (const [i, operation] of operations.entries()) {
     try {
-      results.push({ op: operation.op, record: await runOne(writes, operation) })
+      results.push({ op: operation.op ?? 'create', record: await runOne(writes, operation) })
     } catch (error) {
       if (!(error instanceof Problem)) throw error
       // Too much in all is no single one's fault.
@@ -47,6 +47,7 @@ export async function runBatch(
 async function runOne(writes: RecordWrites, operation: BatchOperation): Promise<StoredRecord | null> {
   switch (operation.op) {
     case 'create':
+    case undefined:
       return writes.create(operation)
     case 'replace':
       return writes.replace(operation.id, operation.ifMatch, operation)

@@ -35,7 +35,8 @@ export class Schemas {
   private readonly now: () => number
   private readonly compiled = new Map<string, ValidateFunction>()
   private readonly punishedUntil = new Map<TenantNumber, number>()
-  private ajv = newAjv()
+  /** Made when it is first needed: many regions never do. */
+  private ajv: Ajv2020 | undefined
 
   /** @param now milliseconds since 1970 */
   constructor(now: () => number) {
@@ -84,12 +85,13 @@ export class Schemas {
 
   private compile(tenant: TenantNumber, schema: object): ValidateFunction | Problem {
     if (this.isPunished(tenant)) return tooSlow()
+    this.ajv ??= newAjv()
     const { ajv } = this
     try {
       const outcome = this.timed(tenant, COMPILE_MS, () => ajv.compile(schema))
       if (outcome !== undefined) return outcome.value
       // Stopped in the middle of its work, it may be in any state.
-      this.ajv = newAjv()
+      this.ajv = undefined
       return tooSlow()
     } catch (error) {
       // Ajv says what it does not understand in a plain Error.

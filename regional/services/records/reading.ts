@@ -10,8 +10,9 @@ import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts
 export const MAX_PAGE_BYTES = 4 * 1024 * 1024
 /** Looked at in one page: what has expired and waits to be removed counts here, and is not shown. */
 const MAX_LOOKED_AT = 1_000
-/** Read side by side; each may be a megabyte. */
-const WAVE = 8
+/** Read side by side: few while they may be a megabyte each, more once they turn out to be small. */
+const FIRST_WAVE = 8
+const WAVE_BYTES = 2 * 1024 * 1024
 
 /** Where a page ended: the record's id, behind the values by which an index found it. */
 export type Position = ReadonlyArray<Buffer>
@@ -82,12 +83,13 @@ export async function readPlanned(
   }
   const records: StoredRecord[] = []
   let bytes = 0
+  let wave = FIRST_WAVE
   let lookedAt = 0
   let after = start
   for (;;) {
     const page = await tx.space(entrySpace).page({
       ...within,
-      limit: Math.min(limit - records.length, WAVE),
+      limit: Math.min(limit - records.length, wave),
       after: after && [...base, ...after],
     })
     const found = await Promise.all(
@@ -106,6 +108,7 @@ export async function readPlanned(
       after = place
     }
     lookedAt += page.entries.length
+    wave = Math.max(FIRST_WAVE, Math.floor((WAVE_BYTES * records.length) / Math.max(1, bytes)))
     if (!page.more) return { records, next: undefined }
     if (records.length === limit || lookedAt >= MAX_LOOKED_AT) return { records, next: after }
   }

@@ -35,6 +35,16 @@ const one = all.extend({ id: recordId })
 
 const listQuery = z
   .object({
+    where: z
+      .never()
+      .optional()
+      .meta({
+        description:
+          'where[field]=value, or where[field][gt]=value and so on with gte, lt, lte, prefix. Needs an index on the field.',
+        param: { style: 'deepObject', explode: true },
+        type: 'object',
+        additionalProperties: true,
+      }),
     limit: z.coerce.number().int().min(1).max(100).default(25),
     cursor: z.string().max(4096).optional(),
     order: z.string().max(300).optional().meta({ description: 'A field, or -field for the last one first.' }),
@@ -121,7 +131,7 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
         const writes = await writesIn(
           tx,
           params,
-          operations.some(({ op }) => op === 'create'),
+          operations.some(({ op = 'create' }) => op === 'create'),
         )
         const results = await runBatch(writes, operations)
         return {

@@ -52,7 +52,10 @@ export type IndexDeclaration = z.infer<typeof IndexDeclaration>
 export const DeclareCollection = z
   .strictObject({
     indexes: z.array(IndexDeclaration).max(MAX_INDEXES).default([]),
-    schema: documentSchema('JSON Schema 2020-12 that every document must fit.').nullable().default(null),
+    schema: documentSchema('JSON Schema 2020-12 that every document must fit.')
+      .nullable()
+      .default(null)
+      .meta({ type: ['object', 'null'] }),
   })
   .meta({ id: 'DeclareCollection' })
 export type DeclareCollection = z.infer<typeof DeclareCollection>
@@ -126,8 +129,8 @@ export const UpdateRecord = z
 
 const ifMatch = z.string().max(1000).optional().meta({ description: 'As the header If-Match.' })
 export const BatchOperation = z
-  .union([
-    z.strictObject({ op: z.literal('create').default('create'), ...CreateRecord.shape }),
+  .discriminatedUnion('op', [
+    z.strictObject({ op: z.literal('create').optional(), ...CreateRecord.shape }),
     z.strictObject({ op: z.literal('replace'), id: recordId, ...CreateRecord.shape, ifMatch }),
     z.strictObject({ op: z.literal('update'), id: recordId, ...patch, ifMatch }),
     z.strictObject({ op: z.literal('delete'), id: recordId, ifMatch }),
