@@ -86,3 +86,9 @@ export function field(form: FormData, name: string): string {
 
 export const fields = (form: FormData, name: string): string[] =>
   form.getAll(name).filter((value): value is string => typeof value === 'string')
+
+/** The page that a list is asked for, as the API takes it: whole, or behind other parameters. */
+export function cursorQuery(c: Context, before = '?'): string {
+  const cursor = c.req.query('cursor')
+  return cursor === undefined ? '' : `${before}cursor=${encodeURIComponent(cursor)}`
+}

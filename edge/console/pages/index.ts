@@ -1,5 +1,21 @@
 // Every page of the console, in the order of its menu. To add one: a file here, and a line below.
+import { adminLinks } from './admin_links.tsx'
+import { apiKeys } from './api_keys.tsx'
+import { identityProviders } from './identity_providers.tsx'
+import { members } from './members.tsx'
 import { overview } from './overview.tsx'
 import type { ConsolePage } from './page.ts'
+import { projects } from './projects.tsx'
+import { sessions } from './sessions.tsx'
+import { settings } from './settings.tsx'
 
-export const PAGES: ReadonlyArray<ConsolePage> = [overview]
+export const PAGES: ReadonlyArray<ConsolePage> = [
+  overview,
+  projects,
+  apiKeys,
+  members,
+  adminLinks,
+  sessions,
+  identityProviders,
+  settings,
+]

@@ -7,6 +7,10 @@ const STEPS = 40
 
 type Rgb = readonly [red: number, green: number, blue: number]
 
+/** Grounds that text stands on (console.css): what is readable there is so on all others, and below a button's text. */
+const DARKEST_OF_LIGHT: Rgb = [0xe9, 0xec, 0xf1]
+const LIGHTEST_OF_DARK: Rgb = [0x2a, 0x2e, 0x37]
+
 export interface Accent {
   /** As text, and below white text. */
   onLight: string
@@ -18,8 +22,8 @@ export function readableAccent(color: string): Accent | undefined {
   const rgb = read(color)
   if (rgb === undefined) return undefined
   return {
-    onLight: write(until(rgb, [0, 0, 0], [255, 255, 255])),
-    onDark: write(until(rgb, [255, 255, 255], [22, 24, 29])),
+    onLight: write(until(rgb, [0, 0, 0], DARKEST_OF_LIGHT)),
+    onDark: write(until(rgb, [255, 255, 255], LIGHTEST_OF_DARK)),
   }
 }
 

@@ -12,8 +12,8 @@ import {
   type Service,
   tenantOperation,
 } from '../../tenancy/service.ts'
-import { ApiKey, CreateApiKey, CreatedApiKey, keyId } from './schema.ts'
-import { addKey, listKeys, readKey, revokeKey } from './store.ts'
+import { ApiKey, CreateApiKey, CreatedApiKey, keyId, RotateApiKey } from './schema.ts'
+import { addKey, expireKey, listKeys, readKey, revokeKey } from './store.ts'
 
 const LIST = 'api-keys'
 const one = z.object({ id: keyId })
@@ -22,6 +22,13 @@ const shown = ({ secretHash: _, ...record }: CredentialRecord): ApiKey => ({
   ...record,
   scopes: [...record.scopes],
 })
+
+/** @throws {Problem} `insufficient_scope` */
+function mayGive(granted: ReadonlyArray<string>, scopes: ReadonlyArray<string>): void {
+  const beyond = scopes.filter((scope) => !allows(granted, scope))
+  if (beyond.length === 0) return
+  throw new Problem('insufficient_scope', `A key cannot give what it does not have: ${beyond.join(', ')}.`)
+}
 
 export const apiKeys = (mint: Mint): Service => ({
   name: 'api-keys',
@@ -39,13 +46,7 @@ export const apiKeys = (mint: Mint): Service => ({
       problems: ['quota_exceeded'],
       async handle(tx, { body }) {
         const { tenant, scopes, nowMs } = tx.context
-        const beyond = body.scopes.filter((scope) => !allows(scopes, scope))
-        if (beyond.length > 0) {
-          throw new Problem(
-            'insufficient_scope',
-            `A key cannot give what it does not have: ${beyond.join(', ')}.`,
-          )
-        }
+        mayGive(scopes, body.scopes)
         const { text, record } = await mint({ tenant, ...body, nowMs })
         await addKey(tx, record)
         return { status: 201, body: { ...shown(record), key: text } }
@@ -77,6 +78,29 @@ export const apiKeys = (mint: Mint): Service => ({
       async handle(tx, { params }) {
         // A key never changes: it has one version.
         return { status: 200, body: shown(await readKey(tx, params.id)), headers: { etag: '"1"' } }
+      },
+    }),
+    tenantOperation({
+      name: 'rotate',
+      method: 'post',
+      path: '/v1/api-keys/{id}/rotate',
+      tag: 'API keys',
+      summary: 'Put a new key in the place of one, which holds for a while yet',
+      scope: 'api-keys:write',
+      params: one,
+      body: RotateApiKey,
+      answers: { 201: CreatedApiKey },
+      problems: ['quota_exceeded'],
+      async handle(tx, { params, body: { overlapSeconds } }) {
+        const { tenant, scopes, nowMs } = tx.context
+        const old = await readKey(tx, params.id)
+        mayGive(scopes, old.scopes)
+        const { name, scopes: given, expiresAt } = old
+        const { text, record } = await mint({ tenant, name, scopes: given, expiresAt, nowMs })
+        await addKey(tx, record)
+        if (overlapSeconds === 0) await revokeKey(tx, old.id)
+        else expireKey(tx, old, nowMs + overlapSeconds * 1000)
+        return { status: 201, body: { ...shown(record), key: text } }
       },
     }),
     tenantOperation({

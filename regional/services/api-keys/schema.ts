@@ -32,3 +32,14 @@ export const CreateApiKey = z
       .default(null),
   })
   .meta({ id: 'CreateApiKey' })
+
+export const RotateApiKey = z
+  .strictObject({
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(30 * 24 * 60 * 60)
+      .default(24 * 60 * 60)
+      .meta({ description: 'How long the old key still holds: at most 30 days; 0 revokes it at once.' }),
+  })
+  .meta({ id: 'RotateApiKey' })

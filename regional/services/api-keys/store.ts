@@ -23,6 +23,14 @@ export async function readKey(tx: TenantTransaction, id: string): Promise<Creden
   return record
 }
 
+/** Has a key end sooner than it would; never later. */
+export function expireKey(tx: TenantTransaction, record: CredentialRecord, atMs: number): void {
+  const sooner = record.expiresAt === null || Date.parse(record.expiresAt) > atMs
+  if (!sooner) return
+  tx.space(credentialSpace).set([record.id], { ...record, expiresAt: new Date(atMs).toISOString() })
+  tx.emit('api_key.rotated', record.id)
+}
+
 /** @throws {Problem} `not_found` */
 export async function revokeKey(tx: TenantTransaction, id: string): Promise<void> {
   const record = await readKey(tx, id)

@@ -1,0 +1,168 @@
+// Links into this console: made, shown once, taken back.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { CsrfField, errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface AdminLink {
+  id: string
+  role: Role
+  email: string | null
+  createdAt: string
+  expiresAt: string
+  status: 'open' | 'used' | 'revoked' | 'expired'
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  email: string
+  role: string
+  seconds: string
+}
+
+const PATH = 'links'
+
+export const adminLinks: ConsolePage = {
+  path: PATH,
+  title: 'Admin links',
+  scope: 'admin-links:read',
+  messages: { revoked: 'The link was taken back: it lets nobody in any more.' },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const [email, role, seconds] = ['email', 'role', 'seconds'].map((name) => field(form, name)) as [
+        string,
+        string,
+        string,
+      ]
+      const answer = await visit.api.post<AdminLink & { url: string }>('/v1/admin-links', {
+        body: { role, expiresIn: Number(seconds), email: email === '' ? null : email },
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) {
+        return c.var.page(
+          <>
+            <Secret label={`The link${email && ` for ${email}`}`} value={answer.body.url} />
+            <p>
+              Whoever opens it first is in as {answer.body.role}, until <Time at={answer.body.expiresAt} />.
+            </p>
+            <p>
+              <a class="button plain" href={`${visit.base}/${PATH}`}>
+                Back to all links
+              </a>
+            </p>
+          </>,
+          { title: 'New admin link' },
+        )
+      }
+      return answer.problem.code === 'validation_failed'
+        ? list(c, { problem: answer.problem, email, role, seconds })
+        : c.var.refuse(answer)
+    })
+    app.post('/:id/revoke', async (c) => {
+      const answer = await c.var.visit.api.delete(
+        `/v1/admin-links/${encodeURIComponent(c.req.param('id') ?? '')}`,
+      )
+      return answer.ok ? c.var.done(PATH, 'revoked') : c.var.refuse(answer)
+    })
+  },
+}
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<AdminLink>>(`/v1/admin-links${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'admin-links:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No links">
+          <p>
+            A link lets one person into this console, once.{' '}
+            {mayWrite && 'Make one below, and send it to them.'}
+          </p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table
+            caption="Links that are open, or were so within a day"
+            columns={columns(visit, path, mayWrite)}
+            rows={data}
+          />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && <NewLink visit={visit} path={path} wrong={wrong} />}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (visit: Visit, path: string, mayWrite: boolean) => [
+  { title: 'For', of: ({ email, id }: AdminLink) => email ?? <code>{id}</code> },
+  { title: 'Role', of: ({ role }: AdminLink) => <Badge>{role}</Badge> },
+  {
+    title: 'State',
+    of: ({ status }: AdminLink) => (
+      <Badge {...(status === 'open' && { kind: 'good' as const })}>{status}</Badge>
+    ),
+  },
+  { title: 'Until', of: ({ expiresAt }: AdminLink) => <Time at={expiresAt} /> },
+  ...(mayWrite
+    ? [
+        {
+          title: 'Actions',
+          of: ({ id, status, email }: AdminLink) =>
+            status === 'open' && (
+              <form method="post" action={`${path}/${id}/revoke`}>
+                <CsrfField visit={visit} />
+                <button class="plain" type="submit" aria-label={`Take back the link for ${email ?? id}`}>
+                  Take back
+                </button>
+              </form>
+            ),
+        },
+      ]
+    : []),
+]
+
+const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
+  <section class="panel" aria-labelledby="new">
+    <h2 id="new">New admin link</h2>
+    <Form visit={visit} action={path}>
+      <Field
+        name="email"
+        label="For whom (e-mail address, to show)"
+        type="email"
+        value={wrong?.email}
+        error={errorAt(wrong?.problem, '/email')}
+      />
+      <Select
+        name="role"
+        label="Role"
+        value={wrong?.role ?? 'admin'}
+        error={errorAt(wrong?.problem, '/role')}
+        options={ROLES.filter((role) => mayGrant(visit.scopes, role))}
+      />
+      <Select
+        name="seconds"
+        label="Can be used within"
+        value={wrong?.seconds ?? '900'}
+        error={errorAt(wrong?.problem, '/expiresIn')}
+        options={[
+          { value: '900', label: '15 minutes' },
+          { value: '86400', label: 'a day' },
+          { value: '604800', label: 'a week' },
+        ]}
+      />
+      <button type="submit">Make the link</button>
+    </Form>
+  </section>
+)

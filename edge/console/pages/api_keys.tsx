@@ -1,0 +1,215 @@
+// API keys: made, rotated and revoked here; the secret is shown once.
+import type { Child } from 'hono/jsx'
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { allows, SCOPES } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { Choices, errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, fields, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface ApiKey {
+  id: string
+  name: string
+  scopes: ReadonlyArray<string>
+  createdAt: string
+  expiresAt: string | null
+}
+type CreatedApiKey = ApiKey & { key: string }
+
+const PATH = 'api-keys'
+
+export const apiKeys: ConsolePage = {
+  path: PATH,
+  title: 'API keys',
+  scope: 'api-keys:read',
+  messages: { revoked: 'The key was revoked: its next request is refused.' },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const days = Number(field(form, 'days'))
+      const body = {
+        name: field(form, 'name'),
+        scopes: fields(form, 'scopes'),
+        expiresAt: days > 0 ? new Date(Date.now() + days * 86_400_000).toISOString() : null,
+      }
+      const answer = await visit.api.post<CreatedApiKey>('/v1/api-keys', {
+        body,
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return shownOnce(c, answer.body, <p>The key works at once.</p>)
+      return answer.problem.code === 'validation_failed'
+        ? list(c, { problem: answer.problem, ...body, days: field(form, 'days') })
+        : c.var.refuse(answer)
+    })
+    app.get('/:id/revoke', (c) =>
+      asking(c, 'revoke', 'Revoke', (key) => (
+        <p>
+          Revoke <strong>{key.name}</strong>? Whatever uses it is refused from its next request on. This
+          cannot be undone.
+        </p>
+      )),
+    )
+    app.post('/:id/revoke', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'revoked') : c.var.refuse(answer)
+    })
+    app.get('/:id/rotate', (c) =>
+      asking(c, 'rotate', 'Rotate', (key) => (
+        <p>
+          Put a new key in the place of <strong>{key.name}</strong>? It may do the same. The old one still
+          works for a day, so that you can change over; revoke it when you have.
+        </p>
+      )),
+    )
+    app.post('/:id/rotate', async (c) => {
+      const { visit, form } = c.var
+      const answer = await visit.api.post<CreatedApiKey>(`${one(c)}/rotate`, {
+        body: {},
+        idempotencyKey: field(form, 'once'),
+      })
+      if (!answer.ok) return c.var.refuse(answer)
+      return shownOnce(c, answer.body, <p>The old key works for one more day.</p>)
+    })
+  },
+}
+
+const one = (c: ConsoleContext): string => `/v1/api-keys/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+interface Wrong {
+  problem: ProblemDetails
+  name: string
+  scopes: ReadonlyArray<string>
+  days: string
+}
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<ApiKey>>(`/v1/api-keys${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'api-keys:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No API keys">
+          <p>A program needs one to use the API. {mayWrite && 'Make the first one below.'}</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Live API keys, oldest first" columns={columns(path, mayWrite)} rows={data} />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && <NewKey visit={visit} path={path} wrong={wrong} />}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string, mayWrite: boolean) => [
+  { title: 'Name', of: (key: ApiKey) => key.name },
+  { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
+  { title: 'Made', of: ({ createdAt }: ApiKey) => <Time at={createdAt} /> },
+  {
+    title: 'Expires',
+    of: ({ expiresAt }: ApiKey) =>
+      expiresAt !== null && Date.parse(expiresAt) <= Date.now() ? (
+        <Badge kind="bad">expired</Badge>
+      ) : (
+        <Time at={expiresAt} />
+      ),
+  },
+  ...(mayWrite
+    ? [
+        {
+          title: 'Actions',
+          of: ({ id, name }: ApiKey) => (
+            <span class="actions">
+              <a href={`${path}/${id}/rotate`} aria-label={`Rotate ${name}`}>
+                Rotate
+              </a>
+              <a href={`${path}/${id}/revoke`} aria-label={`Revoke ${name}`}>
+                Revoke
+              </a>
+            </span>
+          ),
+        },
+      ]
+    : []),
+]
+
+function NewKey({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) {
+  const options = SCOPES.filter((scope) => allows(visit.scopes, scope))
+  return (
+    <section class="panel" aria-labelledby="new">
+      <h2 id="new">New API key</h2>
+      {wrong && (
+        <p class="error" role="alert">
+          The key was not made. What is wrong stands beside each field.
+        </p>
+      )}
+      <Form visit={visit} action={path}>
+        <Field
+          name="name"
+          label="Name"
+          hint="What it is for, such as “Build server”."
+          value={wrong?.name}
+          error={errorAt(wrong?.problem, '/name')}
+          maxlength={200}
+          required
+        />
+        <Choices
+          name="scopes"
+          legend="What it allows"
+          hint="“write” includes “read”; “*” is everything."
+          values={wrong?.scopes ?? []}
+          options={options}
+          error={errorAt(wrong?.problem, '/scopes')}
+        />
+        <Select
+          name="days"
+          label="Expires"
+          value={wrong?.days ?? '90'}
+          error={errorAt(wrong?.problem, '/expiresAt')}
+          options={[
+            { value: '30', label: 'in 30 days' },
+            { value: '90', label: 'in 90 days' },
+            { value: '365', label: 'in a year' },
+            { value: '0', label: 'never' },
+          ]}
+        />
+        <button type="submit">Make the key</button>
+      </Form>
+    </section>
+  )
+}
+
+const shownOnce = (c: ConsoleContext, { name, key }: CreatedApiKey, note: Child) =>
+  c.var.page(
+    <>
+      <Secret label={`The key “${name}”`} value={key} />
+      {note}
+      <p>
+        <a class="button plain" href={`${c.var.visit.base}/${PATH}`}>
+          Back to all keys
+        </a>
+      </p>
+    </>,
+    { title: 'New API key' },
+  )
+
+async function asking(c: ConsoleContext, step: string, verb: string, question: (key: ApiKey) => Child) {
+  const { visit } = c.var
+  const answer = await visit.api.get<ApiKey>(one(c))
+  if (!answer.ok) return c.var.refuse(answer)
+  const back = `${visit.base}/${PATH}`
+  return c.var.page(
+    <Confirm visit={visit} action={`${back}/${answer.body.id}/${step}`} verb={verb} back={back}>
+      {question(answer.body)}
+    </Confirm>,
+    { title: `${verb} an API key` },
+  )
+}

@@ -1,0 +1,188 @@
+// OpenID issuers whose tokens the organisation takes.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { ROLES } from '../../../shared/roles.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
+import { Badge, Confirm, EmptyState, Pager, Table } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Provider {
+  id: string
+  name: string
+  issuer: string
+  audience: string
+  roleClaim: string | null
+  createMembers: boolean
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  name: string
+  issuer: string
+  roleClaim: string
+  mapping: string
+  createMembers: boolean
+}
+
+const PATH = 'identity-providers'
+
+export const identityProviders: ConsolePage = {
+  path: PATH,
+  title: 'Identity providers',
+  scope: 'identity-providers:read',
+  messages: {
+    added: 'The provider was added: its tokens are taken from now on.',
+    deleted: 'The provider was deleted: its next token is refused.',
+  },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const [name, issuer, roleClaim, mapping] = ['name', 'issuer', 'roleClaim', 'mapping'].map((each) =>
+        field(form, each),
+      ) as [string, string, string, string]
+      const createMembers = field(form, 'createMembers') === 'on'
+      const answer = await visit.api.post<Provider>('/v1/identity-providers', {
+        body: { name, issuer, createMembers, roleClaim: roleClaim || null, roleMapping: mappingOf(mapping) },
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return c.var.done(PATH, 'added')
+      return answer.problem.code === 'validation_failed'
+        ? list(c, { problem: answer.problem, name, issuer, roleClaim, mapping, createMembers })
+        : c.var.refuse(answer)
+    })
+    app.get('/:id/delete', async (c) => {
+      const { visit } = c.var
+      const answer = await visit.api.get<Provider>(one(c))
+      if (!answer.ok) return c.var.refuse(answer)
+      const back = `${visit.base}/${PATH}`
+      return c.var.page(
+        <Confirm visit={visit} action={`${back}/${answer.body.id}/delete`} verb="Delete" back={back}>
+          <p>
+            Delete <strong>{answer.body.name}</strong>? Nobody can use its tokens any more.
+          </p>
+        </Confirm>,
+        { title: 'Delete an identity provider' },
+      )
+    })
+    app.post('/:id/delete', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
+    })
+  },
+}
+
+const one = (c: ConsoleContext): string =>
+  `/v1/identity-providers/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+/** `value = role`, one a line; the API says what is wrong with it. */
+const mappingOf = (text: string): Record<string, string> =>
+  Object.fromEntries(
+    text
+      .split(/\r?\n/)
+      .filter((line) => line.trim() !== '')
+      .map((line) => {
+        const at = line.lastIndexOf('=')
+        return at < 0 ? [line.trim(), ''] : [line.slice(0, at).trim(), line.slice(at + 1).trim()]
+      }),
+  )
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Provider>>(`/v1/identity-providers${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'identity-providers:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No identity providers">
+          <p>With one, your people use the API with the accounts that they have.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Identity providers, oldest first" columns={columns(path, mayWrite)} rows={data} />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite ? (
+        <NewProvider visit={visit} path={path} wrong={wrong} />
+      ) : (
+        <p class="quiet">Only owners add or delete identity providers: they decide who everybody is.</p>
+      )}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string, mayWrite: boolean) => [
+  { title: 'Name', of: ({ name }: Provider) => name },
+  { title: 'Issuer', of: ({ issuer }: Provider) => issuer },
+  { title: 'Audience', of: ({ audience }: Provider) => <code>{audience}</code> },
+  {
+    title: 'New people',
+    of: ({ createMembers }: Provider) => (
+      <Badge>{createMembers ? 'become members' : 'are added by hand'}</Badge>
+    ),
+  },
+  ...(mayWrite
+    ? [
+        {
+          title: 'Actions',
+          of: ({ id, name }: Provider) => (
+            <a href={`${path}/${id}/delete`} aria-label={`Delete ${name}`}>
+              Delete
+            </a>
+          ),
+        },
+      ]
+    : []),
+]
+
+const NewProvider = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
+  <section class="panel" aria-labelledby="new">
+    <h2 id="new">Add an identity provider</h2>
+    <Form visit={visit} action={path}>
+      <Field
+        name="name"
+        label="Name"
+        value={wrong?.name}
+        error={errorAt(wrong?.problem, '/name')}
+        maxlength={200}
+        required
+      />
+      <Field
+        name="issuer"
+        label="Issuer"
+        type="url"
+        hint="Its https address, as its tokens say it in “iss”."
+        value={wrong?.issuer}
+        error={errorAt(wrong?.problem, '/issuer')}
+        required
+      />
+      <Field
+        name="roleClaim"
+        label="Claim with roles"
+        hint="Such as “groups”. Leave it empty if tokens have none."
+        value={wrong?.roleClaim}
+        error={errorAt(wrong?.problem, '/roleClaim')}
+      />
+      <TextArea
+        name="mapping"
+        label="Roles"
+        hint={`One a line: a value of that claim, “=”, and ${ROLES.join(', ')}.`}
+        rows={4}
+        value={wrong?.mapping}
+        error={errorAt(wrong?.problem, '/roleMapping')}
+      />
+      <label class="inline">
+        <input type="checkbox" name="createMembers" checked={wrong?.createMembers ?? false} />
+        Whoever has a role becomes a member with their first request
+      </label>
+      <button type="submit">Add</button>
+    </Form>
+  </section>
+)

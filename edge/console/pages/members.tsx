@@ -1,0 +1,212 @@
+// The organisation's people: who is a member, as what; and links that let someone into the console.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Member {
+  id: string
+  email: string | null
+  role: Role
+  decidedBy: 'provider' | 'organisation'
+  identity: { issuer: string; subject: string } | null
+  createdAt: string
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  issuer: string
+  subject: string
+  email: string
+  role: string
+}
+
+const PATH = 'members'
+
+export const members: ConsolePage = {
+  path: PATH,
+  title: 'Members',
+  scope: 'members:read',
+  messages: {
+    added: 'The member was added.',
+    changed: 'The member’s role was changed. It holds from their next request on.',
+    removed: 'The member was removed: their next request is refused.',
+  },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const [issuer, subject, email, role] = ['issuer', 'subject', 'email', 'role'].map((name) =>
+        field(form, name),
+      ) as [string, string, string, string]
+      const body = { identity: { issuer, subject }, role, email: email === '' ? null : email }
+      const answer = await visit.api.post<Member>('/v1/members', {
+        body,
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return c.var.done(PATH, 'added')
+      return answer.problem.code === 'validation_failed'
+        ? list(c, { problem: answer.problem, issuer, subject, email, role })
+        : c.var.refuse(answer)
+    })
+    app.get('/:id', (c) => edit(c))
+    app.post('/:id', async (c) => {
+      const { visit, form } = c.var
+      const body = { role: field(form, 'role') }
+      const answer = await visit.api.patch<Member>(one(c), { body, ifMatch: field(form, 'version') })
+      return answer.ok ? c.var.done(PATH, 'changed') : c.var.refuse(answer)
+    })
+    app.get('/:id/remove', async (c) => {
+      const { visit } = c.var
+      const answer = await visit.api.get<Member>(one(c))
+      if (!answer.ok) return c.var.refuse(answer)
+      const back = `${visit.base}/${PATH}`
+      return c.var.page(
+        <Confirm visit={visit} action={`${back}/${answer.body.id}/remove`} verb="Remove" back={back}>
+          <p>
+            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, and the links and sessions that they
+            stand behind, are refused at once. They come back only when someone adds them again.
+          </p>
+        </Confirm>,
+        { title: 'Remove a member' },
+      )
+    })
+    app.post('/:id/remove', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'removed') : c.var.refuse(answer)
+    })
+  },
+}
+
+const one = (c: ConsoleContext): string => `/v1/members/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+const nameOf = ({ email, identity, id }: Member): string => email ?? identity?.subject ?? id
+
+const rolesOf = ({ scopes }: Visit): ReadonlyArray<Role> => ROLES.filter((role) => mayGrant(scopes, role))
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Member>>(`/v1/members${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'members:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No members">
+          <p>Let people in by an identity provider, or add them one by one.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Members, oldest first" columns={columns(path, mayWrite)} rows={data} />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && <NewMember visit={visit} path={path} wrong={wrong} />}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string, mayWrite: boolean) => [
+  {
+    title: 'Who',
+    of: (member: Member) =>
+      mayWrite ? <a href={`${path}/${member.id}`}>{nameOf(member)}</a> : nameOf(member),
+  },
+  { title: 'Role', of: ({ role }: Member) => <Badge>{role}</Badge> },
+  {
+    title: 'Role given by',
+    of: ({ decidedBy }: Member) => (decidedBy === 'provider' ? 'identity provider' : 'the organisation'),
+  },
+  { title: 'Signs in with', of: ({ identity }: Member) => identity?.issuer ?? 'links only' },
+  { title: 'Since', of: ({ createdAt }: Member) => <Time at={createdAt} /> },
+]
+
+const NewMember = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
+  <section class="panel" aria-labelledby="new">
+    <h2 id="new">Add a member</h2>
+    <p class="quiet">
+      Someone whose account at an identity provider you know. Their tokens then open the API.
+    </p>
+    <Form visit={visit} action={path}>
+      <Field
+        name="issuer"
+        label="Issuer"
+        hint="As their tokens say it in “iss”, letter by letter."
+        value={wrong?.issuer}
+        error={errorAt(wrong?.problem, '/identity/issuer')}
+        required
+      />
+      <Field
+        name="subject"
+        label="Subject"
+        hint="As their tokens say it in “sub”."
+        value={wrong?.subject}
+        error={errorAt(wrong?.problem, '/identity/subject')}
+        required
+      />
+      <Field
+        name="email"
+        label="E-mail address (to show)"
+        type="email"
+        value={wrong?.email}
+        error={errorAt(wrong?.problem, '/email')}
+      />
+      <Select
+        name="role"
+        label="Role"
+        value={wrong?.role ?? 'member'}
+        error={errorAt(wrong?.problem, '/role')}
+        options={rolesOf(visit)}
+      />
+      <button type="submit">Add</button>
+    </Form>
+  </section>
+)
+
+async function edit(c: ConsoleContext) {
+  const { visit } = c.var
+  const answer = await visit.api.get<Member>(one(c))
+  if (!answer.ok) return c.var.refuse(answer)
+  const member = answer.body
+  const action = `${visit.base}/${PATH}/${member.id}`
+  return c.var.page(
+    <>
+      <div class="panel">
+        <dl>
+          <dt>Id</dt>
+          <dd>
+            <code>{member.id}</code>
+          </dd>
+          <dt>Identity</dt>
+          <dd>{member.identity ? `${member.identity.subject} at ${member.identity.issuer}` : 'none yet'}</dd>
+        </dl>
+        <Form visit={visit} action={action}>
+          <input type="hidden" name="version" value={answer.etag} />
+          <Select
+            name="role"
+            label="Role"
+            hint="Once you set it here, the identity provider’s rules no longer decide it."
+            value={member.role}
+            options={rolesOf(visit)}
+          />
+          <button type="submit">Save</button>
+        </Form>
+      </div>
+      <div class="panel">
+        <h2>Remove</h2>
+        <p>Nothing of theirs is accepted from then on.</p>
+        <a class="button danger plain" href={`${action}/remove`}>
+          Remove this member
+        </a>
+      </div>
+    </>,
+    { title: nameOf(member) },
+  )
+}

@@ -1,0 +1,191 @@
+// Projects: listed, made, renamed and deleted.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form } from '../parts/form.tsx'
+import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Project {
+  id: string
+  name: string
+  description: string
+  createdAt: string
+  updatedAt: string
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  name: string
+  description: string
+}
+
+const PATH = 'projects'
+
+export const projects: ConsolePage = {
+  path: PATH,
+  title: 'Projects',
+  scope: 'projects:read',
+  messages: {
+    created: 'The project is there.',
+    changed: 'The project was changed.',
+    deleted: 'The project is gone, with what was in it.',
+  },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const body = { name: field(form, 'name'), description: field(form, 'description') }
+      const answer = await visit.api.post<Project>('/v1/projects', {
+        body,
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return c.var.done(PATH, 'created')
+      return answer.problem.code === 'validation_failed'
+        ? list(c, { problem: answer.problem, ...body })
+        : c.var.refuse(answer)
+    })
+    app.get('/:id', (c) => edit(c))
+    app.post('/:id', async (c) => {
+      const { visit, form } = c.var
+      const body = { name: field(form, 'name'), description: field(form, 'description') }
+      const answer = await visit.api.patch<Project>(one(c), { body, ifMatch: field(form, 'version') })
+      if (answer.ok) return c.var.done(PATH, 'changed')
+      return answer.problem.code === 'validation_failed'
+        ? edit(c, { problem: answer.problem, ...body })
+        : c.var.refuse(answer)
+    })
+    app.get('/:id/delete', async (c) => {
+      const { visit } = c.var
+      const answer = await visit.api.get<Project>(one(c))
+      if (!answer.ok) return c.var.refuse(answer)
+      const { id, name } = answer.body
+      const back = `${visit.base}/${PATH}`
+      return c.var.page(
+        <Confirm visit={visit} action={`${back}/${id}/delete`} verb="Delete" back={back}>
+          <p>
+            Delete <strong>{name}</strong> and everything in it? This cannot be undone.
+          </p>
+        </Confirm>,
+        { title: 'Delete a project' },
+      )
+    })
+    app.post('/:id/delete', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
+    })
+  },
+}
+
+const one = (c: ConsoleContext): string => `/v1/projects/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Project>>(`/v1/projects${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'projects:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No projects yet">
+          <p>
+            Everything that your programs keep lies in a project. {mayWrite && 'Make the first one below.'}
+          </p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Projects" columns={columns(path, mayWrite)} rows={data} />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && (
+        <section class="panel" aria-labelledby="new">
+          <h2 id="new">New project</h2>
+          <ProjectForm
+            visit={visit}
+            action={path}
+            given={wrong}
+            problem={wrong?.problem}
+            verb="Make the project"
+          />
+        </section>
+      )}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string, mayWrite: boolean) => [
+  {
+    title: 'Name',
+    of: ({ id, name }: Project) => (mayWrite ? <a href={`${path}/${id}`}>{name}</a> : name),
+  },
+  { title: 'Id', of: ({ id }: Project) => <code>{id}</code> },
+  { title: 'Description', of: ({ description }: Project) => description },
+  { title: 'Changed', of: ({ updatedAt }: Project) => <Time at={updatedAt} /> },
+]
+
+async function edit(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<Project>(one(c))
+  if (!answer.ok) return c.var.refuse(answer)
+  const project = answer.body
+  const action = `${visit.base}/${PATH}/${project.id}`
+  return c.var.page(
+    <>
+      <div class="panel">
+        <ProjectForm
+          visit={visit}
+          action={action}
+          given={wrong ?? project}
+          problem={wrong?.problem}
+          version={answer.etag}
+          verb="Save"
+        />
+      </div>
+      <div class="panel">
+        <h2>Delete</h2>
+        <p>Removes the project and everything in it.</p>
+        <a class="button danger plain" href={`${action}/delete`}>
+          Delete this project
+        </a>
+      </div>
+    </>,
+    { title: project.name, ...(wrong && { status: 422 }) },
+  )
+}
+
+interface ProjectFormProps {
+  visit: Visit
+  action: string
+  given: Pick<Project, 'name' | 'description'> | undefined
+  problem: ProblemDetails | undefined
+  /** Someone else may change it meanwhile. */
+  version?: string | undefined
+  verb: string
+}
+
+const ProjectForm = ({ visit, action, given, problem, version, verb }: ProjectFormProps) => (
+  <Form visit={visit} action={action}>
+    {version !== undefined && <input type="hidden" name="version" value={version} />}
+    <Field
+      name="name"
+      label="Name"
+      value={given?.name}
+      error={errorAt(problem, '/name')}
+      maxlength={200}
+      required
+    />
+    <Field
+      name="description"
+      label="Description"
+      value={given?.description}
+      error={errorAt(problem, '/description')}
+      maxlength={2000}
+    />
+    <button type="submit">{verb}</button>
+  </Form>
+)

@@ -1,0 +1,423 @@
+// The console in a real browser, over the whole stack: an admin's way from the link to a key, what each refusal says,
+// and what holds on every page (accessible, nothing from elsewhere, no complaint).
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Stack, startStack } from '../e2e/stack.ts'
+import { newPerson, startBrowser, type Watched } from './browser.ts'
+
+let stack: Stack
+let browser: Browser
+beforeAll(async () => {
+  ;[stack, browser] = await Promise.all([startStack(), startBrowser()])
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+})
+
+interface Tenant {
+  id: string
+  slug: string
+  key: string
+  adminUrl: string
+}
+
+async function newTenant(slug: string, name = slug): Promise<Tenant> {
+  const { status, body } = await stack.call<{
+    tenant: { id: string }
+    apiKey: { key: string }
+    adminLink: { url: string }
+  }>('/platform/v1/tenants', {
+    method: 'POST',
+    body: { slug, name, region: 'eu', plan: 'team', owner: { email: `owner@${slug}.example` } },
+  })
+  expect(status).toBe(201)
+  return { id: body.tenant.id, slug, key: body.apiKey.key, adminUrl: body.adminLink.url }
+}
+
+async function newLink(as: string, body: object = { role: 'owner' }): Promise<{ id: string; url: string }> {
+  const made = await stack.call<{ id: string; url: string }>('/v1/admin-links', { as, method: 'POST', body })
+  expect(made.status).toBe(201)
+  return made.body
+}
+
+/** Opens a link and uses it. */
+async function enter(page: Page, url: string): Promise<void> {
+  await page.goto(url)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(/\/admin\/[^/]+\/$/)
+}
+
+async function signedIn(tenant: Tenant, options: Parameters<typeof newPerson>[2] = {}): Promise<Watched> {
+  const person = await newPerson(browser, stack.edge, options)
+  await enter(person.page, (await newLink(tenant.key)).url)
+  return person
+}
+
+const textOf = (page: Page): Promise<string> => page.locator('main').innerText()
+
+test('from the link to a key that works, and to its end', async () => {
+  const acme = await newTenant('acme', 'Acme')
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  await page.goto(acme.adminUrl)
+  expect(await textOf(page)).toMatch(/owner@acme\.example.*Acme.*owner/s)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(`${stack.edge}/admin/acme/`)
+  await page.getByRole('link', { name: 'API keys' }).click()
+  await page.getByLabel('Name').fill('Build server')
+  await page.getByLabel('projects:write').check()
+  await page.getByRole('button', { name: 'Make the key' }).click()
+  const key = await page.locator('#secret').innerText()
+  expect(key).toMatch(/^ck_dev_/)
+  await page.getByRole('button', { name: 'Copy' }).click()
+  await expect.poll(() => page.locator('#secret-said').innerText()).toMatch(/^(Copied|Selected)/)
+  const made = await stack.call('/v1/projects', { as: key, method: 'POST', body: { name: 'By key' } })
+  expect(made.status).toBe(201)
+  await page.getByRole('link', { name: 'Projects' }).click()
+  expect(await textOf(page)).toContain('By key')
+  await page.getByRole('link', { name: 'API keys' }).click()
+  await page.getByRole('link', { name: 'Revoke Build server' }).click()
+  await page.getByRole('button', { name: 'Revoke' }).click()
+  expect(await page.getByRole('status').first().innerText()).toContain('revoked')
+  expect((await stack.call('/v1/projects', { as: key })).status).toBe(401)
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  expect(await textOf(page)).toContain('signed out')
+  expect(await context.cookies()).toEqual([])
+  expect(complaints).toEqual([])
+  await context.close()
+})
+
+describe('a link', () => {
+  const failures: Array<[string, (tenant: Tenant) => Promise<string>, number, RegExp]> = [
+    [
+      'that was used',
+      async ({ key }) => {
+        const { url } = await newLink(key)
+        await fetch(url, { method: 'POST', redirect: 'manual' })
+        return url
+      },
+      410,
+      /has been used.*A link works once/s,
+    ],
+    [
+      'that was taken back',
+      async ({ key }) => {
+        const { id, url } = await newLink(key)
+        await stack.call(`/v1/admin-links/${id}`, { as: key, method: 'DELETE' })
+        return url
+      },
+      410,
+      /taken back.*Ask for a new one/s,
+    ],
+    [
+      'that was changed',
+      async ({ key }) => (await newLink(key)).url.replace(/.$/, (end) => (end === 'a' ? 'b' : 'a')),
+      401,
+      /not a valid link.*exactly as it was sent/s,
+    ],
+    ['that was cut off', async ({ key }) => (await newLink(key)).url.slice(0, -5), 401, /not a valid link/],
+    ['with more in it', async ({ key }) => `${(await newLink(key)).url}&a=1`, 401, /not a valid link/],
+  ]
+  let tenant: Tenant
+  beforeAll(async () => {
+    tenant = await newTenant('links')
+  })
+
+  test.each(failures)('%s says so, and what to do', async (_, urlOf, status, text) => {
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    const answer = await page.goto(await urlOf(tenant))
+    expect([answer?.status(), await textOf(page)]).toEqual([status, expect.stringMatching(text)])
+    await accessible(page)
+    expect(await context.cookies()).toEqual([])
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('that has expired says so, even when nobody remembers it', async () => {
+    const { url } = await newLink(tenant.key, { role: 'viewer', expiresIn: 10 })
+    await expect.poll(async () => (await fetch(url)).status, { timeout: 20_000, interval: 500 }).toBe(410)
+    expect(await (await fetch(url)).text()).toContain('This link has expired')
+  })
+
+  test('consumes nothing by being opened, nor by a form of another site', async () => {
+    const { url } = await newLink(tenant.key)
+    for (let i = 0; i < 3; i++) expect((await fetch(url)).status).toBe(200)
+    for (const headers of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }]) {
+      expect((await fetch(url, { method: 'POST', headers, redirect: 'manual' })).status).toBe(403)
+    }
+    const { page, context } = await newPerson(browser, stack.edge)
+    await enter(page, url)
+    await context.close()
+  })
+
+  test('leads where it was made to lead, and never out of the console', async () => {
+    const { url } = await newLink(tenant.key, { role: 'admin', returnPath: '/api-keys' })
+    const entered = await fetch(url, { method: 'POST', redirect: 'manual' })
+    expect([entered.status, entered.headers.get('location')]).toEqual([303, '/admin/links/api-keys'])
+    const [cookie = ''] = entered.headers.getSetCookie()
+    expect(cookie).toMatch(
+      /^__Host-coditect-links=ct_\w+; Max-Age=43200; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+    )
+  })
+})
+
+describe('a session', () => {
+  let one: Tenant
+  let two: Tenant
+  beforeAll(async () => {
+    one = await newTenant('one')
+    two = await newTenant('two')
+  })
+
+  test('of one organisation never shows, or does, anything of another in the same browser', async () => {
+    const { page, complaints, context } = await signedIn(one)
+    await enter(page, (await newLink(two.key)).url)
+    for (const [slug, other] of [
+      ['one', 'two'],
+      ['two', 'one'],
+    ]) {
+      await page.goto(`/admin/${slug}/projects`)
+      await page.getByLabel('Name').fill(`of ${slug}`)
+      await page.getByRole('button', { name: 'Make the project' }).click()
+      expect(await textOf(page)).toContain(`of ${slug}`)
+      expect(await textOf(page)).not.toContain(`of ${other}`)
+    }
+    // The cookie of one under the other's name is still the one's.
+    const cookies = await context.cookies()
+    const ofOne = cookies.find(({ name }) => name.endsWith('-one'))
+    const ofTwo = cookies.find(({ name }) => name.endsWith('-two'))
+    if (ofOne === undefined || ofTwo === undefined) throw new Error('two sessions, two cookies')
+    await context.addCookies([{ ...ofTwo, value: ofOne.value }])
+    const answer = await page.goto('/admin/two/projects')
+    expect([answer?.status(), await textOf(page)]).toEqual([
+      403,
+      expect.stringContaining('another organisation'),
+    ])
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('is taken on no path of the API', async () => {
+    const { page, context } = await signedIn(one)
+    for (const path of ['/v1/tenant', '/console/v1/session', '/platform/v1/tenants']) {
+      const answer = await page.request.get(path)
+      expect([path, [401, 404].includes(answer.status())]).toEqual([path, true])
+    }
+    await context.close()
+  })
+
+  test('is new with each link: one that was there before is never taken over', async () => {
+    const { page, context } = await newPerson(browser, stack.edge)
+    const { url } = await newLink(one.key)
+    const planted = (await fetch(url, { method: 'POST', redirect: 'manual' })).headers.getSetCookie()[0] ?? ''
+    const [name = '', value = ''] = (planted.split(';')[0] ?? '').split(/=(.*)/s)
+    await context.addCookies([{ name, value, domain: '127.0.0.1', path: '/', secure: true, httpOnly: true }])
+    await enter(page, (await newLink(one.key)).url)
+    expect((await context.cookies()).find((cookie) => cookie.name === name)?.value).not.toBe(value)
+    await context.close()
+  })
+
+  test('does nothing by a form without its own token, or from elsewhere', async () => {
+    const { page, context } = await signedIn(one)
+    const other = await signedIn(one)
+    const tokenOf = async (where: Page) => {
+      await where.goto('/admin/one/projects')
+      return where.locator('input[name=csrf]').first().inputValue()
+    }
+    const own = await tokenOf(page)
+    const post = (form: Record<string, string>, headers: Record<string, string> = {}) =>
+      page.request.post('/admin/one/projects', {
+        form: { name: 'forged', ...form },
+        headers: { 'sec-fetch-site': 'same-origin', ...headers },
+        maxRedirects: 0,
+      })
+    const evil = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+    expect((await post({})).status()).toBe(403)
+    expect((await post({ csrf: '' })).status()).toBe(403)
+    expect((await post({ csrf: await tokenOf(other.page) })).status()).toBe(403)
+    expect((await post({ csrf: own }, evil)).status()).toBe(403)
+    const { body } = await stack.call<{ data: Array<{ name: string }> }>('/v1/projects', { as: one.key })
+    expect(body.data.filter(({ name }) => name === 'forged')).toEqual([])
+    expect((await post({ csrf: own })).status()).toBe(303)
+    await Promise.all([context.close(), other.context.close()])
+  })
+
+  test('a form sent twice has one effect', async () => {
+    const { page, context } = await signedIn(two)
+    await page.goto('/admin/two/api-keys')
+    const [csrf, once] = await Promise.all(
+      ['csrf', 'once'].map((name) => page.locator(`main input[name=${name}]`).first().inputValue()),
+    )
+    const form = { csrf: csrf ?? '', once: once ?? '', name: 'Twice', scopes: 'projects:read', days: '0' }
+    const headers = { 'sec-fetch-site': 'same-origin' }
+    for (let i = 0; i < 2; i++) {
+      expect((await page.request.post('/admin/two/api-keys', { form, headers })).status()).toBe(200)
+    }
+    const { body } = await stack.call<{ data: Array<{ name: string }> }>('/v1/api-keys', { as: two.key })
+    expect(body.data.filter(({ name }) => name === 'Twice')).toHaveLength(1)
+    await context.close()
+  })
+
+  test('that was ended, or whose organisation is suspended, says so at once', async () => {
+    const tenant = await newTenant('ending')
+    const { page, complaints, context } = await signedIn(tenant)
+    const set = (status: string) =>
+      stack.call(`/platform/v1/tenants/${tenant.id}`, { method: 'PATCH', body: { status } })
+    await set('suspended')
+    const suspended = await page.goto('/admin/ending/')
+    expect([suspended?.status(), await textOf(page)]).toEqual([403, expect.stringContaining('is suspended')])
+    await accessible(page)
+    await set('active')
+    expect((await page.goto('/admin/ending/'))?.status()).toBe(200)
+    await stack.call('/v1/sessions', { as: tenant.key, method: 'DELETE' })
+    const ended = await page.goto('/admin/ending/')
+    expect([ended?.status(), await textOf(page)]).toEqual([401, expect.stringContaining('signed out')])
+    await accessible(page)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('sees and may do what its role allows', async () => {
+    const { page, context } = await newPerson(browser, stack.edge)
+    await enter(page, (await newLink(one.key, { role: 'viewer' })).url)
+    const menu = await page.getByRole('navigation', { name: 'Console' }).innerText()
+    expect(menu).toContain('Projects')
+    expect(menu).not.toContain('API keys')
+    const refused = await page.goto('/admin/one/api-keys')
+    expect([refused?.status(), await textOf(page)]).toEqual([
+      403,
+      expect.stringContaining('role does not allow'),
+    ])
+    await page.goto('/admin/one/projects')
+    expect(await page.getByRole('button', { name: 'Make the project' }).count()).toBe(0)
+    await context.close()
+  })
+})
+
+describe('every page', () => {
+  const HOSTILE = `<img src=x onerror=alert(1)><script>alert(1)</script>"'>{{7*7}}=1+1`
+  let tenant: Tenant
+  beforeAll(async () => {
+    tenant = await newTenant('pages', HOSTILE)
+    const post = (path: string, body: object) => stack.call(path, { as: tenant.key, method: 'POST', body })
+    await post('/v1/projects', { name: HOSTILE, description: HOSTILE })
+    await post('/v1/api-keys', { name: HOSTILE, scopes: ['projects:read'] })
+    await post('/v1/identity-providers', { name: HOSTILE, issuer: 'https://id.example', audience: HOSTILE })
+    await post('/v1/members', { identity: { issuer: 'https://id.example', subject: `'">` }, role: 'viewer' })
+    await stack.call('/v1/tenant', {
+      as: tenant.key,
+      method: 'PATCH',
+      body: { customisation: { displayName: `<b>"Pages"</b>`, accentColor: '#ffff00' } },
+    })
+  })
+
+  /** Every page that the menu leads to, and those one step behind it. */
+  async function pathsFrom(page: Page): Promise<string[]> {
+    const hrefs = (selector: string) =>
+      page.locator(selector).evaluateAll((links) => links.map((link) => link.getAttribute('href') ?? ''))
+    await page.goto('/admin/pages/')
+    const menu = await hrefs('nav a')
+    const found = new Set(menu)
+    for (const path of menu) {
+      await page.goto(path)
+      for (const href of await hrefs('main a')) if (href.startsWith('/admin/pages/')) found.add(href)
+    }
+    return [...found]
+  }
+
+  test.each([
+    ['light, wide', { colorScheme: 'light', viewport: { width: 1280, height: 800 } }],
+    ['dark, on a phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
+  ] as const)('is accessible, complains of nothing and keeps text text: %s', async (_, options) => {
+    const { page, complaints, context } = await signedIn(tenant, {
+      ...options,
+      userAgent: `Browser ${HOSTILE}`,
+    })
+    page.on('dialog', () => complaints.push('a dialog opened'))
+    const paths = await pathsFrom(page)
+    expect(paths.length).toBeGreaterThan(12)
+    for (const path of paths) {
+      const answer = await page.goto(path)
+      expect([path, answer?.status()]).toEqual([path, 200])
+      await accessible(page)
+      const wide = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
+      expect([path, wide]).toEqual([path, 0])
+      expect([path, await page.locator('img[src=x]').count()]).toEqual([path, 0])
+    }
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('says what is wrong beside the field, and keeps what was typed', async () => {
+    const { page, context } = await signedIn(tenant)
+    await page.goto('/admin/pages/api-keys')
+    await page.getByLabel('Name').fill('Nothing allowed')
+    await page.getByRole('button', { name: 'Make the key' }).click()
+    const group = page.getByRole('group', { name: 'What it allows' })
+    expect(await group.getAttribute('aria-invalid')).toBe('true')
+    expect(await page.getByLabel('Name').inputValue()).toBe('Nothing allowed')
+    await accessible(page)
+    await context.close()
+  })
+
+  test('works without script, and with the keyboard alone', async () => {
+    const { page, context } = await signedIn(tenant, { javaScriptEnabled: false })
+    await page.keyboard.press('Tab')
+    expect(await page.locator(':focus').innerText()).toBe('Skip to the content')
+    await page.goto('/admin/pages/projects')
+    await page.getByLabel('Name').fill('Without script')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/done=created/)
+    expect(await textOf(page)).toContain('Without script')
+    await context.close()
+  })
+
+  test('is at most 60 kB over the wire the first time, all in', async () => {
+    const { page, context } = await newPerson(browser, stack.edge)
+    let bytes = 0
+    const sizes: Array<Promise<void>> = []
+    const { url } = await newLink(tenant.key)
+    await enter(page, url)
+    await context.clearCookies({ name: 'none' })
+    page.on('requestfinished', (request) =>
+      sizes.push(
+        request.sizes().then(({ responseBodySize, responseHeadersSize }) => {
+          bytes += responseBodySize + responseHeadersSize
+        }),
+      ),
+    )
+    const session = await context.newCDPSession(page)
+    await session.send('Network.setCacheDisabled', { cacheDisabled: true })
+    await page.goto('/admin/pages/', { waitUntil: 'load' })
+    await Promise.all(sizes)
+    expect(bytes).toBeGreaterThan(1_000)
+    expect(bytes).toBeLessThan(60_000)
+    await context.close()
+  })
+
+  test('may not be framed, kept, or run anything but the console’s own', async () => {
+    const { page, context } = await signedIn(tenant)
+    const headers = (await page.goto('/admin/pages/'))?.headers() ?? {}
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'referrer-policy': 'no-referrer',
+      'x-frame-options': 'DENY',
+    })
+    const policy = headers['content-security-policy'] ?? ''
+    expect(policy).toContain("frame-ancestors 'none'")
+    expect(policy).toContain("script-src 'self';")
+    expect(policy).not.toContain('unsafe')
+    await context.close()
+  })
+})
+
+/** WCAG 2.2 AA, as far as a program can tell. */
+async function accessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze()
+  expect(
+    violations.map(({ id, nodes }) => `${page.url()}: ${id} ${nodes.map(({ html }) => html).join(' | ')}`),
+  ).toEqual([])
+}
