@@ -3,6 +3,7 @@
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
+import type { JobTransaction, Step } from '../jobs/kind.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
 import type { TenantRequest, TenantTransaction } from './transact.ts'
 
@@ -20,6 +21,11 @@ export interface Service {
   /** Its paths give access, or say who may have it: no signed URL reaches them. */
   mintsCredentials?: true
   operations: ReadonlyArray<TenantOperation>
+  /**
+   * Removes some of what the service keeps below a project that is being deleted; `place` is what the last step left,
+   * undefined before the first one.
+   */
+  belowProject?(tx: JobTransaction, projectId: string, place: unknown): Promise<Step>
 }
 
 export interface TenantOperation {

@@ -248,6 +248,7 @@ describe('a query', () => {
     'where[a..b]=1',
     'where[a][b][c]=1',
     'where=1',
+    'where[a]=1&where[b]=1&where[c]=1&where[d]=1&order=e',
     'where[n][gt]=1&order=s',
     'order=',
     'order=-',

@@ -71,19 +71,15 @@ export function clearIndex(
 }
 
 /** Part of deleting a project: one step of removing everything that it has here. */
-export async function clearProject(
-  tx: RecordsTransaction,
-  projectId: string,
-  done: number,
-): Promise<Step<number>> {
+export async function clearProject(tx: RecordsTransaction, projectId: string): Promise<Step> {
   const { entries } = await listCollections(tx, projectId, STEP_COLLECTIONS, undefined)
   for (const [[, name], collection] of entries) await forget(tx, { projectId, name }, collection)
-  if (entries.length > 0) return { next: done }
+  if (entries.length > 0) return { next: null }
   const { entries: waiting } = await tx.space(droppedSpace).page({ under: [projectId], limit: 1 })
   const [first] = waiting
   if (first === undefined) return { finished: true }
-  const { cleared } = await clearSome(tx, first[0])
-  return { next: done + cleared }
+  await clearSome(tx, first[0])
+  return { next: null }
 }
 
 async function forget(tx: RecordsTransaction, place: Place, collection: CollectionRecord): Promise<void> {

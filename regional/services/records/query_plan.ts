@@ -4,6 +4,7 @@
 import { Problem } from '../../../shared/problems.ts'
 import { isFieldPath } from './field_path.ts'
 import { behindPrefix, type IndexType, keyOfText } from './index_key.ts'
+import { MAX_INDEX_FIELDS } from './schema.ts'
 
 export interface IndexedField {
   field: string
@@ -63,6 +64,10 @@ export function readQuery(parameters: Readonly<Record<string, string | undefined
       if (known === undefined) throw unreadable(name, `compares by one of ${OPERATORS.join(', ')}`)
       ranges.set(field, (ranges.get(field) ?? new Map()).set(known, value))
     }
+  }
+  const named = new Set([...equal.keys(), ...ranges.keys(), ...(order ? [order.field] : [])])
+  if (named.size > MAX_INDEX_FIELDS) {
+    throw unreadable('where', `and order name more than ${MAX_INDEX_FIELDS} fields, and no index has so many`)
   }
   const [range, another] = ranges
   if (another !== undefined) throw unreadable(`where[${another[0]}]`, 'is a second field with a range')

@@ -1,5 +1,6 @@
 // Collections of JSON documents in a project, with declared indexes.
 import type { Service } from '../../tenancy/service.ts'
+import { clearProject } from './clear.ts'
 import { collectionOperations } from './collection_routes.ts'
 import { Schemas } from './json_schema.ts'
 import { recordOperations } from './record_routes.ts'
@@ -10,5 +11,6 @@ export function records(now: () => number): Service {
   return {
     name: 'records',
     operations: [...collectionOperations(schemas), ...recordOperations(schemas)],
+    belowProject: clearProject,
   }
 }
