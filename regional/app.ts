@@ -25,9 +25,10 @@ import { type Declaration, type RawInput, type Reply, routePattern } from './ope
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
+import type { TransactDependencies } from './tenancy/admission.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
-import { type TransactDependencies, transact } from './tenancy/transact.ts'
+import { transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
 
 export interface AppDependencies {

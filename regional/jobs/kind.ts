@@ -3,7 +3,7 @@
 import type { Id } from '../../shared/ids.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
-import type { TenantTransaction } from '../tenancy/transact.ts'
+import type { TenantTransaction } from '../tenancy/tenant_transaction.ts'
 
 /** What a step sees of the database: the subspace of its kind's service, of the job's own tenant. */
 export type JobTransaction = Omit<

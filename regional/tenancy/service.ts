@@ -5,7 +5,8 @@ import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
 import type { JobTransaction, Step } from '../jobs/kind.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
-import type { TenantRequest, TenantTransaction } from './transact.ts'
+import type { TenantRequest } from './admission.ts'
+import type { TenantTransaction } from './tenant_transaction.ts'
 
 export { invalidCursor, type PageBody, pageBody, readCursor, writeCursor } from '../cursor.ts'
 export { notFound, pageOf, pageQuery, type Reply, requireMatch } from '../operation.ts'
@@ -13,7 +14,8 @@ export { type ChunkedPage, chunkedSpace } from '../storage/chunked_space.ts'
 export { counterSpace } from '../storage/counter_space.ts'
 export { isLogPosition } from '../storage/log_space.ts'
 export { jsonSpace, type Key, type KeyBounds, type Page } from '../storage/space.ts'
-export type { TenantContext, TenantTransaction } from './transact.ts'
+export type { TenantContext } from './admission.ts'
+export type { TenantTransaction } from './tenant_transaction.ts'
 
 export interface Service {
   /** Names its subspace too, so it never changes. */

@@ -1,0 +1,173 @@
+// admit: who is let in, read in the transaction of the work itself. Whatever an edge has cached, a revoked key or a
+// suspended tenant is refused from the commit of that change on.
+import { MOVED_TO, STALE_PROVIDERS } from '../../shared/headers.ts'
+import type { Id } from '../../shared/ids.ts'
+import type { TenantPrincipal } from '../../shared/principal.ts'
+import { PROBLEMS, Problem } from '../../shared/problems.ts'
+import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Actor } from './audit.ts'
+import { authorise, type Wanted } from './authorise.ts'
+import type { Sealer } from './idempotency.ts'
+import type { ShardLoan, ShardLoans } from './quotas.ts'
+import type { RefusalLog } from './refusals.ts'
+import type { RegionDatabase, TenantScope } from './region_database.ts'
+import { joining } from './sign_in.ts'
+import { newerSnapshot } from './snapshot.ts'
+import type { UsageMeter } from './usage.ts'
+import type { Verified } from './verify.ts'
+
+declare const authorised: unique symbol
+
+/** Who a service works for. Only {@link admit} makes one, from a verified assertion and a credential that held. */
+export interface TenantContext {
+  readonly [authorised]: true
+  readonly tenant: TenantNumber
+  readonly principal: TenantPrincipal
+  /** Whom the audit trail names. */
+  readonly actor: Actor
+  readonly scopes: ReadonlyArray<string>
+  readonly requestId: string
+  readonly clientIp: string | undefined
+  /** Where the tenant's clients find the edge. */
+  readonly publicOrigin: string | undefined
+  /** The time that this request counts as, in milliseconds since 1970. */
+  readonly nowMs: number
+}
+
+/** A tenant's request, once it is known to come through the edge. */
+export interface TenantRequest extends Wanted {
+  verified: Verified<TenantPrincipal>
+  /** The service that answers it. */
+  service: string
+  /** `<service>.<operation>`, as the audit trail names it. */
+  action: string
+  /** `read`: never waits for a commit. `sensitive`: a read that is audited. */
+  kind: 'read' | 'sensitive' | 'write'
+  /** Method and route, such as `post /v1/projects`. */
+  route: string
+  /** The id in the path, where there is one. */
+  target: string | undefined
+  idempotencyKey: string | undefined
+  /** What the client sent beside the key: path, query and body. */
+  content: Uint8Array
+  clientIp: string | undefined
+  /** When nobody waits for the answer any more, in milliseconds since 1970. */
+  deadlineMs?: number | undefined
+  /** The version of the tenant's snapshot that the edge holds. */
+  held: SnapshotVersion | undefined
+  /** Tells the edge of a newer one, whatever the answer will be. */
+  tell: (snapshot: TenantSnapshot) => void
+}
+
+export interface TransactDependencies {
+  database: RegionDatabase
+  sealer: Sealer
+  loans: ShardLoans
+  refusals: RefusalLog
+  usage: UsageMeter
+  now: () => number
+}
+
+/** A request, and whom it turned out to be of. */
+export type Asked = TenantRequest & { actor: Actor | undefined }
+
+/** How long somebody waits for the answer; undefined where nobody said. */
+export const leftMs = ({ now }: TransactDependencies, { deadlineMs }: TenantRequest): number | undefined =>
+  deadlineMs === undefined ? undefined : deadlineMs - now()
+
+export interface Admitted {
+  scopes: ReadonlyArray<string>
+  nowMs: number
+  epoch: number
+  unnoted: Id<'ses'> | undefined
+}
+
+/**
+ * @returns no actor for someone who is to become a member first, by `join`
+ * @throws {Problem} unless the credential holds, the tenant is active, and the scope is given.
+ */
+export async function admit(
+  { now }: TransactDependencies,
+  request: Asked,
+  scope: TenantScope,
+): Promise<{
+  admitted: Admitted
+  actor: Actor | undefined
+  join: (loan: ShardLoan) => Promise<Actor>
+}> {
+  const { verified, held, tell } = request
+  const { principal, requestId } = verified
+  const nowMs = now()
+  request.actor = undefined
+  const verdict = await authorise(scope, principal, request, nowMs)
+  if (verdict.outcome === 'unknown') {
+    const { code, detail } = verdict.problem
+    throw new Problem(code, detail, {
+      ...(principal.kind === 'jwt' &&
+        code === 'credential_invalid' && { headers: { [STALE_PROVIDERS]: '1' } }),
+    })
+  }
+  if (verdict.outcome === 'stale_providers') {
+    throw new Problem('identity_provider_unavailable', 'The identity provider was changed a moment ago.', {
+      headers: { [STALE_PROVIDERS]: '1', 'retry-after': '1' },
+    })
+  }
+  if (verdict.outcome === 'moved') {
+    throw new Problem('tenant_moved', 'The organisation lives in another region now.', {
+      headers: { [MOVED_TO]: verdict.region },
+    })
+  }
+  const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
+  if (snapshot) tell(snapshot)
+  request.actor = verdict.actor
+  if (verdict.outcome === 'refused') throw verdict.problem
+  const { scopes, epoch, actor, newcomer, unnoted } = verdict
+  return {
+    admitted: { scopes, nowMs, epoch, unnoted },
+    actor,
+    join: async (loan) => {
+      if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
+      request.actor = await joining(scope, loan, principal, newcomer, { epoch, nowMs, requestId })
+      return request.actor
+    },
+  }
+}
+
+export const contextOf = (
+  { verified, clientIp }: Asked,
+  { scopes, nowMs }: Admitted,
+  actor: Actor,
+): TenantContext =>
+  ({
+    tenant: verified.principal.tenant,
+    principal: verified.principal,
+    actor,
+    scopes,
+    requestId: verified.requestId,
+    publicOrigin: verified.publicOrigin,
+    clientIp,
+    nowMs,
+  }) as TenantContext
+
+/** Told to the tenant apart from the refused transaction, of which nothing may remain. */
+export function noteRefusal(
+  { refusals, now }: TransactDependencies,
+  request: Asked,
+  { code }: Problem,
+): void {
+  const { status } = PROBLEMS[code]
+  // Nobody of this tenant's leaves no trace in its audit trail.
+  if (![401, 403, 410].includes(status) || request.actor === undefined) return
+  const { principal, requestId } = request.verified
+  refusals.note(principal.tenant, {
+    at: new Date(now()).toISOString(),
+    actor: request.actor,
+    action: request.action,
+    target: request.target ?? null,
+    ip: request.clientIp ?? null,
+    requestId,
+    outcome: 'refused',
+    code,
+  })
+}

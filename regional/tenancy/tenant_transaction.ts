@@ -1,0 +1,113 @@
+// What a service sees of the database: a transaction of its own tenant, its own subspace in it, and what it may ask to
+// have recorded. A reading one can change nothing.
+import type { Id } from '../../shared/ids.ts'
+import type { Quantity } from '../../shared/plans.ts'
+import { expireAt, type ServiceExpiry } from '../jobs/expiry.ts'
+import { cancelJob } from '../jobs/finish.ts'
+import type { JobKind } from '../jobs/kind.ts'
+import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
+import type { JobRecord } from '../jobs/record.ts'
+import { notFound } from '../operation.ts'
+import type { Log } from '../storage/log_space.ts'
+import { jsonSpace } from '../storage/space.ts'
+import type { TenantContext } from './admission.ts'
+import { type AuditEntry, auditOf, outboxOf } from './audit.ts'
+import { type ShardLoan, take } from './quotas.ts'
+import { type Organisation, profileSpace } from './records.ts'
+import type { ServiceScope, TenantScope } from './region_database.ts'
+import { readUsage, type UsageReport } from './usage.ts'
+
+/** All that a service sees of the database: its own subspace of its own tenant, and what it may ask to be recorded. */
+export interface TenantTransaction extends ServiceScope {
+  readonly context: TenantContext
+  /**
+   * Makes sure that the tenant has this project, in this transaction: a delete of it conflicts with the work below it.
+   * @throws {Problem} `not_found`
+   */
+  project(id: string, use: 'read' | 'write'): Promise<void>
+  /** The tenant's audit trail, to read. It is written by the platform alone. */
+  readonly audit: Pick<Log<AuditEntry>, 'page'>
+  /** The id of the organisation itself. */
+  tenantId(): Promise<Id<'ten'>>
+  /** The organisation as its people know it. */
+  organisation(): Promise<Organisation>
+  /** What the tenant has and did. */
+  usage(): Promise<UsageReport>
+  /**
+   * Takes `amount` of a limited quantity, or gives it back when it is negative.
+   * @throws {Problem} `quota_exceeded`
+   */
+  take(quantity: Quantity, amount: number): Promise<void>
+  /** Has what the service keeps under this id forgotten some time after `atMs`. */
+  expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
+  /** Tells of a change, such as `project.created`, in the tenant's event feed. */
+  emit(type: string, resource: string): void
+  /** Has a job done after this commit. Its payload holds references, not documents. */
+  enqueue<P, S, O>(kind: JobKind<P, S, O>, payload: P, options?: EnqueueOptions): Id<'job'>
+  /** The tenant's jobs, whoever enqueued them. */
+  readonly jobs: {
+    read(id: string): Promise<JobRecord | undefined>
+    /** @throws {Problem} `conflict` when it has ended otherwise */
+    cancel(id: string): Promise<JobRecord | undefined>
+  }
+}
+
+/** Whose work a transaction is. */
+interface Working {
+  service: string
+  context: TenantContext
+}
+
+const seen = (scope: TenantScope, { service, context }: Working) => ({
+  context,
+  ...scope.service(service),
+  project: (id: string) => requireProject(scope, id),
+  audit: auditOf(scope),
+  tenantId: async () => (await organisationOf(scope)).id,
+  organisation: () => organisationOf(scope),
+  usage: () => readUsage(scope, context.nowMs),
+})
+
+export const readingTransaction = (scope: TenantScope, working: Working): TenantTransaction => ({
+  ...seen(scope, working),
+  expire: async () => changesNothing(),
+  take: async () => changesNothing(),
+  emit: changesNothing,
+  enqueue: changesNothing,
+  jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
+})
+
+const changesNothing = (): never => {
+  throw new Error('an operation that reads changes nothing')
+}
+
+/** @param epoch of the tenant, before the versionstamps of its logs */
+export function writingTransaction(
+  scope: TenantScope,
+  working: Working,
+  loan: ShardLoan,
+  epoch: number,
+): TenantTransaction {
+  const { nowMs, actor, requestId } = working.context
+  const at = new Date(nowMs).toISOString()
+  return {
+    ...seen(scope, working),
+    expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
+    take: (quantity, amount) => take(scope, loan, quantity, amount),
+    emit: (type, resource) => outboxOf(scope).append(epoch, { type, resource, at, actor, requestId }),
+    enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+    jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
+  }
+}
+
+async function organisationOf(scope: TenantScope): Promise<Organisation> {
+  const profile = await scope.system('profile', profileSpace).get(['profile'])
+  if (profile === undefined) throw new Error('a tenant has a profile')
+  return profile
+}
+
+const projectSpace = jsonSpace<[id: string], unknown>('project')
+
+async function requireProject(scope: TenantScope, id: string): Promise<void> {
+  if ((await scope.service('projects').space(projectSpace).get([id])) === undefined) throw notFound()
+}

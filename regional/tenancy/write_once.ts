@@ -1,0 +1,151 @@
+// A change, once: the work and all that belongs to it in one commit (idempotency record, audit entry, usage), however
+// often it is tried, and whoever sends it again.
+import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
+import { callerOf } from '../../shared/principal.ts'
+import { expireAt } from '../jobs/expiry.ts'
+import type { Reply } from '../operation.ts'
+import {
+  type Asked,
+  admit,
+  contextOf,
+  leftMs,
+  type TenantContext,
+  type TransactDependencies,
+} from './admission.ts'
+import { auditOf } from './audit.ts'
+import {
+  type IdempotencyRecord,
+  idempotencySpace,
+  isLive,
+  newRecord,
+  type RequestIdentity,
+  recordKey,
+  rememberedUntil,
+  replay,
+  type Sealer,
+} from './idempotency.ts'
+import type { ShardLoan } from './quotas.ts'
+import { seenIn } from './sessions.ts'
+import { type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
+import { countWrite } from './usage.ts'
+
+/** Where a request stands among the records, and how its answer is sealed there. */
+export interface Memory {
+  identity: RequestIdentity
+  key: [digest: Buffer]
+  /** The record of a request that was answered. */
+  answered(reply: Reply, attempt: number, nowMs: number): IdempotencyRecord
+  /** @throws {Problem} as {@link replay} does */
+  replay(record: IdempotencyRecord): Reply
+}
+
+export function memoryOf({ verified, route, content, idempotencyKey }: Asked, sealer: Sealer): Memory {
+  const { principal, requestId } = verified
+  const identity: RequestIdentity = {
+    requestId,
+    route,
+    content,
+    ...(principal.kind === 'signed_url'
+      ? {
+          principal: `${principal.kind} ${principal.keyId}`,
+          key: principal.nonce,
+          validUntil: principal.expiresAtMs,
+        }
+      : { principal: callerOf(principal), key: idempotencyKey }),
+  }
+  const key: [Buffer] = [recordKey(identity)]
+  const bound = `${principal.tenant} ${key[0].toString('hex')}`
+  return {
+    identity,
+    key,
+    answered: (reply, attempt, nowMs) =>
+      newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
+    replay(record) {
+      const reply = replay(record, identity, (sealed) => sealer.open(sealed, bound))
+      return { ...reply, headers: { ...reply.headers, [IDEMPOTENCY_REPLAYED]: 'true' } }
+    },
+  }
+}
+
+export interface Change<T> {
+  work(tx: TenantTransaction): Promise<T>
+  /** The id of what it was done to, for the audit trail. */
+  target(result: T): string | null
+  /** Until when the request is remembered, when it is carried out at `nowMs`. */
+  rememberedUntil(nowMs: number): number
+  record(result: T, attempt: number, nowMs: number): IdempotencyRecord
+}
+
+/** `replayed`: it was done before, and was answered so. */
+export type Written<T> =
+  | { outcome: 'written'; result: T; context: TenantContext }
+  | { outcome: 'replayed'; reply: Reply }
+
+export function writeOnce<T>(
+  dependencies: TransactDependencies,
+  request: Asked,
+  loan: ShardLoan,
+  memory: Memory,
+  change: Change<T>,
+): Promise<Written<T>> {
+  const { service, action, clientIp, verified } = request
+  const { principal, requestId } = verified
+  /** By attempt: what this very request came to, should one of its commits turn out to have landed. */
+  const earlier: Array<Written<T>> = []
+
+  return dependencies.database.tenant(
+    principal.tenant,
+    async (scope, attempt) => {
+      const records = scope.system('idempotency', idempotencySpace)
+      const [{ admitted, actor: known, join }, record] = await Promise.all([
+        admit(dependencies, request, scope),
+        records.get(memory.key),
+      ])
+      const { nowMs, epoch } = admitted
+      if (isLive(record, nowMs)) {
+        const own = record.requestId === requestId ? earlier[record.attempt] : undefined
+        return { value: own ?? { outcome: 'replayed', reply: memory.replay(record) }, commit: false }
+      }
+
+      const actor = known ?? (await join(loan))
+      const context = contextOf(request, admitted, actor)
+      const [result] = await Promise.all([
+        change.work(writingTransaction(scope, { service, context }, loan, epoch)),
+        expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
+      ])
+      const written: Written<T> = { outcome: 'written', result, context }
+      earlier[attempt] = written
+      if (admitted.unnoted !== undefined) seenIn(scope, admitted.unnoted, nowMs)
+      countWrite(scope, nowMs)
+      auditOf(scope).append(epoch, {
+        at: new Date(nowMs).toISOString(),
+        actor,
+        action,
+        target: request.target ?? change.target(result),
+        ip: clientIp ?? null,
+        requestId,
+        outcome: 'done',
+      })
+      records.set(memory.key, change.record(result, attempt, nowMs))
+      return { value: written, commit: true }
+    },
+    leftMs(dependencies, request),
+  )
+}
+
+/** A change whose result is its answer. */
+export const answering = (
+  memory: Memory,
+  work: (tx: TenantTransaction) => Promise<Reply>,
+): Change<Reply> => ({
+  work,
+  target: ({ body }) => idIn(body),
+  rememberedUntil: (nowMs) => rememberedUntil(memory.identity, nowMs),
+  record: memory.answered,
+})
+
+/** The id of what an answer shows, where it shows one thing. */
+function idIn(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null || !('id' in body)) return null
+  return typeof body.id === 'string' ? body.id : null
+}
