@@ -28,7 +28,7 @@ export async function finish(
 /**
  * Cancels a job: no step commits after this. A step in flight reads that the job has not ended, so it conflicts.
  * @returns the job, which may be one step further than it says; undefined when there is none to be seen
- * @throws {Problem} `conflict` when it has ended otherwise
+ * @throws {Problem} `conflict` when it has ended otherwise, or can't be cancelled
  */
 export async function cancelJob(
   scope: TenantScope,
@@ -40,6 +40,9 @@ export async function cancelJob(
   if (job === undefined || job.upkeep) return undefined
   if (ended?.state === 'cancelled') return { ...job, ...ended }
   if (ended !== undefined) throw new Problem('conflict', `The job has ended: it is ${ended.state}.`)
+  if (job.promised) {
+    throw new Problem('conflict', 'The job cannot be cancelled: what it clears away is deleted already.')
+  }
   // Where a step has moved this entry meanwhile, the next visit finds the job ended and removes it.
   jobs.space(dueSpace).clear([job.dueMs, id])
   const cancelled = { state: 'cancelled' as const, error: null, finishedMs: nowMs }

@@ -44,6 +44,8 @@ interface AnyKind {
   /** Stored with every job, so it never changes: `<service>.<what it does>`. */
   readonly kind: string
   readonly retry: RetrySchedule
+  /** Can't be cancelled: what it does was promised by the answer that enqueued it. */
+  readonly promised?: true
 }
 
 /** Work for a tenant, in the subspace of one service. */

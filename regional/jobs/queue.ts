@@ -30,6 +30,7 @@ export function enqueue<P, S, O>(
     id,
     kind: kind.kind,
     upkeep: 'upkeep' in kind,
+    ...(kind.promised && { promised: kind.promised }),
     state: 'queued',
     payload,
     failures: 0,

@@ -14,6 +14,8 @@ export interface JobRecord {
   kind: string
   /** The platform's own: not shown. */
   upkeep: boolean
+  /** Can't be cancelled. */
+  promised?: true
   state: JobState
   payload: unknown
   place?: unknown

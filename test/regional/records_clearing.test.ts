@@ -1,5 +1,6 @@
 // What is no longer to be found leaves nothing behind: the rows of a tenant, key by key.
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { cancelJob } from '../../regional/jobs/finish.ts'
 import { type JobKind, jobKind } from '../../regional/jobs/kind.ts'
 import {
   clearDropped,
@@ -110,6 +111,14 @@ const idle = () =>
     const waiting = await queue.waiting(tenant)
     expect(waiting.filter(([[dueMs]]) => dueMs <= queue.clock.nowMs)).toEqual([])
   })
+
+test('clearing what is deleted can’t be called off', async () => {
+  const id = await queue.enqueue(tenant, clearDropped, { projectId: 'prj_a', uid: '00', index: 0 })
+  const cancelled = queue.inTenant(tenant, (scope) => cancelJob(scope, id, queue.clock.nowMs))
+  await expect(cancelled).rejects.toMatchObject({ code: 'conflict' })
+  queue.worker({ kinds: [clearDropped] })
+  await eventually(async () => expect((await queue.job(tenant, id))?.state).toBe('done'))
+})
 
 test('below a deleted project nothing stays, and nothing of another one goes', async () => {
   queue.worker({ kinds: [fill, deleteProject, clearDropped, expireRecords] })

@@ -34,6 +34,7 @@ const droppedSpace = jsonSpace<Dropped, number>('dropped')
 export const clearDropped = jobKind<{ projectId: string; uid: string; index: number }, { done: number }>({
   kind: 'records.clear',
   service: 'records',
+  promised: true,
   retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
   async step(tx, { payload: { projectId, uid, index }, place: at = { done: 0 } }) {
     const dropped: Dropped = [projectId, Buffer.from(uid, 'hex'), index]

@@ -51,6 +51,7 @@ export function forgetExpiry(
 export const expireRecords = jobKind<{ minuteMs: number }, { done: number }>({
   kind: 'records.expire',
   service: 'records',
+  promised: true,
   retry: { firstMs: 1_000, maxMs: 10 * MINUTE_MS, tries: Number.POSITIVE_INFINITY },
   async step(tx, { payload: { minuteMs }, place = { done: 0 } }) {
     const expiring = tx.space(expirySpace)

@@ -141,9 +141,9 @@ export class RecordWriter {
     record: Omit<StoredRecord, 'bytes'>,
   ): Promise<StoredRecord> {
     const { id, version, createdMs, updatedMs, expiresMs, data } = record
-    this.requireSize(data)
-    const stored: Stored = [version, createdMs, updatedMs, expiresMs, data]
-    const value = Buffer.from(JSON.stringify(stored))
+    const text = JSON.stringify(data)
+    this.requireSize(Buffer.byteLength(text))
+    const value = Buffer.from(`[${version},${createdMs},${updatedMs},${expiresMs},${text}]`)
     const after = { ...record, bytes: value.length }
     this.grownBytes += await updateEntries(this.tx, this.collection, before, after, this.nowMs).catch(
       explained,
@@ -159,8 +159,7 @@ export class RecordWriter {
     return after
   }
 
-  private requireSize(data: Document): void {
-    const bytes = Buffer.byteLength(JSON.stringify(data))
+  private requireSize(bytes: number): void {
     if (bytes > MAX_DOCUMENT_BYTES) {
       throw new Problem(
         'body_too_large',
