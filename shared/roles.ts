@@ -17,6 +17,7 @@ export const ROLE_SCOPES: Readonly<Record<Role, ReadonlyArray<Scope | '*'>>> = {
     'projects:write',
     'collections:write',
     'records:write',
+    'events:read',
     'audit:read',
     'usage:read',
     'jobs:write',

@@ -8,6 +8,7 @@ export const RESOURCES = [
   'projects',
   'collections',
   'records',
+  'events',
   'audit',
   'usage',
   'jobs',

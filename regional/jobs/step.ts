@@ -3,7 +3,7 @@
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Log } from '../log.ts'
-import { outboxOf } from '../tenancy/audit.ts'
+import { emitting, feedOf } from '../tenancy/events.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
@@ -161,15 +161,14 @@ function jobTransaction(
   epoch: number,
   nowMs: number,
 ): JobTransaction {
-  const outbox = outboxOf(scope)
-  const at = new Date(nowMs).toISOString()
   const actor = { kind: 'system' as const, id: job.id }
   return {
     tenant,
     nowMs,
     ...scope.service(service),
     take: (quantity, amount) => take(scope, loan, quantity, amount),
-    emit: (type, resource) => outbox.append(epoch, { type, resource, at, actor, requestId: job.id }),
+    emit: emitting(scope, { epoch, nowMs, actor, requestId: job.id }),
+    events: feedOf(scope),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
   }
 }

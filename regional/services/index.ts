@@ -5,6 +5,7 @@ import type { Service } from '../tenancy/service.ts'
 import { adminLinks } from './admin-links/routes.ts'
 import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
+import { events } from './events/routes.ts'
 import { identityProviders } from './identity-providers/routes.ts'
 import { jobs } from './jobs/routes.ts'
 import { members } from './members/routes.ts'
@@ -37,6 +38,7 @@ export function services(
     identityProviders(developmentIssuers),
     projects,
     records(now),
+    events,
     audit,
     usage,
     jobs,

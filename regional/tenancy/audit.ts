@@ -1,5 +1,5 @@
-// The audit trail and the outbox of a tenant: who did what, and what changed. Both are written in the commit of the
-// work itself, so neither can tell of something that did not happen, or miss something that did.
+// The audit trail of a tenant: who did what. It is written in the commit of the work itself, so it can neither tell of
+// something that did not happen, nor miss something that did.
 import type { ProblemCode } from '../../shared/problems.ts'
 import { jsonLog, type Log } from '../storage/log_space.ts'
 import type { TenantScope } from './region_database.ts'
@@ -28,18 +28,6 @@ export interface AuditEntry {
   count?: number
 }
 
-/** A change, as the tenant's event feed and webhooks tell of it: a reference, not a copy. */
-export interface OutboxEntry {
-  /** `<resource>.<what happened>`, such as `project.created`. */
-  type: string
-  resource: string
-  at: string
-  actor: Actor
-  requestId: string
-}
-
 const auditLog = jsonLog<AuditEntry>('entry')
-const outboxLog = jsonLog<OutboxEntry>('event')
 
 export const auditOf = (scope: TenantScope): Log<AuditEntry> => scope.log('audit', auditLog)
-export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('outbox', outboxLog)

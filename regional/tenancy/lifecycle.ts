@@ -4,14 +4,15 @@ import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import { newId } from '../../shared/ids.ts'
 import { type PlanName, QUANTITIES } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
-import { type SettableStatus, type TenantNumber, tenantId } from '../../shared/tenant.ts'
+import { type SettableStatus, type TenantNumber, type TenantStatus, tenantId } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import { notFound, requireMatch } from '../operation.ts'
 import { auditOf } from './audit.ts'
+import { emitting } from './events.ts'
 import type { Sealer } from './idempotency.ts'
 import { addMember, newMember } from './members.ts'
 import type { LinkAdmin, Mint } from './mint.ts'
-import { firstTime, type OperatorRequest, operatorEntry } from './operator_request.ts'
+import { firstTime, type OperatorRequest, operatorActor, operatorEntry } from './operator_request.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
 import {
@@ -248,9 +249,19 @@ export class TenantLifecycle {
       // Jobs that waited out the suspension go on.
       if (status === 'active' && current !== 'active') scope.wake()
       auditOf(scope).append(before.epoch, operatorEntry('tenants.update', id, by, nowMs))
+      emitting(scope, { epoch: before.epoch, nowMs, actor: operatorActor(by), requestId: by.requestId })(
+        changeTold(current, status),
+        profile.id,
+      )
       return { value: { tenant: shownTenant(after, status ?? current), version }, commit: true }
     })
   }
+}
+
+/** What an operator's change is called in the tenant's feed. */
+const changeTold = (before: TenantStatus, after: SettableStatus | undefined): string => {
+  if (after === undefined || after === before) return 'tenant.updated'
+  return after === 'suspended' ? 'tenant.suspended' : 'tenant.resumed'
 }
 
 const statusOf = (scope: TenantScope) => scope.system('status', statusSpace)

@@ -1,6 +1,6 @@
 // What an operator does to a tenant, in that tenant's own audit trail; and once, although it may be asked twice.
 import { expireAt } from '../jobs/expiry.ts'
-import type { AuditEntry } from './audit.ts'
+import type { Actor, AuditEntry } from './audit.ts'
 import { idempotencySpace, isLive, markerKey, newMarker } from './idempotency.ts'
 import type { TenantScope } from './region_database.ts'
 
@@ -10,6 +10,11 @@ export interface OperatorRequest {
   requestId: string
 }
 
+export const operatorActor = ({ operatorId }: Pick<OperatorRequest, 'operatorId'>): Actor => ({
+  kind: 'operator',
+  id: operatorId,
+})
+
 export const operatorEntry = (
   action: string,
   target: string,
@@ -17,7 +22,7 @@ export const operatorEntry = (
   nowMs: number,
 ): AuditEntry => ({
   at: new Date(nowMs).toISOString(),
-  actor: { kind: 'operator', id: operatorId },
+  actor: operatorActor({ operatorId }),
   action,
   target,
   ip: null,

@@ -15,6 +15,7 @@ export { counterSpace } from '../storage/counter_space.ts'
 export { isLogPosition } from '../storage/log_space.ts'
 export { jsonSpace, type Key, type KeyBounds, type Page } from '../storage/space.ts'
 export type { TenantContext } from './admission.ts'
+export type { EventData, EventFeed, TenantEvent } from './events.ts'
 export type { TenantTransaction } from './tenant_transaction.ts'
 
 export interface Service {

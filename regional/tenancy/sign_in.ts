@@ -2,7 +2,8 @@
 // to it (quota, event, audit entry), in whatever transaction that happens.
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import type { Role } from '../../shared/roles.ts'
-import { type Actor, auditOf, outboxOf } from './audit.ts'
+import { type Actor, auditOf } from './audit.ts'
+import { emitting } from './events.ts'
 import { addMember, newMember } from './members.ts'
 import { type ShardLoan, take } from './quotas.ts'
 import type { TenantScope } from './region_database.ts'
@@ -24,7 +25,7 @@ export async function joining(
   await addMember(scope.service('members'), member)
   const actor: Actor = { kind: 'member', id: member.id }
   const at = new Date(nowMs).toISOString()
-  outboxOf(scope).append(epoch, { type: 'member.created', resource: member.id, at, actor, requestId })
+  emitting(scope, { epoch, nowMs, actor, requestId })('member.created', member.id)
   auditOf(scope).append(epoch, {
     at,
     actor,

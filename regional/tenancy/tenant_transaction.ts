@@ -11,7 +11,8 @@ import { notFound } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
 import type { TenantContext } from './admission.ts'
-import { type AuditEntry, auditOf, outboxOf } from './audit.ts'
+import { type AuditEntry, auditOf } from './audit.ts'
+import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
 import { type ShardLoan, take } from './quotas.ts'
 import { type Organisation, profileSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
@@ -41,7 +42,9 @@ export interface TenantTransaction extends ServiceScope {
   /** Has what the service keeps under this id forgotten some time after `atMs`. */
   expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
   /** Tells of a change, such as `project.created`, in the tenant's event feed. */
-  emit(type: string, resource: string): void
+  emit: Emit
+  /** That feed, to read. */
+  readonly events: EventFeed
   /** Has a job done after this commit. Its payload holds references, not documents. */
   enqueue<P, S, O>(kind: JobKind<P, S, O>, payload: P, options?: EnqueueOptions): Id<'job'>
   /** The tenant's jobs, whoever enqueued them. */
@@ -73,6 +76,7 @@ export const readingTransaction = (scope: TenantScope, working: Working): Tenant
   expire: async () => changesNothing(),
   take: async () => changesNothing(),
   emit: changesNothing,
+  events: feedOf(scope),
   enqueue: changesNothing,
   jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
 })
@@ -89,12 +93,12 @@ export function writingTransaction(
   epoch: number,
 ): TenantTransaction {
   const { nowMs, actor, requestId } = working.context
-  const at = new Date(nowMs).toISOString()
   return {
     ...seen(scope, working),
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     take: (quantity, amount) => take(scope, loan, quantity, amount),
-    emit: (type, resource) => outboxOf(scope).append(epoch, { type, resource, at, actor, requestId }),
+    emit: emitting(scope, { epoch, nowMs, actor, requestId }),
+    events: feedOf(scope),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
     jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
   }

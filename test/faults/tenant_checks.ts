@@ -62,6 +62,9 @@ function intentAnomalies(intent: Intent, { audit, outbox }: Ledger): string[] {
   return found
 }
 
+/** Without what an operator did. */
+const byClients = (outbox: Ledger['outbox']) => outbox.filter(({ actor }) => actor.kind === 'api_key')
+
 /** Nothing in the trail or the feed that nobody asked for. */
 function traceAnomalies({ intents, reads }: TenantLog, { audit, outbox, usage }: Ledger): string[] {
   const sendings = [...intents.flatMap((intent) => intent.sendings), ...reads.map(({ sending }) => sending)]
@@ -73,7 +76,7 @@ function traceAnomalies({ intents, reads }: TenantLog, { audit, outbox, usage }:
     .reduce((sum, { count = 1 }) => sum + count, 0)
   const readsServed = reads.filter(({ sending }) => succeeded(sending)).length
   const done = audit.filter(({ outcome, actor }) => outcome === 'done' && actor.kind === 'api_key')
-  const strange = [...done, ...outbox].filter(({ requestId }) => !asked.has(requestId))
+  const strange = [...done, ...byClients(outbox)].filter(({ requestId }) => !asked.has(requestId))
   return [
     ...strange.map(({ requestId }) => `a trace of ${requestId}, which nobody sent`),
     ...(usage.writes === done.length ? [] : [`usage counts ${usage.writes} changes of ${done.length}`]),
@@ -92,7 +95,7 @@ function stateAnomalies({ intents, keys: [first] }: TenantLog, ledger: Ledger): 
   const projects = new Map<string, { id: string; name: string | undefined; version: number }>()
   const keys = new Set([first?.id])
   const revoked = new Set<string>()
-  for (const { type, resource, requestId, actor } of ledger.outbox) {
+  for (const { type, resource, requestId, actor } of byClients(ledger.outbox)) {
     if (revoked.has(actor.id)) found.push(`${type} of ${resource} by ${actor.id}, after its revocation`)
     if (type === 'api_key.revoked') revoked.add(resource)
     const project = projects.get(resource)

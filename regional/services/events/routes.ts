@@ -1,0 +1,75 @@
+// GET /v1/events: what changed, oldest first. A page says where to go on; so does every event.
+import { Problem } from '../../../shared/problems.ts'
+import {
+  type EventFeed,
+  isLogPosition,
+  pageOf,
+  readCursor,
+  type Service,
+  type TenantEvent,
+  tenantOperation,
+  writeCursor,
+} from '../../tenancy/service.ts'
+import { Event, eventQuery, typeFilter } from './schema.ts'
+
+const LIST = 'events'
+/** Read in one transaction while looking for events of the wanted types. */
+const MAX_READ = 500
+
+export const events: Service = {
+  name: 'events',
+  operations: [
+    tenantOperation({
+      name: 'list',
+      method: 'get',
+      path: '/v1/events',
+      tag: 'Events',
+      summary: 'Read what changed, oldest first',
+      scope: 'events:read',
+      query: eventQuery,
+      answers: { 200: pageOf(Event) },
+      async handle(tx, { query }) {
+        const after = placeOf(query.after ?? query.cursor)
+        const page = await wanted(tx.events, query.limit, after, typeFilter(query.types))
+        return {
+          status: 200,
+          body: {
+            data: page.events,
+            nextCursor: page.more && page.through !== undefined ? writeCursor(LIST, page.through) : null,
+          },
+        }
+      },
+    }),
+  ],
+}
+
+/** @throws {Problem} `invalid_cursor` */
+export function placeOf(text: string | undefined): string | undefined {
+  if (text === undefined || isLogPosition(text)) return text
+  const [place] = readCursor(LIST, text) ?? []
+  if (place !== undefined && isLogPosition(place)) return place
+  throw new Problem('invalid_cursor', 'Use the sequence of an event, or a nextCursor of this list.')
+}
+
+/** Up to `limit` events of the wanted types, and how far the feed was read for them. */
+export async function wanted(
+  feed: EventFeed,
+  limit: number,
+  after: string | undefined,
+  isWanted: (type: string) => boolean,
+): Promise<{ events: TenantEvent[]; through: string | undefined; more: boolean }> {
+  const events: TenantEvent[] = []
+  let through = after
+  let more = true
+  for (let read = 0; more && read < MAX_READ && events.length < limit; ) {
+    const page = await feed.page(Math.min(limit, 100), through)
+    more = page.more
+    read += page.events.length
+    for (const event of page.events) {
+      if (events.length === limit) return { events, through, more: true }
+      through = event.sequence
+      if (isWanted(event.type)) events.push(event)
+    }
+  }
+  return { events, through, more }
+}

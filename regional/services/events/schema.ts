@@ -1,0 +1,49 @@
+// An event of the feed, as a tenant reads it.
+import { z } from 'zod'
+import { idSchema, timeSchema } from '../../schemas.ts'
+
+export const Event = z
+  .object({
+    id: idSchema('evt'),
+    type: z.string().meta({ description: '`<resource>.<what happened>`', example: 'project.created' }),
+    at: timeSchema,
+    resource: z.string().meta({ description: 'The id or name of what changed.' }),
+    actor: z.object({
+      kind: z.enum(['api_key', 'signed_url', 'member', 'session', 'admin_link', 'operator', 'system']),
+      id: z.string(),
+    }),
+    sequence: z.string().meta({
+      description: 'Where it stands in the feed: sorts as text, and `after` takes it.',
+    }),
+    data: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).optional(),
+  })
+  .meta({ id: 'Event' })
+
+const TYPE = /^[a-z_]+\.([a-z_]+|\*)$/
+const MAX_TYPES = 20
+
+export const eventQuery = z.strictObject({
+  after: z.string().max(2048).optional().meta({
+    description: 'The `sequence` of an event, or a `nextCursor`. Without it, from the oldest one on.',
+  }),
+  types: z
+    .string()
+    .max(1000)
+    .refine((text) => text.split(',').length <= MAX_TYPES, `At most ${MAX_TYPES} types.`)
+    .refine((text) => text.split(',').every((type) => TYPE.test(type)), 'Such as project.created,api_key.*')
+    .optional()
+    .meta({ description: 'Only these, separated by commas; `project.*` is every event of projects.' }),
+  limit: z.coerce.number().int().min(1).max(100).default(25),
+  cursor: z
+    .string()
+    .max(2048)
+    .optional()
+    .meta({ description: 'The same as `after`, as every list takes it.' }),
+})
+
+/** Whether an event of a type was asked for. */
+export function typeFilter(types: string | undefined): (type: string) => boolean {
+  if (types === undefined) return () => true
+  const wanted = new Set(types.split(','))
+  return (type) => wanted.has(type) || wanted.has(`${type.split('.')[0]}.*`)
+}

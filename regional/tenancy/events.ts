@@ -1,0 +1,90 @@
+// Events: what changed in a tenant, in the order of the commits that changed it. An event is written in the commit of the
+// change itself, so it can neither tell of something that did not happen, nor miss something that did.
+// Every commit with an event also sets the tail, a key that streams watch. It is set blindly, so writers never conflict.
+import { type Id, newId } from '../../shared/ids.ts'
+import { jsonLog, type Log, type LogPosition } from '../storage/log_space.ts'
+import { jsonSpace } from '../storage/space.ts'
+import type { Actor } from './audit.ts'
+import type { TenantScope } from './region_database.ts'
+
+/** A change as the outbox holds it: a reference, not a copy. */
+export interface OutboxEntry {
+  id: Id<'evt'>
+  /** `<resource>.<what happened>`, such as `project.created`. */
+  type: string
+  /** The id or name of what changed. */
+  resource: string
+  /** RFC 3339 */
+  at: string
+  actor: Actor
+  requestId: string
+  /** A few small facts beside the reference, such as the project that a record lies in. */
+  data?: EventData
+}
+
+export type EventData = Readonly<Record<string, string | number | boolean | null>>
+
+/** An event as the feed, streams and webhooks show it. */
+export interface TenantEvent extends Omit<OutboxEntry, 'requestId'> {
+  /** Where it stands: sorts as text in the order of the commits, and is where reading goes on. */
+  sequence: LogPosition
+}
+
+export interface EventPage {
+  events: ReadonlyArray<TenantEvent>
+  more: boolean
+}
+
+/** The feed, to read. */
+export interface EventFeed {
+  /** Events behind `after`, oldest first. @param limit 1 to 1000 */
+  page(limit: number, after?: LogPosition): Promise<EventPage>
+  /** Where the newest event stands; {@link FEED_BEGINNING} where there is none. */
+  end(): Promise<LogPosition>
+}
+
+/** Before every event. */
+export const FEED_BEGINNING: LogPosition = '0'.repeat(40)
+
+const outboxLog = jsonLog<OutboxEntry>('event')
+export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('outbox', outboxLog)
+
+/** Holds the id of an event of the last commit that had one. */
+export const tailSpace = jsonSpace<['tail'], Id<'evt'>>('tail')
+
+export type Emit = (type: string, resource: string, data?: EventData) => void
+
+/** On whose behalf a transaction changes something. */
+export interface Emitter {
+  epoch: number
+  nowMs: number
+  actor: Actor
+  requestId: string
+}
+
+export function emitting(scope: TenantScope, { epoch, nowMs, actor, requestId }: Emitter): Emit {
+  const at = new Date(nowMs).toISOString()
+  return (type, resource, data) => {
+    const id = newId('evt', nowMs)
+    outboxOf(scope).append(epoch, { id, type, resource, at, actor, requestId, ...(data && { data }) })
+    scope.system('outbox', tailSpace).set(['tail'], id)
+  }
+}
+
+export function feedOf(scope: TenantScope): EventFeed {
+  return {
+    async page(limit, after) {
+      const { entries, more } = await outboxOf(scope).page(limit, after)
+      return { events: entries.map(([sequence, entry]) => shownEvent(sequence, entry)), more }
+    },
+    async end() {
+      const { entries } = await outboxOf(scope).page(1, undefined, true)
+      return entries[0]?.[0] ?? FEED_BEGINNING
+    },
+  }
+}
+
+const shownEvent = (sequence: LogPosition, entry: OutboxEntry): TenantEvent => {
+  const { requestId: _, ...shown } = entry
+  return { ...shown, sequence }
+}
