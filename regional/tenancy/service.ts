@@ -12,7 +12,7 @@ export { invalidCursor, type PageBody, pageBody, readCursor, writeCursor } from 
 export { notFound, pageOf, pageQuery, type Reply, requireMatch } from '../operation.ts'
 export { type ChunkedPage, chunkedSpace } from '../storage/chunked_space.ts'
 export { counterSpace } from '../storage/counter_space.ts'
-export { isLogPosition } from '../storage/log_space.ts'
+export { isLogPosition, type LogPosition } from '../storage/log_space.ts'
 export { jsonSpace, type Key, type KeyBounds, type Page } from '../storage/space.ts'
 export type { TenantContext } from './admission.ts'
 export type { EventData, EventFeed, TenantEvent } from './events.ts'

@@ -116,3 +116,38 @@ test('usage shows what is used and allowed, and every request once', async () =>
     { timeout: 10_000, interval: 200 },
   )
 })
+
+test('can be filtered by who, what, to what, how it went and when, and its pages still meet every entry once', async () => {
+  const { ask, key } = await tenantOf('filtered')
+  const { body: other } = await ask('/v1/api-keys', {
+    method: 'POST',
+    body: { name: 'o', scopes: ['projects:read', 'projects:write'] },
+  })
+  const { body: mine } = await ask('/v1/projects', { method: 'POST', body: { name: 'Mine' } })
+  const theirs: string[] = []
+  for (let i = 0; i < 3; i++) {
+    const { body } = await ask('/v1/projects', { as: other.key, method: 'POST', body: { name: `T${i}` } })
+    theirs.push(body.id)
+  }
+  await ask(`/v1/projects/${mine.id}`, { method: 'DELETE' })
+  const list = async (query: string): Promise<Entry[]> => (await ask(`/v1/audit?${query}`)).body.data
+  const targets = async (query: string) => (await list(query)).map(({ target }) => target)
+  expect(await targets(`actor=${other.id}`)).toEqual(theirs.toReversed())
+  expect(await targets('action=projects.delete')).toEqual([mine.id])
+  expect(await targets(`target=${mine.id}&action=projects`)).toEqual([mine.id, mine.id])
+  expect(await targets('action=project')).toEqual([])
+  const all = await list('limit=100')
+  const at = (wanted: string) => all.findLast(({ target }) => target === wanted) as Entry & { at: string }
+  const until = new Date(Date.parse(at(mine.id).at) + 1).toISOString()
+  expect(await targets(`action=projects&until=${until}`)).toContain(mine.id)
+  expect(await list(`since=${new Date(Date.now() + 60_000).toISOString()}`)).toEqual([])
+  const met: Array<string | null> = []
+  for (let cursor = ''; ; ) {
+    const { body } = await ask(`/v1/audit?actor=${other.id}&limit=1${cursor && `&cursor=${cursor}`}`)
+    met.push(...body.data.map(({ target }: Entry) => target))
+    cursor = body.nextCursor ?? ''
+    if (cursor === '') break
+  }
+  expect(met).toEqual(theirs.toReversed())
+  expect((await ask('/v1/audit?outcome=maybe', { as: key })).status).toBe(400)
+})

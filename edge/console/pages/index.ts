@@ -1,6 +1,7 @@
 // Every page of the console, in the order of its menu. To add one: a file here, and a line below.
 import { adminLinks } from './admin_links.tsx'
 import { apiKeys } from './api_keys.tsx'
+import { audit } from './audit.tsx'
 import { identityProviders } from './identity_providers.tsx'
 import { members } from './members.tsx'
 import { overview } from './overview.tsx'
@@ -17,5 +18,6 @@ export const PAGES: ReadonlyArray<ConsolePage> = [
   adminLinks,
   sessions,
   identityProviders,
+  audit,
   settings,
 ]

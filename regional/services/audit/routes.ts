@@ -2,16 +2,21 @@
 import { Problem } from '../../../shared/problems.ts'
 import {
   isLogPosition,
-  pageBody,
+  type LogPosition,
+  type PageBody,
   pageOf,
-  pageQuery,
   readCursor,
   type Service,
+  type TenantTransaction,
   tenantOperation,
+  writeCursor,
 } from '../../tenancy/service.ts'
-import { AuditEntry } from './schema.ts'
+import { AuditEntry, AuditQuery } from './schema.ts'
 
 const LIST = 'audit'
+/** Entries that one request looks at; a page of a filtered list ends there, and the next one goes on. */
+const MAX_LOOKED_AT = 2_000
+const STEP = 500
 
 export const audit: Service = {
   name: 'audit',
@@ -24,17 +29,56 @@ export const audit: Service = {
       summary: 'Read the audit trail, newest first',
       scope: 'audit:read',
       sensitive: true,
-      query: pageQuery,
+      query: AuditQuery,
       answers: { 200: pageOf(AuditEntry) },
       async handle(tx, { query }) {
         const [before] = readCursor(LIST, query.cursor) ?? []
         if (before !== undefined && !isLogPosition(before)) {
           throw new Problem('invalid_cursor', 'Use the nextCursor of this very list, unchanged.')
         }
-        const { entries, more } = await tx.audit.page(query.limit, before, true)
-        const shown = entries.map(([id, entry]) => [[id], { id, ...entry }] as const)
-        return { status: 200, body: pageBody(LIST, { entries: shown, more }, (entry) => entry) }
+        return { status: 200, body: await page(tx, query, before) }
       },
     }),
   ],
+}
+
+type Filter = Omit<AuditQuery, 'cursor' | 'limit'>
+
+const isFiltered = ({ limit: _, cursor: __, ...filter }: AuditQuery): boolean =>
+  Object.values(filter).some((value) => value !== undefined)
+
+async function page(
+  tx: TenantTransaction,
+  query: AuditQuery,
+  before: LogPosition | undefined,
+): Promise<PageBody<AuditEntry>> {
+  const step = isFiltered(query) ? STEP : query.limit
+  const data: AuditEntry[] = []
+  const end = (at: LogPosition | undefined) => ({
+    data,
+    nextCursor: at === undefined ? null : writeCursor(LIST, at),
+  })
+  let at = before
+  for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
+    const { entries, more } = await tx.audit.page(step, at, true)
+    for (const [index, [id, entry]] of entries.entries()) {
+      if (query.since !== undefined && Date.parse(entry.at) < Date.parse(query.since)) return end(undefined)
+      at = id
+      if (fits(entry, query)) data.push({ id, ...entry })
+      if (data.length === query.limit) return end(more || index < entries.length - 1 ? at : undefined)
+    }
+    if (!more) return end(undefined)
+    lookedAt += entries.length
+  }
+  return end(at)
+}
+
+function fits(entry: Omit<AuditEntry, 'id'>, { actor, action, target, outcome, until }: Filter): boolean {
+  return (
+    (actor === undefined || entry.actor.id === actor) &&
+    (action === undefined || entry.action === action || entry.action.startsWith(`${action}.`)) &&
+    (target === undefined || entry.target === target) &&
+    (outcome === undefined || entry.outcome === outcome) &&
+    (until === undefined || Date.parse(entry.at) < Date.parse(until))
+  )
 }

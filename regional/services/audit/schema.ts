@@ -1,6 +1,7 @@
 // The audit trail, as a tenant reads it.
 import { z } from 'zod'
 import { timeSchema } from '../../schemas.ts'
+import { pageQuery } from '../../tenancy/service.ts'
 
 export const AuditEntry = z
   .object({
@@ -19,3 +20,18 @@ export const AuditEntry = z
     count: z.int().optional().meta({ description: 'How many like it, where refusals are told together.' }),
   })
   .meta({ id: 'AuditEntry' })
+export type AuditEntry = z.infer<typeof AuditEntry>
+
+const word = z.string().min(1).max(200)
+
+export const AuditQuery = pageQuery.extend({
+  actor: word.optional().meta({ description: 'Only what this one did, by its id.' }),
+  action: word.optional().meta({ description: 'Such as `projects.create`, or `projects` for all of them.' }),
+  target: word.optional().meta({ description: 'Only what was done to this, by its id.' }),
+  outcome: z.enum(['done', 'refused']).optional(),
+  since: timeSchema.optional(),
+  until: timeSchema
+    .optional()
+    .meta({ description: 'Before this time. A page may be short: go on with its cursor.' }),
+})
+export type AuditQuery = z.infer<typeof AuditQuery>

@@ -4,13 +4,13 @@ import { z } from 'zod'
 import { Problem } from '../../../shared/problems.ts'
 import { type Organisation, PLAIN } from '../../tenancy/records.ts'
 import {
-  pageBody,
   pageOf,
   pageQuery,
   readCursor,
   type Service,
   type TenantTransaction,
   tenantOperation,
+  writeCursor,
 } from '../../tenancy/service.ts'
 import { Entry, Presence, Session, sessionId } from './schema.ts'
 import {
@@ -68,8 +68,9 @@ export const sessions: Service = {
       query: pageQuery,
       answers: { 200: pageOf(Session) },
       async handle(tx, { query }) {
-        const page = await listSessions(tx, query.limit, readCursor(LIST, query.cursor))
-        return { status: 200, body: pageBody(LIST, page, shown) }
+        const { sessions, last } = await listSessions(tx, query.limit, readCursor(LIST, query.cursor))
+        const nextCursor = last === undefined ? null : writeCursor(LIST, last)
+        return { status: 200, body: { data: sessions.map(shown), nextCursor } }
       },
     }),
     tenantOperation({

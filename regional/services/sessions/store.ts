@@ -8,7 +8,7 @@ import {
   seenSpace,
   sessionSpace,
 } from '../../tenancy/records.ts'
-import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+import { notFound, type TenantTransaction } from '../../tenancy/service.ts'
 
 export interface SeenSession extends SessionRecord {
   seenMs: number
@@ -53,17 +53,18 @@ export async function begin(
   return { ...session, seenMs: nowMs }
 }
 
-/** Oldest first; a page may be short of those that have run out. */
+/** Oldest first; a page may be short of those that have run out. `last` is where the next one goes on. */
 export async function listSessions(
   tx: TenantTransaction,
   limit: number,
   after: [id: string] | undefined,
-): Promise<Page<[id: string], SeenSession>> {
+): Promise<{ sessions: ReadonlyArray<SeenSession>; last: string | undefined }> {
   const { entries, more } = await tx.space(sessionSpace).page({ limit, after })
-  const seen = await Promise.all(
-    entries.map(async ([key, session]) => [key, await withSeen(tx, session)] as const),
-  )
-  return { entries: seen.filter(([, session]) => runsOutMs(session) > tx.context.nowMs), more }
+  const all = await Promise.all(entries.map(([, session]) => withSeen(tx, session)))
+  return {
+    sessions: all.filter((session) => runsOutMs(session) > tx.context.nowMs),
+    last: more ? entries.at(-1)?.[0][0] : undefined,
+  }
 }
 
 /** @throws {Problem} `not_found` for one that never was, or has ended. */
