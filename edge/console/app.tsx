@@ -126,6 +126,10 @@ const framing = (page: ConsolePage, show: Show) =>
         body: <Layout {...{ visit, title, flash, pages: PAGES, current: page.path }}>{body}</Layout>,
       }),
     )
+    c.set('alone', (title, body) => {
+      dropSessionCookie(c, organisation.slug)
+      return show(c, { title, body })
+    })
     c.set('refuse', (refused) => c.var.page(<Advice refused={refused} />, { status: refused.status }))
     c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
     await next()

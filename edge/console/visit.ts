@@ -71,6 +71,8 @@ export interface ConsoleTypes {
     page: (body: Child, options?: PageOptions) => Answer
     /** Answers with what the API refused, in the frame. */
     refuse: (refused: Refused) => Answer
+    /** Answers with a page on its own: for who is not in any more. */
+    alone: (title: string, body: Child) => Answer
     /** After a form: on to a page of the console, which says so. `done` is one of the messages of that page. */
     done: (path: string, done: string) => Response
   }

@@ -8,7 +8,15 @@ import type { TenantTransaction } from '../tenancy/tenant_transaction.ts'
 /** What a step sees of the database: the subspace of its kind's service, of the job's own tenant. */
 export type JobTransaction = Omit<
   TenantTransaction,
-  'context' | 'project' | 'audit' | 'tenantId' | 'organisation' | 'expire' | 'usage' | 'jobs'
+  | 'context'
+  | 'project'
+  | 'audit'
+  | 'tenantId'
+  | 'organisation'
+  | 'expire'
+  | 'eraseOrganisation'
+  | 'usage'
+  | 'jobs'
 > & {
   readonly tenant: TenantNumber
   /** The time that this step counts as, in milliseconds since 1970. */

@@ -7,7 +7,7 @@ import type { Erasure } from '../tenancy/erasure.ts'
 const Certificate = z
   .object({
     tenant: idSchema('ten'),
-    requestedBy: z.string().meta({ description: 'The operator.' }),
+    requestedBy: z.string().meta({ description: 'The operator, or `the organisation`.' }),
     requestId: z.string(),
     requestedAt: timeSchema,
     begunAt: timeSchema,
@@ -38,7 +38,7 @@ function certificateOf(erasure: Erasure, finishedMs: number): z.infer<typeof Cer
   const all = Object.values(cleared)
   return {
     tenant,
-    requestedBy: by.operatorId,
+    requestedBy: by.operatorId ?? 'the organisation',
     requestId: by.requestId,
     requestedAt: time(createdMs),
     begunAt: time(startedMs ?? finishedMs),

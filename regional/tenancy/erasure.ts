@@ -13,7 +13,7 @@ import { jsonSpace } from '../storage/space.ts'
 import { auditOf } from './audit.ts'
 import { type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { certificateSpace, jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from './pointers.ts'
-import { profileSpace, statusSpace } from './records.ts'
+import { profileSpace, type StatusRecord, statusSpace } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 import { flushSpace } from './usage.ts'
 
@@ -26,7 +26,8 @@ export interface Cleared {
 export interface Erasure {
   id: Id<'job'>
   tenant: Id<'ten'>
-  by: OperatorRequest
+  /** The operator; null where an owner of the organisation asked. */
+  by: { operatorId: string | null; requestId: string }
   /** In bytes. */
   progress: Progress
   cleared: Readonly<Record<string, Cleared>>
@@ -75,7 +76,7 @@ export class TenantEraser {
     const { database, now } = this.dependencies
     const nowMs = now()
     const id = newId('job', nowMs)
-    const begun = await database.erasure(number, [], async (scope) => {
+    const begun = await database.tenant(number, async (scope) => {
       const [status, profile, earlier] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
         scope.system('profile', profileSpace).get(['profile']),
@@ -85,22 +86,8 @@ export class TenantEraser {
       const letIn = status?.status === 'active' || status?.status === 'suspended'
       if (!letIn || profile?.id !== tenant) return { value: undefined, commit: false }
       requireMatch(ifMatch, `"${profile.version}"`)
-      const erasure: Erasure = {
-        id,
-        tenant: profile.id,
-        by,
-        progress: noProgress(nowMs),
-        cleared: {},
-        createdMs: nowMs,
-        startedMs: null,
-        finishedMs: null,
-      }
-      scope.system('status', statusSpace).set(['status'], { ...status, status: 'erasing' })
-      erasureOf(scope).set(['erasure'], erasure)
-      // A flush of usage does not read the status: this is what it reads instead.
-      scope.regional(flushSpace, ['gone', numberKey(number)]).set(1)
+      const erasure = shut(scope, status, { id, tenant: profile.id, by, nowMs })
       auditOf(scope).append(status.epoch, operatorEntry('tenants.erase', tenant, by, nowMs))
-      scope.wake()
       return { value: erasure, commit: true }
     })
     if (begun === undefined) return this.read(number, tenant)
@@ -147,7 +134,7 @@ export class TenantEraser {
   /** Clears the last rows of all that is there but the status. */
   private clearChunk(number: TenantNumber): Promise<'cleared' | 'empty' | 'over'> {
     const { database, now } = this.dependencies
-    return database.tenant(number, async (scope) => {
+    return database.erasure(number, [], async (scope) => {
       const nowMs = now()
       const before = await this.underWay(scope)
       if (before === undefined) return { value: 'over', commit: false }
@@ -158,6 +145,8 @@ export class TenantEraser {
       if (lowest === undefined) return { value: 'empty', commit: false }
       const total = before.progress.total ?? (await scope.estimateBytes())
       scope.clearBetween(lowest.key, clearedFrom)
+      // A flush of usage does not read the status: this is what it reads instead.
+      scope.regional(flushSpace, ['gone', numberKey(number)]).set(1)
       const bytes = rows.reduce((sum, row) => sum + row.bytes, 0)
       const done = before.progress.done + bytes
       erasureOf(scope).set(['erasure'], {
@@ -219,6 +208,28 @@ export class TenantEraser {
     ])
     return status?.status === 'erasing' ? erasure : undefined
   }
+}
+
+/** Shuts the tenant, for good with this commit, and has a worker erase it. */
+export function shut(
+  scope: TenantScope,
+  status: StatusRecord,
+  { id, tenant, by, nowMs }: Pick<Erasure, 'id' | 'tenant' | 'by'> & { nowMs: number },
+): Erasure {
+  const erasure: Erasure = {
+    id,
+    tenant,
+    by,
+    progress: noProgress(nowMs),
+    cleared: {},
+    createdMs: nowMs,
+    startedMs: null,
+    finishedMs: null,
+  }
+  scope.system('status', statusSpace).set(['status'], { ...status, status: 'erasing' })
+  erasureOf(scope).set(['erasure'], erasure)
+  scope.wake()
+  return erasure
 }
 
 function counted(

@@ -1,6 +1,6 @@
 // What a service sees of the database: a transaction of its own tenant, its own subspace in it, and what it may ask to
 // have recorded. A reading one can change nothing.
-import type { Id } from '../../shared/ids.ts'
+import { type Id, newId } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
 import { expireAt, type ServiceExpiry } from '../jobs/expiry.ts'
 import { cancelJob } from '../jobs/finish.ts'
@@ -12,9 +12,10 @@ import type { Log } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
 import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
+import { shut } from './erasure.ts'
 import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
 import { type ShardLoan, take } from './quotas.ts'
-import { type Organisation, profileSpace } from './records.ts'
+import { type Organisation, profileSpace, statusSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
 import { readUsage, type UsageReport } from './usage.ts'
 
@@ -41,6 +42,11 @@ export interface TenantTransaction extends ServiceScope {
   take(quantity: Quantity, amount: number): Promise<void>
   /** Has what the service keeps under this id forgotten some time after `atMs`. */
   expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
+  /**
+   * Shuts the organisation, with this commit and for good, and has it erased.
+   * @returns the id of the erasure
+   */
+  eraseOrganisation(): Promise<Id<'job'>>
   /** Tells of a change, such as `project.created`, in the tenant's event feed. */
   emit: Emit
   /** That feed, to read. */
@@ -74,6 +80,7 @@ const seen = (scope: TenantScope, { service, context }: Working) => ({
 export const readingTransaction = (scope: TenantScope, working: Working): TenantTransaction => ({
   ...seen(scope, working),
   expire: async () => changesNothing(),
+  eraseOrganisation: async () => changesNothing(),
   take: async () => changesNothing(),
   emit: changesNothing,
   events: feedOf(scope),
@@ -96,6 +103,7 @@ export function writingTransaction(
   return {
     ...seen(scope, working),
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
+    eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount) => take(scope, loan, quantity, amount),
     emit: emitting(scope, { epoch, nowMs, actor, requestId }),
     events: feedOf(scope),
@@ -108,6 +116,16 @@ async function organisationOf(scope: TenantScope): Promise<Organisation> {
   const profile = await scope.system('profile', profileSpace).get(['profile'])
   if (profile === undefined) throw new Error('a tenant has a profile')
   return profile
+}
+
+async function eraseOrganisation(scope: TenantScope, requestId: string, nowMs: number): Promise<Id<'job'>> {
+  const [{ id: tenant }, status] = await Promise.all([
+    organisationOf(scope),
+    scope.system('status', statusSpace).get(['status']),
+  ])
+  if (status === undefined) throw new Error('a tenant has a status')
+  const by = { operatorId: null, requestId }
+  return shut(scope, status, { id: newId('job', nowMs), tenant, by, nowMs }).id
 }
 
 const projectSpace = jsonSpace<[id: string], unknown>('project')

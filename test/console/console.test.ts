@@ -259,6 +259,26 @@ describe('a session', () => {
     await context.close()
   })
 
+  test('of an owner erases the organisation, by its name alone', async () => {
+    const tenant = await newTenant('leaving')
+    const { page, complaints, context } = await signedIn(tenant)
+    await page.getByRole('link', { name: 'Data' }).click()
+    const erase = async (typed: string) => {
+      await page.getByLabel('To go on, type leaving').fill(typed)
+      await page.getByRole('button', { name: 'Erase everything' }).click()
+    }
+    await erase('leavin')
+    expect(await page.getByLabel('To go on').getAttribute('aria-invalid')).toBe('true')
+    expect((await stack.call('/v1/tenant', { as: tenant.key })).status).toBe(200)
+    await erase('leaving')
+    expect(await textOf(page)).toContain('is being erased')
+    await accessible(page)
+    expect((await stack.call('/v1/tenant', { as: tenant.key })).status).not.toBe(200)
+    expect(await context.cookies()).toEqual([])
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('that was ended, or whose organisation is suspended, says so at once', async () => {
     const tenant = await newTenant('ending')
     const { page, complaints, context } = await signedIn(tenant)
@@ -321,7 +341,8 @@ describe('every page', () => {
     const found = new Set(menu)
     for (const path of menu) {
       await page.goto(path)
-      for (const href of await hrefs('main a')) if (href.startsWith('/admin/pages/')) found.add(href)
+      for (const href of await hrefs('main a:not([download])'))
+        if (href.startsWith('/admin/pages/')) found.add(href)
     }
     return [...found]
   }
@@ -346,6 +367,33 @@ describe('every page', () => {
       expect([path, await page.locator('img[src=x]').count()]).toEqual([path, 0])
     }
     expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('that shows what changes renews itself', async () => {
+    const own = await newTenant('live')
+    const { page, complaints, context } = await signedIn(own)
+    const projects = page.locator('dt:text-is("Projects") + dd')
+    expect(await projects.innerText()).toContain('0 of')
+    await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'New' } })
+    await expect.poll(() => projects.innerText(), { timeout: 30_000 }).toContain('1 of')
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('gives the audit log as files that no spreadsheet calculates with', async () => {
+    const own = await newTenant('trail')
+    await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: '=1+1' } })
+    const { page, context } = await signedIn(own)
+    const csv = await page.request.get('/admin/trail/audit/export.csv?action=projects')
+    expect(csv.headers()['content-disposition']).toBe('attachment; filename="audit-trail.csv"')
+    const lines = (await csv.text()).trim().split('\r\n')
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toContain('projects.create')
+    const json = await page.request.get('/admin/trail/audit/export.json?action=projects')
+    expect(await json.json()).toMatchObject([{ action: 'projects.create', outcome: 'done' }])
+    await page.goto('/admin/trail/audit?action=projects')
+    expect(await page.locator('tbody tr').count()).toBe(1)
     await context.close()
   })
 

@@ -2,6 +2,7 @@
 import { adminLinks } from './admin_links.tsx'
 import { apiKeys } from './api_keys.tsx'
 import { audit } from './audit.tsx'
+import { data } from './data.tsx'
 import { identityProviders } from './identity_providers.tsx'
 import { members } from './members.tsx'
 import { overview } from './overview.tsx'
@@ -20,4 +21,5 @@ export const PAGES: ReadonlyArray<ConsolePage> = [
   identityProviders,
   audit,
   settings,
+  data,
 ]

@@ -62,6 +62,11 @@ export function Chart({ title, series, bars }: ChartProps) {
           )
         })}
       </svg>
+      <figcaption class="legend">
+        {series.map((name) => (
+          <span>{name}</span>
+        ))}
+      </figcaption>
       <details>
         <summary>The same as a table</summary>
         <Table

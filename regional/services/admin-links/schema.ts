@@ -28,7 +28,7 @@ export const CreateAdminLink = z
       .min(MIN_LINK_SECONDS)
       .max(MAX_LINK_SECONDS)
       .default(DEFAULT_LINK_SECONDS)
-      .meta({ description: 'Seconds; at most seven days.' }),
+      .meta({ description: 'Seconds; at most seven days.', example: 900 }),
     email: email.default(null).meta({ description: 'Whom it is for. To show; it opens nothing.' }),
     returnPath: returnPath.default('/'),
   })

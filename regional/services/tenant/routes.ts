@@ -1,4 +1,8 @@
 // /v1/tenant
+import { z } from 'zod'
+import { Problem } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
+import { idSchema } from '../../schemas.ts'
 import { PLAIN, type ProfileRecord, profileSpace, shownTenant } from '../../tenancy/records.ts'
 import { notFound, requireMatch, type Service, tenantOperation } from '../../tenancy/service.ts'
 import { Tenant, UpdateOrganisation } from './schema.ts'
@@ -50,6 +54,36 @@ export const tenant: Service = {
         tx.space(profileSpace).set(['profile'], after)
         tx.emit('tenant.updated', before.id)
         return { status: 200, body: shownTenant(after, 'active'), headers: { etag: `"${after.version}"` } }
+      },
+    }),
+    tenantOperation({
+      name: 'erase',
+      method: 'delete',
+      path: '/v1/tenant',
+      tag: 'Organisation',
+      summary: 'Erase the organisation: shut at once, cleared by a job, for good',
+      scope: 'tenant:write',
+      query: z.strictObject({
+        confirm: z
+          .string()
+          .meta({ description: 'The organisation’s slug, so that nobody erases by mistake.' }),
+      }),
+      answers: { 202: z.object({ id: idSchema('job'), tenant: idSchema('ten') }).meta({ id: 'Shut' }) },
+      problems: ['precondition_failed', 'validation_failed'],
+      async handle(tx, { query, ifMatch }) {
+        if (!allows(tx.context.scopes, '*')) {
+          throw new Problem(
+            'insufficient_scope',
+            'Only an owner erases an organisation: this needs the scope *.',
+          )
+        }
+        const profile = await tx.space(profileSpace).get(['profile'])
+        if (profile === undefined) throw notFound()
+        requireMatch(ifMatch, `"${profile.version}"`)
+        if (query.confirm !== profile.slug) {
+          throw new Problem('validation_failed', '`confirm` has to be the organisation’s slug.')
+        }
+        return { status: 202, body: { id: await tx.eraseOrganisation(), tenant: profile.id } }
       },
     }),
   ],
