@@ -112,21 +112,23 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   }
   const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
 
+  const newServices = () =>
+    services(
+      {
+        mint,
+        sign: urlSigning(region, roots),
+        linkAdmin,
+        developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
+        now,
+      },
+      extraServices,
+    )
   const newApp = async () =>
     regionApp({
       region,
       assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
       operators: config.OPERATORS,
-      services: services(
-        {
-          mint,
-          sign: urlSigning(region, roots),
-          linkAdmin,
-          developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
-          now,
-        },
-        extraServices,
-      ),
+      services: newServices(),
       platform:
         region === controlRegion
           ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })
@@ -165,7 +167,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())
   }
-  const kinds = jobKinds([...ownJobKinds, ...extraJobKinds])
+  const kinds = jobKinds([
+    ...ownJobKinds,
+    ...newServices().flatMap((service) => service.jobKinds ?? []),
+    ...extraJobKinds,
+  ])
   const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
   const workers = servers.map(
     () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log }),

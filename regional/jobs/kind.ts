@@ -58,8 +58,8 @@ interface AnyKind {
 
 /** Work for a tenant, in the subspace of one service. */
 export interface ServiceJobKind<P = unknown, S = unknown, O = unknown> extends AnyKind {
-  /** In whose subspace its steps work. */
-  readonly service: string
+  /** In whose subspace its steps work; one that goes through several says whose turn it is. */
+  readonly service: string | ((job: Job<P, S>) => string)
   /**
    * Work outside the database before the step, such as a call of another system. It may be done again after a crash,
    * so the other side should know the job's id. `signal` ends it when the worker stops or loses the tenant.

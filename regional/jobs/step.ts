@@ -8,7 +8,7 @@ import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import { finish } from './finish.ts'
-import type { Job, JobKind, JobKinds, JobTransaction, Step } from './kind.ts'
+import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
 import { advanced } from './progress.ts'
 import { enqueue, jobsOf, requeue } from './queue.ts'
 import { type DueEntry, dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
@@ -58,7 +58,7 @@ export async function runStep(
           'upkeep' in kind
             ? await kind.upkeep(scope, shownTo(job), nowMs)
             : await kind.step(
-                jobTransaction(scope, tenant, loan, kind.service, job, epoch, nowMs),
+                jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, epoch, nowMs),
                 shownTo(job),
                 outside,
               )
@@ -151,6 +151,9 @@ const reasonOf = (error: unknown): string =>
   error instanceof Problem ? error.detail : 'Something went wrong on our side.'
 
 const shownTo = ({ id, payload, place, failures }: JobRecord): Job => ({ id, payload, place, failures })
+
+const serviceOf = ({ service }: ServiceJobKind, job: Job): string =>
+  typeof service === 'string' ? service : service(job)
 
 function jobTransaction(
   scope: TenantScope,

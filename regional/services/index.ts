@@ -36,7 +36,7 @@ export function services(
     apiKeys(mint),
     members,
     identityProviders(developmentIssuers),
-    projects,
+    projects(() => all),
     records(now),
     events,
     audit,

@@ -24,9 +24,11 @@ export interface Service {
   /** Its paths give access, or say who may have it: no signed URL reaches them. */
   mintsCredentials?: true
   operations: ReadonlyArray<TenantOperation>
+  /** The kinds of job that it alone enqueues. */
+  jobKinds?: ReadonlyArray<unknown>
   /**
-   * Removes some of what the service keeps below a project that is being deleted; `place` is what the last step left,
-   * undefined before the first one.
+   * One step of removing what it keeps below a project that was deleted, as a job's step is: bounded, in its own
+   * subspace, from the place that its last step left. `done` counts what it has removed so far.
    */
   belowProject?(tx: JobTransaction, projectId: string, place: unknown): Promise<Step>
 }

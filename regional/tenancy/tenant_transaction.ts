@@ -7,13 +7,12 @@ import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
 import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
-import { notFound } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
-import { jsonSpace } from '../storage/space.ts'
 import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
 import { shut } from './erasure.ts'
 import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
+import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
 import { type Organisation, profileSpace, statusSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
@@ -24,7 +23,7 @@ export interface TenantTransaction extends ServiceScope {
   readonly context: TenantContext
   /**
    * Makes sure that the tenant has this project, in this transaction: a delete of it conflicts with the work below it.
-   * @throws {Problem} `not_found`
+   * @throws {Problem} `not_found`; `project_archived` for writing in one that is archived
    */
   project(id: string, use: 'read' | 'write'): Promise<void>
   /** The tenant's audit trail, to read. It is written by the platform alone. */
@@ -56,7 +55,7 @@ export interface TenantTransaction extends ServiceScope {
   /** The tenant's jobs, whoever enqueued them. */
   readonly jobs: {
     read(id: string): Promise<JobRecord | undefined>
-    /** @throws {Problem} `conflict` when it has ended otherwise */
+    /** @throws {Problem} `conflict` when it has ended otherwise, or can't be cancelled */
     cancel(id: string): Promise<JobRecord | undefined>
   }
 }
@@ -70,7 +69,7 @@ interface Working {
 const seen = (scope: TenantScope, { service, context }: Working) => ({
   context,
   ...scope.service(service),
-  project: (id: string) => requireProject(scope, id),
+  project: (id: string, use: 'read' | 'write') => requireProject(scope, id, use),
   audit: auditOf(scope),
   tenantId: async () => (await organisationOf(scope)).id,
   organisation: () => organisationOf(scope),
@@ -126,10 +125,4 @@ async function eraseOrganisation(scope: TenantScope, requestId: string, nowMs: n
   if (status === undefined) throw new Error('a tenant has a status')
   const by = { operatorId: null, requestId }
   return shut(scope, status, { id: newId('job', nowMs), tenant, by, nowMs }).id
-}
-
-const projectSpace = jsonSpace<[id: string], unknown>('project')
-
-async function requireProject(scope: TenantScope, id: string): Promise<void> {
-  if ((await scope.service('projects').space(projectSpace).get([id])) === undefined) throw notFound()
 }

@@ -12,7 +12,7 @@ const eventOf: Record<Intent['action'], string> = {
   'api-keys.revoke': 'api_key.revoked',
 }
 /** What a client may be answered here; anything else is a bug. */
-const EXPECTED = new Set([200, 201, 204, 401, 403, 404, 412, 503])
+const EXPECTED = new Set([200, 201, 202, 204, 401, 403, 404, 412, 503])
 
 const succeeded = ({ answer }: Sending): boolean => answer.status < 300
 const shownOf = ({ answer }: Sending) => [answer.status, answer.body]

@@ -90,7 +90,7 @@ test('a quota is exact under concurrency, and given back', async () => {
   expect(new Set(answers.filter(({ status }) => status !== 201).map(({ body }) => body.code))).toEqual(
     new Set(['quota_exceeded']),
   )
-  expect((await ask(`/v1/projects/${made[0]?.body.id}`, { method: 'DELETE' })).status).toBe(204)
+  expect((await ask(`/v1/projects/${made[0]?.body.id}`, { method: 'DELETE' })).status).toBe(202)
   expect((await make(200)).status).toBe(201)
   expect((await make(201)).status).toBe(403)
   await regions.ask('us', { ...plan, body: { plan: 'team' } })

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { FDBError } from '../../regional/storage/foundationdb.ts'
-import { count, counters, openQueue, type Queue } from '../jobs/support.ts'
+import { counters, openQueue, type Queue } from '../jobs/support.ts'
 
 let queue: Queue
 afterEach(() => queue.close())
@@ -11,7 +11,7 @@ test('what a failed attempt still had under way writes nothing into the next one
   const secondAttempt = Promise.withResolvers<void>()
   const straggler = Promise.withResolvers<void>()
   await queue.database.tenant(tenant, async (scope, attempt) => {
-    const space = scope.service(count.service).space(counters)
+    const space = scope.service('test').space(counters)
     if (attempt === 0) {
       const late = secondAttempt.promise
         .then(() => space.set(['straggler'], 1))

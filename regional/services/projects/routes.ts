@@ -1,5 +1,6 @@
-// /v1/projects
+// /v1/projects: made, changed, archived and restored, and deleted with all that lies below them.
 import { z } from 'zod'
+import type { ProjectRecord } from '../../tenancy/projects.ts'
 import {
   pageBody,
   pageOf,
@@ -10,13 +11,15 @@ import {
   type Service,
   tenantOperation,
 } from '../../tenancy/service.ts'
-import { CreateProject, Project, projectId, UpdateProject } from './schema.ts'
+import { projectDeletion } from './deletion.ts'
+import { CreateProject, Project, ProjectDeletion, projectId, UpdateProject } from './schema.ts'
 import {
+  archiveProject,
   createProject,
   deleteProject,
   listProjects,
-  type ProjectRecord,
   readProject,
+  restoreProject,
   updateProject,
 } from './store.ts'
 
@@ -33,83 +36,110 @@ const reply = (status: number, project: ProjectRecord): Reply => ({
   headers: { etag: etagOf(project) },
 })
 
-export const projects: Service = {
-  name: 'projects',
-  operations: [
-    tenantOperation({
-      name: 'create',
-      method: 'post',
-      path: '/v1/projects',
-      tag: 'Projects',
-      summary: 'Create a project',
-      scope: 'projects:write',
-      body: CreateProject,
-      answers: { 201: Project },
-      problems: ['quota_exceeded'],
-      async handle(tx, { body }) {
-        const project = await createProject(tx, body)
-        const answer = reply(201, project)
-        return { ...answer, headers: { ...answer.headers, location: `/v1/projects/${project.id}` } }
-      },
-    }),
-    tenantOperation({
-      name: 'list',
-      method: 'get',
-      path: '/v1/projects',
-      tag: 'Projects',
-      summary: 'List projects, oldest first',
-      scope: 'projects:read',
-      query: pageQuery,
-      answers: { 200: pageOf(Project) },
-      async handle(tx, { query }) {
-        const page = await listProjects(tx, query.limit, readCursor(LIST, query.cursor))
-        return { status: 200, body: pageBody(LIST, page, shown) }
-      },
-    }),
-    tenantOperation({
-      name: 'read',
-      method: 'get',
-      path: '/v1/projects/{id}',
-      tag: 'Projects',
-      summary: 'Read a project',
-      scope: 'projects:read',
-      params: one,
-      answers: { 200: Project },
-      handle: async (tx, { params }) => reply(200, await readProject(tx, params.id)),
-    }),
-    tenantOperation({
-      name: 'update',
-      method: 'patch',
-      path: '/v1/projects/{id}',
-      tag: 'Projects',
-      summary: 'Change a project',
-      scope: 'projects:write',
-      params: one,
-      body: UpdateProject,
-      answers: { 200: Project },
-      problems: ['precondition_failed'],
-      async handle(tx, { params, body, ifMatch }) {
-        const before = await readProject(tx, params.id)
-        requireMatch(ifMatch, etagOf(before))
-        return reply(200, updateProject(tx, before, body))
-      },
-    }),
-    tenantOperation({
-      name: 'delete',
-      method: 'delete',
-      path: '/v1/projects/{id}',
-      tag: 'Projects',
-      summary: 'Delete a project',
-      scope: 'projects:write',
-      params: one,
-      answers: { 204: null },
-      problems: ['precondition_failed'],
-      async handle(tx, { params, ifMatch }) {
-        const before = await readProject(tx, params.id)
-        requireMatch(ifMatch, etagOf(before))
-        await deleteProject(tx, before.id)
-        return { status: 204 }
-      },
-    }),
-  ],
+/** @param all every service of the platform: some keep things below projects */
+export function projects(all: () => ReadonlyArray<Service>): Service {
+  const deletion = projectDeletion(all)
+  return {
+    name: 'projects',
+    jobKinds: [deletion],
+    operations: [
+      tenantOperation({
+        name: 'create',
+        method: 'post',
+        path: '/v1/projects',
+        tag: 'Projects',
+        summary: 'Create a project',
+        scope: 'projects:write',
+        body: CreateProject,
+        answers: { 201: Project },
+        problems: ['quota_exceeded'],
+        async handle(tx, { body }) {
+          const project = await createProject(tx, body)
+          const answer = reply(201, project)
+          return { ...answer, headers: { ...answer.headers, location: `/v1/projects/${project.id}` } }
+        },
+      }),
+      tenantOperation({
+        name: 'list',
+        method: 'get',
+        path: '/v1/projects',
+        tag: 'Projects',
+        summary: 'List projects, oldest first',
+        scope: 'projects:read',
+        query: pageQuery,
+        answers: { 200: pageOf(Project) },
+        async handle(tx, { query }) {
+          const page = await listProjects(tx, query.limit, readCursor(LIST, query.cursor))
+          return { status: 200, body: pageBody(LIST, page, shown) }
+        },
+      }),
+      tenantOperation({
+        name: 'read',
+        method: 'get',
+        path: '/v1/projects/{id}',
+        tag: 'Projects',
+        summary: 'Read a project',
+        scope: 'projects:read',
+        params: one,
+        answers: { 200: Project },
+        handle: async (tx, { params }) => reply(200, await readProject(tx, params.id)),
+      }),
+      tenantOperation({
+        name: 'update',
+        method: 'patch',
+        path: '/v1/projects/{id}',
+        tag: 'Projects',
+        summary: 'Change a project',
+        scope: 'projects:write',
+        params: one,
+        body: UpdateProject,
+        answers: { 200: Project },
+        problems: ['precondition_failed', 'project_archived'],
+        async handle(tx, { params, body, ifMatch }) {
+          const before = await readProject(tx, params.id)
+          requireMatch(ifMatch, etagOf(before))
+          return reply(200, updateProject(tx, before, body))
+        },
+      }),
+      ...(['archive', 'restore'] as const).map((name) =>
+        tenantOperation({
+          name,
+          method: 'post',
+          path: `/v1/projects/{id}/${name}`,
+          tag: 'Projects',
+          summary:
+            name === 'archive'
+              ? 'Archive a project: it and all below it can be read, and not changed'
+              : 'Restore an archived project',
+          scope: 'projects:write',
+          params: one,
+          answers: { 200: Project },
+          problems: ['precondition_failed'],
+          async handle(tx, { params, ifMatch }) {
+            const before = await readProject(tx, params.id)
+            requireMatch(ifMatch, etagOf(before))
+            return reply(200, name === 'archive' ? archiveProject(tx, before) : restoreProject(tx, before))
+          },
+        }),
+      ),
+      tenantOperation({
+        name: 'delete',
+        method: 'delete',
+        path: '/v1/projects/{id}',
+        tag: 'Projects',
+        summary: 'Delete a project, and by a job everything below it',
+        scope: 'projects:write',
+        params: one,
+        answers: { 202: ProjectDeletion },
+        problems: ['precondition_failed'],
+        async handle(tx, { params, ifMatch }) {
+          const before = await readProject(tx, params.id)
+          requireMatch(ifMatch, etagOf(before))
+          await deleteProject(tx, before.id)
+          const job = tx.enqueue(deletion, { projectId: before.id })
+          return { status: 202, body: { job }, headers: { location: `/v1/jobs/${job}` } }
+        },
+      }),
+    ],
+  }
 }

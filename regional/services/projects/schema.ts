@@ -9,6 +9,9 @@ export const Project = z
     id: projectId,
     name: nameSchema,
     description: z.string(),
+    archivedAt: timeSchema.nullable().meta({
+      description: 'Since when it, and all below it, can only be read; null while it can be changed.',
+    }),
     createdAt: timeSchema,
     updatedAt: timeSchema,
   })
@@ -28,3 +31,7 @@ export const UpdateProject = z
   .strictObject({ name: nameSchema.optional(), description: description.optional() })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
   .meta({ id: 'UpdateProject' })
+
+export const ProjectDeletion = z
+  .object({ job: idSchema('job').meta({ description: 'Removes what lay below the project.' }) })
+  .meta({ id: 'ProjectDeletion' })

@@ -72,15 +72,20 @@ export function clearIndex(
 }
 
 /** Part of deleting a project: one step of removing everything that it has here. */
-export async function clearProject(tx: RecordsTransaction, projectId: string): Promise<Step> {
+export async function clearProject(
+  tx: RecordsTransaction,
+  projectId: string,
+  /** As its last step left it. */
+  done = 0,
+): Promise<Step<number>> {
   const { entries } = await listCollections(tx, projectId, STEP_COLLECTIONS, undefined)
   for (const [[, name], collection] of entries) await forget(tx, { projectId, name }, collection)
-  if (entries.length > 0) return { next: null }
+  if (entries.length > 0) return { next: done, done }
   const { entries: waiting } = await tx.space(droppedSpace).page({ under: [projectId], limit: 1 })
   const [first] = waiting
-  if (first === undefined) return { finished: true }
-  await clearSome(tx, first[0])
-  return { next: null }
+  if (first === undefined) return { finished: true, done }
+  const { cleared } = await clearSome(tx, first[0])
+  return { next: done + cleared, done: done + cleared }
 }
 
 async function forget(tx: RecordsTransaction, place: Place, collection: CollectionRecord): Promise<void> {

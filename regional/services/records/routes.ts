@@ -11,6 +11,6 @@ export function records(now: () => number): Service {
   return {
     name: 'records',
     operations: [...collectionOperations(schemas), ...recordOperations(schemas)],
-    belowProject: clearProject,
+    belowProject: (tx, projectId, place) => clearProject(tx, projectId, place as number | undefined),
   }
 }
