@@ -76,6 +76,32 @@ test('a change of the schema counts from its answer on, and taking it away too',
   expect((await things.ask('')).body.schema).toBeNull()
 })
 
+test('a schema may refer to itself, and what it says beyond the standard is no more than a remark', async () => {
+  const trees = await tenant.collection('trees')
+  const schema = {
+    $defs: {
+      node: {
+        $dynamicAnchor: 'node',
+        properties: { children: { items: { $dynamicRef: '#node' } } },
+        required: ['label'],
+      },
+    },
+    $ref: '#/$defs/node',
+    properties: { colour: { type: 'string', format: 'colour', 'x-widget': 'picker' } },
+  }
+  expect((await trees.declare({ schema })).status).toBe(201)
+  const leaf = { label: 'leaf' }
+  expect(
+    (await trees.create({ label: 'root', colour: 'red', children: [leaf, { ...leaf, children: [leaf] }] }))
+      .status,
+  ).toBe(201)
+  const { status, body } = await trees.create({
+    label: 'root',
+    children: [leaf, { label: 'a', children: [{}] }],
+  })
+  expect([status, body.errors[0].pointer]).toEqual([422, '/data/children/1/children/0/label'])
+})
+
 describe('no schema that', () => {
   const nested = (levels: number): object => (levels === 0 ? {} : { not: nested(levels - 1) })
   test.each([

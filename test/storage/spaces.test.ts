@@ -115,3 +115,32 @@ test(`values of any size are read as they were last written, one by one and in p
 /** Quicker than a deep comparison of a quarter of a megabyte. */
 const sameBytes = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
   a === undefined || b === undefined ? a === b : a.equals(b)
+
+test('a page of values alone conflicts with a change of one of them, to any of its chunks, and not with a new one', async () => {
+  const inTransaction = await transactions()
+  const large = Buffer.alloc(250_000, 1)
+  await inTransaction(async (tn) => {
+    const space = new ChunkedSpace(tn, SUBSPACE, documents)
+    for (const name of ['b', 'd', 'f']) space.set([name], large)
+  })
+  const attemptsWhile = async (change: (space: ChunkedSpace<[name: string]>) => void): Promise<number> => {
+    let attempts = 0
+    await inTransaction(async (tn) => {
+      const page = await new ChunkedSpace(tn, SUBSPACE, documents).page({
+        limit: 2,
+        maxBytes: 1_000_000,
+        onlyValues: true,
+      })
+      expect(page.entries.map(([[name]]) => name).slice(0, 2)).toContain('d')
+      if (attempts++ === 0)
+        await inTransaction(async (other) => change(new ChunkedSpace(other, SUBSPACE, documents)))
+      new Space(tn, SUBSPACE, numbers).set([attempts, 0], 'built')
+    })
+    return attempts
+  }
+  expect(await attemptsWhile((space) => space.set(['e'], large))).toBe(1)
+  expect(await attemptsWhile((space) => space.set(['f'], Buffer.alloc(1)))).toBe(1)
+  expect(await attemptsWhile((space) => space.set(['d'], Buffer.alloc(1)))).toBe(2)
+  expect(await attemptsWhile((space) => space.set(['d'], large))).toBe(2)
+  expect(await attemptsWhile((space) => space.set(['a'], large))).toBe(1)
+})
