@@ -5,8 +5,10 @@ import type { Regions } from './support.ts'
 
 let regions: Regions
 let tenant: Tenant
+let newTenant: (slug: string) => Promise<Tenant>
 beforeAll(async () => {
   const started = await startRecords()
+  newTenant = started.newTenant
   regions = started.regions
   tenant = await started.newTenant('records')
 })
@@ -57,6 +59,30 @@ test('a record is replaced, merged into and deleted, each only if it is as the c
     expect((await things.ask(at, method, body)).status, method).toBe(404)
   }
   expect((await things.ask('')).body.records).toBe(0)
+})
+
+test('each change is told with where it happened, and without the document', async () => {
+  const teller = await newTenant('events')
+  const told = await teller.collection('told')
+  const project = told.path.split('/')[3]
+  const { body: made } = await told.create({ secret: 1 })
+  await told.ask(`/records/${made.id}`, 'PATCH', { data: { secret: 2 } })
+  await told.ask(`/records/${made.id}`, 'DELETE')
+  await told.declare({ indexes: [{ field: 'a', type: 'string' }] })
+  await told.ask('', 'DELETE')
+  const { body } = await teller.ask('/v1/events?limit=100&types=record.*,collection.*')
+  const place = { project, collection: 'told' }
+  expect(
+    body.data.map(({ type, resource, data }: { [field: string]: unknown }) => [type, resource, data]),
+  ).toEqual([
+    ['collection.created', 'told', { project }],
+    ['record.created', made.id, { ...place, version: 1 }],
+    ['record.updated', made.id, { ...place, version: 2 }],
+    ['record.deleted', made.id, { ...place, version: 2 }],
+    ['collection.updated', 'told', { project }],
+    ['collection.deleted', 'told', { project }],
+  ])
+  expect(JSON.stringify(body)).not.toContain('secret')
 })
 
 test('no change of many at once is lost', async () => {

@@ -56,7 +56,7 @@ export async function dropCollection(
   collection: CollectionRecord,
 ): Promise<Id<'job'>> {
   await forget(tx, place, collection)
-  tx.emit('collection.deleted', place.name)
+  tx.emit('collection.deleted', place.name, { project: place.projectId })
   return tx.enqueue(clearDropped, { projectId: place.projectId, uid: collection.uid, index: WHOLE })
 }
 

@@ -81,7 +81,9 @@ export async function declareCollection(
     updatedMs: nowMs,
   }
   writeCollection(tx, place, declared)
-  tx.emit(before === undefined ? 'collection.created' : 'collection.updated', place.name)
+  tx.emit(before === undefined ? 'collection.created' : 'collection.updated', place.name, {
+    project: place.projectId,
+  })
   return { collection: declared, schema }
 }
 
@@ -91,7 +93,7 @@ export async function collectionFor(tx: TenantTransaction, place: Place): Promis
   if (found !== undefined) return found
   const collection = await newCollection(tx, place, tx.context.nowMs)
   writeCollection(tx, place, collection)
-  tx.emit('collection.created', place.name)
+  tx.emit('collection.created', place.name, { project: place.projectId })
   return collection
 }
 

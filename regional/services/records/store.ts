@@ -109,7 +109,7 @@ export class RecordWriter {
     const head = { id: newId('rec', nowMs), version: 1, createdMs: nowMs, updatedMs: nowMs }
     const record = await this.write(undefined, { ...head, ...content })
     this.grownRecords++
-    this.tx.emit('record.created', record.id)
+    this.tell('created', record)
     return record
   }
 
@@ -117,7 +117,7 @@ export class RecordWriter {
     const { id, createdMs, version } = before
     const head = { id, version: version + 1, createdMs, updatedMs: this.nowMs }
     const record = await this.write(before, { ...head, ...content })
-    this.tx.emit('record.updated', record.id)
+    this.tell('updated', record)
     return record
   }
 
@@ -127,7 +127,7 @@ export class RecordWriter {
     if (before.expiresMs !== null) forgetExpiry(this.tx, this.collection, before.id, before.expiresMs)
     this.grownBytes -= recordBytes(before)
     this.grownRecords--
-    this.tx.emit('record.deleted', before.id)
+    this.tell('deleted', before)
   }
 
   /** @throws {Problem} `quota_exceeded` */
@@ -157,6 +157,12 @@ export class RecordWriter {
     }
     this.grownBytes += recordBytes(after) - (before === undefined ? 0 : recordBytes(before))
     return after
+  }
+
+  /** Where the record is and which version it has: the document itself is for those to read who may. */
+  private tell(what: 'created' | 'updated' | 'deleted', { id, version }: StoredRecord): void {
+    const { projectId, name } = this.place
+    this.tx.emit(`record.${what}`, id, { project: projectId, collection: name, version })
   }
 
   private requireSize(bytes: number): void {
