@@ -105,9 +105,8 @@ export function createEdge(
   inside.all('/platform/v1/*', presented, locating(isolate), forwarding(isolate))
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
   const noteInvalid = (request: Request) => noteFailure(clientIp(request), failures, counts)
-  for (const path of ['/admin', '/admin/*']) {
-    edge.all(path, showing({ config, inside: insideOf, noteInvalid, now }))
-  }
+  const pages = showing({ config, inside: insideOf, noteInvalid, now })
+  for (const path of ['/admin', '/admin/*', '/platform', '/platform/*']) edge.all(path, pages)
   for (const app of [edge, inside] as ReadonlyArray<Pick<typeof edge, 'notFound' | 'onError'>>) refusing(app)
   return edge
 }

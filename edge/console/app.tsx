@@ -10,18 +10,16 @@ import { SLUG } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
-import { CSRF_FIELD, csrfTokenOf, isTokenOf } from './csrf.ts'
+import { csrfTokenOf, ownForm } from './csrf.ts'
 import { entering } from './enter.tsx'
 import { identifySession } from './identity.ts'
+import { operatorPages } from './operator/app.tsx'
 import { PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Layout } from './parts/layout.tsx'
-import { Advice, Refusal, type Show, showing } from './respond.tsx'
+import { Advice, foreignForm, Refusal, type Show, showing } from './respond.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
-
-/** Forms of the console are small, but for a record that is edited as JSON. */
-const MAX_FORM_BYTES = 1_500_000
 
 export async function createConsole(dependencies: ConsoleDependencies): Promise<Hono<ConsoleTypes>> {
   const { config } = dependencies
@@ -32,6 +30,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.get(`${STATIC}/*`, (c) => serve(c.req.path, c.req.raw) ?? nothing(c, show))
   // Before anything else looks at a form: it has to come from this very origin.
   app.use(fromHere(config.publicOrigin))
+  app.route('/', operatorPages(dependencies, show))
   app.route('/', entering(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
   app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
@@ -100,11 +99,8 @@ const checkingForms = (show: Show) =>
   createMiddleware<ConsoleTypes>(async function checkingForms(c, next) {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     if (c.req.method !== 'POST') return nothing(c, show, 405)
-    if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_FORM_BYTES) {
-      throw new Problem('body_too_large', 'The form is too large.')
-    }
-    const form = await c.req.formData().catch(() => undefined)
-    if (form === undefined || !isTokenOf(form.get(CSRF_FIELD), c.var.visit.csrf)) return foreignForm(c, show)
+    const form = await ownForm(c, c.var.visit.csrf)
+    if (form === undefined) return foreignForm(c, show)
     c.set('form', form)
     await next()
   })
@@ -173,20 +169,6 @@ const signedOut = (c: Context, show: Show) =>
     body: (
       <Alone title="You are signed out">
         <p>To come back, ask an administrator for a new link.</p>
-      </Alone>
-    ),
-  })
-
-const foreignForm = (c: Context, show: Show) =>
-  show(c, {
-    title: 'Nothing was done',
-    status: 403,
-    body: (
-      <Alone title="Nothing was done">
-        <p>
-          This form did not come from a page of your present session. Open the page again in the console, and
-          send the form from there.
-        </p>
       </Alone>
     ),
   })

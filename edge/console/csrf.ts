@@ -1,11 +1,31 @@
 // The token in every form, bound to the session: derived from the cookie's secret, which no page of another origin and
 // no script can read. Hono's own check of where a request comes from stands before it.
+import type { Context } from 'hono'
 import { equalInConstantTime, sha256, toBase64url, utf8 } from '../../shared/bytes.ts'
+import { Problem } from '../../shared/problems.ts'
 
 export const CSRF_FIELD = 'csrf'
+/** Forms of the console are small, but for a record that is edited as JSON. */
+const MAX_FORM_BYTES = 1_500_000
 
 export const csrfTokenOf = async (cookie: string): Promise<string> =>
   toBase64url((await sha256(`coditect csrf ${cookie}`)).subarray(0, 18))
 
-export const isTokenOf = (sent: unknown, token: string): boolean =>
-  typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token))
+/**
+ * What a form sent.
+ * @returns undefined for one that does not carry this session's token
+ * @throws {Problem} `body_too_large`
+ */
+export async function ownForm(c: Context, token: string): Promise<FormData | undefined> {
+  const form = await readForm(c)
+  const sent = form?.get(CSRF_FIELD)
+  return typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token)) ? form : undefined
+}
+
+/** @throws {Problem} `body_too_large` */
+export async function readForm(c: Context): Promise<FormData | undefined> {
+  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_FORM_BYTES) {
+    throw new Problem('body_too_large', 'The form is too large.')
+  }
+  return c.req.formData().catch(() => undefined)
+}

@@ -114,3 +114,17 @@ export function Refusal({ refused }: { refused: Refused }) {
     </Alone>
   )
 }
+
+export const foreignForm = (c: Context, show: Show) =>
+  show(c, {
+    title: 'Nothing was done',
+    status: 403,
+    body: (
+      <Alone title="Nothing was done">
+        <p>
+          This form did not come from a page of your present session. Open the page again in the console, and
+          send the form from there.
+        </p>
+      </Alone>
+    ),
+  })

@@ -16,7 +16,7 @@ export interface SigningRootConfig {
   state: RootState
 }
 
-export type RootPurpose = 'api-key v1'
+export type RootPurpose = 'api-key v1' | 'operator-session v1'
 /** Uses for which each tenant has a key of its own. */
 export type TenantPurpose = 'signed-url v1' | 'admin-link v1' | 'session v1'
 
@@ -48,7 +48,10 @@ export class Roots {
       roots.push({
         id,
         state,
-        keys: { 'api-key v1': await deriveMacKey(root, 'api-key v1') },
+        keys: {
+          'api-key v1': await deriveMacKey(root, 'api-key v1'),
+          'operator-session v1': await deriveMacKey(root, 'operator-session v1'),
+        },
         tenantKey: (purpose, tenant) => deriveMacKey(root, `${purpose} tenant ${tenant}`),
       })
     }

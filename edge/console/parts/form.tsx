@@ -4,7 +4,10 @@ import type { FieldError, ProblemDetails } from '../../../shared/problems.ts'
 import { CSRF_FIELD } from '../csrf.ts'
 import type { Visit } from '../visit.ts'
 
-export const CsrfField = ({ visit }: { visit: Visit }) => (
+/** Whose forms they are: as much of a visit as a form needs. */
+export type FormOwner = Pick<Visit, 'csrf'>
+
+export const CsrfField = ({ visit }: { visit: FormOwner }) => (
   <input type="hidden" name={CSRF_FIELD} value={visit.csrf} />
 )
 
@@ -12,7 +15,7 @@ export const CsrfField = ({ visit }: { visit: Visit }) => (
 export const OnceField = () => <input type="hidden" name="once" value={crypto.randomUUID()} />
 
 export interface FormProps {
-  visit: Visit
+  visit: FormOwner
   action: string
   children?: Child
 }

@@ -1,8 +1,7 @@
 // What pages show: tables with a page to go on, empty states that say what to do next, a secret that is shown once,
 // questions before what cannot be undone.
 import type { Child } from 'hono/jsx'
-import type { Visit } from '../visit.ts'
-import { Form } from './form.tsx'
+import { Form, type FormOwner } from './form.tsx'
 
 export interface TableProps<T> {
   caption: string
@@ -76,7 +75,7 @@ export const Secret = ({ label, value }: { label: string; value: string }) => (
 )
 
 export interface ConfirmProps {
-  visit: Visit
+  visit: FormOwner
   action: string
   /** Of the button that does it. */
   verb: string

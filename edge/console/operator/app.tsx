@@ -1,0 +1,144 @@
+// The operator's pages, /platform/: the tenants of this deployment. A token pasted once becomes a session of an hour;
+// what the pages show and change, they ask of /platform/v1, as that operator.
+import { type Context, Hono } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { createMiddleware } from 'hono/factory'
+import type { Child } from 'hono/jsx'
+import { identifyOperator } from '../../identify/operator_token.ts'
+import { Api } from '../api.ts'
+import { csrfTokenOf, ownForm, readForm } from '../csrf.ts'
+import { CsrfField, Field } from '../parts/form.tsx'
+import { Alone } from '../parts/layout.tsx'
+import { Advice, foreignForm, type Show } from '../respond.tsx'
+import type { ConsoleDependencies } from '../visit.ts'
+import { identifyOperatorSession, mintOperatorSession, OPERATOR_SESSION_MS } from './session.ts'
+import { tenantPages } from './tenants.tsx'
+import { BASE, type OperatorTypes, type OperatorVisit } from './visit.ts'
+
+const COOKIE = '__Host-coditect-operator'
+const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Strict' } as const
+
+export function operatorPages(dependencies: ConsoleDependencies, show: Show): Hono<OperatorTypes> {
+  const { config, noteInvalid, now } = dependencies
+  const app = new Hono<OperatorTypes>()
+
+  app.get(BASE, (c) => c.redirect(`${BASE}/`, 308))
+  app.get(`${BASE}/sign-in`, (c) => signInPage(c, show))
+  app.post(`${BASE}/sign-in`, async (c) => {
+    const token = (await readForm(c))?.get('token')
+    const identity =
+      typeof token === 'string' ? await identifyOperator(token.trim(), config.operators) : undefined
+    if (identity === undefined) {
+      noteInvalid(c.req.raw)
+      return signInPage(c, show, 'This is no operator token of this deployment.')
+    }
+    const session = await mintOperatorSession(identity, config.roots, now())
+    setCookie(c, COOKIE, session, { ...ATTRIBUTES, maxAge: OPERATOR_SESSION_MS / 1000 })
+    return c.redirect(`${BASE}/`, 303)
+  })
+  const inside = new Hono<OperatorTypes>()
+  inside.use(visiting(dependencies, show))
+  inside.post('/sign-out', (c) => {
+    deleteCookie(c, COOKIE, ATTRIBUTES)
+    return c.redirect(`${BASE}/sign-in`, 303)
+  })
+  tenantPages(inside)
+  app.route(`${BASE}/`, inside)
+  return app
+}
+
+const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
+  createMiddleware<OperatorTypes>(async function visiting(c, next) {
+    const cookie = getCookie(c, COOKIE)
+    const identity =
+      cookie === undefined
+        ? undefined
+        : await identifyOperatorSession(cookie, config.operators, config.roots, now())
+    if (cookie === undefined || identity === undefined) return c.redirect(`${BASE}/sign-in`, 303)
+    const { publicOrigin, regions } = config
+    const { operatorId, role } = identity.principal
+    const visit: OperatorVisit = {
+      operatorId,
+      role,
+      api: new Api(inside, identity, c.req.raw, { publicOrigin }),
+      csrf: await csrfTokenOf(cookie),
+      regions: [...regions.keys()],
+    }
+    c.set('visit', visit)
+    c.set('page', (title, body, { status = 200, flash } = {}) =>
+      show(c, {
+        title: `${title} · Platform`,
+        status,
+        body: <Frame {...{ visit, title, flash }}>{body}</Frame>,
+      }),
+    )
+    c.set('refuse', (refused) =>
+      c.var.page(refused.problem.title, <Advice refused={refused} />, { status: refused.status }),
+    )
+    if (c.req.method === 'POST') {
+      const form = await ownForm(c, visit.csrf)
+      if (form === undefined) return foreignForm(c, show)
+      c.set('form', form)
+    }
+    await next()
+  })
+
+interface FrameProps {
+  visit: OperatorVisit
+  title: string
+  flash: string | undefined
+  children?: Child
+}
+
+const Frame = ({ visit, title, flash, children }: FrameProps) => (
+  <>
+    <a class="skip" href="#main">
+      Skip to the content
+    </a>
+    <header class="top">
+      <a class="brand" href={`${BASE}/`}>
+        Platform
+      </a>
+      <span class="who">
+        {visit.operatorId} · {visit.role}
+      </span>
+      <form method="post" action={`${BASE}/sign-out`}>
+        <CsrfField visit={visit} />
+        <button class="plain" type="submit">
+          Sign out
+        </button>
+      </form>
+    </header>
+    <main id="main">
+      <h1>{title}</h1>
+      {flash && (
+        <p class="flash" role="status">
+          {flash}
+        </p>
+      )}
+      {children}
+    </main>
+  </>
+)
+
+const signInPage = (c: Context, show: Show, error?: string) =>
+  show(c, {
+    title: 'Operators',
+    status: error === undefined ? 200 : 401,
+    body: (
+      <Alone title="For operators of this platform">
+        <form class="stack" method="post" action={`${BASE}/sign-in`}>
+          <Field
+            name="token"
+            label="Operator token"
+            hint="It begins with co_. You are then signed in for an hour."
+            type="password"
+            autocomplete="off"
+            error={error}
+            required
+          />
+          <button type="submit">Sign in</button>
+        </form>
+      </Alone>
+    ),
+  })

@@ -1,0 +1,256 @@
+// Tenants, as an operator sees them: made, looked at, suspended, moved to another plan, erased.
+import type { Context, Hono } from 'hono'
+import { PLAN_NAMES } from '../../../shared/plans.ts'
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { cursorQuery, field } from '../visit.ts'
+import { BASE, type OperatorTypes, type OperatorVisit } from './visit.ts'
+
+interface Tenant {
+  id: string
+  slug: string
+  name: string
+  region: string
+  plan: string
+  status: 'active' | 'suspended' | 'erasing'
+  createdAt: string
+}
+
+interface Created {
+  tenant: Tenant
+  apiKey: { key: string }
+  adminLink: { url: string; expiresAt: string }
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  given: Record<(typeof GIVEN)[number], string>
+}
+
+const GIVEN = ['slug', 'name', 'region', 'plan', 'email'] as const
+const MESSAGES: Readonly<Record<string, string>> = {
+  saved: 'The tenant was changed.',
+  erasing: 'The tenant is shut, and being erased.',
+}
+
+type OperatorContext = Context<OperatorTypes>
+
+export function tenantPages(app: Hono<OperatorTypes>): void {
+  app.get('/', (c) => list(c))
+  app.post('/', async (c) => {
+    const { visit, form } = c.var
+    const given = Object.fromEntries(GIVEN.map((name) => [name, field(form, name)])) as Wrong['given']
+    const { email, ...rest } = given
+    const answer = await visit.api.post<Created>('/platform/v1/tenants', {
+      body: { ...rest, owner: { email } },
+      idempotencyKey: field(form, 'once'),
+    })
+    if (answer.ok) return made(c, answer.body)
+    const mendable = ['validation_failed', 'slug_taken'].includes(answer.problem.code)
+    return mendable ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+  })
+  app.get('/tenants/:id', (c) => show(c))
+  app.post('/tenants/:id', async (c) => {
+    const { visit, form } = c.var
+    const body = { name: field(form, 'name'), plan: field(form, 'plan'), status: field(form, 'status') }
+    const answer = await visit.api.patch<Tenant>(one(c), { body, ifMatch: field(form, 'version') })
+    if (!answer.ok) return c.var.refuse(answer)
+    return c.redirect(`${BASE}/tenants/${answer.body.id}?done=saved`, 303)
+  })
+  app.post('/tenants/:id/erase', async (c) => {
+    const { visit, form } = c.var
+    const tenant = await visit.api.get<Tenant>(one(c))
+    if (!tenant.ok) return c.var.refuse(tenant)
+    if (field(form, 'confirm') !== tenant.body.slug)
+      return show(c, `Type ${tenant.body.slug}, as it stands above.`)
+    const answer = await visit.api.delete(one(c))
+    return answer.ok ? c.redirect(`${BASE}/?done=erasing`, 303) : c.var.refuse(answer)
+  })
+}
+
+const one = (c: OperatorContext): string =>
+  `/platform/v1/tenants/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+const flashOf = (c: OperatorContext): string | undefined => {
+  const word = c.req.query('done') ?? ''
+  return Object.hasOwn(MESSAGES, word) ? MESSAGES[word] : undefined
+}
+
+async function list(c: OperatorContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Tenant | null>>(`/platform/v1/tenants${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const tenants = data.filter((tenant) => tenant !== null)
+  return c.var.page(
+    'Tenants',
+    <>
+      {tenants.length === 0 ? (
+        <EmptyState title="No tenants">
+          <p>Make the first one below: it is live at once.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="In the order that they were made" columns={COLUMNS} rows={tenants} />
+          <Pager path={`${BASE}/`} nextCursor={nextCursor} />
+        </div>
+      )}
+      {visit.role === 'admin' && <NewTenant visit={visit} wrong={wrong} />}
+    </>,
+    { status: wrong ? 422 : 200, flash: flashOf(c) },
+  )
+}
+
+const COLUMNS = [
+  { title: 'Slug', of: ({ id, slug }: Tenant) => <a href={`${BASE}/tenants/${id}`}>{slug}</a> },
+  { title: 'Name', of: ({ name }: Tenant) => name },
+  { title: 'Region', of: ({ region }: Tenant) => region },
+  { title: 'Plan', of: ({ plan }: Tenant) => plan },
+  {
+    title: 'Status',
+    of: ({ status }: Tenant) => <Badge kind={status === 'active' ? 'good' : 'bad'}>{status}</Badge>,
+  },
+  { title: 'Since', of: ({ createdAt }: Tenant) => <Time at={createdAt} /> },
+]
+
+function NewTenant({ visit, wrong }: { visit: OperatorVisit; wrong: Wrong | undefined }) {
+  const { problem, given } = wrong ?? {}
+  const taken = problem?.code === 'slug_taken' ? problem.detail : undefined
+  return (
+    <section class="panel" aria-labelledby="new">
+      <h2 id="new">New tenant</h2>
+      <Form visit={visit} action={`${BASE}/`}>
+        <Field
+          name="slug"
+          label="Slug"
+          hint="A DNS label, such as acme."
+          value={given?.slug}
+          error={taken ?? errorAt(problem, '/slug')}
+          maxlength={63}
+          required
+        />
+        <Field name="name" label="Name" value={given?.name} error={errorAt(problem, '/name')} required />
+        <Field
+          name="email"
+          label="Owner’s e-mail address"
+          type="email"
+          value={given?.email}
+          error={errorAt(problem, '/owner/email')}
+          required
+        />
+        <Select
+          name="region"
+          label="Region"
+          value={given?.region}
+          error={errorAt(problem, '/region')}
+          options={visit.regions}
+        />
+        <Select
+          name="plan"
+          label="Plan"
+          value={given?.plan}
+          error={errorAt(problem, '/plan')}
+          options={PLAN_NAMES}
+        />
+        <button type="submit">Make the tenant</button>
+      </Form>
+    </section>
+  )
+}
+
+const made = (c: OperatorContext, { tenant, apiKey, adminLink }: Created) =>
+  c.var.page(
+    'New tenant',
+    <>
+      <p class="flash" role="status">
+        {tenant.name} is live in {tenant.region}.
+      </p>
+      <Secret label="The owner’s link into the console" value={adminLink.url} />
+      <p>
+        It works once, until <Time at={adminLink.expiresAt} />.
+      </p>
+      <details class="panel">
+        <summary>The first API key</summary>
+        <p>
+          <code>{apiKey.key}</code>
+        </p>
+      </details>
+      <p>
+        <a class="button plain" href={`${BASE}/`}>
+          Back to all tenants
+        </a>
+      </p>
+    </>,
+  )
+
+async function show(c: OperatorContext, error?: string) {
+  const { visit } = c.var
+  const answer = await visit.api.get<Tenant>(one(c))
+  if (!answer.ok) return c.var.refuse(answer)
+  const { id, slug, name, region, plan, status, createdAt } = answer.body
+  const path = `${BASE}/tenants/${id}`
+  return c.var.page(
+    name,
+    <>
+      <div class="panel">
+        <dl>
+          <dt>Id</dt>
+          <dd>
+            <code>{id}</code>
+          </dd>
+          <dt>Slug</dt>
+          <dd>{slug}</dd>
+          <dt>Region</dt>
+          <dd>{region}</dd>
+          <dt>Since</dt>
+          <dd>
+            <Time at={createdAt} />
+          </dd>
+          <dt>Status</dt>
+          <dd>
+            <Badge kind={status === 'active' ? 'good' : 'bad'}>{status}</Badge>
+          </dd>
+        </dl>
+      </div>
+      {visit.role === 'admin' && status !== 'erasing' && (
+        <>
+          <section class="panel" aria-labelledby="change">
+            <h2 id="change">Change</h2>
+            <Form visit={visit} action={path}>
+              <input type="hidden" name="version" value={answer.etag} />
+              <Field name="name" label="Name" value={name} required />
+              <Select name="plan" label="Plan" value={plan} options={PLAN_NAMES} />
+              <Select
+                name="status"
+                label="Status"
+                hint="A suspended tenant lets nobody in, from that moment on, and loses nothing."
+                value={status}
+                options={['active', 'suspended']}
+              />
+              <button type="submit">Save</button>
+            </Form>
+          </section>
+          <section class="panel" aria-labelledby="erase">
+            <h2 id="erase">Erase</h2>
+            <p>Everything of this tenant goes. Nobody can undo it.</p>
+            <Form visit={visit} action={`${path}/erase`}>
+              <Field
+                name="confirm"
+                label={`To go on, type ${slug}`}
+                autocomplete="off"
+                error={error}
+                required
+              />
+              <button class="danger" type="submit">
+                Erase everything
+              </button>
+            </Form>
+          </section>
+        </>
+      )}
+    </>,
+    { status: error === undefined ? 200 : 422, flash: flashOf(c) },
+  )
+}

@@ -1,0 +1,25 @@
+// What every page of the operator's has.
+import type { Child } from 'hono/jsx'
+import type { OperatorRole } from '../../../shared/credentials/operator_token.ts'
+import type { Api, Refused } from '../api.ts'
+
+export const BASE = '/platform'
+
+export interface OperatorVisit {
+  operatorId: string
+  role: OperatorRole
+  api: Api
+  csrf: string
+  /** Where a tenant can live. */
+  regions: ReadonlyArray<string>
+}
+
+export interface OperatorTypes {
+  Variables: {
+    visit: OperatorVisit
+    form: FormData
+    page: (title: string, body: Child, options?: { status?: number; flash?: string | undefined }) => Answer
+    refuse: (refused: Refused) => Answer
+  }
+}
+type Answer = Response | Promise<Response>

@@ -1,0 +1,127 @@
+// The operator's pages in a real browser, and the session behind them.
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { identifyOperatorSession, mintOperatorSession } from '../../edge/console/operator/session.ts'
+import { toBase64url } from '../../shared/bytes.ts'
+import { Roots } from '../../shared/credentials/roots.ts'
+import { type Stack, startStack } from '../e2e/stack.ts'
+import { newPerson, startBrowser } from './browser.ts'
+
+describe('an operator’s session', () => {
+  const secret = toBase64url(new Uint8Array(32).fill(3))
+  const operator = { id: 'ops-anna', role: 'admin' as const, secretHash: 'hash' }
+  const others = [{ id: 'ops-bob', role: 'read' as const, secretHash: 'other' }, operator]
+  const { role, secretHash } = operator
+  const identity = {
+    kind: 'operator' as const,
+    principal: { kind: 'operator' as const, operatorId: operator.id, role, secretHash },
+  }
+  const NOW = 1_800_000_000_000
+  let roots: Roots
+  beforeAll(async () => {
+    roots = await Roots.import([{ id: 1, secret, state: 'active' }])
+  })
+
+  test('is theirs for an hour, as long as their token is one', async () => {
+    const text = await mintOperatorSession(identity, roots, NOW)
+    const at = (nowMs: number, operators: typeof others = others) =>
+      identifyOperatorSession(text, operators, roots, nowMs)
+    expect(await at(NOW)).toEqual(identity)
+    expect(await at(NOW + 59 * 60_000)).toEqual(identity)
+    expect(await at(NOW + 61 * 60_000)).toBeUndefined()
+    expect(await at(NOW, others.slice(0, 1))).toBeUndefined()
+    const renewed = { id: operator.id, role: 'admin' as const, secretHash: 'a new token' }
+    expect(await at(NOW, [renewed])).toBeUndefined()
+    const compromised = await Roots.import([{ id: 1, secret, state: 'compromised' }])
+    expect(await identifyOperatorSession(text, others, compromised, NOW)).toBeUndefined()
+  })
+
+  test('does not verify with any character changed, or another’s name before it', async () => {
+    const text = await mintOperatorSession(identity, roots, NOW)
+    for (let at = 0; at < text.length; at++) {
+      const altered = text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1)
+      expect(await identifyOperatorSession(altered, others, roots, NOW)).toBeUndefined()
+    }
+    const renamed = text.replace('ops-anna', 'ops-bob')
+    expect(await identifyOperatorSession(renamed, others, roots, NOW)).toBeUndefined()
+  })
+})
+
+describe('the pages', () => {
+  let stack: Stack
+  let browser: Browser
+  beforeAll(async () => {
+    ;[stack, browser] = await Promise.all([startStack(), startBrowser()])
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await stack?.stop()
+  })
+
+  test('let an operator in by their token, and nobody else', async () => {
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    const accessible = async () => {
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      expect(violations.map(({ id }) => `${page.url()}: ${id}`)).toEqual([])
+    }
+    await page.goto('/platform/')
+    expect(page.url()).toBe(`${stack.edge}/platform/sign-in`)
+    await accessible()
+    const signIn = async (token: string) => {
+      await page.getByLabel('Operator token').fill(token)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+    }
+    for (const token of ['nonsense', stack.demo.apiKey]) {
+      await signIn(token)
+      expect(await page.getByLabel('Operator token').getAttribute('aria-invalid')).toBe('true')
+    }
+    await signIn(stack.operatorToken)
+    await page.waitForURL(`${stack.edge}/platform/`)
+    await accessible()
+
+    await page.getByLabel('Slug').fill('demo')
+    await page.getByRole('textbox', { name: 'Name', exact: true }).fill('<b>Made here</b>')
+    await page.getByLabel('Owner’s e-mail address').fill('o@made.example')
+    await page.getByRole('button', { name: 'Make the tenant' }).click()
+    expect(await page.locator('#error-slug').innerText()).toContain('Another organisation has the slug')
+    await page.getByLabel('Slug').fill('made')
+    await page.getByRole('button', { name: 'Make the tenant' }).click()
+    const link = await page.locator('#secret').innerText()
+    expect((await fetch(link)).status).toBe(200)
+    await accessible()
+    await page.getByRole('link', { name: 'Back to all tenants' }).click()
+    await page.getByRole('link', { name: 'made' }).click()
+    expect(await page.locator('h1').innerText()).toBe('<b>Made here</b>')
+    await page.getByLabel('Status').selectOption('suspended')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.waitForURL(/done=saved/)
+    expect((await fetch(link)).status).toBe(403)
+    await accessible()
+    await page.getByLabel('To go on, type made').fill('made')
+    await page.getByRole('button', { name: 'Erase everything' }).click()
+    await page.waitForURL(/done=erasing/)
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.waitForURL(/sign-in/)
+    expect(await context.cookies()).toEqual([])
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('do nothing by a form of elsewhere, and are no way into the API', async () => {
+    const { page, context } = await newPerson(browser, stack.edge)
+    await page.goto('/platform/sign-in')
+    await page.getByLabel('Operator token').fill(stack.operatorToken)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.waitForURL(`${stack.edge}/platform/`)
+    expect((await page.request.get('/platform/v1/tenants')).status()).toBe(401)
+    const form = { slug: 'forged', name: 'Forged', region: 'us', plan: 'free', email: 'o@forged.example' }
+    const headers = { 'sec-fetch-site': 'same-origin' }
+    expect((await page.request.post('/platform/', { form, headers })).status()).toBe(403)
+    const csrf = await page.locator('input[name=csrf]').first().inputValue()
+    const evil = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+    const forged = await page.request.post('/platform/', { form: { ...form, csrf }, headers: evil })
+    expect(forged.status()).toBe(403)
+    await context.close()
+  })
+})
