@@ -28,6 +28,8 @@ import type { OperatorOperation } from './platform/operation.ts'
 import type { TransactDependencies } from './tenancy/admission.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
+import { openStream } from './tenancy/stream.ts'
+import type { Tails } from './tenancy/tails.ts'
 import { transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
 
@@ -41,6 +43,7 @@ export interface AppDependencies {
   calls: Calls
   edgeCalls: EdgeCalls
   transact: TransactDependencies
+  tails: Tails
   /** Rejects when the database does not answer. */
   probe: () => Promise<void>
   log: Log
@@ -100,7 +103,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   }
   for (const service of services) {
     for (const operation of service.operations) {
-      route(operation.declaration, (c) => answerTenant(c, dependencies.transact, service, operation))
+      route(operation.declaration, (c) => answerTenant(c, dependencies, service, operation))
     }
   }
   for (const operation of platform) {
@@ -153,7 +156,7 @@ const isOfTheApi = ({ declaration }: TenantOperation): boolean => declaration.pa
 
 async function answerTenant(
   c: RegionContext,
-  dependencies: TransactDependencies,
+  dependencies: AppDependencies,
   { name: service, mintsCredentials }: Service,
   operation: TenantOperation,
 ): Promise<Response> {
@@ -176,8 +179,25 @@ async function answerTenant(
     idempotencyKey: raw.idempotencyKey,
     content: Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), raw.body]),
   }
-  return answer(c, await transact(dependencies, request, operation.prepare(raw)))
+  if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
+    const body = await openStream(dependencies, request, operation.prepareStream(raw))
+    return new Response(body, {
+      headers: {
+        'content-type': EVENT_STREAM,
+        'cache-control': 'no-store',
+        // Proxies on the way would otherwise gather it.
+        'x-accel-buffering': 'no',
+        [REQUEST_ID]: requestIdOf(c),
+      },
+    })
+  }
+  return answer(c, await transact(dependencies.transact, request, operation.prepare(raw)))
 }
+
+const EVENT_STREAM = 'text/event-stream'
+
+const accepts = (c: RegionContext, mediaType: string): boolean =>
+  (c.req.header('accept') ?? '').split(',').some((part) => part.split(';')[0]?.trim() === mediaType)
 
 async function answerOperator(
   c: RegionContext,
@@ -216,6 +236,7 @@ async function readRaw(c: RegionContext): Promise<RawInput> {
     body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array(),
     ifMatch: c.req.header('if-match'),
     idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
+    lastEventId: c.req.header('last-event-id'),
   }
 }
 

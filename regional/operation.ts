@@ -42,6 +42,8 @@ export interface Input<P extends Schema, Q extends Schema, B extends Schema> {
   /** `If-Match`, as sent (RFC 9110 section 13.1.1). */
   ifMatch: string | undefined
   idempotencyKey: string | undefined
+  /** Where a stream that broke off goes on. */
+  lastEventId: string | undefined
 }
 
 /** What an operation answers; `body` undefined means none. */
@@ -60,6 +62,7 @@ export interface RawInput {
   body: Uint8Array
   ifMatch: string | undefined
   idempotencyKey: string | undefined
+  lastEventId?: string | undefined
 }
 
 /** @returns the checked input, or the problem that the client is told once it is known to be allowed here at all. */
@@ -74,6 +77,7 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
       body: checkBody(declaration.body as B, raw),
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
+      lastEventId: raw.lastEventId,
     }
   } catch (problem) {
     if (problem instanceof Problem) return problem

@@ -31,6 +31,7 @@ import { RefusalLog } from './tenancy/refusals.ts'
 import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
 import type { Attempt } from './tenancy/retry.ts'
 import type { Service } from './tenancy/service.ts'
+import { Tails } from './tenancy/tails.ts'
 import { flushSpace, UsageMeter } from './tenancy/usage.ts'
 
 /** How often half-made tenants are looked for. */
@@ -98,6 +99,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
   const usage = new UsageMeter(database)
+  const tails = new Tails(database, log)
 
   const calls = new Map<string, Calls>([[region, localCalls(lifecycle, eraser, directory)]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
@@ -136,6 +138,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       calls: callsTo(region),
       edgeCalls: edgeCalls(database, directory),
       transact: { database, sealer, loans, refusals, usage, now },
+      tails,
       probe: () => database.region(probe),
       log,
       metrics,
@@ -189,6 +192,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       await closed
     },
     async close() {
+      tails.stop()
       await Promise.all(servers.map(closeServer))
       await Promise.all(workers.map((worker) => worker.stop()))
       background.once('writing refusals to audit trails', () => refusals.flush())
@@ -215,11 +219,27 @@ const listen = (server: Server, host: string, port: number): Promise<void> =>
     })
   })
 
-/** Ends what is under way, then the connections that were kept for more. */
+/** How often connections are looked at, when no more will be asked on them. */
+const CLOSE_IDLE_MS = 50
+/** Nobody waits longer for an answer: what is still open then is cut off. */
+const DRAIN_MS = 10_000
+
+/** Ends what is under way; each connection as soon as it is idle, although it was kept for more. */
 const closeServer = (server: Server): Promise<void> =>
   new Promise((resolve) => {
-    server.close(() => resolve())
-    if ('closeIdleConnections' in server) server.closeIdleConnections()
+    const closeIdle = () => {
+      if ('closeIdleConnections' in server) server.closeIdleConnections()
+    }
+    const timer = setInterval(closeIdle, CLOSE_IDLE_MS)
+    const cut = setTimeout(() => {
+      if ('closeAllConnections' in server) server.closeAllConnections()
+    }, DRAIN_MS)
+    server.close(() => {
+      clearInterval(timer)
+      clearTimeout(cut)
+      resolve()
+    })
+    closeIdle()
   })
 
 async function main(): Promise<void> {

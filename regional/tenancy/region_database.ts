@@ -19,7 +19,14 @@ import {
 } from '../storage/foundationdb.ts'
 import { type KeySpace, numberKey, type SystemSubspace } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
-import { type ByteTransaction, type Key, packedName, Space, type SpaceDefinition } from '../storage/space.ts'
+import {
+  type ByteTransaction,
+  type Key,
+  keyIn,
+  packedName,
+  Space,
+  type SpaceDefinition,
+} from '../storage/space.ts'
 import { certificateSpace, jobPointer, pointerKey, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
 import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
@@ -37,6 +44,13 @@ export interface ServiceScope extends Scope {
   /** Values above 100 kB. */
   chunked<K extends Key>(definition: ChunkedSpaceDefinition<K>): ChunkedSpace<K>
   counters<K extends Key>(definition: CounterSpaceDefinition<K>): CounterSpace<K>
+}
+
+/** A key that is watched. */
+export interface Watching {
+  /** Resolves when it was changed, rejects when the watch is lost or cancelled. */
+  changed: Promise<void>
+  cancel(): void
 }
 
 /** One tenant's transaction as the platform's own code sees it. Services get far less. */
@@ -70,6 +84,16 @@ export class TenantScope {
 
   system<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>): Space<K, V> {
     return new Space(this.tn, this.own.system(subspace), definition)
+  }
+
+  /** Watches one key from what this transaction reads of it, once that commits. */
+  watch<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>, key: K): Watching {
+    const { native } = this
+    const { promise, cancel } = native.watch(keyIn(this.own.system(subspace), definition, key), false)
+    // The transaction is held until then: one that is garbage-collected would take its watch with it.
+    const changed = promise.then(() => void native)
+    changed.catch(() => {})
+    return { changed, cancel }
   }
 
   /** A view of the same subspace whose reads no other transaction's change conflicts with. */

@@ -5,7 +5,9 @@ import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
 import type { JobTransaction, Step } from '../jobs/kind.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
+
 import type { TenantRequest } from './admission.ts'
+import type { StreamSource } from './stream.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
 
 export { invalidCursor, type PageBody, pageBody, readCursor, writeCursor } from '../cursor.ts'
@@ -16,6 +18,7 @@ export { isLogPosition, type LogPosition } from '../storage/log_space.ts'
 export { jsonSpace, type Key, type KeyBounds, type Page } from '../storage/space.ts'
 export type { TenantContext } from './admission.ts'
 export type { EventData, EventFeed, TenantEvent } from './events.ts'
+export type { StreamSource } from './stream.ts'
 export type { TenantTransaction } from './tenant_transaction.ts'
 
 export interface Service {
@@ -43,9 +46,17 @@ export interface TenantOperation {
   speakers: ReadonlyArray<TenantPrincipal['kind']>
   /** Checks what the client sent. What is wrong with it is only said once the client is known to be allowed here. */
   prepare(raw: RawInput): (tx: TenantTransaction) => Promise<Reply>
+  /** The same as server-sent events, for clients that ask for them. */
+  prepareStream?: ((raw: RawInput) => StreamSource) | undefined
 }
 
 const EVERYONE: ReadonlyArray<TenantPrincipal['kind']> = ['api_key', 'signed_url', 'jwt', 'session']
+
+/** What is wrong is only said once the client is known to be allowed here. */
+const refusing = (problem: Problem): StreamSource => ({
+  open: () => Promise.reject(problem),
+  batch: () => Promise.reject(problem),
+})
 
 /** Declares an operation of a tenant, and what does its work. */
 export function tenantOperation<
@@ -61,6 +72,7 @@ export function tenantOperation<
     /** For the console's own pages; otherwise it is of the API, for everyone but who is only on the way in. */
     speakers?: ReadonlyArray<TenantPrincipal['kind']>
     handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
+    stream?(input: Input<P, Q, B>): StreamSource
   },
 ): TenantOperation {
   return {
@@ -76,5 +88,12 @@ export function tenantOperation<
         return operation.handle(tx, input)
       }
     },
+    prepareStream:
+      operation.stream &&
+      ((raw) => {
+        const input = checkInput(operation, raw)
+        if (input instanceof Problem) return refusing(input)
+        return operation.stream?.(input) ?? refusing(new Problem('internal', ''))
+      }),
   }
 }

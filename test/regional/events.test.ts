@@ -67,3 +67,140 @@ test('another tenant’s place names nothing of theirs', async () => {
   const [event] = (await feed(one.key)).body.data
   expect((await feed(other.key, `?after=${event.sequence}`)).body.data).toEqual([])
 })
+
+/** Reads a stream message by message. */
+class Tail {
+  private readonly reader: ReadableStreamDefaultReader<string>
+  private readonly stop: AbortController
+  private text = ''
+  lastId = ''
+
+  constructor(response: Response, stop: AbortController) {
+    this.stop = stop
+    if (response.body === null) throw new Error('a stream has a body')
+    this.reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  }
+
+  /** The next message with data; undefined at the end. */
+  async next(): Promise<{ event: string | undefined; data: Body } | undefined> {
+    for (;;) {
+      const end = this.text.indexOf('\n\n')
+      if (end < 0) {
+        const { done, value } = await this.reader.read()
+        if (done) return undefined
+        this.text += value
+        continue
+      }
+      const lines = this.text.slice(0, end).split('\n')
+      this.text = this.text.slice(end + 2)
+      const field = (name: string) =>
+        lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
+      this.lastId = field('id') ?? this.lastId
+      const data = field('data')
+      if (data !== undefined) return { event: field('event'), data: JSON.parse(data) }
+    }
+  }
+
+  async until(isLast: (event: Body) => boolean): Promise<Body[]> {
+    const seen: Body[] = []
+    for (;;) {
+      const message = await this.next()
+      if (message === undefined) throw new Error('the stream ended')
+      seen.push(message.data)
+      if (isLast(message.data)) return seen
+    }
+  }
+
+  leave(): void {
+    this.stop.abort()
+    this.reader.cancel().catch(() => {})
+  }
+}
+
+async function openTail(as: string, query = '', lastEventId?: string): Promise<Tail> {
+  const stop = new AbortController()
+  const headers = {
+    accept: 'text/event-stream',
+    ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+  }
+  const response = await regions.open('us', { as, path: `/v1/events${query}`, headers }, stop.signal)
+  expect(response.status, await (response.ok ? '' : response.clone().text())).toBe(200)
+  expect(response.headers.get('content-type')).toBe('text/event-stream')
+  return new Tail(response, stop)
+}
+
+test('a stream tells of changes as they come, only those of its types, and goes on where it broke off', async () => {
+  const { key } = await regions.newTenant('tailed', 'us')
+  await ask(key, 'POST', '/v1/projects', { name: 'before' })
+  const tail = await openTail(key, '?types=project.*')
+  await ask(key, 'POST', '/v1/api-keys', { name: 'k', scopes: ['projects:read'] })
+  const made = await ask(key, 'POST', '/v1/projects', { name: 'now' })
+  expect((await tail.next())?.data).toMatchObject({ type: 'project.created', resource: made.body.id })
+  tail.leave()
+  const missed = await ask(key, 'POST', '/v1/projects', { name: 'missed' })
+  const again = await openTail(key, '', tail.lastId)
+  expect((await again.next())?.data.resource).toBe(missed.body.id)
+  again.leave()
+})
+
+test.each([11, 12, 13])('random reconnects miss and double nothing (seed %i)', async (seed) => {
+  let state = seed
+  const random = (below: number) => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+    return state % below
+  }
+  const { key } = await regions.newTenant(`reconnects-${seed}`, 'us')
+  let tail = await openTail(key)
+  const TOTAL = 40
+  const writers = Promise.all(
+    Array.from({ length: 4 }, async (_, w) => {
+      for (let i = 0; i < TOTAL / 4; i++) await ask(key, 'POST', '/v1/projects', { name: `${w}-${i}` })
+    }),
+  )
+  const seen: Body[] = []
+  while (seen.length < TOTAL) {
+    for (let i = 0; i <= random(5) && seen.length < TOTAL; i++) seen.push((await tail.next())?.data)
+    tail.leave()
+    tail = await openTail(key, '', tail.lastId === '' ? seen.at(-1)?.sequence : tail.lastId)
+  }
+  await writers
+  tail.leave()
+  const all = [...(await feed(key, '?limit=100')).body.data]
+  expect(seen).toEqual(all)
+})
+
+test('many streams of one tenant see the same, in the same order', async () => {
+  const { key } = await regions.newTenant('many', 'us')
+  const tails = await Promise.all(Array.from({ length: 20 }, () => openTail(key)))
+  for (let i = 0; i < 5; i++) await ask(key, 'POST', '/v1/projects', { name: `${i}` })
+  const last = (await feed(key)).body.data.at(-1)
+  const seen = await Promise.all(tails.map((tail) => tail.until(({ id }) => id === last.id)))
+  for (const one of seen) expect(one).toEqual(seen[0])
+  expect(seen[0]).toHaveLength(5)
+  for (const tail of tails) tail.leave()
+})
+
+test('a revoked key and a suspended tenant end their streams at once, with no event after that commit', async () => {
+  const { id, key } = await regions.newTenant('ended', 'us')
+  const reader = await ask(key, 'POST', '/v1/api-keys', { name: 'reader', scopes: ['events:read'] })
+  const [revoked, suspended] = [await openTail(reader.body.key), await openTail(key)]
+  await ask(key, 'DELETE', `/v1/api-keys/${reader.body.id}`)
+  expect(await revoked.next()).toMatchObject({ event: 'end', data: { code: 'api_key_revoked' } })
+  expect(await revoked.next()).toBeUndefined()
+  expect((await suspended.next())?.data.type).toBe('api_key.revoked')
+  const path = `/platform/v1/tenants/${id}`
+  await regions.ask('us', { as: 'operator', method: 'PATCH', path, body: { status: 'suspended' } })
+  expect(await suspended.next()).toMatchObject({ event: 'end', data: { code: 'tenant_suspended' } })
+  expect(await suspended.next()).toBeUndefined()
+})
+
+test('a region that stops ends its streams with a word, and waits for none', async () => {
+  const own = await startRegions()
+  const { key } = await own.newTenant('drained', 'us')
+  const headers = { accept: 'text/event-stream' }
+  const tail = new Tail(await own.open('us', { as: key, path: '/v1/events', headers }), new AbortController())
+  const stopping = own.stop('us')
+  expect(await tail.next()).toMatchObject({ event: 'end', data: { code: 'region_unavailable' } })
+  await stopping
+  await own.close()
+})

@@ -13,6 +13,8 @@ export type { Answer, Ask } from '../support/region_client.ts'
 export interface Regions {
   dataDir(region: string): string
   ask(region: string, ask: Ask): Promise<Answer>
+  /** An answer that is not over yet. */
+  open(region: string, ask: Ask, signal?: AbortSignal): Promise<Response>
   url(region: string): string
   stop(region: string): Promise<void>
   start(region: string): Promise<void>
@@ -60,6 +62,7 @@ export async function startRegions(
     dataDir: (name) => join(root, name),
     url,
     ask: (region, ask) => client.ask(region, ask),
+    open: (region, ask, signal) => client.open(region, ask, signal),
     newTenant: (slug, region) => client.newTenant(slug, region),
     async start(name) {
       const environment = await secrets.environment(name, urls)

@@ -79,11 +79,23 @@ export class RegionClient {
   }
 
   async ask(region: string, ask: Ask): Promise<Answer> {
+    const response = await this.open(region, ask)
+    const text = await response.text()
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    }
+  }
+
+  /** As {@link ask}, for an answer that is not over yet. */
+  async open(region: string, ask: Ask, signal?: AbortSignal): Promise<Response> {
     const { method = 'GET', body, headers = {}, requestId = newId('req') } = ask
     const { principal, path } = await this.speaker(ask, method)
     const keys = await importAssertionKeys(this.secrets.assertionKeys[region] ?? [])
     const request = { region, method, target: path, requestId, publicOrigin: PUBLIC_ORIGIN }
-    const response = await fetch(this.urlOf(region) + path, {
+    return fetch(this.urlOf(region) + path, {
+      ...(signal && { signal }),
       method,
       headers: {
         [ASSERTION]: await signAssertion(request, principal, keys),
@@ -92,12 +104,6 @@ export class RegionClient {
       },
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
-    const text = await response.text()
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: text === '' ? undefined : JSON.parse(text),
-    }
   }
 
   /** Makes a tenant and answers with its first key. */

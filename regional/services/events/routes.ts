@@ -13,6 +13,7 @@ import {
 import { Event, eventQuery, typeFilter } from './schema.ts'
 
 const LIST = 'events'
+const STREAM_BATCH = 100
 /** Read in one transaction while looking for events of the wanted types. */
 const MAX_READ = 500
 
@@ -39,6 +40,22 @@ export const events: Service = {
           },
         }
       },
+      stream: ({ query, lastEventId }) => ({
+        open: async (tx) => placeOf(lastEventId ?? query.after ?? query.cursor) ?? (await tx.events.end()),
+        async batch(tx, place) {
+          const { events, through, more } = await wanted(
+            tx.events,
+            STREAM_BATCH,
+            place,
+            typeFilter(query.types),
+          )
+          return {
+            messages: events.map((event) => ({ id: event.sequence, data: event })),
+            place: through ?? place,
+            more,
+          }
+        },
+      }),
     }),
   ],
 }

@@ -1,0 +1,195 @@
+// Streams: an operation's answer as server-sent events. Each batch is a transaction of its own in which the client is
+// authorised anew, so nothing is read for a revoked key or a suspended tenant from that commit on; and since such a commit
+// fires the tenant's watch, their streams end at once. A reader that stops reading holds one batch, and is let go in time.
+// (WHATWG HTML, "Server-sent events".)
+import { PROBLEMS, Problem, type ProblemCode } from '../../shared/problems.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TenantRequest, TransactDependencies } from './admission.ts'
+import type { Tails } from './tails.ts'
+import type { TenantTransaction } from './tenant_transaction.ts'
+import { transact } from './transact.ts'
+
+/** What an operation streams, place by place: text that a client may come back with. */
+export interface StreamSource {
+  /** Where a client begins. Its problems are answered before anything is streamed. */
+  open(tx: TenantTransaction): Promise<string>
+  /** What lies behind a place. */
+  batch(tx: TenantTransaction, place: string): Promise<StreamBatch>
+}
+
+export interface StreamBatch {
+  messages: ReadonlyArray<{ id: string; data: unknown }>
+  /** Where the next batch begins. */
+  place: string
+  /** There is more already. */
+  more: boolean
+}
+
+export interface StreamDependencies {
+  transact: TransactDependencies
+  tails: Tails
+}
+
+/** Shows either side that the other has gone, and when a credential ends by the clock. */
+const HEARTBEAT_MS = 15_000
+/** Heartbeats that a client leaves unread before it is let go. */
+const MAX_UNREAD_BEATS = 4
+const RETRY_MS = 1_000
+/** For a client to read why its stream ends, when the region stops. */
+const LAST_WORD_MS = 1_000
+
+/** Ends a stream that a client may come back to at once. */
+const STOPPING: ProblemCode = 'region_unavailable'
+
+/** @throws {Problem} as any request, until the stream has begun */
+export async function openStream(
+  { transact: dependencies, tails }: StreamDependencies,
+  request: TenantRequest,
+  source: StreamSource,
+): Promise<ReadableStream<Uint8Array>> {
+  const { tenant } = request.verified.principal
+  const inTransaction = async <T>(work: (tx: TenantTransaction) => Promise<T>, deadlineMs?: number) => {
+    let value: { of: T } | undefined
+    const asked = {
+      ...request,
+      kind: 'read' as const,
+      deadlineMs,
+      tell: deadlineMs ? request.tell : () => {},
+    }
+    await transact(dependencies, asked, async (tx) => {
+      value = { of: await work(tx) }
+      return { status: 200 }
+    })
+    if (value === undefined) throw new Error('a transaction that was done has a value')
+    return value.of
+  }
+  const place = await inTransaction((tx) => source.open(tx), request.deadlineMs)
+  const stream = new TenantStream({ tenant, tails, place }, (from) =>
+    inTransaction((tx) => source.batch(tx, from)),
+  )
+  return stream.readable
+}
+
+interface Opened {
+  tenant: TenantNumber
+  tails: Tails
+  place: string
+}
+
+const utf8 = new TextEncoder()
+
+class TenantStream {
+  readonly readable: ReadableStream<Uint8Array>
+  private readonly read: (place: string) => Promise<StreamBatch>
+  private place: string
+  /** Set by every wake, so that one between a reading and the waiting after it is not lost. */
+  private stale = true
+  private stopping = false
+  private over = false
+  private unread = 0
+  private reading = false
+  private resume: () => void = () => {}
+  private unsubscribe: () => void = () => {}
+  private heart: NodeJS.Timeout | undefined
+
+  constructor({ tenant, tails, place }: Opened, read: (place: string) => Promise<StreamBatch>) {
+    this.read = read
+    this.place = place
+    this.readable = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          controller.enqueue(utf8.encode(`retry: ${RETRY_MS}\nid: ${place}\n\n`))
+          this.heart = setInterval(() => this.beat(controller), HEARTBEAT_MS)
+          this.unsubscribe = tails.subscribe(tenant, {
+            changed: () => this.wake(),
+            stopping: () => {
+              this.stopping = true
+              this.wake()
+              // Whoever does not read is not waited for.
+              setTimeout(() => this.drop(controller, 'the region is stopping'), LAST_WORD_MS)
+            },
+          })
+        },
+        pull: (controller) => this.fill(controller),
+        cancel: () => this.release(),
+      },
+      { highWaterMark: 1 },
+    )
+  }
+
+  /** Resolves once there is something to send: nothing is read ahead of the reader. */
+  private async fill(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.reading = true
+    this.unread = 0
+    try {
+      while (!this.over) {
+        if (this.stopping) return this.end(controller, STOPPING, 'The region is stopping. Connect again.')
+        if (!this.stale) {
+          await new Promise<void>((resolve) => {
+            this.resume = resolve
+          })
+          continue
+        }
+        this.stale = false
+        const { messages, place, more } = await this.read(this.place)
+        if (more) this.stale = true
+        if (this.over) return
+        const text = messages.map(({ id, data }) => `id: ${id}\ndata: ${JSON.stringify(data)}\n\n`).join('')
+        // Where the last of them was not wanted, a client still learns how far it is.
+        const passed = place === (messages.at(-1)?.id ?? this.place) ? '' : `id: ${place}\n\n`
+        this.place = place
+        if (text + passed !== '') return controller.enqueue(utf8.encode(text + passed))
+      }
+    } catch (error) {
+      if (this.over) return
+      if (!(error instanceof Problem)) {
+        this.release()
+        throw error
+      }
+      this.end(controller, error.code, error.detail)
+    } finally {
+      this.reading = false
+    }
+  }
+
+  private wake(): void {
+    this.stale = true
+    this.resume()
+  }
+
+  private beat(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    if (this.over) return
+    if (this.reading) {
+      controller.enqueue(utf8.encode(':\n\n'))
+      // A credential may have ended by the clock, which fires no watch.
+      this.wake()
+    } else if (++this.unread > MAX_UNREAD_BEATS) {
+      this.drop(controller, 'the client does not read')
+    }
+  }
+
+  private drop(controller: ReadableStreamDefaultController<Uint8Array>, why: string): void {
+    if (this.over) return
+    this.release()
+    controller.error(new Error(why))
+  }
+
+  private end(
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    code: ProblemCode,
+    detail: string,
+  ): void {
+    this.release()
+    const { status, title } = PROBLEMS[code]
+    const data = JSON.stringify({ code, status, title, detail })
+    controller.enqueue(utf8.encode(`event: end\ndata: ${data}\n\n`))
+    controller.close()
+  }
+
+  private release(): void {
+    this.over = true
+    clearInterval(this.heart)
+    this.unsubscribe()
+    this.resume()
+  }
+}
