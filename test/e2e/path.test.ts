@@ -135,7 +135,7 @@ describe('what a client gets wrong is a problem with a code and a request id', (
     ],
     [
       'a wrong method',
-      '/v1/tenant',
+      '/v1/usage',
       () => ({ method: 'DELETE', headers: bearer() }),
       405,
       'method_not_allowed',
