@@ -18,6 +18,7 @@ import { newId } from '../shared/ids.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
+import { answerOutside } from './answer_outside.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -26,6 +27,7 @@ import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
 import type { TransactDependencies } from './tenancy/admission.ts'
+import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
 import { openStream } from './tenancy/stream.ts'
@@ -44,6 +46,7 @@ export interface AppDependencies {
   edgeCalls: EdgeCalls
   transact: TransactDependencies
   tails: Tails
+  outside: OutsideWorks
   /** Rejects when the database does not answer. */
   probe: () => Promise<void>
   log: Log
@@ -178,6 +181,13 @@ async function answerTenant(
     route: `${declaration.method} ${declaration.path}`,
     idempotencyKey: raw.idempotencyKey,
     content: Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), raw.body]),
+  }
+  if (operation.answers === 'outside') {
+    const begin = await dependencies.outside.begin(request, operation.prepare(raw))
+    const requestId = requestIdOf(c)
+    const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
+    const events = accepts(c, EVENT_STREAM)
+    return answerOutside(c, begin, { status: operation.status, events, requestId, report })
   }
   if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
     const body = await openStream(dependencies, request, operation.prepareStream(raw))

@@ -26,6 +26,7 @@ import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, minting, urlSigning } from './tenancy/mint.ts'
+import { OutsideWorks } from './tenancy/outside.ts'
 import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
 import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
@@ -101,6 +102,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const usage = new UsageMeter(database)
   const tails = new Tails(database, log)
 
+  const transactions = { database, sealer, loans, refusals, usage, now }
+  const outside = new OutsideWorks(transactions)
+
   const calls = new Map<string, Calls>([[region, localCalls(lifecycle, eraser, directory)]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
@@ -137,7 +141,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       calls: callsTo(region),
       edgeCalls: edgeCalls(database, directory),
-      transact: { database, sealer, loans, refusals, usage, now },
+      transact: transactions,
+      outside,
       tails,
       probe: () => database.region(probe),
       log,
@@ -193,7 +198,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     },
     async close() {
       tails.stop()
-      await Promise.all(servers.map(closeServer))
+      await Promise.all([outside.stop(), ...servers.map(closeServer)])
       await Promise.all(workers.map((worker) => worker.stop()))
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())

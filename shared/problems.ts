@@ -30,6 +30,7 @@ export const PROBLEMS = {
   project_archived: { status: 409, title: 'The project is archived' },
   unique_violation: { status: 409, title: 'Another record has this value' },
   index_building: { status: 409, title: 'The index is being built' },
+  request_in_progress: { status: 409, title: 'The request is still being carried out' },
   conflict: { status: 409, title: 'The request conflicts with the present state' },
   admin_link_expired: { status: 410, title: 'The admin link has expired' },
   admin_link_used: { status: 410, title: 'The admin link has been used' },

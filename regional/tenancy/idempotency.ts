@@ -20,6 +20,8 @@ export interface IdempotencyRecord {
   /** Which attempt of that request committed. */
   attempt: number
   expiresAt: number
+  /** It has begun, and goes on outside any transaction: there is no answer yet. */
+  running?: true
   /** Only with a client's key: what the request was, and its sealed answer if it was small enough. */
   fingerprint?: string
   sealed?: string
@@ -116,10 +118,26 @@ export function newRecord(
   }
 }
 
+/** Of work that outlives its transaction: believed until then, unless it is settled before. */
+export function runningRecord(
+  identity: RequestIdentity,
+  attempt: number,
+  untilMs: number,
+): IdempotencyRecord {
+  const { requestId, key } = identity
+  return {
+    requestId,
+    attempt,
+    expiresAt: untilMs,
+    running: true,
+    ...(key !== undefined && { fingerprint: fingerprintOf(identity) }),
+  }
+}
+
 /**
  * The stored answer to a request that was here before.
- * @throws {Problem} `idempotency_key_reuse` for another request under the same key; `conflict` when the answer was
- *   not kept.
+ * @throws {Problem} `idempotency_key_reuse` for another request under the same key; `request_in_progress` for one
+ *   that has no answer yet; `conflict` when the answer was not kept.
  */
 export function replay(
   record: IdempotencyRecord,
@@ -128,6 +146,11 @@ export function replay(
 ): Reply {
   if (record.fingerprint !== undefined && record.fingerprint !== fingerprintOf(identity)) {
     throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
+  }
+  if (record.running) {
+    throw new Problem('request_in_progress', 'It goes on. Send it again later for its answer.', {
+      headers: { 'retry-after': '1' },
+    })
   }
   if (record.sealed === undefined) {
     throw new Problem('conflict', 'This request was already carried out, and its answer was not kept.')

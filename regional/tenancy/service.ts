@@ -7,6 +7,7 @@ import type { JobTransaction, Step } from '../jobs/kind.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
 
 import type { TenantRequest } from './admission.ts'
+import type { OutsideWork } from './outside.ts'
 import type { StreamSource } from './stream.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
 
@@ -18,6 +19,7 @@ export { isLogPosition, type LogPosition } from '../storage/log_space.ts'
 export { jsonSpace, type Key, type KeyBounds, type Page } from '../storage/space.ts'
 export type { TenantContext } from './admission.ts'
 export type { EventData, EventFeed, TenantEvent } from './events.ts'
+export type { Outside, OutsideWork } from './outside.ts'
 export type { StreamSource } from './stream.ts'
 export type { TenantTransaction } from './tenant_transaction.ts'
 
@@ -36,7 +38,7 @@ export interface Service {
   belowProject?(tx: JobTransaction, projectId: string, place: unknown): Promise<Step>
 }
 
-export interface TenantOperation {
+interface OperationFacts {
   /** What the audit trail calls it, behind the service's name. */
   name: string
   declaration: Declaration
@@ -44,11 +46,26 @@ export interface TenantOperation {
   kind: TenantRequest['kind']
   /** Who may ask it. */
   speakers: ReadonlyArray<TenantPrincipal['kind']>
+}
+
+/** One request, one transaction. */
+export interface TransactionOperation extends OperationFacts {
+  answers: 'in_transaction'
   /** Checks what the client sent. What is wrong with it is only said once the client is known to be allowed here. */
   prepare(raw: RawInput): (tx: TenantTransaction) => Promise<Reply>
   /** The same as server-sent events, for clients that ask for them. */
   prepareStream?: ((raw: RawInput) => StreamSource) | undefined
 }
+
+/** Work that outlives its transaction. */
+export interface OutsideOperation extends OperationFacts {
+  answers: 'outside'
+  /** Of the answer, known before the work is done. */
+  status: number
+  prepare(raw: RawInput): OutsideWork<unknown, unknown>
+}
+
+export type TenantOperation = TransactionOperation | OutsideOperation
 
 const EVERYONE: ReadonlyArray<TenantPrincipal['kind']> = ['api_key', 'signed_url', 'jwt', 'session']
 
@@ -74,8 +91,9 @@ export function tenantOperation<
     handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
     stream?(input: Input<P, Q, B>): StreamSource
   },
-): TenantOperation {
+): TransactionOperation {
   return {
+    answers: 'in_transaction',
     name: operation.name,
     declaration: operation as Declaration,
     scope: operation.scope,
@@ -95,5 +113,54 @@ export function tenantOperation<
         if (input instanceof Problem) return refusing(input)
         return operation.stream?.(input) ?? refusing(new Problem('internal', ''))
       }),
+  }
+}
+
+/**
+ * Declares an operation whose work outlives its transaction, such as a run of an agent: `begin` in one transaction, the
+ * work outside any, `settle` in another. With `Accept: text/event-stream` the client gets what the work sends, and then
+ * an event `done` with the body of `settle`'s reply; otherwise that body alone, when it is there. Either way the
+ * answer's status and headers go out when the work begins. While it goes on, the same request again is 409
+ * `request_in_progress`; afterwards it is answered as the first one was.
+ */
+export function outsideOperation<
+  W,
+  O,
+  P extends Declaration['params'] = undefined,
+  Q extends Declaration['query'] = undefined,
+  B extends Declaration['body'] = undefined,
+>(
+  operation: Declaration<P, Q, B> & {
+    name: string
+    scope: Scope
+    /** One of `answers`. */
+    status: number
+  } & Omit<OutsideWork<W, O>, 'begin'> & {
+      begin(tx: TenantTransaction, input: Input<P, Q, B>): ReturnType<OutsideWork<W, O>['begin']>
+    },
+): OutsideOperation {
+  const { name, scope, status, maxMs, work, settle } = operation
+  return {
+    answers: 'outside',
+    name,
+    declaration: operation as Declaration,
+    scope,
+    status,
+    speakers: EVERYONE,
+    kind: 'write',
+    prepare(raw) {
+      const input = checkInput(operation, raw)
+      const prepared: OutsideWork<W, O> = {
+        maxMs,
+        begin(tx) {
+          if (input instanceof Problem) throw input
+          return operation.begin(tx, input)
+        },
+        work,
+        settle,
+      }
+      // What one begins, the same one works on and settles: nobody else sees W and O.
+      return prepared as OutsideWork<unknown, unknown>
+    },
   }
 }

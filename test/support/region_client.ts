@@ -95,7 +95,6 @@ export class RegionClient {
     const keys = await importAssertionKeys(this.secrets.assertionKeys[region] ?? [])
     const request = { region, method, target: path, requestId, publicOrigin: PUBLIC_ORIGIN }
     return fetch(this.urlOf(region) + path, {
-      ...(signal && { signal }),
       method,
       headers: {
         [ASSERTION]: await signAssertion(request, principal, keys),
@@ -103,6 +102,7 @@ export class RegionClient {
         ...headers,
       },
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      ...(signal && { signal }),
     })
   }
 

@@ -1,0 +1,182 @@
+// Work that outlives its transaction, such as an agent's run: it begins in one transaction, goes on outside any, and is
+// settled in another. Between the two its idempotency record says that it runs. Should this process die in between, the
+// record is believed for as long as the work may take and no longer; what the beginning reserved is given back by a job
+// that the beginning enqueued.
+import { Problem } from '../../shared/problems.ts'
+import { expireAt } from '../jobs/expiry.ts'
+import type { Reply } from '../operation.ts'
+import {
+  type Asked,
+  noteRefusal,
+  type TenantContext,
+  type TenantRequest,
+  type TransactDependencies,
+} from './admission.ts'
+import {
+  idempotencySpace,
+  isLive,
+  markerKey,
+  newMarker,
+  rememberedUntil,
+  runningRecord,
+} from './idempotency.ts'
+import { statusSpace } from './records.ts'
+import { type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
+import { type Memory, memoryOf, writeOnce } from './write_once.ts'
+
+/** Time to settle in, after the work's own is over. */
+const SETTLE_MS = 30_000
+
+/** What a beginning leaves for the rest. */
+export interface Begun<W> {
+  /** The id of what was begun, for the audit trail. */
+  target: string
+  /** The answer's, which goes out before the work is done. */
+  headers?: Record<string, string>
+  work: W
+}
+
+export interface Outside {
+  /** Aborts when the client has gone away, the work's time is over, or the region stops. What is left is to settle. */
+  signal: AbortSignal
+  /** Sends an event to a client that asked for a stream; does nothing for any other. Waits while the client is slow. */
+  send(event: string, data: unknown): Promise<void>
+}
+
+/** @param W what the work needs to know; @param O what it came to: failures too, as typed outcomes */
+export interface OutsideWork<W, O> {
+  /** How long the work may take, in milliseconds. */
+  maxMs: number
+  /** One transaction: reserves, stores that it runs, and enqueues the job that cleans up should nobody settle. */
+  begin(tx: TenantTransaction): Promise<Begun<W>>
+  /** Never rejects but for a mistake of its own. */
+  work(work: W, outside: Outside): Promise<O>
+  /**
+   * Another transaction, by itself: the credential is not asked again, so that what was done is settled even when the
+   * key was revoked or the tenant suspended meanwhile. May find that the clean-up was quicker.
+   */
+  settle(tx: TenantTransaction, work: W, outcome: O): Promise<Reply>
+}
+
+/** `replayed`: it was done before. `begun`: `finish` does the rest, and must be called. */
+export type Begin =
+  | { outcome: 'replayed'; reply: Reply }
+  | {
+      outcome: 'begun'
+      headers: Record<string, string>
+      finish(client: { gone: AbortSignal; send: Outside['send'] }): Promise<Reply>
+    }
+
+/** What goes on outside transactions in this process. */
+export class OutsideWorks {
+  private readonly stopping = new AbortController()
+  private readonly underWay = new Set<Promise<unknown>>()
+  private readonly dependencies: TransactDependencies
+
+  constructor(dependencies: TransactDependencies) {
+    this.dependencies = dependencies
+  }
+
+  /** @throws {Problem} as {@link transact} does, and `request_in_progress` */
+  async begin<W, O>(request: TenantRequest, run: OutsideWork<W, O>): Promise<Begin> {
+    const asked: Asked = { ...request, actor: undefined }
+    const { dependencies } = this
+    const memory = memoryOf(asked, dependencies.sealer)
+    const untilOf = (nowMs: number) => nowMs + run.maxMs + SETTLE_MS
+    try {
+      const written = await dependencies.loans.borrow(request.verified.principal.tenant, (loan) =>
+        writeOnce(dependencies, asked, loan, memory, {
+          work: (tx) => run.begin(tx),
+          target: ({ target }) => target,
+          rememberedUntil: untilOf,
+          record: (_, attempt, nowMs) => runningRecord(memory.identity, attempt, untilOf(nowMs)),
+        }),
+      )
+      if (written.outcome === 'replayed') return written
+      const { result, context } = written
+      return {
+        outcome: 'begun',
+        headers: result.headers ?? {},
+        finish: (client) => this.track(this.finish(asked, memory, run, context, result.work, client)),
+      }
+    } catch (error) {
+      if (error instanceof Problem) noteRefusal(dependencies, asked, error)
+      throw error
+    }
+  }
+
+  /** Aborts what is under way, and waits until it is settled. */
+  async stop(): Promise<void> {
+    this.stopping.abort()
+    await Promise.allSettled(this.underWay)
+  }
+
+  private async track<T>(work: Promise<T>): Promise<T> {
+    this.underWay.add(work)
+    try {
+      return await work
+    } finally {
+      this.underWay.delete(work)
+    }
+  }
+
+  private async finish<W, O>(
+    asked: Asked,
+    memory: Memory,
+    run: OutsideWork<W, O>,
+    context: TenantContext,
+    work: W,
+    { gone, send }: { gone: AbortSignal; send: Outside['send'] },
+  ): Promise<Reply> {
+    const signal = AbortSignal.any([gone, this.stopping.signal, AbortSignal.timeout(run.maxMs)])
+    // Nobody who reads slowly, or no more, keeps the work from its end.
+    const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    const outcome = await run.work(work, {
+      signal,
+      send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
+    })
+    return this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+  }
+
+  private settle(
+    asked: Asked,
+    memory: Memory,
+    before: TenantContext,
+    work: (tx: TenantTransaction) => Promise<Reply>,
+  ): Promise<Reply> {
+    const { database, loans, now } = this.dependencies
+    const { service } = asked
+    const { tenant, requestId } = before
+    const key: [Buffer] = [markerKey(`${requestId} settled`)]
+    const replies: Reply[] = []
+    return loans.borrow(tenant, (loan) =>
+      database.tenant(tenant, async (scope, attempt) => {
+        const records = scope.system('idempotency', idempotencySpace)
+        const [status, running, settled] = await Promise.all([
+          scope.system('status', statusSpace).get(['status']),
+          records.get(memory.key),
+          records.get(key),
+        ])
+        const nowMs = now()
+        const landed = isLive(settled, nowMs) ? replies[settled.attempt] : undefined
+        if (landed !== undefined) return { value: landed, commit: false }
+        if (status?.status !== 'active' && status?.status !== 'suspended') {
+          throw new Problem('tenant_erased', 'The organisation is not here any more: nothing was kept.')
+        }
+        const context = { ...before, nowMs }
+        const reply = await work(writingTransaction(scope, { service, context }, loan, status.epoch))
+        replies[attempt] = reply
+        const marker = newMarker(requestId, attempt, nowMs)
+        records.set(key, marker)
+        await expireAt(scope, marker.expiresAt, 'request', key[0], nowMs)
+        // Another request may have the key by now, if this one took longer than it may.
+        if (running?.running && running.requestId === requestId) {
+          const untilMs = rememberedUntil(memory.identity, nowMs)
+          records.set(memory.key, memory.answered(reply, attempt, nowMs))
+          await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
+        }
+        return { value: reply, commit: true }
+      }),
+    )
+  }
+}

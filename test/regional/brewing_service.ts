@@ -1,0 +1,87 @@
+// A service for tests whose work goes on outside its transaction: `POST /v1/brews` waits until the test lets it go on.
+import { z } from 'zod'
+import { jsonSpace, outsideOperation, type Service } from '../../regional/tenancy/service.ts'
+
+const brews = jsonSpace<[name: string], { outcome: string }>('brew')
+
+export interface Brewery {
+  service: Service
+  /** Waits until the work on `name` goes on, and ends it. */
+  pour(name: string): Promise<void>
+  begun(name: string): Promise<void>
+  /** How often the work on `name` went on. */
+  times(name: string): number
+  /** What it came to, once it is settled. */
+  settled(name: string): Promise<string>
+}
+
+interface Cup {
+  times: number
+  begun: PromiseWithResolvers<void>
+  poured: PromiseWithResolvers<void>
+  settled: PromiseWithResolvers<string>
+}
+
+export function brewery(): Brewery {
+  const cups = new Map<string, Cup>()
+  const cupOf = (name: string): Cup => {
+    const cup = cups.get(name) ?? {
+      times: 0,
+      begun: Promise.withResolvers<void>(),
+      poured: Promise.withResolvers<void>(),
+      settled: Promise.withResolvers<string>(),
+    }
+    cups.set(name, cup)
+    return cup
+  }
+  const service: Service = {
+    name: 'brewing',
+    operations: [
+      outsideOperation({
+        name: 'brew',
+        method: 'post',
+        path: '/v1/brews',
+        tag: 'Test',
+        summary: 'Brew',
+        scope: 'projects:write',
+        body: z.strictObject({ name: z.string() }),
+        status: 201,
+        answers: { 201: z.object({ id: z.string(), outcome: z.string() }) },
+        maxMs: 60_000,
+        async begin(tx, { body: { name } }) {
+          await tx.take('projects', 1)
+          tx.space(brews).set([name], { outcome: 'running' })
+          return { target: name, headers: { location: `/v1/brews/${name}` }, work: name }
+        },
+        async work(name, { signal, send }) {
+          const cup = cupOf(name)
+          cup.times++
+          cup.begun.resolve()
+          await send('steam', { name })
+          if (signal.aborted) return 'aborted'
+          const aborted = new Promise<string>((resolve) =>
+            signal.addEventListener('abort', () => resolve('aborted')),
+          )
+          return Promise.race([cup.poured.promise.then(() => 'poured'), aborted])
+        },
+        async settle(tx, name, outcome) {
+          await tx.take('projects', -1)
+          tx.space(brews).set([name], { outcome })
+          tx.emit('brew.settled', name)
+          cupOf(name).settled.resolve(outcome)
+          return { status: 201, body: { id: name, outcome } }
+        },
+      }),
+    ],
+  }
+  return {
+    service,
+    pour: async (name) => {
+      await cupOf(name).begun.promise
+      cupOf(name).poured.resolve()
+    },
+    begun: (name) => cupOf(name).begun.promise,
+    times: (name) => cupOf(name).times,
+    settled: (name) => cupOf(name).settled.promise,
+  }
+}

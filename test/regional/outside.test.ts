@@ -1,0 +1,120 @@
+// Work that outlives its transaction: while it goes on nobody does it twice, and whatever happens it is settled.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { brewery } from './brewing_service.ts'
+import { type Regions, startRegions } from './support.ts'
+
+const brewing = brewery()
+let regions: Regions
+let tenant: { id: string; key: string }
+
+beforeAll(async () => {
+  regions = await startRegions({ extraServices: [brewing.service] })
+  tenant = await regions.newTenant('brewers', 'us')
+})
+afterAll(() => regions.close())
+
+const asking = (name: string, headers: Record<string, string> = {}) => ({
+  as: tenant.key,
+  method: 'POST',
+  path: '/v1/brews',
+  body: { name },
+  headers,
+})
+const projectsInUse = async (): Promise<number> =>
+  (await regions.ask('us', { as: tenant.key, path: '/v1/usage' })).body.quotas.projects.used
+const stream = { accept: 'text/event-stream' }
+
+describe('while it goes on', () => {
+  test('the same request is told that it is in progress, and then the answer of the first', async () => {
+    const headers = { 'idempotency-key': 'one' }
+    const first = regions.ask('us', asking('tea', headers))
+    await brewing.begun('tea')
+    expect(await projectsInUse()).toBe(1)
+
+    const second = await regions.ask('us', asking('tea', headers))
+    expect([second.status, second.body.code]).toEqual([409, 'request_in_progress'])
+    expect(second.headers.get('retry-after')).toBe('1')
+    const other = await regions.ask('us', asking('coffee', headers))
+    expect([other.status, other.body.code]).toEqual([422, 'idempotency_key_reuse'])
+
+    await brewing.pour('tea')
+    const answer = await first
+    expect([answer.status, answer.body]).toEqual([201, { id: 'tea', outcome: 'poured' }])
+    expect(answer.headers.get('location')).toBe('/v1/brews/tea')
+    const again = await regions.ask('us', asking('tea', headers))
+    expect([again.status, again.body]).toEqual([201, answer.body])
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    expect(brewing.times('tea')).toBe(1)
+    expect(await projectsInUse()).toBe(0)
+  })
+
+  test('of many at once with one key, one does the work', async () => {
+    const headers = { 'idempotency-key': 'many' }
+    const all = Array.from({ length: 8 }, () => regions.ask('us', asking('milk', headers)))
+    await brewing.pour('milk')
+    const answers = await Promise.all(all)
+    const codes = answers.map(({ status, body }) => (status === 201 ? 'done' : body.code))
+    expect(codes.filter((code) => code === 'done').length).toBeGreaterThanOrEqual(1)
+    expect(new Set(codes).difference(new Set(['done', 'request_in_progress'])).size).toBe(0)
+    expect(brewing.times('milk')).toBe(1)
+  })
+
+  test('a revoked key keeps nothing from being settled', async () => {
+    const made = await regions.ask('us', {
+      as: tenant.key,
+      method: 'POST',
+      path: '/v1/api-keys',
+      body: { name: 'short', scopes: ['projects:write'] },
+    })
+    const first = regions.ask('us', { ...asking('soup'), as: made.body.key })
+    await brewing.begun('soup')
+    await regions.ask('us', { as: tenant.key, method: 'DELETE', path: `/v1/api-keys/${made.body.id}` })
+    await brewing.pour('soup')
+    expect((await first).body).toEqual({ id: 'soup', outcome: 'poured' })
+    expect(await projectsInUse()).toBe(0)
+  })
+
+  test('input that does not fit begins nothing', async () => {
+    const { status, body } = await regions.ask('us', { ...asking(''), body: { cup: 1 } })
+    expect([status, body.code]).toEqual([422, 'validation_failed'])
+  })
+})
+
+describe('as a stream', () => {
+  test('what the work sends comes as it happens, and the answer is the last event', async () => {
+    const headers = { ...stream, 'idempotency-key': 'streamed' }
+    const response = await regions.open('us', asking('cocoa', headers))
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
+    const reader = (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    while (!text.includes('\n\n')) text += (await reader.read()).value
+    expect(text).toBe('event: steam\ndata: {"name":"cocoa"}\n\n')
+    await brewing.pour('cocoa')
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value
+    const done = 'event: done\ndata: {"id":"cocoa","outcome":"poured"}\n\n'
+    expect(text.endsWith(done)).toBe(true)
+
+    const again = await regions.open('us', asking('cocoa', headers))
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    expect(await again.text()).toBe(done)
+  })
+
+  test('a client that goes away ends the work, which is settled all the same', async () => {
+    const leaving = new AbortController()
+    const response = await regions.open('us', asking('water', stream), leaving.signal)
+    await brewing.begun('water')
+    leaving.abort()
+    await response.body?.cancel().catch(() => {})
+    expect(await brewing.settled('water')).toBe('aborted')
+    await expect.poll(projectsInUse).toBe(0)
+  })
+})
+
+test('a region that stops settles what goes on first', async () => {
+  const first = regions.ask('us', asking('beer'))
+  await brewing.begun('beer')
+  await regions.stop('us')
+  expect((await first).body).toEqual({ id: 'beer', outcome: 'aborted' })
+  await regions.start('us')
+  expect(await projectsInUse()).toBe(0)
+})
