@@ -5,14 +5,22 @@ export const PLAN_NAMES = ['free', 'team', 'enterprise'] as const
 export type PlanName = (typeof PLAN_NAMES)[number]
 
 /** What is counted and limited exactly. */
-export const QUANTITIES = ['projects', 'apiKeys', 'members', 'identityProviders'] as const
+export const QUANTITIES = ['projects', 'apiKeys', 'members', 'identityProviders', 'storedBytes'] as const
 export type Quantity = (typeof QUANTITIES)[number]
 
+const GIB = 2 ** 30
+
 export const PLANS: Readonly<Record<PlanName, Readonly<Record<Quantity, number>>>> = {
-  free: { projects: 100, apiKeys: 20, members: 10, identityProviders: 2 },
-  team: { projects: 10_000, apiKeys: 200, members: 1_000, identityProviders: 10 },
+  free: { projects: 100, apiKeys: 20, members: 10, identityProviders: 2, storedBytes: GIB },
+  team: { projects: 10_000, apiKeys: 200, members: 1_000, identityProviders: 10, storedBytes: 100 * GIB },
   // An edge keeps the whole list of a tenant's providers, so there are never many.
-  enterprise: { projects: 1_000_000, apiKeys: 10_000, members: 1_000_000, identityProviders: 50 },
+  enterprise: {
+    projects: 1_000_000,
+    apiKeys: 10_000,
+    members: 1_000_000,
+    identityProviders: 50,
+    storedBytes: 10_000 * GIB,
+  },
 }
 
 /**

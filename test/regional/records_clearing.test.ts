@@ -18,6 +18,8 @@ import {
 import { expireRecords } from '../../regional/services/records/expiry.ts'
 import { RecordWriter } from '../../regional/services/records/store.ts'
 import { subspaceName } from '../../regional/storage/keys.ts'
+import { readQuota } from '../../regional/tenancy/quotas.ts'
+import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { openQueue, type Queue } from '../jobs/support.ts'
 import { eventually } from './records_support.ts'
@@ -89,6 +91,9 @@ let tenant: TenantNumber
 beforeEach(async () => {
   queue = await openQueue()
   tenant = await queue.tenant(1)
+  await queue.inTenant(tenant, (scope) =>
+    scope.system('profile', profileSpace).set(['profile'], { plan: 'team' } as ProfileRecord),
+  )
 })
 afterEach(async () => {
   await queue.close()
@@ -106,6 +111,8 @@ const run = async <P, S, O>(kind: JobKind<P, S, O>, payload: P): Promise<void> =
   const id = await queue.enqueue(tenant, kind, payload)
   await eventually(async () => expect((await queue.job(tenant, id))?.state).toBe('done'))
 }
+const charged = async (): Promise<number> =>
+  (await queue.inTenant(tenant, (scope) => readQuota(scope, 'storedBytes'))).used
 const idle = () =>
   eventually(async () => {
     const waiting = await queue.waiting(tenant)
@@ -133,6 +140,7 @@ test('below a deleted project nothing stays, and nothing of another one goes', a
   expect(await rows()).toBe(1)
   queue.clock.nowMs += 3 * 3_600_000
   await eventually(async () => expect(await rows()).toBe(0))
+  expect(await charged()).toBe(0)
 })
 
 test('a dropped collection and a dropped index leave nothing but what is beside them', async () => {
@@ -147,4 +155,5 @@ test('a dropped collection and a dropped index leave nothing but what is beside 
   await idle()
   await run(deleteProject, { projectId: 'prj_a' })
   expect(await rows()).toBe(0)
+  expect(await charged()).toBe(0)
 })

@@ -1,7 +1,9 @@
 // Building indexes over the records that were there before them. Since the commit of the declaration every write keeps
 // the new indexes; the builder adds the others, some at a time, reading each record in the transaction that writes its
 // entries. So a record that changes meanwhile conflicts with it, and nothing stale is written; one that is new does not.
+import { Problem } from '../../../shared/problems.ts'
 import { jobKind } from '../../jobs/kind.ts'
+import type { Key } from '../../tenancy/service.ts'
 import { clearIndex } from './clear.ts'
 import {
   type CollectionRecord,
@@ -23,7 +25,6 @@ import {
   requireUnique,
 } from './entries.ts'
 import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts'
-import { takeBytes } from './stored_bytes.ts'
 
 /** One step; small, because any write to one of these records meanwhile makes it start again. */
 const STEP_RECORDS = 50
@@ -55,18 +56,11 @@ export const buildIndexes = jobKind<
       readCount(tx, collection),
     ])
     const records = page.entries.map(([[, id], bytes]) => decodeRecord(id, bytes))
-    const outcome = collection.indexes.map((index) => ({ index, fault: undefined as IndexFault | undefined }))
-    let grown = 0
-    for (const each of outcome) {
-      if (!isBuilt(each.index)) continue
-      const built = await addEntries(tx, collection, each.index, records, tx.nowMs)
-      if (built instanceof BuildFault) each.index = failed(each.index, built)
-      else grown += built
+    const indexes: IndexRecord[] = []
+    for (const index of collection.indexes) {
+      const built = isBuilt(index) ? await addEntries(tx, collection, index, records, tx.nowMs) : index
+      indexes.push(isBuilt(built) && !page.more ? { ...built, state: 'ready' } : built)
     }
-    await takeBytes(tx, grown)
-    const indexes = outcome.map(({ index }) =>
-      isBuilt(index) && !page.more ? { ...index, state: 'ready' as const } : index,
-    )
     const newlyFailed = indexes.filter(
       ({ state }, i) => state === 'failed' && collection.indexes[i]?.state !== state,
     )
@@ -91,51 +85,61 @@ export const buildIndexes = jobKind<
   },
 })
 
-class BuildFault {
-  readonly fault: IndexFault
-  readonly record: StoredRecord
-  constructor(fault: IndexFault, record: StoredRecord) {
-    this.fault = fault
-    this.record = record
-  }
-}
-
-/** @returns the bytes of what was added, or why the index can't be */
+/** @returns the index, which has failed where some of the records can't be in it */
 async function addEntries(
   tx: RecordsTransaction,
   collection: CollectionRecord,
   index: IndexRecord,
   records: ReadonlyArray<StoredRecord>,
   nowMs: number,
-): Promise<number | BuildFault> {
+): Promise<IndexRecord> {
   const entries = tx.space(entrySpace)
+  const added: Key[] = []
   let grown = 0
-  for (const record of records) {
-    if (!isLive(record, nowMs)) continue
-    try {
+  let at: StoredRecord | undefined
+  try {
+    for (const record of records) {
+      at = record
       const values = indexedValues(index, record.data)
       if (values === undefined) continue
       const own = recordKey(record.id)
       const key = [...indexKey(collection, index), ...values, own]
       // Written by a change of the record since the declaration.
       if ((await entries.get(key)) !== undefined) continue
-      if (index.unique) await requireUnique(tx, collection, index, values, own, nowMs)
+      // What has expired waits to be removed, with its entries; it is in nobody's way.
+      if (index.unique && isLive(record, nowMs)) {
+        await requireUnique(tx, collection, index, values, own, nowMs)
+      }
       entries.set(key, record.expiresMs)
+      added.push(key)
       grown += entryBytes(values)
-    } catch (error) {
-      if (error instanceof IndexFault) return new BuildFault(error, record)
-      throw error
     }
+    if (grown > 0) await tx.take('storedBytes', grown)
+    return index
+  } catch (error) {
+    const fault = buildFault(index, error, at)
+    if (fault === undefined) throw error
+    // Not charged, so not left for what clears the index and gives back what was.
+    for (const key of added) entries.clear(key)
+    return { ...index, state: 'failed', error: fault }
   }
-  return grown
 }
 
-function failed(index: IndexRecord, { fault, record }: BuildFault): IndexRecord {
-  const fields = index.fields.map(({ field }) => field).join(', ')
-  const records = [record.id, ...(fault.other === undefined ? [] : [fault.other])]
+/** Why an index can't be built, where it is something that the tenant can mend. */
+function buildFault(
+  { fields }: IndexRecord,
+  error: unknown,
+  at: StoredRecord | undefined,
+): IndexRecord['error'] | undefined {
+  if (error instanceof Problem && error.code === 'quota_exceeded') {
+    return { code: error.code, detail: error.detail, records: [] }
+  }
+  if (!(error instanceof IndexFault) || at === undefined) return undefined
+  const { code, other, message } = error
+  const names = fields.map(({ field }) => field).join(', ')
   const detail =
-    fault.code === 'unique_violation'
-      ? `Two records have the same ${fields}, which the index does not allow.`
-      : `A record's ${fields} ${fault.message}.`
-  return { ...index, state: 'failed', error: { code: fault.code, detail, records } }
+    code === 'unique_violation'
+      ? `Two records have the same ${names}, which the index does not allow.`
+      : `A record's ${names} ${message}.`
+  return { code, detail, records: other === undefined ? [at.id] : [at.id, other] }
 }

@@ -18,7 +18,6 @@ import {
 import { bytesIn, entryBytes, entrySpace } from './entries.ts'
 import { forgetExpiry } from './expiry.ts'
 import { decodeRecord, recordBytes, recordSpace } from './store.ts'
-import { takeBytes } from './stored_bytes.ts'
 
 const STEP_RECORDS = 200
 const STEP_BYTES = 1024 * 1024
@@ -102,7 +101,8 @@ async function clearSome(
   const entries = records.more
     ? { bytes: 0, more: true }
     : await clearEntries(tx, index === WHOLE ? [uid] : [uid, index])
-  await takeBytes(tx, -(records.bytes + entries.bytes))
+  const freed = records.bytes + entries.bytes
+  if (freed > 0) await tx.take('storedBytes', -freed)
   const more = records.more || entries.more
   if (!more) {
     tx.space(droppedSpace).clear(dropped)

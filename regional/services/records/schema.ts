@@ -70,7 +70,7 @@ const Index = z
     job: idSchema('job').nullable().meta({ description: 'What builds it, or built it.' }),
     error: z
       .object({
-        code: z.enum(['unique_violation', 'value_too_long']),
+        code: z.enum(['unique_violation', 'value_too_long', 'quota_exceeded']),
         detail: z.string(),
         records: z.array(recordId),
       })

@@ -14,7 +14,6 @@ import { type Document, MAX_DOCUMENT_BYTES } from './document.ts'
 import { type Indexed, IndexFault, recordKey, updateEntries } from './entries.ts'
 import { forgetExpiry, noteExpiry } from './expiry.ts'
 import type { ShownRecord } from './schema.ts'
-import { takeBytes } from './stored_bytes.ts'
 
 export interface StoredRecord extends Indexed {
   version: number
@@ -133,7 +132,7 @@ export class RecordWriter {
   /** @throws {Problem} `quota_exceeded` */
   async settle(): Promise<void> {
     addToCount(this.tx, this.collection, this.grownRecords)
-    await takeBytes(this.tx, this.grownBytes)
+    if (this.grownBytes !== 0) await this.tx.take('storedBytes', this.grownBytes)
   }
 
   private async write(

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually, startRecords, type Tenant } from './records_support.ts'
+import type { Regions } from './support.ts'
+
+let regions: Regions
+let tenant: Tenant
+let aheadMs = 0
+beforeAll(async () => {
+  const started = await startRecords({ now: () => Date.now() + aheadMs })
+  regions = started.regions
+  tenant = await started.newTenant('quota')
+})
+afterAll(() => regions.close())
+
+const used = async (): Promise<number> => (await tenant.ask('/v1/usage')).body.quotas.storedBytes.used
+const becomes = (bytes: number) => eventually(async () => expect(await used()).toBe(bytes))
+
+const RECORD = 150
+const ENTRY = 100
+const S = { field: 's', type: 'string' }
+const N = { field: 'n', type: 'number' }
+
+test('what is stored is charged exactly, whatever way it came and went', async () => {
+  const things = await tenant.collection('things')
+  expect(await used()).toBe(0)
+  const { body: a } = await things.create({ s: 'abc', n: 1 })
+  const alone = await used()
+  expect(alone).toBeGreaterThan(RECORD + JSON.stringify(a.data).length)
+  expect(alone).toBeLessThan(RECORD + JSON.stringify(a.data).length + 60)
+  // Built in the background, and dropped again.
+  await things.declare({ indexes: [S, N] })
+  await things.built()
+  expect(await used()).toBe(alone + 2 * ENTRY + 3 + 8)
+  await things.ask(`/records/${a.id}`, 'PATCH', { data: { s: 'abcdef' } })
+  expect(await used()).toBe(alone + 3 + 2 * ENTRY + 6 + 8)
+  await things.ask(`/records/${a.id}`, 'PATCH', { data: { s: null } })
+  const without = alone - '"s":"abc",'.length
+  expect(await used()).toBe(without + ENTRY + 8)
+  await things.declare({ indexes: [S] })
+  await becomes(without)
+  await things.ask(`/records/${a.id}`, 'DELETE')
+  expect(await used()).toBe(0)
+})
+
+test('an index that could not be built leaves nothing charged, and one over what has expired is charged right', async () => {
+  const before = await used()
+  const things = await tenant.collection('failing')
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  const operations = Array.from({ length: 90 }, (_, i) => ({
+    data: { s: `${i % 80}` },
+    ...(i % 2 === 1 && { expiresAt }),
+  }))
+  expect((await things.ask('/records:batch', 'POST', { operations })).status).toBe(200)
+  const without = await used()
+  await things.declare({ indexes: [{ ...S, unique: true }] })
+  expect((await things.built()).body.indexes[0].error.code).toBe('unique_violation')
+  await becomes(without)
+  aheadMs += 61_000
+  await things.declare({ indexes: [S] })
+  await things.built()
+  aheadMs += 5 * 60_000
+  await eventually(async () => expect((await things.ask('')).body.records).toBe(45))
+  expect((await things.all('?order=s&limit=100')).length).toBe(45)
+  await things.declare({})
+  expect((await things.ask('', 'DELETE')).status).toBe(202)
+  await becomes(before)
+})
+
+test('nothing of a batch that was refused is charged; what expires and what is deleted is given back', async () => {
+  const things = await tenant.collection('more')
+  await things.declare({ indexes: [{ ...S, unique: true }] })
+  const before = await used()
+  const twice = { operations: [{ data: { s: 'a' } }, { data: { s: 'a' } }] }
+  expect((await things.ask('/records:batch', 'POST', twice)).status).toBe(409)
+  expect(await used()).toBe(before)
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  const operations = Array.from({ length: 40 }, (_, i) => ({
+    data: { s: `${i}`, text: 'x'.repeat(5_000) },
+    expiresAt,
+  }))
+  expect((await things.ask('/records:batch', 'POST', { operations })).status).toBe(200)
+  expect(await used()).toBeGreaterThan(before + 40 * 5_000)
+  aheadMs += 5 * 60_000
+  await becomes(before)
+  const lasting = operations.map(({ data }) => ({ data }))
+  expect((await things.ask('/records:batch', 'POST', { operations: lasting })).status).toBe(200)
+  // While an index is being built, changed and dropped at the same time.
+  await Promise.all([
+    things.declare({ indexes: [N, S] }),
+    ...(await things.all('?limit=100')).map(({ id }, n) =>
+      things.ask(`/records/${id}`, 'PATCH', { data: { n } }),
+    ),
+  ])
+  expect((await things.ask('', 'DELETE')).status).toBe(202)
+  await becomes(0)
+})
