@@ -61,9 +61,9 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
-      operations.filter(isOfTheApi).map(({ declaration, scope }) => ({
+      operations.filter(isOfTheApi).map(({ declaration, scope, invitees }) => ({
         declaration,
-        security: 'apiKey' as const,
+        security: invitees ? ('person' as const) : ('apiKey' as const),
         needs: scope,
         signable: !mintsCredentials,
       })),
@@ -164,7 +164,7 @@ async function answerTenant(
   operation: TenantOperation,
 ): Promise<Response> {
   const verified = speakingAs(c.get('verified'), ...operation.speakers)
-  const { name, declaration, scope, kind } = operation
+  const { name, declaration, scope, invitees, kind } = operation
   const raw = await readRaw(c)
   const request = {
     verified,
@@ -172,6 +172,7 @@ async function answerTenant(
     action: `${service}.${name}`,
     scope,
     mintsCredentials,
+    invitees,
     kind,
     target: raw.params.id,
     clientIp: c.req.header(CLIENT_IP),

@@ -52,6 +52,10 @@ const schema = z.object({
   KEY_ENVIRONMENT: z.string().regex(KEY_ENVIRONMENT, 'is two to eight letters').default('live'),
   /** `on`: tenants may register OpenID issuers of this machine, over http. Nowhere but on a developer's. */
   DEVELOPMENT_ISSUERS: z.enum(['on', 'off']).default('off'),
+  /** Where mail goes out: `smtp://user:password@host:port`, or `smtps:`. Without it links are shown instead. */
+  SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  /** Whom mail comes from. */
+  MAIL_FROM: z.string().regex(/@/, 'has an address').optional(),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
   /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */
@@ -77,6 +81,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     if (config.REGIONS[region] === undefined) throw new ConfigError(`REGIONS: has no ${region}`)
     if (config.ASSERTION_KEYS[region] === undefined)
       throw new ConfigError(`ASSERTION_KEYS: has none for ${region}`)
+  }
+  if (config.SMTP_URL !== undefined && config.MAIL_FROM === undefined) {
+    throw new ConfigError('MAIL_FROM: is missing (SMTP_URL is set)')
   }
   if (config.FDB_CLUSTER_FILE === undefined && config.DATA_DIR === undefined) {
     throw new ConfigError('DATA_DIR: is missing (or set FDB_CLUSTER_FILE to use a cluster)')

@@ -7,7 +7,7 @@ import { ProblemSchema } from './schemas.ts'
 
 export interface DescribedOperation {
   declaration: Declaration
-  security: 'apiKey' | 'operator'
+  security: 'apiKey' | 'person' | 'operator'
   /** The scope or role that it needs. */
   needs: string
   /** Whether a signed URL reaches it. */
@@ -84,11 +84,15 @@ function register(
     tags: [tag],
     operationId: `${method} ${path}`.replace(/[^a-z0-9]+/gi, '_').replace(/_$/, ''),
     description:
-      security === 'apiKey' ? `Needs the scope \`${needs}\`.` : `Needs the operator role \`${needs}\`.`,
+      security === 'apiKey'
+        ? `Needs the scope \`${needs}\`.`
+        : security === 'person'
+          ? 'For a person, with a token of their own; they need not be a member yet.'
+          : `Needs the operator role \`${needs}\`.`,
     security:
       security === 'apiKey'
         ? [{ apiKey: [] }, { jwt: [] }, ...(signable ? [{ signedUrl: [] }] : [])]
-        : [{ operator: [] }],
+        : [security === 'person' ? { jwt: [] } : { operator: [] }],
     // The registry's types ask for object schemas; declarations hold any schema, and all of ours are objects.
     request: {
       ...(params && { params: params as never }),
@@ -112,7 +116,7 @@ function responsesOf(
   }
   const codes = new Set<ProblemCode>([
     ...COMMON,
-    ...(security === 'apiKey' ? OF_TENANTS : []),
+    ...(security === 'operator' ? [] : OF_TENANTS),
     ...(declaration.method === 'get' ? [] : (['idempotency_key_reuse', 'conflict'] as const)),
     ...(declaration.body === undefined ? [] : OF_BODIES),
     ...(declaration.params === undefined ? [] : (['not_found'] as const)),

@@ -12,6 +12,7 @@ import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
 import { JobWorker } from './jobs/worker.ts'
 import { jsonLog } from './log.ts'
+import { smtpMailer } from './mail/mailer.ts'
 import { regionMetrics } from './metrics.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
@@ -25,7 +26,7 @@ import { openEngine, StorageError } from './storage/open.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
-import { adminLinking, minting, urlSigning } from './tenancy/mint.ts'
+import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
 import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
@@ -118,12 +119,17 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   }
   const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
 
+  const mailer =
+    config.SMTP_URL !== undefined && config.MAIL_FROM !== undefined
+      ? smtpMailer(config.SMTP_URL, config.MAIL_FROM)
+      : undefined
   const newServices = () =>
     services(
       {
         mint,
         sign: urlSigning(region, roots),
         linkAdmin,
+        invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer },
         developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
         now,
       },
@@ -203,6 +209,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
       await background.stop()
+      mailer?.close()
       await engine.close()
       log.info('stopped')
     },

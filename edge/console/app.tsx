@@ -13,6 +13,7 @@ import { dropSessionCookie, readSessionCookie } from './cookie.ts'
 import { csrfTokenOf, ownForm } from './csrf.ts'
 import { entering } from './enter.tsx'
 import { identifySession } from './identity.ts'
+import { inviting } from './invitation.tsx'
 import { operatorPages } from './operator/app.tsx'
 import { PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
@@ -32,6 +33,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.use(fromHere(config.publicOrigin))
   app.route('/', operatorPages(dependencies, show))
   app.route('/', entering(dependencies, show))
+  app.route('/', inviting(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
   app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
   app.post('/admin/:slug/sign-out', async (c) => {

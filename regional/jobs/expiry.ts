@@ -4,14 +4,20 @@
 import { idFromBytes, uuidv7 } from '../../shared/ids.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { idempotencySpace } from '../tenancy/idempotency.ts'
-import { adminLinkSpace, provisionedSpace, seenSpace, sessionSpace } from '../tenancy/records.ts'
+import {
+  adminLinkSpace,
+  invitationSpace,
+  provisionedSpace,
+  seenSpace,
+  sessionSpace,
+} from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import type { UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
-export type ServiceExpiry = 'admin-link' | 'session'
+export type ServiceExpiry = 'admin-link' | 'session' | 'invitation'
 type Expiring = 'request' | 'job' | 'provisioned' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
@@ -76,6 +82,8 @@ async function forget(
     scope.system('idempotency', provisionedSpace).clear(['answer'])
   } else if (what === 'admin-link' && typeof key === 'string') {
     scope.system('credentials', adminLinkSpace).clear([key])
+  } else if (what === 'invitation' && typeof key === 'string') {
+    scope.service('members').space(invitationSpace).clear([key])
   } else if (what === 'session' && typeof key === 'string') {
     scope.system('credentials', sessionSpace).clear([key])
     scope.system('credentials', seenSpace).clear([key])

@@ -8,6 +8,7 @@ import { audit } from './audit/routes.ts'
 import { events } from './events/routes.ts'
 import { identityProviders } from './identity-providers/routes.ts'
 import { jobs } from './jobs/routes.ts'
+import type { InvitationOptions } from './members/invitation_routes.ts'
 import { members } from './members/routes.ts'
 import { projects } from './projects/routes.ts'
 import { records } from './records/routes.ts'
@@ -20,6 +21,7 @@ export interface ServiceOptions {
   mint: Mint
   sign: SignUrl
   linkAdmin: LinkAdmin
+  invitations: InvitationOptions
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
   /** Milliseconds since 1970. */
@@ -28,13 +30,13 @@ export interface ServiceOptions {
 
 /** @param extra services beside the platform's own */
 export function services(
-  { mint, sign, linkAdmin, developmentIssuers, now }: ServiceOptions,
+  { mint, sign, linkAdmin, invitations, developmentIssuers, now }: ServiceOptions,
   extra: ReadonlyArray<Service> = [],
 ): ReadonlyArray<Service> {
   const all: Service[] = [
     tenant,
     apiKeys(mint),
-    members,
+    members(invitations),
     identityProviders(developmentIssuers),
     projects(() => all),
     records(now),

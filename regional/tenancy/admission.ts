@@ -120,7 +120,8 @@ export async function admit(
   }
   const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
   if (snapshot) tell(snapshot)
-  request.actor = verdict.actor
+  // Who is nobody's yet leaves no trace by being refused.
+  request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw verdict.problem
   const { scopes, epoch, actor, newcomer, unnoted } = verdict
   return {

@@ -59,6 +59,8 @@ export interface Wanted {
   scope: Scope
   /** Gives access, or says who may have it: nothing that a signed URL reaches. */
   mintsCredentials?: true | undefined
+  /** For people who are no members yet: a token of one of the tenant's providers is enough. */
+  invitees?: true | undefined
 }
 
 export async function authorise(
@@ -69,7 +71,7 @@ export async function authorise(
 ): Promise<Authorisation> {
   const [status, standing, claimHolds] = await Promise.all([
     scope.system('status', statusSpace).get(['status']),
-    standingOf(scope, principal, nowMs),
+    standingOf(scope, principal, wanted, nowMs),
     namesThisTenant(scope, principal.claimedTenant),
   ])
   // Its credentials are on their way out as well, so nobody's is looked at any more.
@@ -103,7 +105,7 @@ export async function authorise(
     )
   }
   const { scopes, newcomer, unnoted } = standing
-  if (!allows(scopes, wanted.scope)) {
+  if (!allows(scopes, wanted.scope) && !(wanted.invitees && principal.kind === 'jwt')) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
   }
   if (wanted.mintsCredentials && principal.kind === 'signed_url') {
@@ -112,10 +114,15 @@ export async function authorise(
   return { outcome: 'granted', scopes, actor, newcomer, epoch: status.epoch, present, unnoted }
 }
 
-function standingOf(scope: TenantScope, principal: TenantPrincipal, nowMs: number): Promise<Standing> {
+function standingOf(
+  scope: TenantScope,
+  principal: TenantPrincipal,
+  { invitees }: Wanted,
+  nowMs: number,
+): Promise<Standing> {
   switch (principal.kind) {
     case 'jwt':
-      return ofPerson(scope, principal, nowMs)
+      return invitees ? ofInvitee(scope, principal, nowMs) : ofPerson(scope, principal, nowMs)
     case 'session':
       return ofSession(scope, principal, nowMs)
     case 'admin_link':
@@ -161,6 +168,17 @@ function scopesOf(
 ): ReadonlyArray<string> {
   if (principal.kind === 'api_key') return scopes
   return allows(scopes, principal.scope) ? [principal.scope] : []
+}
+
+/** Of somebody whom one of the tenant's providers knows, member or not. They may do the one thing that takes them. */
+async function ofInvitee(scope: TenantScope, principal: JwtPrincipal, nowMs: number): Promise<Standing> {
+  const standing = await ofPerson(scope, principal, nowMs)
+  const isPerson =
+    standing.outcome === 'holds' ||
+    (standing.outcome !== 'stale_providers' && standing.problem.code === 'not_a_member')
+  if (!isPerson) return standing
+  const actor = 'actor' in standing ? standing.actor : undefined
+  return { outcome: 'holds', scopes: [], actor: actor ?? { kind: 'invitee', id: principal.subject } }
 }
 
 async function ofPerson(scope: TenantScope, principal: JwtPrincipal, nowMs: number): Promise<Standing> {

@@ -1,7 +1,12 @@
 // Minting: a new API key and the record that will answer for it; a URL that a key signs, which no record answers for;
-// an admin link.
+// an admin link; an invitation.
 import { type AdminLinkClaims, mintAdminLink } from '../../shared/admin_link.ts'
 import { mintApiKey } from '../../shared/credentials/api_key.ts'
+import {
+  type InvitationClaims,
+  mintInvitation,
+  verifyInvitation,
+} from '../../shared/credentials/invitation_token.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
 import { type SignedRequest, type SignedUrlClaims, signUrl } from '../../shared/signed_url.ts'
@@ -37,6 +42,17 @@ export const urlSigning =
   (region: string, roots: Roots): SignUrl =>
   (claims, request) =>
     signUrl({ ...claims, region }, request, roots)
+
+export interface InvitationTokens {
+  mint(claims: Omit<InvitationClaims, 'rootId' | 'region'>): Promise<{ text: string; secretHash: string }>
+  /** @returns undefined for what is none of ours. */
+  verify(text: string): ReturnType<typeof verifyInvitation>
+}
+
+export const invitationTokens = (region: string, roots: Roots): InvitationTokens => ({
+  mint: (claims) => mintInvitation({ ...claims, region }, roots),
+  verify: (text) => verifyInvitation(text, roots),
+})
 
 export type LinkAdmin = (
   claims: Omit<AdminLinkClaims, 'rootId' | 'region'>,

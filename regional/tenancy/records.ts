@@ -166,6 +166,25 @@ export const identityKey = ({ issuer, subject }: PersonIdentity): [digest: Buffe
 /** The owners by the organisation's own word: whoever takes one away reads that another is left. */
 export const ownerSpace = jsonSpace<[memberId: string], 1>('owner')
 
+export interface InvitationRecord {
+  id: Id<'inv'>
+  /** SHA-256 of the token in base64url. */
+  secretHash: string
+  /** Where it is sent. It opens nothing. */
+  email: string
+  role: Role
+  invitedBy: { kind: string; id: string }
+  /** `link`: whoever invites passes it on. */
+  delivery: 'link' | 'sending' | 'sent' | 'refused'
+  createdAt: string
+  expiresAtMs: number
+  accepted: { at: string; member: Id<'mem'> } | null
+  revokedAt: string | null
+}
+
+/** In the subspace of the service `members`. One that has ended stays for a week, to be told as such. */
+export const invitationSpace = jsonSpace<[invitationId: string], InvitationRecord>('invitation')
+
 export interface ProviderRecord {
   id: Id<'idp'>
   name: string

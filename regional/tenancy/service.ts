@@ -44,6 +44,8 @@ interface OperationFacts {
   declaration: Declaration
   scope: Scope
   kind: TenantRequest['kind']
+  /** Also for people who are no members yet. */
+  invitees?: true | undefined
   /** Who may ask it. */
   speakers: ReadonlyArray<TenantPrincipal['kind']>
 }
@@ -86,6 +88,8 @@ export function tenantOperation<
     scope: Scope
     /** A read that is audited. */
     sensitive?: boolean
+    /** Also for people whom one of the tenant's providers knows, and who are no members yet. */
+    invitees?: true
     /** For the console's own pages; otherwise it is of the API, for everyone but who is only on the way in. */
     speakers?: ReadonlyArray<TenantPrincipal['kind']>
     handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
@@ -97,6 +101,7 @@ export function tenantOperation<
     name: operation.name,
     declaration: operation as Declaration,
     scope: operation.scope,
+    invitees: operation.invitees,
     speakers: operation.speakers ?? EVERYONE,
     kind: operation.method !== 'get' ? 'write' : operation.sensitive ? 'sensitive' : 'read',
     prepare(raw) {

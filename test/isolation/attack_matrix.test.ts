@@ -108,7 +108,8 @@ beforeAll(async () => {
   attackersToken = await signToken(issuers.privateKeys, { ...claims, aud: `coditect:${attacker.id}` })
   strayToken = await signToken(issuers.privateKeys, { ...claims, aud: 'somebody' })
   for (const { method, path, operation } of tenantRoutes) {
-    if (method !== 'POST' || path.includes('{')) continue
+    if (method !== 'POST' || path.includes('{') || !operation.security?.some((each) => 'apiKey' in each))
+      continue
     const made = await call(victim, path, { method, body: bodyOf(operation, document) })
     expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBeLessThan(300)
     if (typeof made.body?.id === 'string') victims.set(path, made.body.id)

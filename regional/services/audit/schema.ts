@@ -8,7 +8,16 @@ export const AuditEntry = z
     id: z.string().meta({ description: 'The entry’s place in the trail.' }),
     at: timeSchema,
     actor: z.object({
-      kind: z.enum(['api_key', 'signed_url', 'member', 'session', 'admin_link', 'operator', 'system']),
+      kind: z.enum([
+        'api_key',
+        'signed_url',
+        'member',
+        'invitee',
+        'session',
+        'admin_link',
+        'operator',
+        'system',
+      ]),
       id: z.string().meta({ description: 'For a signed URL: the key that signed it.' }),
     }),
     action: z.string().meta({ description: '`<service>.<operation>`', example: 'projects.create' }),

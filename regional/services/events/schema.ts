@@ -9,7 +9,16 @@ export const Event = z
     at: timeSchema,
     resource: z.string().meta({ description: 'The id or name of what changed.' }),
     actor: z.object({
-      kind: z.enum(['api_key', 'signed_url', 'member', 'session', 'admin_link', 'operator', 'system']),
+      kind: z.enum([
+        'api_key',
+        'signed_url',
+        'member',
+        'invitee',
+        'session',
+        'admin_link',
+        'operator',
+        'system',
+      ]),
       id: z.string(),
     }),
     sequence: z.string().meta({

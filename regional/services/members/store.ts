@@ -67,7 +67,7 @@ export async function deleteMember(tx: TenantTransaction, member: MemberRecord):
 }
 
 /** Nobody gives, changes or takes away a role that allows more than they may. */
-function requireGrant({ context }: TenantTransaction, role: Role): void {
+export function requireGrant({ context }: TenantTransaction, role: Role): void {
   if (mayGrant(context.scopes, role)) return
   throw new Problem('insufficient_scope', `The role ${role} allows more than you may.`)
 }

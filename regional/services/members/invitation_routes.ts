@@ -1,0 +1,176 @@
+// /v1/invitations: asks somebody to become a member, by a token that is sent or passed on.
+import { z } from 'zod'
+import { INVITATION_PATH } from '../../../shared/credentials/invitation_token.ts'
+import { newId } from '../../../shared/ids.ts'
+import { Problem } from '../../../shared/problems.ts'
+import type { Mailer } from '../../mail/mailer.ts'
+import type { InvitationTokens } from '../../tenancy/mint.ts'
+import type { InvitationRecord } from '../../tenancy/records.ts'
+import {
+  notFound,
+  pageBody,
+  pageOf,
+  pageQuery,
+  readCursor,
+  type TenantOperation,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import { type LetterSeal, letterOf, type SendInvitation } from './invitation_letter.ts'
+import {
+  AcceptInvitation,
+  CreatedInvitation,
+  CreateInvitation,
+  Invitation,
+  invitationId,
+} from './invitation_schema.ts'
+import {
+  acceptInvitation,
+  addInvitation,
+  listInvitations,
+  readInvitation,
+  revokeInvitation,
+} from './invitations.ts'
+import { replyMember } from './reply.ts'
+import { Member } from './schema.ts'
+
+export interface InvitationOptions {
+  tokens: InvitationTokens
+  /** Without one, invitations are passed on as links. */
+  mailer: Mailer | undefined
+  seal: LetterSeal
+}
+
+const LIST = 'invitations'
+const one = z.object({ id: invitationId })
+
+const shown = (
+  { id, email, role, invitedBy, delivery, accepted, revokedAt, createdAt, expiresAtMs }: InvitationRecord,
+  nowMs: number,
+): Invitation => ({
+  id,
+  email,
+  role,
+  status: accepted ? 'accepted' : revokedAt !== null ? 'revoked' : expiresAtMs <= nowMs ? 'expired' : 'open',
+  invitedBy,
+  delivery,
+  member: accepted?.member ?? null,
+  createdAt,
+  expiresAt: new Date(expiresAtMs).toISOString(),
+})
+
+export const invitationOperations = (
+  { tokens, seal }: InvitationOptions,
+  send: SendInvitation | undefined,
+): ReadonlyArray<TenantOperation> => [
+  tenantOperation({
+    name: 'invite',
+    method: 'post',
+    path: '/v1/invitations',
+    tag: 'Invitations',
+    summary: 'Invite somebody to become a member',
+    scope: 'members:write',
+    body: CreateInvitation,
+    answers: { 201: CreatedInvitation },
+    problems: ['quota_exceeded'],
+    async handle(tx, { body: { email, role, expiresIn } }) {
+      const { tenant, actor, publicOrigin: origin, nowMs } = tx.context
+      if (origin === undefined) throw new Error('the edge did not say where clients find it')
+      const id = newId('inv', nowMs)
+      const { text, secretHash } = await tokens.mint({ tenant, invitationId: id })
+      const invitation: InvitationRecord = {
+        id,
+        secretHash,
+        email,
+        role,
+        invitedBy: { kind: actor.kind, id: actor.id },
+        delivery: send === undefined ? 'link' : 'sending',
+        createdAt: new Date(nowMs).toISOString(),
+        expiresAtMs: nowMs + expiresIn * 1000,
+        accepted: null,
+        revokedAt: null,
+      }
+      await addInvitation(tx, invitation)
+      const url = `${origin}${INVITATION_PATH}?token=${text}`
+      if (send !== undefined) {
+        const letter = letterOf(invitation, (await tx.organisation()).name, url)
+        tx.enqueue(send, { invitation: id, sealed: seal.seal(JSON.stringify(letter), id) })
+      }
+      return {
+        status: 201,
+        body: { ...shown(invitation, nowMs), url: send === undefined ? url : null },
+        headers: { location: `/v1/invitations/${id}` },
+      }
+    },
+  }),
+  tenantOperation({
+    name: 'list-invitations',
+    method: 'get',
+    path: '/v1/invitations',
+    tag: 'Invitations',
+    summary: 'List invitations, oldest first; those that have ended for a week',
+    scope: 'members:read',
+    query: pageQuery,
+    answers: { 200: pageOf(Invitation) },
+    async handle(tx, { query }) {
+      const page = await listInvitations(tx, query.limit, readCursor(LIST, query.cursor))
+      return { status: 200, body: pageBody(LIST, page, (each) => shown(each, tx.context.nowMs)) }
+    },
+  }),
+  tenantOperation({
+    name: 'read-invitation',
+    method: 'get',
+    path: '/v1/invitations/{id}',
+    tag: 'Invitations',
+    summary: 'Read an invitation, without its token',
+    scope: 'members:read',
+    params: one,
+    answers: { 200: Invitation },
+    async handle(tx, { params }) {
+      return { status: 200, body: shown(await readInvitation(tx, params.id), tx.context.nowMs) }
+    },
+  }),
+  tenantOperation({
+    name: 'revoke-invitation',
+    method: 'delete',
+    path: '/v1/invitations/{id}',
+    tag: 'Invitations',
+    summary: 'Take an invitation back before it is accepted',
+    scope: 'members:write',
+    params: one,
+    answers: { 204: null },
+    async handle(tx, { params }) {
+      await revokeInvitation(tx, params.id)
+      return { status: 204 }
+    },
+  }),
+  tenantOperation({
+    name: 'accept-invitation',
+    method: 'post',
+    path: '/v1/invitations/accept',
+    tag: 'Invitations',
+    summary: 'Accept an invitation, signed in as who is to be the member',
+    scope: 'members:read',
+    invitees: true,
+    body: AcceptInvitation,
+    answers: { 200: Member },
+    problems: ['not_found', 'invitation_expired', 'invitation_used', 'invitation_revoked', 'quota_exceeded'],
+    async handle(tx, { body }) {
+      const { principal, tenant } = tx.context
+      if (principal.kind !== 'jwt') {
+        throw new Problem(
+          'insufficient_scope',
+          'An invitation is accepted with a token of the person’s own (JWT).',
+        )
+      }
+      const token = await tokens.verify(body.token)
+      // Another organisation's is as one that does not exist.
+      if (token?.invitation.tenant !== tenant) throw notFound()
+      const { invitationId } = token.invitation
+      const { issuer, subject } = principal
+      return replyMember(
+        200,
+        await acceptInvitation(tx, { invitationId, secretHash: token.secretHash }, { issuer, subject }),
+      )
+    },
+  }),
+]

@@ -1,0 +1,18 @@
+// A member as an answer shows them.
+import type { MemberRecord } from '../../tenancy/records.ts'
+import type { Reply } from '../../tenancy/service.ts'
+import type { Member } from './schema.ts'
+
+export const etagOf = ({ version }: MemberRecord): string => `"${version}"`
+
+export const shownMember = ({ version: _, ...member }: MemberRecord): Member => member
+
+export const replyMember = (
+  status: number,
+  member: MemberRecord,
+  headers: Record<string, string> = {},
+): Reply => ({
+  status,
+  body: shownMember(member),
+  headers: { etag: etagOf(member), ...headers },
+})
