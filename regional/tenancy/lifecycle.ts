@@ -152,7 +152,7 @@ export class TenantLifecycle {
     const { url, secretHash } = await this.dependencies.linkAdmin(claims, publicOrigin)
     const issuer = { kind: 'operator' as const, id: operatorId }
     const createdAt = new Date(nowMs).toISOString()
-    const common = { role: 'owner' as const, returnPath: '/', used: null, revokedAt: null }
+    const common = { role: 'owner' as const, returnPath: '/', madeIn: null, used: null, revokedAt: null }
     return { url, record: { id, secretHash, email, member, issuer, createdAt, expiresAtMs, ...common } }
   }
 

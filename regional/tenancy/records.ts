@@ -100,6 +100,8 @@ export interface AdminLinkRecord {
   /** Where it leads, below the tenant's console. */
   returnPath: string
   issuer: Issuer
+  /** The session that made it, if one did: ended, it takes its open links with it. */
+  madeIn: Id<'ses'> | null
   createdAt: string
   expiresAtMs: number
   used: { at: string; session: Id<'ses'> } | null

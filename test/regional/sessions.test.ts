@@ -192,6 +192,17 @@ describe('a session', () => {
     expect(await ids()).toEqual([])
   })
 
+  test('that is ended takes the links with it that it made and nobody has used', async () => {
+    const admin = await signedIn('admin')
+    const { body: own } = await link({ role: 'viewer' }, { as: admin })
+    const { body: other } = await link({ role: 'viewer' })
+    await ask(`/v1/sessions/${admin.sessionId}`, { method: 'DELETE' })
+    expect(code(await peek(own.url))).toBe('410 admin_link_revoked')
+    expect((await peek(other.url)).status).toBe(200)
+    await ask('/v1/sessions', { method: 'DELETE' })
+    expect(code(await peek(other.url))).toBe('410 admin_link_revoked')
+  })
+
   test('ends after half an hour without use, and after twelve hours in any case', async () => {
     const idle = await signedIn('viewer')
     const busy = await signedIn('viewer')

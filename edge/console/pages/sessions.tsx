@@ -40,7 +40,10 @@ export const sessions: ConsolePage = {
       const path = `${visit.base}/${PATH}`
       return c.var.page(
         <Confirm visit={visit} action={`${path}/end-all`} verb="End all" back={path}>
-          <p>End every session, yours too? Everyone then needs a new link to come back.</p>
+          <p>
+            End every session, yours too, and take back every link that nobody has used? Everyone then needs a
+            new link to come back: have an API key at hand that may make one.
+          </p>
         </Confirm>,
         { title: 'End all sessions' },
       )

@@ -60,7 +60,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       body: CreateAdminLink,
       answers: { 201: CreatedAdminLink },
       async handle(tx, { body: { role, expiresIn, email, returnPath } }) {
-        const { tenant, scopes, publicOrigin: origin, nowMs } = tx.context
+        const { tenant, principal, scopes, publicOrigin: origin, nowMs } = tx.context
         if (origin === undefined) throw new Error('the edge did not say where clients find it')
         if (!mayGrant(scopes, role)) {
           throw new Problem('insufficient_scope', `A link cannot give what its maker does not have: ${role}.`)
@@ -76,6 +76,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
           member: null,
           returnPath,
           issuer: await issuerOf(tx),
+          madeIn: principal.kind === 'session' ? principal.sessionId : null,
           createdAt: new Date(nowMs).toISOString(),
           expiresAtMs,
           used: null,

@@ -103,7 +103,7 @@ export const sessions: Service = {
       method: 'delete',
       path: '/v1/sessions',
       tag: TAG,
-      summary: 'End every session of the console',
+      summary: 'End every session of the console, and take back every unused admin link',
       scope: 'sessions:write',
       answers: { 204: null },
       async handle(tx) {

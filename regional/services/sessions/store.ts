@@ -10,6 +10,9 @@ import {
 } from '../../tenancy/records.ts'
 import { notFound, type TenantTransaction } from '../../tenancy/service.ts'
 
+/** Fits into one commit; of more than so many, the next call ends the rest. */
+const MAX_AT_ONCE = 5_000
+
 export interface SeenSession extends SessionRecord {
   seenMs: number
 }
@@ -75,16 +78,33 @@ export async function readSession(tx: TenantTransaction, id: string): Promise<Se
   return session
 }
 
-/** @throws {Problem} `not_found` */
+/** With the links that it made and nobody has used. @throws {Problem} `not_found` */
 export async function endSession(tx: TenantTransaction, id: string): Promise<void> {
   await readSession(tx, id)
   end(tx, id)
+  await takeBackLinks(tx, ({ madeIn }) => madeIn === id)
 }
 
-/** Bounded: nobody has more sessions than fit into one commit; what is left of them, the next call ends. */
+/** With every link that nobody has used: whoever is to be kept out may have made one. */
 export async function endAll(tx: TenantTransaction): Promise<void> {
-  const { entries } = await tx.space(sessionSpace).page({ limit: 5_000 })
+  const { entries } = await tx.space(sessionSpace).page({ limit: MAX_AT_ONCE })
   for (const [[id]] of entries) end(tx, id)
+  await takeBackLinks(tx, () => true)
+}
+
+async function takeBackLinks(
+  tx: TenantTransaction,
+  which: (link: AdminLinkRecord) => boolean,
+): Promise<void> {
+  const { nowMs } = tx.context
+  const { entries } = await tx.space(adminLinkSpace).page({ limit: MAX_AT_ONCE })
+  const revokedAt = new Date(nowMs).toISOString()
+  for (const [key, link] of entries) {
+    const open = link.used === null && link.revokedAt === null && link.expiresAtMs > nowMs
+    if (!open || !which(link)) continue
+    tx.space(adminLinkSpace).set(key, { ...link, revokedAt })
+    tx.emit('admin_link.revoked', link.id)
+  }
 }
 
 function end(tx: TenantTransaction, id: string): void {
