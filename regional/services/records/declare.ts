@@ -28,7 +28,7 @@ interface Wanted {
   unique: boolean
 }
 
-export const wantedIndex = (index: IndexDeclaration): Wanted =>
+const wantedIndex = (index: IndexDeclaration): Wanted =>
   'fields' in index ? index : { fields: [{ field: index.field, type: index.type }], unique: index.unique }
 
 const nameOf = ({ fields, unique }: Wanted): string =>

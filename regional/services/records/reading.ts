@@ -7,7 +7,7 @@ import { bytesIn, entrySpace, indexKey } from './entries.ts'
 import type { Plan, Query } from './query_plan.ts'
 import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts'
 
-export const MAX_PAGE_BYTES = 4 * 1024 * 1024
+const MAX_PAGE_BYTES = 4 * 1024 * 1024
 /** Looked at in one page: what has expired and waits to be removed counts here, and is not shown. */
 const MAX_LOOKED_AT = 1_000
 /** Read side by side: few while they may be a megabyte each, more once they turn out to be small. */

@@ -1,7 +1,6 @@
 // /v1/projects/{projectId}/collections/{name}/records
 import { z } from 'zod'
 import type { Id } from '../../../shared/ids.ts'
-import { Problem } from '../../../shared/problems.ts'
 import {
   notFound,
   pageOf,
@@ -11,10 +10,11 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { runBatch } from './batch.ts'
-import { type CollectionRecord, findCollection, type IndexRecord, type Place } from './collections.ts'
+import { indexRequired, requirePlan } from './chosen_index.ts'
+import { findCollection, type Place } from './collections.ts'
 import { collectionFor } from './declare.ts'
 import type { Schemas } from './json_schema.ts'
-import { type Plan, planQuery, type Query, readQuery, suggestion } from './query_plan.ts'
+import { type Query, readQuery } from './query_plan.ts'
 import { cursorAt, listName, positionOf, type RecordPage, readAll, readPlanned } from './reading.ts'
 import {
   Batch,
@@ -221,45 +221,6 @@ function emptyList({ name, ...place }: Place, query: Query | undefined): Reply {
   if (!COLLECTION_NAME.test(name)) throw notFound()
   if (query !== undefined) throw indexRequired({ ...place, name }, query, [])
   return { status: 200, body: { data: [], nextCursor: null } }
-}
-
-/** @throws {Problem} `index_required`, `index_building`, `malformed_request` */
-function requirePlan(collection: CollectionRecord, place: Place, query: Query): Plan<IndexRecord> {
-  const { indexes } = collection
-  const ready = planQuery(
-    query,
-    indexes.filter(({ state }) => state === 'ready'),
-  )
-  if (ready !== undefined) return ready
-  const building = planQuery(
-    query,
-    indexes.filter(({ state }) => state === 'building'),
-  )
-  if (building !== undefined) {
-    const { job } = building.index
-    throw new Problem(
-      'index_building',
-      `The index is being built by ${job}; GET /v1/jobs/${job} shows how far it is.`,
-      {
-        headers: { 'retry-after': '1' },
-      },
-    )
-  }
-  throw indexRequired(place, query, indexes)
-}
-
-function indexRequired(place: Place, query: Query, indexes: ReadonlyArray<IndexRecord>): Problem {
-  const known = indexes.flatMap(({ fields }) => fields)
-  const failed = planQuery(
-    query,
-    indexes.filter(({ state }) => state === 'failed'),
-  )?.index.error
-  return new Problem(
-    'index_required',
-    failed
-      ? `The index could not be built: ${failed.detail} Mend that, and declare the index again.`
-      : `Declare the index ${suggestion(query, known)} with PUT /v1/projects/${place.projectId}/collections/${place.name}.`,
-  )
 }
 
 const shownPage = (list: string, { records, next }: RecordPage) => ({

@@ -1,7 +1,7 @@
 // Collections and records: what clients send and see.
 import { z } from 'zod'
 import { idSchema, timeSchema } from '../../schemas.ts'
-import { type Document, documentFault, isDocument, type Json } from './document.ts'
+import { type Document, documentFault, isDocument } from './document.ts'
 import { isFieldPath } from './field_path.ts'
 import { INDEX_TYPES } from './index_key.ts'
 
@@ -152,5 +152,3 @@ export const BatchAnswer = z
     ),
   })
   .meta({ id: 'BatchAnswer' })
-
-export type { Json }
