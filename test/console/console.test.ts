@@ -324,6 +324,7 @@ describe('every page', () => {
     await post('/v1/projects', { name: HOSTILE, description: HOSTILE })
     await post('/v1/api-keys', { name: HOSTILE, scopes: ['projects:read'] })
     await post('/v1/identity-providers', { name: HOSTILE, issuer: 'https://id.example', audience: HOSTILE })
+    await post('/v1/invitations', { email: 'a@b.example', role: 'viewer' })
     await post('/v1/members', { identity: { issuer: 'https://id.example', subject: `'">` }, role: 'viewer' })
     await stack.call('/v1/tenant', {
       as: tenant.key,
@@ -377,6 +378,23 @@ describe('every page', () => {
     expect(await projects.innerText()).toContain('0 of')
     await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'New' } })
     await expect.poll(() => projects.innerText(), { timeout: 30_000 }).toContain('1 of')
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('for invitations gives a link that leads to where it is accepted, and takes it back', async () => {
+    const own = await newTenant('inviting')
+    const { page, complaints, context } = await signedIn(own)
+    await page.getByRole('link', { name: 'Invitations' }).click()
+    await page.getByLabel('E-mail address').fill('bob@inviting.example')
+    await page.getByRole('button', { name: 'Invite' }).click()
+    const url = await page.locator('#secret').innerText()
+    await page.getByRole('link', { name: 'Back to all invitations' }).click()
+    expect(await textOf(page)).toContain('bob@inviting.example')
+    await page.getByRole('button', { name: 'Take back' }).click()
+    expect(await page.getByRole('status').first().innerText()).toContain('taken back')
+    expect((await page.goto(url))?.status()).toBe(200)
+    expect(await textOf(page)).toContain('You are invited')
     expect(complaints).toEqual([])
     await context.close()
   })

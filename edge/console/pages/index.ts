@@ -4,6 +4,7 @@ import { apiKeys } from './api_keys.tsx'
 import { audit } from './audit.tsx'
 import { data } from './data.tsx'
 import { identityProviders } from './identity_providers.tsx'
+import { invitations } from './invitations.tsx'
 import { members } from './members.tsx'
 import { overview } from './overview.tsx'
 import type { ConsolePage } from './page.ts'
@@ -16,6 +17,7 @@ export const PAGES: ReadonlyArray<ConsolePage> = [
   projects,
   apiKeys,
   members,
+  invitations,
   adminLinks,
   sessions,
   identityProviders,

@@ -1,0 +1,159 @@
+// Invitations to become a member: sent by mail where the platform can, otherwise a link to pass on.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { CsrfField, errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Invitation {
+  id: string
+  email: string
+  role: Role
+  status: 'open' | 'accepted' | 'revoked' | 'expired'
+  delivery: 'link' | 'sending' | 'sent' | 'refused'
+  expiresAt: string
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  email: string
+  role: string
+}
+
+const PATH = 'invitations'
+const DELIVERY = {
+  link: 'a link, passed on by whoever invited',
+  sending: 'mail, on its way',
+  sent: 'mail',
+  refused: 'mail, refused by its server',
+}
+
+export const invitations: ConsolePage = {
+  path: PATH,
+  title: 'Invitations',
+  scope: 'members:read',
+  messages: {
+    sent: 'The invitation is on its way.',
+    revoked: 'The invitation was taken back: nobody can accept it any more.',
+  },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const body = { email: field(form, 'email'), role: field(form, 'role') }
+      const answer = await visit.api.post<Invitation & { url: string | null }>('/v1/invitations', {
+        body,
+        idempotencyKey: field(form, 'once'),
+      })
+      if (!answer.ok) {
+        return answer.problem.code === 'validation_failed'
+          ? list(c, { problem: answer.problem, ...body })
+          : c.var.refuse(answer)
+      }
+      const { url, email, expiresAt } = answer.body
+      if (url === null) return c.var.done(PATH, 'sent')
+      return c.var.page(
+        <>
+          <Secret label={`The invitation for ${email}`} value={url} />
+          <p>
+            Pass it on to them. It can be accepted once, until <Time at={expiresAt} />.
+          </p>
+          <p>
+            <a class="button plain" href={`${visit.base}/${PATH}`}>
+              Back to all invitations
+            </a>
+          </p>
+        </>,
+        { title: 'New invitation' },
+      )
+    })
+    app.post('/:id/revoke', async (c) => {
+      const id = encodeURIComponent(c.req.param('id') ?? '')
+      const answer = await c.var.visit.api.delete(`/v1/invitations/${id}`)
+      return answer.ok ? c.var.done(PATH, 'revoked') : c.var.refuse(answer)
+    })
+  },
+}
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Invitation>>(`/v1/invitations${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'members:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No invitations">
+          <p>Whoever accepts one, by their own sign-in, becomes a member.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table
+            caption="Invitations, oldest first; those that have ended, for a week"
+            columns={columns(visit, path, mayWrite)}
+            rows={data}
+          />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && (
+        <section class="panel" aria-labelledby="new">
+          <h2 id="new">Invite someone</h2>
+          <Form visit={visit} action={path}>
+            <Field
+              name="email"
+              label="E-mail address"
+              type="email"
+              value={wrong?.email}
+              error={errorAt(wrong?.problem, '/email')}
+              required
+            />
+            <Select
+              name="role"
+              label="Role"
+              value={wrong?.role ?? 'member'}
+              error={errorAt(wrong?.problem, '/role')}
+              options={ROLES.filter((role) => mayGrant(visit.scopes, role))}
+            />
+            <button type="submit">Invite</button>
+          </Form>
+        </section>
+      )}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (visit: Visit, path: string, mayWrite: boolean) => [
+  { title: 'For', of: ({ email }: Invitation) => email },
+  { title: 'Role', of: ({ role }: Invitation) => <Badge>{role}</Badge> },
+  {
+    title: 'State',
+    of: ({ status }: Invitation) => (
+      <Badge {...(status === 'accepted' && { kind: 'good' as const })}>{status}</Badge>
+    ),
+  },
+  { title: 'Sent by', of: ({ delivery }: Invitation) => DELIVERY[delivery] ?? delivery },
+  { title: 'Until', of: ({ expiresAt }: Invitation) => <Time at={expiresAt} /> },
+  ...(mayWrite
+    ? [
+        {
+          title: 'Actions',
+          of: ({ id, email, status }: Invitation) =>
+            status === 'open' && (
+              <form method="post" action={`${path}/${id}/revoke`}>
+                <CsrfField visit={visit} />
+                <button class="plain" type="submit" aria-label={`Take back the invitation for ${email}`}>
+                  Take back
+                </button>
+              </form>
+            ),
+        },
+      ]
+    : []),
+]
