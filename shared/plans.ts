@@ -1,39 +1,85 @@
-// Plans: what a tenant may have. One place.
+// Plans: what a tenant may have and ask for. One place; an operator may give one tenant other limits than its plan's.
 import type { Limits } from './limits.ts'
 
 export const PLAN_NAMES = ['free', 'team', 'enterprise'] as const
 export type PlanName = (typeof PLAN_NAMES)[number]
 
-/** What is counted and limited exactly. */
-export const QUANTITIES = ['projects', 'apiKeys', 'members', 'identityProviders', 'storedBytes'] as const
+/** What is counted and limited exactly. `storedBytes`: of keys and values; `tokens`: of models, a calendar month (UTC). */
+export const QUANTITIES = [
+  'projects',
+  'apiKeys',
+  'members',
+  'identityProviders',
+  'storedBytes',
+  'tokens',
+] as const
 export type Quantity = (typeof QUANTITIES)[number]
+
+/** What begins again at zero every month. */
+export const MONTHLY: ReadonlySet<Quantity> = new Set(['tokens'])
+
+export const LIMIT_NAMES = ['requestsPerSecond', 'burst', ...QUANTITIES] as const
+export type LimitName = (typeof LIMIT_NAMES)[number]
+
+/** Everything that a plan, or a tenant, is limited in. */
+export type PlanLimits = Readonly<Record<LimitName, number>>
 
 const GIB = 2 ** 30
 
-export const PLANS: Readonly<Record<PlanName, Readonly<Record<Quantity, number>>>> = {
-  free: { projects: 100, apiKeys: 20, members: 10, identityProviders: 2, storedBytes: GIB },
-  team: { projects: 10_000, apiKeys: 200, members: 1_000, identityProviders: 10, storedBytes: 100 * GIB },
-  // An edge keeps the whole list of a tenant's providers, so there are never many.
+export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
+  free: {
+    ...requests(20),
+    projects: 100,
+    apiKeys: 20,
+    members: 10,
+    identityProviders: 2,
+    storedBytes: GIB,
+    tokens: 100_000,
+  },
+  team: {
+    ...requests(500),
+    projects: 10_000,
+    apiKeys: 200,
+    members: 1_000,
+    identityProviders: 10,
+    storedBytes: 100 * GIB,
+    tokens: 10_000_000,
+  },
   enterprise: {
+    ...requests(5_000),
     projects: 1_000_000,
     apiKeys: 10_000,
     members: 1_000_000,
+    // An edge keeps the whole list of a tenant's providers, so there are never many.
     identityProviders: 50,
     storedBytes: 10_000 * GIB,
+    tokens: 1_000_000_000,
   },
 }
 
-/**
- * How much a tenant may ask. Two seconds of the rate may come at once. One key or one address gets most of it, but
- * never all: what runs wild leaves the others something.
- */
-export const PLAN_LIMITS: Readonly<Record<PlanName, Limits>> = {
-  free: limitsOf(20),
-  team: limitsOf(500),
-  enterprise: limitsOf(5_000),
+/** Two seconds of the rate may come at once. */
+function requests(rate: number): Pick<PlanLimits, 'requestsPerSecond' | 'burst'> {
+  return { requestsPerSecond: rate, burst: 2 * rate }
 }
 
-function limitsOf(rate: number): Limits {
-  const share = (part: number) => ({ rate: rate * part, burst: 2 * rate * part })
+/** What an operator gave one tenant instead of its plan's. */
+export type LimitOverrides = Readonly<Partial<Record<LimitName, number>>>
+
+export function limitsOf(plan: PlanName, overrides: LimitOverrides = {}): PlanLimits {
+  const { requestsPerSecond } = overrides
+  return {
+    ...PLANS[plan],
+    // A rate without a burst of its own has its usual one.
+    ...(requestsPerSecond !== undefined && requests(requestsPerSecond)),
+    ...overrides,
+  }
+}
+
+/**
+ * The rate limits that follow. One key or one address gets most of the tenant's, but never all: what runs wild leaves
+ * the others something.
+ */
+export function rateLimitsOf({ requestsPerSecond: rate, burst }: PlanLimits): Limits {
+  const share = (part: number) => ({ rate: rate * part, burst: Math.max(1, burst * part) })
   return { tenant: share(1), key: share(0.9), ip: share(0.8) }
 }

@@ -1,7 +1,7 @@
 // Stage three, limit: whether the tenant, the key and the address may ask so much now. All policies must admit a request;
 // the one that is nearest to refusing is reported. Nothing is let through silently when the tenant's object is silent.
 import type { Limit, Limits, Policy } from '../../shared/limits.ts'
-import { PLAN_LIMITS } from '../../shared/plans.ts'
+import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import type { Counts } from '../counts.ts'
@@ -42,7 +42,7 @@ export interface LimitDependencies {
 }
 
 /** Until a region has said the tenant's limits. */
-const FIRST_LIMITS = PLAN_LIMITS.team
+const FIRST_LIMITS = rateLimitsOf(PLANS.team)
 /** Of the tenant's rate, what each isolate lets be read while the object does not answer. */
 const BYPASS_SHARE = 0.1
 const CLOSED_RETRY_AFTER_MS = 1_000

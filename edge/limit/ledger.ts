@@ -2,7 +2,7 @@
 // never exceeds the burst. A leased unit begins to drain only when it is reported spent, so however late an isolate
 // spends it, in no time t are more than burst + rate · t units admitted over all isolates.
 import type { Limit } from '../../shared/limits.ts'
-import { PLAN_LIMITS } from '../../shared/plans.ts'
+import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { compareVersions, type SnapshotVersion } from '../../shared/snapshot.ts'
 import { charged, conforming, drained, emptyMeter, type Meter } from './gcra.ts'
 
@@ -52,7 +52,7 @@ export interface Ledger {
 }
 
 /** What a tenant gets before any region has said its plan: enough for the first requests of a large one. */
-export const FIRST_LIMIT: VersionedLimit = { epoch: 0, version: 0, limit: PLAN_LIMITS.team.tenant }
+export const FIRST_LIMIT: VersionedLimit = { epoch: 0, version: 0, limit: rateLimitsOf(PLANS.team).tenant }
 
 export const newLedger = (nowMs: number): Ledger => ({
   meter: emptyMeter(nowMs),

@@ -4,6 +4,7 @@
 import { idFromBytes, uuidv7 } from '../../shared/ids.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { idempotencySpace } from '../tenancy/idempotency.ts'
+import { forgetAccount } from '../tenancy/quotas.ts'
 import {
   adminLinkSpace,
   invitationSpace,
@@ -18,7 +19,7 @@ import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
 export type ServiceExpiry = 'admin-link' | 'session' | 'invitation'
-type Expiring = 'request' | 'job' | 'provisioned' | ServiceExpiry
+type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
 
@@ -78,6 +79,8 @@ async function forget(
   } else if (what === 'job' && typeof key === 'string') {
     jobsOf(scope).space(jobSpace).clear([key])
     jobsOf(scope).space(endSpace).clear([key])
+  } else if (what === 'quota' && typeof key === 'string') {
+    await forgetAccount(scope, key)
   } else if (what === 'provisioned') {
     scope.system('idempotency', provisionedSpace).clear(['answer'])
   } else if (what === 'admin-link' && typeof key === 'string') {

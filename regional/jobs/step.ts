@@ -169,7 +169,7 @@ function jobTransaction(
     tenant,
     nowMs,
     ...scope.service(service),
-    take: (quantity, amount) => take(scope, loan, quantity, amount),
+    take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     emit: emitting(scope, { epoch, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),

@@ -8,6 +8,7 @@ import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
+import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
@@ -33,6 +34,7 @@ const inputs = {
     changes: z.object({
       name: z.string().optional(),
       plan: z.enum(PLAN_NAMES).optional(),
+      limits: UpdateLimits.optional(),
       status: z.enum(SETTABLE_STATUSES).optional(),
     }),
     ifMatch: z.string().optional(),
@@ -162,5 +164,6 @@ export function remoteCalls(from: string, peer: Peer): Calls {
 async function problemOf(answer: Response): Promise<Problem> {
   const details = (await answer.json().catch(() => ({}))) as Partial<ProblemDetails>
   const code: ProblemCode = details.code ?? 'internal'
-  return new Problem(code, details.detail ?? 'The other region failed.')
+  const { errors } = details
+  return new Problem(code, details.detail ?? 'The other region failed.', { ...(errors && { errors }) })
 }

@@ -13,7 +13,7 @@ import {
 import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
 import { idSchema, nameSchema, slugSchema, timeSchema } from '../schemas.ts'
-import { Tenant } from '../services/tenant/schema.ts'
+import { Tenant, UpdateLimits } from '../services/tenant/schema.ts'
 import type { OperatorRequest } from '../tenancy/operator_request.ts'
 import type { Verified } from '../tenancy/verify.ts'
 import type { Calls, Described } from './calls.ts'
@@ -50,6 +50,7 @@ const UpdateTenant = z
   .strictObject({
     name: nameSchema.optional(),
     plan: z.enum(PLAN_NAMES).optional(),
+    limits: UpdateLimits.optional(),
     status: z.enum(SETTABLE_STATUSES).optional(),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
@@ -152,7 +153,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       method: 'patch',
       path: '/platform/v1/tenants/{id}',
       tag: 'Platform',
-      summary: 'Change a tenant’s name, plan or status',
+      summary: 'Change a tenant’s name, plan, limits or status',
       role: 'admin',
       params: one,
       body: UpdateTenant,

@@ -2,7 +2,14 @@
 // repeated, so that whoever finds a tenant half made can finish it.
 import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import { newId } from '../../shared/ids.ts'
-import { type PlanName, QUANTITIES } from '../../shared/plans.ts'
+import {
+  LIMIT_NAMES,
+  type LimitName,
+  type LimitOverrides,
+  limitsOf,
+  type PlanName,
+  QUANTITIES,
+} from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import { type SettableStatus, type TenantNumber, type TenantStatus, tenantId } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
@@ -53,6 +60,8 @@ export interface ProvisionedTenant {
 export interface TenantChanges {
   name?: string | undefined
   plan?: PlanName | undefined
+  /** Instead of the plan's; null for the plan's again. */
+  limits?: { [Name in LimitName]?: number | null | undefined } | undefined
   status?: SettableStatus | undefined
 }
 
@@ -126,9 +135,9 @@ export class TenantLifecycle {
       statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH, version: 1 })
       profileOf(scope).set(['profile'], profile)
       scope.system('credentials', credentialSpace).set([key.record.id], key.record)
-      await take(scope, ONLY_WRITER, 'apiKeys', 1)
+      await take(scope, ONLY_WRITER, 'apiKeys', 1, nowMs)
       await addMember(scope.service('members'), first)
-      await take(scope, ONLY_WRITER, 'members', 1)
+      await take(scope, ONLY_WRITER, 'members', 1, nowMs)
       scope.system('credentials', adminLinkSpace).set([link.record.id], link.record)
       await expireAt(scope, link.record.expiresAtMs + ANSWER_TTL_MS, 'admin-link', link.record.id, nowMs)
       const expiresAt = nowMs + ANSWER_TTL_MS
@@ -217,7 +226,7 @@ export class TenantLifecycle {
   change(
     number: TenantNumber,
     id: string,
-    { status, ...changes }: TenantChanges,
+    { status, name, plan, limits }: TenantChanges,
     ifMatch: string | undefined,
     by: OperatorRequest,
   ): Promise<{ tenant: ShownTenant; version: number }> {
@@ -230,18 +239,26 @@ export class TenantLifecycle {
       const nowMs = this.now()
       if (!(await firstTime(scope, by, nowMs))) return { value: before, commit: false }
       requireMatch(ifMatch, `"${before.version}"`)
-      const { status: current, ...profile } = before.tenant
-      const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
+      const { profile } = before
+      const current = before.tenant.status
       const version = before.version + 1
       const after: ProfileRecord = {
         ...profile,
-        ...given,
+        name: name ?? profile.name,
+        plan: plan ?? profile.plan,
+        overrides: overridden(profile.overrides, limits),
         updatedAt: new Date(nowMs).toISOString(),
         version,
       }
       profileOf(scope).set(['profile'], after)
-      if (profile.plan !== after.plan) await withdrawAllowances(scope, QUANTITIES)
-      const snapshotVersion = before.snapshotVersion + (profile.plan === after.plan ? 0 : 1)
+      const changed = changedLimits(profile, after)
+      await withdrawAllowances(
+        scope,
+        QUANTITIES.filter((quantity) => changed.has(quantity)),
+        nowMs,
+      )
+      const told = profile.plan !== after.plan || changed.has('requestsPerSecond') || changed.has('burst')
+      const snapshotVersion = before.snapshotVersion + (told ? 1 : 0)
       if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
         const { epoch } = before
         statusOf(scope).set(['status'], { status: status ?? current, epoch, version: snapshotVersion })
@@ -264,11 +281,31 @@ const changeTold = (before: TenantStatus, after: SettableStatus | undefined): st
   return after === 'suspended' ? 'tenant.suspended' : 'tenant.resumed'
 }
 
+/** Null takes an override away. */
+function overridden(before: LimitOverrides = {}, limits: TenantChanges['limits'] = {}): LimitOverrides {
+  const entries = Object.entries({ ...before, ...limits })
+  return Object.fromEntries(entries.filter(([, value]) => value !== null && value !== undefined))
+}
+
+/** @throws {Problem} `validation_failed` for a burst so small that the rate can't be kept up */
+function changedLimits(before: ProfileRecord, after: ProfileRecord): ReadonlySet<LimitName> {
+  const was = limitsOf(before.plan, before.overrides)
+  const is = limitsOf(after.plan, after.overrides)
+  if (is.burst < is.requestsPerSecond / 2) {
+    const detail = `must be at least half of requestsPerSecond, which is ${is.requestsPerSecond}`
+    throw new Problem('validation_failed', 'The limits do not fit each other. `errors` says where.', {
+      errors: [{ pointer: '/limits/burst', detail }],
+    })
+  }
+  return new Set(LIMIT_NAMES.filter((name) => was[name] !== is[name]))
+}
+
 const statusOf = (scope: TenantScope) => scope.system('status', statusSpace)
 const profileOf = (scope: TenantScope) => scope.system('profile', profileSpace)
 
 interface Shown {
   tenant: ShownTenant
+  profile: ProfileRecord
   version: number
   epoch: number
   snapshotVersion: number
@@ -283,6 +320,7 @@ async function shownIn(scope: TenantScope): Promise<Shown | undefined> {
   if (status.status === 'provisioning' || status.status === 'moved') return undefined
   return {
     tenant: shownTenant(profile, status.status),
+    profile,
     version: profile.version,
     epoch: status.epoch,
     snapshotVersion: status.version,

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Id } from '../../shared/ids.ts'
-import type { PlanName } from '../../shared/plans.ts'
+import { type LimitOverrides, limitsOf, type PlanLimits, type PlanName } from '../../shared/plans.ts'
 import type { Role } from '../../shared/roles.ts'
 import type { TenantStatus } from '../../shared/tenant.ts'
 import { jsonSpace } from '../storage/space.ts'
@@ -38,6 +38,8 @@ export interface ProfileRecord {
   name: string
   plan: PlanName
   region: string
+  /** What an operator gave it instead of its plan's limits. */
+  overrides?: LimitOverrides
   customisation?: Customisation
   createdAt: string
   updatedAt: string
@@ -51,17 +53,20 @@ export const profileSpace = jsonSpace<['profile'], ProfileRecord>('profile')
 export type Organisation = Pick<ProfileRecord, 'id' | 'slug' | 'name' | 'customisation'>
 
 /** A tenant as its people and the operator are shown it. */
-export type ShownTenant = Omit<ProfileRecord, 'version' | 'customisation'> & {
+export type ShownTenant = Omit<ProfileRecord, 'version' | 'customisation' | 'overrides'> & {
   status: TenantStatus
+  /** The plan's, or what the operator gave it instead. */
+  limits: PlanLimits
   customisation: Customisation
 }
 
 export const shownTenant = (
-  { version: _, customisation = PLAIN, ...profile }: ProfileRecord,
+  { version: _, overrides, customisation = PLAIN, ...profile }: ProfileRecord,
   status: TenantStatus,
 ): ShownTenant => ({
   ...profile,
   status,
+  limits: limitsOf(profile.plan, overrides),
   customisation,
 })
 

@@ -21,7 +21,7 @@ export async function joining(
 ): Promise<Actor> {
   const identity = { issuer, subject }
   const member = newMember({ email, role, decidedBy: 'provider', identity }, nowMs)
-  await take(scope, loan, 'members', 1)
+  await take(scope, loan, 'members', 1, nowMs)
   await addMember(scope.service('members'), member)
   const actor: Actor = { kind: 'member', id: member.id }
   const at = new Date(nowMs).toISOString()

@@ -36,9 +36,10 @@ export interface TenantTransaction extends ServiceScope {
   usage(): Promise<UsageReport>
   /**
    * Takes `amount` of a limited quantity, or gives it back when it is negative.
+   * @param atMs of a monthly quantity, when it was taken: what is given back belongs to that month
    * @throws {Problem} `quota_exceeded`
    */
-  take(quantity: Quantity, amount: number): Promise<void>
+  take(quantity: Quantity, amount: number, atMs?: number): Promise<void>
   /** Has what the service keeps under this id forgotten some time after `atMs`. */
   expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
   /**
@@ -103,7 +104,7 @@ export function writingTransaction(
     ...seen(scope, working),
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
-    take: (quantity, amount) => take(scope, loan, quantity, amount),
+    take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     emit: emitting(scope, { epoch, nowMs, actor, requestId }),
     events: feedOf(scope),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),

@@ -27,7 +27,7 @@ const REPORTED_HOURS = 24
 
 export async function readUsage(scope: TenantScope, nowMs: number): Promise<UsageReport> {
   const [quotas, { entries }] = await Promise.all([
-    Promise.all(QUANTITIES.map(async (each) => [each, await readQuota(scope, each)] as const)),
+    Promise.all(QUANTITIES.map(async (each) => [each, await readQuota(scope, each, nowMs)] as const)),
     scope.usage().page({
       after: [hourOf(nowMs - REPORTED_HOURS * 60 * 60 * 1000), LAST_METRIC],
       limit: REPORTED_HOURS * USAGE_METRICS.length,

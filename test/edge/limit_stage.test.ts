@@ -4,7 +4,7 @@ import { costOf } from '../../edge/limit/cost.ts'
 import { mostRestrictive, policyField, rateLimitField } from '../../edge/limit/fields.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
-import { PLAN_LIMITS } from '../../shared/plans.ts'
+import { PLANS } from '../../shared/plans.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import { memoryLeases } from './memory_leases.ts'
 import { bearer, bindings, newKey, newMarker, seen } from './support.ts'
@@ -111,7 +111,7 @@ test('with the object out of reach writes are refused, reads pass up to a bound,
   const reads = await Promise.all(Array.from({ length: 100 }, () => ask(`/v1/tenant?${marker}`)))
   const passed = reads.filter(({ status }) => status === 200).length
   expect(passed).toBeGreaterThan(0)
-  expect(passed).toBeLessThanOrEqual(PLAN_LIMITS.team.tenant.rate * 0.1 + 5)
+  expect(passed).toBeLessThanOrEqual(PLANS.team.requestsPerSecond * 0.1 + 5)
   const counted = (await seen(marker)).map(({ headers }) => headers['coditect-edge-counts'] ?? '')
   const sum = (name: string) =>
     counted.reduce((total, text) => total + Number(new RegExp(`${name}=(\\d+)`).exec(text)?.[1] ?? 0), 0)

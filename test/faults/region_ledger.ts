@@ -56,8 +56,8 @@ export class RegionLedger {
         scope.system('profile', profileSpace).get(['profile']),
         all(space),
         all(credentials),
-        readQuota(scope, 'projects'),
-        readQuota(scope, 'apiKeys'),
+        readQuota(scope, 'projects', Date.now()),
+        readQuota(scope, 'apiKeys', Date.now()),
         scope.usage().page({ limit: 1000 }),
       ])
       const value = {

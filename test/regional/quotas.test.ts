@@ -4,7 +4,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { type Engine, openEngine } from '../../regional/storage/open.ts'
-import { readQuota, type ShardLoan, take, withdrawAllowances } from '../../regional/tenancy/quotas.ts'
+import {
+  forgetAccount,
+  readQuota,
+  type ShardLoan,
+  take,
+  withdrawAllowances,
+} from '../../regional/tenancy/quotas.ts'
 import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
@@ -12,6 +18,7 @@ import type { PlanName } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 
+const NOW = Date.now()
 let folder: string
 let engine: Engine
 let database: RegionDatabase
@@ -59,7 +66,10 @@ const change = (tenant: TenantNumber, work: (scope: TenantScope, attempt: number
   })
 
 const usedBy = (tenant: TenantNumber) =>
-  database.tenant(tenant, async (scope) => ({ value: await readQuota(scope, 'projects'), commit: false }))
+  database.tenant(tenant, async (scope) => ({
+    value: await readQuota(scope, 'projects', NOW),
+    commit: false,
+  }))
 
 /** Both have done their work before either commits; answers what became of each. */
 async function together(
@@ -83,10 +93,10 @@ async function together(
 
 test('of two that take the last one at the same time, in shards of their own, one is refused', async () => {
   const tenant = await newTenant()
-  await change(tenant, (scope) => take(scope, loan(0), 'projects', 99))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 99, NOW))
   const outcomes = await together(tenant, [
-    (scope) => take(scope, loan(1), 'projects', 1),
-    (scope) => take(scope, loan(2), 'projects', 1),
+    (scope) => take(scope, loan(1), 'projects', 1, NOW),
+    (scope) => take(scope, loan(2), 'projects', 1, NOW),
   ])
   expect(outcomes.toSorted()).toEqual(['done', 'quota_exceeded'])
   expect(await usedBy(tenant)).toEqual({ used: 100, limit: 100 })
@@ -94,11 +104,11 @@ test('of two that take the last one at the same time, in shards of their own, on
 
 test('and so is one who takes what another shard is just using up itself', async () => {
   const tenant = await newTenant()
-  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100))
-  await change(tenant, (scope) => take(scope, loan(0), 'projects', -1))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100, NOW))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', -1, NOW))
   const outcomes = await together(tenant, [
-    (scope) => take(scope, loan(0), 'projects', 1),
-    (scope) => take(scope, loan(1), 'projects', 1),
+    (scope) => take(scope, loan(0), 'projects', 1, NOW),
+    (scope) => take(scope, loan(1), 'projects', 1, NOW),
   ])
   expect(outcomes.toSorted()).toEqual(['done', 'quota_exceeded'])
   expect((await usedBy(tenant)).used).toBe(100)
@@ -107,29 +117,53 @@ test('and so is one who takes what another shard is just using up itself', async
 test('or who takes under a plan that is being lowered', async () => {
   const tenant = await newTenant()
   await change(tenant, async (scope) => setPlan(scope, 'team'))
-  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100, NOW))
   const [lowered, taken] = await together(tenant, [
     async (scope) => {
       setPlan(scope, 'free')
-      await withdrawAllowances(scope, ['projects'])
+      await withdrawAllowances(scope, ['projects'], NOW)
     },
-    (scope) => take(scope, loan(0), 'projects', 1),
+    (scope) => take(scope, loan(0), 'projects', 1, NOW),
   ])
   expect(lowered).toBe('done')
   const { used } = await usedBy(tenant)
   // It came before the new plan or is refused by it.
   expect(used).toBe(taken === 'done' ? 101 : 100)
-  expect(await together(tenant, [(scope) => take(scope, loan(0), 'projects', 1)])).toEqual(['quota_exceeded'])
+  expect(await together(tenant, [(scope) => take(scope, loan(0), 'projects', 1, NOW)])).toEqual([
+    'quota_exceeded',
+  ])
 })
 
 test('giving back makes room, in whatever shard it was taken', async () => {
   const tenant = await newTenant()
-  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100))
-  await change(tenant, (scope) => take(scope, loan(5), 'projects', -2))
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 100, NOW))
+  await change(tenant, (scope) => take(scope, loan(5), 'projects', -2, NOW))
   const outcomes = await together(tenant, [
-    (scope) => take(scope, loan(1), 'projects', 1),
-    (scope) => take(scope, loan(2), 'projects', 1),
+    (scope) => take(scope, loan(1), 'projects', 1, NOW),
+    (scope) => take(scope, loan(2), 'projects', 1, NOW),
   ])
   expect(outcomes).toEqual(['done', 'done'])
   expect((await usedBy(tenant)).used).toBe(100)
+})
+
+test('a monthly quantity begins again with its month, and what is given back belongs to the month it was taken in', async () => {
+  const tenant = await newTenant()
+  const january = Date.UTC(2027, 0, 31, 23)
+  const february = Date.UTC(2027, 1, 1)
+  const usedIn = async (atMs: number) =>
+    (
+      await database.tenant(tenant, async (scope) => ({
+        value: await readQuota(scope, 'tokens', atMs),
+        commit: false,
+      }))
+    ).used
+  await change(tenant, (scope) => take(scope, loan(0), 'tokens', 100_000, january))
+  await expect(change(tenant, (scope) => take(scope, loan(1), 'tokens', 1, january))).rejects.toThrow(
+    'quota_exceeded',
+  )
+  await change(tenant, (scope) => take(scope, loan(2), 'tokens', 100_000, february))
+  await change(tenant, (scope) => take(scope, loan(1), 'tokens', -400, january))
+  expect([await usedIn(january), await usedIn(february)]).toEqual([99_600, 100_000])
+  await change(tenant, (scope) => forgetAccount(scope, 'tokens@2027-01'))
+  expect([await usedIn(january), await usedIn(february)]).toEqual([0, 100_000])
 })

@@ -112,7 +112,7 @@ const run = async <P, S, O>(kind: JobKind<P, S, O>, payload: P): Promise<void> =
   await eventually(async () => expect((await queue.job(tenant, id))?.state).toBe('done'))
 }
 const charged = async (): Promise<number> =>
-  (await queue.inTenant(tenant, (scope) => readQuota(scope, 'storedBytes'))).used
+  (await queue.inTenant(tenant, (scope) => readQuota(scope, 'storedBytes', Date.now()))).used
 const idle = () =>
   eventually(async () => {
     const waiting = await queue.waiting(tenant)

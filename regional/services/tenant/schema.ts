@@ -1,6 +1,6 @@
 // The organisation, as its own people and the operator see it.
 import { z } from 'zod'
-import { PLAN_NAMES } from '../../../shared/plans.ts'
+import { LIMIT_NAMES, type LimitName, PLAN_NAMES } from '../../../shared/plans.ts'
 import { TENANT_STATUSES } from '../../../shared/tenant.ts'
 import { idSchema, nameSchema, slugSchema, timeSchema } from '../../schemas.ts'
 
@@ -39,6 +39,20 @@ export const UpdateOrganisation = z
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
   .meta({ id: 'UpdateOrganisation' })
 
+const perLimit = <T extends z.ZodType>(schema: T) =>
+  Object.fromEntries(LIMIT_NAMES.map((name) => [name, schema])) as Record<LimitName, T>
+
+/** What holds: the plan's, or what the operator gave this organisation instead. */
+export const EffectiveLimits = z.object(perLimit(z.number())).meta({ id: 'Limits' })
+
+export const UpdateLimits = z
+  .strictObject({
+    ...perLimit(z.int().min(0).max(Number.MAX_SAFE_INTEGER).nullable().optional()),
+    requestsPerSecond: z.int().min(1).max(1_000_000).nullable().optional(),
+    burst: z.int().min(1).max(10_000_000).nullable().optional(),
+  })
+  .meta({ id: 'UpdateLimits', description: 'Null: as the plan has it.' })
+
 export const Tenant = z
   .object({
     id: idSchema('ten'),
@@ -47,6 +61,7 @@ export const Tenant = z
     region: z.string(),
     plan: z.enum(PLAN_NAMES),
     status: z.enum(TENANT_STATUSES),
+    limits: EffectiveLimits,
     customisation: Customisation,
     createdAt: timeSchema,
     updatedAt: timeSchema,
