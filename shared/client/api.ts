@@ -1,0 +1,232 @@
+// Generated from the OpenAPI document by `npm run client:types`: change the routes, not this file.
+
+export type AcceptInvitation = { token: string }
+
+export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired" }
+
+export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null }
+
+export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "operator" | "system"; id: string }; action: string; target: string | null; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
+
+export type Batch = { operations: Array<BatchOperation> }
+
+export type BatchAnswer = { results: Array<{ op: "create" | "replace" | "update" | "delete"; record: { id: string; data: { [key: string]: unknown }; version: number; createdAt: string; updatedAt: string; expiresAt?: string } | null }> }
+
+export type BatchOperation = { op?: "create"; data: { [key: string]: unknown }; expiresAt?: string | null } | { op: "replace"; id: string; data: { [key: string]: unknown }; expiresAt?: string | null; ifMatch?: string } | { op: "update"; id: string; data?: { [key: string]: unknown }; expiresAt?: string | null; ifMatch?: string } | { op: "delete"; id: string; ifMatch?: string }
+
+export type Collection = { name: string; indexes: Array<Index>; schema: { [key: string]: unknown } | null; records: number; createdAt: string; updatedAt: string }
+
+export type CollectionDeletion = { job: string }
+
+export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number; email?: string | null; returnPath?: string }
+
+export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write">; expiresAt?: string | null }
+
+export type CreateIdentityProvider = { name: string; issuer: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
+
+export type CreateInvitation = { email: string; role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number }
+
+export type CreateMember = { identity: Identity; role: "owner" | "admin" | "member" | "viewer"; email?: string | null }
+
+export type CreateProject = { name: string; description?: string }
+
+export type CreateRecord = { data: { [key: string]: unknown }; expiresAt?: string | null }
+
+export type CreateSignedUrl = { method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE"; path: string; expiresIn: number }
+
+export type CreateTenant = { slug: string; name: string; region: string; plan?: "free" | "team" | "enterprise"; owner: { email: string } }
+
+export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
+
+export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; key: string }
+
+export type CreatedInvitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused"; member: string | null; createdAt: string; expiresAt: string; url: string | null }
+
+export type CreatedTenant = { tenant: Tenant; apiKey: { id: string; key: string }; adminLink: { url: string; expiresAt: string } }
+
+export type Customisation = { displayName: string | null; logoUrl: string | null; accentColor: string | null }
+
+export type DeclareCollection = { indexes?: Array<IndexDeclaration>; schema?: { [key: string]: unknown } | null }
+
+export type ErasureCertificate = { tenant: string; requestedBy: string; requestId: string; requestedAt: string; begunAt: string; endedAt: string; keys: number; bytes: number; cleared: { [key: string]: { keys: number; bytes: number } }; finalScan: { at: string; keysFound: number } } | null
+
+export type Event = { id: string; type: string; at: string; resource: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "operator" | "system"; id: string }; sequence: string; data?: { [key: string]: string | number | boolean | null } }
+
+export type Identity = { issuer: string; subject: string }
+
+export type IdentityProvider = { id: string; name: string; issuer: string; audience: string; roleClaim: string | null; roleMapping: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole: "viewer"; allowedEmailDomains: Array<string> | null; createMembers: boolean; createdAt: string; updatedAt: string }
+
+export type Index = { fields: Array<{ field: string; type: "string" | "number" | "boolean" | "time" }>; unique: boolean; state: "building" | "ready" | "failed"; job: string | null; error: { code: "unique_violation" | "value_too_long" | "quota_exceeded"; detail: string; records: Array<string> } | null }
+
+export type IndexDeclaration = { field: string; type: "string" | "number" | "boolean" | "time"; unique?: boolean } | { fields: Array<{ field: string; type: "string" | "number" | "boolean" | "time" }>; unique?: boolean }
+
+export type Invitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused"; member: string | null; createdAt: string; expiresAt: string }
+
+export type Job = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null }
+
+export type Limits = { requestsPerSecond: number; burst: number; projects: number; apiKeys: number; members: number; identityProviders: number; storedBytes: number; tokens: number }
+
+export type Member = { id: string; email: string | null; role: "owner" | "admin" | "member" | "viewer"; decidedBy: "provider" | "organisation"; identity: { issuer: string; subject: string } | null; createdAt: string; updatedAt: string }
+
+export type Problem = { type: string; title: string; status: number; detail: string; code: string; requestId: string; errors?: Array<{ pointer: string; detail: string; code?: string }> }
+
+export type Project = { id: string; name: string; description: string; archivedAt: string | null; createdAt: string; updatedAt: string }
+
+export type ProjectDeletion = { job: string }
+
+export type Quota = { used: number; limit: number }
+
+export type Record = { id: string; data: { [key: string]: unknown }; version: number; createdAt: string; updatedAt: string; expiresAt?: string }
+
+export type RotateApiKey = { overlapSeconds?: number }
+
+export type Session = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; issuer: { kind: "api_key" | "member" | "operator"; id: string }; link: string; userAgent: string | null; ip: string | null; createdAt: string; lastUsedAt: string; expiresAt: string }
+
+export type Shut = { id: string; tenant: string }
+
+export type SignedUrl = { url: string; expiresAt: string }
+
+export type Tenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; createdAt: string; updatedAt: string }
+
+export type TenantErasure = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null; certificate: ErasureCertificate }
+
+export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
+
+export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; storedBytes?: number | null; tokens?: number | null }
+
+export type UpdateMember = { role?: "owner" | "admin" | "member" | "viewer"; identity?: { issuer: string; subject: string } }
+
+export type UpdateOrganisation = { name?: string; customisation?: { displayName?: string | null; logoUrl?: string | null; accentColor?: string | null } }
+
+export type UpdateProject = { name?: string; description?: string }
+
+export type UpdateRecord = { data?: { [key: string]: unknown }; expiresAt?: string | null }
+
+export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise"; limits?: UpdateLimits; status?: "active" | "suspended" }
+
+export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; storedBytes: Quota; tokens: Quota }; hours: Array<{ hour: string; reads: number; writes: number }> }
+
+export interface Operations {
+  /** Erase a tenant: shut at once, cleared by a job. */
+  'DELETE /platform/v1/tenants/{id}': { params: { id: string }; answer: TenantErasure }
+  /** Take an admin link back before it is used. */
+  'DELETE /v1/admin-links/{id}': { params: { id: string }; answer: undefined }
+  /** Revoke an API key: its next request is refused. */
+  'DELETE /v1/api-keys/{id}': { params: { id: string }; answer: undefined }
+  /** Take no more tokens of an issuer: the next one is refused. */
+  'DELETE /v1/identity-providers/{id}': { params: { id: string }; answer: undefined }
+  /** Take an invitation back before it is accepted. */
+  'DELETE /v1/invitations/{id}': { params: { id: string }; answer: undefined }
+  /** Cancel a job: no further step of it takes effect. */
+  'DELETE /v1/jobs/{id}': { params: { id: string }; answer: Job }
+  /** Remove a member: their next request is refused. */
+  'DELETE /v1/members/{id}': { params: { id: string }; answer: undefined }
+  /** Delete a project, and by a job everything below it. */
+  'DELETE /v1/projects/{id}': { params: { id: string }; answer: ProjectDeletion }
+  /** Delete a collection with all its records. */
+  'DELETE /v1/projects/{projectId}/collections/{name}': { params: { projectId: string; name: string }; answer: CollectionDeletion }
+  /** Delete a record. */
+  'DELETE /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; answer: undefined }
+  /** End every session of the console, and take back every unused admin link. */
+  'DELETE /v1/sessions': { answer: undefined }
+  /** End a session: its next request is refused. */
+  'DELETE /v1/sessions/{id}': { params: { id: string }; answer: undefined }
+  /** Erase the organisation: shut at once, cleared by a job, for good. */
+  'DELETE /v1/tenant': { query: { confirm: string }; answer: Shut }
+  /** List tenants, oldest first. */
+  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Tenant>; nextCursor: string | null } }
+  /** Read a tenant. */
+  'GET /platform/v1/tenants/{id}': { params: { id: string }; answer: Tenant }
+  /** Read how far a tenant’s erasure is, and its certificate. */
+  'GET /platform/v1/tenants/{id}/erasure': { params: { id: string }; answer: TenantErasure }
+  /** List admin links that are open, or were so within a day, oldest first. */
+  'GET /v1/admin-links': { query?: { limit?: number; cursor?: string }; answer: { data: Array<AdminLink>; nextCursor: string | null } }
+  /** Read an admin link, without its URL. */
+  'GET /v1/admin-links/{id}': { params: { id: string }; answer: AdminLink }
+  /** List live API keys, oldest first. */
+  'GET /v1/api-keys': { query?: { limit?: number; cursor?: string }; answer: { data: Array<ApiKey>; nextCursor: string | null } }
+  /** Read a live API key, without its secret. */
+  'GET /v1/api-keys/{id}': { params: { id: string }; answer: ApiKey }
+  /** Read the audit trail, newest first. */
+  'GET /v1/audit': { query?: { limit?: number; cursor?: string; actor?: string; action?: string; target?: string; outcome?: "done" | "refused"; since?: string; until?: string }; answer: { data: Array<AuditEntry>; nextCursor: string | null } }
+  /** Read what changed, oldest first. */
+  'GET /v1/events': { query?: { after?: string; types?: string; limit?: number; cursor?: string }; answer: { data: Array<Event>; nextCursor: string | null } }
+  /** List identity providers, oldest first. */
+  'GET /v1/identity-providers': { query?: { limit?: number; cursor?: string }; answer: { data: Array<IdentityProvider>; nextCursor: string | null } }
+  /** Read an identity provider. */
+  'GET /v1/identity-providers/{id}': { params: { id: string }; answer: IdentityProvider }
+  /** List invitations, oldest first; those that have ended for a week. */
+  'GET /v1/invitations': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Invitation>; nextCursor: string | null } }
+  /** Read an invitation, without its token. */
+  'GET /v1/invitations/{id}': { params: { id: string }; answer: Invitation }
+  /** Read how far a job is. */
+  'GET /v1/jobs/{id}': { params: { id: string }; answer: Job }
+  /** List members, oldest first. */
+  'GET /v1/members': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Member>; nextCursor: string | null } }
+  /** Read a member. */
+  'GET /v1/members/{id}': { params: { id: string }; answer: Member }
+  /** List projects, oldest first. */
+  'GET /v1/projects': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Project>; nextCursor: string | null } }
+  /** Read a project. */
+  'GET /v1/projects/{id}': { params: { id: string }; answer: Project }
+  /** List collections, by name. */
+  'GET /v1/projects/{projectId}/collections': { params: { projectId: string }; query?: { limit?: number; cursor?: string }; answer: { data: Array<Collection>; nextCursor: string | null } }
+  /** Read a collection: its indexes and how far they are built. */
+  'GET /v1/projects/{projectId}/collections/{name}': { params: { projectId: string; name: string }; answer: Collection }
+  /** List or query records: where[field]=, [gt], [gte], [lt], [lte], [prefix], and order, by an index. */
+  'GET /v1/projects/{projectId}/collections/{name}/records': { params: { projectId: string; name: string }; query?: { where?: { [key: string]: unknown }; limit?: number; cursor?: string; order?: string }; answer: { data: Array<Record>; nextCursor: string | null } }
+  /** Read a record. */
+  'GET /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; answer: Record }
+  /** List the console’s sessions, oldest first. */
+  'GET /v1/sessions': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Session>; nextCursor: string | null } }
+  /** Read a session. */
+  'GET /v1/sessions/{id}': { params: { id: string }; answer: Session }
+  /** Read the organisation that the credential belongs to. */
+  'GET /v1/tenant': { answer: Tenant }
+  /** Read quotas and requests. */
+  'GET /v1/usage': { answer: Usage }
+  /** Change a tenant’s name, plan, limits or status. */
+  'PATCH /platform/v1/tenants/{id}': { params: { id: string }; body: UpdateTenant; answer: Tenant }
+  /** Change an identity provider. */
+  'PATCH /v1/identity-providers/{id}': { params: { id: string }; body: UpdateIdentityProvider; answer: IdentityProvider }
+  /** Give a member another role, or say who they are. */
+  'PATCH /v1/members/{id}': { params: { id: string }; body: UpdateMember; answer: Member }
+  /** Change a project. */
+  'PATCH /v1/projects/{id}': { params: { id: string }; body: UpdateProject; answer: Project }
+  /** Merge changes into a record (RFC 7396). */
+  'PATCH /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; body: UpdateRecord; answer: Record }
+  /** Change the organisation’s name, or how its people see it. */
+  'PATCH /v1/tenant': { body: UpdateOrganisation; answer: Tenant }
+  /** Make a tenant: live at once. */
+  'POST /platform/v1/tenants': { body: CreateTenant; answer: CreatedTenant }
+  /** Make a link into the console, for one person and one use. */
+  'POST /v1/admin-links': { body: CreateAdminLink; answer: CreatedAdminLink }
+  /** Create an API key. */
+  'POST /v1/api-keys': { body: CreateApiKey; answer: CreatedApiKey }
+  /** Put a new key in the place of one, which holds for a while yet. */
+  'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body: RotateApiKey; answer: CreatedApiKey }
+  /** Take the tokens of an OpenID issuer. */
+  'POST /v1/identity-providers': { body: CreateIdentityProvider; answer: IdentityProvider }
+  /** Invite somebody to become a member. */
+  'POST /v1/invitations': { body: CreateInvitation; answer: CreatedInvitation }
+  /** Accept an invitation, signed in as who is to be the member. */
+  'POST /v1/invitations/accept': { body: AcceptInvitation; answer: Member }
+  /** Add a member whose identity at an issuer is known. */
+  'POST /v1/members': { body: CreateMember; answer: Member }
+  /** Create a project. */
+  'POST /v1/projects': { body: CreateProject; answer: Project }
+  /** Archive a project: it and all below it can be read, and not changed. */
+  'POST /v1/projects/{id}/archive': { params: { id: string }; answer: Project }
+  /** Restore an archived project. */
+  'POST /v1/projects/{id}/restore': { params: { id: string }; answer: Project }
+  /** Create a record; the first one makes its collection. */
+  'POST /v1/projects/{projectId}/collections/{name}/records': { params: { projectId: string; name: string }; body: CreateRecord; answer: Record }
+  /** Change up to 100 records, all or none. */
+  'POST /v1/projects/{projectId}/collections/{name}/records:batch': { params: { projectId: string; name: string }; body: Batch; answer: BatchAnswer }
+  /** Sign a URL for one method and path. */
+  'POST /v1/signed-urls': { body: CreateSignedUrl; answer: SignedUrl }
+  /** Declare a collection: its indexes and its schema. */
+  'PUT /v1/projects/{projectId}/collections/{name}': { params: { projectId: string; name: string }; body: DeclareCollection; answer: Collection }
+  /** Replace a record’s document and expiry. */
+  'PUT /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; body: CreateRecord; answer: Record }
+}

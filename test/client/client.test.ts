@@ -1,0 +1,150 @@
+// The client over the whole stack: the edge in workerd, and regions.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Coditect, CoditectProblem, ConnectionError } from '../../shared/client/index.ts'
+import { type Stack, startStack } from '../e2e/stack.ts'
+
+let stack: Stack
+let client: Coditect
+const lost: Array<Record<string, string | null>> = []
+beforeAll(async () => {
+  stack = await startStack()
+  client = new Coditect({ url: stack.edge, token: stack.demo.apiKey })
+})
+afterAll(() => stack.stop())
+
+/** Lets each request through and loses the first answers. */
+const losing = (times: number): typeof fetch => {
+  let left = times
+  return async (input, init) => {
+    const answer = await fetch(input, init)
+    if (left-- <= 0) return answer
+    lost.push({ key: new Headers(init?.headers).get('idempotency-key') })
+    await answer.body?.cancel()
+    throw new TypeError('the answer got lost')
+  }
+}
+
+test('makes, reads, changes with If-Match, and deletes', async () => {
+  const made = await client.call('POST /v1/projects', { body: { name: 'Client', description: '' } })
+  const params = { id: made.id }
+  expect(await client.call('GET /v1/projects/{id}', { params })).toEqual(made)
+  const changed = client.call('PATCH /v1/projects/{id}', { params, ifMatch: '"7"', body: { name: 'No' } })
+  await expect(changed).rejects.toMatchObject({ status: 412, code: 'precondition_failed' })
+  const { job } = await client.call('DELETE /v1/projects/{id}', { params })
+  expect((await client.call('GET /v1/jobs/{id}', { params: { id: job } })).kind).toBe('projects.delete')
+})
+
+test('a refusal is an error with the problem’s code, its place in the body and the request’s id', async () => {
+  const refused = client.call('POST /v1/projects', { body: { name: '', description: '' } })
+  await expect(refused).rejects.toBeInstanceOf(CoditectProblem)
+  await expect(refused).rejects.toMatchObject({
+    status: 422,
+    code: 'validation_failed',
+    errors: [{ pointer: '/name' }],
+    requestId: expect.stringMatching(/^req_/),
+  })
+})
+
+test('an answer that got lost is asked for again with the same key: the project is made once', async () => {
+  const lossy = new Coditect({ url: stack.edge, token: stack.demo.apiKey, fetch: losing(2), random: () => 0 })
+  const made = await lossy.call('POST /v1/projects', { body: { name: 'Once', description: '' } })
+  expect(new Set(lost.map(({ key }) => key)).size).toBe(1)
+  expect(lost).toHaveLength(2)
+  const all = await Array.fromAsync(client.all('GET /v1/projects'))
+  expect(all.filter(({ name }) => name === 'Once').map(({ id }) => id)).toEqual([made.id])
+})
+
+test('a list goes on over its pages, each thing once', async () => {
+  const made: string[] = []
+  for (let i = 0; i < 5; i++) {
+    made.push((await client.call('POST /v1/projects', { body: { name: `P${i}`, description: '' } })).id)
+  }
+  const listed = await Array.fromAsync(client.all('GET /v1/projects', { query: { limit: 2 } }))
+  expect(listed.map(({ id }) => id).filter((id) => made.includes(id))).toEqual(made)
+})
+
+test('a query’s conditions reach the records', async () => {
+  const { id: projectId } = await client.call('POST /v1/projects', { body: { name: 'R', description: '' } })
+  const params = { projectId, name: 'people' }
+  await client.call('PUT /v1/projects/{projectId}/collections/{name}', {
+    params,
+    body: { indexes: [{ field: 'age', type: 'number' }] },
+  })
+  for (const age of [3, 30]) {
+    await client.call('POST /v1/projects/{projectId}/collections/{name}/records', {
+      params,
+      body: { data: { age } },
+    })
+  }
+  const old = client.all('GET /v1/projects/{projectId}/collections/{name}/records', {
+    params,
+    query: { where: { age: { gt: 10 } } },
+  })
+  expect((await Array.fromAsync(old)).map(({ data }) => data)).toEqual([{ age: 30 }])
+})
+
+test('a tail that breaks off is taken up again: no event is missed or doubled', async () => {
+  let breaks = 0
+  /** Ends each stream in the middle of its third event. */
+  const breaking: typeof fetch = async (input, init) => {
+    const answer = await fetch(input, init)
+    if (answer.body === null || !answer.headers.get('content-type')?.includes('event-stream')) return answer
+    let seen = ''
+    const cut = new TransformStream<string, string>({
+      transform(chunk, controller) {
+        const before = seen.length
+        seen += chunk
+        const [first = '', second, third] = seen.split('\n\n')
+        if (second === undefined || third === undefined || third.length < 10) return controller.enqueue(chunk)
+        breaks++
+        controller.enqueue(seen.slice(before, first.length + second.length + 14))
+        controller.terminate()
+      },
+    })
+    const text = answer.body.pipeThrough(new TextDecoderStream()).pipeThrough(cut)
+    return new Response(text.pipeThrough(new TextEncoderStream()), answer)
+  }
+  const stop = new AbortController()
+  const flaky = new Coditect({ url: stack.edge, token: stack.demo.apiKey, fetch: breaking, random: () => 0 })
+  const [first] = (await client.call('GET /v1/events', { query: { limit: 1 } })).data
+  const tail = flaky.tail('GET /v1/events', { query: { after: first?.sequence ?? '' }, signal: stop.signal })
+  const wanted: string[] = []
+  for await (const { sequence } of client.all('GET /v1/events', {
+    query: { after: first?.sequence ?? '' },
+  })) {
+    wanted.push(sequence)
+  }
+  const got: string[] = []
+  for await (const { sequence } of tail) {
+    got.push(sequence)
+    if (got.length === wanted.length) break
+  }
+  expect(got).toEqual(wanted)
+  expect(breaks).toBeGreaterThan(1)
+})
+
+test('a call ends at its deadline, and at once when it is aborted', async () => {
+  const silent: typeof fetch = (_, init) =>
+    new Promise((_resolve, reject) => {
+      init?.signal?.addEventListener('abort', () => reject(init.signal?.reason))
+    })
+  const waiting = new Coditect({ url: stack.edge, token: 'x', fetch: silent, timeoutMs: 50 })
+  await expect(waiting.call('GET /v1/tenant')).rejects.toBeInstanceOf(ConnectionError)
+  const stop = new AbortController()
+  const patient = new Coditect({ url: stack.edge, token: 'x', fetch: silent })
+  const asked = patient.call('GET /v1/tenant', { signal: stop.signal })
+  stop.abort(new Error('enough'))
+  await expect(asked).rejects.toThrow('enough')
+})
+
+test('waits as long as the platform says', async () => {
+  const at: number[] = []
+  const busy: typeof fetch = async (input, init) => {
+    at.push(performance.now())
+    if (at.length > 1) return fetch(input, init)
+    const problem = { code: 'rate_limited', detail: 'Later.', requestId: 'req_1' }
+    return Response.json(problem, { status: 429, headers: { 'retry-after': '1' } })
+  }
+  await new Coditect({ url: stack.edge, token: stack.demo.apiKey, fetch: busy }).call('GET /v1/tenant')
+  expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(990)
+})
