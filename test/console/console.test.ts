@@ -382,6 +382,37 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('of a collection finds records by an index, and edits them as JSON', async () => {
+    const own = await newTenant('keeping')
+    const post = (path: string, body: object) =>
+      stack.call<{ id: string }>(path, { as: own.key, method: 'POST', body })
+    const { body: project } = await post('/v1/projects', { name: 'Kept' })
+    const people = `/v1/projects/${project.id}/collections/people`
+    const indexes = [{ field: 'city', type: 'string' }]
+    await stack.call(people, { as: own.key, method: 'PUT', body: { indexes } })
+    for (const city of ['Paris', 'Rome', HOSTILE]) await post(`${people}/records`, { data: { city } })
+    const { page, complaints, context } = await signedIn(own)
+    await page.getByRole('link', { name: 'Projects' }).click()
+    await page.getByRole('link', { name: 'Kept' }).click()
+    await page.getByRole('link', { name: 'people' }).click()
+    expect(await textOf(page)).toContain('Rome')
+    await accessible(page)
+    await page.getByLabel('Field').fill('city')
+    await page.getByLabel('is', { exact: true }).fill('Paris')
+    await page.getByRole('button', { name: 'Search' }).click()
+    expect(await page.locator('tbody tr').count()).toBe(1)
+    await page.locator('tbody a').click()
+    await page.getByLabel('Document (JSON)').fill('{"city": ')
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await page.locator('#error-data').innerText()).toContain('not a JSON object')
+    await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await textOf(page)).toContain('Lima')
+    await accessible(page)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('for invitations gives a link that leads to where it is accepted, and takes it back', async () => {
     const own = await newTenant('inviting')
     const { page, complaints, context } = await signedIn(own)

@@ -5,6 +5,7 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { Collections, collectionRoutes } from './collections.tsx'
 import type { ConsolePage } from './page.ts'
 
 interface Project {
@@ -30,9 +31,10 @@ export const projects: ConsolePage = {
   messages: {
     created: 'The project is there.',
     changed: 'The project was changed.',
-    deleted: 'The project is gone, with what was in it.',
+    deleted: 'The project is shut, and everything in it is being removed.',
   },
   routes(app) {
+    collectionRoutes(app)
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
@@ -97,7 +99,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         </EmptyState>
       ) : (
         <div class="panel">
-          <Table caption="Projects" columns={columns(path, mayWrite)} rows={data} />
+          <Table caption="Projects" columns={columns(path)} rows={data} />
           <Pager path={path} nextCursor={nextCursor} />
         </div>
       )}
@@ -118,10 +120,10 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
   )
 }
 
-const columns = (path: string, mayWrite: boolean) => [
+const columns = (path: string) => [
   {
     title: 'Name',
-    of: ({ id, name }: Project) => (mayWrite ? <a href={`${path}/${id}`}>{name}</a> : name),
+    of: ({ id, name }: Project) => <a href={`${path}/${id}`}>{name}</a>,
   },
   { title: 'Id', of: ({ id }: Project) => <code>{id}</code> },
   { title: 'Description', of: ({ description }: Project) => description },
@@ -136,23 +138,28 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
   const action = `${visit.base}/${PATH}/${project.id}`
   return c.var.page(
     <>
-      <div class="panel">
-        <ProjectForm
-          visit={visit}
-          action={action}
-          given={wrong ?? project}
-          problem={wrong?.problem}
-          version={answer.etag}
-          verb="Save"
-        />
-      </div>
-      <div class="panel">
-        <h2>Delete</h2>
-        <p>Removes the project and everything in it.</p>
-        <a class="button danger plain" href={`${action}/delete`}>
-          Delete this project
-        </a>
-      </div>
+      <Collections visit={visit} project={project.id} />
+      {allows(visit.scopes, 'projects:write') && (
+        <>
+          <div class="panel">
+            <ProjectForm
+              visit={visit}
+              action={action}
+              given={wrong ?? project}
+              problem={wrong?.problem}
+              version={answer.etag}
+              verb="Save"
+            />
+          </div>
+          <div class="panel">
+            <h2>Delete</h2>
+            <p>Removes the project and everything in it.</p>
+            <a class="button danger plain" href={`${action}/delete`}>
+              Delete this project
+            </a>
+          </div>
+        </>
+      )}
     </>,
     { title: project.name, ...(wrong && { status: 422 }) },
   )
