@@ -18,11 +18,13 @@ import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
 import { edgeCalls } from './platform/edge_calls.ts'
 import { finishProvisioning } from './platform/finisher.ts'
+import { loadMeter } from './platform/load.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError } from './storage/open.ts'
+import { Costs } from './tenancy/cost.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
@@ -106,7 +108,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const transactions = { database, sealer, loans, refusals, usage, now }
   const outside = new OutsideWorks(transactions)
 
-  const calls = new Map<string, Calls>([[region, localCalls(lifecycle, eraser, directory)]])
+  const costs = new Costs(database, now)
+  const load = loadMeter(now(), () => config.REGION_INSTANCES)
+  const calls = new Map<string, Calls>([[region, localCalls({ lifecycle, eraser, directory, costs, load })]])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
     if (name === region || keys === undefined) continue
@@ -178,6 +182,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
+  background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())
   }

@@ -9,10 +9,13 @@ import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
+import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
+import type { UsageReport } from '../tenancy/usage.ts'
 import { type Directory, numberSchema } from './directory.ts'
+import type { RegionLoad } from './load.ts'
 
 const tenant = z.object({ number: numberSchema })
 const by = z.object({ operatorId: z.string(), requestId: z.string() })
@@ -45,6 +48,15 @@ const inputs = {
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),
+  usage: tenant.extend({
+    id: z.string(),
+    window: z.object({ by: z.enum(['hour', 'day']), fromMs: z.number(), toMs: z.number() }),
+  }),
+  costs: z.object({
+    limit: z.int().min(1).max(101),
+    after: z.object({ number: numberSchema, units: z.number() }).optional(),
+  }),
+  load: z.object({}),
 }
 
 export interface Described {
@@ -65,6 +77,10 @@ interface Answers {
   erasure: Erasure | null
   claim: boolean
   release: null
+  /** Null where there is none. */
+  usage: UsageReport | null
+  costs: ReadonlyArray<{ number: string; units: number }>
+  load: RegionLoad
 }
 
 export type CallName = keyof typeof inputs
@@ -73,11 +89,15 @@ type CallInput<N extends CallName> = z.output<(typeof inputs)[N]>
 /** What a region does when it is called; the directory only answers in the control region. */
 export type Calls = { [N in CallName]: (input: CallInput<N>) => Promise<Answers[N]> }
 
-export const localCalls = (
-  lifecycle: TenantLifecycle,
-  eraser: TenantEraser,
-  directory: Directory,
-): Calls => ({
+export interface LocalParts {
+  lifecycle: TenantLifecycle
+  eraser: TenantEraser
+  directory: Directory
+  costs: Costs
+  load: () => RegionLoad
+}
+
+export const localCalls = ({ lifecycle, eraser, directory, costs, load }: LocalParts): Calls => ({
   provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
   activate: async ({ number }) => {
     await lifecycle.activate(number)
@@ -98,6 +118,12 @@ export const localCalls = (
     await directory.release(number, region)
     return null
   },
+  usage: async ({ number, id, window }) => (await lifecycle.usageOf(number, id, window)) ?? null,
+  costs: async ({ limit, after }) => {
+    const ranking = await costs.ranking(limit, after)
+    return ranking.map(({ number, units }) => ({ number: String(number), units }))
+  },
+  load: async () => load(),
 })
 
 export const isCall = (name: string): name is CallName => Object.hasOwn(inputs, name)
@@ -157,6 +183,9 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     erasure: send('erasure'),
     claim: send('claim'),
     release: send('release'),
+    usage: send('usage'),
+    costs: send('costs'),
+    load: send('load'),
   }
 }
 

@@ -14,10 +14,14 @@ import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
 import { idSchema, nameSchema, slugSchema, timeSchema } from '../schemas.ts'
 import { Tenant, UpdateLimits } from '../services/tenant/schema.ts'
+import { Usage, usageQuery, windowOf } from '../services/usage/schema.ts'
 import type { OperatorRequest } from '../tenancy/operator_request.ts'
 import type { Verified } from '../tenancy/verify.ts'
 import type { Calls, Described } from './calls.ts'
-import type { Directory, DirectoryEntry } from './directory.ts'
+import { capacityOperations } from './capacity_routes.ts'
+import { listByCost } from './cost_order.ts'
+import { describeAll } from './describe.ts'
+import type { Directory } from './directory.ts'
 import { shownErasure, TenantErasure } from './erasure.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
 import type { TenantProvisioner } from './provisioning.ts'
@@ -45,6 +49,13 @@ const CreatedTenant = z
     }),
   })
   .meta({ id: 'CreatedTenant' })
+
+const ListedTenant = Tenant.extend({
+  cost: z
+    .int()
+    .optional()
+    .meta({ description: 'Request units of today and yesterday (UTC), where tenants are listed by it.' }),
+}).meta({ id: 'ListedTenant' })
 
 const UpdateTenant = z
   .strictObject({
@@ -87,6 +98,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
   }
 
   return [
+    ...capacityOperations(regions, callsTo),
     operatorOperation({
       method: 'post',
       path: '/platform/v1/tenants',
@@ -119,15 +131,19 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       method: 'get',
       path: '/platform/v1/tenants',
       tag: 'Platform',
-      summary: 'List tenants, oldest first',
+      summary: 'List tenants: oldest first, or by what they cost today and yesterday',
       role: 'read',
-      query: pageQuery,
-      answers: { 200: pageOf(Tenant) },
+      query: pageQuery.extend({ order: z.enum(['created', 'cost']).default('created') }),
+      answers: { 200: pageOf(ListedTenant) },
       async handle({ query }) {
+        if (query.order === 'cost') return listByCost(query.limit, query.cursor, { regions, callsTo })
         const [after] = readCursor(LIST, query.cursor) ?? []
         const number = after === undefined ? undefined : parseTenantNumber(after)
         const page = await directory.list(query.limit, number)
-        const described = await describeAll(page.entries, callsTo)
+        const described = await describeAll(
+          page.entries.map(([number, { region }]) => ({ number, region })),
+          callsTo,
+        )
         const entries = page.entries.map(([of], i) => [[String(of)], described[i] ?? null] as const)
         const { data, nextCursor } = pageBody(LIST, { entries, more: page.more }, (each) => each?.tenant)
         // A tenant in the making is in the directory for an instant before it is let in.
@@ -184,6 +200,24 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
     }),
     operatorOperation({
       method: 'get',
+      path: '/platform/v1/tenants/{id}/usage',
+      tag: 'Platform',
+      summary: 'Read a tenant’s quotas, and its requests by the hour or day',
+      role: 'read',
+      params: one,
+      query: usageQuery,
+      answers: { 200: Usage },
+      async handle({ params: { id }, query }) {
+        const window = windowOf(query, Date.now())
+        if (typeof window === 'string') throw new Problem('malformed_request', window)
+        const { number, home } = await locate(id)
+        const usage = await home.usage({ number, id, window })
+        if (usage === null) throw notFound()
+        return { status: 200, body: usage }
+      },
+    }),
+    operatorOperation({
+      method: 'get',
       path: '/platform/v1/tenants/{id}/erasure',
       tag: 'Platform',
       summary: 'Read how far a tenant’s erasure is, and its certificate',
@@ -198,23 +232,4 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       },
     }),
   ]
-}
-
-/** Asks each home region once for all of its tenants on a page; answers in the page's order. */
-async function describeAll(
-  entries: ReadonlyArray<readonly [number: TenantNumber, entry: DirectoryEntry]>,
-  callsTo: (region: string) => Calls,
-): Promise<ReadonlyArray<Described | null>> {
-  const found = new Map<TenantNumber, Described | null>()
-  const regions = new Set(entries.map(([, { region }]) => region))
-  await Promise.all(
-    [...regions].map(async (region) => {
-      const numbers = entries.filter(([, entry]) => entry.region === region).map(([number]) => number)
-      const described = await callsTo(region).describe({ numbers })
-      numbers.forEach((number, i) => {
-        found.set(number, described[i] ?? null)
-      })
-    }),
-  )
-  return entries.map(([number]) => found.get(number) ?? null)
 }

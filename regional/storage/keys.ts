@@ -22,6 +22,7 @@
 //   └─ 02                               this region's own
 //       ├─ ('epoch')                    grows when the data is copied, moved or restored
 //       ├─ ('flush', process)           the last flush of usage that a process has applied
+//       ├─ ('cost', day, number)        what a tenant cost the region on a day
 //       ├─ ('flush', 'gone', number)    tenants that no flush may count for any more
 //       ├─ ('job', shard, number)       pointers: tenants whose queues are to be looked into
 //       ├─ ('later', shard, time, number)   tenants to be looked into at that time

@@ -35,6 +35,7 @@ import {
   statusSpace,
 } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
+import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
 
 /** What an operator asks for. */
 export interface TenantIntent {
@@ -219,6 +220,15 @@ export class TenantLifecycle {
       if (!(await firstTime(scope, by, nowMs))) return { value: shown, commit: false }
       auditOf(scope).append(shown.epoch, operatorEntry('tenants.read', id, by, nowMs))
       return { value: shown, commit: true }
+    })
+  }
+
+  /** What the tenant has and did; undefined when there is none here. */
+  usageOf(number: TenantNumber, id: string, window: UsageWindow): Promise<UsageReport | undefined> {
+    return this.database.tenant(number, async (scope) => {
+      const shown = await shownIn(scope)
+      if (shown?.tenant.id !== id) return { value: undefined, commit: false }
+      return { value: await readUsage(scope, this.now(), window), commit: false }
     })
   }
 

@@ -27,6 +27,7 @@ import {
   Space,
   type SpaceDefinition,
 } from '../storage/space.ts'
+import { costSpace } from './cost.ts'
 import { certificateSpace, jobPointer, pointerKey, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
 import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
@@ -39,11 +40,15 @@ export interface Scope {
   space<K extends Key, V>(definition: SpaceDefinition<K, V>): Space<K, V>
 }
 
+/** What belongs to the region, or the platform, itself. */
+export interface RegionScope extends Scope {
+  counters<K extends Key>(definition: CounterSpaceDefinition<K>): CounterSpace<K>
+}
+
 /** All that a service is given of the database. */
-export interface ServiceScope extends Scope {
+export interface ServiceScope extends RegionScope {
   /** Values above 100 kB. */
   chunked<K extends Key>(definition: ChunkedSpaceDefinition<K>): ChunkedSpace<K>
-  counters<K extends Key>(definition: CounterSpaceDefinition<K>): CounterSpace<K>
 }
 
 /** A key that is watched. */
@@ -293,35 +298,45 @@ export class RegionDatabase {
   }
 
   /** What belongs to the region itself. */
-  region<T>(body: (scope: Scope) => Promise<Attempt<T>>): Promise<T> {
+  region<T>(body: (scope: RegionScope) => Promise<Attempt<T>>): Promise<T> {
     return this.within('the region', this.keys.region, body)
   }
 
-  /** Adds to the usage counters of these tenants. The grant allows that, and the region's keys about flushes. */
+  /** Adds to the usage counters of these tenants, and to what they cost. The grant allows that, and the region's keys about flushes. */
   addUsage<T>(
     tenants: ReadonlyArray<TenantNumber>,
     body: (
       applied: Space<[process: string] | ['gone', tenant: Buffer], number>,
       usageOf: (tenant: TenantNumber) => CounterSpace<[hour: string, metric: UsageMetric]>,
+      costs: CounterSpace<[day: string, tenant: Buffer]>,
     ) => Promise<Attempt<T>>,
   ): Promise<T> {
     const usage = tenants.map((tenant) => this.tenantKeys.of(tenant).system('usage'))
     const grant: Grant = {
       name: 'the usage flush',
       readWrite: prefixRange(Buffer.concat([this.keys.region, flushSpace.name])),
-      writeOnly: usage.map(prefixRange),
+      writeOnly: [...usage, Buffer.concat([this.keys.region, costSpace.counterName])].map(prefixRange),
     }
     return retrying(
       () => this.begin(grant),
       (native) => {
         const tn = byteTransaction(native)
         const applied = new Space(tn, this.keys.region, flushSpace)
-        return body(applied, (tenant) => usageIn(tn, this.tenantKeys.of(tenant)))
+        const costs = new CounterSpace<[day: string, tenant: Buffer]>(
+          tn,
+          this.keys.region,
+          costSpace.counterName,
+        )
+        return body(applied, (tenant) => usageIn(tn, this.tenantKeys.of(tenant)), costs)
       },
     )
   }
 
-  private within<T>(name: string, prefix: Buffer, body: (scope: Scope) => Promise<Attempt<T>>): Promise<T> {
+  private within<T>(
+    name: string,
+    prefix: Buffer,
+    body: (scope: RegionScope) => Promise<Attempt<T>>,
+  ): Promise<T> {
     const grant: Grant = { name, readWrite: prefixRange(prefix) }
     return retrying(
       () => this.begin(grant),
@@ -338,9 +353,12 @@ export class RegionDatabase {
 const byteTransaction = (native: NativeTransaction): ByteTransaction =>
   new Database({ createTransaction: () => native, setOption() {}, close() {} }, root).rawCreateTransaction()
 
-function scope(native: NativeTransaction, subspace: Buffer): Scope {
+function scope(native: NativeTransaction, subspace: Buffer): RegionScope {
   const tn = byteTransaction(native)
-  return { space: (definition) => new Space(tn, subspace, definition) }
+  return {
+    space: (definition) => new Space(tn, subspace, definition),
+    counters: ({ counterName }) => new CounterSpace(tn, subspace, counterName),
+  }
 }
 
 const HOUR = packedName('hour')

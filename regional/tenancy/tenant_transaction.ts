@@ -16,7 +16,7 @@ import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
 import { type Organisation, profileSpace, statusSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
-import { readUsage, type UsageReport } from './usage.ts'
+import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
 
 /** All that a service sees of the database: its own subspace of its own tenant, and what it may ask to be recorded. */
 export interface TenantTransaction extends ServiceScope {
@@ -33,7 +33,7 @@ export interface TenantTransaction extends ServiceScope {
   /** The organisation as its people know it. */
   organisation(): Promise<Organisation>
   /** What the tenant has and did. */
-  usage(): Promise<UsageReport>
+  usage(window: UsageWindow): Promise<UsageReport>
   /**
    * Takes `amount` of a limited quantity, or gives it back when it is negative.
    * @param atMs of a monthly quantity, when it was taken: what is given back belongs to that month
@@ -74,7 +74,7 @@ const seen = (scope: TenantScope, { service, context }: Working) => ({
   audit: auditOf(scope),
   tenantId: async () => (await organisationOf(scope)).id,
   organisation: () => organisationOf(scope),
-  usage: () => readUsage(scope, context.nowMs),
+  usage: (window: UsageWindow) => readUsage(scope, context.nowMs, window),
 })
 
 export const readingTransaction = (scope: TenantScope, working: Working): TenantTransaction => ({

@@ -28,23 +28,31 @@ export async function transact(
 ): Promise<Reply> {
   const { tenant } = request.verified.principal
   const asked: Asked = { ...request, actor: undefined }
+  const startedAt = performance.now()
+  const { usage, now } = dependencies
   try {
     if (request.kind === 'read') {
       const reply =
         (await read(dependencies, asked, work)) ??
         (await signIn(dependencies, asked).then(() => read(dependencies, asked, work)))
       if (reply === undefined) throw new Error('a member who signed in is none')
-      dependencies.usage.countRead(tenant, dependencies.now())
+      usage.count(tenant, 'reads', 1, now())
       return reply
     }
     const memory = memoryOf(asked, dependencies.sealer)
     const written = await dependencies.loans.borrow(tenant, (loan) =>
       writeOnce(dependencies, asked, loan, memory, answering(memory, work)),
     )
+    if (written.outcome === 'written') usage.count(tenant, 'changes', 1, now())
     return written.outcome === 'written' ? written.result : written.reply
   } catch (error) {
     if (error instanceof Problem) noteRefusal(dependencies, asked, error)
+    if (asked.actor !== undefined) usage.count(tenant, 'errors', 1, now())
     throw error
+  } finally {
+    if (asked.actor !== undefined) {
+      usage.count(tenant, 'milliseconds', Math.round(performance.now() - startedAt), now())
+    }
   }
 }
 

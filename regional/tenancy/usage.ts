@@ -1,5 +1,6 @@
 // Usage: what a tenant asked of the platform, by the hour. A change counts itself in its own commit. A read never waits
-// for a commit, so reads are gathered in memory and flushed every second, by a flush that can do nothing but add.
+// for a commit, so reads (and what only describes requests: errors, time) are gathered in memory and flushed every
+// second, by a flush that can do nothing but add.
 import { randomUUID } from 'node:crypto'
 import { QUANTITIES, type Quantity } from '../../shared/plans.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
@@ -8,8 +9,12 @@ import { jsonSpace } from '../storage/space.ts'
 import { readQuota } from './quotas.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 
-export const USAGE_METRICS = ['reads', 'writes'] as const
+/** `errors`: refused or failed, of those who are the tenant's own. `milliseconds`: spent in the region on all of them. */
+export const USAGE_METRICS = ['errors', 'milliseconds', 'reads', 'writes'] as const
 export type UsageMetric = (typeof USAGE_METRICS)[number]
+
+/** What requests cost, in units: a change is committed, recorded, told and audited. */
+const UNITS = { read: 1, write: 5 }
 
 /** The hour of a time, in UTC, such as `2026-11-23T10`. */
 export const hourOf = (nowMs: number): string => new Date(nowMs).toISOString().slice(0, 13)
@@ -17,32 +22,58 @@ export const hourOf = (nowMs: number): string => new Date(nowMs).toISOString().s
 export const countWrite = (scope: TenantScope, nowMs: number): void =>
   scope.usage().add([hourOf(nowMs), 'writes'], 1)
 
+export interface UsagePeriod extends Record<UsageMetric, number> {
+  /** RFC 3339, UTC */
+  start: string
+  units: number
+}
+
+export interface UsageWindow {
+  fromMs: number
+  toMs: number
+  by: 'hour' | 'day'
+}
+
 export interface UsageReport {
   quotas: Record<Quantity, { used: number; limit: number }>
-  /** The last 24 hours that had any requests, oldest first. */
-  hours: ReadonlyArray<{ hour: string } & Record<UsageMetric, number>>
+  /** Periods that had any requests, oldest first. */
+  history: ReadonlyArray<UsagePeriod>
 }
 
-const REPORTED_HOURS = 24
-
-export async function readUsage(scope: TenantScope, nowMs: number): Promise<UsageReport> {
-  const [quotas, { entries }] = await Promise.all([
+export async function readUsage(
+  scope: TenantScope,
+  nowMs: number,
+  window: UsageWindow,
+): Promise<UsageReport> {
+  const [quotas, history] = await Promise.all([
     Promise.all(QUANTITIES.map(async (each) => [each, await readQuota(scope, each, nowMs)] as const)),
-    scope.usage().page({
-      after: [hourOf(nowMs - REPORTED_HOURS * 60 * 60 * 1000), LAST_METRIC],
-      limit: REPORTED_HOURS * USAGE_METRICS.length,
-    }),
+    historyIn(scope, window),
   ])
-  const hours = new Map<string, Record<UsageMetric, number>>()
-  for (const [[hour, metric], count] of entries) {
-    hours.set(hour, { ...(hours.get(hour) ?? { reads: 0, writes: 0 }), [metric]: count })
-  }
-  return {
-    quotas: Object.fromEntries(quotas) as UsageReport['quotas'],
-    hours: [...hours].map(([hour, counts]) => ({ hour, ...counts })),
-  }
+  return { quotas: Object.fromEntries(quotas) as UsageReport['quotas'], history }
 }
 
+async function historyIn(scope: TenantScope, { fromMs, toMs, by }: UsageWindow): Promise<UsagePeriod[]> {
+  const hours = Math.ceil((toMs - fromMs) / HOUR_MS) + 1
+  const { entries } = await scope.usage().page({
+    after: [hourOf(fromMs - HOUR_MS), LAST_METRIC],
+    limit: hours * USAGE_METRICS.length,
+  })
+  const last = hourOf(toMs - 1)
+  const periods = new Map<string, Record<UsageMetric, number>>()
+  for (const [[hour, metric], count] of entries) {
+    if (hour > last) break
+    const start = by === 'hour' ? `${hour}:00:00Z` : `${hour.slice(0, 10)}T00:00:00Z`
+    const counts = periods.get(start) ?? { errors: 0, milliseconds: 0, reads: 0, writes: 0 }
+    periods.set(start, counts)
+    counts[metric] += count
+  }
+  return [...periods].map(([start, counts]) => ({ start, ...counts, units: unitsOf(counts) }))
+}
+
+const unitsOf = ({ reads, writes }: Record<'reads' | 'writes', number>): number =>
+  reads * UNITS.read + writes * UNITS.write
+
+const HOUR_MS = 60 * 60 * 1000
 /** Sorts behind every other metric. */
 const LAST_METRIC: UsageMetric = 'writes'
 
@@ -55,27 +86,37 @@ export const flushSpace = jsonSpace<[process: string] | ['gone', tenant: Buffer]
 /** Tenants in one transaction of a flush. */
 const BATCH = 100
 
+/** A change counts itself as a write; `changes` is for the region's own account of what tenants cost. */
+type Gathered = Exclude<UsageMetric, 'writes'> | 'changes'
+const GATHERED_METRICS = ['errors', 'milliseconds', 'reads'] as const satisfies Gathered[]
+
+/** By hour and metric. */
+type Counted = Map<string, Partial<Record<Gathered, number>>>
+
 /** What is added in one commit. It keeps its number until it is known to be added, so that it is added once. */
 interface Flush {
   number: number
-  counts: ReadonlyMap<TenantNumber, ReadonlyMap<string, number>>
+  counts: ReadonlyMap<TenantNumber, Counted>
 }
 
 export class UsageMeter {
   private readonly database: RegionDatabase
   private readonly process = randomUUID()
   private flushes = 0
-  private readonly reads = new Map<TenantNumber, Map<string, number>>()
+  private readonly gathered = new Map<TenantNumber, Counted>()
   private readonly unwritten: Flush[] = []
 
   constructor(database: RegionDatabase) {
     this.database = database
   }
 
-  countRead(tenant: TenantNumber, nowMs: number): void {
+  count(tenant: TenantNumber, metric: Gathered, amount: number, nowMs: number): void {
+    const ofTenant = this.gathered.get(tenant) ?? new Map()
+    this.gathered.set(tenant, ofTenant)
     const hour = hourOf(nowMs)
-    const ofTenant = this.reads.get(tenant) ?? new Map<string, number>()
-    this.reads.set(tenant, ofTenant.set(hour, (ofTenant.get(hour) ?? 0) + 1))
+    const counts = ofTenant.get(hour) ?? {}
+    ofTenant.set(hour, counts)
+    counts[metric] = (counts[metric] ?? 0) + amount
   }
 
   /** Adds what was gathered. What could not be added stays for the next flush, under the number that it has. */
@@ -94,22 +135,29 @@ export class UsageMeter {
   }
 
   private gather(): void {
-    const gathered = [...this.reads]
-    this.reads.clear()
+    const gathered = [...this.gathered]
+    this.gathered.clear()
     for (let i = 0; i < gathered.length; i += BATCH) {
       this.unwritten.push({ number: ++this.flushes, counts: new Map(gathered.slice(i, i + BATCH)) })
     }
   }
 
   private write({ number, counts }: Flush): Promise<void> {
-    return this.database.addUsage([...counts.keys()], async (applied, usageOf) => {
+    return this.database.addUsage([...counts.keys()], async (applied, usageOf, costs) => {
       if (((await applied.get([this.process])) ?? 0) >= number) return { value: undefined, commit: false }
       applied.set([this.process], number)
       const tenants = [...counts]
       const gone = await Promise.all(tenants.map(([tenant]) => applied.get(['gone', numberKey(tenant)])))
       for (const [i, [tenant, hours]] of tenants.entries()) {
         if (gone[i] !== undefined) continue
-        for (const [hour, count] of hours) usageOf(tenant).add([hour, 'reads'], count)
+        for (const [hour, counts] of hours) {
+          const { reads = 0, changes = 0 } = counts
+          costs.add([hour.slice(0, 10), numberKey(tenant)], unitsOf({ reads, writes: changes }))
+          for (const metric of GATHERED_METRICS) {
+            const count = counts[metric]
+            if (count !== undefined) usageOf(tenant).add([hour, metric], count)
+          }
+        }
       }
       return { value: undefined, commit: true }
     })

@@ -31,7 +31,7 @@ test('every read is counted once, whatever becomes of the commits that count it'
     )
   try {
     for (let i = 0; i < READS; i++) {
-      usage.countRead(tenant, 0)
+      usage.count(tenant, 'reads', 1, 0)
       if (i % 4 === 0) outcomes.add(await flush())
     }
     await chaos.settle()

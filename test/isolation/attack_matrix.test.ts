@@ -78,7 +78,7 @@ async function everythingOf(tenant: Tenant): Promise<Record<string, unknown>> {
   const lists = tenantRoutes.filter(({ method, path }) => method === 'GET' && path !== '/v1/audit')
   const entries = lists.map(
     async ({ path }) =>
-      [path, { ...(await call(tenant, foreign(path))).body, hours: null, requestId: '' }] as const,
+      [path, { ...(await call(tenant, foreign(path))).body, history: null, requestId: '' }] as const,
   )
   return Object.fromEntries(await Promise.all(entries))
 }

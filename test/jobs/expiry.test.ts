@@ -119,8 +119,8 @@ test('a read that was counted before the erasure is not added after it', async (
     scope.system('profile', profileSpace).set(['profile'], { id, version: 1 } as ProfileRecord),
   )
   const usage = new UsageMeter(queue.database)
-  usage.countRead(tenant, queue.clock.nowMs)
-  usage.countRead(other, queue.clock.nowMs)
+  usage.count(tenant, 'reads', 1, queue.clock.nowMs)
+  usage.count(other, 'reads', 1, queue.clock.nowMs)
   const eraser = new TenantEraser({
     database: queue.database,
     release: async () => {},

@@ -109,7 +109,7 @@ test('usage shows what is used and allowed, and every request once', async () =>
         apiKeys: { used: 1, limit: 200 },
       })
       const sum = (metric: string) =>
-        body.hours.reduce((total: number, hour: Record<string, number>) => total + (hour[metric] ?? 0), 0)
+        body.history.reduce((total: number, hour: Record<string, number>) => total + (hour[metric] ?? 0), 0)
       expect(sum('writes')).toBe(3)
       expect(sum('reads')).toBeGreaterThanOrEqual(4)
     },

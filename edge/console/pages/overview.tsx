@@ -5,7 +5,7 @@ import type { ConsolePage } from './page.ts'
 
 interface Usage {
   quotas: Readonly<Record<string, { used: number; limit: number }>>
-  hours: ReadonlyArray<{ hour: string; reads: number; writes: number }>
+  history: ReadonlyArray<{ start: string; reads: number; writes: number }>
 }
 
 const HOUR_MS = 3_600_000
@@ -87,8 +87,8 @@ const Live = ({ c, usage, left }: LiveProps) => (
 const count = (value: number): string => value.toLocaleString('en')
 
 /** Every hour, those without a request too. */
-function barsOf({ hours }: Usage, nowMs: number) {
-  const known = new Map(hours.map((each) => [each.hour, each]))
+function barsOf({ history }: Usage, nowMs: number) {
+  const known = new Map(history.map((each) => [each.start.slice(0, 13), each]))
   return Array.from({ length: HOURS }, (_, at) => {
     const hour = new Date(nowMs - (HOURS - 1 - at) * HOUR_MS).toISOString().slice(0, 13)
     const { reads = 0, writes = 0 } = known.get(hour) ?? {}

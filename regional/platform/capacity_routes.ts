@@ -1,0 +1,63 @@
+// /platform/v1/plans and /platform/v1/regions: what can be had, what runs, and how loaded it is.
+import { z } from 'zod'
+import { PLAN_NAMES, PLANS } from '../../shared/plans.ts'
+import { timeSchema } from '../schemas.ts'
+import { EffectiveLimits } from '../services/tenant/schema.ts'
+import type { Calls } from './calls.ts'
+import { type OperatorOperation, operatorOperation } from './operation.ts'
+
+const Plan = z.object({ name: z.enum(PLAN_NAMES), limits: EffectiveLimits }).meta({ id: 'Plan' })
+
+const Region = z
+  .object({
+    name: z.string(),
+    status: z.enum(['up', 'unreachable']),
+    load: z
+      .object({
+        startedAt: timeSchema,
+        instances: z.int(),
+        utilisation: z.number().meta({ description: 'Of the event loop, from 0 to 1.' }),
+        memoryBytes: z.int(),
+      })
+      .nullable()
+      .meta({ description: 'Null when the region does not answer.' }),
+  })
+  .meta({ id: 'Region' })
+
+export function capacityOperations(
+  regions: ReadonlyArray<string>,
+  callsTo: (region: string) => Calls,
+): ReadonlyArray<OperatorOperation> {
+  async function describe(name: string): Promise<z.output<typeof Region>> {
+    const load = await callsTo(name)
+      .load({})
+      .catch(() => null)
+    return { name, status: load === null ? 'unreachable' : 'up', load }
+  }
+
+  return [
+    operatorOperation({
+      method: 'get',
+      path: '/platform/v1/plans',
+      tag: 'Platform',
+      summary: 'List the plans and their limits',
+      role: 'read',
+      answers: { 200: z.object({ data: z.array(Plan), nextCursor: z.null() }) },
+      async handle() {
+        const data = PLAN_NAMES.map((name) => ({ name, limits: PLANS[name] }))
+        return { status: 200, body: { data, nextCursor: null } }
+      },
+    }),
+    operatorOperation({
+      method: 'get',
+      path: '/platform/v1/regions',
+      tag: 'Platform',
+      summary: 'List the regions and how loaded they are',
+      role: 'read',
+      answers: { 200: z.object({ data: z.array(Region), nextCursor: z.null() }) },
+      async handle() {
+        return { status: 200, body: { data: await Promise.all(regions.map(describe)), nextCursor: null } }
+      },
+    }),
+  ]
+}

@@ -1,0 +1,93 @@
+// What an operator sees of capacity: plans, regions and their load, and which tenants cost what.
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { PLANS } from '../../shared/plans.ts'
+import { type Regions, startRegions } from './support.ts'
+
+let regions: Regions
+beforeAll(async () => {
+  regions = await startRegions()
+})
+afterAll(() => regions.close())
+
+const operator = (path: string) => regions.ask('us', { as: 'operator', path: `/platform/v1${path}` })
+
+test('tenants of all regions are listed by what they cost, page by page', async () => {
+  const tenants = {
+    quiet: await regions.newTenant('quiet', 'us'),
+    busy: await regions.newTenant('busy', 'eu'),
+    middling: await regions.newTenant('middling', 'us'),
+  }
+  const read = async ({ key }: { key: string }, region: string, times: number) => {
+    for (let i = 0; i < times; i++) await regions.ask(region, { as: key, path: '/v1/projects' })
+  }
+  await read(tenants.busy, 'eu', 9)
+  await read(tenants.middling, 'us', 5)
+  await read(tenants.quiet, 'us', 1)
+  // Usage is flushed every second, and a ranking may be five seconds old.
+  await vi.waitFor(
+    async () => {
+      const seen: Array<[string, number]> = []
+      for (let cursor: string | null = null, first = true; first || cursor !== null; first = false) {
+        const { status, body } = await operator(
+          `/tenants?order=cost&limit=2${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`,
+        )
+        expect(status).toBe(200)
+        for (const { slug, cost } of body.data) seen.push([slug, cost])
+        cursor = body.nextCursor
+      }
+      expect(seen).toEqual([
+        ['busy', 9],
+        ['middling', 5],
+        ['quiet', 1],
+      ])
+    },
+    { timeout: 20_000, interval: 500 },
+  )
+  expect((await operator('/tenants?order=cost&cursor=nonsense')).body.code).toBe('invalid_cursor')
+})
+
+test('a tenant’s usage is the operator’s to see, by hour and day', async () => {
+  const { id, key } = await regions.newTenant('looked-at', 'eu')
+  await regions.ask('eu', { as: key, method: 'POST', path: '/v1/projects', body: { name: 'One' } })
+  const today = `${new Date().toISOString().slice(0, 10)}T00:00:00Z`
+  await vi.waitFor(
+    async () => {
+      const { status, body } = await operator(`/tenants/${id}/usage?by=day`)
+      expect(status).toBe(200)
+      expect(body.quotas.projects).toEqual({ used: 1, limit: PLANS.team.projects })
+      expect(body.history).toMatchObject([{ start: today, writes: 1, units: 5, errors: 0 }])
+      expect(body.history[0].milliseconds).toBeGreaterThan(0)
+    },
+    { timeout: 10_000, interval: 200 },
+  )
+  const long = await operator(`/tenants/${id}/usage?by=hour&from=2026-01-01T00:00:00Z`)
+  expect([long.status, long.body.code]).toEqual([400, 'malformed_request'])
+})
+
+test('refused requests are counted as errors, and a stranger’s are nobody’s', async () => {
+  const { id, key } = await regions.newTenant('mistaken', 'us')
+  for (let i = 0; i < 3; i++) {
+    await regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body: {} })
+  }
+  await vi.waitFor(
+    async () => {
+      const { body } = await operator(`/tenants/${id}/usage`)
+      expect(body.history[0]?.errors).toBe(3)
+    },
+    { timeout: 10_000, interval: 200 },
+  )
+})
+
+test('plans and regions are listed; a region that is down is told as such', async () => {
+  const plans = await operator('/plans')
+  expect(plans.body.data).toEqual(Object.entries(PLANS).map(([name, limits]) => ({ name, limits })))
+  const up = await operator('/regions')
+  expect(up.body.data).toMatchObject([
+    { name: 'us', status: 'up', load: { instances: 1 } },
+    { name: 'eu', status: 'up', load: { instances: 1 } },
+  ])
+  await regions.stop('eu')
+  const down = await operator('/regions')
+  expect(down.body.data[1]).toEqual({ name: 'eu', status: 'unreachable', load: null })
+  await regions.start('eu')
+})
