@@ -66,7 +66,11 @@ export type Job = { id: string; kind: string; state: "queued" | "running" | "don
 
 export type Limits = { requestsPerSecond: number; burst: number; projects: number; apiKeys: number; members: number; identityProviders: number; storedBytes: number; tokens: number }
 
+export type ListedTenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; createdAt: string; updatedAt: string; cost?: number }
+
 export type Member = { id: string; email: string | null; role: "owner" | "admin" | "member" | "viewer"; decidedBy: "provider" | "organisation"; identity: { issuer: string; subject: string } | null; createdAt: string; updatedAt: string }
+
+export type Plan = { name: "free" | "team" | "enterprise"; limits: Limits }
 
 export type Problem = { type: string; title: string; status: number; detail: string; code: string; requestId: string; errors?: Array<{ pointer: string; detail: string; code?: string }> }
 
@@ -77,6 +81,8 @@ export type ProjectDeletion = { job: string }
 export type Quota = { used: number; limit: number }
 
 export type Record = { id: string; data: { [key: string]: unknown }; version: number; createdAt: string; updatedAt: string; expiresAt?: string }
+
+export type Region = { name: string; status: "up" | "unreachable"; load: { startedAt: string; instances: number; utilisation: number; memoryBytes: number } | null }
 
 export type RotateApiKey = { overlapSeconds?: number }
 
@@ -104,7 +110,9 @@ export type UpdateRecord = { data?: { [key: string]: unknown }; expiresAt?: stri
 
 export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise"; limits?: UpdateLimits; status?: "active" | "suspended" }
 
-export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; storedBytes: Quota; tokens: Quota }; hours: Array<{ hour: string; reads: number; writes: number }> }
+export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
+
+export type UsagePeriod = { start: string; reads: number; writes: number; errors: number; milliseconds: number; units: number }
 
 export interface Operations {
   /** Erase a tenant: shut at once, cleared by a job. */
@@ -133,12 +141,18 @@ export interface Operations {
   'DELETE /v1/sessions/{id}': { params: { id: string }; answer: undefined }
   /** Erase the organisation: shut at once, cleared by a job, for good. */
   'DELETE /v1/tenant': { query: { confirm: string }; answer: Shut }
-  /** List tenants, oldest first. */
-  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Tenant>; nextCursor: string | null } }
+  /** List the plans and their limits. */
+  'GET /platform/v1/plans': { answer: { data: Array<Plan>; nextCursor: null } }
+  /** List the regions and how loaded they are. */
+  'GET /platform/v1/regions': { answer: { data: Array<Region>; nextCursor: null } }
+  /** List tenants: oldest first, or by what they cost today and yesterday. */
+  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string; order?: "created" | "cost" }; answer: { data: Array<ListedTenant>; nextCursor: string | null } }
   /** Read a tenant. */
   'GET /platform/v1/tenants/{id}': { params: { id: string }; answer: Tenant }
   /** Read how far a tenant’s erasure is, and its certificate. */
   'GET /platform/v1/tenants/{id}/erasure': { params: { id: string }; answer: TenantErasure }
+  /** Read a tenant’s quotas, and its requests by the hour or day. */
+  'GET /platform/v1/tenants/{id}/usage': { params: { id: string }; query?: { by?: "hour" | "day"; from?: string; to?: string }; answer: Usage }
   /** List admin links that are open, or were so within a day, oldest first. */
   'GET /v1/admin-links': { query?: { limit?: number; cursor?: string }; answer: { data: Array<AdminLink>; nextCursor: string | null } }
   /** Read an admin link, without its URL. */
@@ -183,8 +197,8 @@ export interface Operations {
   'GET /v1/sessions/{id}': { params: { id: string }; answer: Session }
   /** Read the organisation that the credential belongs to. */
   'GET /v1/tenant': { answer: Tenant }
-  /** Read quotas and requests. */
-  'GET /v1/usage': { answer: Usage }
+  /** Read quotas, and requests by the hour or day. */
+  'GET /v1/usage': { query?: { by?: "hour" | "day"; from?: string; to?: string }; answer: Usage }
   /** Change a tenant’s name, plan, limits or status. */
   'PATCH /platform/v1/tenants/{id}': { params: { id: string }; body: UpdateTenant; answer: Tenant }
   /** Change an identity provider. */
