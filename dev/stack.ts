@@ -20,11 +20,14 @@ const BINDINGS = [
   'SIGNING_ROOTS',
   'OPERATORS',
   'FAILURE_LIMIT',
+  'BASE_DOMAIN',
   'LIMITS',
   'DEVELOPMENT_ISSUERS',
 ] as const satisfies ReadonlyArray<keyof Bindings>
 /** OpenID issuers may run on this machine, too. */
 const DEVELOPMENT_ISSUERS = 'on'
+/** Browsers and curl find all of it on this machine (RFC 6761 section 6.3). */
+const BASE_DOMAIN = 'localhost'
 /** Tenants' rate limits. */
 const OBJECTS = { TENANT_LIMITER: 'TenantLimiter' }
 /** Ports that were free a moment ago can be gone; so often other ones are tried. */
@@ -126,6 +129,7 @@ export class Stack {
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
       SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
       OPERATORS: operators,
+      BASE_DOMAIN,
       SEALING_KEY: secrets.sealingKeys[name],
       KEY_ENVIRONMENT: 'dev',
       DEVELOPMENT_ISSUERS,

@@ -20,6 +20,8 @@ export interface Bindings {
   SIGNING_ROOTS: string
   /** `[{"id","role","secretHash"}]` */
   OPERATORS: string
+  /** `example.com`: organisations are found at `<slug>.example.com`. Not set: nowhere. */
+  BASE_DOMAIN?: string
   /** `{"rate":5,"burst":500}`: invalid credentials of one address, a second and at once. Not set: as here. */
   FAILURE_LIMIT?: string
   /** `off` for benchmarks that compare; anything else, or nothing, is on. */
@@ -44,6 +46,8 @@ export interface Region {
 export interface EdgeConfig {
   /** Without a trailing slash. */
   publicOrigin: string
+  /** Without a dot in front. */
+  baseDomain: string | undefined
   regions: ReadonlyMap<string, Region>
   controlRegion: Region
   roots: Roots
@@ -73,6 +77,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
   const roots = parse<ReadonlyArray<SigningRootConfig>>(bindings, 'SIGNING_ROOTS')
   return {
     publicOrigin,
+    baseDomain: readBaseDomain(bindings),
     regions,
     controlRegion,
     roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
@@ -80,6 +85,12 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
     failureLimit: readFailureLimit(bindings),
   }
+}
+
+function readBaseDomain({ BASE_DOMAIN: domain }: Bindings): string | undefined {
+  if (!domain) return undefined
+  if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/.test(domain)) throw new Error('BASE_DOMAIN: is not a host name')
+  return domain
 }
 
 function readFailureLimit(bindings: Bindings): Limit {

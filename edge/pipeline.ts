@@ -10,6 +10,7 @@ import { readSnapshot, type TenantSnapshot, writeVersion } from '../shared/snaps
 import type { TenantNumber } from '../shared/tenant.ts'
 import type { Inside } from './console/api.ts'
 import type { ConsoleDependencies } from './console/visit.ts'
+import { isPreflight, preflightAnswer, share } from './cors.ts'
 import { Counts } from './counts.ts'
 import type { EdgeConfig, Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
@@ -23,6 +24,7 @@ import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
 import { retryAfterSeconds } from './limit/fields.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
+import { hostTenant } from './locate/host.ts'
 import { locate } from './locate/index.ts'
 import { Snapshots } from './locate/snapshots.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
@@ -34,6 +36,8 @@ interface EdgeTypes {
     requestId: Id<'req'>
     /** Path and query to ask a region for. */
     target: string
+    /** The tenant that the host names. */
+    host: TenantNumber | undefined
     identity: Identity
     region: Region
     principal: Principal | undefined
@@ -97,6 +101,7 @@ export function createEdge(
   edge.use(everyAnswer(config))
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
+  edge.use('/v1/*', sharing(isolate), naming(isolate))
   edge.all('/v1/*', identifying('tenant'), locating(isolate), limiting(limits), forwarding(isolate))
   edge.all('/platform/v1/*', identifying('platform'), locating(isolate), forwarding(isolate))
   inside.use(everyAnswer(config))
@@ -169,14 +174,34 @@ const REFUSALS = {
   credential_missing: 'Send a credential in the Authorization header, as a Bearer token.',
   credential_invalid: 'The credential is not one that this part of the API takes.',
   conflicting_credentials: 'Send one credential only.',
-  tenant_mismatch: 'The credential and X-Tenant have to name one and the same organisation.',
+  tenant_mismatch: 'The credential, the host and X-Tenant have to name one and the same organisation.',
   identity_provider_unavailable: 'The identity provider’s keys can’t be had at present, and none are known.',
   signed_url_expired: 'Ask whoever sent you this URL for a new one.',
 } as const
 
+/** Lets pages of the tenant's own origins read the answer, refusals too. */
+const sharing = ({ snapshots }: Isolate) =>
+  createMiddleware<EdgeTypes>(async function sharing(c, next) {
+    if (isPreflight(c.req.raw)) return preflightAnswer(c.req.raw)
+    await next()
+    const { principal } = c.var
+    const snapshot = ofTenant(principal) ? snapshots.get(principal.tenant, Date.now()) : undefined
+    share(c.res.headers, c.req.raw.headers.get('origin'), snapshot)
+    return undefined
+  })
+
+const naming = ({ config, directory }: Isolate) =>
+  createMiddleware<EdgeTypes>(async function naming(c, next) {
+    const host = await hostTenant(c.req.url, config, directory)
+    if (host.outcome === 'no_such_tenant') throw new Problem('tenant_mismatch', REFUSALS.tenant_mismatch)
+    if (host.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
+    c.set('host', host.outcome === 'tenant' ? host.number : undefined)
+    await next()
+  })
+
 const identifyingBy = (identify: Identify, failures: FailedAttempts, counts: Counts) => (part: Part) =>
   createMiddleware<EdgeTypes>(async function identifying(c, next) {
-    const verdict = await identify(c.req.raw, part)
+    const verdict = await identify(c.req.raw, part, c.var.host)
     if (verdict.outcome === 'refused') {
       const { code } = verdict
       if (code === 'credential_invalid') noteFailure(clientIp(c.req.raw), failures, counts)
@@ -203,9 +228,10 @@ function noteFailure(address: string | undefined, failures: FailedAttempts, coun
 const locating = ({ config, snapshots }: Isolate) =>
   createMiddleware<EdgeTypes>(async function locating(c, next) {
     const held = (tenant: TenantNumber) => snapshots.get(tenant, Date.now())
-    const location = locate(c.var.identity, c.req.raw.headers.get(TENANT), held, config)
+    const claims = { claimedTenant: c.req.raw.headers.get(TENANT), host: c.var.host }
+    const location = locate(c.var.identity, claims, held, config)
     if (location.outcome === 'tenant_mismatch') {
-      throw new Problem('tenant_mismatch', 'The credential is not one of the organisation in X-Tenant.')
+      throw new Problem('tenant_mismatch', REFUSALS.tenant_mismatch)
     }
     if (location.outcome === 'region_unavailable') throw unavailable('of this credential')
     c.set('region', location.region)

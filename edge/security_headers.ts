@@ -6,9 +6,9 @@ const ALWAYS = {
   // A signed URL must not travel on in a Referer.
   'referrer-policy': 'no-referrer',
   'x-frame-options': 'DENY',
-  'cross-origin-resource-policy': 'same-origin',
 }
 const UNLESS_SAID = {
+  'cross-origin-resource-policy': 'same-origin',
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 }

@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono'
 import type { AssertionKeys } from '../shared/assertion.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
+import { isDomain } from '../shared/domain.ts'
 import { writePlace } from '../shared/edge_calls.ts'
 import { readCounts } from '../shared/edge_counts.ts'
 import {
@@ -128,6 +129,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     const slug = c.req.param('slug')
     if (!SLUG.test(slug)) throw noRoute()
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ slug })))
+  })
+  app.get('/edge/v1/tenants/domain/:domain', async (c) => {
+    speakingAs(c.get('verified'), 'edge')
+    const domain = c.req.param('domain')
+    if (!isDomain(domain)) throw noRoute()
+    return c.json(writePlace(await dependencies.edgeCalls.placeOf({ domain })))
   })
   app.get('/edge/v1/identity-providers/:number', async (c) => {
     speakingAs(c.get('verified'), 'edge')

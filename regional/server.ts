@@ -1,5 +1,6 @@
 // A region as a Node process: opens the database, wires everything together in this one place, listens, and stops
 // in order. It ends with exit code 1 and one line when it cannot start.
+import { resolveTxt as dnsTxt } from 'node:dns/promises'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { importAssertionKeys } from '../shared/assertion.ts'
@@ -21,6 +22,7 @@ import { finishProvisioning } from './platform/finisher.ts'
 import { loadMeter } from './platform/load.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
+import type { DomainOptions } from './services/domains/routes.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError } from './storage/open.ts'
@@ -67,6 +69,8 @@ export interface RegionParts {
   extraJobKinds?: ReadonlyArray<unknown>
   /** Milliseconds since 1970. */
   now?: () => number
+  /** Looks up TXT records; DNS otherwise. */
+  resolveTxt?: DomainOptions['resolveTxt']
   /** Where the log goes; standard output otherwise. */
   writeLog?: (line: string) => void
 }
@@ -75,7 +79,13 @@ export interface RegionParts {
  * @throws {ConfigError | StorageError} and errors of `listen`, such as EADDRINUSE
  */
 export async function startRegion(config: RegionConfig, parts: RegionParts = {}): Promise<Region> {
-  const { open = openEngine, extraServices = [], extraJobKinds = [], now = Date.now } = parts
+  const {
+    open = openEngine,
+    extraServices = [],
+    extraJobKinds = [],
+    resolveTxt = dnsTxt,
+    now = Date.now,
+  } = parts
   const { writeLog = (line) => process.stdout.write(line) } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const log = jsonLog(region, writeLog)
@@ -133,6 +143,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         mint,
         sign: urlSigning(region, roots),
         linkAdmin,
+        domains: {
+          resolveTxt,
+          claim: (claim) => callsTo(controlRegion).claimDomain(claim),
+          release: async (claim) => void (await callsTo(controlRegion).releaseDomain(claim)),
+        },
         invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer },
         developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
         now,

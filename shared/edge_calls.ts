@@ -3,8 +3,8 @@
 import { REGION_NAME } from './region.ts'
 import { parseTenantNumber, type TenantNumber } from './tenant.ts'
 
-/** A tenant by number, or by slug. */
-export type TenantName = { number: TenantNumber } | { slug: string }
+/** A tenant by number, by slug, or by a domain that it has shown to be its own. */
+export type TenantName = { number: TenantNumber } | { slug: string } | { domain: string }
 
 export interface TenantPlace {
   number: TenantNumber
@@ -27,8 +27,11 @@ export type ProvidersAnswer =
   | { outcome: 'unknown' }
 
 /** To the control region. */
-export const tenantPath = (name: TenantName): string =>
-  'slug' in name ? `/edge/v1/tenants/slug/${name.slug}` : `/edge/v1/tenants/number/${name.number}`
+export function tenantPath(name: TenantName): string {
+  if ('slug' in name) return `/edge/v1/tenants/slug/${name.slug}`
+  if ('domain' in name) return `/edge/v1/tenants/domain/${name.domain}`
+  return `/edge/v1/tenants/number/${name.number}`
+}
 
 /** To the tenant's home region. */
 export const providersPath = (tenant: TenantNumber): string => `/edge/v1/identity-providers/${tenant}`

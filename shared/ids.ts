@@ -4,6 +4,7 @@ import type { Bytes } from './bytes.ts'
 
 export const ID_PREFIXES = [
   'ten',
+  'dom',
   'prj',
   'agt',
   'rec',

@@ -10,6 +10,7 @@ export const QUANTITIES = [
   'apiKeys',
   'members',
   'identityProviders',
+  'domains',
   'storedBytes',
   'tokens',
 ] as const
@@ -18,10 +19,10 @@ export type Quantity = (typeof QUANTITIES)[number]
 /** What begins again at zero every month. */
 export const MONTHLY: ReadonlySet<Quantity> = new Set(['tokens'])
 
-export const LIMIT_NAMES = ['requestsPerSecond', 'burst', ...QUANTITIES] as const
+export const LIMIT_NAMES = ['requestsPerSecond', 'burst', 'streams', ...QUANTITIES] as const
 export type LimitName = (typeof LIMIT_NAMES)[number]
 
-/** Everything that a plan, or a tenant, is limited in. */
+/** Everything that a plan, or a tenant, is limited in. `streams`: streams and long requests at the same time. */
 export type PlanLimits = Readonly<Record<LimitName, number>>
 
 const GIB = 2 ** 30
@@ -29,29 +30,35 @@ const GIB = 2 ** 30
 export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
   free: {
     ...requests(20),
+    streams: 10,
     projects: 100,
     apiKeys: 20,
     members: 10,
     identityProviders: 2,
+    domains: 1,
     storedBytes: GIB,
     tokens: 100_000,
   },
   team: {
     ...requests(500),
+    streams: 200,
     projects: 10_000,
     apiKeys: 200,
     members: 1_000,
     identityProviders: 10,
+    domains: 10,
     storedBytes: 100 * GIB,
     tokens: 10_000_000,
   },
   enterprise: {
     ...requests(5_000),
+    streams: 5_000,
     projects: 1_000_000,
     apiKeys: 10_000,
     members: 1_000_000,
     // An edge keeps the whole list of a tenant's providers, so there are never many.
     identityProviders: 50,
+    domains: 100,
     storedBytes: 10_000 * GIB,
     tokens: 1_000_000_000,
   },

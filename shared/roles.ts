@@ -23,6 +23,7 @@ export const ROLE_SCOPES: Readonly<Record<Role, ReadonlyArray<Scope | '*'>>> = {
     'jobs:write',
     'admin-links:write',
     'sessions:write',
+    'domains:write',
   ],
   member: [
     'tenant:read',

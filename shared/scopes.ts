@@ -15,6 +15,7 @@ export const RESOURCES = [
   'signed-urls',
   'admin-links',
   'sessions',
+  'domains',
 ] as const
 export type Resource = (typeof RESOURCES)[number]
 export type Scope = `${Resource}:${'read' | 'write'}`

@@ -14,6 +14,10 @@ export interface TenantSnapshot extends SnapshotVersion {
   region: string
   plan: PlanName
   limits: Limits
+  /** Streams and long requests at the same time. */
+  streams: number
+  /** Of whose pages may read answers (CORS). */
+  corsOrigins: ReadonlyArray<string>
 }
 
 /** @returns below 0 when `a` is the older one, 0 when they are the same. */
@@ -30,8 +34,9 @@ export function readVersion(text: string | null | undefined): SnapshotVersion | 
 }
 
 export function writeSnapshot(snapshot: TenantSnapshot): string {
-  const { epoch, version, region, plan, limits } = snapshot
-  return JSON.stringify([epoch, version, region, plan, ...Object.values(ordered(limits)).flatMap(pair)])
+  const { epoch, version, region, plan, limits, streams, corsOrigins } = snapshot
+  const numbers = [...Object.values(ordered(limits)).flatMap(pair), streams]
+  return JSON.stringify([epoch, version, region, plan, corsOrigins, ...numbers])
 }
 
 /** @returns undefined for anything that {@link writeSnapshot} does not write: a mistake must not stop a request. */
@@ -43,13 +48,22 @@ export function readSnapshot(text: string | null): TenantSnapshot | undefined {
   } catch {
     return undefined
   }
-  if (!Array.isArray(parts) || parts.length !== 10) return undefined
-  const [epoch, version, region, plan, ...numbers] = parts as [number, number, string, PlanName, ...number[]]
+  if (!Array.isArray(parts) || parts.length !== 12) return undefined
+  const [epoch, version, region, plan, corsOrigins, ...numbers] = parts as [
+    number,
+    number,
+    string,
+    PlanName,
+    string[],
+    ...number[],
+  ]
+  if (!Array.isArray(corsOrigins) || corsOrigins.some((each) => typeof each !== 'string')) return undefined
   const whole = [epoch, version].every((each) => Number.isSafeInteger(each) && each >= 0)
   const positive = numbers.every((each) => Number.isFinite(each) && each > 0)
   if (!whole || !positive || !REGION_NAME.test(String(region)) || !PLAN_NAMES.includes(plan)) return undefined
   const limit = (at: number): Limit => ({ rate: numbers[at] ?? 1, burst: numbers[at + 1] ?? 1 })
-  return { epoch, version, region, plan, limits: { tenant: limit(0), key: limit(2), ip: limit(4) } }
+  const limits = { tenant: limit(0), key: limit(2), ip: limit(4) }
+  return { epoch, version, region, plan, limits, streams: numbers[6] ?? 1, corsOrigins }
 }
 
 const ordered = ({ tenant, key, ip }: Limits): Limits => ({ tenant, key, ip })

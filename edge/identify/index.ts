@@ -2,6 +2,7 @@
 // or issuer that this isolate has not met). Each part of the API takes its own kinds of credential, so a key of the wrong
 // kind is as good as an invented one.
 
+import type { TenantNumber } from '../../shared/tenant.ts'
 import type { ConsoleIdentity } from '../console/identity.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
@@ -29,19 +30,20 @@ export type Identification =
         | 'identity_provider_unavailable'
     }
 
-export type Identify = (request: Request, part: Part) => Promise<Identification>
+/** @param host the tenant that the request's host names */
+export type Identify = (request: Request, part: Part, host?: TenantNumber) => Promise<Identification>
 
 type Config = Pick<EdgeConfig, 'roots' | 'operators' | 'publicOrigin'>
 
 /** For one isolate: keeps the keys that it has verified. */
 export function identifier(config: Config, identifyJwt: IdentifyJwt, now: () => number = Date.now): Identify {
   const verified = new Lru<string, ApiKeyIdentity>(REMEMBERED)
-  return async function identify(request, part) {
+  return async function identify(request, part, host) {
     const presented = presentedCredential(request)
     if (presented.outcome === 'none') return { outcome: 'refused', code: 'credential_missing' }
     if (presented.outcome === 'several') return { outcome: 'refused', code: 'conflicting_credentials' }
     if (part === 'tenant' && presented.outcome === 'one' && looksLikeJwt(presented.text)) {
-      return identifyJwt(presented.text, request.headers)
+      return identifyJwt(presented.text, request.headers, host)
     }
     const identity = await identityOf()
     if (identity === 'expired') return { outcome: 'refused', code: 'signed_url_expired' }

@@ -1,5 +1,5 @@
 // JWTs of the issuers that a tenant has registered (RFC 7519, RFC 8725). Which tenant is meant, the audience that we
-// issued to it says, or X-Tenant; never the issuer, which two tenants may share and one may register of another. Only
+// issued to it says, or the host, or X-Tenant; never the issuer, which two tenants may share and one may register of another. Only
 // then the token is checked, against that tenant's providers alone.
 import { errors, jwtVerify } from 'jose'
 import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
@@ -22,7 +22,12 @@ export type JwtVerdict =
   | { outcome: 'identified'; identity: JwtIdentity }
   | { outcome: 'refused'; code: 'credential_invalid' | 'tenant_mismatch' | 'identity_provider_unavailable' }
 
-export type IdentifyJwt = (text: string, headers: Headers) => Promise<JwtVerdict>
+/** @param host the tenant that the request's host names */
+export type IdentifyJwt = (
+  text: string,
+  headers: Headers,
+  host: TenantNumber | undefined,
+) => Promise<JwtVerdict>
 
 export interface JwtDependencies {
   directory: TenantDirectory
@@ -47,10 +52,10 @@ const unavailable = refused('identity_provider_unavailable')
 export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
   const proven = new Lru<string, Proven>(REMEMBERED)
 
-  return async function identifyJwt(text, headers) {
+  return async function identifyJwt(text, headers, host) {
     const claims = proven.get(text)?.claims ?? readJwt(text)
     if (claims === undefined || !isTimely(claims, now())) return invalid
-    const named = tenantNamed(audiencesOf(claims), headers.get(TENANT))
+    const named = tenantNamed(audiencesOf(claims), headers.get(TENANT), host)
     if (named.outcome === 'nobody') return invalid
     if (named.outcome === 'several') return refused('tenant_mismatch')
     const place = await directory.placeOf(named.tenant)
@@ -142,7 +147,11 @@ type Named =
   | { outcome: 'several' }
 
 /** A slug beside a number is the region's to compare: it has the tenant's slug. */
-export function tenantNamed(audiences: ReadonlyArray<string>, claimed: string | null): Named {
+export function tenantNamed(
+  audiences: ReadonlyArray<string>,
+  claimed: string | null,
+  host?: TenantNumber,
+): Named {
   const ours = audiences.filter(isTenantAudience).map(tenantOfAudience)
   const numbers = new Set(ours)
   if (numbers.has(undefined)) return { outcome: 'nobody' }
@@ -151,6 +160,7 @@ export function tenantNamed(audiences: ReadonlyArray<string>, claimed: string | 
     if (number === undefined) return { outcome: 'several' }
     numbers.add(number)
   }
+  if (host !== undefined) numbers.add(host)
   const [number, ...others] = numbers
   if (others.length > 0) return { outcome: 'several' }
   if (number !== undefined) return { outcome: 'one', tenant: { number } }

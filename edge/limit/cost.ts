@@ -10,7 +10,7 @@ interface Price {
 const READING = ['GET', 'HEAD']
 /** A collection's own path: a path that ends in an id, or in `/v1/tenant`, is one thing. */
 const LIST =
-  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|jobs|events|audit|deliveries|webhook-endpoints|webhook-sources)$/
+  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|jobs|events|audit|deliveries|webhook-endpoints|webhook-sources|domains|collections)$/
 
 /** The first that fits. */
 const PRICES: ReadonlyArray<Price> = [

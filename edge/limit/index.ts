@@ -5,6 +5,7 @@ import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import type { Counts } from '../counts.ts'
+import { addressBlock } from '../identify/address_block.ts'
 import { costOf } from './cost.ts'
 import {
   mostRestrictive,
@@ -121,7 +122,7 @@ export class RateLimits {
 function localPolicies({ principal, clientIp }: Limited): Array<{ policy: Policy; name: string }> {
   const key = { policy: 'key' as const, name: `key ${principal.tenant} ${callerOf(principal)}` }
   if (clientIp === undefined) return [key]
-  return [key, { policy: 'ip', name: `ip ${principal.tenant} ${clientIp}` }]
+  return [key, { policy: 'ip', name: `ip ${principal.tenant} ${addressBlock(clientIp)}` }]
 }
 
 function throttled(policy: Policy, retryAfterMs: number, limits: Limits): LimitVerdict {

@@ -1,4 +1,4 @@
-// Stage two, locate: which region answers, and for which tenant. Where credential and header both name a tenant
+// Stage two, locate: which region answers, and for which tenant. Where credential, host and header name a tenant
 // they must agree; the edge holds the numbers together, the region the rest of an id, and slugs.
 
 import type { Principal } from '../../shared/principal.ts'
@@ -13,10 +13,13 @@ export type Location =
   /** A genuine credential of a region that this edge has no way to. */
   | { outcome: 'region_unavailable' }
 
-/** `claimedTenant` is the request's `X-Tenant`; operators act for no tenant, so it says nothing of theirs. */
+/**
+ * `claimedTenant` is the request's `X-Tenant`, `host` the tenant that its host names; operators act for no tenant, so
+ * neither says anything of theirs.
+ */
 export function locate(
   identity: Identity,
-  claimedTenant: string | null,
+  { claimedTenant, host }: { claimedTenant: string | null; host: TenantNumber | undefined },
   snapshots: (tenant: TenantNumber) => TenantSnapshot | undefined,
   { regions, controlRegion }: Pick<EdgeConfig, 'regions' | 'controlRegion'>,
 ): Location {
@@ -24,6 +27,7 @@ export function locate(
     return { outcome: 'located', region: controlRegion, principal: identity.principal }
   }
   const { principal, home } = identity
+  if (host !== undefined && host !== principal.tenant) return { outcome: 'tenant_mismatch' }
   if (claimedTenant !== null && !mayBe(claimedTenant, principal.tenant)) return { outcome: 'tenant_mismatch' }
   // A snapshot is younger than the credential: the tenant may have moved since the key was minted.
   const snapshot = snapshots(principal.tenant)

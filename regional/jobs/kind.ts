@@ -15,6 +15,7 @@ export type JobTransaction = Omit<
   | 'organisation'
   | 'expire'
   | 'eraseOrganisation'
+  | 'renewSnapshot'
   | 'usage'
   | 'jobs'
 > & {

@@ -48,6 +48,8 @@ const inputs = {
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),
+  claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
+  releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   usage: tenant.extend({
     id: z.string(),
     window: z.object({ by: z.enum(['hour', 'day']), fromMs: z.number(), toMs: z.number() }),
@@ -77,6 +79,8 @@ interface Answers {
   erasure: Erasure | null
   claim: boolean
   release: null
+  claimDomain: boolean
+  releaseDomain: null
   /** Null where there is none. */
   usage: UsageReport | null
   costs: ReadonlyArray<{ number: string; units: number }>
@@ -116,6 +120,11 @@ export const localCalls = ({ lifecycle, eraser, directory, costs, load }: LocalP
   claim: ({ number, slug, region }) => directory.claim(number, { slug, region }),
   release: async ({ number, region }) => {
     await directory.release(number, region)
+    return null
+  },
+  claimDomain: ({ number, domain, id }) => directory.claimDomain(number, domain, id),
+  releaseDomain: async ({ number, domain, id }) => {
+    await directory.releaseDomain(number, domain, id)
     return null
   },
   usage: async ({ number, id, window }) => (await lifecycle.usageOf(number, id, window)) ?? null,
@@ -183,6 +192,8 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     erasure: send('erasure'),
     claim: send('claim'),
     release: send('release'),
+    claimDomain: send('claimDomain'),
+    releaseDomain: send('releaseDomain'),
     usage: send('usage'),
     costs: send('costs'),
     load: send('load'),

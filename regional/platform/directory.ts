@@ -14,7 +14,12 @@ export interface DirectoryEntry {
 const bySlug = jsonSpace<[slug: string], string>('slug')
 const byNumber = jsonSpace<[number: Buffer], DirectoryEntry>('tenant')
 const erased = jsonSpace<[number: Buffer], Pick<DirectoryEntry, 'region'>>('erased')
+/** Verified domains of tenants: whose, and by which of its records. */
+const byDomain = jsonSpace<[domain: string], { number: string; id: string }>('domain')
+const domainsOf = jsonSpace<[number: Buffer, domain: string], 1>('domains')
 const nextNumber = jsonSpace<['next'], string>('number')
+
+const MAX_DOMAINS = 1_000
 
 /** Numbers taken from the directory at a time, so that making tenants does not queue for one key. */
 const LEASE = 32
@@ -80,7 +85,41 @@ export class Directory {
     })
   }
 
-  /** Frees an erased tenant's slug, and keeps its number from ever being used again. Repeatable. */
+  /** Whose a domain is. */
+  ownerOfDomain(domain: string): Promise<TenantNumber | undefined> {
+    return this.database.platform(async (scope) => ({
+      value: parseTenantNumber((await scope.space(byDomain).get([domain]))?.number ?? ''),
+      commit: false,
+    }))
+  }
+
+  /** @returns false when it is another tenant's, or the tenant was erased. Repeatable; the newer record holds it. */
+  claimDomain(number: TenantNumber, domain: string, id: string): Promise<boolean> {
+    return this.database.platform(async (scope) => {
+      const [owner, tombstone] = await Promise.all([
+        scope.space(byDomain).get([domain]),
+        scope.space(erased).get([numberKey(number)]),
+      ])
+      if (tombstone !== undefined) return { value: false, commit: false }
+      if (owner !== undefined && owner.number !== String(number)) return { value: false, commit: false }
+      scope.space(byDomain).set([domain], { number: String(number), id })
+      scope.space(domainsOf).set([numberKey(number), domain], 1)
+      return { value: true, commit: true }
+    })
+  }
+
+  /** Frees a domain, unless another record of the tenant's holds it by now. Repeatable. */
+  releaseDomain(number: TenantNumber, domain: string, id: string): Promise<void> {
+    return this.database.platform(async (scope) => {
+      const owner = await scope.space(byDomain).get([domain])
+      if (owner?.number !== String(number) || owner.id !== id) return { value: undefined, commit: false }
+      scope.space(byDomain).clear([domain])
+      scope.space(domainsOf).clear([numberKey(number), domain])
+      return { value: undefined, commit: true }
+    })
+  }
+
+  /** Frees an erased tenant's slug and domains, and keeps its number from ever being used again. Repeatable. */
   release(number: TenantNumber, region: string): Promise<void> {
     return this.database.platform(async (scope) => {
       const key: [Buffer] = [numberKey(number)]
@@ -89,6 +128,12 @@ export class Directory {
         const owner = await scope.space(bySlug).get([entry.slug])
         if (owner === String(number)) scope.space(bySlug).clear([entry.slug])
         scope.space(byNumber).clear(key)
+      }
+      // No plan allows more than one page of them.
+      const { entries } = await scope.space(domainsOf).page({ under: key, limit: MAX_DOMAINS })
+      for (const [[, domain]] of entries) {
+        scope.space(byDomain).clear([domain])
+        scope.space(domainsOf).clear([key[0], domain])
       }
       scope.space(erased).set(key, { region })
       return { value: undefined, commit: true }

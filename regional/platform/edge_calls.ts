@@ -16,7 +16,7 @@ export interface EdgeCalls {
 
 export const edgeCalls = (database: RegionDatabase, directory: Directory): EdgeCalls => ({
   async placeOf(name) {
-    const number = 'slug' in name ? await directory.ownerOf(name.slug) : name.number
+    const number = await numberOf(name, directory)
     const entry = number && (await directory.locate(number))
     return number && entry && { number, region: entry.region }
   },
@@ -41,3 +41,8 @@ export const edgeCalls = (database: RegionDatabase, directory: Directory): EdgeC
       return { value: { outcome: 'known', providers }, commit: false }
     }),
 })
+
+async function numberOf(name: TenantName, directory: Directory): Promise<TenantNumber | undefined> {
+  if ('slug' in name) return directory.ownerOf(name.slug)
+  return 'domain' in name ? directory.ownerOfDomain(name.domain) : name.number
+}

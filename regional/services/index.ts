@@ -5,6 +5,7 @@ import type { Service } from '../tenancy/service.ts'
 import { adminLinks } from './admin-links/routes.ts'
 import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
+import { type DomainOptions, domains } from './domains/routes.ts'
 import { events } from './events/routes.ts'
 import { identityProviders } from './identity-providers/routes.ts'
 import { jobs } from './jobs/routes.ts'
@@ -22,6 +23,7 @@ export interface ServiceOptions {
   sign: SignUrl
   linkAdmin: LinkAdmin
   invitations: InvitationOptions
+  domains: DomainOptions
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
   /** Milliseconds since 1970. */
@@ -30,7 +32,7 @@ export interface ServiceOptions {
 
 /** @param extra services beside the platform's own */
 export function services(
-  { mint, sign, linkAdmin, invitations, developmentIssuers, now }: ServiceOptions,
+  { mint, sign, linkAdmin, invitations, domains: domainOptions, developmentIssuers, now }: ServiceOptions,
   extra: ReadonlyArray<Service> = [],
 ): ReadonlyArray<Service> {
   const all: Service[] = [
@@ -46,6 +48,7 @@ export function services(
     jobs,
     adminLinks(linkAdmin),
     sessions,
+    domains(domainOptions),
     ...extra,
   ]
   all.push(signedUrls(sign, operationFinder(all)))

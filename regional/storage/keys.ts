@@ -6,6 +6,7 @@
 //   │   ├─ ('slug', slug)               → number
 //   │   ├─ ('tenant', number)           → slug, region
 //   │   ├─ ('erased', number)           → region: that the number was a tenant's, and is nobody's ever again
+//   │   ├─ ('domain', domain)           → number, by which of its records; and ('domains', number, domain)
 //   │   ├─ ('request', digest)          an operator's idempotency records: keyed digests, gone after a day
 //   │   └─ ('request-expiry', hour, digest)
 //   ├─ 01 <tenant number, 8 bytes BE>   one tenant

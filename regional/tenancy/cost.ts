@@ -3,7 +3,7 @@
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { counterSpace } from '../storage/counter_space.ts'
 import { numberOfKey } from '../storage/keys.ts'
-import type { Space } from '../storage/space.ts'
+import { jsonSpace, type Space } from '../storage/space.ts'
 import type { RegionDatabase } from './region_database.ts'
 
 export interface TenantCost {
@@ -14,6 +14,8 @@ export interface TenantCost {
 type CostKey = [day: string, tenant: Buffer]
 /** Its requests' units. */
 export const costSpace = counterSpace<CostKey>('cost')
+/** The same rows, to clear. */
+export const costRow = jsonSpace<CostKey, never>('cost')
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const KEPT_DAYS = 7
@@ -21,6 +23,10 @@ const KEPT_DAYS = 7
 const PAGE = 2_000
 /** How old a ranking may be. */
 const RANKED_FOR_MS = 5_000
+
+/** Days that may have a row of a tenant's at `nowMs`. */
+export const costDays = (nowMs: number): string[] =>
+  Array.from({ length: KEPT_DAYS + 2 }, (_, back) => dayOf(nowMs - (back - 1) * DAY_MS))
 
 export const dayOf = (nowMs: number): string => new Date(nowMs).toISOString().slice(0, 10)
 

@@ -11,6 +11,7 @@ import { requireMatch } from '../operation.ts'
 import { numberKey, subspaceName } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { auditOf } from './audit.ts'
+import { costDays, costRow } from './cost.ts'
 import { type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { certificateSpace, jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from './pointers.ts'
 import { profileSpace, type StatusRecord, statusSpace } from './records.ts'
@@ -134,7 +135,8 @@ export class TenantEraser {
   /** Clears the last rows of all that is there but the status. */
   private clearChunk(number: TenantNumber): Promise<'cleared' | 'empty' | 'over'> {
     const { database, now } = this.dependencies
-    return database.erasure(number, [], async (scope) => {
+    const days = costDays(now())
+    return database.erasure(number, [], days, async (scope) => {
       const nowMs = now()
       const before = await this.underWay(scope)
       if (before === undefined) return { value: 'over', commit: false }
@@ -147,6 +149,7 @@ export class TenantEraser {
       scope.clearBetween(lowest.key, clearedFrom)
       // A flush of usage does not read the status: this is what it reads instead.
       scope.regional(flushSpace, ['gone', numberKey(number)]).set(1)
+      for (const day of days) scope.regional(costRow, [day, numberKey(number)]).clear()
       const bytes = rows.reduce((sum, row) => sum + row.bytes, 0)
       const done = before.progress.done + bytes
       erasureOf(scope).set(['erasure'], {
@@ -168,7 +171,7 @@ export class TenantEraser {
       value: await scope.system('status', laterSpace).get(['later']),
       commit: false,
     }))
-    return database.erasure(number, later === undefined ? [] : [later], async (scope) => {
+    return database.erasure(number, later === undefined ? [] : [later], [], async (scope) => {
       const nowMs = now()
       const [before, left, kept, last] = await Promise.all([
         this.underWay(scope),

@@ -267,7 +267,7 @@ export class TenantLifecycle {
         QUANTITIES.filter((quantity) => changed.has(quantity)),
         nowMs,
       )
-      const told = profile.plan !== after.plan || changed.has('requestsPerSecond') || changed.has('burst')
+      const told = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
       const snapshotVersion = before.snapshotVersion + (told ? 1 : 0)
       if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
         const { epoch } = before
@@ -290,6 +290,9 @@ const changeTold = (before: TenantStatus, after: SettableStatus | undefined): st
   if (after === undefined || after === before) return 'tenant.updated'
   return after === 'suspended' ? 'tenant.suspended' : 'tenant.resumed'
 }
+
+/** What edges hear of, by the snapshot. */
+const EDGE_LIMITS: ReadonlyArray<LimitName> = ['requestsPerSecond', 'burst', 'streams']
 
 /** Null takes an override away. */
 function overridden(before: LimitOverrides = {}, limits: TenantChanges['limits'] = {}): LimitOverrides {

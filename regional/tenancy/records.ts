@@ -41,6 +41,8 @@ export interface ProfileRecord {
   /** What an operator gave it instead of its plan's limits. */
   overrides?: LimitOverrides
   customisation?: Customisation
+  /** Of whose pages may read answers (CORS). */
+  corsOrigins?: ReadonlyArray<string>
   createdAt: string
   updatedAt: string
   /** How often it has been changed, its status included. */
@@ -53,20 +55,22 @@ export const profileSpace = jsonSpace<['profile'], ProfileRecord>('profile')
 export type Organisation = Pick<ProfileRecord, 'id' | 'slug' | 'name' | 'customisation'>
 
 /** A tenant as its people and the operator are shown it. */
-export type ShownTenant = Omit<ProfileRecord, 'version' | 'customisation' | 'overrides'> & {
+export type ShownTenant = Omit<ProfileRecord, 'version' | 'customisation' | 'overrides' | 'corsOrigins'> & {
   status: TenantStatus
   /** The plan's, or what the operator gave it instead. */
   limits: PlanLimits
+  corsOrigins: ReadonlyArray<string>
   customisation: Customisation
 }
 
 export const shownTenant = (
-  { version: _, overrides, customisation = PLAIN, ...profile }: ProfileRecord,
+  { version: _, overrides, customisation = PLAIN, corsOrigins = [], ...profile }: ProfileRecord,
   status: TenantStatus,
 ): ShownTenant => ({
   ...profile,
   status,
   limits: limitsOf(profile.plan, overrides),
+  corsOrigins,
   customisation,
 })
 

@@ -27,7 +27,7 @@ import {
   Space,
   type SpaceDefinition,
 } from '../storage/space.ts'
-import { costSpace } from './cost.ts'
+import { costRow, costSpace } from './cost.ts'
 import { certificateSpace, jobPointer, pointerKey, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
 import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
@@ -248,10 +248,12 @@ export class RegionDatabase {
   erasure<T>(
     number: TenantNumber,
     laterMs: ReadonlyArray<number>,
+    costDays: ReadonlyArray<string>,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
   ): Promise<T> {
     const { region } = this.keys
     const writeOnly = [
+      ...costDays.map((day) => single(region, costRow, [day, numberKey(number)])),
       ...upkeepOf(region, number, laterMs),
       single(region, certificateSpace, [numberKey(number)]),
       single(region, flushSpace, ['gone', numberKey(number)]),

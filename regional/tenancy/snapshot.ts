@@ -2,7 +2,7 @@
 // that the profile is read once after a change, and not with every request.
 import { limitsOf, rateLimitsOf } from '../../shared/plans.ts'
 import { compareVersions, type SnapshotVersion, type TenantSnapshot } from '../../shared/snapshot.ts'
-import { profileSpace } from './records.ts'
+import { profileSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 /** @returns undefined when the edge's snapshot is the present one. */
@@ -14,7 +14,15 @@ export async function newerSnapshot(
   if (held !== undefined && compareVersions(held, present) === 0) return undefined
   const profile = await scope.system('profile', profileSpace).get(['profile'])
   if (profile === undefined) return undefined
-  const { region, plan, overrides } = profile
-  const limits = rateLimitsOf(limitsOf(plan, overrides))
-  return { epoch: present.epoch, version: present.version, region, plan, limits }
+  const { region, plan, overrides, corsOrigins = [] } = profile
+  const limits = limitsOf(plan, overrides)
+  return { ...present, region, plan, limits: rateLimitsOf(limits), streams: limits.streams, corsOrigins }
+}
+
+/** Counts the tenant's snapshot up, in the transaction that changes what it says. */
+export async function renewSnapshot(scope: TenantScope): Promise<void> {
+  const statuses = scope.system('status', statusSpace)
+  const status = await statuses.get(['status'])
+  if (status === undefined) throw new Error('a tenant has a status')
+  statuses.set(['status'], { ...status, version: status.version + 1 })
 }

@@ -16,6 +16,7 @@ import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
 import { type Organisation, profileSpace, statusSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
+import { renewSnapshot } from './snapshot.ts'
 import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
 
 /** All that a service sees of the database: its own subspace of its own tenant, and what it may ask to be recorded. */
@@ -47,6 +48,8 @@ export interface TenantTransaction extends ServiceScope {
    * @returns the id of the erasure
    */
   eraseOrganisation(): Promise<Id<'job'>>
+  /** Has edges hear of what they keep of the tenant, with their next request. */
+  renewSnapshot(): Promise<void>
   /** Tells of a change, such as `project.created`, in the tenant's event feed. */
   emit: Emit
   /** That feed, to read. */
@@ -82,6 +85,7 @@ export const readingTransaction = (scope: TenantScope, working: Working): Tenant
   expire: async () => changesNothing(),
   eraseOrganisation: async () => changesNothing(),
   take: async () => changesNothing(),
+  renewSnapshot: async () => changesNothing(),
   emit: changesNothing,
   events: feedOf(scope),
   enqueue: changesNothing,
@@ -105,6 +109,7 @@ export function writingTransaction(
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
+    renewSnapshot: () => renewSnapshot(scope),
     emit: emitting(scope, { epoch, nowMs, actor, requestId }),
     events: feedOf(scope),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),

@@ -20,7 +20,9 @@ export type CollectionDeletion = { job: string }
 
 export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number; email?: string | null; returnPath?: string }
 
-export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write">; expiresAt?: string | null }
+export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write">; expiresAt?: string | null }
+
+export type CreateDomain = { domain: string }
 
 export type CreateIdentityProvider = { name: string; issuer: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
@@ -48,6 +50,8 @@ export type Customisation = { displayName: string | null; logoUrl: string | null
 
 export type DeclareCollection = { indexes?: Array<IndexDeclaration>; schema?: { [key: string]: unknown } | null }
 
+export type Domain = { id: string; domain: string; status: "pending" | "verified"; record: { type: "TXT"; name: string; value: string }; lastCheck: { at: string; outcome: "verified" | "not_found" | "wrong_value" | "lookup_failed" | "taken" } | null; createdAt: string; verifiedAt: string | null }
+
 export type ErasureCertificate = { tenant: string; requestedBy: string; requestId: string; requestedAt: string; begunAt: string; endedAt: string; keys: number; bytes: number; cleared: { [key: string]: { keys: number; bytes: number } }; finalScan: { at: string; keysFound: number } } | null
 
 export type Event = { id: string; type: string; at: string; resource: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "operator" | "system"; id: string }; sequence: string; data?: { [key: string]: string | number | boolean | null } }
@@ -64,9 +68,9 @@ export type Invitation = { id: string; email: string; role: "owner" | "admin" | 
 
 export type Job = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null }
 
-export type Limits = { requestsPerSecond: number; burst: number; projects: number; apiKeys: number; members: number; identityProviders: number; storedBytes: number; tokens: number }
+export type Limits = { requestsPerSecond: number; burst: number; streams: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; storedBytes: number; tokens: number }
 
-export type ListedTenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; createdAt: string; updatedAt: string; cost?: number }
+export type ListedTenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; corsOrigins: Array<string>; createdAt: string; updatedAt: string; cost?: number }
 
 export type Member = { id: string; email: string | null; role: "owner" | "admin" | "member" | "viewer"; decidedBy: "provider" | "organisation"; identity: { issuer: string; subject: string } | null; createdAt: string; updatedAt: string }
 
@@ -92,17 +96,17 @@ export type Shut = { id: string; tenant: string }
 
 export type SignedUrl = { url: string; expiresAt: string }
 
-export type Tenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; createdAt: string; updatedAt: string }
+export type Tenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; corsOrigins: Array<string>; createdAt: string; updatedAt: string }
 
 export type TenantErasure = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null; certificate: ErasureCertificate }
 
 export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
-export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; storedBytes?: number | null; tokens?: number | null }
+export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; storedBytes?: number | null; tokens?: number | null }
 
 export type UpdateMember = { role?: "owner" | "admin" | "member" | "viewer"; identity?: { issuer: string; subject: string } }
 
-export type UpdateOrganisation = { name?: string; customisation?: { displayName?: string | null; logoUrl?: string | null; accentColor?: string | null } }
+export type UpdateOrganisation = { name?: string; corsOrigins?: Array<string>; customisation?: { displayName?: string | null; logoUrl?: string | null; accentColor?: string | null } }
 
 export type UpdateProject = { name?: string; description?: string }
 
@@ -110,7 +114,7 @@ export type UpdateRecord = { data?: { [key: string]: unknown }; expiresAt?: stri
 
 export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise"; limits?: UpdateLimits; status?: "active" | "suspended" }
 
-export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
+export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
 
 export type UsagePeriod = { start: string; reads: number; writes: number; errors: number; milliseconds: number; units: number }
 
@@ -121,6 +125,8 @@ export interface Operations {
   'DELETE /v1/admin-links/{id}': { params: { id: string }; answer: undefined }
   /** Revoke an API key: its next request is refused. */
   'DELETE /v1/api-keys/{id}': { params: { id: string }; answer: undefined }
+  /** Take a domain away. */
+  'DELETE /v1/domains/{id}': { params: { id: string }; answer: undefined }
   /** Take no more tokens of an issuer: the next one is refused. */
   'DELETE /v1/identity-providers/{id}': { params: { id: string }; answer: undefined }
   /** Take an invitation back before it is accepted. */
@@ -163,6 +169,10 @@ export interface Operations {
   'GET /v1/api-keys/{id}': { params: { id: string }; answer: ApiKey }
   /** Read the audit trail, newest first. */
   'GET /v1/audit': { query?: { limit?: number; cursor?: string; actor?: string; action?: string; target?: string; outcome?: "done" | "refused"; since?: string; until?: string }; answer: { data: Array<AuditEntry>; nextCursor: string | null } }
+  /** List domains, oldest first. */
+  'GET /v1/domains': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Domain>; nextCursor: string | null } }
+  /** Read a domain. */
+  'GET /v1/domains/{id}': { params: { id: string }; answer: Domain }
   /** Read what changed, oldest first. */
   'GET /v1/events': { query?: { after?: string; types?: string; limit?: number; cursor?: string }; answer: { data: Array<Event>; nextCursor: string | null } }
   /** List identity providers, oldest first. */
@@ -219,6 +229,10 @@ export interface Operations {
   'POST /v1/api-keys': { body: CreateApiKey; answer: CreatedApiKey }
   /** Put a new key in the place of one, which holds for a while yet. */
   'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body: RotateApiKey; answer: CreatedApiKey }
+  /** Add a domain; it is yours once its DNS says so. */
+  'POST /v1/domains': { body: CreateDomain; answer: Domain }
+  /** Look at the domain’s TXT records now; `lastCheck` says what was found. */
+  'POST /v1/domains/{id}/verify': { params: { id: string }; answer: Domain }
   /** Take the tokens of an OpenID issuer. */
   'POST /v1/identity-providers': { body: CreateIdentityProvider; answer: IdentityProvider }
   /** Invite somebody to become a member. */

@@ -300,7 +300,6 @@ test.each([
   ['GET', '/V1/projects', 404],
   ['GET', '//v1/projects', 404],
   ['GET', '/%761/projects', 404],
-  ['GET', '/platform', 404],
   ['GET', '/readyz', 404],
   ['GET', '/metrics', 404],
 ])('%s %s is %i, and no region is asked', async (method, path, status) => {

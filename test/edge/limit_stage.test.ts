@@ -19,6 +19,8 @@ const snapshot: TenantSnapshot = {
   region: 'us',
   plan: 'team',
   limits: { tenant: wide, key: wide, ip: wide },
+  streams: 10,
+  corsOrigins: [],
 }
 
 async function edgeOver(

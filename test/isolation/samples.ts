@@ -57,12 +57,13 @@ export function sampleOf(schema: Schema, { components }: Document, name = 'sampl
   }
 }
 
-/** Some collections hold a URL once. */
+/** Some collections hold a URL, or a host, once. */
 let made = 0
 
 function text({ format }: Schema, name: string): string {
   if (format === 'email') return 'someone@example.com'
   if (format === 'uri') return `https://example.com/${++made}`
+  if (format === 'hostname') return `h${++made}.example`
   if (format === 'date-time') return '2099-01-01T00:00:00.000Z'
   return name === 'region' ? 'us' : `sample-${name.toLowerCase()}`
 }

@@ -71,7 +71,7 @@ function answer(
       entry.aborted = !response.writableFinished
     })
     for await (const chunk of request.setEncoding('utf8')) entry.body += chunk
-    const own = /^\/edge\/v1\/(tenants\/(?:number|slug)|identity-providers)\/(.+)$/.exec(entry.target)
+    const own = /^\/edge\/v1\/(tenants\/(?:number|slug|domain)|identity-providers)\/(.+)$/.exec(entry.target)
     if (own !== null) {
       response.setHeader('content-type', 'application/json')
       response.end(JSON.stringify(edgesAnswer(own[1] ?? '', own[2] ?? '', providers)))
@@ -110,9 +110,9 @@ function answer(
   }
 }
 
-/** A tenant is there when a test has said what providers it has, by number or as `slug-<number>`. */
+/** A tenant is there when a test has said what providers it has, by number, `slug-<number>` or `own-<number>.example`. */
 function edgesAnswer(asked: string, name: string, providers: ReadonlyMap<string, unknown>): unknown {
-  const number = name.replace(/^slug-/, '')
+  const number = name.replace(/^(?:slug|own)-/, '').replace(/\.example$/, '')
   const known = providers.get(number)
   if (asked === 'identity-providers') return known ?? { outcome: 'unknown' }
   return { tenant: known === undefined ? null : { number, region: 'us' } }

@@ -47,11 +47,13 @@ export const tenant: Service = {
         const after: ProfileRecord = {
           ...before,
           name: body.name ?? before.name,
+          corsOrigins: body.corsOrigins ?? before.corsOrigins ?? [],
           customisation: { ...PLAIN, ...before.customisation, ...changes },
           updatedAt: new Date(tx.context.nowMs).toISOString(),
           version: before.version + 1,
         }
         tx.space(profileSpace).set(['profile'], after)
+        if (body.corsOrigins !== undefined) await tx.renewSnapshot()
         tx.emit('tenant.updated', before.id)
         return { status: 200, body: shownTenant(after, 'active'), headers: { etag: `"${after.version}"` } }
       },

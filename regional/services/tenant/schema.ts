@@ -25,9 +25,24 @@ export const Customisation = z
   })
   .meta({ id: 'Customisation' })
 
+/** Of a page, as a browser says it in `Origin` (RFC 6454). */
+const origin = z
+  .string()
+  .max(253)
+  .refine(
+    (text) => /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text,
+    'is not an origin such as https://app.example',
+  )
+
+const corsOrigins = z
+  .array(origin)
+  .max(20)
+  .meta({ description: 'Whose pages may read answers (CORS). None unless you name them.' })
+
 export const UpdateOrganisation = z
   .strictObject({
     name: nameSchema.optional(),
+    corsOrigins: corsOrigins.optional(),
     customisation: z
       .strictObject({
         displayName: nameSchema.max(60).nullable().optional(),
@@ -50,6 +65,7 @@ export const UpdateLimits = z
     ...perLimit(z.int().min(0).max(Number.MAX_SAFE_INTEGER).nullable().optional()),
     requestsPerSecond: z.int().min(1).max(1_000_000).nullable().optional(),
     burst: z.int().min(1).max(10_000_000).nullable().optional(),
+    streams: z.int().min(1).max(100_000).nullable().optional(),
   })
   .meta({ id: 'UpdateLimits', description: 'Null: as the plan has it.' })
 
@@ -63,6 +79,7 @@ export const Tenant = z
     status: z.enum(TENANT_STATUSES),
     limits: EffectiveLimits,
     customisation: Customisation,
+    corsOrigins,
     createdAt: timeSchema,
     updatedAt: timeSchema,
   })

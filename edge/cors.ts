@@ -1,0 +1,35 @@
+// Cross-origin reads (WHATWG Fetch, "HTTP CORS protocol"). A page of another origin may read an answer if the tenant has
+// named its origin, and never otherwise. Credentials of /v1 are sent by hand, never by the browser itself, so a preflight,
+// which carries none and so names no tenant, may be granted to everyone: it opens nothing that the answer does not.
+import type { TenantSnapshot } from '../shared/snapshot.ts'
+
+const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
+const REQUEST_HEADERS =
+  'Authorization, X-Api-Key, X-Tenant, Content-Type, Accept, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, traceparent'
+const EXPOSED =
+  'ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed, Preference-Applied'
+const MAX_AGE_SECONDS = '600'
+
+export const isPreflight = ({ method, headers }: Request): boolean =>
+  method === 'OPTIONS' && headers.has('origin') && headers.has('access-control-request-method')
+
+export const preflightAnswer = (request: Request): Response =>
+  new Response(null, {
+    status: 204,
+    headers: {
+      'access-control-allow-origin': request.headers.get('origin') ?? '',
+      'access-control-allow-methods': METHODS,
+      'access-control-allow-headers': REQUEST_HEADERS,
+      'access-control-max-age': MAX_AGE_SECONDS,
+      vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers',
+    },
+  })
+
+/** @param snapshot of the tenant that was asked for; undefined where none is known */
+export function share(answer: Headers, origin: string | null, snapshot: TenantSnapshot | undefined): void {
+  answer.append('vary', 'Origin')
+  if (origin === null || !snapshot?.corsOrigins.includes(origin)) return
+  answer.set('access-control-allow-origin', origin)
+  answer.set('access-control-expose-headers', EXPOSED)
+  answer.set('cross-origin-resource-policy', 'cross-origin')
+}

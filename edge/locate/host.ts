@@ -1,0 +1,40 @@
+// Which tenant the host of a request names: `<slug>.<base>`, or a domain that a tenant has shown to be its own. The
+// platform's own host names nobody, and neither does an address.
+import { isDomain, isWithin } from '../../shared/domain.ts'
+import type { TenantName } from '../../shared/edge_calls.ts'
+import { SLUG, type TenantNumber } from '../../shared/tenant.ts'
+import type { EdgeConfig } from '../env.ts'
+import type { TenantDirectory } from './tenant_directory.ts'
+
+export type HostTenant =
+  | { outcome: 'nobody' }
+  | { outcome: 'tenant'; number: TenantNumber }
+  /** Below the base domain, and no tenant's slug. */
+  | { outcome: 'no_such_tenant' }
+  | { outcome: 'unavailable' }
+
+type Config = Pick<EdgeConfig, 'publicOrigin' | 'baseDomain'>
+
+/** @param host without its port */
+export function tenantNamedBy(host: string, { publicOrigin, baseDomain }: Config): TenantName | undefined {
+  if (host === new URL(publicOrigin).hostname) return undefined
+  if (baseDomain !== undefined && isWithin(host, baseDomain)) {
+    const slug = host.slice(0, -baseDomain.length - 1)
+    return SLUG.test(slug) ? { slug } : undefined
+  }
+  return isDomain(host) ? { domain: host } : undefined
+}
+
+export async function hostTenant(
+  url: string,
+  config: Config,
+  directory: TenantDirectory,
+): Promise<HostTenant> {
+  const name = tenantNamedBy(new URL(url).hostname, config)
+  if (name === undefined) return { outcome: 'nobody' }
+  const place = await directory.placeOf(name)
+  if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
+  if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
+  // A domain that nobody has shown to be theirs may be the platform's own by another name.
+  return 'slug' in name ? { outcome: 'no_such_tenant' } : { outcome: 'nobody' }
+}

@@ -1,0 +1,115 @@
+// Domains of a tenant's own: nobody's until the DNS says so, and one tenant's at a time.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Regions, startRegions } from './support.ts'
+
+/** What the DNS says, by name. */
+const dns = new Map<string, string[][] | 'down'>()
+let regions: Regions
+
+beforeAll(async () => {
+  regions = await startRegions({
+    async resolveTxt(name) {
+      const records = dns.get(name)
+      if (records === 'down') throw Object.assign(new Error('no answer'), { code: 'ETIMEOUT' })
+      if (records === undefined) throw Object.assign(new Error('nothing'), { code: 'ENOTFOUND' })
+      return records
+    },
+  })
+})
+afterAll(() => regions.close())
+
+async function tenantOf(slug: string, region = 'us') {
+  const tenant = await regions.newTenant(slug, region)
+  const ask = (path: string, init: { method?: string; body?: unknown } = {}) =>
+    regions.ask(region, { as: tenant.key, path, ...init })
+  const add = async (domain: string) => (await ask('/v1/domains', { method: 'POST', body: { domain } })).body
+  const verify = async (id: string) => (await ask(`/v1/domains/${id}/verify`, { method: 'POST' })).body
+  return { ...tenant, ask, add, verify }
+}
+
+/** As an edge would ask the control region. */
+const ownerOf = async (domain: string): Promise<string | undefined> => {
+  const { body } = await regions.ask('us', {
+    as: { kind: 'edge' },
+    path: `/edge/v1/tenants/domain/${domain}`,
+  })
+  return body.tenant?.number
+}
+
+test('a domain is found by edges from its verification on, and until it is taken away', async () => {
+  const { ask, add, verify } = await tenantOf('one', 'eu')
+  const made = await add('api.one.example')
+  expect(made).toMatchObject({ domain: 'api.one.example', status: 'pending', lastCheck: null })
+  expect(made.record).toMatchObject({ type: 'TXT', name: '_coditect.api.one.example' })
+  expect(await verify(made.id)).toMatchObject({ status: 'pending', lastCheck: { outcome: 'not_found' } })
+  dns.set(made.record.name, [['something else']])
+  expect(await verify(made.id)).toMatchObject({ status: 'pending', lastCheck: { outcome: 'wrong_value' } })
+  dns.set(made.record.name, 'down')
+  expect(await verify(made.id)).toMatchObject({ status: 'pending', lastCheck: { outcome: 'lookup_failed' } })
+  expect(await ownerOf('api.one.example')).toBeUndefined()
+
+  // Long texts come in parts.
+  dns.set(made.record.name, [['v=spf1 -all'], [made.record.value.slice(0, 9), made.record.value.slice(9)]])
+  expect(await verify(made.id)).toMatchObject({ status: 'verified', lastCheck: { outcome: 'verified' } })
+  expect(await ownerOf('api.one.example')).toBeDefined()
+  expect((await ask(`/v1/domains/${made.id}`)).body.status).toBe('verified')
+
+  expect((await ask(`/v1/domains/${made.id}`, { method: 'DELETE' })).status).toBe(204)
+  await expect.poll(() => ownerOf('api.one.example')).toBeUndefined()
+  expect((await ask('/v1/domains')).body.data).toEqual([])
+})
+
+test('of two tenants that show the same domain to be theirs, the first has it', async () => {
+  const [first, second] = [await tenantOf('first'), await tenantOf('second', 'eu')]
+  const [ofFirst, ofSecond] = [await first.add('shop.example'), await second.add('shop.example')]
+  expect(ofFirst.record.value).not.toBe(ofSecond.record.value)
+  dns.set(ofFirst.record.name, [[ofFirst.record.value], [ofSecond.record.value]])
+  expect((await first.verify(ofFirst.id)).status).toBe('verified')
+  expect(await second.verify(ofSecond.id)).toMatchObject({
+    status: 'pending',
+    lastCheck: { outcome: 'taken' },
+  })
+
+  await regions.ask('us', { as: 'operator', method: 'DELETE', path: `/platform/v1/tenants/${first.id}` })
+  await expect.poll(() => ownerOf('shop.example'), { timeout: 20_000 }).toBeUndefined()
+  expect((await second.verify(ofSecond.id)).status).toBe('verified')
+})
+
+test('the same domain twice is one, and the plan’s number of them holds', async () => {
+  const { add, ask } = await tenantOf('twice')
+  expect((await add('twice.example')).id).toBe((await add('twice.example')).id)
+  for (let i = 0; i < 9; i++) await add(`d${i}.example`)
+  expect((await ask('/v1/domains', { method: 'POST', body: { domain: 'd9.example' } })).body.code).toBe(
+    'quota_exceeded',
+  )
+})
+
+test.each([
+  'UPPER.example',
+  'no-dot',
+  '127.0.0.1',
+  'api.test',
+  'x.api.test',
+  'a..b',
+  '-a.example',
+  'ä.example',
+  'a.example.',
+  `${'a'.repeat(64)}.example`,
+])('%s is not a domain to have', async (domain) => {
+  const { ask } = await tenantOf(`bad-${Math.random().toString(36).slice(2)}`)
+  const { status, body } = await ask('/v1/domains', { method: 'POST', body: { domain } })
+  expect([status, body.code, body.errors?.[0].pointer]).toEqual([422, 'validation_failed', '/domain'])
+})
+
+test('origins are the tenant’s to name, and reach the edge with the next answer', async () => {
+  const { ask } = await tenantOf('origins')
+  const corsOrigins = ['https://app.example', 'http://localhost:3000']
+  expect((await ask('/v1/tenant', { method: 'PATCH', body: { corsOrigins } })).body.corsOrigins).toEqual(
+    corsOrigins,
+  )
+  expect((await ask('/v1/tenant')).headers.get('coditect-snapshot')).toContain('https://app.example')
+  for (const bad of ['*', 'null', 'https://app.example/', 'ftp://x.example', 'https://App.example']) {
+    const { status } = await ask('/v1/tenant', { method: 'PATCH', body: { corsOrigins: [bad] } })
+    expect([bad, status]).toEqual([bad, 422])
+  }
+})
