@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, STALE_PROVIDERS, TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
+import { PLANS } from '../shared/plans.ts'
 import type { Principal, TenantPrincipal } from '../shared/principal.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readSnapshot, type TenantSnapshot, writeVersion } from '../shared/snapshot.ts'
@@ -24,6 +25,7 @@ import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
 import { retryAfterSeconds } from './limit/fields.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
+import { type SlotSource, Slots, wantsStream } from './limit/slots.ts'
 import { hostTenant } from './locate/host.ts'
 import { locate } from './locate/index.ts'
 import { Snapshots } from './locate/snapshots.ts'
@@ -50,6 +52,8 @@ export interface EdgeOptions {
   headerTimeoutMs?: number
   /** Where tenants' rate limits are kept; undefined switches them off. */
   leases?: LeaseSource | undefined
+  /** Where tenants' concurrency slots are held; undefined where nobody counts them. */
+  slots?: SlotSource | undefined
   /** Keeps work alive beyond its request's answer. */
   waitUntil?: (work: Promise<unknown>) => void
   /** Where the keys of OpenID issuers are kept beside the isolate. */
@@ -72,6 +76,7 @@ export function createEdge(
   {
     headerTimeoutMs = HEADER_TIMEOUT_MS,
     leases,
+    slots,
     waitUntil = () => {},
     keyStore = cachedKeys(KEEP_MS / 1_000),
     now = Date.now,
@@ -91,6 +96,7 @@ export function createEdge(
   const keys = issuerKeys({ store: keyStore, development: config.developmentIssuers, waitUntil, now })
   const identify = identifier(config, jwtIdentifier({ directory, keys, now }), now)
   const limits = leases && new RateLimits({ leases, counts, waitUntil })
+  const holds = holding(slots && new Slots({ source: slots, waitUntil, now }), counts)
   const failures = new FailedAttempts(config.failureLimit)
   const identifying = identifyingBy(identify, failures, counts)
   const getPath = (request: Request) => targetOf(request.url).path
@@ -102,10 +108,10 @@ export function createEdge(
   edge.all('/healthz', reading, (c) => c.json({ status: 'ok' }))
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
   edge.use('/v1/*', sharing(isolate), naming(isolate))
-  edge.all('/v1/*', identifying('tenant'), locating(isolate), limiting(limits), forwarding(isolate))
+  edge.all('/v1/*', identifying('tenant'), locating(isolate), limiting(limits), holds, forwarding(isolate))
   edge.all('/platform/v1/*', identifying('platform'), locating(isolate), forwarding(isolate))
   inside.use(everyAnswer(config))
-  inside.all('/v1/*', presented, locating(isolate), limiting(limits), forwarding(isolate))
+  inside.all('/v1/*', presented, locating(isolate), limiting(limits), holds, forwarding(isolate))
   inside.all('/console/v1/*', presented, locating(isolate), limiting(limits), forwarding(isolate))
   inside.all('/platform/v1/*', presented, locating(isolate), forwarding(isolate))
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
@@ -265,6 +271,39 @@ const limiting = (limits: RateLimits | undefined) =>
     }
     await next()
     for (const [name, value] of Object.entries(verdict.fields)) c.res.headers.set(name, value)
+  })
+
+/** Until a region has said how many streams the tenant may have. */
+const FIRST_STREAMS = PLANS.team.streams
+const STREAMS_RETRY_AFTER_SECONDS = '5'
+
+/** A stream holds a concurrency slot of its tenant for as long as it lasts. */
+const holding = (slots: Slots | undefined, counts: Counts) =>
+  createMiddleware<EdgeTypes>(async function holding(c, next) {
+    const { principal, snapshot, requestId } = c.var
+    const request = c.req.raw
+    if (slots === undefined || !ofTenant(principal) || !wantsStream(request)) return next()
+    const limit = snapshot?.streams ?? FIRST_STREAMS
+    const verdict = await slots.hold(principal.tenant, requestId, limit, request.signal)
+    if (verdict.outcome === 'full') {
+      counts.add('streams_refused')
+      throw new Problem('too_many_streams', `The organisation may have ${limit} streams at the same time.`, {
+        headers: { 'retry-after': STREAMS_RETRY_AFTER_SECONDS },
+      })
+    }
+    if (verdict.outcome === 'silent') {
+      // The rate limit has let it through already: a stream more is the smaller harm.
+      counts.add('limiter_bypassed')
+      return next()
+    }
+    try {
+      await next()
+    } catch (error) {
+      verdict.slot.release()
+      throw error
+    }
+    c.res = verdict.slot.during(c.res)
+    return undefined
   })
 
 const inControlRegion = ({ controlRegion }: EdgeConfig) =>

@@ -1,7 +1,7 @@
 // The edge's entry: reads this isolate's bindings once, so that a wrong one stops the start and no request waits.
 import { env, waitUntil } from 'cloudflare:workers'
 import { readBindings } from './env.ts'
-import { leasesFrom } from './limit/lease_source.ts'
+import { leasesFrom, slotsFrom } from './limit/lease_source.ts'
 import { TenantLimiter } from './limit/tenant_limiter.ts'
 import { createEdge } from './pipeline.ts'
 
@@ -17,6 +17,7 @@ declare global {
 }
 
 const leases = env.LIMITS === 'off' ? undefined : leasesFrom(env.TENANT_LIMITER)
-const edge = createEdge(await readBindings(env), { leases, waitUntil })
+const slots = env.LIMITS === 'off' ? undefined : slotsFrom(env.TENANT_LIMITER)
+const edge = createEdge(await readBindings(env), { leases, slots, waitUntil })
 
 export default { fetch: (request) => edge.fetch(request) } satisfies ExportedHandler

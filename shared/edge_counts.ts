@@ -4,13 +4,15 @@
 export const EDGE_COUNTS_NAMES = [
   /** Answered 429 `rate_limited`. */
   'throttled',
+  /** Answered 429 `too_many_streams`. */
+  'streams_refused',
   /** Credentials that were none. */
   'failed_attempts',
   /** Of those, the ones answered 429 `too_many_failures`. */
   'failed_attempts_throttled',
   /** Writes answered 503, because the tenant's limiter did not answer. */
   'limiter_closed',
-  /** Reads that the local allowance let through, because the tenant's limiter did not answer. */
+  /** Reads that the local allowance let through, and streams without a slot, because the tenant's limiter did not answer. */
   'limiter_bypassed',
   /** Calls to a limiter that failed or took too long. */
   'limiter_failed',

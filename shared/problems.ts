@@ -48,6 +48,7 @@ export const PROBLEMS = {
   idempotency_key_reuse: { status: 422, title: 'The idempotency key was used for another request' },
   request_head_too_large: { status: 431, title: 'The path and headers of the request are too large' },
   too_many_failures: { status: 429, title: 'Too many invalid credentials from this address' },
+  too_many_streams: { status: 429, title: 'Too many streams at the same time' },
   rate_limited: { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'Something went wrong on our side' },
   identity_provider_unavailable: { status: 503, title: 'The keys of the identity provider cannot be had' },

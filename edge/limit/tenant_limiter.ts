@@ -11,6 +11,7 @@ import {
   newLedger,
   restored,
 } from './ledger.ts'
+import { SLOT_MS } from './slots.ts'
 
 /**
  * Far longer than a bucket takes to drain: an object that nobody asked for so long decides as a new one would. So
@@ -28,21 +29,42 @@ export class TenantLimiter extends DurableObject {
     this.ledger = this.load(Date.now())
   }
 
+  /** Takes a concurrency slot, or renews it under the same id. @returns false when `limit` others are held */
+  hold(id: string, limit: number): boolean {
+    this.forgetOneDay()
+    const { sql } = this.ctx.storage
+    const nowMs = Date.now()
+    sql.exec('DELETE FROM slot WHERE until <= ?', nowMs)
+    const [others] = sql.exec<{ n: number }>('SELECT count(*) AS n FROM slot WHERE id <> ?', id)
+    if ((others?.n ?? 0) >= limit) return false
+    sql.exec('INSERT OR REPLACE INTO slot VALUES (?, ?)', id, nowMs + SLOT_MS)
+    return true
+  }
+
+  release(id: string): void {
+    this.ctx.storage.sql.exec('DELETE FROM slot WHERE id = ?', id)
+  }
+
   lease(request: LeaseRequest): LeaseAnswer {
-    if (!this.willForget) {
-      this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS))
-      this.willForget = true
-    }
+    this.forgetOneDay()
     const { ledger, answer } = call(this.ledger, request, Date.now(), crypto.randomUUID())
     this.save(ledger)
     this.ledger = ledger
     return answer
   }
 
+  private forgetOneDay(): void {
+    if (this.willForget) return
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS))
+    this.willForget = true
+  }
+
   /** Forgets everything, unless it was asked meanwhile. */
   override async alarm(): Promise<void> {
     const forgetAtMs = this.ledger.meter.atMs + FORGET_AFTER_MS
     if (Date.now() < forgetAtMs) return this.ctx.storage.setAlarm(forgetAtMs)
+    const [held] = this.ctx.storage.sql.exec('SELECT 1 FROM slot WHERE until > ? LIMIT 1', Date.now())
+    if (held !== undefined) return this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS)
     await this.ctx.storage.deleteAll()
     this.createTables()
     this.ledger = newLedger(Date.now())
@@ -51,6 +73,7 @@ export class TenantLimiter extends DurableObject {
 
   private createTables(): void {
     const { sql } = this.ctx.storage
+    sql.exec('CREATE TABLE IF NOT EXISTS slot (id TEXT PRIMARY KEY, until INTEGER NOT NULL)')
     sql.exec('CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY, state TEXT NOT NULL)')
     sql.exec(
       'CREATE TABLE IF NOT EXISTS lease (id TEXT PRIMARY KEY, units REAL NOT NULL, settle_by INTEGER NOT NULL)',

@@ -61,3 +61,16 @@ test('an event comes through the edge while the stream is open, and a revocation
   expect(tail.text()).toContain('event: end\ndata: {"code":"api_key_revoked"')
   expect(tail.text()).not.toContain('api_key.revoked"')
 })
+
+test('a stream holds one of its tenant’s slots, which is free again when the client leaves', async () => {
+  const { id, key } = await newTenant('slots')
+  await stack.call(`/platform/v1/tenants/${id}`, { method: 'PATCH', body: { limits: { streams: 1 } } })
+  // The edge hears of it with the next answer.
+  await stack.call('/v1/tenant', { as: key })
+  const tail = await openTail(key)
+  const another = () => stack.call<Body>('/v1/events', { as: key, headers: { accept: 'text/event-stream' } })
+  const refused = await another()
+  expect([refused.status, refused.body.code]).toEqual([429, 'too_many_streams'])
+  tail.leave()
+  await vi.waitFor(async () => (await openTail(key)).leave(), { timeout: 20_000, interval: 200 })
+})

@@ -1,13 +1,7 @@
 // While a tenant is asked by many at once: from the commit of a change on, no request is served that the change refuses,
 // and nobody sees a 5xx. Two real regions in this process, the real edge in workerd.
-import { mkdtempSync, openSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
-import type { Bindings } from '../../edge/env.ts'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
@@ -16,20 +10,11 @@ import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { namesOf, rowsOfTenant } from '../bench/tenants/rows.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
+import { startRawEdge } from '../support/raw_edge.ts'
 
-const BINDINGS: ReadonlyArray<keyof Bindings> = [
-  'PUBLIC_ORIGIN',
-  'REGIONS',
-  'CONTROL_REGION',
-  'ASSERTION_KEYS',
-  'SIGNING_ROOTS',
-  'OPERATORS',
-  'LIMITS',
-]
 const CLIENTS = 8
 
 const engines = new Map<string, Engine>()
-const folder = mkdtempSync(join(tmpdir(), 'coditect-load-'))
 let environment: Record<string, string> = {}
 let regions: Regions
 let edge: { url: string; stop(): void }
@@ -46,21 +31,11 @@ beforeAll(async () => {
       },
     })
   })
-  const config = await buildWorker({
-    entry: fileURLToPath(new URL('../../edge/worker.ts', import.meta.url)),
-    folder,
-    bindings: BINDINGS,
-    objects: { classes: { TENANT_LIMITER: 'TenantLimiter' }, folder: join(folder, 'objects') },
-  })
-  const log = openSync(join(folder, 'edge.log'), 'a')
-  const variables = { ...environment, PUBLIC_ORIGIN: 'https://api.test' }
-  const { child, ready } = launchWorkerd({ config, port: 0, environment: variables, log })
-  edge = { url: `http://127.0.0.1:${await ready}`, stop: () => child.kill('SIGKILL') }
+  edge = await startRawEdge(environment)
 })
 afterAll(async () => {
   edge.stop()
   await regions.close()
-  rmSync(folder, { recursive: true, force: true })
 })
 
 interface Seen {

@@ -1,0 +1,111 @@
+// Concurrency slots: how many streams and long requests a tenant has open at the same time, over all edges. Its Durable
+// Object holds them. A slot is renewed while its answer flows, given back when the answer ends or the client goes away,
+// and runs out by itself when the isolate that held it died.
+import type { TenantNumber } from '../../shared/tenant.ts'
+
+/** Without a renewal. Regions send something on every stream at least every 15 s. */
+export const SLOT_MS = 45_000
+const RENEW_EVERY_MS = 10_000
+/** Longer than the object takes on the other side of the world. */
+const CALL_TIMEOUT_MS = 1_000
+
+export interface SlotSource {
+  /** Takes a slot, or renews it under the same id. @returns false when all of them are taken */
+  hold(tenant: TenantNumber, id: string, limit: number): Promise<boolean>
+  release(tenant: TenantNumber, id: string): Promise<void>
+}
+
+export interface SlotDependencies {
+  source: SlotSource
+  waitUntil: (work: Promise<unknown>) => void
+  now?: () => number
+}
+
+export interface Slot {
+  /** Passes the answer on as it comes, and holds the slot until it is over. */
+  during(answer: Response): Response
+  release(): void
+}
+
+/** `silent`: the object does not answer. */
+export type SlotVerdict = { outcome: 'held'; slot: Slot } | { outcome: 'full' } | { outcome: 'silent' }
+
+export const wantsStream = ({ headers }: Request): boolean =>
+  /(?:^|[\s,])text\/event-stream\b/i.test(headers.get('accept') ?? '')
+
+export class Slots {
+  private readonly source: SlotSource
+  private readonly waitUntil: (work: Promise<unknown>) => void
+  private readonly now: () => number
+
+  constructor({ source, waitUntil, now = Date.now }: SlotDependencies) {
+    this.source = source
+    this.waitUntil = waitUntil
+    this.now = now
+  }
+
+  async hold(tenant: TenantNumber, id: string, limit: number, client: AbortSignal): Promise<SlotVerdict> {
+    const held = await Promise.race([
+      this.source.hold(tenant, id, limit).catch(() => undefined),
+      new Promise<undefined>((resolve) => setTimeout(resolve, CALL_TIMEOUT_MS)),
+    ])
+    if (held === undefined) return { outcome: 'silent' }
+    if (!held) return { outcome: 'full' }
+    const slot = this.slot(tenant, id, limit)
+    client.addEventListener('abort', slot.release)
+    return { outcome: 'held', slot }
+  }
+
+  private slot(tenant: TenantNumber, id: string, limit: number): Slot {
+    let over = false
+    let renewAtMs = this.now() + RENEW_EVERY_MS
+    // What is lost here the slot's own end makes good.
+    const later = (call: Promise<unknown>) => this.waitUntil(call.catch(() => {}))
+    const release = (): void => {
+      if (over) return
+      over = true
+      later(this.source.release(tenant, id))
+    }
+    const renew = (): void => {
+      if (over || this.now() < renewAtMs) return
+      renewAtMs = this.now() + RENEW_EVERY_MS
+      later(this.source.hold(tenant, id, limit))
+    }
+    const during = (answer: Response): Response => {
+      if (answer.body === null) {
+        release()
+        return answer
+      }
+      return new Response(passing(answer.body, { renew, release }), answer)
+    }
+    return { during, release }
+  }
+}
+
+function passing(
+  body: ReadableStream<Uint8Array>,
+  { renew, release }: { renew: () => void; release: () => void },
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read()
+        if (done) {
+          release()
+          controller.close()
+          return
+        }
+        renew()
+        controller.enqueue(value)
+      } catch (error) {
+        release()
+        controller.error(error)
+      }
+    },
+    async cancel(reason) {
+      release()
+      await reader.cancel(reason)
+    },
+  })
+}

@@ -1,0 +1,119 @@
+// Concurrency slots: as many streams at once as the plan allows, over all isolates, and each given back.
+import { env } from 'cloudflare:workers'
+import { expect, inject, test, vi } from 'vitest'
+import { readBindings } from '../../edge/env.ts'
+import { slotsFrom } from '../../edge/limit/lease_source.ts'
+import { type SlotSource, Slots } from '../../edge/limit/slots.ts'
+import type { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
+import { createEdge } from '../../edge/pipeline.ts'
+import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
+import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+import { memoryLeases } from './memory_leases.ts'
+import { bearer, bindings, newKey, newMarker } from './support.ts'
+
+const source = slotsFrom(env.TENANT_LIMITER as DurableObjectNamespace<TenantLimiter>)
+let tenants = 70_000n
+const newTenant = (): TenantNumber => asTenantNumber(++tenants)
+const wide = { rate: 1_000, burst: 1_000 }
+const snapshot: TenantSnapshot = {
+  epoch: 1,
+  version: 1,
+  region: 'us',
+  plan: 'team',
+  limits: { tenant: wide, key: wide, ip: wide },
+  streams: 2,
+  corsOrigins: [],
+}
+
+test('of a hundred that come to eight isolates at once, as many are let in as may be', async () => {
+  const tenant = newTenant()
+  const isolates = Array.from({ length: 8 }, () => new Slots({ source, waitUntil: () => {} }))
+  const verdicts = await Promise.all(
+    Array.from({ length: 100 }, (_, i) =>
+      (isolates[i % 8] as Slots).hold(tenant, `r${i}`, 7, new AbortController().signal),
+    ),
+  )
+  expect(verdicts.filter(({ outcome }) => outcome === 'held').length).toBe(7)
+  expect(verdicts.filter(({ outcome }) => outcome === 'full').length).toBe(93)
+})
+
+test('a slot is free again when its answer is over, when its client leaves, and when nobody renews it', async () => {
+  const tenant = newTenant()
+  const slots = new Slots({ source, waitUntil: () => {} })
+  const take = async (id: string, client = new AbortController()) => {
+    const verdict = await slots.hold(tenant, id, 1, client.signal)
+    return verdict.outcome === 'held' ? verdict.slot : undefined
+  }
+  const first = await take('first')
+  expect(await take('second')).toBeUndefined()
+  await first?.during(new Response('all of it')).text()
+  const leaving = new AbortController()
+  const third = await vi.waitFor(async () => {
+    const slot = await take('third', leaving)
+    expect(slot).toBeDefined()
+    return slot
+  })
+  const open = third?.during(new Response(new ReadableStream({ pull: () => new Promise(() => {}) })))
+  expect(await take('fourth')).toBeUndefined()
+  leaving.abort()
+  await vi.waitFor(async () => expect(await take('fifth')).toBeDefined())
+  await open?.body?.cancel().catch(() => {})
+
+  expect(await take('sixth')).toBeUndefined()
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 46_000 })
+  try {
+    expect(await take('seventh')).toBeDefined()
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+async function edgeOver(slots: SlotSource) {
+  const { steady } = inject('regions')
+  const config = await readBindings(await bindings({ REGIONS: JSON.stringify({ us: [steady] }) }))
+  return createEdge(config, { leases: memoryLeases(), slots })
+}
+
+test('a stream above the plan’s number is 429 and reaches no region; other requests need no slot', async () => {
+  const held = new Set<string>()
+  const edge = await edgeOver({
+    async hold(_, id, limit) {
+      if (!held.has(id) && held.size >= limit) return false
+      held.add(id)
+      return true
+    },
+    async release(_, id) {
+      held.delete(id)
+    },
+  })
+  const key = await newKey()
+  const headers = { ...bearer(key), accept: 'text/event-stream' }
+  const path = (marker: string) => `http://edge/v1/stream?${marker}`
+  await edge.request(`http://edge/v1/projects?snapshot=${encodeURIComponent(writeSnapshot(snapshot))}`, {
+    headers: bearer(key),
+  })
+  const open = [
+    await edge.request(path(newMarker()), { headers }),
+    await edge.request(path(newMarker()), { headers }),
+  ]
+  expect(open.map(({ status }) => status)).toEqual([200, 200])
+  expect(held.size).toBe(2)
+  const refused = await edge.request(path(newMarker()), { headers })
+  expect(refused.status).toBe(429)
+  expect(refused.headers.get('retry-after')).toBe('5')
+  expect(await refused.json()).toMatchObject({ code: 'too_many_streams' })
+  expect((await edge.request('http://edge/v1/projects', { headers: bearer(key) })).status).toBe(200)
+  for (const { body } of open) await body?.cancel()
+  expect(held.size).toBe(0)
+})
+
+test('an object that does not answer keeps no stream away', async () => {
+  const edge = await edgeOver({
+    hold: () => Promise.reject(new Error('gone')),
+    release: () => Promise.reject(new Error('gone')),
+  })
+  const headers = { ...bearer(await newKey()), accept: 'text/event-stream' }
+  const answer = await edge.request(`http://edge/v1/stream?${newMarker()}`, { headers })
+  expect(answer.status).toBe(200)
+  await answer.body?.cancel()
+})

@@ -1,0 +1,40 @@
+// The real edge in workerd for tests, beside regions that run in the test's own process.
+import { mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
+import type { Bindings } from '../../edge/env.ts'
+
+const BINDINGS: ReadonlyArray<keyof Bindings> = [
+  'PUBLIC_ORIGIN',
+  'REGIONS',
+  'CONTROL_REGION',
+  'ASSERTION_KEYS',
+  'SIGNING_ROOTS',
+  'OPERATORS',
+  'LIMITS',
+]
+
+/** @param environment a region's own: it says all that an edge has to know */
+export async function startRawEdge(
+  environment: Record<string, string>,
+): Promise<{ url: string; stop(): void }> {
+  const folder = mkdtempSync(join(tmpdir(), 'coditect-edge-'))
+  const config = await buildWorker({
+    entry: fileURLToPath(new URL('../../edge/worker.ts', import.meta.url)),
+    folder,
+    bindings: BINDINGS,
+    objects: { classes: { TENANT_LIMITER: 'TenantLimiter' }, folder: join(folder, 'objects') },
+  })
+  const log = openSync(join(folder, 'edge.log'), 'a')
+  const variables = { ...environment, PUBLIC_ORIGIN: 'https://api.test' }
+  const { child, ready } = launchWorkerd({ config, port: 0, environment: variables, log })
+  return {
+    url: `http://127.0.0.1:${await ready}`,
+    stop() {
+      child.kill('SIGKILL')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
