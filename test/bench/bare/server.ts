@@ -1,4 +1,5 @@
-// The least that a region can be: Hono, and answers of the right size, out of nothing.
+// The least that a region can be: Hono, and answers of the right size, out of nothing. To an edge that is ours it says
+// what one has to know (ANSWERS, by path), and a tenant's limits (SNAPSHOT).
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 
@@ -10,7 +11,15 @@ const project = {
   updatedAt: '2026-11-23T10:00:00.000Z',
 }
 
+const answers = JSON.parse(process.env.ANSWERS ?? '{}') as Record<string, unknown>
+const snapshot = process.env.SNAPSHOT
+
 const app = new Hono()
+app.use(async (c, next) => {
+  await next()
+  if (snapshot !== undefined) c.header('coditect-snapshot', snapshot)
+})
+app.get('/edge/v1/*', (c) => c.json(answers[c.req.path] ?? null))
 app.get('/v1/projects/:id', (c) => c.json(project))
 app.post('/v1/projects', async (c) => c.json({ ...project, ...(await c.req.json<{ name: string }>()) }, 201))
 
