@@ -15,11 +15,15 @@ import { JobWorker } from './jobs/worker.ts'
 import { jsonLog } from './log.ts'
 import { smtpMailer } from './mail/mailer.ts'
 import { regionMetrics } from './metrics.ts'
+import { modelAccess } from './models/access.ts'
+import { Catalogue, ModelStore } from './models/catalogue.ts'
+import type { CallTimes } from './models/gateway.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
 import { edgeCalls } from './platform/edge_calls.ts'
 import { finishProvisioning } from './platform/finisher.ts'
 import { loadMeter } from './platform/load.ts'
+import { modelOperations } from './platform/model_routes.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
 import type { DomainOptions } from './services/domains/routes.ts'
@@ -44,6 +48,7 @@ import { flushSpace, UsageMeter } from './tenancy/usage.ts'
 const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
+const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
 
 /** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
@@ -71,6 +76,8 @@ export interface RegionParts {
   now?: () => number
   /** Looks up TXT records; DNS otherwise. */
   resolveTxt?: DomainOptions['resolveTxt']
+  /** How long models may be silent. */
+  modelTimes?: CallTimes
   /** Where the log goes; standard output otherwise. */
   writeLog?: (line: string) => void
 }
@@ -84,6 +91,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     extraServices = [],
     extraJobKinds = [],
     resolveTxt = dnsTxt,
+    modelTimes,
     now = Date.now,
   } = parts
   const { writeLog = (line) => process.stdout.write(line) } = parts
@@ -116,11 +124,14 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const tails = new Tails(database, log)
 
   const transactions = { database, sealer, loans, refusals, usage, now }
-  const outside = new OutsideWorks(transactions)
+  const outside = new OutsideWorks(transactions, tails)
 
   const costs = new Costs(database, now)
+  const models = new ModelStore(database, sealer, now)
   const load = loadMeter(now(), () => config.REGION_INSTANCES)
-  const calls = new Map<string, Calls>([[region, localCalls({ lifecycle, eraser, directory, costs, load })]])
+  const calls = new Map<string, Calls>([
+    [region, localCalls({ lifecycle, eraser, directory, costs, load, models })],
+  ])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
     if (name === region || keys === undefined) continue
@@ -131,6 +142,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     if (found === undefined) throw new Error(`no way to the region ${name}`)
     return found
   }
+  const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
   const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
 
   const mailer =
@@ -143,6 +155,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         mint,
         sign: urlSigning(region, roots),
         linkAdmin,
+        models: modelAccess(catalogue, modelTimes),
         domains: {
           resolveTxt,
           claim: (claim) => callsTo(controlRegion).claimDomain(claim),
@@ -162,7 +175,14 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       services: newServices(),
       platform:
         region === controlRegion
-          ? platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo })
+          ? [
+              ...platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo }),
+              ...modelOperations({
+                models,
+                changed: () => catalogue.refresh(),
+                development: config.DEVELOPMENT_ISSUERS === 'on',
+              }),
+            ]
           : [],
       calls: callsTo(region),
       edgeCalls: edgeCalls(database, directory),
@@ -196,6 +216,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.once('finishing half-made tenants', () => finish(0))
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
+  background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {

@@ -39,6 +39,7 @@ export const PROBLEMS = {
   invitation_used: { status: 410, title: 'The invitation has been accepted' },
   invitation_revoked: { status: 410, title: 'The invitation was revoked' },
   tenant_erased: { status: 410, title: 'The organisation was deleted' },
+  model_unavailable: { status: 409, title: 'The model cannot be used' },
   precondition_failed: { status: 412, title: 'The resource has changed' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has the wrong content type' },
@@ -54,6 +55,8 @@ export const PROBLEMS = {
   identity_provider_unavailable: { status: 503, title: 'The keys of the identity provider cannot be had' },
   region_unavailable: { status: 503, title: 'The region cannot be reached' },
   limiter_unavailable: { status: 503, title: 'The rate limit cannot be checked' },
+  no_model_configured: { status: 503, title: 'The platform has no model' },
+  model_busy: { status: 503, title: 'Too many wait for the model' },
   deadline_exceeded: { status: 503, title: 'The request took too long' },
   contention: { status: 503, title: 'Too many changes at the same time' },
 } as const satisfies Record<string, ProblemKind>

@@ -16,6 +16,7 @@ export const RESOURCES = [
   'admin-links',
   'sessions',
   'domains',
+  'agents',
 ] as const
 export type Resource = (typeof RESOURCES)[number]
 export type Scope = `${Resource}:${'read' | 'write'}`

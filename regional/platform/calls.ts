@@ -8,6 +8,8 @@ import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
+import type { ModelStore } from '../models/catalogue.ts'
+import type { Model } from '../models/model.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
@@ -59,6 +61,7 @@ const inputs = {
     after: z.object({ number: numberSchema, units: z.number() }).optional(),
   }),
   load: z.object({}),
+  models: z.object({}),
 }
 
 export interface Described {
@@ -85,6 +88,8 @@ interface Answers {
   usage: UsageReport | null
   costs: ReadonlyArray<{ number: string; units: number }>
   load: RegionLoad
+  /** Of the control region; keys of upstreams included. */
+  models: ReadonlyArray<Model>
 }
 
 export type CallName = keyof typeof inputs
@@ -99,9 +104,10 @@ export interface LocalParts {
   directory: Directory
   costs: Costs
   load: () => RegionLoad
+  models: ModelStore
 }
 
-export const localCalls = ({ lifecycle, eraser, directory, costs, load }: LocalParts): Calls => ({
+export const localCalls = ({ lifecycle, eraser, directory, costs, load, models }: LocalParts): Calls => ({
   provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
   activate: async ({ number }) => {
     await lifecycle.activate(number)
@@ -133,6 +139,7 @@ export const localCalls = ({ lifecycle, eraser, directory, costs, load }: LocalP
     return ranking.map(({ number, units }) => ({ number: String(number), units }))
   },
   load: async () => load(),
+  models: () => models.list(),
 })
 
 export const isCall = (name: string): name is CallName => Object.hasOwn(inputs, name)
@@ -197,6 +204,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     usage: send('usage'),
     costs: send('costs'),
     load: send('load'),
+    models: send('models'),
   }
 }
 

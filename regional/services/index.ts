@@ -3,6 +3,8 @@ import { operationFinder } from '../tenancy/find_operation.ts'
 import type { LinkAdmin, Mint, SignUrl } from '../tenancy/mint.ts'
 import type { Service } from '../tenancy/service.ts'
 import { adminLinks } from './admin-links/routes.ts'
+import type { ModelAccess } from './agents/models.ts'
+import { agents } from './agents/routes.ts'
 import { apiKeys } from './api-keys/routes.ts'
 import { audit } from './audit/routes.ts'
 import { type DomainOptions, domains } from './domains/routes.ts'
@@ -11,6 +13,7 @@ import { identityProviders } from './identity-providers/routes.ts'
 import { jobs } from './jobs/routes.ts'
 import type { InvitationOptions } from './members/invitation_routes.ts'
 import { members } from './members/routes.ts'
+import { models } from './models/routes.ts'
 import { projects } from './projects/routes.ts'
 import { records } from './records/routes.ts'
 import { sessions } from './sessions/routes.ts'
@@ -24,6 +27,7 @@ export interface ServiceOptions {
   linkAdmin: LinkAdmin
   invitations: InvitationOptions
   domains: DomainOptions
+  models: ModelAccess
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
   /** Milliseconds since 1970. */
@@ -32,7 +36,16 @@ export interface ServiceOptions {
 
 /** @param extra services beside the platform's own */
 export function services(
-  { mint, sign, linkAdmin, invitations, domains: domainOptions, developmentIssuers, now }: ServiceOptions,
+  {
+    mint,
+    sign,
+    linkAdmin,
+    invitations,
+    domains: domainOptions,
+    models: modelAccess,
+    developmentIssuers,
+    now,
+  }: ServiceOptions,
   extra: ReadonlyArray<Service> = [],
 ): ReadonlyArray<Service> {
   const all: Service[] = [
@@ -42,6 +55,8 @@ export function services(
     identityProviders(developmentIssuers),
     projects(() => all),
     records(now),
+    agents(modelAccess),
+    models(modelAccess.offered),
     events,
     audit,
     usage,

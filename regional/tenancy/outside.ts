@@ -21,7 +21,8 @@ import {
   runningRecord,
 } from './idempotency.ts'
 import { statusSpace } from './records.ts'
-import { type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
+import type { Tails } from './tails.ts'
+import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { type Memory, memoryOf, writeOnce } from './write_once.ts'
 
 /** Time to settle in, after the work's own is over. */
@@ -49,6 +50,8 @@ export interface OutsideWork<W, O> {
   maxMs: number
   /** One transaction: reserves, stores that it runs, and enqueues the job that cleans up should nobody settle. */
   begin(tx: TenantTransaction): Promise<Begun<W>>
+  /** Looked at whenever something of the tenant changed: true aborts the work, as a client does that goes away. */
+  cancelled?(tx: TenantTransaction, work: W): Promise<boolean>
   /** Never rejects but for a mistake of its own. */
   work(work: W, outside: Outside): Promise<O>
   /**
@@ -72,9 +75,11 @@ export class OutsideWorks {
   private readonly stopping = new AbortController()
   private readonly underWay = new Set<Promise<unknown>>()
   private readonly dependencies: TransactDependencies
+  private readonly tails: Tails
 
-  constructor(dependencies: TransactDependencies) {
+  constructor(dependencies: TransactDependencies, tails: Tails) {
     this.dependencies = dependencies
+    this.tails = tails
   }
 
   /** @throws {Problem} as {@link transact} does, and `request_in_progress` */
@@ -128,14 +133,43 @@ export class OutsideWorks {
     work: W,
     { gone, send }: { gone: AbortSignal; send: Outside['send'] },
   ): Promise<Reply> {
-    const signal = AbortSignal.any([gone, this.stopping.signal, AbortSignal.timeout(run.maxMs)])
+    const cancelling = new AbortController()
+    const ends = [gone, cancelling.signal, this.stopping.signal, AbortSignal.timeout(run.maxMs)]
+    const signal = AbortSignal.any(ends)
     // Nobody who reads slowly, or no more, keeps the work from its end.
     const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
-    const outcome = await run.work(work, {
-      signal,
-      send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
-    })
-    return this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+    const followed = this.follow(asked, run, context, work, cancelling)
+    try {
+      const outcome = await run.work(work, {
+        signal,
+        send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
+      })
+      return await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+    } finally {
+      followed()
+    }
+  }
+
+  /** @returns what ends it */
+  private follow<W, O>(
+    { service }: Asked,
+    { cancelled }: OutsideWork<W, O>,
+    context: TenantContext,
+    work: W,
+    cancelling: AbortController,
+  ): () => void {
+    if (cancelled === undefined) return () => {}
+    const { database } = this.dependencies
+    const look = async () => {
+      const over = await database.tenant(context.tenant, async (scope) => ({
+        value: await cancelled(readingTransaction(scope, { service, context }), work),
+        commit: false,
+      }))
+      if (over) cancelling.abort()
+    }
+    // A look that fails is made good by the next one, or by the work's own end.
+    const changed = () => void look().catch(() => {})
+    return this.tails.subscribe(context.tenant, { changed, stopping() {} })
   }
 
   private settle(

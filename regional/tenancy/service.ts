@@ -144,7 +144,7 @@ export function outsideOperation<
       begin(tx: TenantTransaction, input: Input<P, Q, B>): ReturnType<OutsideWork<W, O>['begin']>
     },
 ): OutsideOperation {
-  const { name, scope, status, maxMs, work, settle } = operation
+  const { name, scope, status, maxMs, cancelled, work, settle } = operation
   return {
     answers: 'outside',
     name,
@@ -161,6 +161,7 @@ export function outsideOperation<
           if (input instanceof Problem) throw input
           return operation.begin(tx, input)
         },
+        ...(cancelled && { cancelled }),
         work,
         settle,
       }

@@ -4,6 +4,8 @@ export type AcceptInvitation = { token: string }
 
 export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired" }
 
+export type Agent = { id: string; projectId: string; name: string; model: string | null; instructions: string; parameters: { temperature?: number; topP?: number; maxOutputTokens?: number }; createdAt: string; updatedAt: string }
+
 export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null }
 
 export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "operator" | "system"; id: string }; action: string; target: string | null; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
@@ -20,7 +22,9 @@ export type CollectionDeletion = { job: string }
 
 export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number; email?: string | null; returnPath?: string }
 
-export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write">; expiresAt?: string | null }
+export type CreateAgent = { name: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
+
+export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write" | "agents:read" | "agents:write">; expiresAt?: string | null }
 
 export type CreateDomain = { domain: string }
 
@@ -30,9 +34,13 @@ export type CreateInvitation = { email: string; role: "owner" | "admin" | "membe
 
 export type CreateMember = { identity: Identity; role: "owner" | "admin" | "member" | "viewer"; email?: string | null }
 
+export type CreateModel = { name: string; baseUrl: string; apiKey?: string | null; upstreamModel?: string; inputTokenPrice?: number; outputTokenPrice?: number; plans?: Array<"free" | "team" | "enterprise">; enabled?: boolean; maxConcurrent?: number }
+
 export type CreateProject = { name: string; description?: string }
 
 export type CreateRecord = { data: { [key: string]: unknown }; expiresAt?: string | null }
+
+export type CreateRun = { input: string | Array<{ role: "user" | "assistant"; content: string }> }
 
 export type CreateSignedUrl = { method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE"; path: string; expiresIn: number }
 
@@ -70,11 +78,17 @@ export type Job = { id: string; kind: string; state: "queued" | "running" | "don
 
 export type Limits = { requestsPerSecond: number; burst: number; streams: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; storedBytes: number; tokens: number }
 
+export type ListedRun = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
+
 export type ListedTenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; corsOrigins: Array<string>; createdAt: string; updatedAt: string; cost?: number }
 
 export type Member = { id: string; email: string | null; role: "owner" | "admin" | "member" | "viewer"; decidedBy: "provider" | "organisation"; identity: { issuer: string; subject: string } | null; createdAt: string; updatedAt: string }
 
+export type Model = { name: string; inputTokenPrice: number; outputTokenPrice: number; plans: Array<"free" | "team" | "enterprise">; available: boolean }
+
 export type Plan = { name: "free" | "team" | "enterprise"; limits: Limits }
+
+export type PlatformModel = { name: string; baseUrl: string; hasApiKey: boolean; upstreamModel: string; inputTokenPrice: number; outputTokenPrice: number; plans: Array<"free" | "team" | "enterprise">; enabled: boolean; maxConcurrent: number; createdAt: string; updatedAt: string }
 
 export type Problem = { type: string; title: string; status: number; detail: string; code: string; requestId: string; errors?: Array<{ pointer: string; detail: string; code?: string }> }
 
@@ -90,6 +104,8 @@ export type Region = { name: string; status: "up" | "unreachable"; load: { start
 
 export type RotateApiKey = { overlapSeconds?: number }
 
+export type Run = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; input: Array<{ role: "user" | "assistant"; content: string }>; output: string; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
+
 export type Session = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; issuer: { kind: "api_key" | "member" | "operator"; id: string }; link: string; userAgent: string | null; ip: string | null; createdAt: string; lastUsedAt: string; expiresAt: string }
 
 export type Shut = { id: string; tenant: string }
@@ -100,11 +116,15 @@ export type Tenant = { id: string; slug: string; name: string; region: string; p
 
 export type TenantErasure = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null; certificate: ErasureCertificate }
 
+export type UpdateAgent = { name?: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
+
 export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
 export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; storedBytes?: number | null; tokens?: number | null }
 
 export type UpdateMember = { role?: "owner" | "admin" | "member" | "viewer"; identity?: { issuer: string; subject: string } }
+
+export type UpdateModel = { baseUrl?: string; apiKey?: string | null; upstreamModel?: string; inputTokenPrice?: number; outputTokenPrice?: number; plans?: Array<"free" | "team" | "enterprise">; enabled?: boolean; maxConcurrent?: number }
 
 export type UpdateOrganisation = { name?: string; corsOrigins?: Array<string>; customisation?: { displayName?: string | null; logoUrl?: string | null; accentColor?: string | null } }
 
@@ -119,6 +139,8 @@ export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota;
 export type UsagePeriod = { start: string; reads: number; writes: number; errors: number; milliseconds: number; units: number }
 
 export interface Operations {
+  /** Take a model away; runs that go on end as they would. */
+  'DELETE /platform/v1/models/{name}': { params: { name: string }; answer: undefined }
   /** Erase a tenant: shut at once, cleared by a job. */
   'DELETE /platform/v1/tenants/{id}': { params: { id: string }; answer: TenantErasure }
   /** Take an admin link back before it is used. */
@@ -137,6 +159,8 @@ export interface Operations {
   'DELETE /v1/members/{id}': { params: { id: string }; answer: undefined }
   /** Delete a project, and by a job everything below it. */
   'DELETE /v1/projects/{id}': { params: { id: string }; answer: ProjectDeletion }
+  /** Delete an agent; a job clears its runs. */
+  'DELETE /v1/projects/{projectId}/agents/{id}': { params: { projectId: string; id: string }; answer: undefined }
   /** Delete a collection with all its records. */
   'DELETE /v1/projects/{projectId}/collections/{name}': { params: { projectId: string; name: string }; answer: CollectionDeletion }
   /** Delete a record. */
@@ -147,6 +171,10 @@ export interface Operations {
   'DELETE /v1/sessions/{id}': { params: { id: string }; answer: undefined }
   /** Erase the organisation: shut at once, cleared by a job, for good. */
   'DELETE /v1/tenant': { query: { confirm: string }; answer: Shut }
+  /** List the models, by name. */
+  'GET /platform/v1/models': { answer: { data: Array<PlatformModel>; nextCursor: null } }
+  /** Read a model. */
+  'GET /platform/v1/models/{name}': { params: { name: string }; answer: PlatformModel }
   /** List the plans and their limits. */
   'GET /platform/v1/plans': { answer: { data: Array<Plan>; nextCursor: null } }
   /** List the regions and how loaded they are. */
@@ -189,10 +217,20 @@ export interface Operations {
   'GET /v1/members': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Member>; nextCursor: string | null } }
   /** Read a member. */
   'GET /v1/members/{id}': { params: { id: string }; answer: Member }
+  /** List the models that agents may use. */
+  'GET /v1/models': { answer: { data: Array<Model>; nextCursor: null } }
   /** List projects, oldest first. */
   'GET /v1/projects': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Project>; nextCursor: string | null } }
   /** Read a project. */
   'GET /v1/projects/{id}': { params: { id: string }; answer: Project }
+  /** List agents, oldest first. */
+  'GET /v1/projects/{projectId}/agents': { params: { projectId: string }; query?: { limit?: number; cursor?: string }; answer: { data: Array<Agent>; nextCursor: string | null } }
+  /** List an agent’s runs, newest first. */
+  'GET /v1/projects/{projectId}/agents/{agentId}/runs': { params: { projectId: string; agentId: string }; query?: { limit?: number; cursor?: string }; answer: { data: Array<ListedRun>; nextCursor: string | null } }
+  /** Read a run. */
+  'GET /v1/projects/{projectId}/agents/{agentId}/runs/{id}': { params: { projectId: string; agentId: string; id: string }; answer: Run }
+  /** Read an agent. */
+  'GET /v1/projects/{projectId}/agents/{id}': { params: { projectId: string; id: string }; answer: Agent }
   /** List collections, by name. */
   'GET /v1/projects/{projectId}/collections': { params: { projectId: string }; query?: { limit?: number; cursor?: string }; answer: { data: Array<Collection>; nextCursor: string | null } }
   /** Read a collection: its indexes and how far they are built. */
@@ -209,6 +247,8 @@ export interface Operations {
   'GET /v1/tenant': { answer: Tenant }
   /** Read quotas, and requests by the hour or day. */
   'GET /v1/usage': { query?: { by?: "hour" | "day"; from?: string; to?: string }; answer: Usage }
+  /** Change a model; all regions know within seconds. */
+  'PATCH /platform/v1/models/{name}': { params: { name: string }; body: UpdateModel; answer: PlatformModel }
   /** Change a tenant’s name, plan, limits or status. */
   'PATCH /platform/v1/tenants/{id}': { params: { id: string }; body: UpdateTenant; answer: Tenant }
   /** Change an identity provider. */
@@ -217,10 +257,14 @@ export interface Operations {
   'PATCH /v1/members/{id}': { params: { id: string }; body: UpdateMember; answer: Member }
   /** Change a project. */
   'PATCH /v1/projects/{id}': { params: { id: string }; body: UpdateProject; answer: Project }
+  /** Change an agent. */
+  'PATCH /v1/projects/{projectId}/agents/{id}': { params: { projectId: string; id: string }; body: UpdateAgent; answer: Agent }
   /** Merge changes into a record (RFC 7396). */
   'PATCH /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; body: UpdateRecord; answer: Record }
   /** Change the organisation’s name, or how its people see it. */
   'PATCH /v1/tenant': { body: UpdateOrganisation; answer: Tenant }
+  /** Add a model that tenants share. */
+  'POST /platform/v1/models': { body: CreateModel; answer: PlatformModel }
   /** Make a tenant: live at once. */
   'POST /platform/v1/tenants': { body: CreateTenant; answer: CreatedTenant }
   /** Make a link into the console, for one person and one use. */
@@ -247,6 +291,12 @@ export interface Operations {
   'POST /v1/projects/{id}/archive': { params: { id: string }; answer: Project }
   /** Restore an archived project. */
   'POST /v1/projects/{id}/restore': { params: { id: string }; answer: Project }
+  /** Create an agent. */
+  'POST /v1/projects/{projectId}/agents': { params: { projectId: string }; body: CreateAgent; answer: Agent }
+  /** Run an agent: as a stream with `Accept: text/event-stream`, or answered when it is over. */
+  'POST /v1/projects/{projectId}/agents/{agentId}/runs': { params: { projectId: string; agentId: string }; body: CreateRun; answer: Run }
+  /** Cancel a run; what it has taken so far is charged. */
+  'POST /v1/projects/{projectId}/agents/{agentId}/runs/{id}/cancel': { params: { projectId: string; agentId: string; id: string }; answer: Run }
   /** Create a record; the first one makes its collection. */
   'POST /v1/projects/{projectId}/collections/{name}/records': { params: { projectId: string; name: string }; body: CreateRecord; answer: Record }
   /** Change up to 100 records, all or none. */

@@ -1,0 +1,36 @@
+// Models as the services see them: by name, in each tenant's turn, and never where they run.
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { ModelAccess } from '../services/agents/models.ts'
+import type { Catalogue } from './catalogue.ts'
+import { type Called, type CallTimes, callModel } from './gateway.ts'
+import { ModelPools } from './pool.ts'
+
+const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
+  outcome,
+  text: '',
+  inputTokens: 0,
+  outputTokens: 0,
+  usageEstimated: false,
+  firstTextMs: null,
+  durationMs: 0,
+})
+
+export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAccess {
+  const pools = new ModelPools()
+  return {
+    offered: () => catalogue.enabled(),
+    async hasRoom(name: string, tenant: TenantNumber) {
+      const model = (await catalogue.enabled()).get(name)
+      return model === undefined || pools.hasRoom(name, tenant, model.maxConcurrent)
+    },
+    async call(name, tenant, prompt, during) {
+      const model = (await catalogue.enabled()).get(name)
+      // Switched off since the run began.
+      if (model === undefined) return notCalled('upstream_unavailable')
+      const called = await pools.inTurn(name, tenant, model.maxConcurrent, during.signal, () =>
+        callModel(model, prompt, during, times),
+      )
+      return called ?? notCalled('cancelled')
+    },
+  }
+}

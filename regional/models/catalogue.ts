@@ -1,0 +1,117 @@
+// The catalogue of models: kept in the control region, with sealed keys; every region has a copy in memory, a few seconds
+// old at most, and goes on with it while the control region does not answer.
+import { jsonSpace } from '../storage/space.ts'
+import type { Sealer } from '../tenancy/idempotency.ts'
+import type { RegionDatabase } from '../tenancy/region_database.ts'
+import type { Model } from './model.ts'
+
+type StoredModel = Omit<Model, 'apiKey'> & { sealedKey: string | null; createdAt: string; updatedAt: string }
+export type ListedModel = Model & { createdAt: string; updatedAt: string }
+
+const modelSpace = jsonSpace<[name: string], StoredModel>('model')
+/** A platform has a handful. */
+const MAX_MODELS = 200
+
+/** In the control region. */
+export class ModelStore {
+  private readonly database: RegionDatabase
+  private readonly sealer: Sealer
+  private readonly now: () => number
+
+  constructor(database: RegionDatabase, sealer: Sealer, now: () => number) {
+    this.database = database
+    this.sealer = sealer
+    this.now = now
+  }
+
+  list(): Promise<ListedModel[]> {
+    return this.database.platform(async (scope) => {
+      const { entries } = await scope.space(modelSpace).page({ limit: MAX_MODELS })
+      return { value: entries.map(([, model]) => this.opened(model)), commit: false }
+    })
+  }
+
+  read(name: string): Promise<ListedModel | undefined> {
+    return this.database.platform(async (scope) => {
+      const model = await scope.space(modelSpace).get([name])
+      return { value: model && this.opened(model), commit: false }
+    })
+  }
+
+  /** @returns undefined when there is one of that name already, or no room for more */
+  add(model: Model): Promise<ListedModel | undefined> {
+    const at = new Date(this.now()).toISOString()
+    const stored = this.sealed({ ...model, createdAt: at, updatedAt: at })
+    return this.database.platform(async (scope) => {
+      const models = scope.space(modelSpace)
+      const [known, { entries }] = await Promise.all([
+        models.get([model.name]),
+        models.page({ limit: MAX_MODELS }),
+      ])
+      // A retry after an unknown outcome finds what it wrote itself.
+      if (known?.sealedKey === stored.sealedKey && known.createdAt === at) {
+        return { value: this.opened(known), commit: false }
+      }
+      if (known !== undefined || entries.length >= MAX_MODELS) return { value: undefined, commit: false }
+      models.set([model.name], stored)
+      return { value: this.opened(stored), commit: true }
+    })
+  }
+
+  change(name: string, changes: Partial<Model>): Promise<ListedModel | undefined> {
+    return this.database.platform(async (scope) => {
+      const models = scope.space(modelSpace)
+      const before = await models.get([name])
+      if (before === undefined) return { value: undefined, commit: false }
+      const after = {
+        ...this.opened(before),
+        ...changes,
+        name,
+        updatedAt: new Date(this.now()).toISOString(),
+      }
+      models.set([name], this.sealed(after))
+      return { value: after, commit: true }
+    })
+  }
+
+  remove(name: string): Promise<boolean> {
+    return this.database.platform(async (scope) => {
+      const models = scope.space(modelSpace)
+      const known = (await models.get([name])) !== undefined
+      models.clear([name])
+      return { value: known, commit: known }
+    })
+  }
+
+  private sealed({ apiKey, ...model }: ListedModel): StoredModel {
+    return { ...model, sealedKey: apiKey === null ? null : this.sealer.seal(apiKey, `model ${model.name}`) }
+  }
+
+  private opened({ sealedKey, ...model }: StoredModel): ListedModel {
+    return {
+      ...model,
+      apiKey: sealedKey === null ? null : this.sealer.open(sealedKey, `model ${model.name}`),
+    }
+  }
+}
+
+/** A region's copy. */
+export class Catalogue {
+  private readonly load: () => Promise<ReadonlyArray<Model>>
+  private models: ReadonlyMap<string, Model> | undefined
+
+  /** @param load asks the control region */
+  constructor(load: () => Promise<ReadonlyArray<Model>>) {
+    this.load = load
+  }
+
+  async refresh(): Promise<void> {
+    this.models = new Map((await this.load()).map((model) => [model.name, model]))
+  }
+
+  /** Those that are switched on, by name. */
+  async enabled(): Promise<ReadonlyMap<string, Model>> {
+    if (this.models === undefined) await this.refresh()
+    return new Map([...(this.models ?? [])].filter(([, { enabled }]) => enabled))
+  }
+}

@@ -1,0 +1,158 @@
+// One call of a model, streamed. Whatever the upstream does, it comes to a typed outcome with the text so far and the
+// tokens that it took: as the upstream counted them, or else estimated.
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import { APICallError, streamText } from 'ai'
+import type { Model } from './model.ts'
+
+export interface Message {
+  role: 'user' | 'assistant'
+  content: string
+}
+
+export interface Parameters {
+  temperature?: number | undefined
+  topP?: number | undefined
+  maxOutputTokens: number
+}
+
+export interface Prompt {
+  instructions: string
+  messages: ReadonlyArray<Message>
+  parameters: Parameters
+}
+
+export const CALL_FAILURES = [
+  'upstream_timeout',
+  'upstream_unavailable',
+  'upstream_rate_limited',
+  'upstream_refused',
+  'upstream_failed',
+  'upstream_broken_off',
+] as const
+export type CallFailure = (typeof CALL_FAILURES)[number]
+
+export interface Called {
+  outcome: 'succeeded' | 'cancelled' | CallFailure
+  text: string
+  inputTokens: number
+  outputTokens: number
+  /** The upstream did not say; these are from the lengths of the texts. */
+  usageEstimated: boolean
+  /** From the call to the first text; null where none came. */
+  firstTextMs: number | null
+  durationMs: number
+}
+
+export interface CallTimes {
+  /** Until the first text. */
+  firstTextMs: number
+  /** Between one text and the next. */
+  silenceMs: number
+}
+
+export const CALL_TIMES: CallTimes = { firstTextMs: 30_000, silenceMs: 30_000 }
+/** About as long as a token is in English text. */
+const BYTES_PER_TOKEN = 4
+/** What a message takes beside its text. */
+const TOKENS_PER_MESSAGE = 8
+
+const bytesOf = (text: string): number => Buffer.byteLength(text)
+
+/** Never less than the upstream will count: no tokenizer makes more tokens than bytes. */
+export const mostTokens = ({ instructions, messages, parameters }: Prompt): number =>
+  [instructions, ...messages.map(({ content }) => content)].reduce(
+    (sum, text) => sum + bytesOf(text) + TOKENS_PER_MESSAGE,
+    parameters.maxOutputTokens,
+  )
+
+const estimated = (texts: ReadonlyArray<string>): number =>
+  Math.ceil(texts.reduce((sum, text) => sum + bytesOf(text), 0) / BYTES_PER_TOKEN)
+
+/** @param signal whoever asked does not want it any more. @param onText is waited for */
+export async function callModel(
+  model: Model,
+  { instructions, messages, parameters }: Prompt,
+  { signal, onText }: { signal: AbortSignal; onText: (text: string) => Promise<void> },
+  times: CallTimes = CALL_TIMES,
+): Promise<Called> {
+  const startedAt = performance.now()
+  const silence = new AbortController()
+  let timer = setTimeout(() => silence.abort(), times.firstTextMs)
+  let text = ''
+  let firstTextMs: number | null = null
+  let usage: { inputTokens: number | undefined; outputTokens: number | undefined } | undefined
+  let failure: unknown
+  try {
+    const provider = createOpenAICompatible({
+      name: 'upstream',
+      baseURL: model.baseUrl,
+      includeUsage: true,
+      ...(model.apiKey !== null && { apiKey: model.apiKey }),
+    })
+    const { maxOutputTokens, temperature, topP } = parameters
+    const { stream } = streamText({
+      model: provider.chatModel(model.upstreamModel),
+      ...(instructions !== '' && { instructions }),
+      messages: messages.map(({ role, content }) => ({ role, content })),
+      maxOutputTokens,
+      ...(temperature !== undefined && { temperature }),
+      ...(topP !== undefined && { topP }),
+      maxRetries: 0,
+      abortSignal: AbortSignal.any([signal, silence.signal]),
+      // Told below, as an outcome.
+      onError() {},
+    })
+    for await (const part of stream) {
+      if (part.type === 'text-delta') {
+        clearTimeout(timer)
+        firstTextMs ??= Math.round(performance.now() - startedAt)
+        text += part.text
+        await onText(part.text)
+        timer = setTimeout(() => silence.abort(), times.silenceMs)
+      } else if (part.type === 'finish') {
+        usage = part.totalUsage
+        // A stream that ends without saying why was broken off.
+        if (part.finishReason === 'other' || part.finishReason === 'error') failure ??= new Error('no end')
+      } else if (part.type === 'error') {
+        failure ??= part.error
+      }
+    }
+  } catch (error) {
+    failure ??= error
+  } finally {
+    clearTimeout(timer)
+  }
+  const told = usage?.inputTokens !== undefined && usage.outputTokens !== undefined
+  const outcome = signal.aborted
+    ? 'cancelled'
+    : silence.signal.aborted
+      ? 'upstream_timeout'
+      : failure === undefined
+        ? 'succeeded'
+        : failureOf(failure, firstTextMs !== null)
+  // Nothing was taken where the upstream never began.
+  const began = told || text !== '' || outcome === 'succeeded' || outcome === 'upstream_broken_off'
+  return {
+    outcome,
+    text,
+    inputTokens: told
+      ? (usage?.inputTokens ?? 0)
+      : began
+        ? estimated([instructions, ...messages.map(({ content }) => content)])
+        : 0,
+    outputTokens: told ? (usage?.outputTokens ?? 0) : estimated([text]),
+    usageEstimated: !told && began,
+    firstTextMs,
+    durationMs: Math.round(performance.now() - startedAt),
+  }
+}
+
+function failureOf(error: unknown, begun: boolean): CallFailure {
+  if (!APICallError.isInstance(error)) return begun ? 'upstream_broken_off' : 'upstream_failed'
+  const { statusCode } = error
+  if (statusCode === undefined) return begun ? 'upstream_broken_off' : 'upstream_unavailable'
+  if (statusCode === 429) return 'upstream_rate_limited'
+  if (statusCode >= 500) return 'upstream_failed'
+  if (statusCode >= 400) return 'upstream_refused'
+  return begun ? 'upstream_broken_off' : 'upstream_failed'
+}

@@ -1,0 +1,171 @@
+// /platform/v1/models: the operator's catalogue of models that all tenants share.
+import { z } from 'zod'
+import { PLAN_NAMES } from '../../shared/plans.ts'
+import { Problem } from '../../shared/problems.ts'
+import type { ListedModel, ModelStore } from '../models/catalogue.ts'
+import { MODEL_NAME } from '../models/model.ts'
+import { notFound } from '../operation.ts'
+import { timeSchema } from '../schemas.ts'
+import { type OperatorOperation, operatorOperation } from './operation.ts'
+
+const name = z.string().regex(MODEL_NAME, 'is letters, digits, dots, - and _, at most 63')
+const one = z.object({ name })
+const price = z.number().min(0).max(1e6).meta({ description: 'US dollars for a million tokens.' })
+
+const fields = (development: boolean) => ({
+  baseUrl: z
+    .url({ protocol: development ? /^https?$/ : /^https$/ })
+    .max(2_048)
+    .meta({ description: 'Of an OpenAI-compatible server, such as https://api.openai.com/v1' }),
+  apiKey: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,1024}$/, 'is visible ASCII characters')
+    .nullable()
+    .meta({ description: 'Of the upstream. Kept sealed, and never shown.' }),
+  upstreamModel: z.string().min(1).max(256),
+  inputTokenPrice: price,
+  outputTokenPrice: price,
+  plans: z.array(z.enum(PLAN_NAMES)).min(1),
+  enabled: z.boolean(),
+  maxConcurrent: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .meta({ description: 'Calls at the same time, of each region’s process.' }),
+})
+
+const PlatformModel = z
+  .object({
+    name,
+    baseUrl: z.url(),
+    hasApiKey: z.boolean(),
+    upstreamModel: z.string(),
+    inputTokenPrice: price,
+    outputTokenPrice: price,
+    plans: z.array(z.enum(PLAN_NAMES)),
+    enabled: z.boolean(),
+    maxConcurrent: z.int(),
+    createdAt: timeSchema,
+    updatedAt: timeSchema,
+  })
+  .meta({ id: 'PlatformModel' })
+
+const shown = ({ apiKey, ...model }: ListedModel): z.output<typeof PlatformModel> => ({
+  ...model,
+  plans: [...model.plans],
+  hasApiKey: apiKey !== null,
+})
+
+export interface ModelRoutes {
+  models: ModelStore
+  /** Has this region know of a change at once. */
+  changed: () => Promise<void>
+  /** Whether upstreams may be of this machine, over http. */
+  development: boolean
+}
+
+export function modelOperations({
+  models,
+  changed,
+  development,
+}: ModelRoutes): ReadonlyArray<OperatorOperation> {
+  const { apiKey, inputTokenPrice, outputTokenPrice, plans, enabled, maxConcurrent, upstreamModel, baseUrl } =
+    fields(development)
+  const CreateModel = z
+    .strictObject({
+      name,
+      baseUrl,
+      apiKey: apiKey.default(null),
+      upstreamModel: upstreamModel.optional().meta({ description: 'The name, unless you say otherwise.' }),
+      inputTokenPrice: inputTokenPrice.default(0),
+      outputTokenPrice: outputTokenPrice.default(0),
+      plans: plans.default([...PLAN_NAMES]),
+      enabled: enabled.default(true),
+      maxConcurrent: maxConcurrent.default(32),
+    })
+    .meta({ id: 'CreateModel' })
+  const UpdateModel = z
+    .strictObject(fields(development))
+    .partial()
+    .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+    .meta({ id: 'UpdateModel' })
+
+  return [
+    operatorOperation({
+      method: 'post',
+      path: '/platform/v1/models',
+      tag: 'Models',
+      summary: 'Add a model that tenants share',
+      role: 'admin',
+      body: CreateModel,
+      answers: { 201: PlatformModel },
+      problems: ['conflict'],
+      async handle({ body }) {
+        const made = await models.add({ ...body, upstreamModel: body.upstreamModel ?? body.name })
+        if (made === undefined) throw new Problem('conflict', `There is a model ${body.name} already.`)
+        await changed()
+        return {
+          status: 201,
+          body: shown(made),
+          headers: { location: `/platform/v1/models/${body.name}` },
+        }
+      },
+    }),
+    operatorOperation({
+      method: 'get',
+      path: '/platform/v1/models',
+      tag: 'Models',
+      summary: 'List the models, by name',
+      role: 'read',
+      answers: { 200: z.object({ data: z.array(PlatformModel), nextCursor: z.null() }) },
+      async handle() {
+        return { status: 200, body: { data: (await models.list()).map(shown), nextCursor: null } }
+      },
+    }),
+    operatorOperation({
+      method: 'get',
+      path: '/platform/v1/models/{name}',
+      tag: 'Models',
+      summary: 'Read a model',
+      role: 'read',
+      params: one,
+      answers: { 200: PlatformModel },
+      async handle({ params }) {
+        const model = await models.read(params.name)
+        if (model === undefined) throw notFound()
+        return { status: 200, body: shown(model) }
+      },
+    }),
+    operatorOperation({
+      method: 'patch',
+      path: '/platform/v1/models/{name}',
+      tag: 'Models',
+      summary: 'Change a model; all regions know within seconds',
+      role: 'admin',
+      params: one,
+      body: UpdateModel,
+      answers: { 200: PlatformModel },
+      async handle({ params, body }) {
+        const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
+        const model = await models.change(params.name, changes)
+        if (model === undefined) throw notFound()
+        await changed()
+        return { status: 200, body: shown(model) }
+      },
+    }),
+    operatorOperation({
+      method: 'delete',
+      path: '/platform/v1/models/{name}',
+      tag: 'Models',
+      summary: 'Take a model away; runs that go on end as they would',
+      role: 'admin',
+      params: one,
+      answers: { 204: null },
+      async handle({ params }) {
+        if (!(await models.remove(params.name))) throw notFound()
+        await changed()
+        return { status: 204 }
+      },
+    }),
+  ]
+}

@@ -1,0 +1,266 @@
+// /v1/projects/{projectId}/agents: agents, and their runs on the platform's models.
+import { z } from 'zod'
+import { jobKind, type Step } from '../../jobs/kind.ts'
+import {
+  outsideOperation,
+  pageBody,
+  pageOf,
+  pageQuery,
+  type Reply,
+  readCursor,
+  requireMatch,
+  type Service,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import type { ModelAccess } from './models.ts'
+import { beginRun, doRun, endInterrupted, listed, RUN_MS, settleRun, shownRun } from './runs.ts'
+import {
+  Agent,
+  agentId,
+  CreateAgent,
+  CreateRun,
+  ListedRun,
+  projectId,
+  Run,
+  runId,
+  UpdateAgent,
+} from './schema.ts'
+import {
+  type AgentRecord,
+  clearAgents,
+  clearRuns,
+  createAgent,
+  findRun,
+  listAgents,
+  listRuns,
+  readAgent,
+  readRun,
+  readTexts,
+  removeAgent,
+  updateAgent,
+  writeRun,
+} from './store.ts'
+
+const AGENTS = 'agents'
+const RUNS = 'runs'
+const PATH = '/v1/projects/{projectId}/agents'
+const RUNS_PATH = `${PATH}/{agentId}/runs`
+
+const inProject = z.object({ projectId })
+const one = inProject.extend({ id: agentId })
+const ofAgent = inProject.extend({ agentId })
+const oneRun = ofAgent.extend({ id: runId })
+
+const etagOf = ({ version }: AgentRecord): string => `"${version}"`
+const shown = ({ version: _, ...agent }: AgentRecord): Agent => agent
+const reply = (status: number, agent: AgentRecord): Reply => ({
+  status,
+  body: shown(agent),
+  headers: { etag: etagOf(agent) },
+})
+
+/** Clears what an agent leaves behind. */
+const clearAgent = jobKind<{ projectId: string; agentId: string }, { done: number }>({
+  kind: 'agents.clear',
+  service: 'agents',
+  promised: true,
+  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  async step(tx, { payload: { projectId, agentId }, place = { done: 0 } }) {
+    const { cleared, more } = await clearRuns(tx, [projectId, agentId])
+    const done = place.done + cleared
+    return more ? { next: { done }, done } : { finished: true, done }
+  },
+})
+
+export const agents = (models: ModelAccess): Service => ({
+  name: 'agents',
+  jobKinds: [clearAgent, endInterrupted],
+  async belowProject(tx, project): Promise<Step> {
+    const runs = await clearRuns(tx, [project])
+    if (runs.more) return { next: null, done: runs.cleared }
+    const { cleared, more } = await clearAgents(tx, project)
+    return more ? { next: null, done: cleared } : { finished: true, done: cleared }
+  },
+  operations: [
+    tenantOperation({
+      name: 'create',
+      method: 'post',
+      path: PATH,
+      tag: 'Agents',
+      summary: 'Create an agent',
+      scope: 'agents:write',
+      params: inProject,
+      body: CreateAgent,
+      answers: { 201: Agent },
+      problems: ['project_archived'],
+      async handle(tx, { params, body }) {
+        await tx.project(params.projectId, 'write')
+        const agent = createAgent(tx, params.projectId, body)
+        const answer = reply(201, agent)
+        const location = `/v1/projects/${params.projectId}/agents/${agent.id}`
+        return { ...answer, headers: { ...answer.headers, location } }
+      },
+    }),
+    tenantOperation({
+      name: 'list',
+      method: 'get',
+      path: PATH,
+      tag: 'Agents',
+      summary: 'List agents, oldest first',
+      scope: 'agents:read',
+      params: inProject,
+      query: pageQuery,
+      answers: { 200: pageOf(Agent) },
+      async handle(tx, { params, query }) {
+        await tx.project(params.projectId, 'read')
+        const after = readCursor(AGENTS, query.cursor)
+        return {
+          status: 200,
+          body: pageBody(AGENTS, await listAgents(tx, params.projectId, query.limit, after), shown),
+        }
+      },
+    }),
+    tenantOperation({
+      name: 'read',
+      method: 'get',
+      path: `${PATH}/{id}`,
+      tag: 'Agents',
+      summary: 'Read an agent',
+      scope: 'agents:read',
+      params: one,
+      answers: { 200: Agent },
+      async handle(tx, { params }) {
+        await tx.project(params.projectId, 'read')
+        return reply(200, await readAgent(tx, params.projectId, params.id))
+      },
+    }),
+    tenantOperation({
+      name: 'update',
+      method: 'patch',
+      path: `${PATH}/{id}`,
+      tag: 'Agents',
+      summary: 'Change an agent',
+      scope: 'agents:write',
+      params: one,
+      body: UpdateAgent,
+      answers: { 200: Agent },
+      problems: ['precondition_failed', 'project_archived'],
+      async handle(tx, { params, body, ifMatch }) {
+        await tx.project(params.projectId, 'write')
+        const before = await readAgent(tx, params.projectId, params.id)
+        requireMatch(ifMatch, etagOf(before))
+        return reply(200, updateAgent(tx, before, body))
+      },
+    }),
+    tenantOperation({
+      name: 'delete',
+      method: 'delete',
+      path: `${PATH}/{id}`,
+      tag: 'Agents',
+      summary: 'Delete an agent; a job clears its runs',
+      scope: 'agents:write',
+      params: one,
+      answers: { 204: null },
+      problems: ['precondition_failed', 'project_archived'],
+      async handle(tx, { params, ifMatch }) {
+        await tx.project(params.projectId, 'write')
+        const before = await readAgent(tx, params.projectId, params.id)
+        requireMatch(ifMatch, etagOf(before))
+        removeAgent(tx, before)
+        tx.enqueue(clearAgent, { projectId: before.projectId, agentId: before.id })
+        return { status: 204 }
+      },
+    }),
+    outsideOperation({
+      name: 'run',
+      method: 'post',
+      path: RUNS_PATH,
+      tag: 'Agents',
+      summary: 'Run an agent: as a stream with `Accept: text/event-stream`, or answered when it is over',
+      scope: 'agents:write',
+      params: ofAgent,
+      body: CreateRun,
+      answers: { 201: Run },
+      problems: [
+        'quota_exceeded',
+        'project_archived',
+        'request_in_progress',
+        'model_unavailable',
+        'model_busy',
+        'no_model_configured',
+      ],
+      status: 201,
+      maxMs: RUN_MS,
+      async begin(tx, { params, body }) {
+        await tx.project(params.projectId, 'write')
+        const agent = await readAgent(tx, params.projectId, params.agentId)
+        const running = await beginRun(tx, agent, body.input, models)
+        const { id } = running.run
+        const location = `/v1/projects/${params.projectId}/agents/${params.agentId}/runs/${id}`
+        return { target: id, headers: { location }, work: running }
+      },
+      async cancelled(tx, { run: { projectId, agentId, id } }) {
+        const run = await findRun(tx, projectId, agentId, id)
+        return run === undefined || run.cancelled
+      },
+      work: (running, outside) => doRun(running, outside, models),
+      settle: settleRun,
+    }),
+    tenantOperation({
+      name: 'list-runs',
+      method: 'get',
+      path: RUNS_PATH,
+      tag: 'Agents',
+      summary: 'List an agent’s runs, newest first',
+      scope: 'agents:read',
+      params: ofAgent,
+      query: pageQuery,
+      answers: { 200: pageOf(ListedRun) },
+      async handle(tx, { params, query }) {
+        await tx.project(params.projectId, 'read')
+        await readAgent(tx, params.projectId, params.agentId)
+        const after = readCursor(RUNS, query.cursor)
+        const page = await listRuns(tx, params.projectId, params.agentId, query.limit, after)
+        return { status: 200, body: pageBody(RUNS, page, listed) }
+      },
+    }),
+    tenantOperation({
+      name: 'read-run',
+      method: 'get',
+      path: `${RUNS_PATH}/{id}`,
+      tag: 'Agents',
+      summary: 'Read a run',
+      scope: 'agents:read',
+      params: oneRun,
+      answers: { 200: Run },
+      async handle(tx, { params }) {
+        await tx.project(params.projectId, 'read')
+        await readAgent(tx, params.projectId, params.agentId)
+        const run = await readRun(tx, params.projectId, params.agentId, params.id)
+        return { status: 200, body: shownRun(run, await readTexts(tx, run)) }
+      },
+    }),
+    tenantOperation({
+      name: 'cancel-run',
+      method: 'post',
+      path: `${RUNS_PATH}/{id}/cancel`,
+      tag: 'Agents',
+      summary: 'Cancel a run; what it has taken so far is charged',
+      scope: 'agents:write',
+      params: oneRun,
+      answers: { 202: Run },
+      problems: ['conflict'],
+      async handle(tx, { params }) {
+        await tx.project(params.projectId, 'read')
+        await readAgent(tx, params.projectId, params.agentId)
+        const run = await readRun(tx, params.projectId, params.agentId, params.id)
+        if (run.status === 'running' && !run.cancelled) {
+          writeRun(tx, { ...run, cancelled: true })
+          // Whoever runs it is woken by the event.
+          tx.emit('run.cancelling', run.id, { project: run.projectId, agent: run.agentId })
+        }
+        return { status: 202, body: shownRun(run, await readTexts(tx, run)) }
+      },
+    }),
+  ],
+})

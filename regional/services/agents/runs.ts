@@ -1,0 +1,170 @@
+// A run of an agent: reserved and stored as running, called outside any transaction, then settled. Whoever finds it
+// running after its time was over (the process died, or somebody deleted it) gives back what it held.
+import { newId } from '../../../shared/ids.ts'
+import { Problem } from '../../../shared/problems.ts'
+import type { TenantNumber } from '../../../shared/tenant.ts'
+import { jobKind } from '../../jobs/kind.ts'
+import { type Called, type Message, mostTokens, type Prompt } from '../../models/gateway.ts'
+import type { Outside, Reply, TenantTransaction } from '../../tenancy/service.ts'
+import { chosenModel, type ModelAccess } from './models.ts'
+import { DEFAULT_MAX_OUTPUT_TOKENS, type ListedRun, type Run, type RunFailure } from './schema.ts'
+import {
+  type AgentRecord,
+  type AgentsTransaction,
+  findRun,
+  type RunRecord,
+  type Texts,
+  writeRun,
+  writeTexts,
+} from './store.ts'
+
+/** The longest that a run may take, waiting for its turn included. */
+export const RUN_MS = 5 * 60_000
+/** After that a run is nobody's any more. */
+const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
+
+const DETAILS: Readonly<Record<RunFailure, string>> = {
+  upstream_timeout: 'The model’s server was silent for too long.',
+  upstream_unavailable: 'The model’s server could not be reached.',
+  upstream_rate_limited: 'The model’s server takes no more at present. Try again later.',
+  upstream_refused: 'The model’s server refused the request.',
+  upstream_failed: 'The model’s server failed.',
+  upstream_broken_off: 'The model’s server broke off in the middle.',
+  interrupted: 'The region that ran it stopped.',
+}
+
+export const listed = ({
+  reservedTokens: _reserved,
+  startedMs: _started,
+  cancelled: _cancelled,
+  ...run
+}: RunRecord): ListedRun => run
+
+export const shownRun = (run: RunRecord, { input, output }: Texts): Run => ({
+  ...listed(run),
+  input: [...input],
+  output,
+})
+
+/** What a run needs once it has begun. */
+export interface Running {
+  tenant: TenantNumber
+  run: RunRecord
+  prompt: Prompt
+}
+
+/** @throws {Problem} `no_model_configured`, `model_unavailable`, `model_busy`, `quota_exceeded` */
+export async function beginRun(
+  tx: TenantTransaction,
+  agent: AgentRecord,
+  input: string | ReadonlyArray<Message>,
+  models: ModelAccess,
+): Promise<Running> {
+  const { nowMs, tenant } = tx.context
+  const [{ plan }, offered] = await Promise.all([tx.organisation(), models.offered()])
+  const model = chosenModel(offered, agent.model, plan)
+  if (!(await models.hasRoom(model.name, tenant))) {
+    throw new Problem('model_busy', `Too many wait for ${model.name}. Try again in a moment.`, {
+      headers: { 'retry-after': '5' },
+    })
+  }
+  const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
+  const { maxOutputTokens = DEFAULT_MAX_OUTPUT_TOKENS, ...others } = agent.parameters
+  const prompt = {
+    instructions: agent.instructions,
+    messages,
+    parameters: { ...others, maxOutputTokens },
+  }
+  const reservedTokens = mostTokens(prompt)
+  await tx.take('tokens', reservedTokens)
+  const run: RunRecord = {
+    id: newId('run', nowMs),
+    projectId: agent.projectId,
+    agentId: agent.id,
+    model: model.name,
+    status: 'running',
+    error: null,
+    inputTokens: 0,
+    outputTokens: 0,
+    usageEstimated: false,
+    firstTextMs: null,
+    durationMs: null,
+    createdAt: new Date(nowMs).toISOString(),
+    endedAt: null,
+    reservedTokens,
+    startedMs: nowMs,
+    cancelled: false,
+  }
+  writeRun(tx, run)
+  writeTexts(tx, run, { input: messages, output: '' })
+  tx.emit('run.started', run.id, { project: run.projectId, agent: run.agentId })
+  const { projectId, agentId, id } = run
+  tx.enqueue(endInterrupted, { projectId, agentId, id }, { runAtMs: nowMs + INTERRUPTED_AFTER_MS })
+  return { tenant, run, prompt }
+}
+
+export async function doRun(
+  { tenant, run, prompt }: Running,
+  { signal, send }: Outside,
+  models: ModelAccess,
+): Promise<Called> {
+  await send('run', { id: run.id, status: run.status, model: run.model })
+  const onText = (text: string) => send('delta', { text })
+  return models.call(run.model, tenant, prompt, { signal, onText })
+}
+
+export async function settleRun(
+  tx: TenantTransaction,
+  { run: { projectId, agentId, id }, prompt }: Running,
+  called: Called,
+): Promise<Reply> {
+  const run = await findRun(tx, projectId, agentId, id)
+  // Deleted meanwhile, or ended as interrupted: what it held was given back then.
+  if (run?.status !== 'running') {
+    throw new Problem('not_found', 'The run was deleted while it went on.')
+  }
+  const { outcome, text, inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs } = called
+  const ended = await end(
+    tx,
+    {
+      ...run,
+      status: outcome === 'succeeded' || outcome === 'cancelled' ? outcome : 'failed',
+      error:
+        outcome === 'succeeded' || outcome === 'cancelled'
+          ? null
+          : { code: outcome, detail: DETAILS[outcome] },
+      ...{ inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs },
+    },
+    tx.context.nowMs,
+  )
+  const texts = { input: prompt.messages, output: text }
+  writeTexts(tx, ended, texts)
+  return { status: 201, body: shownRun(ended, texts) }
+}
+
+/** Charges what a run took, gives back the rest of what it held, and tells of its end. */
+async function end(tx: AgentsTransaction, run: RunRecord, nowMs: number): Promise<RunRecord> {
+  // An upstream that counts more than there can be is not believed.
+  const taken = Math.min(run.inputTokens + run.outputTokens, run.reservedTokens)
+  await tx.take('tokens', taken - run.reservedTokens, run.startedMs)
+  const ended = { ...run, reservedTokens: taken, endedAt: new Date(nowMs).toISOString() }
+  writeRun(tx, ended)
+  tx.emit(`run.${run.status}`, run.id, { project: run.projectId, agent: run.agentId })
+  return ended
+}
+
+/** Ends a run that nobody settled. */
+export const endInterrupted = jobKind<{ projectId: string; agentId: string; id: string }>({
+  kind: 'agents.interrupted',
+  service: 'agents',
+  promised: true,
+  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  async step(tx, { payload: { projectId, agentId, id } }) {
+    const run = await findRun(tx, projectId, agentId, id)
+    if (run?.status === 'running') {
+      const error = { code: 'interrupted' as const, detail: DETAILS.interrupted }
+      await end(tx, { ...run, status: 'failed', error, durationMs: tx.nowMs - run.startedMs }, tx.nowMs)
+    }
+    return { finished: true }
+  },
+})

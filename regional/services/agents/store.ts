@@ -1,0 +1,189 @@
+// Agents and runs as they are kept. A run is two entries: what lists show of it, and its texts, which may be long.
+import { newId } from '../../../shared/ids.ts'
+import type { Message } from '../../models/gateway.ts'
+import {
+  chunkedSpace,
+  jsonSpace,
+  notFound,
+  type Page,
+  type TenantTransaction,
+} from '../../tenancy/service.ts'
+import type { Agent, ListedRun, Run } from './schema.ts'
+
+/** An agent and how often it has been changed: its version. */
+export interface AgentRecord extends Agent {
+  version: number
+}
+
+/** A run, and what it holds of the month's tokens until it is settled. */
+export interface RunRecord extends ListedRun {
+  reservedTokens: number
+  startedMs: number
+  cancelled: boolean
+}
+
+export interface Texts {
+  input: ReadonlyArray<Message>
+  output: string
+}
+
+export type AgentsTransaction = Pick<TenantTransaction, 'space' | 'chunked' | 'take' | 'emit'>
+
+const agents = jsonSpace<[projectId: string, agentId: string], AgentRecord>('agent')
+const runs = jsonSpace<[projectId: string, agentId: string, runId: string], RunRecord>('run')
+const texts = chunkedSpace<[projectId: string, agentId: string, runId: string]>('texts')
+
+export function createAgent(
+  tx: TenantTransaction,
+  projectId: Agent['projectId'],
+  given: Pick<Agent, 'name' | 'model' | 'instructions' | 'parameters'>,
+): AgentRecord {
+  const { nowMs } = tx.context
+  const createdAt = new Date(nowMs).toISOString()
+  const agent = {
+    id: newId('agt', nowMs),
+    projectId,
+    ...given,
+    createdAt,
+    updatedAt: createdAt,
+    version: 1,
+  }
+  tx.space(agents).set([projectId, agent.id], agent)
+  tx.emit('agent.created', agent.id, { project: projectId })
+  return agent
+}
+
+/** @throws {Problem} `not_found` */
+export async function readAgent(
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  id: string,
+): Promise<AgentRecord> {
+  const agent = await tx.space(agents).get([projectId, id])
+  if (agent === undefined) throw notFound()
+  return agent
+}
+
+type Listed<V> = { entries: ReadonlyArray<readonly [id: [string], value: V]>; more: boolean }
+
+const byLast = <V>({ entries, more }: Page<ReadonlyArray<string>, V>): Listed<V> => ({
+  entries: entries.map(([key, value]) => [[String(key.at(-1))], value] as const),
+  more,
+})
+
+export const listAgents = async (
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<Listed<AgentRecord>> =>
+  byLast(await tx.space(agents).page({ under: [projectId], limit, after: after && [projectId, after[0]] }))
+
+export interface AgentChanges {
+  name?: string | undefined
+  model?: string | null | undefined
+  instructions?: string | undefined
+  parameters?: Agent['parameters'] | undefined
+}
+
+export function updateAgent(
+  tx: TenantTransaction,
+  before: AgentRecord,
+  {
+    name = before.name,
+    model = before.model,
+    instructions = before.instructions,
+    parameters = before.parameters,
+  }: AgentChanges,
+): AgentRecord {
+  const updatedAt = new Date(tx.context.nowMs).toISOString()
+  const after = { ...before, name, model, instructions, parameters, updatedAt, version: before.version + 1 }
+  tx.space(agents).set([after.projectId, after.id], after)
+  tx.emit('agent.updated', after.id, { project: after.projectId })
+  return after
+}
+
+/** Its runs are cleared by a job; without it nobody finds them. */
+export function removeAgent(tx: AgentsTransaction, { projectId, id }: AgentRecord): void {
+  tx.space(agents).clear([projectId, id])
+  tx.emit('agent.deleted', id, { project: projectId })
+}
+
+const runKey = ({ projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>) =>
+  [projectId, agentId, id] as [string, string, string]
+
+export function writeRun(tx: AgentsTransaction, run: RunRecord): void {
+  tx.space(runs).set(runKey(run), run)
+}
+
+export function writeTexts(tx: AgentsTransaction, run: RunRecord, { input, output }: Texts): void {
+  tx.chunked(texts).set(runKey(run), Buffer.from(JSON.stringify({ input, output })))
+}
+
+export const findRun = (
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  agentId: string,
+  id: string,
+): Promise<RunRecord | undefined> => tx.space(runs).get([projectId, agentId, id])
+
+/** @throws {Problem} `not_found` */
+export async function readRun(
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  agentId: string,
+  id: string,
+): Promise<RunRecord> {
+  const run = await findRun(tx, projectId, agentId, id)
+  if (run === undefined) throw notFound()
+  return run
+}
+
+export async function readTexts(tx: Pick<AgentsTransaction, 'chunked'>, run: RunRecord): Promise<Texts> {
+  const bytes = await tx.chunked(texts).get(runKey(run))
+  return bytes === undefined ? { input: [], output: '' } : (JSON.parse(bytes.toString()) as Texts)
+}
+
+/** The newest first. */
+export const listRuns = async (
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  agentId: string,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<Listed<RunRecord>> =>
+  byLast(
+    await tx.space(runs).page({
+      under: [projectId, agentId],
+      limit,
+      reverse: true,
+      after: after && [projectId, agentId, after[0]],
+    }),
+  )
+
+const CLEARED_AT_A_TIME = 100
+
+/** Clears some runs of an agent, or of a whole project. @returns how many, and whether there are more */
+export async function clearRuns(
+  tx: AgentsTransaction,
+  under: [projectId: string] | [projectId: string, agentId: string],
+): Promise<{ cleared: number; more: boolean }> {
+  const { entries, more } = await tx.space(runs).page({ under, limit: CLEARED_AT_A_TIME })
+  for (const [key, run] of entries) {
+    tx.chunked(texts).clear(key)
+    tx.space(runs).clear(key)
+    // What goes on settles nothing any more.
+    if (run.status === 'running') await tx.take('tokens', -run.reservedTokens, run.startedMs)
+  }
+  return { cleared: entries.length, more }
+}
+
+/** Clears some agents of a project. */
+export async function clearAgents(
+  tx: AgentsTransaction,
+  projectId: string,
+): Promise<{ cleared: number; more: boolean }> {
+  const { entries, more } = await tx.space(agents).page({ under: [projectId], limit: CLEARED_AT_A_TIME })
+  for (const [key] of entries) tx.space(agents).clear(key)
+  return { cleared: entries.length, more }
+}

@@ -1,0 +1,285 @@
+// Agents on shared models: whatever the upstream does, a run has a typed outcome and an exact price.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readConfig } from '../../regional/config.ts'
+import { startRegion } from '../../regional/server.ts'
+import { PLANS } from '../../shared/plans.ts'
+import { type ModelServer, startModelServer } from '../support/model_server.ts'
+import { type Regions, startRegions } from './support.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
+type Body = any
+
+let server: ModelServer
+let regions: Regions
+let tenants = 0
+
+beforeAll(async () => {
+  server = await startModelServer()
+  // Upstreams of this machine, over http.
+  regions = await startRegions({}, (environment) =>
+    startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
+      writeLog: () => {},
+      modelTimes: { firstTextMs: 700, silenceMs: 700 },
+    }),
+  )
+})
+afterAll(async () => {
+  await regions.close()
+  await server.close()
+})
+
+const operator = (method: string, path: string, body?: unknown) =>
+  regions.ask('us', { as: 'operator', method, path: `/platform/v1${path}`, body })
+
+const addModel = (name: string, more: object = {}) =>
+  operator('POST', '/models', { name, baseUrl: server.baseUrl, apiKey: 'upstream-secret', ...more })
+
+async function agentOf(agent: object = {}, region = 'us') {
+  const tenant = await regions.newTenant(`agents-${++tenants}`, region)
+  const ask = (
+    path: string,
+    init: { method?: string; body?: unknown; headers?: Record<string, string> } = {},
+  ) => regions.ask(region, { as: tenant.key, path, ...init })
+  const project = (await ask('/v1/projects', { method: 'POST', body: { name: 'P' } })).body
+  const path = `/v1/projects/${project.id}/agents`
+  const made = await ask(path, { method: 'POST', body: { name: 'A', ...agent } })
+  const runs = `${path}/${made.body.id}/runs`
+  const run = async (input: unknown, headers: Record<string, string> = {}): Promise<Body> =>
+    (await ask(runs, { method: 'POST', body: { input }, headers })).body
+  const tokens = async (): Promise<number> => (await ask('/v1/usage')).body.quotas.tokens.used
+  return { ...tenant, project, path, runs, ask, run, tokens, agent: made.body }
+}
+
+test('without any model a run says what is missing, and costs nothing', async () => {
+  const { ask, runs, tokens } = await agentOf()
+  const { status, body } = await ask(runs, { method: 'POST', body: { input: 'Hello' } })
+  expect([status, body.code]).toEqual([503, 'no_model_configured'])
+  expect(body.detail).toContain('/platform/v1/models')
+  expect(await tokens()).toBe(0)
+})
+
+describe('the catalogue', () => {
+  test('is the operator’s; tenants of every region see names and prices, and nobody the key', async () => {
+    const made = await addModel('small', {
+      inputTokenPrice: 0.5,
+      outputTokenPrice: 1.5,
+      upstreamModel: 'gpt',
+    })
+    expect([made.status, made.body.hasApiKey, made.body.upstreamModel]).toEqual([201, true, 'gpt'])
+    await addModel('large', { plans: ['enterprise'] })
+    expect((await addModel('small')).body.code).toBe('conflict')
+    expect((await operator('PATCH', '/models/large', { maxConcurrent: 3 })).body.maxConcurrent).toBe(3)
+    for (const answer of [made, await operator('GET', '/models'), await operator('GET', '/models/small')]) {
+      expect(JSON.stringify(answer.body)).not.toContain('upstream-secret')
+    }
+    for (const region of ['us', 'eu']) {
+      const { ask } = await agentOf({}, region)
+      await expect
+        .poll(async () => (await ask('/v1/models')).body.data, { timeout: 10_000 })
+        .toEqual([
+          { name: 'large', inputTokenPrice: 0, outputTokenPrice: 0, plans: ['enterprise'], available: false },
+          {
+            name: 'small',
+            inputTokenPrice: 0.5,
+            outputTokenPrice: 1.5,
+            plans: ['free', 'team', 'enterprise'],
+            available: true,
+          },
+        ])
+    }
+  })
+
+  test('is checked at its fields, and not found where there is nothing', async () => {
+    const bad = await addModel('bad name', { baseUrl: 'ftp://x', maxConcurrent: 0 })
+    const pointers = bad.body.errors.map(({ pointer }: { pointer: string }) => pointer)
+    expect(pointers.toSorted()).toEqual(['/baseUrl', '/maxConcurrent', '/name'])
+    for (const method of ['GET', 'DELETE']) {
+      expect((await operator(method, '/models/nothing')).status).toBe(404)
+    }
+  })
+})
+
+describe('a run', () => {
+  test('is stored with its texts and tokens, and answered when it is over', async () => {
+    const { run, ask, runs, agent, tokens } = await agentOf({
+      instructions: 'Be short.',
+      parameters: { temperature: 0.2, maxOutputTokens: 50 },
+    })
+    const made = await run('Hello')
+    expect(made).toMatchObject({
+      agentId: agent.id,
+      model: 'small',
+      status: 'succeeded',
+      error: null,
+      input: [{ role: 'user', content: 'Hello' }],
+      output: 'Hello, world.',
+      inputTokens: 11,
+      outputTokens: 4,
+      usageEstimated: false,
+    })
+    expect(await tokens()).toBe(15)
+    expect((await ask(`${runs}/${made.id}`)).body).toEqual(made)
+    const { input: _, output: __, ...listed } = made
+    expect((await ask(runs)).body.data).toEqual([listed])
+    const { authorization, body } = server.last()
+    expect(authorization).toBe('Bearer upstream-secret')
+    expect(body).toMatchObject({ model: 'gpt', max_tokens: 50, temperature: 0.2 })
+    expect(body.messages).toEqual([
+      { role: 'system', content: 'Be short.' },
+      { role: 'user', content: 'Hello' },
+    ])
+  })
+
+  test('streams as the model speaks', async () => {
+    const { key, runs } = await agentOf()
+    const response = await regions.open('us', {
+      as: key,
+      method: 'POST',
+      path: runs,
+      body: { input: 'Hello' },
+      headers: { accept: 'text/event-stream' },
+    })
+    const events = (await response.text())
+      .split('\n\n')
+      .filter((text) => text.startsWith('event: '))
+      .map((text) => {
+        const [event = '', data = ''] = text.split('\n')
+        return [event.slice(7), JSON.parse(data.slice(6))] as const
+      })
+    expect(events.map(([event]) => event)).toEqual(['run', 'delta', 'delta', 'delta', 'delta', 'done'])
+    const text = events.flatMap(([event, data]) => (event === 'delta' ? [data.text] : [])).join('')
+    expect(text).toBe('Hello, world.')
+    expect(events.at(-1)?.[1]).toMatchObject({ id: events[0]?.[1].id, status: 'succeeded', output: text })
+  })
+
+  test.each([
+    ['rate-limited', 'upstream_rate_limited', 0],
+    ['refused', 'upstream_refused', 0],
+    ['failing', 'upstream_failed', 0],
+    ['silent', 'upstream_timeout', 0],
+    ['reset', 'upstream_unavailable', 0],
+    ['garbage', 'upstream_failed', 0],
+  ])('of a %s upstream fails as %s, and costs nothing', async (input, code, cost) => {
+    const { run, tokens } = await agentOf()
+    expect(await run(input)).toMatchObject({ status: 'failed', error: { code }, output: '' })
+    expect(await tokens()).toBe(cost)
+  })
+
+  test.each([
+    ['broken-off', 'upstream_broken_off'],
+    ['stalled', 'upstream_timeout'],
+  ])('%s in the middle keeps what came, and is charged for it', async (input, code) => {
+    const { run, tokens } = await agentOf()
+    const made = await run(input)
+    expect(made).toMatchObject({
+      status: 'failed',
+      error: { code },
+      output: 'Hello, world.',
+      usageEstimated: true,
+    })
+    expect(made.outputTokens).toBe(4)
+    expect(await tokens()).toBe(made.inputTokens + made.outputTokens)
+  })
+
+  test('of an upstream that does not count is charged by estimate', async () => {
+    const { run, tokens } = await agentOf()
+    const made = await run('uncounted')
+    expect(made).toMatchObject({ status: 'succeeded', usageEstimated: true, inputTokens: 3, outputTokens: 4 })
+    expect(await tokens()).toBe(7)
+  })
+
+  test('of a model that the plan may not use, or that is not there, is refused', async () => {
+    for (const model of ['large', 'nothing']) {
+      const { run } = await agentOf({ model })
+      expect((await run('Hello')).code).toBe('model_unavailable')
+    }
+  })
+
+  test('the same key is in progress while it runs, and the stored run afterwards', async () => {
+    const { run, tokens } = await agentOf()
+    const headers = { 'idempotency-key': 'k' }
+    const before = server.served.length
+    const first = run('wait once', headers)
+    await expect.poll(() => server.served.length).toBe(before + 1)
+    expect((await run('wait once', headers)).code).toBe('request_in_progress')
+    server.release()
+    const made = await first
+    expect(await run('wait once', headers)).toEqual(made)
+    expect(server.served.length).toBe(before + 1)
+    expect(await tokens()).toBe(15)
+  })
+
+  test('is cancelled from elsewhere; what it took is charged', async () => {
+    const { run, ask, runs, tokens } = await agentOf()
+    const going = run('wait long')
+    await expect.poll(async () => (await ask(runs)).body.data.length).toBe(1)
+    const { id } = (await ask(runs)).body.data[0]
+    await expect.poll(server.underWay).toBe(1)
+    expect((await ask(`${runs}/${id}/cancel`, { method: 'POST' })).status).toBe(202)
+    const made = await going
+    expect(made).toMatchObject({ status: 'cancelled', output: 'Wait' })
+    expect(await tokens()).toBe(made.inputTokens + made.outputTokens)
+    await expect.poll(server.underWay).toBe(0)
+  })
+
+  test('fifty at once are charged exactly, and none beyond the quota', async () => {
+    const { run, id, tokens } = await agentOf({ parameters: { maxOutputTokens: 100 } })
+    await operator('PATCH', `/tenants/${id}`, { limits: { tokens: 2_000 } })
+    const made = await Promise.all(Array.from({ length: 50 }, () => run('Hello')))
+    const done = made.filter(({ status }) => status === 'succeeded').length
+    const refused = made.filter(({ code }) => code === 'quota_exceeded').length
+    expect(done + refused).toBe(50)
+    expect(done).toBeGreaterThan(0)
+    expect(await tokens()).toBe(15 * done)
+    expect(PLANS.team.tokens).toBeGreaterThan(2_000)
+  })
+
+  test('one tenant’s runs do not use up the shared pool', async () => {
+    await addModel('narrow', { maxConcurrent: 4 })
+    const greedy = await agentOf({ model: 'narrow' })
+    const modest = await agentOf({ model: 'narrow' })
+    const from = server.served.length
+    const most = Array.from({ length: 16 }, () => greedy.run('greedy wait'))
+    await expect.poll(() => server.served.length).toBe(from + 4)
+    const last = modest.run('modest')
+    // It waits, for all the places are taken; the next that is free is its own.
+    await expect.poll(async () => (await modest.ask(modest.runs)).body.data.length).toBe(1)
+    server.release()
+    expect(await last).toMatchObject({ status: 'succeeded' })
+    expect(server.served.slice(from).indexOf('modest')).toBe(4)
+    const releasing = setInterval(() => server.release(), 20)
+    await Promise.all(most)
+    clearInterval(releasing)
+    expect(server.served.slice(from).length).toBe(17)
+  })
+
+  test('of a region that stops is settled first', async () => {
+    const { run, ask, runs, tokens } = await agentOf({}, 'eu')
+    await expect.poll(async () => (await ask('/v1/models')).body.data.length).toBeGreaterThan(0)
+    const going = run('wait stop')
+    await expect.poll(server.underWay).toBe(1)
+    await regions.stop('eu')
+    expect(await going).toMatchObject({ status: 'cancelled' })
+    await regions.start('eu')
+    expect((await ask(runs)).body.data).toMatchObject([{ status: 'cancelled' }])
+    expect(await tokens()).toBeLessThan(100)
+  })
+})
+
+test('an agent is changed, found and deleted like any resource, with its runs', async () => {
+  const { ask, path, agent, run, runs } = await agentOf()
+  const one = `${path}/${agent.id}`
+  await run('Hello')
+  const { headers } = await ask(one)
+  const changed = await ask(one, {
+    method: 'PATCH',
+    body: { instructions: 'Now.' },
+    headers: { 'if-match': headers.get('etag') ?? '' },
+  })
+  expect([changed.status, changed.body.instructions]).toEqual([200, 'Now.'])
+  const stale = await ask(one, { method: 'DELETE', headers: { 'if-match': '"1"' } })
+  expect(stale.status).toBe(412)
+  expect((await ask(one, { method: 'DELETE' })).status).toBe(204)
+  expect((await ask(one)).status).toBe(404)
+  expect((await ask(runs)).status).toBe(404)
+})

@@ -1,0 +1,115 @@
+// An OpenAI-compatible server for tests that streams for real. What the last message says decides how it behaves.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+
+export interface ModelServer {
+  /** As an operator gives it. */
+  baseUrl: string
+  /** Requests that it has now, and the most that it had at the same time. */
+  underWay(): number
+  mostUnderWay(): number
+  /** Whom it answered, in turn: the first word of each last message. */
+  served: string[]
+  /** The headers and body of the last request. */
+  last(): { authorization: string | undefined; body: Body }
+  /** Lets requests that `wait` go on. */
+  release(): void
+  close(): Promise<void>
+}
+
+interface Body {
+  model: string
+  messages: Array<{ role: string; content: string }>
+  max_tokens?: number
+  temperature?: number
+}
+
+export async function startModelServer(): Promise<ModelServer> {
+  let now = 0
+  let most = 0
+  let released = Promise.withResolvers<void>()
+  let last: { authorization: string | undefined; body: Body } | undefined
+  const served: string[] = []
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = ''
+    for await (const chunk of request.setEncoding('utf8')) text += chunk
+    const body = JSON.parse(text) as Body
+    last = { authorization: request.headers.authorization, body }
+    const said = body.messages.at(-1)?.content ?? ''
+    served.push(said.split(' ')[0] ?? '')
+    const event = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`)
+    const chunk = (content: string, finish: string | null = null) =>
+      event({
+        id: 'c1',
+        object: 'chat.completion.chunk',
+        created: 1,
+        model: body.model,
+        choices: [{ index: 0, delta: { role: 'assistant', content }, finish_reason: finish }],
+      })
+    const refuse = (status: number, headers: Record<string, string> = {}) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers })
+      response.end(JSON.stringify({ error: { message: `no: ${status}`, type: 'error' } }))
+    }
+    if (said.includes('rate-limited')) return refuse(429, { 'retry-after': '7' })
+    if (said.includes('refused')) return refuse(400)
+    if (said.includes('failing')) return refuse(500)
+    if (said.includes('silent')) return
+    if (said.includes('reset')) return void request.socket.destroy()
+    if (said.includes('garbage')) {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end('data: {"choices": [nonsense\n\n')
+      return
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    if (said.includes('wait')) {
+      chunk('Wait')
+      await Promise.race([released.promise, new Promise((resolve) => response.once('close', resolve))])
+      if (response.destroyed) return
+    }
+    for (const word of ['Hello', ', ', 'world', '.']) {
+      chunk(word)
+      await pause(2)
+    }
+    if (said.includes('broken-off')) return void request.socket.destroy()
+    if (said.includes('stalled')) return
+    chunk('', 'stop')
+    if (!said.includes('uncounted')) {
+      event({
+        id: 'c1',
+        object: 'chat.completion.chunk',
+        created: 1,
+        model: body.model,
+        choices: [],
+        usage: { prompt_tokens: 11, completion_tokens: 4, total_tokens: 15 },
+      })
+    }
+    response.end('data: [DONE]\n\n')
+  }
+
+  const server = createServer((request, response) => {
+    most = Math.max(most, ++now)
+    response.once('close', () => now--)
+    answer(request, response).catch(() => response.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    underWay: () => now,
+    mostUnderWay: () => most,
+    served,
+    last() {
+      if (last === undefined) throw new Error('nobody has asked')
+      return last
+    },
+    release() {
+      released.resolve()
+      released = Promise.withResolvers<void>()
+    },
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
