@@ -2,6 +2,7 @@
 // request id; what a stage decides, the next one finds in `c.var`.
 import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
+import { MAX_HOOK_BYTES, RECEIVE_PATH } from '../shared/credentials/source_token.ts'
 import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, STALE_PROVIDERS, TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import { PLANS } from '../shared/plans.ts'
@@ -22,6 +23,7 @@ import { type Identify, type Identity, identifier, type Part } from './identify/
 import { jwtIdentifier } from './identify/jwt.ts'
 import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
 import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
+import { identifySource } from './identify/source_token.ts'
 import { retryAfterSeconds } from './limit/fields.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
@@ -109,6 +111,14 @@ export function createEdge(
   edge.all('/openapi.json', reading, inControlRegion(config), forwarding(isolate))
   edge.use('/v1/*', sharing(isolate), naming(isolate))
   edge.all('/v1/*', identifying('tenant'), locating(isolate), limiting(limits), holds, forwarding(isolate))
+  edge.post(
+    '/hooks/*',
+    sending(config, failures, counts),
+    locating(isolate),
+    limiting(limits),
+    forwarding(isolate),
+  )
+  edge.all('/hooks/*', posting)
   edge.all('/platform/v1/*', identifying('platform'), locating(isolate), forwarding(isolate))
   inside.use(everyAnswer(config))
   inside.all('/v1/*', presented, locating(isolate), limiting(limits), holds, forwarding(isolate))
@@ -230,6 +240,28 @@ function noteFailure(address: string | undefined, failures: FailedAttempts, coun
     headers: { 'retry-after': String(retryAfterSeconds(throttled.retryAfterMs)) },
   })
 }
+
+const posting = createMiddleware(async function posting() {
+  throw new Problem('method_not_allowed', 'Webhooks are sent here, with POST.', {
+    headers: { allow: 'POST' },
+  })
+})
+
+/** A third party, by the token in the path. The region is asked for a path of its own, so the token goes no further. */
+const sending = ({ roots }: EdgeConfig, failures: FailedAttempts, counts: Counts) =>
+  createMiddleware<EdgeTypes>(async function sending(c, next) {
+    const identity = await identifySource(c.req.path, roots)
+    if (identity === undefined) {
+      noteFailure(clientIp(c.req.raw), failures, counts)
+      throw new Problem('not_found', 'There is nothing at this path.')
+    }
+    if (Number(c.req.header('content-length')) > MAX_HOOK_BYTES) {
+      throw new Problem('body_too_large', `A webhook has at most ${MAX_HOOK_BYTES} bytes.`)
+    }
+    c.set('identity', identity)
+    c.set('target', RECEIVE_PATH)
+    await next()
+  })
 
 const locating = ({ config, snapshots }: Isolate) =>
   createMiddleware<EdgeTypes>(async function locating(c, next) {

@@ -255,6 +255,7 @@ async function readRaw(c: RegionContext): Promise<RawInput> {
     ifMatch: c.req.header('if-match'),
     idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
     lastEventId: c.req.header('last-event-id'),
+    header: (name) => c.req.header(name),
   }
 }
 

@@ -44,6 +44,8 @@ export interface Input<P extends Schema, Q extends Schema, B extends Schema> {
   idempotencyKey: string | undefined
   /** Where a stream that broke off goes on. */
   lastEventId: string | undefined
+  /** The body and headers as they came, for what is signed. */
+  sent: { body: Uint8Array; header(name: string): string | undefined }
 }
 
 /** What an operation answers; `body` undefined means none. */
@@ -63,6 +65,8 @@ export interface RawInput {
   ifMatch: string | undefined
   idempotencyKey: string | undefined
   lastEventId?: string | undefined
+  /** Of the request, by its lower-case name. */
+  header?(name: string): string | undefined
 }
 
 /** @returns the checked input, or the problem that the client is told once it is known to be allowed here at all. */
@@ -78,6 +82,7 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
       lastEventId: raw.lastEventId,
+      sent: { body: raw.body, header: (name) => raw.header?.(name) },
     }
   } catch (problem) {
     if (problem instanceof Problem) return problem

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { importAssertionKeys } from '../shared/assertion.ts'
 import { Roots } from '../shared/credentials/roots.ts'
+import { mintSourceToken } from '../shared/credentials/source_token.ts'
 import { regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
@@ -155,6 +156,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         mint,
         sign: urlSigning(region, roots),
         linkAdmin,
+        sources: {
+          mint: (tenant, sourceId) => mintSourceToken({ tenant, sourceId, region }, roots),
+          seal: sealer,
+        },
         models: modelAccess(catalogue, modelTimes),
         domains: {
           resolveTxt,

@@ -11,6 +11,7 @@ export const QUANTITIES = [
   'members',
   'identityProviders',
   'domains',
+  'webhookSources',
   'storedBytes',
   'tokens',
 ] as const
@@ -36,6 +37,7 @@ export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
     members: 10,
     identityProviders: 2,
     domains: 1,
+    webhookSources: 5,
     storedBytes: GIB,
     tokens: 100_000,
   },
@@ -47,6 +49,7 @@ export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
     members: 1_000,
     identityProviders: 10,
     domains: 10,
+    webhookSources: 50,
     storedBytes: 100 * GIB,
     tokens: 10_000_000,
   },
@@ -59,6 +62,7 @@ export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
     // An edge keeps the whole list of a tenant's providers, so there are never many.
     identityProviders: 50,
     domains: 100,
+    webhookSources: 1_000,
     storedBytes: 10_000 * GIB,
     tokens: 1_000_000_000,
   },

@@ -10,6 +10,7 @@ export type TenantPrincipal =
   | JwtPrincipal
   | SessionPrincipal
   | AdminLinkPrincipal
+  | WebhookSourcePrincipal
 
 interface OfTenant {
   tenant: TenantNumber
@@ -57,6 +58,14 @@ export interface SessionPrincipal extends OfTenant {
   secretHash: string
 }
 
+/** A third party that calls the URL of one of the tenant's webhook sources. */
+export interface WebhookSourcePrincipal extends OfTenant {
+  kind: 'webhook_source'
+  sourceId: Id<'whs'>
+  /** SHA-256 of the URL's token in base64url. */
+  secretHash: string
+}
+
 /** Whoever holds an admin link: on the way into the console, and nowhere else. */
 export interface AdminLinkPrincipal extends OfTenant {
   kind: 'admin_link'
@@ -77,6 +86,8 @@ export function callerOf(principal: TenantPrincipal): string {
       return principal.sessionId
     case 'admin_link':
       return principal.linkId
+    case 'webhook_source':
+      return principal.sourceId
     default:
       return principal.keyId
   }

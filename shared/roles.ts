@@ -25,6 +25,7 @@ export const ROLE_SCOPES: Readonly<Record<Role, ReadonlyArray<Scope | '*'>>> = {
     'admin-links:write',
     'sessions:write',
     'domains:write',
+    'webhook-sources:write',
   ],
   member: [
     'tenant:read',

@@ -17,6 +17,7 @@ export const RESOURCES = [
   'sessions',
   'domains',
   'agents',
+  'webhook-sources',
 ] as const
 export type Resource = (typeof RESOURCES)[number]
 export type Scope = `${Resource}:${'read' | 'write'}`

@@ -1,8 +1,10 @@
 // Which headers pass. Requests: an allow-list, so that a header nobody thought of can't be forged, and a new one
 // is a decision. Answers: a deny-list, because a region is ours and services may add headers of their own.
+import { HOOK_HEADERS } from '../../shared/credentials/source_token.ts'
 
 /** All of them speak about the content or the caller's wishes; none about who the caller is. */
-const FORWARDED = [
+const FORWARDED: ReadonlyArray<string> = [
+  ...HOOK_HEADERS,
   'accept',
   'accept-language',
   'content-type',
@@ -12,7 +14,7 @@ const FORWARDED = [
   'last-event-id',
   'prefer',
   'user-agent',
-] as const
+]
 
 /** Of one connection only (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([

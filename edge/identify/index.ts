@@ -12,8 +12,15 @@ import type { IdentifyJwt, JwtIdentity } from './jwt.ts'
 import { looksLikeJwt } from './jwt_text.ts'
 import { identifyOperator, type OperatorIdentity } from './operator_token.ts'
 import { identifySignedUrl, type SignedUrlIdentity } from './signed_url.ts'
+import type { SourceIdentity } from './source_token.ts'
 
-export type Identity = ApiKeyIdentity | SignedUrlIdentity | JwtIdentity | OperatorIdentity | ConsoleIdentity
+export type Identity =
+  | SourceIdentity
+  | ApiKeyIdentity
+  | SignedUrlIdentity
+  | JwtIdentity
+  | OperatorIdentity
+  | ConsoleIdentity
 /** Of the API: `/v1` or `/platform/v1`. */
 export type Part = 'tenant' | 'platform'
 

@@ -20,6 +20,7 @@ import { sessions } from './sessions/routes.ts'
 import { signedUrls } from './signed-urls/routes.ts'
 import { tenant } from './tenant/routes.ts'
 import { usage } from './usage/routes.ts'
+import { type SourceOptions, webhookSources } from './webhook-sources/routes.ts'
 
 export interface ServiceOptions {
   mint: Mint
@@ -28,6 +29,7 @@ export interface ServiceOptions {
   invitations: InvitationOptions
   domains: DomainOptions
   models: ModelAccess
+  sources: SourceOptions
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
   /** Milliseconds since 1970. */
@@ -43,6 +45,7 @@ export function services(
     invitations,
     domains: domainOptions,
     models: modelAccess,
+    sources: sourceOptions,
     developmentIssuers,
     now,
   }: ServiceOptions,
@@ -64,6 +67,7 @@ export function services(
     adminLinks(linkAdmin),
     sessions,
     domains(domainOptions),
+    webhookSources(sourceOptions),
     ...extra,
   ]
   all.push(signedUrls(sign, operationFinder(all)))

@@ -5,7 +5,16 @@ import { jsonLog, type Log } from '../storage/log_space.ts'
 import type { TenantScope } from './region_database.ts'
 
 export interface Actor {
-  kind: 'api_key' | 'signed_url' | 'member' | 'invitee' | 'session' | 'admin_link' | 'operator' | 'system'
+  kind:
+    | 'api_key'
+    | 'signed_url'
+    | 'member'
+    | 'invitee'
+    | 'session'
+    | 'admin_link'
+    | 'webhook_source'
+    | 'operator'
+    | 'system'
   /** Of a signed URL: the key that signed it. Of an invitee: their subject at their identity provider. */
   id: string
 }

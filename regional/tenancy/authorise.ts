@@ -18,6 +18,7 @@ import { membershipOf, notAMember } from './membership.ts'
 import { type CredentialRecord, credentialSpace, profileSpace, revokedSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 import { ofAdminLink, ofSession } from './sessions.ts'
+import { ofSource } from './webhook_sources.ts'
 
 export type Authorisation =
   | {
@@ -125,6 +126,8 @@ function standingOf(
       return invitees ? ofInvitee(scope, principal, nowMs) : ofPerson(scope, principal, nowMs)
     case 'session':
       return ofSession(scope, principal, nowMs)
+    case 'webhook_source':
+      return ofSource(scope, principal)
     case 'admin_link':
       return ofAdminLink(scope, principal, nowMs)
     default:

@@ -8,7 +8,7 @@ export type Agent = { id: string; projectId: string; name: string; model: string
 
 export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null }
 
-export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "operator" | "system"; id: string }; action: string; target: string | null; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
+export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string }; action: string; target: string | null; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
 
 export type Batch = { operations: Array<BatchOperation> }
 
@@ -24,7 +24,7 @@ export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; e
 
 export type CreateAgent = { name: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
 
-export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write" | "agents:read" | "agents:write">; expiresAt?: string | null }
+export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write" | "agents:read" | "agents:write" | "webhook-sources:read" | "webhook-sources:write">; expiresAt?: string | null }
 
 export type CreateDomain = { domain: string }
 
@@ -46,6 +46,8 @@ export type CreateSignedUrl = { method: "GET" | "POST" | "PATCH" | "PUT" | "DELE
 
 export type CreateTenant = { slug: string; name: string; region: string; plan?: "free" | "team" | "enterprise"; owner: { email: string } }
 
+export type CreateWebhookSource = { name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; secret: string; eventTypes?: { [key: string]: string } }
+
 export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
 
 export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; key: string }
@@ -53,6 +55,8 @@ export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; c
 export type CreatedInvitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused"; member: string | null; createdAt: string; expiresAt: string; url: string | null }
 
 export type CreatedTenant = { tenant: Tenant; apiKey: { id: string; key: string }; adminLink: { url: string; expiresAt: string } }
+
+export type CreatedWebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; received: number; rejected: number; createdAt: string; updatedAt: string; url: string }
 
 export type Customisation = { displayName: string | null; logoUrl: string | null; accentColor: string | null }
 
@@ -76,7 +80,7 @@ export type Invitation = { id: string; email: string; role: "owner" | "admin" | 
 
 export type Job = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null }
 
-export type Limits = { requestsPerSecond: number; burst: number; streams: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; storedBytes: number; tokens: number }
+export type Limits = { requestsPerSecond: number; burst: number; streams: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; webhookSources: number; storedBytes: number; tokens: number }
 
 export type ListedRun = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
@@ -97,6 +101,10 @@ export type Project = { id: string; name: string; description: string; archivedA
 export type ProjectDeletion = { job: string }
 
 export type Quota = { used: number; limit: number }
+
+export type ReceivedWebhook = { id: string; sourceId: string; type: string; providerType: string | null; providerEventId: string | null; bytes: number; receivedAt: string }
+
+export type ReceivedWebhookWithBody = { id: string; sourceId: string; type: string; providerType: string | null; providerEventId: string | null; bytes: number; receivedAt: string; body: string; encoding: "utf-8" | "base64" }
 
 export type Record = { id: string; data: { [key: string]: unknown }; version: number; createdAt: string; updatedAt: string; expiresAt?: string }
 
@@ -120,7 +128,7 @@ export type UpdateAgent = { name?: string; model?: string | null; instructions?:
 
 export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
-export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; storedBytes?: number | null; tokens?: number | null }
+export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; storedBytes?: number | null; tokens?: number | null }
 
 export type UpdateMember = { role?: "owner" | "admin" | "member" | "viewer"; identity?: { issuer: string; subject: string } }
 
@@ -134,9 +142,13 @@ export type UpdateRecord = { data?: { [key: string]: unknown }; expiresAt?: stri
 
 export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise"; limits?: UpdateLimits; status?: "active" | "suspended" }
 
-export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
+export type UpdateWebhookSource = { name?: string; secret?: string; eventTypes?: { [key: string]: string } }
+
+export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
 
 export type UsagePeriod = { start: string; reads: number; writes: number; errors: number; milliseconds: number; units: number }
+
+export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; received: number; rejected: number; createdAt: string; updatedAt: string }
 
 export interface Operations {
   /** Take a model away; runs that go on end as they would. */
@@ -171,6 +183,8 @@ export interface Operations {
   'DELETE /v1/sessions/{id}': { params: { id: string }; answer: undefined }
   /** Erase the organisation: shut at once, cleared by a job, for good. */
   'DELETE /v1/tenant': { query: { confirm: string }; answer: Shut }
+  /** Remove a source; a job clears what it has sent. */
+  'DELETE /v1/webhook-sources/{id}': { params: { id: string }; answer: undefined }
   /** List the models, by name. */
   'GET /platform/v1/models': { answer: { data: Array<PlatformModel>; nextCursor: null } }
   /** Read a model. */
@@ -247,6 +261,14 @@ export interface Operations {
   'GET /v1/tenant': { answer: Tenant }
   /** Read quotas, and requests by the hour or day. */
   'GET /v1/usage': { query?: { by?: "hour" | "day"; from?: string; to?: string }; answer: Usage }
+  /** List sources, oldest first. */
+  'GET /v1/webhook-sources': { query?: { limit?: number; cursor?: string }; answer: { data: Array<WebhookSource>; nextCursor: string | null } }
+  /** Read a source. */
+  'GET /v1/webhook-sources/{id}': { params: { id: string }; answer: WebhookSource }
+  /** List what a source has sent, newest first. */
+  'GET /v1/webhook-sources/{sourceId}/received': { params: { sourceId: string }; query?: { limit?: number; cursor?: string }; answer: { data: Array<ReceivedWebhook>; nextCursor: string | null } }
+  /** Read one webhook, as it was sent. */
+  'GET /v1/webhook-sources/{sourceId}/received/{id}': { params: { sourceId: string; id: string }; answer: ReceivedWebhookWithBody }
   /** Change a model; all regions know within seconds. */
   'PATCH /platform/v1/models/{name}': { params: { name: string }; body: UpdateModel; answer: PlatformModel }
   /** Change a tenant’s name, plan, limits or status. */
@@ -263,6 +285,8 @@ export interface Operations {
   'PATCH /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; body: UpdateRecord; answer: Record }
   /** Change the organisation’s name, or how its people see it. */
   'PATCH /v1/tenant': { body: UpdateOrganisation; answer: Tenant }
+  /** Change a source, its secret too. */
+  'PATCH /v1/webhook-sources/{id}': { params: { id: string }; body: UpdateWebhookSource; answer: WebhookSource }
   /** Add a model that tenants share. */
   'POST /platform/v1/models': { body: CreateModel; answer: PlatformModel }
   /** Make a tenant: live at once. */
@@ -303,6 +327,8 @@ export interface Operations {
   'POST /v1/projects/{projectId}/collections/{name}/records:batch': { params: { projectId: string; name: string }; body: Batch; answer: BatchAnswer }
   /** Sign a URL for one method and path. */
   'POST /v1/signed-urls': { body: CreateSignedUrl; answer: SignedUrl }
+  /** Add a source of webhooks: its URL is shown this once. */
+  'POST /v1/webhook-sources': { body: CreateWebhookSource; answer: CreatedWebhookSource }
   /** Declare a collection: its indexes and its schema. */
   'PUT /v1/projects/{projectId}/collections/{name}': { params: { projectId: string; name: string }; body: DeclareCollection; answer: Collection }
   /** Replace a record’s document and expiry. */

@@ -18,7 +18,12 @@ export interface SigningRootConfig {
 
 export type RootPurpose = 'api-key v1' | 'operator-session v1'
 /** Uses for which each tenant has a key of its own. */
-export type TenantPurpose = 'signed-url v1' | 'admin-link v1' | 'session v1' | 'invitation v1'
+export type TenantPurpose =
+  | 'signed-url v1'
+  | 'admin-link v1'
+  | 'session v1'
+  | 'invitation v1'
+  | 'webhook-source v1'
 
 interface SigningRoot {
   id: number

@@ -15,6 +15,7 @@ export const AuditEntry = z
         'invitee',
         'session',
         'admin_link',
+        'webhook_source',
         'operator',
         'system',
       ]),

@@ -1,0 +1,275 @@
+// /v1/webhook-sources: third parties that send webhooks to the organisation; and where what they send comes in.
+import { z } from 'zod'
+import { HOOKS_PATH, MAX_HOOK_BYTES, RECEIVE_PATH } from '../../../shared/credentials/source_token.ts'
+import { type Id, newId } from '../../../shared/ids.ts'
+import { Problem, problemDetails } from '../../../shared/problems.ts'
+import type { TenantNumber } from '../../../shared/tenant.ts'
+import { jobKind } from '../../jobs/kind.ts'
+import {
+  pageBody,
+  pageOf,
+  pageQuery,
+  type Reply,
+  readCursor,
+  requireMatch,
+  type Service,
+  type TenantTransaction,
+  tenantOperation,
+} from '../../tenancy/service.ts'
+import type { SourceRecord } from '../../tenancy/webhook_sources.ts'
+import { checkSignature } from './providers.ts'
+import {
+  CreatedSource,
+  CreateSource,
+  ReceivedWebhook,
+  ReceivedWithBody,
+  receivedId,
+  Source,
+  sourceId,
+  UpdateSource,
+} from './schema.ts'
+import {
+  addSource,
+  clearSome,
+  countRejected,
+  keep,
+  listReceived,
+  listSources,
+  readReceived,
+  readSource,
+  removeSource,
+  repeated,
+  shown,
+  writeSource,
+} from './store.ts'
+
+export interface SourceOptions {
+  mint(tenant: TenantNumber, sourceId: Id<'whs'>): Promise<{ text: string; secretHash: string }>
+  seal: { seal(text: string, bound: string): string; open(sealed: string, bound: string): string }
+}
+
+const LIST = 'webhook-sources'
+const RECEIVED = 'received'
+const one = z.object({ id: sourceId })
+const ofSource = z.object({ sourceId })
+
+const etagOf = ({ version }: SourceRecord): string => `"${version}"`
+const boundTo = (tenant: TenantNumber, id: string): string => `webhook source ${tenant} ${id}`
+
+/** Clears what a source leaves behind. */
+const clearSource = jobKind<{ id: string }, { done: number }>({
+  kind: 'webhook-sources.clear',
+  service: 'webhook-sources',
+  promised: true,
+  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  async step(tx, { payload: { id }, place = { done: 0 } }) {
+    const { cleared, more } = await clearSome(tx, id)
+    const done = place.done + cleared
+    return more ? { next: { done }, done } : { finished: true, done }
+  },
+})
+
+export function webhookSources({ mint, seal }: SourceOptions): Service {
+  const reply = async (tx: TenantTransaction, status: number, source: SourceRecord): Promise<Reply> => ({
+    status,
+    body: await shown(tx, source),
+    headers: { etag: etagOf(source) },
+  })
+
+  /** Answered, not thrown, so that it is counted. */
+  function rejected(tx: TenantTransaction, source: SourceRecord, detail: string): Reply {
+    countRejected(tx, source)
+    const problem = new Problem('signature_invalid', detail)
+    return {
+      status: 401,
+      body: problemDetails(problem, tx.context.requestId),
+      headers: { 'content-type': 'application/problem+json' },
+    }
+  }
+
+  return {
+    name: 'webhook-sources',
+    mintsCredentials: true,
+    jobKinds: [clearSource],
+    operations: [
+      tenantOperation({
+        name: 'create',
+        method: 'post',
+        path: '/v1/webhook-sources',
+        tag: 'Webhooks in',
+        summary: 'Add a source of webhooks: its URL is shown this once',
+        scope: 'webhook-sources:write',
+        body: CreateSource,
+        answers: { 201: CreatedSource },
+        problems: ['quota_exceeded'],
+        async handle(tx, { body: { secret, ...given } }) {
+          const { tenant, nowMs, publicOrigin } = tx.context
+          const id = newId('whs', nowMs)
+          const token = await mint(tenant, id)
+          const createdAt = new Date(nowMs).toISOString()
+          const source: SourceRecord = {
+            id,
+            ...given,
+            secretHash: token.secretHash,
+            sealedSecret: seal.seal(secret, boundTo(tenant, id)),
+            createdAt,
+            updatedAt: createdAt,
+            version: 1,
+          }
+          await addSource(tx, source)
+          const url = `${publicOrigin ?? ''}${HOOKS_PATH}${token.text}`
+          return {
+            status: 201,
+            body: { ...(await shown(tx, source)), url },
+            headers: { location: `/v1/webhook-sources/${id}`, etag: etagOf(source) },
+          }
+        },
+      }),
+      tenantOperation({
+        name: 'list',
+        method: 'get',
+        path: '/v1/webhook-sources',
+        tag: 'Webhooks in',
+        summary: 'List sources, oldest first',
+        scope: 'webhook-sources:read',
+        query: pageQuery,
+        answers: { 200: pageOf(Source) },
+        async handle(tx, { query }) {
+          const { entries, more } = await listSources(tx, query.limit, readCursor(LIST, query.cursor))
+          const sources = await Promise.all(entries.map(([, source]) => shown(tx, source)))
+          const listed = entries.map(([key], i) => [key, sources[i]] as const)
+          return { status: 200, body: pageBody(LIST, { entries: listed, more }, (each) => each) }
+        },
+      }),
+      tenantOperation({
+        name: 'read',
+        method: 'get',
+        path: '/v1/webhook-sources/{id}',
+        tag: 'Webhooks in',
+        summary: 'Read a source',
+        scope: 'webhook-sources:read',
+        params: one,
+        answers: { 200: Source },
+        handle: async (tx, { params }) => reply(tx, 200, await readSource(tx, params.id)),
+      }),
+      tenantOperation({
+        name: 'update',
+        method: 'patch',
+        path: '/v1/webhook-sources/{id}',
+        tag: 'Webhooks in',
+        summary: 'Change a source, its secret too',
+        scope: 'webhook-sources:write',
+        params: one,
+        body: UpdateSource,
+        answers: { 200: Source },
+        problems: ['precondition_failed'],
+        async handle(tx, { params, body, ifMatch }) {
+          const before = await readSource(tx, params.id)
+          requireMatch(ifMatch, etagOf(before))
+          const { nowMs, tenant } = tx.context
+          const after: SourceRecord = {
+            ...before,
+            name: body.name ?? before.name,
+            eventTypes: body.eventTypes ?? before.eventTypes,
+            sealedSecret:
+              body.secret === undefined
+                ? before.sealedSecret
+                : seal.seal(body.secret, boundTo(tenant, before.id)),
+            updatedAt: new Date(nowMs).toISOString(),
+            version: before.version + 1,
+          }
+          writeSource(tx, after)
+          return reply(tx, 200, after)
+        },
+      }),
+      tenantOperation({
+        name: 'delete',
+        method: 'delete',
+        path: '/v1/webhook-sources/{id}',
+        tag: 'Webhooks in',
+        summary: 'Remove a source; a job clears what it has sent',
+        scope: 'webhook-sources:write',
+        params: one,
+        answers: { 204: null },
+        problems: ['precondition_failed'],
+        async handle(tx, { params, ifMatch }) {
+          const before = await readSource(tx, params.id)
+          requireMatch(ifMatch, etagOf(before))
+          await removeSource(tx, before)
+          tx.enqueue(clearSource, { id: before.id })
+          return { status: 204 }
+        },
+      }),
+      tenantOperation({
+        name: 'list-received',
+        method: 'get',
+        path: '/v1/webhook-sources/{sourceId}/received',
+        tag: 'Webhooks in',
+        summary: 'List what a source has sent, newest first',
+        scope: 'webhook-sources:read',
+        params: ofSource,
+        query: pageQuery,
+        answers: { 200: pageOf(ReceivedWebhook) },
+        async handle(tx, { params, query }) {
+          await readSource(tx, params.sourceId)
+          const after = readCursor(RECEIVED, query.cursor)
+          const page = await listReceived(tx, params.sourceId, query.limit, after)
+          return { status: 200, body: pageBody(RECEIVED, page, (each) => each) }
+        },
+      }),
+      tenantOperation({
+        name: 'read-received',
+        method: 'get',
+        path: '/v1/webhook-sources/{sourceId}/received/{id}',
+        tag: 'Webhooks in',
+        summary: 'Read one webhook, as it was sent',
+        scope: 'webhook-sources:read',
+        params: ofSource.extend({ id: receivedId }),
+        answers: { 200: ReceivedWithBody },
+        async handle(tx, { params }) {
+          await readSource(tx, params.sourceId)
+          const { webhook, body } = await readReceived(tx, params.sourceId, params.id)
+          const text = body.toString('utf8')
+          const plain = Buffer.from(text).equals(body)
+          return {
+            status: 200,
+            body: {
+              ...webhook,
+              body: plain ? text : body.toString('base64'),
+              encoding: plain ? 'utf-8' : 'base64',
+            },
+          }
+        },
+      }),
+      tenantOperation({
+        name: 'receive',
+        method: 'post',
+        path: RECEIVE_PATH,
+        tag: 'Webhooks in',
+        summary: 'What a third party sends',
+        scope: 'webhook-sources:write',
+        speakers: ['webhook_source'],
+        answers: { 200: z.object({ id: receivedId }) },
+        async handle(tx, { sent }) {
+          const { principal, nowMs, tenant } = tx.context
+          if (principal.kind !== 'webhook_source') throw new Error('only a source sends')
+          const source = await readSource(tx, principal.sourceId)
+          if (sent.body.length > MAX_HOOK_BYTES) {
+            throw new Problem('body_too_large', `A webhook has at most ${MAX_HOOK_BYTES} bytes.`)
+          }
+          const secret = seal.open(source.sealedSecret, boundTo(tenant, source.id))
+          const verdict = checkSignature(source.provider, secret, sent, nowMs)
+          if (verdict.outcome === 'forged') return rejected(tx, source, 'The signature is wrong or missing.')
+          if (verdict.outcome === 'stale') return rejected(tx, source, 'It was signed at another time.')
+          if (verdict.challenge !== undefined) {
+            return { status: 200, body: { challenge: verdict.challenge } }
+          }
+          const { eventId, type } = verdict
+          const before = await repeated(tx, source.id, eventId, sent.body)
+          const id = before ?? (await keep(tx, { source, eventId, type, body: sent.body })).id
+          return { status: 200, body: { id } }
+        },
+      }),
+    ],
+  }
+}

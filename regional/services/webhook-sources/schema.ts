@@ -1,0 +1,83 @@
+// Sources of webhooks, and what they sent: what clients send and see.
+import { z } from 'zod'
+import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+import { PROVIDERS, standardSecret } from './providers.ts'
+
+export const sourceId = idSchema('whs')
+export const receivedId = idSchema('del')
+
+const provider = z.enum(PROVIDERS)
+const secret = z
+  .string()
+  .regex(/^[\x21-\x7e]{8,512}$/, 'is 8 to 512 visible ASCII characters')
+  .meta({ description: 'What the provider signs with. Kept sealed, and never shown.' })
+
+/** From the provider's types to your own; `*` for all others. */
+const eventTypes = z
+  .record(
+    z.string().min(1).max(200),
+    z
+      .string()
+      .regex(/^[a-z0-9_]+(?:\.[a-z0-9_]+)*$/, 'is like `order.paid`')
+      .max(100),
+  )
+  .refine((mapping) => Object.keys(mapping).length <= 100, 'has at most 100 entries')
+  .meta({ description: 'From the provider’s types to your own, `*` for all others.', example: {} })
+
+export const Source = z
+  .object({
+    id: sourceId,
+    name: nameSchema,
+    provider,
+    eventTypes,
+    received: z.int().meta({ description: 'Genuine ones, each once.' }),
+    rejected: z.int().meta({ description: 'With a wrong signature, or one from another time.' }),
+    createdAt: timeSchema,
+    updatedAt: timeSchema,
+  })
+  .meta({ id: 'WebhookSource' })
+export type Source = z.infer<typeof Source>
+
+export const CreatedSource = Source.extend({
+  url: z.url().meta({ description: 'What the provider is to call. Shown this once.' }),
+}).meta({ id: 'CreatedWebhookSource' })
+
+export const CreateSource = z
+  .strictObject({
+    name: nameSchema,
+    provider,
+    secret: secret.meta({ example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),
+    eventTypes: eventTypes.default({}),
+  })
+  .refine((given) => given.provider !== 'standard' || standardSecret(given.secret).length >= 24, {
+    path: ['secret'],
+    message: 'is `whsec_` and at least 24 bytes in base64',
+  })
+  .meta({ id: 'CreateWebhookSource' })
+
+export const UpdateSource = z
+  .strictObject({
+    name: nameSchema.optional(),
+    secret: secret.optional(),
+    eventTypes: eventTypes.optional(),
+  })
+  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .meta({ id: 'UpdateWebhookSource' })
+
+export const ReceivedWebhook = z
+  .object({
+    id: receivedId,
+    sourceId,
+    type: z.string().meta({ description: 'Your own name of it, or the provider’s.' }),
+    providerType: z.string().nullable(),
+    providerEventId: z.string().nullable(),
+    bytes: z.int(),
+    receivedAt: timeSchema,
+  })
+  .meta({ id: 'ReceivedWebhook' })
+export type ReceivedWebhook = z.infer<typeof ReceivedWebhook>
+
+export const ReceivedWithBody = ReceivedWebhook.extend({
+  body: z.string().meta({ description: 'As it was sent, if it is text in UTF-8; otherwise in base64.' }),
+  encoding: z.enum(['utf-8', 'base64']),
+}).meta({ id: 'ReceivedWebhookWithBody' })

@@ -1,0 +1,161 @@
+// Sources as they are kept, and what they sent. Of each webhook two marks are kept, by the provider's own id and by what
+// was signed (not every provider signs its ids), so that one that comes again is known, whichever of them is the same.
+import { createHash } from 'node:crypto'
+import { type Id, newId } from '../../../shared/ids.ts'
+import {
+  chunkedSpace,
+  counterSpace,
+  jsonSpace,
+  notFound,
+  type Page,
+  type TenantTransaction,
+} from '../../tenancy/service.ts'
+import { type SourceRecord, sourceSpace } from '../../tenancy/webhook_sources.ts'
+import type { ReceivedWebhook, Source } from './schema.ts'
+
+const seen = jsonSpace<[sourceId: string, by: 'id' | 'body', digest: Buffer], Id<'del'>>('seen')
+const received = jsonSpace<[sourceId: string, id: string], ReceivedWebhook>('received')
+const bodies = chunkedSpace<[sourceId: string, id: string]>('body')
+const counts = counterSpace<[sourceId: string, what: 'received' | 'rejected']>('count')
+
+const digestOf = (value: string | Uint8Array): Buffer =>
+  createHash('sha256').update(value).digest().subarray(0, 16)
+
+type Reading = Pick<TenantTransaction, 'space' | 'counters'>
+
+export async function addSource(tx: TenantTransaction, source: SourceRecord): Promise<void> {
+  await tx.take('webhookSources', 1)
+  tx.space(sourceSpace).set([source.id], source)
+  tx.emit('webhook_source.created', source.id)
+}
+
+/** @throws {Problem} `not_found` */
+export async function readSource(tx: Pick<TenantTransaction, 'space'>, id: string): Promise<SourceRecord> {
+  const source = await tx.space(sourceSpace).get([id])
+  if (source === undefined) throw notFound()
+  return source
+}
+
+export async function shown(tx: Reading, source: SourceRecord): Promise<Source> {
+  const { secretHash: _, sealedSecret: __, version: ___, ...rest } = source
+  const count = (what: 'received' | 'rejected') => tx.counters(counts).peek([source.id, what])
+  const [taken, rejected] = await Promise.all([count('received'), count('rejected')])
+  return { ...rest, received: taken ?? 0, rejected: rejected ?? 0 }
+}
+
+export const listSources = (
+  tx: Reading,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<Page<[id: string], SourceRecord>> => tx.space(sourceSpace).page({ limit, after })
+
+export function writeSource(tx: TenantTransaction, source: SourceRecord): void {
+  tx.space(sourceSpace).set([source.id], source)
+  tx.emit('webhook_source.updated', source.id)
+}
+
+export async function removeSource(tx: TenantTransaction, { id }: SourceRecord): Promise<void> {
+  await tx.take('webhookSources', -1)
+  tx.space(sourceSpace).clear([id])
+  tx.emit('webhook_source.deleted', id)
+}
+
+/** The webhook that this one is a repetition of. */
+export async function repeated(
+  tx: Pick<TenantTransaction, 'space'>,
+  sourceId: string,
+  eventId: string | undefined,
+  body: Uint8Array,
+): Promise<Id<'del'> | undefined> {
+  const [byId, byBody] = await Promise.all([
+    eventId === undefined ? undefined : tx.space(seen).get([sourceId, 'id', digestOf(eventId)]),
+    tx.space(seen).get([sourceId, 'body', digestOf(body)]),
+  ])
+  return byId ?? byBody
+}
+
+export interface Genuine {
+  source: SourceRecord
+  eventId: string | undefined
+  type: string | undefined
+  body: Uint8Array
+}
+
+/** @throws {Problem} `quota_exceeded` */
+export async function keep(
+  tx: TenantTransaction,
+  { source, eventId, type, body }: Genuine,
+): Promise<ReceivedWebhook> {
+  const { nowMs } = tx.context
+  await tx.take('storedBytes', body.length)
+  const id = newId('del', nowMs)
+  const webhook: ReceivedWebhook = {
+    id,
+    sourceId: source.id,
+    type: source.eventTypes[type ?? ''] ?? source.eventTypes['*'] ?? type ?? 'unknown',
+    providerType: type ?? null,
+    providerEventId: eventId ?? null,
+    bytes: body.length,
+    receivedAt: new Date(nowMs).toISOString(),
+  }
+  tx.space(received).set([source.id, id], webhook)
+  tx.chunked(bodies).set([source.id, id], Buffer.from(body))
+  if (eventId !== undefined) tx.space(seen).set([source.id, 'id', digestOf(eventId)], id)
+  tx.space(seen).set([source.id, 'body', digestOf(body)], id)
+  tx.counters(counts).add([source.id, 'received'], 1)
+  tx.emit('webhook.received', id, { source: source.id, provider: source.provider, type: webhook.type })
+  return webhook
+}
+
+export const countRejected = (tx: TenantTransaction, { id }: SourceRecord): void =>
+  tx.counters(counts).add([id, 'rejected'], 1)
+
+/** The newest first. */
+export async function listReceived(
+  tx: Pick<TenantTransaction, 'space'>,
+  sourceId: string,
+  limit: number,
+  after: [id: string] | undefined,
+): Promise<{ entries: ReadonlyArray<readonly [id: [string], value: ReceivedWebhook]>; more: boolean }> {
+  const { entries, more } = await tx
+    .space(received)
+    .page({ under: [sourceId], limit, reverse: true, after: after && [sourceId, after[0]] })
+  return { entries: entries.map(([[, id], webhook]) => [[id], webhook] as const), more }
+}
+
+/** @throws {Problem} `not_found` */
+export async function readReceived(
+  tx: Pick<TenantTransaction, 'space' | 'chunked'>,
+  sourceId: string,
+  id: string,
+): Promise<{ webhook: ReceivedWebhook; body: Buffer }> {
+  const [webhook, body] = await Promise.all([
+    tx.space(received).get([sourceId, id]),
+    tx.chunked(bodies).get([sourceId, id]),
+  ])
+  if (webhook === undefined) throw notFound()
+  return { webhook, body: body ?? Buffer.alloc(0) }
+}
+
+const CLEARED_AT_A_TIME = 200
+
+/** Clears some of what a source that was removed has sent. */
+export async function clearSome(
+  tx: Pick<TenantTransaction, 'space' | 'chunked' | 'counters' | 'take'>,
+  sourceId: string,
+): Promise<{ cleared: number; more: boolean }> {
+  const [page, marks] = await Promise.all([
+    tx.space(received).page({ under: [sourceId], limit: CLEARED_AT_A_TIME }),
+    tx.space(seen).page({ under: [sourceId], limit: 2 * CLEARED_AT_A_TIME }),
+  ])
+  let bytes = 0
+  for (const [key, webhook] of page.entries) {
+    tx.space(received).clear(key)
+    tx.chunked(bodies).clear(key)
+    bytes += webhook.bytes
+  }
+  for (const [key] of marks.entries) tx.space(seen).clear(key)
+  for (const what of ['received', 'rejected'] as const) tx.counters(counts).clear([sourceId, what])
+  if (bytes > 0) await tx.take('storedBytes', -bytes)
+  return { cleared: page.entries.length, more: page.more || marks.more }
+}

@@ -1,0 +1,38 @@
+// Who sends webhooks to a tenant: read in the transaction of what they send, by the token's hash.
+import type { Id } from '../../shared/ids.ts'
+import type { WebhookSourcePrincipal } from '../../shared/principal.ts'
+import type { Provider } from '../services/webhook-sources/providers.ts'
+import { jsonSpace } from '../storage/space.ts'
+import { invalid, type Standing, sameHash } from './authorise.ts'
+import type { TenantScope } from './region_database.ts'
+
+export interface SourceRecord {
+  id: Id<'whs'>
+  name: string
+  provider: Provider
+  eventTypes: Readonly<Record<string, string>>
+  /** SHA-256 of the token in base64url. */
+  secretHash: string
+  /** What the provider signs with. */
+  sealedSecret: string
+  createdAt: string
+  updatedAt: string
+  version: number
+}
+
+/** In the subspace of the service `webhook-sources`. */
+export const sourceSpace = jsonSpace<[sourceId: string], SourceRecord>('source')
+
+/** A source may send, and nothing else: the operations say who may ask them. */
+export async function ofSource(
+  scope: TenantScope,
+  { sourceId, secretHash }: WebhookSourcePrincipal,
+): Promise<Standing> {
+  const source = await scope.service('webhook-sources').space(sourceSpace).get([sourceId])
+  if (source === undefined || !sameHash(source, secretHash)) return { outcome: 'unknown', problem: invalid() }
+  return {
+    outcome: 'holds',
+    scopes: ['webhook-sources:write'],
+    actor: { kind: 'webhook_source', id: sourceId },
+  }
+}

@@ -1,0 +1,197 @@
+// Webhooks in: genuine ones are kept once, whatever the provider repeats; all others are refused and counted.
+import { createHmac } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkSignature, type Provider } from '../../regional/services/webhook-sources/providers.ts'
+import { type Stack, startStack } from './stack.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
+type Body = any
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const check = (
+  provider: Provider,
+  secret: string,
+  headers: Record<string, string>,
+  body: string,
+  nowSeconds = 0,
+) =>
+  checkSignature(provider, secret, { header: (name) => headers[name], body: bytes(body) }, nowSeconds * 1_000)
+
+describe('the providers’ own vectors', () => {
+  test('Standard Webhooks', () => {
+    const headers = {
+      'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+      'webhook-timestamp': '1614265330',
+      'webhook-signature': 'v1a,bm90IHRoaXM= v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+    }
+    const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+    const body = '{"test": 2432232314}'
+    expect(check('standard', secret, headers, body, 1_614_265_330)).toMatchObject({
+      outcome: 'genuine',
+      eventId: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+    })
+    expect(check('standard', secret, headers, body, 1_614_265_330 + 301)).toEqual({ outcome: 'stale' })
+    expect(check('standard', secret, headers, `${body} `, 1_614_265_330)).toEqual({ outcome: 'forged' })
+    expect(check('standard', secret, {}, body)).toEqual({ outcome: 'forged' })
+  })
+
+  test('GitHub', () => {
+    const headers = {
+      'x-hub-signature-256': 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
+      'x-github-delivery': '72d3162e',
+      'x-github-event': 'push',
+    }
+    const secret = "It's a Secret to Everybody"
+    expect(check('github', secret, headers, 'Hello, World!')).toEqual({
+      outcome: 'genuine',
+      eventId: '72d3162e',
+      type: 'push',
+    })
+    expect(check('github', 'another', headers, 'Hello, World!')).toEqual({ outcome: 'forged' })
+  })
+
+  test('Slack', () => {
+    const headers = {
+      'x-slack-request-timestamp': '1531420618',
+      'x-slack-signature': 'v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503',
+    }
+    const body =
+      'token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c'
+    const secret = '8f742231b10e8888abcd99yyyzzz85a5'
+    expect(check('slack', secret, headers, body, 1_531_420_618).outcome).toBe('genuine')
+    expect(check('slack', secret, headers, body, 1_531_420_618 - 301).outcome).toBe('stale')
+  })
+
+  test('Stripe’s and Shopify’s constructions', () => {
+    const secret = 'a-secret-of-theirs'
+    const body = '{"id":"evt_1","type":"invoice.paid"}'
+    const mac = (text: string) => createHmac('sha256', secret).update(text)
+    const stripe = {
+      'stripe-signature': `t=1000,v1=${'0'.repeat(64)},v1=${mac(`1000.${body}`).digest('hex')},v0=x`,
+    }
+    expect(check('stripe', secret, stripe, body, 1_100)).toEqual({
+      outcome: 'genuine',
+      eventId: 'evt_1',
+      type: 'invoice.paid',
+    })
+    expect(check('stripe', secret, stripe, body, 1_301).outcome).toBe('stale')
+    const signature = mac(body).digest('base64')
+    const shopify = { 'x-shopify-hmac-sha256': signature, 'x-shopify-topic': 'orders/create' }
+    expect(check('shopify', secret, shopify, body)).toMatchObject({
+      outcome: 'genuine',
+      type: 'orders/create',
+    })
+    const padded = { 'x-shopify-hmac-sha256': `${signature}=` }
+    expect(check('shopify', secret, padded, body).outcome).toBe('forged')
+  })
+})
+
+describe('through the edge', () => {
+  const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+  let stack: Stack
+  let key: string
+  let tenants = 0
+  beforeAll(async () => {
+    stack = await startStack()
+  })
+  afterAll(() => stack.stop())
+
+  async function sourceOf(provider: Provider, secret: string, more: object = {}): Promise<Body> {
+    const slug = `hooks-${++tenants}`
+    const made = await stack.call<Body>('/platform/v1/tenants', {
+      method: 'POST',
+      body: { slug, name: slug, region: 'eu', plan: 'team', owner: { email: `o@${slug}.example` } },
+    })
+    key = made.body.apiKey.key
+    const body = { name: 'Theirs', provider, secret, ...more }
+    const source = await stack.call<Body>('/v1/webhook-sources', { method: 'POST', as: key, body })
+    expect(source.status).toBe(201)
+    return source.body
+  }
+
+  const send = async (url: string, body: string, headers: Record<string, string>) => {
+    const { pathname } = new URL(url)
+    const answer = await fetch(stack.edge + pathname, { method: 'POST', body, headers })
+    return { status: answer.status, body: (await answer.json()) as Body }
+  }
+  const read = async (path: string): Promise<Body> => (await stack.call<Body>(path, { as: key })).body
+
+  const signed = (id: string, body: string, seconds = Math.floor(Date.now() / 1_000)) => ({
+    'webhook-id': id,
+    'webhook-timestamp': String(seconds),
+    'webhook-signature': `v1,${createHmac('sha256', Buffer.from(SECRET.slice(6), 'base64'))
+      .update(`${id}.${seconds}.${body}`)
+      .digest('base64')}`,
+  })
+
+  test('a genuine webhook is kept once, told of in the feed, and read as it was sent', async () => {
+    const source = await sourceOf('standard', SECRET, { eventTypes: { 'order.paid': 'shop.paid' } })
+    expect(JSON.stringify(await read(`/v1/webhook-sources/${source.id}`))).not.toMatch(/whsec_|hooks\/cw_/)
+    const body = '{"type":"order.paid","ü":1}'
+    const first = await send(source.url, body, signed('msg_1', body))
+    expect(first.status).toBe(200)
+    // As the provider repeats it, or somebody else does under another id of theirs.
+    expect(await send(source.url, body, signed('msg_1', body))).toEqual(first)
+    expect(await send(source.url, body, signed('msg_2', body))).toEqual(first)
+    const other = '{"type":"other"}'
+    expect((await send(source.url, other, signed('msg_1', other))).body).toEqual(first.body)
+
+    const { data } = await read(`/v1/webhook-sources/${source.id}/received`)
+    expect(data).toMatchObject([{ id: first.body.id, type: 'shop.paid', providerType: 'order.paid' }])
+    expect(await read(`/v1/webhook-sources/${source.id}/received/${first.body.id}`)).toMatchObject({
+      body,
+      encoding: 'utf-8',
+      providerEventId: 'msg_1',
+    })
+    const events = (await read('/v1/events?types=webhook.*')).data
+    expect(events).toMatchObject([
+      { resource: first.body.id, data: { source: source.id, type: 'shop.paid' } },
+    ])
+  })
+
+  test('of many copies at once one is kept', async () => {
+    const source = await sourceOf('standard', SECRET)
+    const headers = signed('msg_many', '{}')
+    const all = await Promise.all(Array.from({ length: 12 }, () => send(source.url, '{}', headers)))
+    expect(new Set(all.map(({ status, body }) => `${status} ${body.id}`)).size).toBe(1)
+    expect((await read(`/v1/webhook-sources/${source.id}`)).received).toBe(1)
+  })
+
+  test('what is forged, or of another time, is 401 and counted; what is too large is 413', async () => {
+    const source = await sourceOf('standard', SECRET)
+    const forged = await send(source.url, '{}', { ...signed('m', '{}'), 'webhook-id': 'n' })
+    expect([forged.status, forged.body.code]).toEqual([401, 'signature_invalid'])
+    const old = await send(source.url, '{}', signed('m', '{}', Math.floor(Date.now() / 1_000) - 400))
+    expect([old.status, old.body.code]).toEqual([401, 'signature_invalid'])
+    const large = 'x'.repeat(1024 * 1024 + 1)
+    expect((await send(source.url, large, signed('m', large))).status).toBe(413)
+    expect(await read(`/v1/webhook-sources/${source.id}`)).toMatchObject({ received: 0, rejected: 2 })
+    expect((await read(`/v1/webhook-sources/${source.id}/received`)).data).toEqual([])
+  })
+
+  test('a URL that was altered, or whose source was removed, leads nowhere', async () => {
+    const source = await sourceOf('standard', SECRET)
+    const path = new URL(source.url).pathname
+    for (const at of [10, 40, path.length - 1]) {
+      const altered = path.slice(0, at) + (path[at] === 'a' ? 'b' : 'a') + path.slice(at + 1)
+      expect((await send(stack.edge + altered, '{}', signed('m', '{}'))).status).toBe(404)
+    }
+    expect((await stack.call(path, { as: null })).status).toBe(405)
+    expect((await send(`${stack.edge}/hooks/receive`, '{}', {})).status).toBe(404)
+    await stack.call(`/v1/webhook-sources/${source.id}`, { method: 'DELETE', as: key })
+    expect((await send(source.url, '{}', signed('m', '{}'))).status).toBe(401)
+  })
+
+  test('Slack’s question at the registration is answered', async () => {
+    const secret = '8f742231b10e8888abcd99yyyzzz85a5'
+    const source = await sourceOf('slack', secret)
+    const body = JSON.stringify({ type: 'url_verification', challenge: '3eZbrw1a' })
+    const seconds = Math.floor(Date.now() / 1_000)
+    const signature = createHmac('sha256', secret).update(`v0:${seconds}:${body}`).digest('hex')
+    const headers = {
+      'x-slack-request-timestamp': String(seconds),
+      'x-slack-signature': `v0=${signature}`,
+    }
+    expect(await send(source.url, body, headers)).toEqual({ status: 200, body: { challenge: '3eZbrw1a' } })
+  })
+})
