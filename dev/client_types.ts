@@ -83,8 +83,11 @@ const parameterType = (schema: Schema): string => {
   return type === 'unknown' ? 'string | number | boolean' : type
 }
 
+/** Of what is sent or answered whole: a stream has functions of its own. */
 const bodyOf = (content: Content | undefined): string[] =>
-  content?.content === undefined ? [] : Object.values(content.content).map(({ schema }) => typeOf(schema))
+  Object.entries(content?.content ?? {})
+    .filter(([mediaType]) => mediaType !== 'text/event-stream')
+    .map(([, { schema }]) => typeOf(schema))
 
 function answerOf(responses: Operation['responses']): string {
   const types = Object.entries(responses)

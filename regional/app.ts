@@ -62,11 +62,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
-      operations.filter(isOfTheApi).map(({ declaration, scope, invitees }) => ({
-        declaration,
-        security: invitees ? ('person' as const) : ('apiKey' as const),
-        needs: scope,
+      operations.filter(isOfTheApi).map((operation) => ({
+        declaration: operation.declaration,
+        security: operation.invitees ? ('person' as const) : ('apiKey' as const),
+        needs: operation.scope,
         signable: !mintsCredentials,
+        streamsAs: streamStatus(operation),
       })),
     ),
     ...platform.map(({ declaration, role }) => ({
@@ -213,6 +214,12 @@ async function answerTenant(
 }
 
 const EVENT_STREAM = 'text/event-stream'
+
+/** The status of an operation's stream; undefined where it has none. */
+const streamStatus = (operation: TenantOperation): number | undefined => {
+  if (operation.answers === 'outside') return operation.status
+  return operation.prepareStream && 200
+}
 
 const accepts = (c: RegionContext, mediaType: string): boolean =>
   (c.req.header('accept') ?? '').split(',').some((part) => part.split(';')[0]?.trim() === mediaType)

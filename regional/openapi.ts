@@ -12,6 +12,8 @@ export interface DescribedOperation {
   needs: string
   /** Whether a signed URL reaches it. */
   signable: boolean
+  /** The status under which it answers as a stream too, when a client asks for one. */
+  streamsAs?: number | undefined
 }
 
 /** Problems that any operation may answer with. */
@@ -40,6 +42,12 @@ const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'unsupported_media_type',
   'validation_failed',
 ]
+
+/** OpenAPI 3.1 has no words for the events of a stream: it is text. */
+const SERVER_SENT_EVENTS = {
+  type: 'string' as const,
+  description: 'Server-sent events, for a request with `Accept: text/event-stream`.',
+}
 
 export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): object {
   const registry = new OpenAPIRegistry()
@@ -74,7 +82,7 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
 
 function register(
   registry: OpenAPIRegistry,
-  { declaration, security, needs, signable }: DescribedOperation,
+  { declaration, security, needs, signable, streamsAs }: DescribedOperation,
 ): void {
   const { method, path, summary, tag, params, query, body } = declaration
   registry.registerPath({
@@ -99,19 +107,25 @@ function register(
       ...(query && { query: query as never }),
       ...(body && { body: { required: true, content: { 'application/json': { schema: body } } } }),
     },
-    responses: responsesOf(declaration, security),
+    responses: responsesOf(declaration, security, streamsAs),
   })
 }
 
 function responsesOf(
   declaration: Declaration,
   security: DescribedOperation['security'],
+  streamsAs: number | undefined,
 ): Record<string, ResponseConfig> {
   const responses: Record<string, ResponseConfig> = {}
   for (const [status, schema] of Object.entries(declaration.answers)) {
     responses[status] = {
       description: 'Done.',
-      ...(schema && { content: { 'application/json': { schema } } }),
+      ...(schema && {
+        content: {
+          'application/json': { schema },
+          ...(Number(status) === streamsAs && { 'text/event-stream': { schema: SERVER_SENT_EVENTS } }),
+        },
+      }),
     }
   }
   const codes = new Set<ProblemCode>([

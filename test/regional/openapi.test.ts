@@ -34,3 +34,19 @@ test('every operation has an id of its own, and every reference is there', () =>
     expect(document.components.schemas).toHaveProperty([name ?? ''])
   }
 })
+
+test('an operation that answers as a stream too says so, and no other does', () => {
+  const streaming = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods as Record<string, { responses: Record<string, { content?: object }> }>).flatMap(
+      ([method, { responses }]) =>
+        Object.entries(responses)
+          .filter(([, { content }]) => content !== undefined && 'text/event-stream' in content)
+          .map(([status]) => `${method} ${path} ${status}`),
+    ),
+  )
+  expect(streaming.sort()).toEqual([
+    'get /v1/events 200',
+    'post /v1/domains/{id}/verify 200',
+    'post /v1/projects/{projectId}/agents/{agentId}/runs 201',
+  ])
+})
