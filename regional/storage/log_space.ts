@@ -11,15 +11,23 @@ const STAMP_BYTES = 10
 const EPOCH_BYTES = 8
 const ORDER_BYTES = 2
 const POSITION_BYTES = EPOCH_BYTES + STAMP_BYTES + ORDER_BYTES
+/** Before a log's name: where its entries stand, by their ids. */
+const PLACES = packedName('place')
 const POSITION = new RegExp(`^[0-9a-f]{${POSITION_BYTES * 2}}$`)
 
 /** What a log holds, and under which name. */
 export interface LogDefinition<V> {
   readonly name: Buffer
   readonly codec: Codec<V>
+  /** What an entry is found by again; its place is written beside it, in the same commit. */
+  readonly idOf?: (value: V) => string
 }
 
-export const jsonLog = <V>(name: string): LogDefinition<V> => ({ name: packedName(name), codec: json<V>() })
+export const jsonLog = <V>(name: string, idOf?: (value: V) => string): LogDefinition<V> => ({
+  name: packedName(name),
+  codec: json<V>(),
+  ...(idOf && { idOf }),
+})
 
 export interface LogPage<V> {
   entries: ReadonlyArray<readonly [position: LogPosition, value: V]>
@@ -30,12 +38,16 @@ export class Log<V> {
   private readonly tn: ByteTransaction
   private readonly prefix: Buffer
   private readonly codec: Codec<V>
+  private readonly idOf: LogDefinition<V>['idOf']
+  private readonly places: Buffer
   private appended = 0
 
-  constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: LogDefinition<V>) {
+  constructor(tn: ByteTransaction, subspace: Buffer, { name, codec, idOf }: LogDefinition<V>) {
     this.tn = tn
     this.prefix = Buffer.concat([subspace, name])
     this.codec = codec
+    this.idOf = idOf
+    this.places = Buffer.concat([subspace, PLACES, name])
   }
 
   /** @param epoch of the cluster that the tenant lives on. Entries of one transaction keep their order. */
@@ -46,6 +58,20 @@ export class Log<V> {
     tail.writeUInt32LE(this.prefix.length + EPOCH_BYTES, POSITION_BYTES)
     const key = Buffer.concat([this.prefix, tail])
     this.tn.atomicOpNative(MutationType.SetVersionstampedKey, key, this.codec.encode(value))
+    if (this.idOf === undefined) return
+    const place = Buffer.from(tail)
+    place.writeUInt32LE(EPOCH_BYTES, POSITION_BYTES)
+    this.tn.atomicOpNative(MutationType.SetVersionstampedValue, this.placeKey(this.idOf(value)), place)
+  }
+
+  /** Where the entry of this id stands. */
+  async find(id: string): Promise<LogPosition | undefined> {
+    const place = await this.tn.get(this.placeKey(id))
+    return place?.toString('hex')
+  }
+
+  private placeKey(id: string): Buffer {
+    return Buffer.concat([this.places, Buffer.from(id)])
   }
 
   /** Entries behind `after`, oldest first, or before it, newest first. */

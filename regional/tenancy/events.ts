@@ -39,6 +39,8 @@ export interface EventPage {
 export interface EventFeed {
   /** Events behind `after`, oldest first. @param limit 1 to 1000 */
   page(limit: number, after?: LogPosition): Promise<EventPage>
+  /** Where the event of this id stands. */
+  find(id: string): Promise<LogPosition | undefined>
   /** Where the newest event stands; {@link FEED_BEGINNING} where there is none. */
   end(): Promise<LogPosition>
 }
@@ -46,7 +48,7 @@ export interface EventFeed {
 /** Before every event. */
 export const FEED_BEGINNING: LogPosition = '0'.repeat(40)
 
-const outboxLog = jsonLog<OutboxEntry>('event')
+const outboxLog = jsonLog<OutboxEntry>('event', ({ id }) => id)
 export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('outbox', outboxLog)
 
 /** Holds the id of an event of the last commit that had one. */
@@ -77,6 +79,7 @@ export function feedOf(scope: TenantScope): EventFeed {
       const { entries, more } = await outboxOf(scope).page(limit, after)
       return { events: entries.map(([sequence, entry]) => shownEvent(sequence, entry)), more }
     },
+    find: (id) => outboxOf(scope).find(id),
     async end() {
       const { entries } = await outboxOf(scope).page(1, undefined, true)
       return entries[0]?.[0] ?? FEED_BEGINNING

@@ -39,6 +39,7 @@ test('concurrent changes are each told once, in one order that pages and filters
   const tenth = seen[9]
   const behind = await feed(key, `?after=${tenth.sequence}&limit=100`)
   expect(behind.body.data).toEqual(seen.slice(10))
+  expect((await feed(key, `?after=${tenth.id}&limit=100`)).body.data).toEqual(seen.slice(10))
 })
 
 test('an operator’s change of status is told to the tenant', async () => {
@@ -66,6 +67,7 @@ test('another tenant’s place names nothing of theirs', async () => {
   await ask(one.key, 'POST', '/v1/projects', { name: 'theirs' })
   const [event] = (await feed(one.key)).body.data
   expect((await feed(other.key, `?after=${event.sequence}`)).body.data).toEqual([])
+  expect((await feed(other.key, `?after=${event.id}`)).body.code).toBe('invalid_cursor')
 })
 
 /** Reads a stream message by message. */

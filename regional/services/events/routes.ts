@@ -1,4 +1,5 @@
 // GET /v1/events: what changed, oldest first. A page says where to go on; so does every event.
+import { isId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import {
   type EventFeed,
@@ -30,7 +31,7 @@ export const events: Service = {
       query: eventQuery,
       answers: { 200: pageOf(Event) },
       async handle(tx, { query }) {
-        const after = placeOf(query.after ?? query.cursor)
+        const after = await placeOf(tx.events, query.after ?? query.cursor)
         const page = await wanted(tx.events, query.limit, after, typeFilter(query.types))
         return {
           status: 200,
@@ -41,7 +42,8 @@ export const events: Service = {
         }
       },
       stream: ({ query, lastEventId }) => ({
-        open: async (tx) => placeOf(lastEventId ?? query.after ?? query.cursor) ?? (await tx.events.end()),
+        open: async (tx) =>
+          (await placeOf(tx.events, lastEventId ?? query.after ?? query.cursor)) ?? tx.events.end(),
         async batch(tx, place) {
           const { events, through, more } = await wanted(
             tx.events,
@@ -60,12 +62,16 @@ export const events: Service = {
   ],
 }
 
-/** @throws {Problem} `invalid_cursor` */
-export function placeOf(text: string | undefined): string | undefined {
+/** Behind an event, by its id or its sequence, or where a page ended. @throws {Problem} `invalid_cursor` */
+async function placeOf(feed: EventFeed, text: string | undefined): Promise<string | undefined> {
   if (text === undefined || isLogPosition(text)) return text
+  if (isId('evt', text)) {
+    const place = await feed.find(text)
+    if (place !== undefined) return place
+  }
   const [place] = readCursor(LIST, text) ?? []
   if (place !== undefined && isLogPosition(place)) return place
-  throw new Problem('invalid_cursor', 'Use the sequence of an event, or a nextCursor of this list.')
+  throw new Problem('invalid_cursor', 'Use the id or sequence of an event, or a nextCursor of this list.')
 }
 
 /** Up to `limit` events of the wanted types, and how far the feed was read for them. */
