@@ -128,6 +128,11 @@ export function createEdge(
   const noteInvalid = (request: Request) => noteFailure(clientIp(request), failures, counts)
   const pages = showing({ config, inside: insideOf, noteInvalid, now })
   for (const path of ['/admin', '/admin/*', '/platform', '/platform/*']) edge.all(path, pages)
+  edge.all(
+    '/docs',
+    reading,
+    describing(async (request) => edge.fetch(request)),
+  )
   for (const app of [edge, inside] as ReadonlyArray<Pick<typeof edge, 'notFound' | 'onError'>>) refusing(app)
   return edge
 }
@@ -163,6 +168,20 @@ const showing = (dependencies: ConsoleDependencies) => {
     app ??= await consoleOf(dependencies)
     return app.fetch(c.req.raw)
   })
+}
+
+/** Loaded like the console, with the first reader. */
+const describing = (read: (request: Request) => Promise<Response>) => {
+  let app: Awaited<ReturnType<typeof docsOf>> | undefined
+  return createMiddleware<EdgeTypes>(async function describing(c) {
+    app ??= await docsOf(read)
+    return app.fetch(c.req.raw)
+  })
+}
+
+async function docsOf(read: (request: Request) => Promise<Response>) {
+  const { createDocs } = await import('./console/app.tsx')
+  return createDocs(read)
 }
 
 async function consoleOf(dependencies: ConsoleDependencies) {

@@ -22,6 +22,8 @@ import { Advice, foreignForm, Refusal, type Show, showing } from './respond.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
 
+export { createDocs } from './docs/app.tsx'
+
 export async function createConsole(dependencies: ConsoleDependencies): Promise<Hono<ConsoleTypes>> {
   const { config } = dependencies
   const { assets, serve } = await staticFiles()

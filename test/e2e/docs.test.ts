@@ -1,0 +1,34 @@
+// /docs: every operation of the document, on one page that asks no other host for anything.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Stack, startStack } from './stack.ts'
+
+let stack: Stack
+beforeAll(async () => {
+  stack = await startStack()
+})
+afterAll(() => stack.stop())
+
+interface Document {
+  paths: Record<string, Record<string, { operationId: string }>>
+}
+
+test('the page shows every operation, to anyone, with no script and nothing of another host', async () => {
+  const answer = await fetch(`${stack.edge}/docs`)
+  expect(answer.status).toBe(200)
+  expect(answer.headers.get('content-type')).toContain('text/html')
+  expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'")
+  const page = await answer.text()
+  const { body: document } = await stack.call<Document>('/openapi.json', { as: null })
+  for (const [path, methods] of Object.entries(document.paths)) {
+    expect(page).toContain(`<code>${path}</code>`)
+    for (const { operationId } of Object.values(methods)) expect(page).toContain(`id="${operationId}"`)
+  }
+  // Every link leads somewhere on this page or this host.
+  for (const [, href = ''] of page.matchAll(/(?:href|src)="([^"]*)"/g)) {
+    if (href.startsWith('#')) expect(page, href).toContain(`id="${href.slice(1)}"`)
+    else expect(href).toMatch(/^(?:\/|data:)/)
+  }
+  const style = /<link rel="stylesheet" href="([^"]+)"/.exec(page)?.[1] ?? ''
+  expect((await fetch(stack.edge + style)).status).toBe(200)
+  expect((await fetch(`${stack.edge}/docs`, { method: 'POST' })).status).toBe(405)
+})
