@@ -91,6 +91,25 @@ export class Coditect {
     }
   }
 
+  /**
+   * Work that is told of while it goes on, such as an agent's run: each event as it comes. The last one, `done`, has what
+   * {@link call} would answer.
+   * @throws {CoditectProblem | ConnectionError}
+   */
+  async *stream<N extends Name>(
+    name: N,
+    ...[input]: Arguments<N>
+  ): AsyncGenerator<{ event: string; data: unknown }> {
+    const { body } = await this.ask(name, input ?? {}, {}, true)
+    if (body === null) throw new ConnectionError('an answer without a body')
+    let ended = false
+    for await (const { event, data } of readEvents(body)) {
+      ended ||= event === 'done' || event === 'error'
+      yield { event, data: JSON.parse(data) as unknown }
+    }
+    if (!ended) throw new ConnectionError('the stream broke off')
+  }
+
   private ask(
     name: Name,
     { params = {}, query = {}, body, signal, ifMatch, idempotencyKey }: AnyInput,
