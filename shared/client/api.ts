@@ -28,7 +28,7 @@ export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "
 
 export type CreateDomain = { domain: string }
 
-export type CreateIdentityProvider = { name: string; issuer: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
+export type CreateIdentityProvider = { name: string; issuer: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
 export type CreateInvitation = { email: string; role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number }
 
@@ -70,7 +70,7 @@ export type Event = { id: string; type: string; at: string; resource: string; ac
 
 export type Identity = { issuer: string; subject: string }
 
-export type IdentityProvider = { id: string; name: string; issuer: string; audience: string; roleClaim: string | null; roleMapping: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole: "viewer"; allowedEmailDomains: Array<string> | null; createMembers: boolean; createdAt: string; updatedAt: string }
+export type IdentityProvider = { id: string; name: string; issuer: string; audience: string; roleClaim: string | null; roleMapping: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole: "viewer" | null; allowedEmailDomains: Array<string> | null; createMembers: boolean; createdAt: string; updatedAt: string }
 
 export type Index = { fields: Array<{ field: string; type: "string" | "number" | "boolean" | "time" }>; unique: boolean; state: "building" | "ready" | "failed"; job: string | null; error: { code: "unique_violation" | "value_too_long" | "quota_exceeded"; detail: string; records: Array<string> } | null }
 
@@ -126,7 +126,7 @@ export type TenantErasure = { id: string; kind: string; state: "queued" | "runni
 
 export type UpdateAgent = { name?: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
 
-export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer"; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
+export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
 export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; storedBytes?: number | null; tokens?: number | null }
 
