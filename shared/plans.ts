@@ -20,7 +20,14 @@ export type Quantity = (typeof QUANTITIES)[number]
 /** What begins again at zero every month. */
 export const MONTHLY: ReadonlySet<Quantity> = new Set(['tokens'])
 
-export const LIMIT_NAMES = ['requestsPerSecond', 'burst', 'streams', ...QUANTITIES] as const
+export const LIMIT_NAMES = [
+  'requestsPerSecond',
+  'burst',
+  'streams',
+  'eventRetentionDays',
+  'auditRetentionDays',
+  ...QUANTITIES,
+] as const
 export type LimitName = (typeof LIMIT_NAMES)[number]
 
 /** Everything that a plan, or a tenant, is limited in. `streams`: streams and long requests at the same time. */
@@ -32,6 +39,8 @@ export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
   free: {
     ...requests(20),
     streams: 10,
+    eventRetentionDays: 7,
+    auditRetentionDays: 30,
     projects: 100,
     apiKeys: 20,
     members: 10,
@@ -44,6 +53,8 @@ export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
   team: {
     ...requests(500),
     streams: 200,
+    eventRetentionDays: 30,
+    auditRetentionDays: 365,
     projects: 10_000,
     apiKeys: 200,
     members: 1_000,
@@ -56,6 +67,8 @@ export const PLANS: Readonly<Record<PlanName, PlanLimits>> = {
   enterprise: {
     ...requests(5_000),
     streams: 5_000,
+    eventRetentionDays: 90,
+    auditRetentionDays: 2_555,
     projects: 1_000_000,
     apiKeys: 10_000,
     members: 1_000_000,

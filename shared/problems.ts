@@ -33,6 +33,7 @@ export const PROBLEMS = {
   index_building: { status: 409, title: 'The index is being built' },
   request_in_progress: { status: 409, title: 'The request is still being carried out' },
   conflict: { status: 409, title: 'The request conflicts with the present state' },
+  events_expired: { status: 410, title: 'The events are not kept any more' },
   admin_link_expired: { status: 410, title: 'The admin link has expired' },
   admin_link_used: { status: 410, title: 'The admin link has been used' },
   admin_link_revoked: { status: 410, title: 'The admin link was revoked' },

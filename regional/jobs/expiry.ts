@@ -13,6 +13,7 @@ import {
   sessionSpace,
 } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
+import { forgetOld } from '../tenancy/retention.ts'
 import type { UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
@@ -39,16 +40,23 @@ export async function expireAt(
   key: string | Buffer,
   nowMs: number,
 ): Promise<void> {
+  jobsOf(scope)
+    .space(expirySpace)
+    .set([expiryHour(atMs), what, key], 1)
+  await sweepAt(scope, atMs, nowMs)
+}
+
+/** Has a sweep come after the hour of `atMs`. */
+async function sweepAt(scope: TenantScope, atMs: number, nowMs: number): Promise<void> {
   const hourMs = expiryHour(atMs)
   const jobs = jobsOf(scope)
-  jobs.space(expirySpace).set([hourMs, what, key], 1)
   const id = idFromBytes('job', uuidv7(hourMs, new Uint8Array(10)))
   // Two that see it missing at the same time write the same.
   if ((await jobs.space(jobSpace).peek([id])) !== undefined) return
   enqueue(scope, sweep, { hourMs }, nowMs, { runAtMs: hourMs + PATIENCE_MS }, id)
 }
 
-/** Forgets what expired in one hour. */
+/** Forgets what expired in one hour, and what the plan keeps no longer. */
 export const sweep: UpkeepKind<{ hourMs: number }> = {
   kind: 'platform.sweep',
   retry: { firstMs: 1_000, maxMs: 10 * 60_000, tries: Number.POSITIVE_INFINITY },
@@ -61,7 +69,12 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
         expiring.clear(key)
       }),
     )
-    return more ? { next: undefined } : { finished: true }
+    if (more) return { next: undefined }
+    const left = await forgetOld(scope, nowMs)
+    if (left.more) return { next: undefined }
+    // Also of a tenant that nobody writes to any more.
+    if (left.nextMs !== undefined) await sweepAt(scope, Math.max(left.nextMs, nowMs + 1), nowMs)
+    return { finished: true }
   },
 }
 

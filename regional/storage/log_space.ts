@@ -70,6 +70,28 @@ export class Log<V> {
     return place?.toString('hex')
   }
 
+  /**
+   * Forgets the oldest entries as far as they are old.
+   * @returns the last one that was forgotten, whether there may be more, and the oldest that is left otherwise
+   */
+  async forget(
+    limit: number,
+    isOld: (value: V) => boolean,
+  ): Promise<{ through: LogPosition | undefined; more: boolean; oldest: V | undefined }> {
+    const { entries } = await this.page(limit)
+    const kept = entries.findIndex(([, value]) => !isOld(value))
+    const old = kept < 0 ? entries : entries.slice(0, kept)
+    for (const [position, value] of old) {
+      this.tn.clear(Buffer.concat([this.prefix, Buffer.from(position, 'hex')]))
+      if (this.idOf !== undefined) this.tn.clear(this.placeKey(this.idOf(value)))
+    }
+    return {
+      through: old.at(-1)?.[0],
+      more: kept < 0 && entries.length === limit,
+      oldest: entries[kept]?.[1],
+    }
+  }
+
   private placeKey(id: string): Buffer {
     return Buffer.concat([this.places, Buffer.from(id)])
   }

@@ -6,6 +6,7 @@ import { jsonLog, type Log, type LogPosition } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
 import type { Actor } from './audit.ts'
 import type { TenantScope } from './region_database.ts'
+import { trimmedThrough } from './retention.ts'
 
 /** A change as the outbox holds it: a reference, not a copy. */
 export interface OutboxEntry {
@@ -41,6 +42,8 @@ export interface EventFeed {
   page(limit: number, after?: LogPosition): Promise<EventPage>
   /** Where the event of this id stands. */
   find(id: string): Promise<LogPosition | undefined>
+  /** The last event that is not kept any more; undefined while all of them are. */
+  trimmed(): Promise<LogPosition | undefined>
   /** Where the newest event stands; {@link FEED_BEGINNING} where there is none. */
   end(): Promise<LogPosition>
 }
@@ -80,6 +83,7 @@ export function feedOf(scope: TenantScope): EventFeed {
       return { events: entries.map(([sequence, entry]) => shownEvent(sequence, entry)), more }
     },
     find: (id) => outboxOf(scope).find(id),
+    trimmed: () => trimmedThrough(scope),
     async end() {
       const { entries } = await outboxOf(scope).page(1, undefined, true)
       return entries[0]?.[0] ?? FEED_BEGINNING

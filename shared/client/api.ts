@@ -80,7 +80,7 @@ export type Invitation = { id: string; email: string; role: "owner" | "admin" | 
 
 export type Job = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null }
 
-export type Limits = { requestsPerSecond: number; burst: number; streams: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; webhookSources: number; storedBytes: number; tokens: number }
+export type Limits = { requestsPerSecond: number; burst: number; streams: number; eventRetentionDays: number; auditRetentionDays: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; webhookSources: number; storedBytes: number; tokens: number }
 
 export type ListedRun = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
@@ -128,7 +128,7 @@ export type UpdateAgent = { name?: string; model?: string | null; instructions?:
 
 export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
-export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; storedBytes?: number | null; tokens?: number | null }
+export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; eventRetentionDays?: number | null; auditRetentionDays?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; storedBytes?: number | null; tokens?: number | null }
 
 export type UpdateMember = { role?: "owner" | "admin" | "member" | "viewer"; identity?: { issuer: string; subject: string } }
 

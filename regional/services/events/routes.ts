@@ -30,6 +30,7 @@ export const events: Service = {
       scope: 'events:read',
       query: eventQuery,
       answers: { 200: pageOf(Event) },
+      problems: ['events_expired'],
       async handle(tx, { query }) {
         const after = await placeOf(tx.events, query.after ?? query.cursor)
         const page = await wanted(tx.events, query.limit, after, typeFilter(query.types))
@@ -62,15 +63,28 @@ export const events: Service = {
   ],
 }
 
-/** Behind an event, by its id or its sequence, or where a page ended. @throws {Problem} `invalid_cursor` */
+/**
+ * Behind an event, by its id or its sequence, or where a page ended.
+ * @throws {Problem} `invalid_cursor`, `events_expired`
+ */
 async function placeOf(feed: EventFeed, text: string | undefined): Promise<string | undefined> {
-  if (text === undefined || isLogPosition(text)) return text
-  if (isId('evt', text)) {
-    const place = await feed.find(text)
-    if (place !== undefined) return place
+  if (text === undefined) return undefined
+  const [place, trimmed] = await Promise.all([readPlace(feed, text), feed.trimmed()])
+  if (trimmed !== undefined && place < trimmed) {
+    const { events } = await feed.page(1)
+    const oldest = events[0]?.id ?? 'none'
+    throw new Problem(
+      'events_expired',
+      `Events behind that one are not kept any more; the oldest is ${oldest}. Begin again without \`after\`.`,
+    )
   }
-  const [place] = readCursor(LIST, text) ?? []
-  if (place !== undefined && isLogPosition(place)) return place
+  return place
+}
+
+async function readPlace(feed: EventFeed, text: string): Promise<string> {
+  if (isLogPosition(text)) return text
+  const named = isId('evt', text) ? await feed.find(text) : readCursor(LIST, text)?.[0]
+  if (named !== undefined && isLogPosition(named)) return named
   throw new Problem('invalid_cursor', 'Use the id or sequence of an event, or a nextCursor of this list.')
 }
 

@@ -33,7 +33,9 @@ const roleMapping = z
   .record(text(200), z.enum(ROLES))
   .refine((mapping) => Object.keys(mapping).length <= 100, 'has more than 100 entries')
   .meta({ description: 'Value of the role claim → role. Who has several gets the one that allows most.' })
-const defaultRole = z.union([z.literal('viewer'), z.null()]).meta({ description: 'For whom nothing is mapped.' })
+const defaultRole = z
+  .union([z.literal('viewer'), z.null()])
+  .meta({ description: 'For whom nothing is mapped.' })
 const allowedEmailDomains = z.array(domain).min(1).max(50).nullable().meta({
   description: 'Only whoever has a verified e-mail address in one of these is let in.',
 })

@@ -66,6 +66,8 @@ export const UpdateLimits = z
     requestsPerSecond: z.int().min(1).max(1_000_000).nullable().optional(),
     burst: z.int().min(1).max(10_000_000).nullable().optional(),
     streams: z.int().min(1).max(100_000).nullable().optional(),
+    eventRetentionDays: z.int().min(1).max(36_500).nullable().optional(),
+    auditRetentionDays: z.int().min(1).max(36_500).nullable().optional(),
   })
   .meta({ id: 'UpdateLimits', description: 'Null: as the plan has it.' })
 

@@ -1,0 +1,50 @@
+// Events and audit entries are kept as long as the plan says, and no longer; who asks for older ones is told.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Regions, startRegions } from './support.ts'
+
+const DAY_MS = 24 * 60 * 60_000
+let regions: Regions
+let aheadMs = 0
+beforeAll(async () => {
+  regions = await startRegions({ now: () => Date.now() + aheadMs })
+})
+afterAll(() => regions.close())
+
+test('what is older than the plan keeps is forgotten, newer ones stay, and a place before them is 410', async () => {
+  const { id, key } = await regions.newTenant('kept', 'us')
+  const ask = (path: string, init: { method?: string; body?: unknown } = {}) =>
+    regions.ask('us', { as: key, path, ...init })
+  const limits = { eventRetentionDays: 7, auditRetentionDays: 20 }
+  await regions.ask('us', {
+    as: 'operator',
+    method: 'PATCH',
+    path: `/platform/v1/tenants/${id}`,
+    body: { limits },
+  })
+  const create = async (name: string) => {
+    const { body } = await ask('/v1/projects', { method: 'POST', body: { name } })
+    return body.id as string
+  }
+  const feed = async (query = '') => (await ask(`/v1/events${query}`)).body
+  const resources = async () => (await feed()).data.map(({ resource }: { resource: string }) => resource)
+  const audited = async () => (await ask('/v1/audit?action=projects.create')).body.data.length as number
+
+  const old = await create('old')
+  const [first, last] = [(await feed()).data[0], (await feed()).data.at(-1)]
+  aheadMs += 6 * DAY_MS
+  const newer = await create('newer')
+  expect((await feed(`?after=${first.id}`)).data.length).toBeGreaterThan(0)
+  aheadMs += 2 * DAY_MS
+  await expect.poll(resources, { timeout: 20_000 }).toEqual([newer])
+  expect(await audited()).toBe(2)
+  expect((await feed(`?after=${first.sequence}`)).code).toBe('events_expired')
+  expect((await feed(`?after=${first.sequence}`)).detail).toContain((await feed()).data[0].id)
+  // The last of those that are gone is where the others begin.
+  expect(last.resource).toBe(old)
+  expect((await feed(`?after=${last.sequence}`)).data.length).toBe(1)
+
+  // Nobody writes any more, and it is forgotten all the same.
+  aheadMs += 20 * DAY_MS
+  await expect.poll(audited, { timeout: 20_000 }).toBe(0)
+  await expect.poll(resources, { timeout: 20_000 }).toEqual([])
+})
