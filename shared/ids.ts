@@ -60,12 +60,10 @@ function randomTail(): Uint8Array {
 /** A UUIDv7: 48 bits of milliseconds, then version, variant and 74 further bits. */
 export function uuidv7(nowMs: number, tail: Uint8Array = randomTail()): Bytes {
   const bytes = new Uint8Array(16)
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, Math.floor(nowMs / 2 ** 32))
-  view.setUint32(2, nowMs >>> 0)
+  for (let i = 5, rest = nowMs; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256
   bytes.set(tail.subarray(0, 10), 6)
-  view.setUint8(6, (view.getUint8(6) & 0x0f) | 0x70)
-  view.setUint8(8, (view.getUint8(8) & 0x3f) | 0x80)
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
   return bytes
 }
 

@@ -1,7 +1,7 @@
 // Expiry: what is to be forgotten, by the hour. Whoever writes something that expires writes an entry here in the same
 // commit, reading nothing that another writer changes; an upkeep job reads what is due, an hour at a time, after the
 // hour is over. So sweeping reads nothing that lives, and makes no writer conflict.
-import { idFromBytes, uuidv7 } from '../../shared/ids.ts'
+import { type Id, idFromBytes, uuidv7 } from '../../shared/ids.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { idempotencySpace } from '../tenancy/idempotency.ts'
 import { forgetAccount } from '../tenancy/quotas.ts'
@@ -50,11 +50,21 @@ export async function expireAt(
 async function sweepAt(scope: TenantScope, atMs: number, nowMs: number): Promise<void> {
   const hourMs = expiryHour(atMs)
   const jobs = jobsOf(scope)
-  const id = idFromBytes('job', uuidv7(hourMs, new Uint8Array(10)))
+  const id = sweepOf(hourMs)
   // Two that see it missing at the same time write the same.
   if ((await jobs.space(jobSpace).peek([id])) !== undefined) return
   enqueue(scope, sweep, { hourMs }, nowMs, { runAtMs: hourMs + PATIENCE_MS }, id)
 }
+
+/** One hour's sweep has one id, whoever has it come. */
+function sweepOf(hourMs: number): Id<'job'> {
+  if (hourMs !== latest.hourMs)
+    latest = { hourMs, id: idFromBytes('job', uuidv7(hourMs, new Uint8Array(10))) }
+  return latest.id
+}
+
+/** The one asked for last, which is nearly always asked for again. */
+let latest: { hourMs: number; id: Id<'job'> } = { hourMs: 0, id: 'job_' }
 
 /** Forgets what expired in one hour, and what the plan keeps no longer. */
 export const sweep: UpkeepKind<{ hourMs: number }> = {

@@ -1,6 +1,7 @@
 // A space: typed, tuple-keyed entries under one prefix of one transaction. Everything that is kept is kept in one.
 // Reads are bounded: a page has a limit and a key to go on from, never an offset.
 import { type Transaction, tuple } from './foundationdb.ts'
+import { packTuple } from './pack_tuple.ts'
 
 export type KeyItem = string | number | bigint | Buffer
 export type Key = ReadonlyArray<KeyItem>
@@ -156,5 +157,5 @@ export const unpackKey = <K extends Key>(prefix: Buffer, key: Buffer): K =>
 /** @throws {RangeError} for an empty key, which would be the space's bare prefix. */
 export function packed(prefix: Buffer, key: Key): Buffer {
   if (key.length === 0) throw new RangeError('a key has at least one item')
-  return Buffer.concat([prefix, tuple.pack(key as KeyItem[])])
+  return packTuple(prefix, key)
 }

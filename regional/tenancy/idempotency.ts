@@ -1,7 +1,7 @@
 // Idempotency: a request that is sent twice has one effect. The record is written in the same commit as the work, so
 // there is no instant at which one is there without the other. A record also tells a request's own retry, after a
 // commit with an unknown outcome, that it has already happened.
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto'
 import { Problem } from '../../shared/problems.ts'
 import type { Reply } from '../operation.ts'
 import { jsonSpace } from '../storage/space.ts'
@@ -44,11 +44,10 @@ export interface RequestIdentity {
   content: Uint8Array
 }
 
-const digest = (...parts: ReadonlyArray<string | Uint8Array>): Buffer => {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(`${part.length}:`).update(part)
-  return hash.digest()
-}
+const digest = (...parts: ReadonlyArray<string | Uint8Array>): Buffer =>
+  hash('sha256', Buffer.concat(parts.flatMap((part) => [`${part.length}:`, part]).map(bytesOf)), 'buffer')
+
+const bytesOf = (part: string | Uint8Array) => (typeof part === 'string' ? Buffer.from(part) : part)
 
 export const recordKey = ({ key, principal, route, requestId }: RequestIdentity): Buffer =>
   key === undefined ? markerKey(requestId) : digest('key', principal, route, key).subarray(0, 16)

@@ -17,7 +17,15 @@ export type UsageMetric = (typeof USAGE_METRICS)[number]
 const UNITS = { read: 1, write: 5 }
 
 /** The hour of a time, in UTC, such as `2026-11-23T10`. */
-export const hourOf = (nowMs: number): string => new Date(nowMs).toISOString().slice(0, 13)
+export function hourOf(nowMs: number): string {
+  const begins = nowMs - (nowMs % HOUR_MS)
+  if (begins !== hour.begins) hour = { begins, text: new Date(begins).toISOString().slice(0, 13) }
+  return hour.text
+}
+
+const HOUR_MS = 60 * 60 * 1000
+/** The one asked for last, which is nearly always the present one. */
+let hour = { begins: Number.NaN, text: '' }
 
 export const countWrite = (scope: TenantScope, nowMs: number): void =>
   scope.usage().add([hourOf(nowMs), 'writes'], 1)
@@ -73,7 +81,6 @@ async function historyIn(scope: TenantScope, { fromMs, toMs, by }: UsageWindow):
 const unitsOf = ({ reads, writes }: Record<'reads' | 'writes', number>): number =>
   reads * UNITS.read + writes * UNITS.write
 
-const HOUR_MS = 60 * 60 * 1000
 /** Sorts behind every other metric. */
 const LAST_METRIC: UsageMetric = 'writes'
 

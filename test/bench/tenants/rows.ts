@@ -81,7 +81,7 @@ function replaced(bytes: Buffer, from: string | Buffer, to: string | Buffer): Bu
 /** A row with everything masked that is different each time: ids, times, hashes, sealed text. */
 export const masked = ({ key, value }: Row): string =>
   `${key.toString('latin1')} = ${value.toString('latin1')}`
-    .replaceAll(/(key|mem|ten)_[0-9a-z]{26}/g, '$1_…')
+    .replaceAll(/(key|lnk|mem|ten)_[0-9a-z]{26}/g, '$1_…')
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, 'time')
     .replaceAll(/"[\w-]{43,}"/g, '"secret"')
     .replaceAll(/"(\w+Ms|expiresAt)":\d+/g, '"$1":time')
