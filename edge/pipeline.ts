@@ -1,5 +1,5 @@
 // The way of a request through the edge, one line a stage. Every refusal is a problem, every answer has a
-// request id; what a stage decides, the next one finds in `c.var`.
+// request id; what a stage decides, the next one finds by `c.get` (`c.var` copies all of it).
 import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { MAX_HOOK_BYTES, RECEIVE_PATH } from '../shared/credentials/source_token.ts'
@@ -28,7 +28,7 @@ import { retryAfterSeconds } from './limit/fields.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
 import { type SlotSource, Slots, wantsStream } from './limit/slots.ts'
-import { hostTenant } from './locate/host.ts'
+import { hostTenants } from './locate/host.ts'
 import { locate } from './locate/index.ts'
 import { Snapshots } from './locate/snapshots.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
@@ -40,6 +40,8 @@ interface EdgeTypes {
     requestId: Id<'req'>
     /** Path and query to ask a region for. */
     target: string
+    /** Where it came from, where the runtime tells. */
+    clientIp: string | undefined
     /** The tenant that the host names. */
     host: TenantNumber | undefined
     identity: Identity
@@ -141,14 +143,14 @@ export function createEdge(
 function refusing(edge: Pick<Hono<EdgeTypes>, 'notFound' | 'onError'>): void {
   // Answered, not thrown: Hono would carry an error from here past the middleware that every answer needs.
   edge.notFound((c) =>
-    problemResponse(new Problem('not_found', 'There is nothing at this path.'), c.var.requestId),
+    problemResponse(new Problem('not_found', 'There is nothing at this path.'), c.get('requestId')),
   )
   edge.onError((error, c) => {
-    if (error instanceof Problem) return problemResponse(error, c.var.requestId)
-    console.error(c.var.requestId, error)
+    if (error instanceof Problem) return problemResponse(error, c.get('requestId'))
+    console.error(c.get('requestId'), error)
     return problemResponse(
       new Problem('internal', 'The edge failed; nothing is known to be wrong with the request.'),
-      c.var.requestId,
+      c.get('requestId'),
     )
   })
 }
@@ -192,9 +194,10 @@ async function consoleOf(dependencies: ConsoleDependencies) {
 const everyAnswer = ({ publicOrigin }: EdgeConfig) =>
   createMiddleware<EdgeTypes>(async function everyAnswer(c, next) {
     c.set('requestId', newId('req'))
+    c.set('clientIp', clientIp(c.req.raw))
     c.set('target', targetOf(c.req.url).full)
     await next()
-    c.res.headers.set(REQUEST_ID, c.var.requestId)
+    c.res.headers.set(REQUEST_ID, c.get('requestId'))
     secure(c.res.headers, publicOrigin)
   })
 
@@ -219,27 +222,29 @@ const sharing = ({ snapshots }: Isolate) =>
   createMiddleware<EdgeTypes>(async function sharing(c, next) {
     if (isPreflight(c.req.raw)) return preflightAnswer(c.req.raw)
     await next()
-    const { principal } = c.var
+    const principal = c.get('principal')
     const snapshot = ofTenant(principal) ? snapshots.get(principal.tenant, Date.now()) : undefined
     share(c.res.headers, c.req.raw.headers.get('origin'), snapshot)
     return undefined
   })
 
-const naming = ({ config, directory }: Isolate) =>
-  createMiddleware<EdgeTypes>(async function naming(c, next) {
-    const host = await hostTenant(c.req.url, config, directory)
+const naming = ({ config, directory }: Isolate) => {
+  const tenantOf = hostTenants(config, directory)
+  return createMiddleware<EdgeTypes>(async function naming(c, next) {
+    const host = await tenantOf(c.req.url)
     if (host.outcome === 'no_such_tenant') throw new Problem('tenant_mismatch', REFUSALS.tenant_mismatch)
     if (host.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
     c.set('host', host.outcome === 'tenant' ? host.number : undefined)
     await next()
   })
+}
 
 const identifyingBy = (identify: Identify, failures: FailedAttempts, counts: Counts) => (part: Part) =>
   createMiddleware<EdgeTypes>(async function identifying(c, next) {
-    const verdict = await identify(c.req.raw, part, c.var.host)
+    const verdict = await identify(c.req.raw, part, c.get('host'))
     if (verdict.outcome === 'refused') {
       const { code } = verdict
-      if (code === 'credential_invalid') noteFailure(clientIp(c.req.raw), failures, counts)
+      if (code === 'credential_invalid') noteFailure(c.get('clientIp'), failures, counts)
       throw new Problem(code, REFUSALS[code], {
         ...(code === 'identity_provider_unavailable' && { headers: { 'retry-after': '2' } }),
       })
@@ -271,7 +276,7 @@ const sending = ({ roots }: EdgeConfig, failures: FailedAttempts, counts: Counts
   createMiddleware<EdgeTypes>(async function sending(c, next) {
     const identity = await identifySource(c.req.path, roots)
     if (identity === undefined) {
-      noteFailure(clientIp(c.req.raw), failures, counts)
+      noteFailure(c.get('clientIp'), failures, counts)
       throw new Problem('not_found', 'There is nothing at this path.')
     }
     if (Number(c.req.header('content-length')) > MAX_HOOK_BYTES) {
@@ -285,8 +290,8 @@ const sending = ({ roots }: EdgeConfig, failures: FailedAttempts, counts: Counts
 const locating = ({ config, snapshots }: Isolate) =>
   createMiddleware<EdgeTypes>(async function locating(c, next) {
     const held = (tenant: TenantNumber) => snapshots.get(tenant, Date.now())
-    const claims = { claimedTenant: c.req.raw.headers.get(TENANT), host: c.var.host }
-    const location = locate(c.var.identity, claims, held, config)
+    const claims = { claimedTenant: c.req.raw.headers.get(TENANT), host: c.get('host') }
+    const location = locate(c.get('identity'), claims, held, config)
     if (location.outcome === 'tenant_mismatch') {
       throw new Problem('tenant_mismatch', REFUSALS.tenant_mismatch)
     }
@@ -308,10 +313,11 @@ const LIMIT_DETAILS = {
 
 const limiting = (limits: RateLimits | undefined) =>
   createMiddleware<EdgeTypes>(async function limiting(c, next) {
-    const { principal, snapshot } = c.var
+    const principal = c.get('principal')
+    const snapshot = c.get('snapshot')
     if (limits === undefined || !ofTenant(principal)) return next()
-    const { method, path, raw } = c.req
-    const verdict = await limits.decide({ method, path, principal, snapshot, clientIp: clientIp(raw) })
+    const { method, path } = c.req
+    const verdict = await limits.decide({ method, path, principal, snapshot, clientIp: c.get('clientIp') })
     if (verdict.outcome === 'throttled') {
       throw new Problem('rate_limited', LIMIT_DETAILS[verdict.policy], { headers: verdict.fields })
     }
@@ -331,7 +337,9 @@ const STREAMS_RETRY_AFTER_SECONDS = '5'
 /** A stream holds a concurrency slot of its tenant for as long as it lasts. */
 const holding = (slots: Slots | undefined, counts: Counts) =>
   createMiddleware<EdgeTypes>(async function holding(c, next) {
-    const { principal, snapshot, requestId } = c.var
+    const principal = c.get('principal')
+    const snapshot = c.get('snapshot')
+    const requestId = c.get('requestId')
     const request = c.req.raw
     if (slots === undefined || !ofTenant(principal) || !wantsStream(request)) return next()
     const limit = snapshot?.streams ?? FIRST_STREAMS
@@ -365,7 +373,11 @@ const inControlRegion = ({ controlRegion }: EdgeConfig) =>
 
 const forwarding = ({ config, snapshots, directory, counts, instances, headerTimeoutMs }: Isolate) =>
   createMiddleware<EdgeTypes>(async function forwarding(c) {
-    const { requestId, target, region, principal, snapshot } = c.var
+    const requestId = c.get('requestId')
+    const target = c.get('target')
+    const region = c.get('region')
+    const principal = c.get('principal')
+    const snapshot = c.get('snapshot')
     // Only a request that speaks for someone is believed about more than itself.
     const counted = principal && counts.take()
     const told = {
@@ -374,7 +386,7 @@ const forwarding = ({ config, snapshots, directory, counts, instances, headerTim
     }
     const { regions, publicOrigin } = config
     try {
-      const asked = { requestId, target, region, principal, publicOrigin }
+      const asked = { requestId, target, region, principal, publicOrigin, clientIp: c.get('clientIp') }
       const forwarding = { ...asked, headerTimeoutMs, instances, told, regions }
       const { response, heard } = await forward(c.req.raw, forwarding)
       const newer = readSnapshot(heard.get(SNAPSHOT))

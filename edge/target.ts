@@ -15,7 +15,13 @@ const FRAGMENT = /#.*$/s
 /** Path and query in the client's own spelling. A fragment is no part of it: clients don't send theirs. */
 export const targetAsSent = (url: string): string => url.replace(ORIGIN, '').replace(FRAGMENT, '')
 
+/** Nothing in it that a URL parser would write otherwise: no dot, escape or other character in the path. */
+const PLAIN = /^(\/[\w\-~/:@!$&()*+,;=]*)(?:\?[\w\-~/:@!$&()*+,;=.?%[\]]+)?$/
+
 export function targetOf(url: string): Target {
-  const { pathname, search } = new URL(`http://edge${url.replace(ORIGIN, '')}`)
+  const sent = url.replace(ORIGIN, '')
+  const path = PLAIN.exec(sent)?.[1]
+  if (path !== undefined) return { path, full: sent }
+  const { pathname, search } = new URL(`http://edge${sent}`)
   return { path: pathname, full: pathname + search }
 }

@@ -29,7 +29,15 @@ export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0
 }
 
+/** Runtimes that have it (ECMAScript 2026) encode far faster. */
+const builtIn: ((this: Uint8Array, options: object) => string) | undefined = Reflect.get(
+  Uint8Array.prototype,
+  'toBase64',
+)
+const BASE64URL = { alphabet: 'base64url', omitPadding: true }
+
 export function toBase64url(bytes: Uint8Array): string {
+  if (builtIn !== undefined) return builtIn.call(bytes, BASE64URL)
   let binary = ''
   for (const byte of bytes) binary += String.fromCharCode(byte)
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')

@@ -16,9 +16,8 @@ import { Problem } from '../../shared/problems.ts'
 import type { Region } from '../env.ts'
 import { attempt } from './attempt.ts'
 import { readBody } from './body.ts'
-import { clientIp } from './client_ip.ts'
 import type { Instances } from './instances.ts'
-import { strippedAnswerHeaders, strippedRequestHeaders } from './strip.ts'
+import { type HeaderFields, strippedAnswerHeaders, strippedRequestHeaders } from './strip.ts'
 import { traceHeaders } from './trace.ts'
 
 /** For one attempt, and told to the region as its deadline. Longer than a region works on any request anyway. */
@@ -35,6 +34,8 @@ export interface Forwarding {
   /** Path and query to ask for. */
   target: string
   publicOrigin: string
+  /** The address that it came from, where the runtime tells. */
+  clientIp: string | undefined
   headerTimeoutMs: number
   instances: Instances
   /** What the edge tells the region beside the request, by internal header. */
@@ -83,7 +84,7 @@ async function ask(
   const init = { method: request.method, headers, ...(body && { body }) }
   const turns = instances.inTurn(region, maySendTwice(request, forwarding.principal), Date.now())
   for (const turn of turns) {
-    headers.set(REQUEST_DEADLINE, String(Date.now() + headerTimeoutMs))
+    headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
     const result = await attempt(turn.origin + target, init, request.signal, headerTimeoutMs)
     if (result.outcome === 'abandoned') break
     if (result.outcome === 'answered') {
@@ -112,24 +113,22 @@ export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY
 const notAsked = (region: string, waitMs: number): Problem =>
   unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
 
-async function headersFor(request: Request, forwarding: Forwarding): Promise<Headers> {
-  const { requestId, region, principal, target, publicOrigin, told } = forwarding
-  const headers = strippedRequestHeaders(request.headers)
-  for (const [name, value] of Object.entries(traceHeaders(request.headers))) headers.set(name, value)
-  headers.set(REQUEST_ID, requestId)
-  for (const [name, value] of Object.entries(told)) headers.set(name, value)
-  const ip = clientIp(request)
-  if (ip !== undefined) headers.set(CLIENT_IP, ip)
-  if (principal !== undefined) {
-    const asserted = { region: region.name, method: request.method, target, requestId, publicOrigin }
-    headers.set(ASSERTION, await signAssertion(asserted, principal, region.keys))
+async function headersFor(request: Request, forwarding: Forwarding): Promise<HeaderFields> {
+  const { requestId, region, principal, target, publicOrigin, told, clientIp } = forwarding
+  const asserted = { region: region.name, method: request.method, target, requestId, publicOrigin }
+  return {
+    ...strippedRequestHeaders(request.headers),
+    ...traceHeaders(request.headers),
+    [REQUEST_ID]: requestId,
+    ...told,
+    ...(clientIp !== undefined && { [CLIENT_IP]: clientIp }),
+    ...(principal && { [ASSERTION]: await signAssertion(asserted, principal, region.keys) }),
   }
-  return headers
 }
 
-function headBytes(target: string, headers: Headers): number {
+function headBytes(target: string, headers: HeaderFields): number {
   let bytes = target.length
-  for (const [name, value] of headers) bytes += name.length + value.length + 4
+  for (const [name, value] of Object.entries(headers)) bytes += name.length + value.length + 4
   return bytes
 }
 

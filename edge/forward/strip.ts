@@ -3,7 +3,7 @@
 import { HOOK_HEADERS } from '../../shared/credentials/source_token.ts'
 
 /** All of them speak about the content or the caller's wishes; none about who the caller is. */
-const FORWARDED: ReadonlyArray<string> = [
+const FORWARDED: ReadonlySet<string> = new Set([
   ...HOOK_HEADERS,
   'accept',
   'accept-language',
@@ -14,7 +14,7 @@ const FORWARDED: ReadonlyArray<string> = [
   'last-event-id',
   'prefer',
   'user-agent',
-]
+])
 
 /** Of one connection only (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -31,30 +31,28 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 /** Between edge and region. */
 const INTERNAL = /^coditect-/
 
-/** A header that `Connection` names is of one connection only, whatever it is called. */
-const namedByConnection = (headers: Headers): ReadonlySet<string> =>
-  new Set(
-    headers
-      .get('connection')
-      ?.toLowerCase()
-      .split(/[\s,]+/),
-  )
+/** By name, in lower case. */
+export type HeaderFields = Record<string, string>
 
-export function strippedRequestHeaders(from: Headers): Headers {
-  const dropped = namedByConnection(from)
-  const headers = new Headers()
-  for (const name of FORWARDED) {
-    const value = from.get(name)
-    if (value !== null && !dropped.has(name)) headers.set(name, value)
-  }
-  return headers
+const NONE: ReadonlySet<string> = new Set()
+
+/** A header that `Connection` names is of one connection only, whatever it is called. */
+function namedByConnection(headers: Headers): ReadonlySet<string> {
+  const named = headers.get('connection')
+  return named === null ? NONE : new Set(named.toLowerCase().split(/[\s,]+/))
 }
 
-export function strippedAnswerHeaders(from: Headers): Headers {
+export function strippedRequestHeaders(from: Headers): HeaderFields {
   const dropped = namedByConnection(from)
-  const headers = new Headers(from)
-  for (const name of from.keys()) {
-    if (HOP_BY_HOP.has(name) || INTERNAL.test(name) || dropped.has(name)) headers.delete(name)
-  }
-  return headers
+  const kept: HeaderFields = {}
+  for (const [name, value] of from) if (FORWARDED.has(name) && !dropped.has(name)) kept[name] = value
+  return kept
+}
+
+/** A list, since an answer may set several cookies. */
+export function strippedAnswerHeaders(from: Headers): Array<[name: string, value: string]> {
+  const dropped = namedByConnection(from)
+  const isKept = ([name]: [string, string]) =>
+    !HOP_BY_HOP.has(name) && !INTERNAL.test(name) && !dropped.has(name)
+  return [...from].filter(isKept)
 }

@@ -3,7 +3,9 @@
 import { isDomain, isWithin } from '../../shared/domain.ts'
 import type { TenantName } from '../../shared/edge_calls.ts'
 import { SLUG, type TenantNumber } from '../../shared/tenant.ts'
+
 import type { EdgeConfig } from '../env.ts'
+import { Lru } from '../lru.ts'
 import type { TenantDirectory } from './tenant_directory.ts'
 
 export type HostTenant =
@@ -25,16 +27,32 @@ export function tenantNamedBy(host: string, { publicOrigin, baseDomain }: Config
   return isDomain(host) ? { domain: host } : undefined
 }
 
-export async function hostTenant(
-  url: string,
-  config: Config,
-  directory: TenantDirectory,
-): Promise<HostTenant> {
-  const name = tenantNamedBy(new URL(url).hostname, config)
-  if (name === undefined) return { outcome: 'nobody' }
-  const place = await directory.placeOf(name)
-  if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
-  if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
-  // A domain that nobody has shown to be theirs may be the platform's own by another name.
-  return 'slug' in name ? { outcome: 'no_such_tenant' } : { outcome: 'nobody' }
+const AUTHORITY = /^[a-z]+:\/\/[^/?#]*/i
+/** An isolate is asked for few hosts, and for one of them nearly always. */
+const HOSTS = 1_000
+
+export type HostTenantOf = (url: string) => Promise<HostTenant>
+
+/** For one isolate: keeps what the hosts that it is asked for name. */
+export function hostTenants(config: Config, directory: TenantDirectory): HostTenantOf {
+  const names = new Lru<string, { name: TenantName | undefined }>(HOSTS)
+
+  function namedIn(url: string): TenantName | undefined {
+    const authority = AUTHORITY.exec(url)?.[0] ?? ''
+    const known = names.get(authority)
+    if (known !== undefined) return known.name
+    const name = tenantNamedBy(new URL(url).hostname, config)
+    names.set(authority, { name })
+    return name
+  }
+
+  return async (url) => {
+    const name = namedIn(url)
+    if (name === undefined) return { outcome: 'nobody' }
+    const place = await directory.placeOf(name)
+    if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
+    if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
+    // A domain that nobody has shown to be theirs may be the platform's own by another name.
+    return 'slug' in name ? { outcome: 'no_such_tenant' } : { outcome: 'nobody' }
+  }
 }

@@ -75,3 +75,14 @@ test("the request's Host has no say in its target", () => {
   expect(targetOf('http://edge//v1//x').full).toBe('//v1//x')
   expect(targetOf('http://edge*').full).toBe('/')
 })
+
+test('what needs no normalising is left as a URL parser would leave it', () => {
+  const character = fc.constantFrom(...'ab/.-~%2e:@!$&()*+,;=?[]\\"\'<`{|}^é\t #')
+  fc.assert(
+    fc.property(fc.string({ unit: character, maxLength: 12 }), (rest) => {
+      const { pathname, search } = new URL(`http://edge/${rest}`)
+      expect(targetOf(`http://edge/${rest}`)).toEqual({ path: pathname, full: pathname + search })
+    }),
+    { numRuns: 5_000 },
+  )
+})
