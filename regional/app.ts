@@ -195,7 +195,7 @@ async function answerTenant(
     const begin = await dependencies.outside.begin(request, operation.prepare(raw))
     const requestId = requestIdOf(c)
     const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
-    const events = accepts(c, EVENT_STREAM)
+    const events = operation.streams && accepts(c, EVENT_STREAM)
     return answerOutside(c, begin, { status: operation.status, events, requestId, report })
   }
   if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
@@ -217,7 +217,7 @@ const EVENT_STREAM = 'text/event-stream'
 
 /** The status of an operation's stream; undefined where it has none. */
 const streamStatus = (operation: TenantOperation): number | undefined => {
-  if (operation.answers === 'outside') return operation.status
+  if (operation.answers === 'outside') return operation.streams ? operation.status : undefined
   return operation.prepareStream && 200
 }
 

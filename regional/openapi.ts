@@ -2,6 +2,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
+import { addExamples } from './openapi_examples.ts'
 import type { Declaration } from './operation.ts'
 import { ProblemSchema } from './schemas.ts'
 
@@ -74,10 +75,12 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
     description: 'An operator token, `co_…`.',
   })
   for (const operation of operations) register(registry, operation)
-  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+  const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: { title: 'Coditect', version: '1', description: 'Every path goes through the edge.' },
   })
+  addExamples(document as unknown as Parameters<typeof addExamples>[0])
+  return document
 }
 
 function register(

@@ -1,6 +1,7 @@
 // Events: what changed in a tenant, in the order of the commits that changed it. An event is written in the commit of the
 // change itself, so it can neither tell of something that did not happen, nor miss something that did.
 // Every commit with an event also sets the tail, a key that streams watch. It is set blindly, so writers never conflict.
+import type { EventType } from '../../shared/event_types.ts'
 import { type Id, newId } from '../../shared/ids.ts'
 import { jsonLog, type Log, type LogPosition } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
@@ -11,8 +12,7 @@ import { trimmedThrough } from './retention.ts'
 /** A change as the outbox holds it: a reference, not a copy. */
 export interface OutboxEntry {
   id: Id<'evt'>
-  /** `<resource>.<what happened>`, such as `project.created`. */
-  type: string
+  type: EventType
   /** The id or name of what changed. */
   resource: string
   /** RFC 3339 */
@@ -57,7 +57,7 @@ export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('out
 /** Holds the id of an event of the last commit that had one. */
 export const tailSpace = jsonSpace<['tail'], Id<'evt'>>('tail')
 
-export type Emit = (type: string, resource: string, data?: EventData) => void
+export type Emit = (type: EventType, resource: string, data?: EventData) => void
 
 /** On whose behalf a transaction changes something. */
 export interface Emitter {

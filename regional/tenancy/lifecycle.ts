@@ -1,6 +1,7 @@
 // A tenant's life in its home region: provisioning → active ↔ suspended, until erasure.ts ends it. Every step is one transaction and may be
 // repeated, so that whoever finds a tenant half made can finish it.
 import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
+import type { EventType } from '../../shared/event_types.ts'
 import { newId } from '../../shared/ids.ts'
 import {
   LIMIT_NAMES,
@@ -286,7 +287,7 @@ export class TenantLifecycle {
 }
 
 /** What an operator's change is called in the tenant's feed. */
-const changeTold = (before: TenantStatus, after: SettableStatus | undefined): string => {
+const changeTold = (before: TenantStatus, after: SettableStatus | undefined): EventType => {
   if (after === undefined || after === before) return 'tenant.updated'
   return after === 'suspended' ? 'tenant.suspended' : 'tenant.resumed'
 }

@@ -64,6 +64,8 @@ export interface OutsideOperation extends OperationFacts {
   answers: 'outside'
   /** Of the answer, known before the work is done. */
   status: number
+  /** Whether clients that ask for events get what the work sends. */
+  streams: boolean
   prepare(raw: RawInput): OutsideWork<unknown, unknown>
 }
 
@@ -123,8 +125,8 @@ export function tenantOperation<
 
 /**
  * Declares an operation whose work outlives its transaction, such as a run of an agent: `begin` in one transaction, the
- * work outside any, `settle` in another. With `Accept: text/event-stream` the client gets what the work sends, and then
- * an event `done` with the body of `settle`'s reply; otherwise that body alone, when it is there. Either way the
+ * work outside any, `settle` in another. Where it `streams`, a client with `Accept: text/event-stream` gets what the work
+ * sends, and then an event `done` with the body of `settle`'s reply; otherwise that body alone, when it is there. Either way the
  * answer's status and headers go out when the work begins. While it goes on, the same request again is 409
  * `request_in_progress`; afterwards it is answered as the first one was.
  */
@@ -140,17 +142,19 @@ export function outsideOperation<
     scope: Scope
     /** One of `answers`. */
     status: number
+    streams?: true
   } & Omit<OutsideWork<W, O>, 'begin'> & {
       begin(tx: TenantTransaction, input: Input<P, Q, B>): ReturnType<OutsideWork<W, O>['begin']>
     },
 ): OutsideOperation {
-  const { name, scope, status, maxMs, cancelled, work, settle } = operation
+  const { name, scope, status, streams = false, maxMs, cancelled, work, settle } = operation
   return {
     answers: 'outside',
     name,
     declaration: operation as Declaration,
     scope,
     status,
+    streams,
     speakers: EVERYONE,
     kind: 'write',
     prepare(raw) {

@@ -46,6 +46,7 @@ export function brewery(): Brewery {
         scope: 'projects:write',
         body: z.strictObject({ name: z.string() }),
         status: 201,
+        streams: true,
         answers: { 201: z.object({ id: z.string(), outcome: z.string() }) },
         maxMs: 60_000,
         async begin(tx, { body: { name } }) {
@@ -67,7 +68,7 @@ export function brewery(): Brewery {
         async settle(tx, name, outcome) {
           await tx.take('projects', -1)
           tx.space(brews).set([name], { outcome })
-          tx.emit('brew.settled', name)
+          tx.emit('run.succeeded', name)
           cupOf(name).settled.resolve(outcome)
           return { status: 201, body: { id: name, outcome } }
         },

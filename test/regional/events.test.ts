@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 // The event feed: every change, once, in the order of the commits, to its own tenant alone.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { EVENT_TYPES } from '../../shared/event_types.ts'
 import { type Regions, startRegions } from './support.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of several routes
@@ -205,4 +207,11 @@ test('a region that stops ends its streams with a word, and waits for none', asy
   expect(await tail.next()).toMatchObject({ event: 'end', data: { code: 'region_unavailable' } })
   await stopping
   await own.close()
+})
+
+test('the documentation lists every type of event, with what it says', () => {
+  const documented = readFileSync(new URL('../../docs/events.md', import.meta.url), 'utf8')
+  for (const [type, says] of Object.entries(EVENT_TYPES)) {
+    expect(documented).toContain(`| \`${type}\` | ${says} |`)
+  }
 })

@@ -1,3 +1,5 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Regions, startRegions } from './support.ts'
 
@@ -46,7 +48,38 @@ test('an operation that answers as a stream too says so, and no other does', () 
   )
   expect(streaming.sort()).toEqual([
     'get /v1/events 200',
-    'post /v1/domains/{id}/verify 200',
     'post /v1/projects/{projectId}/agents/{agentId}/runs 201',
   ])
+})
+
+test('every JSON body and success answer has an example that fits its schema', () => {
+  const ajv = new Ajv2020({ strict: false, allErrors: true })
+  formats.default(ajv)
+  ajv.addSchema({ ...document, $id: 'api' })
+  const faults: string[] = []
+  let examples = 0
+  const pointer = (steps: ReadonlyArray<string>) =>
+    steps.map((step) => encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')
+  for (const [path, methods] of Object.entries<Record<string, Record<string, unknown>>>(document.paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      const responses = Object.keys(operation.responses as object).filter((status) => status.startsWith('2'))
+      const holders = [['requestBody'], ...responses.map((status) => ['responses', status])]
+      for (const holder of holders) {
+        const held = holder.reduce<unknown>((at, step) => at && Reflect.get(at, step), operation)
+        const media = (held as { content?: Record<string, { example?: unknown }> } | undefined)?.content?.[
+          'application/json'
+        ]
+        if (media === undefined) continue
+        examples++
+        const at = pointer(['paths', path, method, ...holder, 'content', 'application/json', 'schema'])
+        if (media.example === undefined || !ajv.validate({ $ref: `api#/${at}` }, media.example)) {
+          faults.push(
+            `${method} ${path} ${holder.join(' ')}: ${ajv.errorsText()} ${JSON.stringify(media.example)}`,
+          )
+        }
+      }
+    }
+  }
+  expect(faults).toEqual([])
+  expect(examples).toBeGreaterThan(100)
 })

@@ -173,6 +173,7 @@ export const agents = (models: ModelAccess): Service => ({
     }),
     outsideOperation({
       name: 'run',
+      streams: true,
       method: 'post',
       path: RUNS_PATH,
       tag: 'Agents',

@@ -143,7 +143,11 @@ export async function settleRun(
 }
 
 /** Charges what a run took, gives back the rest of what it held, and tells of its end. */
-async function end(tx: AgentsTransaction, run: RunRecord, nowMs: number): Promise<RunRecord> {
+async function end(
+  tx: AgentsTransaction,
+  run: RunRecord & { status: Exclude<RunRecord['status'], 'running'> },
+  nowMs: number,
+): Promise<RunRecord> {
   // An upstream that counts more than there can be is not believed.
   const taken = Math.min(run.inputTokens + run.outputTokens, run.reservedTokens)
   await tx.take('tokens', taken - run.reservedTokens, run.startedMs)

@@ -1,4 +1,5 @@
 // Projects as they are kept: one entry each, in the order they were made.
+import type { EventType } from '../../../shared/event_types.ts'
 import { newId } from '../../../shared/ids.ts'
 import { type ProjectRecord, projectSpace, requireUnarchived } from '../../tenancy/projects.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
@@ -65,7 +66,7 @@ export function restoreProject(tx: TenantTransaction, before: ProjectRecord): Pr
   return before.archivedAt ? write(tx, { ...before, archivedAt: null }, 'project.restored') : before
 }
 
-function write(tx: TenantTransaction, changed: ProjectRecord, event: string): ProjectRecord {
+function write(tx: TenantTransaction, changed: ProjectRecord, event: EventType): ProjectRecord {
   const updatedAt = new Date(tx.context.nowMs).toISOString()
   const project = { ...changed, updatedAt, version: changed.version + 1 }
   tx.space(projectSpace).set([project.id], project)
