@@ -8,11 +8,12 @@ export interface KillableRegions extends Regions {
   killAndRestart(region: string): Promise<void>
 }
 
-export async function startKillableRegions(): Promise<KillableRegions> {
+/** @param variables of the environment of all of them, looked at with each start */
+export async function startKillableRegions(variables: Record<string, string> = {}): Promise<KillableRegions> {
   const processes = new Map<string, ChildProcess>()
   const regions = await startRegions({}, async (environment) => {
     const child = fork(new URL('./region_process.ts', import.meta.url), {
-      env: { ...process.env, ...environment },
+      env: { ...process.env, ...environment, ...variables },
       execArgv: ['--disable-warning=ExperimentalWarning'],
     })
     const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')])

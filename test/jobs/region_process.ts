@@ -4,9 +4,11 @@ import { startRegion } from '../../regional/server.ts'
 import { counting } from './counting_service.ts'
 import { count } from './support.ts'
 
+const aheadMs = Number(process.env.CLOCK_AHEAD_MS ?? 0)
 const region = await startRegion(readConfig(process.env), {
   extraServices: [counting],
   extraJobKinds: [count],
+  now: () => Date.now() + aheadMs,
   writeLog: () => {},
 })
 process.on('SIGTERM', () => {

@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs'
 // The event feed: every change, once, in the order of the commits, to its own tenant alone.
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EVENT_TYPES } from '../../shared/event_types.ts'
-import { type Regions, startRegions } from './support.ts'
+import { newId } from '../../shared/ids.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
+import { type Ask, type Regions, startRegions } from './support.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of several routes
 type Body = any
@@ -121,7 +123,7 @@ class Tail {
   }
 }
 
-async function openTail(as: string, query = '', lastEventId?: string): Promise<Tail> {
+async function openTail(as: Ask['as'], query = '', lastEventId?: string): Promise<Tail> {
   const stop = new AbortController()
   const headers = {
     accept: 'text/event-stream',
@@ -196,6 +198,45 @@ test('a revoked key and a suspended tenant end their streams at once, with no ev
   await regions.ask('us', { as: 'operator', method: 'PATCH', path, body: { status: 'suspended' } })
   expect(await suspended.next()).toMatchObject({ event: 'end', data: { code: 'tenant_suspended' } })
   expect(await suspended.next()).toBeUndefined()
+})
+
+test('the stream of a session that is ended, and of an organisation that is erased, ends at once', async () => {
+  const { key, id } = await regions.newTenant('leaving', 'us')
+  const link = await ask(key, 'POST', '/v1/admin-links', { role: 'admin' })
+  const sessionId = newId('ses')
+  const secretHash = 'S'.repeat(43)
+  const entering = { begins: { sessionId, secretHash } }
+  const entered = await regions.ask('us', {
+    ...{ as: link.body.url, method: 'POST', path: '/console/v1/entry', entering },
+    body: { userAgent: 'a browser' },
+  })
+  expect(entered.status).toBe(201)
+  const tenant = tenantNumberOf(id)
+  if (tenant === undefined) throw new Error('a tenant has a number')
+  const signedIn = await openTail({ kind: 'session', tenant, sessionId, secretHash })
+  const keyed = await openTail(key)
+  expect((await ask(key, 'DELETE', `/v1/sessions/${sessionId}`)).status).toBe(204)
+  expect((await signedIn.next())?.data.code).toBe('credential_invalid')
+  expect(await signedIn.next()).toBeUndefined()
+  expect((await keyed.next())?.data.type).toBe('session.ended')
+  expect((await ask(key, 'DELETE', '/v1/tenant?confirm=leaving')).status).toBe(202)
+  expect((await keyed.next())?.data.code).toBe('tenant_erased')
+  expect(await keyed.next()).toBeUndefined()
+})
+
+test('a reader that pauses is sent everything all the same, once and in order', async () => {
+  const { key } = await regions.newTenant('pausing', 'us')
+  const tail = await openTail(key)
+  const names = Array.from({ length: 400 }, (_, i) => `p${i}`)
+  for (let i = 0; i < names.length; i += 50) {
+    await Promise.all(names.slice(i, i + 50).map((name) => ask(key, 'POST', '/v1/projects', { name })))
+  }
+  const ended = await ask(key, 'POST', '/v1/api-keys', { name: 'the end', scopes: ['events:read'] })
+  const seen = await tail.until(({ resource }) => resource === ended.body.id)
+  tail.leave()
+  expect(seen.length).toBe(names.length + 1)
+  const sequences = seen.map(({ sequence }) => sequence)
+  expect(sequences).toEqual([...new Set(sequences)].toSorted())
 })
 
 test('a region that stops ends its streams with a word, and waits for none', async () => {
