@@ -15,18 +15,18 @@ import {
   REQUEST_ID,
   SNAPSHOT,
 } from '../shared/headers.ts'
-import { newId } from '../shared/ids.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
 import { answerOutside } from './answer_outside.ts'
-import type { Log } from './log.ts'
-import type { Metrics } from './metrics.ts'
+import { type Observed, type Observers, observing } from './observe/observing.ts'
+import { type RequestNote, timed } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
 import { type Declaration, type RawInput, type Reply, routePattern } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
+import type { Readiness } from './readiness.ts'
 import type { TransactDependencies } from './tenancy/admission.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
@@ -36,7 +36,7 @@ import type { Tails } from './tenancy/tails.ts'
 import { transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
 
-export interface AppDependencies {
+export interface AppDependencies extends Observers {
   region: string
   assertionKeys: AssertionKeys
   operators: ReadonlyArray<OperatorConfig>
@@ -48,17 +48,14 @@ export interface AppDependencies {
   transact: TransactDependencies
   tails: Tails
   outside: OutsideWorks
-  /** Rejects when the database does not answer. */
-  probe: () => Promise<void>
-  log: Log
-  metrics: Metrics
+  readiness: () => Promise<Readiness>
 }
 
-type Variables = { verified: Verified; snapshot: TenantSnapshot | undefined }
+type Variables = Observed & { verified: Verified; snapshot: TenantSnapshot | undefined }
 type RegionContext = Context<{ Variables: Variables }>
 
 export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
-  const { region, assertionKeys, services, platform, calls, probe, log, metrics } = dependencies
+  const { region, assertionKeys, services, platform, calls, readiness, log, metrics } = dependencies
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
@@ -80,16 +77,18 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
 
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
   app.get('/readyz', async (c) => {
-    await probe()
-    return c.json({ status: 'ready', region })
+    const status = await readiness()
+    return c.json({ status, region }, status === 'ready' ? 200 : 503)
   })
-  app.get('/metrics', async (c) =>
-    c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType }),
-  )
+  app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))
+
+  app.use(observing(dependencies))
   app.get('/openapi.json', (c) => c.json(document))
 
   app.use(async (c, next) => {
-    c.set('verified', await verify(c.req.raw, region, assertionKeys))
+    const verified = await timed('verify', () => verify(c.req.raw, region, assertionKeys))
+    c.set('verified', verified)
+    noteSpeaker(c.get('note'), verified)
     if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
     for (const [decision, count] of Object.entries(readCounts(counts ?? ''))) {
@@ -104,7 +103,10 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   const route = ({ method, path }: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
     const pattern = routePattern(path)
     routes.set(pattern, (routes.get(pattern) ?? new Set()).add(method.toUpperCase()))
-    app.on(method.toUpperCase(), pattern, answer)
+    app.on(method.toUpperCase(), pattern, (c) => {
+      c.get('note').route = path
+      return answer(c)
+    })
   }
   for (const service of services) {
     for (const operation of service.operations) {
@@ -154,10 +156,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     if (error instanceof Problem) return refuse(c, error)
     const requestId = requestIdOf(c)
     log.error('a request failed', { requestId, error })
-    return problemResponse(
-      new Problem('internal', 'Try again; if it stays, tell us the request id.'),
-      requestId,
-    )
+    return refuse(c, new Problem('internal', 'Try again; if it stays, tell us the request id.'))
   })
   return app
 }
@@ -173,7 +172,9 @@ async function answerTenant(
 ): Promise<Response> {
   const verified = speakingAs(c.get('verified'), ...operation.speakers)
   const { name, declaration, scope, invitees, kind } = operation
-  const raw = await readRaw(c)
+  const note = c.get('note')
+  note.class = kind
+  const raw = await timed('receive', () => readRaw(c))
   const request = {
     verified,
     service,
@@ -192,6 +193,7 @@ async function answerTenant(
     content: Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), raw.body]),
   }
   if (operation.answers === 'outside') {
+    note.class = 'outside'
     const begin = await dependencies.outside.begin(request, operation.prepare(raw))
     const requestId = requestIdOf(c)
     const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
@@ -199,6 +201,7 @@ async function answerTenant(
     return answerOutside(c, begin, { status: operation.status, events, requestId, report })
   }
   if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
+    note.class = 'stream'
     const body = await openStream(dependencies, request, operation.prepareStream(raw))
     return new Response(body, {
       headers: {
@@ -280,10 +283,21 @@ function tenantNumber(text: string): TenantNumber {
   return number
 }
 
-const refuse = (c: RegionContext, problem: Problem): Response => problemResponse(problem, requestIdOf(c))
+function refuse(c: RegionContext, problem: Problem): Response {
+  c.get('note').problem = problem.code
+  return problemResponse(problem, requestIdOf(c))
+}
 
 const noRoute = (): Problem =>
   new Problem('not_found', 'There is no such path. /openapi.json lists them all.')
 
-/** The edge's id of this request; what did not come through the edge gets one of its own. */
-const requestIdOf = (c: RegionContext): string => c.get('verified')?.requestId ?? newId('req')
+const requestIdOf = (c: RegionContext): string => c.get('note').requestId
+
+const CLASS_OF_SPEAKER = { operator: 'operator', region: 'region', edge: 'edge' } as const
+
+function noteSpeaker(note: RequestNote, { principal, requestId }: Verified): void {
+  note.asserted(requestId)
+  note.principal = principal.kind
+  if ('tenant' in principal) note.tenant = principal.tenant
+  else note.class = CLASS_OF_SPEAKER[principal.kind]
+}

@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { KEY_ENVIRONMENT } from '../shared/credentials/api_key.ts'
 import { REGION_NAME } from '../shared/region.ts'
+import { LOG_LEVELS } from './log.ts'
+import { readOtlpHeaders } from './observe/otlp_headers.ts'
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -56,6 +58,15 @@ const schema = z.object({
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
   /** Whom mail comes from. */
   MAIL_FROM: z.string().regex(/@/, 'has an address').optional(),
+  /** Of the log: `info` has a line for each request. */
+  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
+  /** Where traces go, by OTLP over HTTP: `<endpoint>/v1/traces`. Without it none are made. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  /** Sent with them: `name=value,name=value`. */
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().transform(readOtlpHeaders).default({}),
+  /** Of all traces, how many are kept: from 0 to 1. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
+  OTEL_SERVICE_NAME: z.string().default('coditect-region'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
   /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */

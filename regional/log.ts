@@ -1,20 +1,44 @@
 // The region's log: one JSON object a line, to standard output. Never a secret, never a body.
+import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino'
+
+export const LOG_LEVELS = ['info', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+type Fields = Readonly<Record<string, unknown>>
 
 export interface Log {
-  info(message: string, fields?: Readonly<Record<string, unknown>>): void
-  error(message: string, fields?: Readonly<Record<string, unknown>>): void
+  info(message: string, fields?: Fields): void
+  error(message: string, fields?: Fields): void
 }
 
-export function jsonLog(region: string, write: (line: string) => void): Log {
-  const line = (level: string, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
-    const { error, ...rest } = fields
-    const shown = error instanceof Error ? { error: error.stack ?? error.message } : {}
-    write(
-      `${JSON.stringify({ time: new Date().toISOString(), level, region, message, ...rest, ...shown })}\n`,
-    )
-  }
+/** Where lines go. */
+export type WriteLog = (line: string) => void
+
+/** Standard output, written behind the requests' backs; what is left is written when the process ends. */
+export const standardOutput = (): DestinationStream => destination({ dest: 1, sync: false })
+
+export function jsonLog(region: string, to: WriteLog | DestinationStream, level: LogLevel = 'info'): Log {
+  const logger = pino(
+    {
+      level,
+      base: { region },
+      messageKey: 'message',
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: shownError },
+    },
+    typeof to === 'function' ? { write: to } : to,
+  )
   return {
-    info: (message, fields) => line('info', message, fields),
-    error: (message, fields) => line('error', message, fields),
+    info: (message, fields = {}) => logger.info(fields, message),
+    error: (message, fields = {}) => logger.error(fields, message),
   }
+}
+
+/** The stack, since that says where. */
+function shownError(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error
+  const stack = error.stack ?? `${error.name}: ${error.message}`
+  // V8 quotes the text that is not JSON: a body, perhaps.
+  return error instanceof SyntaxError ? stack.replace(error.message, 'not as it should be') : stack
 }

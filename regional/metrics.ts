@@ -1,30 +1,148 @@
-// What a region counts, in Prometheus' text format at /metrics. No label here holds a tenant: there are too many, and
-// their numbers are nobody else's business.
-import { Counter, Registry } from 'prom-client'
+// What a region counts, in Prometheus' text format at /metrics. Every label has a bounded number of values: tenants are
+// named by number, only the largest, and all others are `other`.
+import { performance } from 'node:perf_hooks'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { TenantNumber } from '../shared/tenant.ts'
+import { TopTenants } from './observe/top_tenants.ts'
+
+/** Tenants with a label of their own. */
+const TENANT_LABELS = 20
+
+/** Seconds. The goal is 0.1; below it fine enough to see a stage move. */
+const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+export type StepOutcome = 'done' | 'failed' | 'stopped' | 'unknown_kind'
 
 export interface Metrics {
-  registry: Registry
+  /** In Prometheus' text format: the region's own, and the process's. */
+  text(): Promise<string>
+  readonly contentType: string
   /** Calls that a fence refused: each one is a bug or an attack. */
   isolationViolations: Counter
   /** What edges decided without asking a region (shared/edge_counts.ts). */
   edgeDecisions: Counter<'decision'>
+  requests: Histogram<'class' | 'status'>
+  stages: Histogram<'stage'>
+  inFlight: Gauge
+  problems: Counter<'code'>
+  attempts: Counter
+  jobSteps: Histogram<'kind' | 'outcome'>
+  /** A tenant used so many request units, in one request. */
+  used(tenant: TenantNumber, units: number): void
+  /** Gives out anew which tenants are named. */
+  renameTenants(): void
+  /** Asks `read` for a number with every scrape. */
+  watch(name: `coditect_${string}`, help: string, read: () => number): void
 }
 
 export function regionMetrics(region: string): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ region })
+  const registers = [registry]
+  const tenantRequests = new Counter({
+    name: 'coditect_tenant_requests_total',
+    help: 'Requests of the tenants that use the most, by number, and of all others.',
+    labelNames: ['tenant'],
+    registers,
+  })
+  const tenantUnits = new Counter({
+    name: 'coditect_tenant_units_total',
+    help: 'Request units of the tenants that use the most, by number, and of all others.',
+    labelNames: ['tenant'],
+    registers,
+  })
+  const top = new TopTenants(TENANT_LABELS)
   return {
-    registry,
+    contentType: registry.contentType,
+    text: async () => (await registry.metrics()) + (await processMetrics().metrics()),
     isolationViolations: new Counter({
       name: 'coditect_isolation_violations_total',
       help: 'Calls that a fence refused because they would have left their tenant.',
-      registers: [registry],
+      registers,
     }),
     edgeDecisions: new Counter({
       name: 'coditect_edge_decisions_total',
       help: 'Requests that an edge refused, or let through without its limiter, and calls to limiters that failed.',
       labelNames: ['decision'],
-      registers: [registry],
+      registers,
     }),
+    requests: new Histogram({
+      name: 'coditect_request_duration_seconds',
+      help: 'From the request’s head to the answer’s end; of streams, to the answer’s head.',
+      labelNames: ['class', 'status'],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    stages: new Histogram({
+      name: 'coditect_stage_duration_seconds',
+      help: 'Of the stages of a request. Those from admit on are parts of transaction.',
+      labelNames: ['stage'],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    inFlight: new Gauge({
+      name: 'coditect_requests_in_flight',
+      help: 'Requests that were not yet answered, open streams included.',
+      registers,
+    }),
+    problems: new Counter({
+      name: 'coditect_problems_total',
+      help: 'Requests answered with a problem, by its code.',
+      labelNames: ['code'],
+      registers,
+    }),
+    attempts: new Counter({
+      name: 'coditect_transaction_attempts_total',
+      help: 'Transactions begun for requests: beside the requests this shows how many had to be tried again.',
+      registers,
+    }),
+    jobSteps: new Histogram({
+      name: 'coditect_job_step_duration_seconds',
+      help: 'Steps of jobs, by kind and by what became of them.',
+      labelNames: ['kind', 'outcome'],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    used(number, units) {
+      const tenant = top.note(number, units)
+      tenantRequests.inc({ tenant })
+      tenantUnits.inc({ tenant }, units)
+    },
+    renameTenants() {
+      for (const tenant of top.round()) {
+        tenantRequests.remove({ tenant })
+        tenantUnits.remove({ tenant })
+      }
+    },
+    watch(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read())
+        },
+      })
+    },
   }
+}
+
+let ofProcess: Registry | undefined
+
+/** What belongs to the process, however many regions are in it: memory, garbage collection, delay of the event loop. */
+function processMetrics(): Registry {
+  if (ofProcess !== undefined) return ofProcess
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  new Counter({
+    name: 'coditect_event_loop_active_seconds_total',
+    help: 'Time that the event loop was at work: its rate is the utilisation, from 0 to 1.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(performance.eventLoopUtilization().active / 1_000)
+    },
+  })
+  ofProcess = registry
+  return registry
 }

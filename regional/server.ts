@@ -13,12 +13,13 @@ import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
 import { JobWorker } from './jobs/worker.ts'
-import { jsonLog } from './log.ts'
+import { jsonLog, standardOutput, type WriteLog } from './log.ts'
 import { smtpMailer } from './mail/mailer.ts'
 import { regionMetrics } from './metrics.ts'
 import { modelAccess } from './models/access.ts'
 import { Catalogue, ModelStore } from './models/catalogue.ts'
 import type { CallTimes } from './models/gateway.ts'
+import { startTracing } from './observe/tracing.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
 import { edgeCalls } from './platform/edge_calls.ts'
@@ -27,6 +28,7 @@ import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
+import { readinessOf } from './readiness.ts'
 import type { DomainOptions } from './services/domains/routes.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
@@ -51,6 +53,7 @@ const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
 const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
+const RENAME_EVERY_MS = 10_000
 
 /** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
 const KEEP_ALIVE_MS = 75_000
@@ -80,7 +83,9 @@ export interface RegionParts {
   /** How long models may be silent. */
   modelTimes?: CallTimes
   /** Where the log goes; standard output otherwise. */
-  writeLog?: (line: string) => void
+  writeLog?: WriteLog
+  /** Whether no more requests are wanted for now. */
+  overloaded?: () => boolean
 }
 
 /**
@@ -94,15 +99,19 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     resolveTxt = dnsTxt,
     modelTimes,
     now = Date.now,
+    overloaded = () => false,
   } = parts
-  const { writeLog = (line) => process.stdout.write(line) } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
-  const log = jsonLog(region, writeLog)
+  const log = jsonLog(region, parts.writeLog ?? standardOutput(), config.LOG_LEVEL)
   const engine = await open({
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
   const metrics = regionMetrics(region)
+  const tracing =
+    config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+      ? undefined
+      : await startTracing(tracingConfig(config, config.OTEL_EXPORTER_OTLP_ENDPOINT))
   const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) => {
     metrics.isolationViolations.inc()
     log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation })
@@ -194,9 +203,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       transact: transactions,
       outside,
       tails,
-      probe: () => database.region(probe),
+      readiness: () =>
+        readinessOf({ probe: () => database.region(probe), draining: () => false, overloaded }),
       log,
       metrics,
+      tracing,
     })
 
   const servers: Server[] = []
@@ -222,6 +233,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
+  background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {
@@ -233,8 +245,14 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...extraJobKinds,
   ])
   const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
+  const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
+    metrics.jobSteps.observe({ kind, outcome }, seconds)
   const workers = servers.map(
-    () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log }),
+    () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log, stepped }),
+  )
+
+  metrics.watch('coditect_job_tenants_waiting', 'Tenants with jobs to do that wait for a worker.', () =>
+    workers.reduce((sum, worker) => sum + worker.waiting, 0),
   )
 
   const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
@@ -257,10 +275,19 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       await background.stop()
       mailer?.close()
       await engine.close()
+      await tracing?.stop()
       log.info('stopped')
     },
   }
 }
+
+const tracingConfig = (config: RegionConfig, endpoint: string) => ({
+  endpoint,
+  headers: config.OTEL_EXPORTER_OTLP_HEADERS,
+  ratio: config.OTEL_TRACES_SAMPLER_ARG,
+  serviceName: config.OTEL_SERVICE_NAME,
+  region: config.REGION,
+})
 
 /** Reads a key, so that a database that does not answer shows. */
 async function probe(scope: Scope): Promise<Attempt<void>> {

@@ -1,6 +1,5 @@
-// Trace context (W3C Recommendation, 2021-11-23): a client's trace goes on through us, or starts here.
-
-const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/
+// A client's trace goes on through us, or starts here.
+import { readTraceParent, writeTraceParent } from '../../shared/trace.ts'
 
 /** The headers to send on: the client's own where they are valid, otherwise a new trace, not sampled. */
 export function traceHeaders(
@@ -8,8 +7,9 @@ export function traceHeaders(
   random: Uint8Array = crypto.getRandomValues(new Uint8Array(24)),
 ): Record<string, string> {
   const traceparent = from.get('traceparent')
-  if (traceparent === null || !TRACEPARENT.test(traceparent)) {
-    return { traceparent: `00-${random.subarray(0, 16).toHex()}-${random.subarray(16).toHex()}-00` }
+  if (traceparent === null || readTraceParent(traceparent) === undefined) {
+    const [traceId, spanId] = [random.subarray(0, 16).toHex(), random.subarray(16).toHex()]
+    return { traceparent: writeTraceParent({ traceId, spanId, sampled: false }) }
   }
   const tracestate = from.get('tracestate')
   return tracestate === null ? { traceparent } : { traceparent, tracestate }

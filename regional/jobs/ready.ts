@@ -14,6 +14,10 @@ export class ReadyTenants {
     this.limit = limit
   }
 
+  get size(): number {
+    return this.waiting.size
+  }
+
   get room(): number {
     return this.limit - this.waiting.size
   }

@@ -3,6 +3,7 @@
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Log } from '../log.ts'
+import type { StepOutcome } from '../metrics.ts'
 import { emitting, feedOf } from '../tenancy/events.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { statusSpace } from '../tenancy/records.ts'
@@ -22,6 +23,8 @@ export interface StepDependencies {
   /** From 0 to 1. */
   random: () => number
   log: Log
+  /** Told of every step, for metrics. */
+  stepped?: (kind: string, outcome: StepOutcome, seconds: number) => void
 }
 
 /** An entry of the queue, as it was read before the step. */
@@ -41,13 +44,27 @@ export async function runStep(
   turn: Turn,
   signal: AbortSignal,
 ): Promise<void> {
+  const startedAt = performance.now()
+  const outcome = await step(dependencies, tenant, turn, signal)
+  // What is stored under a name that nobody knows is no label.
+  const kind = outcome === 'unknown_kind' ? 'unknown' : turn.entry.kind
+  dependencies.stepped?.(kind, outcome, (performance.now() - startedAt) / 1_000)
+}
+
+async function step(
+  dependencies: StepDependencies,
+  tenant: TenantNumber,
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
   const { kinds, now, log } = dependencies
   const kind = kinds.get(turn.entry.kind)
   if (kind === undefined) {
     log.error('a job of an unknown kind waits', { kind: turn.entry.kind, job: turn.id })
-    return inTurn(dependencies, tenant, turn, async (scope, job) => {
+    await inTurn(dependencies, tenant, turn, async (scope, job) => {
       requeue(scope, job, { ...job, dueMs: now() + UNKNOWN_KIND_MS })
     })
+    return 'unknown_kind'
   }
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
@@ -65,10 +82,12 @@ export async function runStep(
         await apply(scope, job, step, nowMs)
       }),
     )
+    return 'done'
   } catch (error) {
     // Stopped from outside: the step has not happened, and nothing is wrong with it.
-    if (signal.aborted) return
+    if (signal.aborted) return 'stopped'
     await fail(dependencies, tenant, turn, kind, error)
+    return 'failed'
   }
 }
 

@@ -47,6 +47,11 @@ export class JobWorker {
     return this.scanning
   }
 
+  /** Tenants that wait for a visit. */
+  get waiting(): number {
+    return this.ready.size
+  }
+
   /** Ends the steps under way, hands the leases back, and takes nothing new. */
   async stop(): Promise<void> {
     this.unsubscribe()

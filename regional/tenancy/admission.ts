@@ -6,6 +6,7 @@ import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { timed } from '../observe/request.ts'
 import type { Actor } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
 import type { Sealer } from './idempotency.ts'
@@ -100,7 +101,7 @@ export async function admit(
   const { principal, requestId } = verified
   const nowMs = now()
   request.actor = undefined
-  const verdict = await authorise(scope, principal, request, nowMs)
+  const verdict = await timed('admit', () => authorise(scope, principal, request, nowMs))
   if (verdict.outcome === 'unknown') {
     const { code, detail } = verdict.problem
     throw new Problem(code, detail, {

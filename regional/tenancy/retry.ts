@@ -1,6 +1,7 @@
 // The retry loop around every transaction: bounded in number and time, and safe where a commit's outcome is unknown.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../../shared/problems.ts'
+import { noted, timed } from '../observe/request.ts'
 import { FDBError, type NativeTransaction, TransactionOptionCode } from '../storage/foundationdb.ts'
 
 const MAX_ATTEMPTS = 20
@@ -26,11 +27,18 @@ export interface Attempt<T> {
  * @param withinMs how long someone waits for it
  * @throws {Problem} `contention` when the attempts or the time run out; `deadline_exceeded` when nobody waits any more.
  */
-export async function retrying<T>(
+export const retrying = <T>(
   begin: () => NativeTransaction,
   body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
   withinMs = Number.POSITIVE_INFINITY,
+): Promise<T> => timed('transaction', () => tryAgain(begin, body, withinMs))
+
+async function tryAgain<T>(
+  begin: () => NativeTransaction,
+  body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
+  withinMs: number,
 ): Promise<T> {
+  const note = noted()
   const start = performance.now()
   const deadline = start + Math.min(MAX_TOTAL_MS, withinMs)
   const leftMs = () => Math.max(0, start + withinMs - performance.now())
@@ -39,9 +47,10 @@ export async function retrying<T>(
   for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
     // Some options do not survive a retry, so all of them are set again each time.
     tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
+    if (note !== undefined) note.attempts++
     try {
       const { value, commit } = await body(tn, attempt)
-      if (commit) await tn.commit()
+      if (commit) await timed('commit', () => tn.commit())
       return value
     } catch (error) {
       if (!(error instanceof FDBError)) {

@@ -3,6 +3,7 @@
 import type { Id } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { noteUnits, timed } from '../observe/request.ts'
 import type { Reply } from '../operation.ts'
 import {
   type Asked,
@@ -15,6 +16,7 @@ import {
 } from './admission.ts'
 import { noteSeen } from './sessions.ts'
 import { readingTransaction, type TenantTransaction } from './tenant_transaction.ts'
+import { UNITS } from './usage.ts'
 import { answering, memoryOf, writeOnce } from './write_once.ts'
 
 /**
@@ -37,14 +39,17 @@ export async function transact(
         (await signIn(dependencies, asked).then(() => read(dependencies, asked, work)))
       if (reply === undefined) throw new Error('a member who signed in is none')
       usage.count(tenant, 'reads', 1, now())
+      noteUnits(UNITS.read)
       return reply
     }
     const memory = memoryOf(asked, dependencies.sealer)
     const written = await dependencies.loans.borrow(tenant, (loan) =>
       writeOnce(dependencies, asked, loan, memory, answering(memory, work)),
     )
-    if (written.outcome === 'written') usage.count(tenant, 'changes', 1, now())
-    return written.outcome === 'written' ? written.result : written.reply
+    if (written.outcome === 'replayed') return written.reply
+    usage.count(tenant, 'changes', 1, now())
+    noteUnits(UNITS.write)
+    return written.result
   } catch (error) {
     if (error instanceof Problem) noteRefusal(dependencies, asked, error)
     if (asked.actor !== undefined) usage.count(tenant, 'errors', 1, now())
@@ -70,7 +75,8 @@ async function read(
       const { admitted, actor } = await admit(dependencies, request, scope)
       if (actor === undefined) return { value: undefined, commit: false }
       const context = contextOf(request, admitted, actor)
-      const reply = await work(readingTransaction(scope, { service: request.service, context }))
+      const tx = readingTransaction(scope, { service: request.service, context })
+      const reply = await timed('work', () => work(tx))
       unnoted = admitted.unnoted
       return { value: reply, commit: false }
     },

@@ -3,6 +3,7 @@
 import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
 import { callerOf } from '../../shared/principal.ts'
 import { expireAt } from '../jobs/expiry.ts'
+import { timed } from '../observe/request.ts'
 import type { Reply } from '../operation.ts'
 import {
   type Asked,
@@ -110,7 +111,7 @@ export function writeOnce<T>(
       const actor = known ?? (await join(loan))
       const context = contextOf(request, admitted, actor)
       const [result] = await Promise.all([
-        change.work(writingTransaction(scope, { service, context }, loan, epoch)),
+        timed('work', () => change.work(writingTransaction(scope, { service, context }, loan, epoch))),
         expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
       ])
       const written: Written<T> = { outcome: 'written', result, context }

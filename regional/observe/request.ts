@@ -1,0 +1,115 @@
+// What a region notes of one request while it is answered: whose it is, what it costs, how long each stage takes. The
+// note goes with the request through every `await` (AsyncLocalStorage), so that no stage has to be handed it, and work
+// in the background has none. Nothing that a client wrote gets in here but what has a bounded shape.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type Id, newId } from '../../shared/ids.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TraceParent } from '../../shared/trace.ts'
+
+/**
+ * Stages, in the order of a request: the assertion; waiting for a turn; the body; all transactions, and in them the
+ * credential, the service's own work and the commit. Those of attempts that failed are added up.
+ */
+export const STAGES = ['verify', 'queue', 'receive', 'transaction', 'admit', 'work', 'commit'] as const
+export type Stage = (typeof STAGES)[number]
+
+/** What kind of request it is, for those who watch many: `region` and `edge` are asked by no client. */
+export const CLASSES = [
+  'read',
+  'sensitive',
+  'write',
+  'stream',
+  'outside',
+  'operator',
+  'region',
+  'edge',
+  'none',
+] as const
+export type OperationClass = (typeof CLASSES)[number]
+
+/** A part of a trace; see `tracing.ts`. */
+export interface Span {
+  child(name: string): Span
+  /** @param attributes numbers and words of ours */
+  end(attributes?: Readonly<Record<string, string | number | boolean>>, failed?: boolean): void
+}
+
+export class RequestNote {
+  class: OperationClass = 'none'
+  /** As declared, such as `/v1/projects/{id}`: what the client wrote in its place stays out. */
+  route: string | undefined
+  tenant: TenantNumber | undefined
+  /** The kind of credential. */
+  principal: string | undefined
+  /** Of a problem that was answered. */
+  problem: string | undefined
+  /** Request units. */
+  units = 0
+  /** Transactions begun, one for every attempt. */
+  attempts = 0
+  /** Milliseconds. */
+  readonly stages: Partial<Record<Stage, number>> = {}
+  readonly startedAt: number
+  readonly trace: TraceParent | undefined
+  /** Of the request at first, and of the stage that it is in. Undefined where nothing is traced. */
+  span: Span | undefined
+  private ownId: Id<'req'> | undefined
+  private assertedId: string | undefined
+
+  constructor(startedAt: number, trace?: TraceParent, span?: Span) {
+    this.startedAt = startedAt
+    this.trace = trace
+    this.span = span
+  }
+
+  /** The edge's id of it; what did not come through the edge gets one of its own. */
+  get requestId(): string {
+    if (this.assertedId !== undefined) return this.assertedId
+    this.ownId ??= newId('req')
+    return this.ownId
+  }
+
+  asserted(requestId: string): void {
+    this.assertedId = requestId
+  }
+
+  took(stage: Stage, ms: number): void {
+    this.stages[stage] = (this.stages[stage] ?? 0) + ms
+  }
+}
+
+const current = new AsyncLocalStorage<RequestNote>()
+
+/** Runs `work` as a part of this request. */
+export const during = <T>(note: RequestNote, work: () => T): T => current.run(note, work)
+
+/** The request that this is a part of; undefined in the background. */
+export const noted = (): RequestNote | undefined => current.getStore()
+
+/** Adds to what the present request costs, in request units. */
+export function noteUnits(units: number): void {
+  const note = current.getStore()
+  if (note !== undefined) note.units += units
+}
+
+/** Runs a stage of the present request, if there is one, and adds its time to the request's note. */
+export async function timed<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+  const note = current.getStore()
+  if (note === undefined) return work()
+  const from = performance.now()
+  const outer = note.span
+  const span = outer?.child(stage)
+  if (span !== undefined) note.span = span
+  let failed = true
+  try {
+    const value = await work()
+    failed = false
+    return value
+  } finally {
+    note.took(stage, performance.now() - from)
+    if (span !== undefined) {
+      span.end({}, failed)
+      note.span = outer
+    }
+  }
+}

@@ -1,0 +1,99 @@
+// Traces by OpenTelemetry, exported by OTLP over HTTP. The edge hands on or begins a trace (`traceparent`); a region's
+// spans are the request and its stages. Whether a trace is kept depends on its id alone, so that all regions agree;
+// a client's wish to be sampled is no reason, since it could fill the exporter.
+import {
+  type Context,
+  context,
+  type Span as OtelSpan,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import type { TraceParent } from '../../shared/trace.ts'
+import type { Span } from './request.ts'
+
+export interface Tracing {
+  /** @returns undefined where this trace is not kept */
+  request(method: string, parent: TraceParent | undefined): Span | undefined
+  /** Exports what is left. */
+  stop(): Promise<void>
+}
+
+export interface TracingConfig {
+  /** `OTEL_EXPORTER_OTLP_ENDPOINT`: spans go to `<endpoint>/v1/traces`. */
+  endpoint: string
+  /** `OTEL_EXPORTER_OTLP_HEADERS`: `name=value,name=value`, as W3C Baggage writes it. */
+  headers: Readonly<Record<string, string>>
+  /** From 0 to 1. */
+  ratio: number
+  serviceName: string
+  region: string
+}
+
+/** Loads OpenTelemetry, which nobody needs who does not export. */
+export async function startTracing(config: TracingConfig): Promise<Tracing> {
+  const [
+    { BatchSpanProcessor, BasicTracerProvider, TraceIdRatioBasedSampler },
+    { OTLPTraceExporter },
+    { resourceFromAttributes },
+  ] = await Promise.all([
+    import('@opentelemetry/sdk-trace-base'),
+    import('@opentelemetry/exporter-trace-otlp-http'),
+    import('@opentelemetry/resources'),
+  ])
+  const { endpoint, headers, ratio, serviceName, region } = config
+  const provider = new BasicTracerProvider({
+    resource: resourceFromAttributes({ 'service.name': serviceName, 'cloud.region': region }),
+    sampler: new TraceIdRatioBasedSampler(ratio),
+    spanProcessors: [
+      new BatchSpanProcessor(
+        new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces`, headers: { ...headers } }),
+      ),
+    ],
+  })
+  const tracer = provider.getTracer('coditect.region')
+  return {
+    request(method, parent) {
+      const from =
+        parent === undefined
+          ? context.active()
+          : trace.setSpanContext(context.active(), {
+              traceId: parent.traceId,
+              spanId: parent.spanId,
+              traceFlags: parent.sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
+              isRemote: true,
+            })
+      const span = tracer.startSpan(method, { kind: SpanKind.SERVER }, from)
+      return span.isRecording() ? new RecordedSpan(tracer, span, from, method) : undefined
+    },
+    stop: () => provider.shutdown(),
+  }
+}
+
+class RecordedSpan implements Span {
+  private readonly tracer: Tracer
+  private readonly span: OtelSpan
+  private readonly inside: Context
+  private readonly name: string
+
+  constructor(tracer: Tracer, span: OtelSpan, outside: Context, name: string) {
+    this.tracer = tracer
+    this.span = span
+    this.inside = trace.setSpan(outside, span)
+    this.name = name
+  }
+
+  child(name: string): Span {
+    return new RecordedSpan(this.tracer, this.tracer.startSpan(name, {}, this.inside), this.inside, name)
+  }
+
+  end(attributes: Readonly<Record<string, string | number | boolean>> = {}, failed = false): void {
+    this.span.setAttributes(attributes)
+    const { 'http.route': route } = attributes
+    if (route !== undefined) this.span.updateName(`${this.name} ${route}`)
+    if (failed) this.span.setStatus({ code: SpanStatusCode.ERROR })
+    this.span.end()
+  }
+}

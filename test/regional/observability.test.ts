@@ -1,0 +1,274 @@
+// What a region tells those who run it: a line a request, metrics, readiness, traces; and what it never tells them.
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { readConfig } from '../../regional/config.ts'
+import { startRegion } from '../../regional/server.ts'
+import { newId } from '../../shared/ids.ts'
+import { type Ask, type Regions, startRegions } from './support.ts'
+
+interface Line {
+  message: string
+  requestId?: string
+  [field: string]: unknown
+}
+
+interface OtlpSpan {
+  name: string
+  kind: number
+  traceId: string
+  spanId: string
+  parentSpanId?: string
+  attributes: Array<{ key: string; value: { stringValue?: string; intValue?: number } }>
+}
+
+const lines: string[] = []
+const logged = (): Line[] => lines.map((line) => JSON.parse(line) as Line)
+const spans: OtlpSpan[] = []
+const receiver = createServer((request, response) => {
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => {
+    const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+      resourceSpans: Array<{ scopeSpans: Array<{ spans: OtlpSpan[] }> }>
+    }
+    if (request.url === '/otel/v1/traces' && request.headers['x-token'] === 'of the collector') {
+      for (const { scopeSpans } of resourceSpans) for (const scope of scopeSpans) spans.push(...scope.spans)
+    }
+    response.setHeader('content-type', 'application/json').end('{}')
+  })
+})
+
+let overloaded = false
+let regions: Regions
+let key: string
+let tenant: string
+beforeAll(async () => {
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
+  const { port } = receiver.address() as AddressInfo
+  const tracing = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}/otel`,
+    OTEL_EXPORTER_OTLP_HEADERS: 'x-token=of%20the%20collector',
+    OTEL_BSP_SCHEDULE_DELAY: '50',
+  }
+  vi.stubEnv('OTEL_BSP_SCHEDULE_DELAY', '50')
+  regions = await startRegions({}, (environment) =>
+    startRegion(readConfig({ ...environment, ...tracing }), {
+      writeLog: (line) => lines.push(line),
+      overloaded: () => overloaded,
+    }),
+  )
+  const { id, key: first } = await regions.newTenant('acme', 'us')
+  tenant = id
+  key = first
+})
+afterAll(async () => {
+  await regions.close()
+  receiver.close()
+  vi.unstubAllEnvs()
+})
+
+const lineOf = (requestId: string): Promise<Line> =>
+  vi.waitUntil(() => logged().find((line) => line.message === 'request' && line.requestId === requestId))
+
+async function metric(name: string): Promise<Array<{ labels: string; value: number }>> {
+  const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+  return [...text.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))].map(
+    ([, labels = '', value]) => ({ labels, value: Number(value) }),
+  )
+}
+
+test('a request leaves one line: whose it is, what it cost, and how long each stage took', async () => {
+  const requestId = newId('req')
+  const made = await regions.ask('us', {
+    as: key,
+    method: 'POST',
+    path: '/v1/projects',
+    body: { name: 'First' },
+    requestId,
+    headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
+  })
+  expect(made.status).toBe(201)
+  const line = await lineOf(requestId)
+  expect(line).toMatchObject({
+    level: 'info',
+    region: 'us',
+    traceId: 'a'.repeat(32),
+    tenant: expect.stringMatching(/^\d+$/),
+    principal: 'api_key',
+    method: 'POST',
+    route: '/v1/projects',
+    status: 201,
+    units: 5,
+    attempts: 1,
+    ms: expect.any(Number),
+  })
+  expect(Object.keys(line.stages as object).toSorted()).toEqual(
+    ['admit', 'commit', 'receive', 'transaction', 'verify', 'work'].toSorted(),
+  )
+
+  const refusedId = newId('req')
+  await regions.ask('us', { as: key, path: `/v1/projects/${newId('prj')}`, requestId: refusedId })
+  expect(await lineOf(refusedId)).toMatchObject({
+    status: 404,
+    code: 'not_found',
+    route: '/v1/projects/{id}',
+  })
+  expect(logged().filter((each) => each.requestId === requestId)).toHaveLength(1)
+})
+
+test('a stream leaves its line when it is over', async () => {
+  const requestId = newId('req')
+  const leaving = new AbortController()
+  const asked = { as: key, path: '/v1/events', requestId, headers: { accept: 'text/event-stream' } }
+  const stream = await regions.open('us', asked, leaving.signal)
+  const reader = stream.body?.getReader()
+  await reader?.read()
+  expect(logged().some((line) => line.requestId === requestId)).toBe(false)
+  expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 1 }])
+  leaving.abort()
+  expect(await lineOf(requestId)).toMatchObject({ status: 200, route: '/v1/events' })
+  expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+})
+
+test('nothing that a client sends, and no secret, gets into the log, wherever it stands', async () => {
+  const marks: string[] = []
+  const mark = (): string => {
+    const text = `canary${newId('req').slice(4)}`
+    marks.push(text)
+    return text
+  }
+  const headers = [
+    ...['authorization', 'cookie', 'x-api-key', 'x-tenant', 'user-agent', 'accept', 'accept-language'],
+    ...['content-type', 'idempotency-key', 'if-match', 'if-none-match', 'last-event-id', 'prefer', 'referer'],
+    ...[
+      'traceparent',
+      'tracestate',
+      'baggage',
+      'forwarded',
+      'x-forwarded-for',
+      'x-request-id',
+      'coditect-assertion',
+    ],
+    ...[
+      'coditect-client-ip',
+      'coditect-snapshot',
+      'coditect-edge-counts',
+      'x-request-deadline',
+      'x-anything',
+    ],
+  ]
+  const asks: Ask[] = [
+    ...headers.flatMap((name): Ask[] => [
+      { as: key, path: '/v1/projects', headers: { [name]: mark() } },
+      { as: key, method: 'POST', path: '/v1/projects', body: { name: mark() }, headers: { [name]: mark() } },
+    ]),
+    { as: key, path: `/v1/projects/${mark()}` },
+    { as: key, path: `/${mark()}` },
+    { as: key, path: `/v1/projects?${mark()}=${mark()}` },
+    { as: key, path: `/v1/projects?cursor=${mark()}` },
+    { as: key, path: `/v1/events?after=${mark()}` },
+    { as: key, method: 'POST', path: '/v1/projects', body: `{"name": "${mark()}` },
+    { as: key, method: 'POST', path: '/v1/projects', body: { [mark()]: mark() } },
+    { as: key, method: 'POST', path: '/v1/members', body: { email: `${mark()}@acme.example` } },
+    { as: 'region', method: 'POST', path: '/internal/v1/claim', body: `{"slug": ${mark()}` },
+    { as: 'region', method: 'POST', path: '/internal/v1/claim', body: { slug: mark() } },
+    { as: 'region', method: 'POST', path: `/internal/v1/${mark()}`, body: {} },
+    { as: 'operator', method: 'POST', path: '/platform/v1/tenants', body: { slug: mark(), name: mark() } },
+    { as: 'operator', path: `/platform/v1/tenants/${mark()}` },
+  ]
+  const ids = new Set<string>()
+  for (const ask of asks) {
+    const requestId = newId('req')
+    ids.add(requestId)
+    await regions.ask('us', { ...ask, requestId }).catch(() => undefined)
+  }
+  const minted = await regions.ask('us', {
+    as: key,
+    method: 'POST',
+    path: '/v1/api-keys',
+    body: { name: mark(), scopes: ['projects:read'] },
+  })
+  expect(minted.status).toBe(201)
+  marks.push(minted.body.key, key, minted.body.key.slice(-20), key.slice(-20))
+  const last = newId('req')
+  await regions.ask('us', { as: key, path: '/v1/projects', requestId: last })
+  await lineOf(last)
+  const log = lines.join('')
+  expect(
+    logged().filter(({ requestId }) => requestId !== undefined && ids.has(requestId)).length,
+  ).toBeGreaterThan(headers.length)
+  expect(marks.filter((each) => log.includes(each))).toEqual([])
+  expect(log).not.toMatch(/ck_test_|eyJ[\w-]+\.|secretHash/)
+})
+
+test('metrics name latency by class, stages, jobs and the process, and tenants by a bounded label', async () => {
+  await regions.ask('us', { as: key, path: '/v1/projects' })
+  const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+  for (const shown of [
+    /^coditect_request_duration_seconds_bucket\{le="0\.1",region="us",class="read",status="2xx"\} [1-9]/m,
+    /^coditect_request_duration_seconds_count\{region="us",class="operator",status="2xx"\} [1-9]/m,
+    /^coditect_stage_duration_seconds_count\{region="us",stage="commit"\} [1-9]/m,
+    /^coditect_problems_total\{code="not_found",region="us"\} [1-9]/m,
+    /^coditect_transaction_attempts_total\{region="us"\} [1-9]/m,
+    /^coditect_job_tenants_waiting\{region="us"\} \d/m,
+    /^coditect_event_loop_active_seconds_total [\d.]+$/m,
+    /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m,
+    /^coditect_isolation_violations_total\{region="us"\} 0$/m,
+  ]) {
+    expect(text).toMatch(shown)
+  }
+  const tenants = await metric('coditect_tenant_units_total')
+  expect(tenants.length).toBeGreaterThan(0)
+  expect(text).not.toContain(tenant)
+})
+
+test('a region that is overloaded says that it is not ready, and answers all the same', async () => {
+  const ready = async () => {
+    const answer = await fetch(`${regions.url('us')}/readyz`)
+    return [answer.status, ((await answer.json()) as { status: string }).status]
+  }
+  expect(await ready()).toEqual([200, 'ready'])
+  overloaded = true
+  expect(await ready()).toEqual([503, 'overloaded'])
+  expect((await regions.ask('us', { as: key, path: '/v1/projects' })).status).toBe(200)
+  overloaded = false
+  expect(await ready()).toEqual([200, 'ready'])
+})
+
+test('a client’s trace goes on in the region: the request, its transaction, and the stages in it', async () => {
+  const traceId = newId('req')
+    .slice(4)
+    .replace(/[^\da-f]/g, '0')
+    .padEnd(32, '1')
+    .slice(0, 32)
+  const caller = 'c'.repeat(16)
+  const headers = { traceparent: `00-${traceId}-${caller}-00` }
+  const body = { name: 'Traced' }
+  await regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body, headers })
+  const ofTrace = () => spans.filter((span) => span.traceId === traceId)
+  const names = ['POST /v1/projects', 'admit', 'commit', 'receive', 'transaction', 'verify', 'work']
+  await vi.waitFor(
+    () =>
+      expect(
+        ofTrace()
+          .map(({ name }) => name)
+          .toSorted(),
+      ).toEqual(names),
+    {
+      timeout: 20_000,
+    },
+  )
+  const [request] = ofTrace().filter(({ name }) => name === 'POST /v1/projects')
+  const [transaction] = ofTrace().filter(({ name }) => name === 'transaction')
+  expect(request).toMatchObject({ parentSpanId: caller, kind: 2 })
+  expect(transaction?.parentSpanId).toBe(request?.spanId)
+  for (const { name, parentSpanId } of ofTrace()) {
+    if (['admit', 'work', 'commit'].includes(name)) expect(parentSpanId).toBe(transaction?.spanId)
+  }
+  const attributes = Object.fromEntries((request?.attributes ?? []).map(({ key, value }) => [key, value]))
+  expect(attributes).toMatchObject({
+    'http.route': { stringValue: '/v1/projects' },
+    'http.response.status_code': { intValue: 201 },
+  })
+})
