@@ -125,11 +125,13 @@ export function createEdge(
   inside.use(everyAnswer(config))
   inside.all('/v1/*', presented, locating(isolate), limiting(limits), holds, forwarding(isolate))
   inside.all('/console/v1/*', presented, locating(isolate), limiting(limits), forwarding(isolate))
+  inside.all('/edge/v1/*', presented, locating(isolate), forwarding(isolate))
   inside.all('/platform/v1/*', presented, locating(isolate), forwarding(isolate))
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
   const noteInvalid = (request: Request) => noteFailure(clientIp(request), failures, counts)
   const pages = showing({ config, inside: insideOf, noteInvalid, now })
-  for (const path of ['/admin', '/admin/*', '/platform', '/platform/*']) edge.all(path, pages)
+  for (const path of ['/admin', '/admin/*', '/platform', '/platform/*', '/sign-up', '/sign-up/*'])
+    edge.all(path, pages)
   edge.all(
     '/docs',
     reading,

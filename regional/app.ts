@@ -26,6 +26,7 @@ import { type Declaration, type RawInput, type Reply, routePattern } from './ope
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
+import type { SignUpCall } from './platform/sign_up.ts'
 import type { Readiness } from './readiness.ts'
 import type { TransactDependencies } from './tenancy/admission.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
@@ -45,6 +46,8 @@ export interface AppDependencies extends Observers {
   platform: ReadonlyArray<OperatorOperation>
   calls: Calls
   edgeCalls: EdgeCalls
+  /** What the edge's page for strangers asks; only the control region has an answer. */
+  signUp: ReadonlyArray<SignUpCall>
   transact: TransactDependencies
   tails: Tails
   outside: OutsideWorks
@@ -115,6 +118,13 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   }
   for (const operation of platform) {
     route(operation.declaration, (c) => answerOperator(c, dependencies.operators, operation))
+  }
+  for (const { declaration, prepare } of dependencies.signUp) {
+    app.on(declaration.method.toUpperCase(), declaration.path, async (c) => {
+      const { publicOrigin } = speakingAs(c.get('verified'), 'edge')
+      if (publicOrigin === undefined) throw noRoute()
+      return answer(c, await prepare(await readRaw(c))({ clientIp: c.req.header(CLIENT_IP), publicOrigin }))
+    })
   }
   app.post('/internal/v1/:call', async (c) => {
     speakingAs(c.get('verified'), 'region')

@@ -56,6 +56,8 @@ const schema = z.object({
   DEVELOPMENT_ISSUERS: z.enum(['on', 'off']).default('off'),
   /** Where mail goes out: `smtp://user:password@host:port`, or `smtps:`. Without it links are shown instead. */
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  /** `open`: strangers may make organisations on the free plan, once they have confirmed an e-mail address. */
+  SIGNUP: z.enum(['open', 'closed']).default('closed'),
   /** Whom mail comes from. */
   MAIL_FROM: z.string().regex(/@/, 'has an address').optional(),
   /** Of the log: `info` has a line for each request. */
@@ -95,6 +97,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
   if (config.SMTP_URL !== undefined && config.MAIL_FROM === undefined) {
     throw new ConfigError('MAIL_FROM: is missing (SMTP_URL is set)')
+  }
+  if (config.SIGNUP === 'open' && config.SMTP_URL === undefined) {
+    throw new ConfigError('SIGNUP: needs SMTP_URL, for the letters that confirm addresses')
   }
   if (config.FDB_CLUSTER_FILE === undefined && config.DATA_DIR === undefined) {
     throw new ConfigError('DATA_DIR: is missing (or set FDB_CLUSTER_FILE to use a cluster)')

@@ -28,6 +28,7 @@ import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
+import { signUpCalls } from './platform/sign_up.ts'
 import { readinessOf } from './readiness.ts'
 import type { DomainOptions } from './services/domains/routes.ts'
 import { services } from './services/index.ts'
@@ -200,6 +201,14 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       calls: callsTo(region),
       edgeCalls: edgeCalls(database, directory),
+      signUp:
+        region === controlRegion
+          ? signUpCalls({
+              mailer: config.SIGNUP === 'open' ? mailer : undefined,
+              regions: [...calls.keys()],
+              ...{ database, directory, provisioner, sealer, digestKey: sealingKey, now },
+            })
+          : [],
       transact: transactions,
       outside,
       tails,

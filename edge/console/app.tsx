@@ -19,6 +19,7 @@ import { PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Layout } from './parts/layout.tsx'
 import { Advice, foreignForm, Refusal, type Show, showing } from './respond.tsx'
+import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
 
@@ -36,6 +37,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.route('/', operatorPages(dependencies, show))
   app.route('/', entering(dependencies, show))
   app.route('/', inviting(dependencies, show))
+  app.route('/', signingUp(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
   app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
   app.post('/admin/:slug/sign-out', async (c) => {

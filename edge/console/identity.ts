@@ -3,7 +3,7 @@
 import { verifyAdminLink } from '../../shared/admin_link.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import { verifySession } from '../../shared/credentials/session_token.ts'
-import type { AdminLinkPrincipal, SessionPrincipal } from '../../shared/principal.ts'
+import type { AdminLinkPrincipal, EdgePrincipal, SessionPrincipal } from '../../shared/principal.ts'
 import { targetAsSent } from '../target.ts'
 
 export type SessionIdentity = {
@@ -18,6 +18,10 @@ export type AdminLinkIdentity = {
   principal: AdminLinkPrincipal
   home: string
 }
+
+/** A stranger at the sign-up page: the edge asks for them, in its own name. */
+export type VisitorIdentity = { kind: 'visitor'; principal: EdgePrincipal }
+export const VISITOR: VisitorIdentity = { kind: 'visitor', principal: { kind: 'edge' } }
 
 export type ConsoleIdentity = SessionIdentity | AdminLinkIdentity
 

@@ -68,6 +68,14 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'This link is for another address',
     what: 'Open it exactly as it was sent to you, at the address that it names.',
   },
+  sign_up_expired: {
+    title: 'This link has expired',
+    what: 'Sign up again: the link of a letter holds for an hour.',
+  },
+  slug_taken: {
+    title: 'The slug is taken',
+    what: 'Another organisation took it meanwhile. Sign up again with another one.',
+  },
   insufficient_scope: {
     title: 'Your role does not allow this',
     what: 'Ask an owner or administrator of the organisation for a role that does.',

@@ -1,8 +1,9 @@
 // Who keeps sending credentials that are none. Only failures are counted, and only after the check, which costs
 // microseconds: whoever shares the address and has a valid credential is let in, whatever the neighbours do.
+
+import { addressBlock } from '../../shared/address_block.ts'
 import type { Limit } from '../../shared/limits.ts'
 import { LocalMeters } from '../limit/local_meters.ts'
-import { addressBlock } from './address_block.ts'
 
 /** In this isolate, for each address. One walk over the whole API with a wrong key stays below it. */
 export const FAILURE_LIMIT: Limit = { rate: 5, burst: 500 }

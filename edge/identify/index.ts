@@ -3,7 +3,7 @@
 // kind is as good as an invented one.
 
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { ConsoleIdentity } from '../console/identity.ts'
+import type { ConsoleIdentity, VisitorIdentity } from '../console/identity.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
@@ -21,6 +21,7 @@ export type Identity =
   | JwtIdentity
   | OperatorIdentity
   | ConsoleIdentity
+  | VisitorIdentity
 /** Of the API: `/v1` or `/platform/v1`. */
 export type Part = 'tenant' | 'platform'
 

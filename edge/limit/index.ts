@@ -1,11 +1,12 @@
 // Stage three, limit: whether the tenant, the key and the address may ask so much now. All policies must admit a request;
 // the one that is nearest to refusing is reported. Nothing is let through silently when the tenant's object is silent.
+
+import { addressBlock } from '../../shared/address_block.ts'
 import type { Limit, Limits, Policy } from '../../shared/limits.ts'
 import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import type { Counts } from '../counts.ts'
-import { addressBlock } from '../identify/address_block.ts'
 import { costOf } from './cost.ts'
 import {
   mostRestrictive,

@@ -23,7 +23,7 @@ export function locate(
   snapshots: (tenant: TenantNumber) => TenantSnapshot | undefined,
   { regions, controlRegion }: Pick<EdgeConfig, 'regions' | 'controlRegion'>,
 ): Location {
-  if (identity.kind === 'operator') {
+  if (identity.kind === 'operator' || identity.kind === 'visitor') {
     return { outcome: 'located', region: controlRegion, principal: identity.principal }
   }
   const { principal, home } = identity

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { numberKey, numberOfKey } from '../storage/keys.ts'
-import { jsonSpace } from '../storage/space.ts'
+import { jsonSpace, type Page } from '../storage/space.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 
 export interface DirectoryEntry {
@@ -116,6 +116,32 @@ export class Directory {
       scope.space(byDomain).clear([domain])
       scope.space(domainsOf).clear([numberKey(number), domain])
       return { value: undefined, commit: true }
+    })
+  }
+
+  /** Tenants whose slug begins so, in the order of their slugs. */
+  search(
+    prefix: string,
+    limit: number,
+    after: string | undefined,
+  ): Promise<Page<[slug: string], { number: TenantNumber; region: string }>> {
+    return this.database.platform(async (scope) => {
+      const { entries, more } = await scope.space(bySlug).page({
+        ...{ limit, after: after === undefined ? undefined : ([after] as [string]) },
+        ...{ from: [prefix], to: [`${prefix}\uffff`] },
+      })
+      const found = entries.flatMap(([slug, text]) => {
+        const number = parseTenantNumber(text)
+        return number === undefined ? [] : [{ slug, number }]
+      })
+      const places = await Promise.all(
+        found.map(({ number }) => scope.space(byNumber).get([numberKey(number)])),
+      )
+      const tenants = found.flatMap(({ slug, number }, i) => {
+        const region = places[i]?.region
+        return region === undefined ? [] : [[slug, { number, region }] as const]
+      })
+      return { value: { entries: tenants, more }, commit: false }
     })
   }
 

@@ -97,6 +97,18 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
     return { number, home: callsTo(place.region) }
   }
 
+  async function bySlug(prefix: string, limit: number, cursor: string | undefined): Promise<Reply> {
+    const list = `${LIST} ${prefix}`
+    const page = await directory.search(prefix, limit, readCursor(list, cursor)?.[0])
+    const described = await describeAll(
+      page.entries.map(([, place]) => place),
+      callsTo,
+    )
+    const entries = page.entries.map(([slug], i) => [slug, described[i] ?? null] as const)
+    const { data, nextCursor } = pageBody(list, { entries, more: page.more }, (each) => each?.tenant)
+    return { status: 200, body: { data: data.filter((each) => each !== undefined), nextCursor } }
+  }
+
   return [
     ...capacityOperations(regions, callsTo),
     operatorOperation({
@@ -131,12 +143,20 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       method: 'get',
       path: '/platform/v1/tenants',
       tag: 'Platform',
-      summary: 'List tenants: oldest first, or by what they cost today and yesterday',
+      summary: 'List tenants: oldest first, by what they cost today and yesterday, or found by their slugs',
       role: 'read',
-      query: pageQuery.extend({ order: z.enum(['created', 'cost']).default('created') }),
+      query: pageQuery.extend({
+        order: z.enum(['created', 'cost']).default('created'),
+        slug: z
+          .string()
+          .regex(/^[a-z0-9-]{1,63}$/)
+          .optional()
+          .meta({ description: 'Only those whose slug begins so, in the order of their slugs.' }),
+      }),
       answers: { 200: pageOf(ListedTenant) },
       async handle({ query }) {
         if (query.order === 'cost') return listByCost(query.limit, query.cursor, { regions, callsTo })
+        if (query.slug !== undefined) return bySlug(query.slug, query.limit, query.cursor)
         const [after] = readCursor(LIST, query.cursor) ?? []
         const number = after === undefined ? undefined : parseTenantNumber(after)
         const page = await directory.list(query.limit, number)

@@ -83,6 +83,8 @@ export class Sealer {
   /** @throws {Error} when the text was altered, or sealed for something else. */
   open(sealed: string, bound: string): string {
     const bytes = Buffer.from(sealed, 'base64url')
+    // Another spelling of the same bytes is altered, too.
+    if (bytes.toString('base64url') !== sealed) throw new Error('not base64url')
     const decipher = createDecipheriv('aes-256-gcm', this.key, bytes.subarray(0, 12))
       .setAAD(Buffer.from(bound))
       .setAuthTag(bytes.subarray(-16))

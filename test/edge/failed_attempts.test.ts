@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { addressBlock } from '../../edge/identify/address_block.ts'
 import { FailedAttempts } from '../../edge/identify/failed_attempts.ts'
+import { addressBlock } from '../../shared/address_block.ts'
 import { bearer, edgeTo, newKey, newSignedTarget, OPERATOR_TOKEN } from './support.ts'
 
 const BURST = 5

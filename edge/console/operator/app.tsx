@@ -11,6 +11,7 @@ import { CsrfField, Field } from '../parts/form.tsx'
 import { Alone } from '../parts/layout.tsx'
 import { Advice, foreignForm, type Show } from '../respond.tsx'
 import type { ConsoleDependencies } from '../visit.ts'
+import { regionPages } from './regions.tsx'
 import { identifyOperatorSession, mintOperatorSession, OPERATOR_SESSION_MS } from './session.ts'
 import { tenantPages } from './tenants.tsx'
 import { BASE, type OperatorTypes, type OperatorVisit } from './visit.ts'
@@ -43,6 +44,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
     return c.redirect(`${BASE}/sign-in`, 303)
   })
   tenantPages(inside)
+  regionPages(inside)
   app.route(`${BASE}/`, inside)
   return app
 }
@@ -109,6 +111,16 @@ const Frame = ({ visit, title, flash, children }: FrameProps) => (
         </button>
       </form>
     </header>
+    <nav aria-label="Platform">
+      <ul>
+        <li>
+          <a href={`${BASE}/`}>Tenants</a>
+        </li>
+        <li>
+          <a href={`${BASE}/regions`}>Regions</a>
+        </li>
+      </ul>
+    </nav>
     <main id="main">
       <h1>{title}</h1>
       {flash && (

@@ -16,6 +16,8 @@ interface Tenant {
   plan: string
   status: 'active' | 'suspended' | 'erasing'
   createdAt: string
+  /** Request units of today and yesterday, where they are in that order. */
+  cost?: number
 }
 
 interface Created {
@@ -80,21 +82,36 @@ const flashOf = (c: OperatorContext): string | undefined => {
 
 async function list(c: OperatorContext, wrong?: Wrong) {
   const { visit } = c.var
-  const answer = await visit.api.get<List<Tenant | null>>(`/platform/v1/tenants${cursorQuery(c)}`)
-  if (!answer.ok) return c.var.refuse(answer)
-  const { data, nextCursor } = answer.body
+  const byCost = c.req.query('order') === 'cost'
+  const wanted = (c.req.query('find') ?? '').trim().toLowerCase()
+  const filter = byCost ? '?order=cost' : wanted === '' ? '' : `?slug=${encodeURIComponent(wanted)}`
+  const answer = await visit.api.get<List<Tenant | null>>(
+    `/platform/v1/tenants${filter}${cursorQuery(c, filter === '' ? '?' : '&')}`,
+  )
+  if (!answer.ok && answer.problem.code !== 'malformed_request') return c.var.refuse(answer)
+  // No slug begins with what was asked for.
+  const { data, nextCursor } = answer.ok ? answer.body : { data: [], nextCursor: null }
   const tenants = data.filter((tenant) => tenant !== null)
   return c.var.page(
     'Tenants',
     <>
-      {tenants.length === 0 ? (
+      <Search wanted={wanted} byCost={byCost} />
+      {tenants.length === 0 && wanted !== '' ? (
+        <EmptyState title="None found">
+          <p>No tenant’s slug begins with {wanted}.</p>
+        </EmptyState>
+      ) : tenants.length === 0 ? (
         <EmptyState title="No tenants">
           <p>Make the first one below: it is live at once.</p>
         </EmptyState>
       ) : (
         <div class="panel">
-          <Table caption="In the order that they were made" columns={COLUMNS} rows={tenants} />
-          <Pager path={`${BASE}/`} nextCursor={nextCursor} />
+          <Table
+            caption={byCost ? 'By what they cost, today and yesterday' : 'In the order that they were made'}
+            columns={byCost ? [...COLUMNS, COST] : COLUMNS}
+            rows={tenants}
+          />
+          <Pager path={`${BASE}/${pageQuery(byCost, wanted)}`} nextCursor={nextCursor} />
         </div>
       )}
       {visit.role === 'admin' && <NewTenant visit={visit} wrong={wrong} />}
@@ -103,6 +120,29 @@ async function list(c: OperatorContext, wrong?: Wrong) {
   )
 }
 
+const pageQuery = (byCost: boolean, wanted: string): string =>
+  byCost ? '?order=cost' : wanted === '' ? '' : `?find=${encodeURIComponent(wanted)}`
+
+const Search = ({ wanted, byCost }: { wanted: string; byCost: boolean }) => (
+  <form class="stack panel" method="get" action={`${BASE}/`}>
+    <Field
+      name="find"
+      label="Find tenants"
+      hint="The beginning of their name in addresses."
+      type="search"
+      value={wanted}
+      maxlength={63}
+    />
+    <div class="actions">
+      <button type="submit">Find</button>
+      <a class="button plain" href={byCost ? `${BASE}/` : `${BASE}/?order=cost`}>
+        {byCost ? 'In the order that they were made' : 'By what they cost'}
+      </a>
+    </div>
+  </form>
+)
+
+const COST = { title: 'Request units', number: true, of: ({ cost }: Tenant) => String(cost ?? 0) }
 const COLUMNS = [
   { title: 'Slug', of: ({ id, slug }: Tenant) => <a href={`${BASE}/tenants/${id}`}>{slug}</a> },
   { title: 'Name', of: ({ name }: Tenant) => name },

@@ -1,0 +1,160 @@
+// Where a stranger makes an organisation, if the platform is open for that. The address is confirmed by a letter; its link
+// shows what will be made and makes nothing by itself, since mail scanners open links.
+import { type Context, Hono } from 'hono'
+import {
+  CONFIRM_PAGE,
+  SIGN_UP_CALL,
+  SIGN_UP_PAGE,
+  type SignedUp,
+  type SignUpOffer,
+  type SignUpRequest,
+  type SignUpShown,
+} from '../../shared/sign_up.ts'
+import { Api, type Refused } from './api.ts'
+import { readForm } from './csrf.ts'
+import { VISITOR } from './identity.ts'
+import { errorAt, Field, Select } from './parts/form.tsx'
+import { Alone } from './parts/layout.tsx'
+import { Advice, Refusal, type Show } from './respond.tsx'
+import { type ConsoleDependencies, field } from './visit.ts'
+
+/** What was wrong with what was asked for. */
+interface Wrong {
+  refused: Refused
+  given: SignUpRequest
+}
+
+export function signingUp({ config, inside }: ConsoleDependencies, show: Show): Hono {
+  const app = new Hono()
+  const { publicOrigin } = config
+  const apiFor = (c: Context) => new Api(inside, VISITOR, c.req.raw, { publicOrigin })
+
+  app.get(SIGN_UP_PAGE, (c) => form(c))
+  app.post(SIGN_UP_PAGE, async (c) => {
+    const sent = (await readForm(c)) ?? new FormData()
+    const [slug, name] = [field(sent, 'slug').trim(), field(sent, 'name').trim()]
+    const given = { slug, name, email: field(sent, 'email').trim(), region: field(sent, 'region') }
+    const answer = await apiFor(c).post(SIGN_UP_CALL, { body: given })
+    return answer.ok ? sentTo(c, given.email) : form(c, { refused: answer, given })
+  })
+  app.get(CONFIRM_PAGE, async (c) => {
+    const token = c.req.query('token') ?? ''
+    const answer = await apiFor(c).post<SignUpShown>(`${SIGN_UP_CALL}/read`, { body: { token } })
+    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer)
+  })
+  app.post(CONFIRM_PAGE, async (c) => {
+    const token = c.req.query('token') ?? ''
+    const answer = await apiFor(c).post<SignedUp>(`${SIGN_UP_CALL}/confirm`, { body: { token } })
+    return answer.ok ? c.redirect(answer.body.adminLink, 303) : refusal(c, answer)
+  })
+
+  async function form(c: Context, wrong?: Wrong) {
+    const offer = await apiFor(c).get<SignUpOffer>(SIGN_UP_CALL)
+    if (!offer.ok) return refusal(c, offer)
+    if (!offer.body.open) return closed(c)
+    const { refused, given } = wrong ?? {}
+    const taken = refused?.problem.code === 'slug_taken' ? refused.problem.detail : undefined
+    const isOfAField = taken !== undefined || refused?.problem.errors !== undefined
+    const errorOf = (name: string) => errorAt(refused?.problem, `/${name}`)
+    return show(c, {
+      title: 'Sign up',
+      status: refused?.status ?? 200,
+      body: (
+        <Alone title="Make an organisation">
+          {refused && !isOfAField && <Advice refused={refused} />}
+          <form class="stack" method="post" action={SIGN_UP_PAGE}>
+            <Field
+              name="name"
+              label="Name"
+              value={given?.name}
+              error={errorOf('name')}
+              required
+              maxlength={200}
+            />
+            <Field
+              name="slug"
+              label="Slug"
+              hint="Its name in addresses: letters, digits and hyphens, such as acme."
+              value={given?.slug}
+              error={taken ?? errorOf('slug')}
+              required
+              maxlength={63}
+            />
+            <Field
+              name="email"
+              label="Your e-mail address"
+              hint="A letter with a link goes there. You become the owner."
+              type="email"
+              value={given?.email}
+              error={errorOf('email')}
+              autocomplete="email"
+              required
+            />
+            <Select
+              name="region"
+              label="Region"
+              hint="Where its data is kept."
+              options={offer.body.regions}
+              value={given?.region}
+              error={errorOf('region')}
+            />
+            <button type="submit">Send the letter</button>
+          </form>
+        </Alone>
+      ),
+    })
+  }
+
+  const sentTo = (c: Context, email: string) =>
+    show(c, {
+      title: 'Look into your mailbox',
+      status: 202,
+      body: (
+        <Alone title="Look into your mailbox">
+          <p>
+            A letter is on its way to <strong>{email}</strong>. Open the link in it within an hour, and your
+            organisation is there.
+          </p>
+          <p class="quiet">
+            If none comes, look among what your mail program takes for advertising, or{' '}
+            <a href={SIGN_UP_PAGE}>try again</a>.
+          </p>
+        </Alone>
+      ),
+    })
+
+  const confirmation = (c: Context, { name, slug, email, region, expiresAt }: SignUpShown) =>
+    show(c, {
+      title: 'Confirm',
+      body: (
+        <Alone title={`Make ${name}`}>
+          <p>
+            The organisation <strong>{name}</strong> ({slug}) will be made in the region {region}, with{' '}
+            <strong>{email}</strong> as its owner.
+          </p>
+          <p class="quiet">
+            The link holds until <time datetime={expiresAt}>{expiresAt.slice(11, 16)} UTC</time>.
+          </p>
+          <form method="post">
+            <button type="submit">Make the organisation</button>
+          </form>
+        </Alone>
+      ),
+    })
+
+  const closed = (c: Context) =>
+    show(c, {
+      title: 'Not open',
+      status: 404,
+      body: (
+        <Alone title="Sign-up is not open here">
+          <p>Ask the platform’s operator for an organisation, or its administrators for a way into theirs.</p>
+        </Alone>
+      ),
+    })
+
+  const refusal = (c: Context, refused: Refused) =>
+    show(c, { title: 'Sign up', status: refused.status, body: <Refusal refused={refused} /> })
+
+  return app
+}

@@ -1,0 +1,122 @@
+// A stranger makes an organisation: in a real browser, with a letter from a real SMTP server.
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Stack, startStack } from '../e2e/stack.ts'
+import { type Mailbox, openMailbox } from '../support/mailbox.ts'
+import { newPerson, startBrowser } from './browser.ts'
+
+let mailbox: Mailbox
+let stack: Stack
+let browser: Browser
+beforeAll(async () => {
+  mailbox = await openMailbox()
+  const variables = { SIGNUP: 'open', SMTP_URL: mailbox.url, MAIL_FROM: 'hello@coditect.example' }
+  ;[stack, browser] = await Promise.all([startStack(variables), startBrowser()])
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+  await mailbox?.close()
+})
+
+/** The link in the last letter. */
+const linkIn = (): string => {
+  const raw = (mailbox.mails.at(-1)?.raw ?? '').replaceAll(/=\r\n/g, '').replaceAll('=3D', '=')
+  return /http\S+\/sign-up\/confirm\?token=[\w-]+/.exec(raw)?.[0] ?? ''
+}
+
+const slugs = async () => {
+  const { body } = await stack.call<{ data: Array<{ slug: string }> }>('/platform/v1/tenants')
+  return body.data.map(({ slug }) => slug)
+}
+
+const asked = { name: 'Acme', slug: 'acme', email: 'ada@acme.example', region: 'eu' }
+const send = (form: Record<string, string>, headers: Record<string, string> = {}) =>
+  fetch(`${stack.edge}/sign-up`, {
+    method: 'POST',
+    headers: { origin: stack.edge, ...headers },
+    body: new URLSearchParams(form),
+    redirect: 'manual',
+  })
+
+test('from the form over the letter into the console of one’s own organisation', async () => {
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  await page.goto('/sign-up')
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([])
+  await page.getByLabel('Name', { exact: true }).fill(asked.name)
+  await page.getByLabel('Slug').fill('Not a slug')
+  await page.getByLabel('Your e-mail address').fill(asked.email)
+  await page.getByLabel('Region').selectOption(asked.region)
+  await page.getByRole('button', { name: 'Send the letter' }).click()
+  expect(await page.getByLabel('Slug').getAttribute('aria-invalid')).toBe('true')
+  expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe(asked.name)
+  await page.getByLabel('Slug').fill(asked.slug)
+  await page.getByRole('button', { name: 'Send the letter' }).click()
+  await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor()
+  expect(mailbox.mails.map(({ to }) => to)).toEqual([[asked.email]])
+  // Opening the link makes nothing yet.
+  await page.goto(linkIn())
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([])
+  expect(await slugs()).toEqual(['demo'])
+  await page.getByRole('button', { name: 'Make the organisation' }).click()
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(`${stack.edge}/admin/acme/`)
+  expect(await slugs()).toEqual(['demo', 'acme'])
+  const { body } = await stack.call<{ data: unknown[] }>('/platform/v1/tenants')
+  expect(body.data[1]).toMatchObject({ slug: 'acme', plan: 'free', region: 'eu', name: 'Acme' })
+  expect(complaints).toEqual([])
+  await context.close()
+})
+
+test('the same link makes no second organisation, and one that was altered makes none', async () => {
+  const link = linkIn()
+  const again = await fetch(link, { method: 'POST', headers: { origin: stack.edge }, redirect: 'manual' })
+  expect(again.status).toBe(303)
+  const used = await fetch(again.headers.get('location') ?? '')
+  expect([used.status, await used.text()]).toEqual([410, expect.stringContaining('This link has been used')])
+  expect(await slugs()).toEqual(['demo', 'acme'])
+  for (const altered of [link.slice(0, -1), `${link}A`, link.replace('token=', 'token=A')]) {
+    for (const method of ['GET', 'POST']) {
+      expect((await fetch(altered, { method, headers: { origin: stack.edge } })).status).toBe(404)
+    }
+  }
+})
+
+test('a taken slug, a form of another origin and a mailbox that takes nothing are told so', async () => {
+  const taken = await send({ ...asked, email: 'eve@acme.example' })
+  expect([taken.status, await taken.text()]).toEqual([409, expect.stringContaining('has the slug acme')])
+  expect((await send({ ...asked, slug: 'other' }, { origin: 'https://evil.example' })).status).toBe(403)
+  mailbox.refuseWith = 550
+  const refused = await send({ ...asked, slug: 'other', email: 'nobody@acme.example' })
+  expect([refused.status, await refused.text()]).toEqual([422, expect.stringContaining('takes no letters')])
+  mailbox.refuseWith = 451
+  const later = await send({ ...asked, slug: 'other', email: 'busy@acme.example' })
+  expect([later.status, await later.text()]).toEqual([
+    503,
+    expect.stringContaining('Try again in a few minutes'),
+  ])
+  mailbox.refuseWith = undefined
+  const wild = await send({
+    ...asked,
+    slug: 'wild',
+    name: '<script>alert(1)</script>',
+    email: 'wild@acme.example',
+  })
+  expect(wild.status).toBe(202)
+  expect(await (await fetch(linkIn())).text()).not.toContain('<script>alert(1)')
+})
+
+test('nobody is sent letters without end, and nobody sends them without end', async () => {
+  const mails = mailbox.mails.length
+  const statuses: number[] = []
+  for (let i = 0; i < 6; i++) {
+    statuses.push((await send({ ...asked, slug: `many-${i}`, email: 'Victim@acme.example' })).status)
+  }
+  expect(statuses).toEqual([202, 202, 202, 429, 429, 429])
+  expect(mailbox.mails.length - mails).toBe(3)
+  for (let i = 0; i < 20; i++) {
+    statuses.push((await send({ ...asked, slug: `more-${i}`, email: `someone-${i}@acme.example` })).status)
+  }
+  expect(statuses.at(-1)).toBe(429)
+})
