@@ -132,6 +132,8 @@ export class Stack {
       BASE_DOMAIN,
       SEALING_KEY: secrets.sealingKeys[name],
       KEY_ENVIRONMENT: 'dev',
+      // The edge is stopped first, so that nobody is left to be told.
+      DRAIN_MS: '1000',
       DEVELOPMENT_ISSUERS,
       DATA_DIR: dir.file(name),
       HOST,

@@ -8,6 +8,7 @@ import { writePlace } from '../shared/edge_calls.ts'
 import { readCounts } from '../shared/edge_counts.ts'
 import {
   CLIENT_IP,
+  DRAINING,
   EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MAX_BODY_BYTES,
@@ -52,13 +53,15 @@ export interface AppDependencies extends Observers {
   tails: Tails
   outside: OutsideWorks
   readiness: () => Promise<Readiness>
+  /** Whether this instance is leaving. */
+  draining: () => boolean
 }
 
 type Variables = Observed & { verified: Verified; snapshot: TenantSnapshot | undefined }
 type RegionContext = Context<{ Variables: Variables }>
 
 export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
-  const { region, assertionKeys, services, platform, calls, readiness, log, metrics } = dependencies
+  const { region, assertionKeys, services, platform, calls, readiness, draining, log, metrics } = dependencies
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
@@ -86,6 +89,11 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))
 
   app.use(observing(dependencies))
+  app.use(async (c, next) => {
+    if (draining()) throw leaving()
+    await next()
+    if (draining()) c.res.headers.set('connection', 'close')
+  })
   app.get('/openapi.json', (c) => c.json(document))
 
   app.use(async (c, next) => {
@@ -297,6 +305,11 @@ function refuse(c: RegionContext, problem: Problem): Response {
   c.get('note').problem = problem.code
   return problemResponse(problem, requestIdOf(c))
 }
+
+const leaving = (): Problem =>
+  new Problem('region_unavailable', 'This instance is stopping. Nothing was done; send it again.', {
+    headers: { [DRAINING]: '1', 'retry-after': '1', connection: 'close' },
+  })
 
 const noRoute = (): Problem =>
   new Problem('not_found', 'There is no such path. /openapi.json lists them all.')

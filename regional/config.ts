@@ -60,6 +60,8 @@ const schema = z.object({
   SIGNUP: z.enum(['open', 'closed']).default('closed'),
   /** Whom mail comes from. */
   MAIL_FROM: z.string().regex(/@/, 'has an address').optional(),
+  /** How long a stop may take, in milliseconds, from the signal to the end. */
+  DRAIN_MS: z.coerce.number().int().min(100).max(600_000).default(10_000),
   /** Of the log: `info` has a line for each request. */
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   /** Where traces go, by OTLP over HTTP: `<endpoint>/v1/traces`. Without it none are made. */

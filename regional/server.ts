@@ -1,14 +1,13 @@
 // A region as a Node process: opens the database, wires everything together in this one place, listens, and stops
 // in order. It ends with exit code 1 and one line when it cannot start.
 import { resolveTxt as dnsTxt } from 'node:dns/promises'
-import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
 import { importAssertionKeys } from '../shared/assertion.ts'
 import { Roots } from '../shared/credentials/roots.ts'
 import { mintSourceToken } from '../shared/credentials/source_token.ts'
-import { regionApp } from './app.ts'
+import { type AppDependencies, regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
+import { AT_ONCE, type Drain, drainWithin, Instance } from './instance.ts'
 import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
@@ -56,17 +55,14 @@ const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
 const RENAME_EVERY_MS = 10_000
 
-/** Longer than the edge keeps an idle connection: whoever closes first must not be the one that is written to. */
-const KEEP_ALIVE_MS = 75_000
-
-type Server = ReturnType<typeof createAdaptorServer>
-
 export interface Region {
   /** One an instance, in the order they were opened. */
   urls: ReadonlyArray<string>
   /** Ends one instance at once, connections and all, as its crash would; the others go on. */
   dropInstance(index: number): Promise<void>
-  close(): Promise<void>
+  /** Drains one instance and starts another in its place, as a rolling restart does. */
+  restartInstance(index: number, drain: Drain): Promise<void>
+  close(drain?: Drain): Promise<void>
 }
 
 /** What a test may put into a region. */
@@ -132,10 +128,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
   const usage = new UsageMeter(database)
-  const tails = new Tails(database, log)
 
   const transactions = { database, sealer, loans, refusals, usage, now }
-  const outside = new OutsideWorks(transactions, tails)
 
   const costs = new Costs(database, now)
   const models = new ModelStore(database, sealer, now)
@@ -182,8 +176,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       },
       extraServices,
     )
-  const newApp = async () =>
+  const newApp = async ({ draining, ...own }: Pick<AppDependencies, 'draining' | 'tails' | 'outside'>) =>
     regionApp({
+      ...own,
+      draining,
       region,
       assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
       operators: config.OPERATORS,
@@ -210,30 +206,46 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
             })
           : [],
       transact: transactions,
-      outside,
-      tails,
-      readiness: () =>
-        readinessOf({ probe: () => database.region(probe), draining: () => false, overloaded }),
+      readiness: () => readinessOf({ probe: () => database.region(probe), draining, overloaded }),
       log,
       metrics,
       tracing,
     })
 
-  const servers: Server[] = []
+  const kinds = jobKinds([
+    ...ownJobKinds,
+    ...newServices().flatMap((service) => service.jobKinds ?? []),
+    ...extraJobKinds,
+  ])
+  const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
+  const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
+    metrics.jobSteps.observe({ kind, outcome }, seconds)
+
+  const startInstance = (port: number) =>
+    Instance.start(config.HOST, port, async (draining) => {
+      const tails = new Tails(database, log)
+      const outside = new OutsideWorks(transactions, tails)
+      return {
+        fetch: (await newApp({ draining, tails, outside })).fetch,
+        endStreams: () => tails.stop(),
+        endWork: (graceMs) => outside.stop(graceMs),
+        startJobs: () =>
+          new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log, stepped }),
+      }
+    })
+  const instances: Instance[] = []
   try {
     for (let i = 0; i < config.REGION_INSTANCES; i++) {
-      const server = createAdaptorServer({
-        fetch: (await newApp()).fetch,
-        serverOptions: { keepAliveTimeout: KEEP_ALIVE_MS },
-      })
-      await listen(server, config.HOST, i === 0 ? config.PORT : 0)
-      servers.push(server)
+      instances.push(await startInstance(i === 0 ? config.PORT : 0))
     }
   } catch (error) {
-    await Promise.all(servers.map(closeServer))
+    await Promise.all(instances.map((instance) => instance.drain(AT_ONCE)))
     await engine.close()
     throw error
   }
+  metrics.watch('coditect_job_tenants_waiting', 'Tenants with jobs to do that wait for a worker.', () =>
+    instances.reduce((sum, { waiting }) => sum + waiting, 0),
+  )
 
   const finish = (olderThanMs?: number) =>
     finishProvisioning({ region, database, lifecycle, control: callsTo(controlRegion), now }, olderThanMs)
@@ -248,37 +260,24 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())
   }
-  const kinds = jobKinds([
-    ...ownJobKinds,
-    ...newServices().flatMap((service) => service.jobKinds ?? []),
-    ...extraJobKinds,
-  ])
-  const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
-  const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
-    metrics.jobSteps.observe({ kind, outcome }, seconds)
-  const workers = servers.map(
-    () => new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log, stepped }),
-  )
 
-  metrics.watch('coditect_job_tenants_waiting', 'Tenants with jobs to do that wait for a worker.', () =>
-    workers.reduce((sum, worker) => sum + worker.waiting, 0),
-  )
-
-  const urls = servers.map((server) => `http://${config.HOST}:${(server.address() as AddressInfo).port}`)
+  const at = (index: number): Instance => {
+    const instance = instances[index]
+    if (instance === undefined) throw new RangeError(`there is no instance ${index}`)
+    return instance
+  }
+  const urls = instances.map(({ url }) => url)
   log.info('listening', { urls })
   return {
     urls,
-    async dropInstance(index) {
-      const server = servers[index]
-      if (server === undefined) throw new RangeError(`there is no instance ${index}`)
-      const closed = closeServer(server)
-      if ('closeAllConnections' in server) server.closeAllConnections()
-      await closed
+    dropInstance: (index) => at(index).drop(),
+    async restartInstance(index, drain) {
+      const { url } = at(index)
+      await at(index).drain(drain)
+      instances[index] = await startInstance(Number(new URL(url).port))
     },
-    async close() {
-      tails.stop()
-      await Promise.all([outside.stop(), ...servers.map(closeServer)])
-      await Promise.all(workers.map((worker) => worker.stop()))
+    async close(drain = AT_ONCE) {
+      await Promise.all(instances.map((instance) => instance.drain(drain)))
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
       await background.stop()
@@ -304,47 +303,18 @@ async function probe(scope: Scope): Promise<Attempt<void>> {
   return { value: undefined, commit: false }
 }
 
-const listen = (server: Server, host: string, port: number): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-
-/** How often connections are looked at, when no more will be asked on them. */
-const CLOSE_IDLE_MS = 50
-/** Nobody waits longer for an answer: what is still open then is cut off. */
-const DRAIN_MS = 10_000
-
-/** Ends what is under way; each connection as soon as it is idle, although it was kept for more. */
-const closeServer = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    const closeIdle = () => {
-      if ('closeIdleConnections' in server) server.closeIdleConnections()
-    }
-    const timer = setInterval(closeIdle, CLOSE_IDLE_MS)
-    const cut = setTimeout(() => {
-      if ('closeAllConnections' in server) server.closeAllConnections()
-    }, DRAIN_MS)
-    server.close(() => {
-      clearInterval(timer)
-      clearTimeout(cut)
-      resolve()
-    })
-    closeIdle()
-  })
-
 async function main(): Promise<void> {
   try {
-    const region = await startRegion(readConfig(process.env))
+    const config = readConfig(process.env)
+    const region = await startRegion(config)
     process.send?.({ type: 'listening', urls: region.urls })
     let stopping = false
     const stop = async () => {
       if (stopping) return
       stopping = true
-      await region.close()
+      // Whatever hangs, a database that does not answer for example.
+      setTimeout(() => process.exit(1), config.DRAIN_MS).unref()
+      await region.close(drainWithin(config.DRAIN_MS))
       process.exit(0)
     }
     for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(event, () => void stop())

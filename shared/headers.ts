@@ -8,6 +8,8 @@ export const CLIENT_IP = 'coditect-client-ip'
 export const SNAPSHOT = 'coditect-snapshot'
 /** Region → edge, with 421 `tenant_moved`: the region that the tenant lives in now. */
 export const MOVED_TO = 'coditect-moved-to'
+/** Region → edge, with 503: this instance is leaving and did nothing, so that any request may be sent to another. */
+export const DRAINING = 'coditect-draining'
 /** Edge → region: what the edge decided without asking a region (`shared/edge_counts.ts`). */
 export const EDGE_COUNTS = 'coditect-edge-counts'
 /** Edge → region: when nobody waits for the answer any more, in milliseconds since 1970. */

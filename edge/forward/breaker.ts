@@ -33,6 +33,12 @@ export function admit(
 /** An answer, whatever it says. */
 export const succeeded = (): Breaker => CLOSED
 
+/** Of an instance that says itself that it is leaving. */
+export const left = (nowMs: number): Breaker => {
+  const breaker = { failures: FAILURES_TO_OPEN, probeAtMs: 0 }
+  return { ...breaker, probeAtMs: nowMs + pauseMs(breaker) }
+}
+
 /** Failures of requests that were let in before it opened say nothing new. */
 export function failed(breaker: Breaker, admission: Admission, nowMs: number): Breaker {
   if (isOpen(breaker) && admission === 'pass') return breaker

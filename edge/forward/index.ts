@@ -4,6 +4,7 @@ import { signAssertion } from '../../shared/assertion.ts'
 import {
   ASSERTION,
   CLIENT_IP,
+  DRAINING,
   IDEMPOTENCY_KEY,
   MOVED_TO,
   REQUEST_DEADLINE,
@@ -82,20 +83,34 @@ async function ask(
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
   }
   const init = { method: request.method, headers, ...(body && { body }) }
-  const turns = instances.inTurn(region, maySendTwice(request, forwarding.principal), Date.now())
-  for (const turn of turns) {
-    headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
-    const result = await attempt(turn.origin + target, init, request.signal, headerTimeoutMs)
-    if (result.outcome === 'abandoned') break
-    if (result.outcome === 'answered') {
-      instances.answered(turn)
-      return result.response
+  const twice = maySendTwice(request, forwarding.principal)
+  let turns = instances.inTurn(region, twice, Date.now())
+  if (turns.length === 0) throw notAsked(region.name, instances.waitMs(region, Date.now()))
+  for (let moves = 0; moves <= region.origins.length; moves++) {
+    let leaving: Response | undefined
+    for (const turn of turns) {
+      headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
+      const result = await attempt(turn.origin + target, init, request.signal, headerTimeoutMs)
+      if (result.outcome === 'abandoned') throw unavailable(region.name)
+      if (result.outcome === 'unreachable') {
+        instances.unreachable(turn, Date.now())
+        continue
+      }
+      leaving = result.response.headers.has(DRAINING) ? result.response : undefined
+      if (leaving === undefined) {
+        instances.answered(turn)
+        return result.response
+      }
+      // Behind an only origin stands a load balancer, which leads elsewhere the next time.
+      if (region.origins.length > 1) instances.leaving(turn, Date.now())
+      break
     }
-    instances.unreachable(turn, Date.now())
+    if (leaving === undefined) break
+    turns = instances.inTurn(region, twice, Date.now())
+    if (turns.length === 0 || moves === region.origins.length) return leaving
+    await leaving.body?.cancel()
   }
-  throw turns.length > 0
-    ? unavailable(region.name)
-    : notAsked(region.name, instances.waitMs(region, Date.now()))
+  throw unavailable(region.name)
 }
 
 const strippedAnswer = ({ body, status, headers }: Response): Forwarded => ({

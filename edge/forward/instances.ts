@@ -1,7 +1,7 @@
 // The instances of all regions as this isolate knows them: whose turn it is, and who has stopped answering. An instance
 // that is passed over costs nobody its timeout; a region is given up on only when all of its instances are.
 import type { Region } from '../env.ts'
-import { type Admission, admit, type Breaker, CLOSED, failed, isOpen, succeeded } from './breaker.ts'
+import { type Admission, admit, type Breaker, CLOSED, failed, isOpen, left, succeeded } from './breaker.ts'
 
 export interface Turn {
   origin: string
@@ -29,6 +29,11 @@ export class Instances {
 
   answered({ origin }: Turn): void {
     this.breakers.set(origin, succeeded())
+  }
+
+  /** It did nothing, and says that it is leaving. */
+  leaving({ origin }: Turn, nowMs: number): void {
+    this.breakers.set(origin, left(nowMs))
   }
 
   unreachable({ origin, admission }: Turn, nowMs: number): void {

@@ -3,7 +3,7 @@
 // region's key, which the edge never makes for such a path.
 import { z } from 'zod'
 import { type AssertionKeys, signAssertion } from '../../shared/assertion.ts'
-import { ASSERTION } from '../../shared/headers.ts'
+import { ASSERTION, DRAINING } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
@@ -177,6 +177,10 @@ export function remoteCalls(from: string, peer: Peer): Calls {
           () => undefined,
         )
         if (answer === undefined) continue
+        if (answer.headers.has(DRAINING)) {
+          await answer.body?.cancel()
+          continue
+        }
         if (answer.ok) return (await answer.json()) as Answers[N]
         throw await problemOf(answer)
       }

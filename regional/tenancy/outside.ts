@@ -110,9 +110,9 @@ export class OutsideWorks {
     }
   }
 
-  /** Aborts what is under way, and waits until it is settled. */
-  async stop(): Promise<void> {
-    this.stopping.abort()
+  /** Lets what is under way end by itself for a while, then aborts it, and waits until it is settled. */
+  async stop(graceMs = 0): Promise<void> {
+    setTimeout(() => this.stopping.abort(), graceMs).unref()
     await Promise.allSettled(this.underWay)
   }
 

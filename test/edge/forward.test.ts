@@ -226,6 +226,19 @@ test('an instance that stopped answering is passed over, and found again when it
   })
 })
 
+test.each([
+  ['two origins', [steady, fragile]],
+  ['one, which leads to several', [steady]],
+])('an instance that is leaving did nothing: any request goes to another, by %s', async (_, us) => {
+  for (const method of ['GET', 'POST']) {
+    const to = await edgeTo({ us })
+    const marker = newMarker()
+    const answer = await to.request(`http://edge/v1/leaving?${marker}`, { method, headers })
+    expect(answer.status).toBe(200)
+    expect(await seen(marker)).toHaveLength(2)
+  }
+})
+
 test('while no instance answers, most requests are refused without waiting for one', async () => {
   const marker = newMarker()
   const toSilent = await edgeTo({ us: [steady] }, 50)

@@ -79,6 +79,14 @@ function answer(
     }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
     if (behaviour === 'silent') return
+    // The first time it is leaving; who asks again finds it as it should be.
+    if (behaviour === 'leaving' && seen.filter(({ target }) => target === entry.target).length === 1) {
+      response.statusCode = 503
+      response.setHeader('coditect-draining', '1')
+      response.setHeader('connection', 'close')
+      response.end('{}')
+      return
+    }
     if (behaviour === 'reset') {
       request.socket.destroy()
       return
