@@ -397,6 +397,10 @@ const forwarding = ({ config, snapshots, directory, counts, instances, headerTim
       return response
     } catch (error) {
       counted?.putBack()
+      const { aborted } = c.req.raw.signal
+      if (error instanceof Problem && error.code === 'region_unavailable' && !aborted) {
+        counts.add('region_unavailable')
+      }
       throw error
     }
   })

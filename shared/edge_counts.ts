@@ -14,6 +14,8 @@ export const EDGE_COUNTS_NAMES = [
   'limiter_closed',
   /** Reads that the local allowance let through, and streams without a slot, because the tenant's limiter did not answer. */
   'limiter_bypassed',
+  /** Answered 503 `region_unavailable`, because no instance of the region answered. */
+  'region_unavailable',
   /** Calls to a limiter that failed or took too long. */
   'limiter_failed',
 ] as const

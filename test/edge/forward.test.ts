@@ -226,6 +226,14 @@ test('an instance that stopped answering is passed over, and found again when it
   })
 })
 
+test('requests that no instance answered are counted, and a region that answers hears of them', async () => {
+  const to = await edgeTo()
+  await expectUnavailable(await to.request(`http://edge/v1/reset?${newMarker()}`, { headers }))
+  const marker = newMarker()
+  await to.request(`http://edge/v1/projects?${marker}`, { headers })
+  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toBe('region_unavailable=1')
+})
+
 test.each([
   ['two origins', [steady, fragile]],
   ['one, which leads to several', [steady]],
