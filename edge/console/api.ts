@@ -19,6 +19,8 @@ interface Sending {
   body?: unknown
   idempotencyKey?: string | undefined
   ifMatch?: string | undefined
+  /** JSON otherwise. */
+  accept?: string
 }
 
 export class Api {
@@ -66,9 +68,9 @@ export class Api {
   async raw(
     method: string,
     path: string,
-    { body, idempotencyKey, ifMatch }: Sending = {},
+    { body, idempotencyKey, ifMatch, accept = 'application/json' }: Sending = {},
   ): Promise<Response> {
-    const headers = new Headers({ accept: 'application/json' })
+    const headers = new Headers({ accept })
     for (const name of ['cf-connecting-ip', 'user-agent']) {
       const value = this.client.headers.get(name)
       if (value !== null) headers.set(name, value)

@@ -321,7 +321,12 @@ describe('every page', () => {
   beforeAll(async () => {
     tenant = await newTenant('pages', HOSTILE)
     const post = (path: string, body: object) => stack.call(path, { as: tenant.key, method: 'POST', body })
-    await post('/v1/projects', { name: HOSTILE, description: HOSTILE })
+    const project = await stack.call<{ id: string }>('/v1/projects', {
+      ...{ as: tenant.key, method: 'POST', body: { name: HOSTILE, description: HOSTILE } },
+    })
+    await post(`/v1/projects/${project.body.id}/agents`, { name: HOSTILE, instructions: HOSTILE })
+    await post('/v1/webhook-sources', { name: HOSTILE, provider: 'github', secret: 'hostile-secret' })
+    await post('/v1/domains', { domain: 'api.pages.example' })
     await post('/v1/api-keys', { name: HOSTILE, scopes: ['projects:read'] })
     await post('/v1/identity-providers', { name: HOSTILE, issuer: 'https://id.example', audience: HOSTILE })
     await post('/v1/invitations', { email: 'a@b.example', role: 'viewer' })

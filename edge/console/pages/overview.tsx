@@ -3,13 +3,30 @@ import { Chart } from '../parts/chart.tsx'
 import type { ConsoleContext } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
+interface Period {
+  start: string
+  reads: number
+  writes: number
+  errors: number
+  milliseconds: number
+}
+
 interface Usage {
   quotas: Readonly<Record<string, { used: number; limit: number }>>
-  history: ReadonlyArray<{ start: string; reads: number; writes: number }>
+  history: ReadonlyArray<Period>
 }
 
 const HOUR_MS = 3_600_000
-const HOURS = 24
+const DAY_MS = 24 * HOUR_MS
+
+/** What can be looked at, by the word in `?last=`. */
+const WINDOWS = {
+  day: { title: 'Today', heading: 'the last 24 hours', by: 'hour', periods: 24, periodMs: HOUR_MS },
+  week: { title: '7 days', heading: 'the last 7 days', by: 'day', periods: 7, periodMs: DAY_MS },
+  month: { title: '30 days', heading: 'the last 30 days', by: 'day', periods: 30, periodMs: DAY_MS },
+} as const
+type Window = keyof typeof WINDOWS
+
 /** It renews itself for a quarter of an hour: a page that is left open must not keep its session alive. */
 const RENEWED_EVERY = 'every 10s'
 const RENEWALS = 90
@@ -21,6 +38,10 @@ const NAMES: Readonly<Record<string, string>> = {
   members: 'Members',
   identityProviders: 'Identity providers',
   storedBytes: 'Stored bytes',
+  domains: 'Domains',
+  webhookSources: 'Webhook sources',
+  webhookEndpoints: 'Webhook endpoints',
+  tokens: 'Tokens of this month',
 }
 
 export const overview: ConsolePage = {
@@ -29,69 +50,142 @@ export const overview: ConsolePage = {
   scope: 'usage:read',
   routes(app) {
     app.get('/', async (c) => {
-      const answer = await c.var.visit.api.get<Usage>('/v1/usage')
+      const last = windowOf(c)
+      const answer = await read(c, last)
       if (!answer.ok) return c.var.refuse(answer)
-      return c.var.page(<Live c={c} usage={answer.body} left={RENEWALS} />, { live: true })
+      return c.var.page(<Live {...{ c, last }} usage={answer.body} left={RENEWALS} />, { live: true })
     })
     app.get('/live', async (c) => {
-      const answer = await c.var.visit.api.get<Usage>('/v1/usage')
+      const last = windowOf(c)
+      const answer = await read(c, last)
       // Without an answer the page stays as it is.
       if (!answer.ok) return c.body(null, 204)
       const left = Math.min(RENEWALS, Math.max(0, Math.floor(Number(c.req.query('left')) || 0)))
-      return c.html(<Live c={c} usage={answer.body} left={left} />)
+      return c.html(<Live {...{ c, last, left }} usage={answer.body} />)
     })
   },
 }
 
+const isWindow = (word: string): word is Window => Object.hasOwn(WINDOWS, word)
+
+function windowOf(c: ConsoleContext): Window {
+  const word = c.req.query('last') ?? ''
+  return isWindow(word) ? word : 'day'
+}
+
+/** The beginning of the oldest period that is shown. */
+function beginOf({ periods, periodMs }: (typeof WINDOWS)[Window], nowMs: number): number {
+  return Math.floor(nowMs / periodMs) * periodMs - (periods - 1) * periodMs
+}
+
+function read(c: ConsoleContext, last: Window) {
+  const window = WINDOWS[last]
+  const from = new Date(beginOf(window, Date.now())).toISOString()
+  return c.var.visit.api.get<Usage>(`/v1/usage?by=${window.by}&from=${encodeURIComponent(from)}`)
+}
+
 interface LiveProps {
   c: ConsoleContext
+  last: Window
   usage: Usage
   /** How often it renews itself yet. */
   left: number
 }
 
-const Live = ({ c, usage, left }: LiveProps) => (
-  <div
-    id="live"
-    {...(left > 0 && {
-      'hx-get': `${c.var.visit.base}/live?left=${left - 1}`,
-      'hx-trigger': RENEWED_EVERY,
-      'hx-swap': 'outerHTML',
-    })}
-  >
-    <section class="panel" aria-labelledby="requests">
-      <h2 id="requests">Requests of the last 24 hours</h2>
-      <Chart
-        title="Requests by the hour, UTC"
-        series={['Reads', 'Writes']}
-        bars={barsOf(usage, Date.now())}
-      />
-    </section>
-    <section class="panel" aria-labelledby="quotas">
-      <h2 id="quotas">Of what the plan allows</h2>
-      <dl>
-        {Object.entries(usage.quotas).map(([name, { used, limit }]) => (
-          <>
-            <dt>{NAMES[name] ?? name}</dt>
-            <dd>
-              {count(used)} of {count(limit)}
-              <meter min={0} max={limit} high={limit * 0.9} value={used} aria-label={NAMES[name] ?? name} />
-            </dd>
-          </>
-        ))}
-      </dl>
-    </section>
-  </div>
-)
+function Live({ c, last, usage, left }: LiveProps) {
+  const { base } = c.var.visit
+  const { by, heading } = WINDOWS[last]
+  const periods = periodsOf(usage, WINDOWS[last], Date.now())
+  const bars = (valuesOf: (period: Period) => ReadonlyArray<number>) =>
+    periods.map((period) => ({ label: labelOf(period, by), values: valuesOf(period) }))
+  const total = (of: (period: Period) => number) => periods.reduce((sum, each) => sum + of(each), 0)
+  const requests = total(requestsOf)
+  return (
+    <div
+      id="live"
+      {...(left > 0 && {
+        'hx-get': `${base}/live?last=${last}&left=${left - 1}`,
+        'hx-trigger': RENEWED_EVERY,
+        'hx-swap': 'outerHTML',
+      })}
+    >
+      <nav aria-label="How far back">
+        <ul>
+          {Object.entries(WINDOWS).map(([word, { title }]) => (
+            <li>
+              <a href={`${base}/?last=${word}`} {...(word === last && { 'aria-current': 'true' })}>
+                {title}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <section class="panel" aria-labelledby="requests">
+        <h2 id="requests">Requests of {heading}</h2>
+        <p>
+          {count(requests)} requests, {count(total(({ errors }) => errors))} refused or failed,{' '}
+          {meanOf(
+            total(({ milliseconds }) => milliseconds),
+            requests,
+          )}{' '}
+          ms each on average.
+        </p>
+        <Chart
+          title={`Requests by the ${by}, UTC`}
+          series={['Reads', 'Writes']}
+          bars={bars(({ reads, writes }) => [reads, writes])}
+        />
+      </section>
+      <section class="panel" aria-labelledby="errors">
+        <h2 id="errors">Refused or failed</h2>
+        <Chart
+          title={`Refused or failed requests by the ${by}, UTC`}
+          series={['Errors']}
+          bars={bars(({ errors }) => [errors])}
+        />
+      </section>
+      <section class="panel" aria-labelledby="time">
+        <h2 id="time">Time in the region</h2>
+        <Chart
+          title={`Milliseconds of a request, on average, by the ${by}, UTC`}
+          series={['Milliseconds']}
+          bars={bars((period) => [meanOf(period.milliseconds, requestsOf(period))])}
+        />
+      </section>
+      <section class="panel" aria-labelledby="quotas">
+        <h2 id="quotas">Of what the plan allows</h2>
+        <dl>
+          {Object.entries(usage.quotas).map(([name, { used, limit }]) => (
+            <>
+              <dt>{NAMES[name] ?? name}</dt>
+              <dd>
+                {count(used)} of {count(limit)}
+                <meter min={0} max={limit} high={limit * 0.9} value={used} aria-label={NAMES[name] ?? name} />
+              </dd>
+            </>
+          ))}
+        </dl>
+      </section>
+    </div>
+  )
+}
 
 const count = (value: number): string => value.toLocaleString('en')
+/** Whatever was refused took its time, too. */
+const requestsOf = ({ reads, writes, errors }: Period): number => reads + writes + errors
+const meanOf = (milliseconds: number, requests: number): number =>
+  requests === 0 ? 0 : Math.round((milliseconds / requests) * 10) / 10
 
-/** Every hour, those without a request too. */
-function barsOf({ history }: Usage, nowMs: number) {
-  const known = new Map(history.map((each) => [each.start.slice(0, 13), each]))
-  return Array.from({ length: HOURS }, (_, at) => {
-    const hour = new Date(nowMs - (HOURS - 1 - at) * HOUR_MS).toISOString().slice(0, 13)
-    const { reads = 0, writes = 0 } = known.get(hour) ?? {}
-    return { label: `${hour.slice(11)}:00`, values: [reads, writes] }
+const labelOf = ({ start }: Period, by: 'hour' | 'day'): string =>
+  by === 'hour' ? start.slice(11, 16) : start.slice(5, 10)
+
+/** Every period, those without a request too. */
+function periodsOf({ history }: Usage, window: (typeof WINDOWS)[Window], nowMs: number): Period[] {
+  const known = new Map(history.map((each) => [Date.parse(each.start), each]))
+  const beginMs = beginOf(window, nowMs)
+  return Array.from({ length: window.periods }, (_, at) => {
+    const startMs = beginMs + at * window.periodMs
+    const none = { reads: 0, writes: 0, errors: 0, milliseconds: 0 }
+    return known.get(startMs) ?? { start: new Date(startMs).toISOString(), ...none }
   })
 }

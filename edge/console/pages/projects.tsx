@@ -3,7 +3,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
-import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import { Collections, collectionRoutes } from './collections.tsx'
 import type { ConsolePage } from './page.ts'
@@ -12,6 +12,7 @@ interface Project {
   id: string
   name: string
   description: string
+  archivedAt: string | null
   createdAt: string
   updatedAt: string
 }
@@ -31,6 +32,8 @@ export const projects: ConsolePage = {
   messages: {
     created: 'The project is there.',
     changed: 'The project was changed.',
+    archived: 'The project is archived: everything in it can be read, and nothing changed.',
+    restored: 'The project can be changed again.',
     deleted: 'The project is shut, and everything in it is being removed.',
   },
   routes(app) {
@@ -58,6 +61,17 @@ export const projects: ConsolePage = {
         ? edit(c, { problem: answer.problem, ...body })
         : c.var.refuse(answer)
     })
+    for (const [verb, done] of [
+      ['archive', 'archived'],
+      ['restore', 'restored'],
+    ] as const) {
+      app.post(`/:id/${verb}`, async (c) => {
+        const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`, {
+          idempotencyKey: field(c.var.form, 'once'),
+        })
+        return answer.ok ? c.var.done(PATH, done) : c.var.refuse(answer)
+      })
+    }
     app.get('/:id/delete', async (c) => {
       const { visit } = c.var
       const answer = await visit.api.get<Project>(one(c))
@@ -126,6 +140,10 @@ const columns = (path: string) => [
     of: ({ id, name }: Project) => <a href={`${path}/${id}`}>{name}</a>,
   },
   { title: 'Id', of: ({ id }: Project) => <code>{id}</code> },
+  {
+    title: 'Status',
+    of: ({ archivedAt }: Project) => (archivedAt === null ? 'in use' : <Badge>archived</Badge>),
+  },
   { title: 'Description', of: ({ description }: Project) => description },
   { title: 'Changed', of: ({ updatedAt }: Project) => <Time at={updatedAt} /> },
 ]
@@ -141,15 +159,26 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
       <Collections visit={visit} project={project.id} />
       {allows(visit.scopes, 'projects:write') && (
         <>
+          {project.archivedAt === null && (
+            <div class="panel">
+              <ProjectForm
+                visit={visit}
+                action={action}
+                given={wrong ?? project}
+                problem={wrong?.problem}
+                version={answer.etag}
+                verb="Save"
+              />
+            </div>
+          )}
           <div class="panel">
-            <ProjectForm
-              visit={visit}
-              action={action}
-              given={wrong ?? project}
-              problem={wrong?.problem}
-              version={answer.etag}
-              verb="Save"
-            />
+            <h2>{project.archivedAt === null ? 'Archive' : 'Archived'}</h2>
+            <p>Everything in an archived project can be read, and nothing changed.</p>
+            <Form visit={visit} action={`${action}/${project.archivedAt === null ? 'archive' : 'restore'}`}>
+              <button class="plain" type="submit">
+                {project.archivedAt === null ? 'Archive this project' : 'Restore this project'}
+              </button>
+            </Form>
           </div>
           <div class="panel">
             <h2>Delete</h2>

@@ -1,4 +1,4 @@
-// Copies a secret that is shown once, and asks before what cannot be undone. Everything works without it, but for the copying.
+// Copies a secret that is shown once, and shows the answer of a run as it comes. All but that works without it.
 
 for (const button of document.querySelectorAll('[data-copies]')) button.hidden = false
 document.addEventListener('click', async (event) => {
@@ -14,3 +14,51 @@ document.addEventListener('click', async (event) => {
     said.textContent = 'Selected: copy it with your keyboard.'
   }
 })
+
+// A run whose answer comes in as it is said. Without this the form waits for the whole of it.
+for (const form of document.querySelectorAll('form[data-streams]')) {
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault()
+    const answer = document.getElementById(form.dataset.streams)
+    const button = form.querySelector('button')
+    answer.textContent = ''
+    answer.parentElement.hidden = false
+    button.disabled = true
+    try {
+      const response = await fetch(form.action, {
+        method: 'POST',
+        headers: { accept: 'text/event-stream' },
+        body: new FormData(form),
+      })
+      if (!response.ok) throw new Error((await response.json()).detail)
+      for await (const { type, data } of eventsOf(response.body)) {
+        if (type === 'delta') answer.append(data.text)
+        if (type === 'error') throw new Error(data.detail)
+        if (type === 'done' && data.error !== null) throw new Error(data.error.detail)
+      }
+    } catch (error) {
+      answer.append(` [${error.message}]`)
+    } finally {
+      button.disabled = false
+      // Sent again, it is a new run.
+      form.elements.once.value = crypto.randomUUID()
+    }
+  })
+}
+
+async function* eventsOf(body) {
+  let text = ''
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    text += value
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const lines = text.slice(0, end).split('\n')
+      text = text.slice(end + 2)
+      const field = (name) => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
+      const data = field('data')
+      if (data !== undefined) yield { type: field('event'), data: JSON.parse(data) }
+    }
+  }
+}

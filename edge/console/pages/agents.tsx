@@ -1,0 +1,446 @@
+// Agents: made and changed by project, run here, with the answer coming in as the model speaks, and every run there was.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { adviceOn } from '../respond.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Project {
+  id: string
+  name: string
+  archivedAt: string | null
+}
+
+interface Agent {
+  id: string
+  projectId: string
+  name: string
+  model: string | null
+  instructions: string
+  parameters: { temperature?: number; topP?: number; maxOutputTokens?: number }
+  updatedAt: string
+}
+
+interface ListedRun {
+  id: string
+  model: string
+  status: 'running' | 'succeeded' | 'failed' | 'cancelled'
+  error: { code: string; detail: string } | null
+  inputTokens: number
+  outputTokens: number
+  usageEstimated: boolean
+  firstTextMs: number | null
+  durationMs: number | null
+  createdAt: string
+}
+
+interface Run extends ListedRun {
+  input: ReadonlyArray<{ role: string; content: string }>
+  output: string
+}
+
+interface Model {
+  name: string
+  available: boolean
+}
+
+/** As a form gave them; what is none fails at the API, beside its field. */
+interface Given {
+  name: string
+  model: string
+  instructions: string
+  temperature: string
+  maxOutputTokens: string
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  given: Given
+}
+
+const PATH = 'agents'
+const EVENT_STREAM = 'text/event-stream'
+const PROJECTS = '/v1/projects?limit=100'
+
+export const agents: ConsolePage = {
+  path: PATH,
+  title: 'Agents',
+  scope: 'agents:read',
+  messages: {
+    created: 'The agent is there. Run it below.',
+    changed: 'The agent was changed.',
+    deleted: 'The agent is gone; its runs are being removed.',
+    cancelled: 'The run was asked to stop.',
+  },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const [project, given] = [field(form, 'project'), givenIn(form)]
+      const answer = await visit.api.post<Agent>(agentsOf(project), {
+        body: bodyOf(given),
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return c.var.done(`${PATH}/${project}/${answer.body.id}`, 'created')
+      return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+    })
+    app.get('/:project/:agent', (c) => show(c))
+    app.post('/:project/:agent', async (c) => {
+      const { visit, form } = c.var
+      const given = givenIn(form)
+      const ifMatch = field(form, 'version')
+      const answer = await visit.api.patch<Agent>(one(c), { body: bodyOf(given), ifMatch })
+      if (answer.ok) return c.var.done(here(c), 'changed')
+      return answer.status === 422 ? show(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+    })
+    app.get('/:project/:agent/delete', async (c) => {
+      const { visit } = c.var
+      const answer = await visit.api.get<Agent>(one(c))
+      if (!answer.ok) return c.var.refuse(answer)
+      const back = `${visit.base}/${here(c)}`
+      return c.var.page(
+        <Confirm visit={visit} action={`${back}/delete`} verb="Delete" back={back}>
+          <p>
+            Delete <strong>{answer.body.name}</strong> and all of its runs? This cannot be undone.
+          </p>
+        </Confirm>,
+        { title: 'Delete an agent' },
+      )
+    })
+    app.post('/:project/:agent/delete', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
+    })
+    app.post('/:project/:agent/runs', async (c) => {
+      const { visit, form } = c.var
+      const sending = { body: { input: field(form, 'input') }, idempotencyKey: field(form, 'once') }
+      if (c.req.header('accept') === EVENT_STREAM) {
+        return visit.api.raw('POST', `${one(c)}/runs`, { ...sending, accept: EVENT_STREAM })
+      }
+      const answer = await visit.api.post<Run>(`${one(c)}/runs`, sending)
+      if (answer.ok) return c.redirect(`${visit.base}/${here(c)}/runs/${answer.body.id}`, 303)
+      return c.var.refuse(answer)
+    })
+    app.get('/:project/:agent/runs/:run', (c) => showRun(c))
+    app.post('/:project/:agent/runs/:run/cancel', async (c) => {
+      const run = c.req.param('run') ?? ''
+      const answer = await c.var.visit.api.post(`${one(c)}/runs/${encodeURIComponent(run)}/cancel`)
+      return answer.ok ? c.var.done(`${here(c)}/runs/${run}`, 'cancelled') : c.var.refuse(answer)
+    })
+  },
+}
+
+const agentsOf = (project: string): string => `/v1/projects/${encodeURIComponent(project)}/agents`
+const one = (c: ConsoleContext): string =>
+  `${agentsOf(c.req.param('project') ?? '')}/${encodeURIComponent(c.req.param('agent') ?? '')}`
+/** Below the console's base. */
+const here = (c: ConsoleContext): string => `${PATH}/${c.req.param('project')}/${c.req.param('agent')}`
+
+const givenIn = (form: FormData): Given => ({
+  name: field(form, 'name'),
+  model: field(form, 'model'),
+  instructions: field(form, 'instructions'),
+  temperature: field(form, 'temperature'),
+  maxOutputTokens: field(form, 'maxOutputTokens'),
+})
+
+const bodyOf = ({ name, model, instructions, temperature, maxOutputTokens }: Given) => ({
+  name,
+  model: model || null,
+  instructions,
+  parameters: {
+    ...(temperature !== '' && { temperature: numberIn(temperature) }),
+    ...(maxOutputTokens !== '' && { maxOutputTokens: numberIn(maxOutputTokens) }),
+  },
+})
+
+const numberIn = (text: string): number | string => (Number.isNaN(Number(text)) ? text : Number(text))
+
+const givenOf = ({ name, model, instructions, parameters }: Agent): Given => ({
+  name,
+  model: model ?? '',
+  instructions,
+  temperature: String(parameters.temperature ?? ''),
+  maxOutputTokens: String(parameters.maxOutputTokens ?? ''),
+})
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const projects = await visit.api.get<List<Project>>(PROJECTS)
+  if (!projects.ok) return c.var.refuse(projects)
+  const wanted = (wrong && field(c.var.form, 'project')) ?? c.req.query('project')
+  const chosen = projects.body.data.find(({ id }) => id === wanted) ?? projects.body.data[0]
+  if (chosen === undefined) {
+    return c.var.page(
+      <EmptyState title="No projects yet">
+        <p>
+          An agent lies in a project. <a href={`${visit.base}/projects`}>Make the first one</a>.
+        </p>
+      </EmptyState>,
+    )
+  }
+  const [answer, models] = await Promise.all([
+    visit.api.get<List<Agent>>(`${agentsOf(chosen.id)}${cursorQuery(c)}`),
+    visit.api.get<List<Model>>('/v1/models'),
+  ])
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const path = `${visit.base}/${PATH}`
+  const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
+  return c.var.page(
+    <>
+      {projects.body.data.length > 1 && (
+        <form class="stack panel" method="get" action={path}>
+          <Select
+            name="project"
+            label="Project"
+            value={chosen.id}
+            options={projects.body.data.map(({ id, name }) => ({ value: id, label: name }))}
+          />
+          <button type="submit">Show its agents</button>
+        </form>
+      )}
+      {data.length === 0 ? (
+        <EmptyState title={`No agents in ${chosen.name}`}>
+          <p>An agent answers by one of the platform’s models. {mayWrite && 'Make the first one below.'}</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption={`Agents in ${chosen.name}`} columns={columns(path)} rows={data} />
+          <Pager path={`${path}?project=${chosen.id}`} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && (
+        <section class="panel" aria-labelledby="new">
+          <h2 id="new">New agent</h2>
+          <AgentForm
+            {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem, project: chosen.id }}
+            models={models.ok ? models.body.data : []}
+            verb="Make the agent"
+          />
+        </section>
+      )}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string) => [
+  {
+    title: 'Name',
+    of: ({ id, projectId, name }: Agent) => <a href={`${path}/${projectId}/${id}`}>{name}</a>,
+  },
+  { title: 'Model', of: ({ model }: Agent) => model ?? 'the first there is' },
+  { title: 'Changed', of: ({ updatedAt }: Agent) => <Time at={updatedAt} /> },
+]
+
+async function show(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const [answer, runs, models] = await Promise.all([
+    visit.api.get<Agent>(one(c)),
+    visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
+    visit.api.get<List<Model>>('/v1/models'),
+  ])
+  if (!answer.ok) return c.var.refuse(answer)
+  if (!runs.ok) return c.var.refuse(runs)
+  const agent = answer.body
+  const action = `${visit.base}/${here(c)}`
+  const mayWrite = allows(visit.scopes, 'agents:write')
+  return c.var.page(
+    <>
+      {mayWrite && (
+        <section class="panel" aria-labelledby="run">
+          <h2 id="run">Run</h2>
+          {models.ok && models.body.data.length === 0 && (
+            <p class="notice">The platform has no model yet; its operator adds them.</p>
+          )}
+          <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
+            <input type="hidden" name="csrf" value={visit.csrf} />
+            <input type="hidden" name="once" value={crypto.randomUUID()} />
+            <TextArea name="input" label="What you say" rows={3} />
+            <button type="submit">Run</button>
+          </form>
+          <div hidden>
+            <h3>Answer</h3>
+            <p id="answer" class="text" aria-live="polite" />
+          </div>
+        </section>
+      )}
+      {runs.body.data.length === 0 ? (
+        <EmptyState title="No runs yet">
+          <p>Each run is kept here, with what was said and what it took.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Runs, newest first" columns={runColumns(`${action}/runs`)} rows={runs.body.data} />
+          <Pager path={action} nextCursor={runs.body.nextCursor} />
+        </div>
+      )}
+      {mayWrite && (
+        <>
+          <section class="panel" aria-labelledby="change">
+            <h2 id="change">Change</h2>
+            <AgentForm
+              {...{ visit, action, given: wrong?.given ?? givenOf(agent), problem: wrong?.problem }}
+              models={models.ok ? models.body.data : []}
+              version={answer.etag}
+              verb="Save"
+            />
+          </section>
+          <p>
+            <a class="button danger plain" href={`${action}/delete`}>
+              Delete this agent
+            </a>
+          </p>
+        </>
+      )}
+    </>,
+    { title: agent.name, ...(wrong && { status: 422 }) },
+  )
+}
+
+const runColumns = (path: string) => [
+  {
+    title: 'When',
+    of: ({ id, createdAt }: ListedRun) => (
+      <a href={`${path}/${id}`}>
+        <Time at={createdAt} />
+      </a>
+    ),
+  },
+  { title: 'Status', of: (run: ListedRun) => <Status run={run} /> },
+  { title: 'Model', of: ({ model }: ListedRun) => model },
+  { title: 'Tokens in', number: true, of: ({ inputTokens }: ListedRun) => String(inputTokens) },
+  { title: 'Tokens out', number: true, of: ({ outputTokens }: ListedRun) => String(outputTokens) },
+  { title: 'Took', number: true, of: ({ durationMs }: ListedRun) => seconds(durationMs) },
+]
+
+const seconds = (ms: number | null): string => (ms === null ? '–' : `${(ms / 1000).toFixed(1)} s`)
+
+const Status = ({ run: { status } }: { run: ListedRun }) => (
+  <Badge {...(status === 'succeeded' ? { kind: 'good' } : status === 'failed' ? { kind: 'bad' } : {})}>
+    {status}
+  </Badge>
+)
+
+async function showRun(c: ConsoleContext) {
+  const { visit } = c.var
+  const answer = await visit.api.get<Run>(`${one(c)}/runs/${encodeURIComponent(c.req.param('run') ?? '')}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const run = answer.body
+  const back = `${visit.base}/${here(c)}`
+  return c.var.page(
+    <>
+      <div class="panel">
+        <dl>
+          <dt>Status</dt>
+          <dd>
+            <Status run={run} /> {run.error && `${run.error.code}: ${run.error.detail}`}
+          </dd>
+          <dt>Model</dt>
+          <dd>{run.model}</dd>
+          <dt>Begun</dt>
+          <dd>
+            <Time at={run.createdAt} />
+          </dd>
+          <dt>First word after, whole after</dt>
+          <dd>
+            {seconds(run.firstTextMs)}, {seconds(run.durationMs)}
+          </dd>
+          <dt>Tokens in, out</dt>
+          <dd>
+            {run.inputTokens}, {run.outputTokens}
+            {run.usageEstimated && ' (estimated)'}
+          </dd>
+        </dl>
+        {run.status === 'running' && allows(visit.scopes, 'agents:write') && (
+          <Form visit={visit} action={`${back}/runs/${run.id}/cancel`}>
+            <button class="danger plain" type="submit">
+              Stop it
+            </button>
+          </Form>
+        )}
+      </div>
+      {[...run.input, { role: 'agent', content: run.output }].map(({ role, content }) => (
+        <section class="panel" aria-label={role}>
+          <h2>{role}</h2>
+          <p class="text">{content}</p>
+        </section>
+      ))}
+      <p>
+        <a class="button plain" href={back}>
+          Back to the agent
+        </a>
+      </p>
+    </>,
+    { title: 'A run' },
+  )
+}
+
+interface AgentFormProps {
+  visit: Visit
+  action: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+  models: ReadonlyArray<Model>
+  /** Of a new one. */
+  project?: string
+  version?: string | undefined
+  verb: string
+}
+
+const AgentForm = ({ visit, action, given, problem, models, project, version, verb }: AgentFormProps) => (
+  <Form visit={visit} action={action}>
+    {project !== undefined && <input type="hidden" name="project" value={project} />}
+    {version !== undefined && <input type="hidden" name="version" value={version} />}
+    {problem !== undefined && problem.errors === undefined && (
+      <p class="error" role="alert">
+        {adviceOn({ problem }).what}
+      </p>
+    )}
+    <Field
+      name="name"
+      label="Name"
+      value={given?.name}
+      error={errorAt(problem, '/name')}
+      maxlength={200}
+      required
+    />
+    <Select
+      name="model"
+      label="Model"
+      value={given?.model}
+      error={errorAt(problem, '/model')}
+      options={[
+        { value: '', label: 'The first that the plan may use' },
+        ...models.filter(({ available }) => available).map(({ name }) => ({ value: name, label: name })),
+      ]}
+    />
+    <TextArea
+      name="instructions"
+      label="Instructions"
+      hint="Said to the model before anything else."
+      value={given?.instructions}
+      error={errorAt(problem, '/instructions')}
+      rows={4}
+    />
+    <Field
+      name="temperature"
+      label="Temperature"
+      hint="From 0 to 2; empty is the model’s own."
+      value={given?.temperature}
+      error={errorAt(problem, '/parameters/temperature')}
+    />
+    <Field
+      name="maxOutputTokens"
+      label="Tokens of an answer, at most"
+      hint="Empty is 1,024."
+      value={given?.maxOutputTokens}
+      error={errorAt(problem, '/parameters/maxOutputTokens')}
+    />
+    <button type="submit">{verb}</button>
+  </Form>
+)

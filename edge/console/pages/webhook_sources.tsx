@@ -1,0 +1,374 @@
+// Webhooks in: whose are taken, where each provider has to send them, and what came.
+import type { Child } from 'hono/jsx'
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Source {
+  id: string
+  name: string
+  provider: Provider
+  eventTypes: Readonly<Record<string, string>>
+  received: number
+  rejected: number
+  createdAt: string
+}
+
+interface Received {
+  id: string
+  type: string
+  providerEventId: string | null
+  bytes: number
+  receivedAt: string
+}
+
+interface Given {
+  name: string
+  provider: string
+  secret: string
+  eventTypes: string
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  given: Given
+}
+
+type Provider = keyof typeof SETUP
+
+/** What to do at the provider, once the URL is there. */
+const SETUP = {
+  stripe: {
+    title: 'Stripe',
+    text: 'Under Developers, Webhooks, add an endpoint with the URL. Its signing secret, whsec_…, is the secret here.',
+  },
+  github: {
+    title: 'GitHub',
+    text: 'Under Settings, Webhooks, add a webhook with the URL, the content type application/json, and a secret of your own choice: the same as here.',
+  },
+  slack: {
+    title: 'Slack',
+    text: 'Under Event Subscriptions of your app, enter the URL: Slack’s question is answered by itself. The app’s signing secret (Basic Information) is the secret here.',
+  },
+  shopify: {
+    title: 'Shopify',
+    text: 'Under Settings, Notifications, Webhooks, make one in JSON with the URL. The secret is shown below the list there.',
+  },
+  standard: {
+    title: 'Standard Webhooks',
+    text: 'Give the sender the URL. Its secret begins with whsec_.',
+  },
+  hmac: {
+    title: 'Any other, with an HMAC',
+    text: 'Have the sender put the HMAC-SHA256 of the body, in hexadecimal, into X-Signature, and an id into X-Event-Id.',
+  },
+} as const
+
+const PATH = 'webhook-sources'
+const API = '/v1/webhook-sources'
+
+export const webhookSources: ConsolePage = {
+  path: PATH,
+  title: 'Webhooks in',
+  scope: 'webhook-sources:read',
+  messages: { changed: 'The source was changed.', deleted: 'The source is gone: its URL is none any more.' },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const given = givenIn(form)
+      const { name, provider, secret } = given
+      const answer = await visit.api.post<Source & { url: string }>(API, {
+        body: { name, provider, secret, eventTypes: mappingIn(given.eventTypes) },
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return made(c, answer.body)
+      return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+    })
+    app.get('/:id', (c) => show(c))
+    app.post('/:id', async (c) => {
+      const { visit, form } = c.var
+      const { secret, ...given } = givenIn(form)
+      const answer = await visit.api.patch<Source>(one(c), {
+        body: {
+          name: given.name,
+          eventTypes: mappingIn(given.eventTypes),
+          ...(secret !== '' && { secret }),
+        },
+        ifMatch: field(form, 'version'),
+      })
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'changed')
+      const wrong = { problem: answer.problem, given: { ...given, secret: '' } }
+      return answer.status === 422 ? show(c, wrong) : c.var.refuse(answer)
+    })
+    app.get('/:id/delete', async (c) => {
+      const { visit } = c.var
+      const answer = await visit.api.get<Source>(one(c))
+      if (!answer.ok) return c.var.refuse(answer)
+      const back = `${visit.base}/${PATH}/${answer.body.id}`
+      return c.var.page(
+        <Confirm visit={visit} action={`${back}/delete`} verb="Delete" back={back}>
+          <p>
+            Delete <strong>{answer.body.name}</strong> and what it received? Whoever still sends to its URL is
+            refused.
+          </p>
+        </Confirm>,
+        { title: 'Delete a source' },
+      )
+    })
+    app.post('/:id/delete', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
+    })
+    app.get('/:id/received/:webhook', async (c) => {
+      const { visit } = c.var
+      const webhook = encodeURIComponent(c.req.param('webhook') ?? '')
+      const answer = await visit.api.get<Received & { body: string; encoding: string }>(
+        `${one(c)}/received/${webhook}`,
+      )
+      if (!answer.ok) return c.var.refuse(answer)
+      const { type, providerEventId, receivedAt, body, encoding } = answer.body
+      return c.var.page(
+        <div class="panel">
+          <dl>
+            <dt>Received</dt>
+            <dd>
+              <Time at={receivedAt} />
+            </dd>
+            <dt>The provider’s id</dt>
+            <dd>{providerEventId ?? 'none'}</dd>
+            <dt>Body{encoding === 'base64' && ', in base64'}</dt>
+          </dl>
+          <pre tabindex={0}>
+            <code>{body}</code>
+          </pre>
+          <a class="button plain" href={`${visit.base}/${PATH}/${c.req.param('id')}`}>
+            Back to the source
+          </a>
+        </div>,
+        { title: type },
+      )
+    })
+  },
+}
+
+const one = (c: ConsoleContext): string => `${API}/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+const givenIn = (form: FormData): Given => ({
+  name: field(form, 'name'),
+  provider: field(form, 'provider'),
+  secret: field(form, 'secret'),
+  eventTypes: field(form, 'eventTypes'),
+})
+
+/** `invoice.paid = order.paid`, one a line. */
+const mappingIn = (text: string): Record<string, string> =>
+  Object.fromEntries(
+    text
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .map((line) => {
+        const [from = '', ...to] = line.split('=')
+        return [from.trim(), to.join('=').trim()]
+      }),
+  )
+
+const linesOf = (mapping: Readonly<Record<string, string>>): string =>
+  Object.entries(mapping)
+    .map(([from, to]) => `${from} = ${to}`)
+    .join('\n')
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Source>>(`${API}${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const mayWrite = allows(visit.scopes, 'webhook-sources:write')
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No sources">
+          <p>
+            A source is a URL that a third party sends its webhooks to; each genuine one becomes an event.{' '}
+            {mayWrite && 'Make the first one below.'}
+          </p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Sources" columns={columns(path)} rows={data} />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {mayWrite && (
+        <section class="panel" aria-labelledby="new">
+          <h2 id="new">New source</h2>
+          <SourceForm
+            {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem }}
+            verb="Make the source"
+          />
+        </section>
+      )}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string) => [
+  { title: 'Name', of: ({ id, name }: Source) => <a href={`${path}/${id}`}>{name}</a> },
+  { title: 'Provider', of: ({ provider }: Source) => SETUP[provider].title },
+  { title: 'Received', number: true, of: ({ received }: Source) => String(received) },
+  { title: 'Refused', number: true, of: ({ rejected }: Source) => <Refused count={rejected} /> },
+  { title: 'Made', of: ({ createdAt }: Source) => <Time at={createdAt} /> },
+]
+
+const Refused = ({ count }: { count: number }): Child =>
+  count === 0 ? '0' : <Badge kind="bad">{String(count)}</Badge>
+
+const made = (c: ConsoleContext, { id, url, provider }: Source & { url: string }) =>
+  c.var.page(
+    <>
+      <Secret label="The URL to send to" value={url} />
+      <div class="panel">
+        <h2>At {SETUP[provider].title}</h2>
+        <p>{SETUP[provider].text}</p>
+      </div>
+      <p>
+        <a class="button plain" href={`${c.var.visit.base}/${PATH}/${id}`}>
+          To the source
+        </a>
+      </p>
+    </>,
+    { title: 'New source' },
+  )
+
+async function show(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const [answer, received] = await Promise.all([
+    visit.api.get<Source>(one(c)),
+    visit.api.get<List<Received>>(`${one(c)}/received${cursorQuery(c)}`),
+  ])
+  if (!answer.ok) return c.var.refuse(answer)
+  if (!received.ok) return c.var.refuse(received)
+  const { id, name, provider, eventTypes, rejected } = answer.body
+  const action = `${visit.base}/${PATH}/${id}`
+  const given = wrong?.given ?? { name, provider, secret: '', eventTypes: linesOf(eventTypes) }
+  return c.var.page(
+    <>
+      <div class="panel">
+        <h2>At {SETUP[provider].title}</h2>
+        <p>{SETUP[provider].text}</p>
+        {rejected > 0 && (
+          <p class="notice bad">
+            {rejected} were refused: their signature did not fit the secret, or they came more than five
+            minutes late.
+          </p>
+        )}
+      </div>
+      {received.body.data.length === 0 ? (
+        <EmptyState title="Nothing received yet">
+          <p>Have the provider send a test.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table
+            caption="What came"
+            columns={receivedColumns(`${action}/received`)}
+            rows={received.body.data}
+          />
+          <Pager path={action} nextCursor={received.body.nextCursor} />
+        </div>
+      )}
+      {allows(visit.scopes, 'webhook-sources:write') && (
+        <>
+          <section class="panel" aria-labelledby="change">
+            <h2 id="change">Change</h2>
+            <SourceForm
+              {...{ visit, action, given, problem: wrong?.problem, version: answer.etag }}
+              verb="Save"
+            />
+          </section>
+          <p>
+            <a class="button danger plain" href={`${action}/delete`}>
+              Delete this source
+            </a>
+          </p>
+        </>
+      )}
+    </>,
+    { title: name, ...(wrong && { status: 422 }) },
+  )
+}
+
+const receivedColumns = (path: string) => [
+  {
+    title: 'When',
+    of: ({ id, receivedAt }: Received) => (
+      <a href={`${path}/${id}`}>
+        <Time at={receivedAt} />
+      </a>
+    ),
+  },
+  { title: 'Type', of: ({ type }: Received) => type },
+  { title: 'The provider’s id', of: ({ providerEventId }: Received) => providerEventId ?? '–' },
+  { title: 'Bytes', number: true, of: ({ bytes }: Received) => String(bytes) },
+]
+
+interface SourceFormProps {
+  visit: Visit
+  action: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+  /** Of one that is there already: its provider stays. */
+  version?: string | undefined
+  verb: string
+}
+
+const SourceForm = ({ visit, action, given, problem, version, verb }: SourceFormProps) => (
+  <Form visit={visit} action={action}>
+    {version !== undefined && <input type="hidden" name="version" value={version} />}
+    <Field
+      name="name"
+      label="Name"
+      value={given?.name}
+      error={errorAt(problem, '/name')}
+      maxlength={200}
+      required
+    />
+    {version === undefined && (
+      <Select
+        name="provider"
+        label="Provider"
+        value={given?.provider}
+        error={errorAt(problem, '/provider')}
+        options={Object.entries(SETUP).map(([value, { title }]) => ({ value, label: title }))}
+      />
+    )}
+    <Field
+      name="secret"
+      label="Secret"
+      hint={
+        version === undefined
+          ? 'What the provider signs with. It is kept sealed, and never shown.'
+          : 'Empty leaves it as it is.'
+      }
+      type="password"
+      autocomplete="off"
+      error={errorAt(problem, '/secret')}
+      {...(version === undefined && { required: true })}
+    />
+    <TextArea
+      name="eventTypes"
+      label="Your own names of types"
+      hint="One a line, such as “invoice.paid = order.paid”; “*” stands for all others."
+      value={given?.eventTypes}
+      error={errorAt(problem, '/eventTypes')}
+      rows={3}
+    />
+    <button type="submit">{verb}</button>
+  </Form>
+)

@@ -1,0 +1,167 @@
+// What an admin does in the console with projects, agents, webhooks and domains, in a real browser; the agent's model is
+// a server that streams for real.
+import { createHmac } from 'node:crypto'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Stack, startStack } from '../e2e/stack.ts'
+import { type ModelServer, startModelServer } from '../support/model_server.ts'
+import { newPerson, startBrowser, type Watched } from './browser.ts'
+
+let stack: Stack
+let browser: Browser
+let models: ModelServer
+let person: Watched
+beforeAll(async () => {
+  ;[stack, browser, models] = await Promise.all([startStack(), startBrowser(), startModelServer()])
+  const model = { name: 'small', baseUrl: models.baseUrl }
+  expect((await stack.call('/platform/v1/models', { method: 'POST', body: model })).status).toBe(201)
+  person = await enter({ role: 'owner' })
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+  await models?.close()
+})
+
+async function enter(body: object, options: Parameters<typeof newPerson>[2] = {}): Promise<Watched> {
+  const entering = await newPerson(browser, stack.edge, options)
+  const link = await stack.call<{ url: string }>('/v1/admin-links', { method: 'POST', body })
+  await entering.page.goto(link.body.url)
+  await entering.page.getByRole('button', { name: 'Sign in' }).click()
+  await entering.page.waitForURL(/\/admin\/demo\/$/)
+  return entering
+}
+
+const click = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+const follow = (page: Page, name: string) => page.getByRole('link', { name, exact: true }).click()
+const flash = (page: Page) => page.locator('.flash').innerText()
+const main = (page: Page) => page.locator('main').innerText()
+
+test('an agent is made, run while one watches, and run again without script', async () => {
+  const { page, complaints } = person
+  await page.goto('/admin/demo/projects')
+  await page.getByLabel('Name', { exact: true }).fill('Answers')
+  await click(page, 'Make the project')
+  await page.goto('/admin/demo/agents')
+  await page.getByLabel('Name', { exact: true }).fill('Helper')
+  await page.getByLabel('Model').selectOption('small')
+  await page.getByLabel('Temperature').fill('hot')
+  await click(page, 'Make the agent')
+  expect(await page.getByLabel('Temperature').getAttribute('aria-invalid')).toBe('true')
+  expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('Helper')
+  await page.getByLabel('Temperature').fill('0.5')
+  await click(page, 'Make the agent')
+  expect(await flash(page)).toContain('The agent is there')
+
+  await page.getByLabel('What you say').fill('Please wait for it')
+  await click(page, 'Run')
+  // The first word comes while the rest is not said yet.
+  await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('Wait')
+  expect(models.underWay()).toBe(1)
+  models.release()
+  await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('WaitHello, world.')
+  await page.getByLabel('What you say').fill('failing')
+  await click(page, 'Run')
+  await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toMatch(/^ ?\[.+\]$/)
+
+  const agent = page.url().split('?')[0] ?? ''
+  await page.goto(agent)
+  expect(await page.locator('tbody tr').count()).toBe(2)
+  await page.locator('tbody a').last().click()
+  expect(await main(page)).toContain('WaitHello, world.')
+  expect(complaints.filter((complaint) => !complaint.includes('status of 5'))).toEqual([])
+
+  const plain = await enter({ role: 'member' }, { javaScriptEnabled: false })
+  await plain.page.goto(agent)
+  await plain.page.getByLabel('What you say').fill('Hello')
+  await click(plain.page, 'Run')
+  expect(plain.page.url()).toMatch(/\/runs\/run_\w+$/)
+  expect(await main(plain.page)).toContain('Hello, world.')
+  await plain.context.close()
+})
+
+test('a source of webhooks says how to set it up, and shows what came and what was refused', async () => {
+  const { page } = person
+  await page.goto('/admin/demo/webhook-sources')
+  await page.getByLabel('Name', { exact: true }).fill('Code')
+  await page.getByLabel('Provider').selectOption('github')
+  await page.getByLabel('Secret').fill('short')
+  await click(page, 'Make the source')
+  expect(await page.getByLabel('Secret').getAttribute('aria-invalid')).toBe('true')
+  await page.getByLabel('Secret').fill('a-longer-secret')
+  await page.getByLabel('Your own names').fill('push = code.pushed\n* = code.other')
+  await click(page, 'Make the source')
+  const url = await page.locator('#secret').innerText()
+  expect(await main(page)).toContain('content type application/json')
+  const body = JSON.stringify({ text: '<script>alert(1)</script>' })
+  const send = (signature: string) =>
+    fetch(url, {
+      method: 'POST',
+      body,
+      headers: {
+        'x-hub-signature-256': `sha256=${signature}`,
+        'x-github-delivery': 'd-1',
+        'x-github-event': 'push',
+      },
+    })
+  expect((await send(createHmac('sha256', 'a-longer-secret').update(body).digest('hex'))).status).toBe(200)
+  expect((await send('00'.repeat(32))).status).toBe(401)
+  await follow(page, 'To the source')
+  expect(await main(page)).toContain('1 were refused')
+  expect(await page.locator('tbody').innerText()).toContain('code.pushed')
+  await page.locator('tbody a').first().click()
+  expect(await page.locator('pre').innerText()).toBe(body)
+  await follow(page, 'Back to the source')
+  await page.getByLabel('Name', { exact: true }).fill('Repository')
+  await click(page, 'Save')
+  expect(await flash(page)).toContain('was changed')
+  await follow(page, 'Delete this source')
+  await click(page, 'Delete')
+  expect(await flash(page)).toContain('The source is gone')
+  expect(await (await send('00')).text()).toContain('credential_invalid')
+})
+
+test('a domain says what its DNS has to say, and what was found there', async () => {
+  const { page } = person
+  await page.goto('/admin/demo/domains')
+  await page.getByLabel('Domain', { exact: true }).fill('not a domain')
+  await click(page, 'Claim it')
+  expect(await page.getByLabel('Domain', { exact: true }).getAttribute('aria-invalid')).toBe('true')
+  await page.getByLabel('Domain', { exact: true }).fill('api.demo.invalid')
+  await click(page, 'Claim it')
+  expect(await main(page)).toMatch(/TXT[\s\S]+api\.demo\.invalid/)
+  await click(page, 'Look now')
+  await page.locator('[role=status] time').waitFor()
+  await follow(page, 'Give up this domain')
+  await click(page, 'Give up')
+  expect(await flash(page)).toContain('none of the organisation’s')
+})
+
+test('a project is archived, and restored', async () => {
+  const { page } = person
+  await page.goto('/admin/demo/projects')
+  await follow(page, 'Answers')
+  await click(page, 'Archive this project')
+  expect(await flash(page)).toContain('is archived')
+  expect(await page.locator('tbody').innerText()).toContain('archived')
+  await follow(page, 'Answers')
+  expect(await page.getByRole('button', { name: 'Save' }).count()).toBe(0)
+  await click(page, 'Restore this project')
+  expect(await flash(page)).toContain('can be changed again')
+})
+
+test('the overview shows today, a week and a month', async () => {
+  const { page } = person
+  for (const [name, bars] of [
+    ['7 days', 7],
+    ['30 days', 30],
+    ['Today', 24],
+  ] as const) {
+    await page.goto('/admin/demo/')
+    await follow(page, name)
+    expect(await page.locator('[aria-current=true]').innerText()).toBe(name)
+    expect(await page.locator('tbody').first().locator('tr').count()).toBe(bars)
+    expect(await main(page)).toMatch(/[1-9][\d,]* requests/)
+  }
+  expect(person.complaints.filter((complaint) => !complaint.includes('status of 5'))).toEqual([])
+})
