@@ -64,4 +64,5 @@ Ctrl-C stops all of it.
   FDB_CLUSTER_FILE_US, FDB_CLUSTER_FILE_EU   a cluster for each
   FAILURE_LIMIT      invalid credentials of one address, a second and at once ({"rate":5,"burst":500})
   LIMITS             off: no rate limits, for benchmarks that compare (on)
+  WEBHOOK_DEVELOPMENT_HOSTS   hosts that webhooks may be sent to over http, in private networks too (none)
   ROOT_PREFIX        stands before every key in a cluster`

@@ -54,6 +54,16 @@ const schema = z.object({
   KEY_ENVIRONMENT: z.string().regex(KEY_ENVIRONMENT, 'is two to eight letters').default('live'),
   /** `on`: tenants may register OpenID issuers of this machine, over http. Nowhere but on a developer's. */
   DEVELOPMENT_ISSUERS: z.enum(['on', 'off']).default('off'),
+  /**
+   * Hosts that webhooks may be sent to over http, and in private networks, by name or address: `localhost,127.0.0.1`.
+   * Nowhere but on a developer's machine; none by default.
+   */
+  WEBHOOK_DEVELOPMENT_HOSTS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').map((host) => host.trim()))
+    .transform((hosts) => new Set(hosts.filter((host) => host !== '')))
+    .refine((hosts) => [...hosts].every((host) => /^[\w.:[\]-]+$/.test(host)), 'is not a list of hosts'),
   /** Where mail goes out: `smtp://user:password@host:port`, or `smtps:`. Without it links are shown instead. */
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
   /** `open`: strangers may make organisations on the free plan, once they have confirmed an e-mail address. */

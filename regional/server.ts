@@ -19,6 +19,8 @@ import { modelAccess } from './models/access.ts'
 import { Catalogue, ModelStore } from './models/catalogue.ts'
 import type { CallTimes } from './models/gateway.ts'
 import { startTracing } from './observe/tracing.ts'
+import { outboundClient } from './outbound/client.ts'
+import type { ConnectOptions } from './outbound/connect.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
 import { Directory } from './platform/directory.ts'
 import { edgeCalls } from './platform/edge_calls.ts'
@@ -46,6 +48,7 @@ import type { Attempt } from './tenancy/retry.ts'
 import type { Service } from './tenancy/service.ts'
 import { Tails } from './tenancy/tails.ts'
 import { flushSpace, UsageMeter } from './tenancy/usage.ts'
+import { WebhookDeliveries } from './webhooks/deliveries.ts'
 
 /** How often half-made tenants are looked for. */
 const FINISH_EVERY_MS = 5_000
@@ -79,6 +82,8 @@ export interface RegionParts {
   resolveTxt?: DomainOptions['resolveTxt']
   /** How long models may be silent. */
   modelTimes?: CallTimes
+  /** How webhooks go out: looks up their hosts, and says which addresses may be connected to. */
+  outbound?: Partial<ConnectOptions> & { timeoutMs?: number }
   /** Where the log goes; standard output otherwise. */
   writeLog?: WriteLog
   /** Whether no more requests are wanted for now. */
@@ -147,6 +152,16 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     if (found === undefined) throw new Error(`no way to the region ${name}`)
     return found
   }
+  const developmentHosts = config.WEBHOOK_DEVELOPMENT_HOSTS
+  if (developmentHosts.size > 0) {
+    log.error(
+      'WEBHOOKS MAY BE SENT INTO PRIVATE NETWORKS: take WEBHOOK_DEVELOPMENT_HOSTS away in production',
+      {
+        hosts: [...developmentHosts],
+      },
+    )
+  }
+  const outbound = outboundClient({ development: developmentHosts, now, ...parts.outbound })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
   const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
 
@@ -164,6 +179,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           mint: (tenant, sourceId) => mintSourceToken({ tenant, sourceId, region }, roots),
           seal: sealer,
         },
+        endpoints: { seal: sealer, development: developmentHosts },
         models: modelAccess(catalogue, modelTimes),
         domains: {
           resolveTxt,
@@ -212,11 +228,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       tracing,
     })
 
-  const kinds = jobKinds([
+  const kinds = [
     ...ownJobKinds,
     ...newServices().flatMap((service) => service.jobKinds ?? []),
     ...extraJobKinds,
-  ])
+  ]
   const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
   const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
     metrics.jobSteps.observe({ kind, outcome }, seconds)
@@ -229,8 +245,18 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         fetch: (await newApp({ draining, tails, outside })).fetch,
         endStreams: () => tails.stop(),
         endWork: (graceMs) => outside.stop(graceMs),
-        startJobs: () =>
-          new JobWorker({ database, kinds, loans, erase, now, random: Math.random, log, stepped }),
+        startJobs: () => {
+          const work = { database, now, random: Math.random, log }
+          const deliveries = new WebhookDeliveries({ ...work, tails, outbound, sealer })
+          const known = jobKinds([...kinds, deliveries])
+          const worker = new JobWorker({ ...work, kinds: known, loans, erase, stepped })
+          return {
+            get waiting() {
+              return worker.waiting
+            },
+            stop: async () => void (await Promise.all([deliveries.stop(), worker.stop()])),
+          }
+        },
       }
     })
   const instances: Instance[] = []
@@ -278,6 +304,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     },
     async close(drain = AT_ONCE) {
       await Promise.all(instances.map((instance) => instance.drain(drain)))
+      await outbound.close()
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
       await background.stop()

@@ -48,6 +48,15 @@ export const EVENT_TYPES = {
   'webhook_source.updated': 'A source of inbound webhooks changed.',
   'webhook_source.deleted': 'A source of inbound webhooks was deleted.',
   'webhook.received': 'A third party’s webhook came in.',
+  'webhook_endpoint.created': 'A webhook endpoint was made.',
+  'webhook_endpoint.updated': 'A webhook endpoint, or its secret, changed.',
+  'webhook_endpoint.enabled': 'A webhook endpoint was enabled: what was held for it is sent.',
+  'webhook_endpoint.failing': 'A webhook endpoint has failed for days, and will be disabled.',
+  'webhook_endpoint.disabled':
+    'A webhook endpoint was disabled: by somebody, because it failed, or because it is gone.',
+  'webhook_endpoint.recovering': 'What a webhook endpoint missed is sent again.',
+  'webhook_endpoint.deleted': 'A webhook endpoint was deleted.',
+  'webhook_endpoint.test': 'Sent to a webhook endpoint to try it out; never in the feed.',
 } as const
 
 export type EventType = keyof typeof EVENT_TYPES

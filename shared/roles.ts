@@ -26,6 +26,7 @@ export const ROLE_SCOPES: Readonly<Record<Role, ReadonlyArray<Scope | '*'>>> = {
     'sessions:write',
     'domains:write',
     'webhook-sources:write',
+    'webhook-endpoints:write',
   ],
   member: [
     'tenant:read',

@@ -18,6 +18,7 @@ export const RESOURCES = [
   'domains',
   'agents',
   'webhook-sources',
+  'webhook-endpoints',
 ] as const
 export type Resource = (typeof RESOURCES)[number]
 export type Scope = `${Resource}:${'read' | 'write'}`

@@ -14,17 +14,19 @@ import {
 } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import { forgetOld } from '../tenancy/retention.ts'
+import { clearDelivery, deliverySpace, SERVICE as WEBHOOK_ENDPOINTS } from '../webhooks/records.ts'
 import type { UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
 export type ServiceExpiry = 'admin-link' | 'session' | 'invitation'
-type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | ServiceExpiry
+type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | 'delivery' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
 
 const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
 /** How far clocks may be apart: a sweep comes this much after its hour. */
 const PATIENCE_MS = 60_000
 const PAGE = 200
@@ -106,6 +108,8 @@ async function forget(
     await forgetAccount(scope, key)
   } else if (what === 'provisioned') {
     scope.system('idempotency', provisionedSpace).clear(['answer'])
+  } else if (what === 'delivery' && typeof key === 'string') {
+    await forgetDelivery(scope, key, nowMs)
   } else if (what === 'admin-link' && typeof key === 'string') {
     scope.system('credentials', adminLinkSpace).clear([key])
   } else if (what === 'invitation' && typeof key === 'string') {
@@ -114,4 +118,13 @@ async function forget(
     scope.system('credentials', sessionSpace).clear([key])
     scope.system('credentials', seenSpace).clear([key])
   }
+}
+
+/** One that still waits, as those of a disabled endpoint do, is kept for another day. */
+async function forgetDelivery(scope: TenantScope, id: string, nowMs: number): Promise<void> {
+  const tx = scope.service(WEBHOOK_ENDPOINTS)
+  const delivery = await tx.space(deliverySpace).get([id])
+  if (delivery === undefined) return
+  if (delivery.status === 'pending') await expireAt(scope, nowMs + DAY_MS, 'delivery', id, nowMs)
+  else clearDelivery(tx, delivery)
 }

@@ -18,7 +18,9 @@ export type JobTransaction = Omit<
   | 'renewSnapshot'
   | 'usage'
   | 'jobs'
+  | 'webhooks'
 > & {
+  readonly webhooks: Pick<TenantTransaction['webhooks'], 'call'>
   readonly tenant: TenantNumber
   /** The time that this step counts as, in milliseconds since 1970. */
   readonly nowMs: number
@@ -77,16 +79,26 @@ export interface UpkeepKind<P = unknown, S = unknown> extends AnyKind {
 
 export type JobKind<P = unknown, S = unknown, O = unknown> = ServiceJobKind<P, S, O> | UpkeepKind<P, S>
 
+/**
+ * Work that goes on outside of visits, such as sending webhooks: a visit calls for it and goes on at once, and so does the
+ * next one, a little later. Its entry stays in the queue until whoever does the work has found, in one transaction, that
+ * there is none left (standing.ts). So whatever crashes, somebody is called.
+ */
+export interface StandingKind {
+  readonly kind: string
+  call(tenant: TenantNumber): void
+}
+
 /** Declares a kind of job; payload, place and outside result are typed by it wherever it is used. */
 export const jobKind = <P, S = undefined, O = undefined>(kind: ServiceJobKind<P, S, O>) => kind
 
 /** The kinds that a region's workers know, by name. What is stored under a name was put there by its own kind. */
-export type JobKinds = ReadonlyMap<string, JobKind>
+export type JobKinds = ReadonlyMap<string, JobKind | StandingKind>
 
 /** @throws {RangeError} when two have one name */
 export function jobKinds(kinds: ReadonlyArray<unknown>): JobKinds {
-  const known = new Map<string, JobKind>()
-  for (const each of kinds as ReadonlyArray<JobKind>) {
+  const known = new Map<string, JobKind | StandingKind>()
+  for (const each of kinds as ReadonlyArray<JobKind | StandingKind>) {
     if (known.has(each.kind)) throw new RangeError(`two kinds of job are called ${each.kind}`)
     known.set(each.kind, each)
   }

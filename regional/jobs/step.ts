@@ -6,8 +6,9 @@ import type { Log } from '../log.ts'
 import type { StepOutcome } from '../metrics.ts'
 import { emitting, feedOf } from '../tenancy/events.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
-import { statusSpace } from '../tenancy/records.ts'
+import { type LogStanding, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
+import { callWebhooks } from '../webhooks/call.ts'
 import { finish } from './finish.ts'
 import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
 import { advanced } from './progress.ts'
@@ -66,16 +67,18 @@ async function step(
     })
     return 'unknown_kind'
   }
+  // The visit calls for it instead.
+  if ('call' in kind) throw new Error('standing work has no steps')
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
     await dependencies.loans.borrow(tenant, (loan) =>
-      inTurn(dependencies, tenant, turn, async (scope, job, epoch) => {
+      inTurn(dependencies, tenant, turn, async (scope, job, logs) => {
         const nowMs = now()
         const step =
           'upkeep' in kind
             ? await kind.upkeep(scope, shownTo(job), nowMs)
             : await kind.step(
-                jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, epoch, nowMs),
+                jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, logs, nowMs),
                 shownTo(job),
                 outside,
               )
@@ -96,7 +99,7 @@ function inTurn(
   { database }: StepDependencies,
   tenant: TenantNumber,
   { dueMs, id, entry }: Turn,
-  work: (scope: TenantScope, job: JobRecord, epoch: number) => Promise<void>,
+  work: (scope: TenantScope, job: JobRecord, logs: LogStanding) => Promise<void>,
 ): Promise<void> {
   return database.tenant(tenant, async (scope) => {
     const jobs = jobsOf(scope)
@@ -109,7 +112,7 @@ function inTurn(
     if (status?.status !== 'active' || present?.turn !== entry.turn)
       return { value: undefined, commit: false }
     if (job === undefined || end !== undefined) jobs.space(dueSpace).clear([dueMs, id])
-    else await work(scope, job, status.epoch)
+    else await work(scope, job, status)
     return { value: undefined, commit: true }
   })
 }
@@ -180,7 +183,7 @@ function jobTransaction(
   loan: ShardLoan,
   service: string,
   job: JobRecord,
-  epoch: number,
+  logs: LogStanding,
   nowMs: number,
 ): JobTransaction {
   const actor = { kind: 'system' as const, id: job.id }
@@ -189,8 +192,9 @@ function jobTransaction(
     nowMs,
     ...scope.service(service),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
-    emit: emitting(scope, { epoch, nowMs, actor, requestId: job.id }),
+    emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
+    webhooks: { call: () => callWebhooks(scope) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
   }
 }

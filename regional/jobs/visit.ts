@@ -4,9 +4,11 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
+import type { JobKinds, StandingKind } from './kind.ts'
 import { LEASE_MS, renewLease, returnLease, takeLease } from './lease.ts'
 import { jobsOf } from './queue.ts'
-import { dueSpace, laterSpace } from './record.ts'
+import { type DueEntry, dueSpace, laterSpace } from './record.ts'
+import { AGAIN_MS } from './standing.ts'
 import { runStep, type StepDependencies, type Turn } from './step.ts'
 
 export interface VisitDependencies extends StepDependencies {
@@ -61,10 +63,12 @@ async function work(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   for (let steps = 0; steps === 0 || (steps < MAX_STEPS && mayGoOn()); ) {
-    const { status, due } = await look(dependencies, tenant)
+    const { status, standing, due } = await look(dependencies, tenant)
     if (status === 'erasing') return dependencies.erase(tenant, mayGoOn)
-    if (status === undefined || due.length === 0) return undefined
+    if (status === undefined) return undefined
     if (status !== 'active') return dependencies.now() + SUSPENDED_MS
+    for (const kind of standing) kind.call(tenant)
+    if (due.length === 0) return undefined
     // The first ones in any case: a slow database must not keep a visit from getting anywhere.
     const first = steps === 0
     steps += due.length
@@ -75,7 +79,7 @@ async function work(
   return undefined
 }
 
-const look = ({ database, now }: VisitDependencies, tenant: TenantNumber) =>
+const look = ({ database, kinds, now }: VisitDependencies, tenant: TenantNumber) =>
   database.tenant(tenant, async (scope) => {
     const [status, { entries }] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
@@ -84,11 +88,18 @@ const look = ({ database, now }: VisitDependencies, tenant: TenantNumber) =>
         .page({ limit: SIDE_BY_SIDE * 4 }),
     ])
     const nowMs = now()
-    const due = entries
+    const all = entries
       .map(([[dueMs, id], entry]): Turn => ({ dueMs, id, entry }))
       .filter(({ dueMs }) => dueMs <= nowMs)
-    return { value: { status: status?.status, due }, commit: false }
+    const standing = all.map(({ entry }) => standingKind(kinds, entry)).filter((kind) => kind !== undefined)
+    const due = all.filter(({ entry }) => standingKind(kinds, entry) === undefined)
+    return { value: { status: status?.status, standing, due }, commit: false }
   })
+
+function standingKind(kinds: JobKinds, { kind }: DueEntry): StandingKind | undefined {
+  const known = kinds.get(kind)
+  return known !== undefined && 'call' in known ? known : undefined
+}
 
 async function sideBySide<T>(items: ReadonlyArray<T>, work: (item: T) => Promise<void>): Promise<void> {
   const rest = items.values()
@@ -103,19 +114,19 @@ async function sideBySide<T>(items: ReadonlyArray<T>, work: (item: T) => Promise
  * queue meanwhile either conflicts with that reading, or comes after it and writes the pointer again.
  */
 async function leave(
-  { database, now }: VisitDependencies,
+  { database, kinds, now }: VisitDependencies,
   tenant: TenantNumber,
   notBeforeMs: number | undefined,
 ): Promise<Visited> {
   for (;;) {
     // The fence wants to know beforehand which keys will be written, so the plan is made first, and made again below.
     const plan = await database.tenant(tenant, async (scope) => ({
-      value: await planOf(scope, notBeforeMs),
+      value: await planOf(scope, kinds, now(), notBeforeMs),
       commit: false,
     }))
     const times = [plan.kept, plan.next].filter((ms) => ms !== undefined)
     const left = await database.upkeep<Visited | 'changed'>(tenant, times, async (scope) => {
-      const { kept, next } = await planOf(scope, notBeforeMs)
+      const { kept, next } = await planOf(scope, kinds, plan.nowMs, notBeforeMs)
       if (kept !== plan.kept || next !== plan.next) return { value: 'changed', commit: false }
       scope.regional(leaseSpace, pointerKey(tenant)).clear()
       if (next !== undefined && next <= now()) return { value: 'more', commit: true }
@@ -132,19 +143,23 @@ interface Plan {
   kept: number | undefined
   /** When the tenant is to be looked at again. */
   next: number | undefined
+  nowMs: number
 }
 
-async function planOf(scope: TenantScope, notBeforeMs = 0): Promise<Plan> {
+async function planOf(scope: TenantScope, kinds: JobKinds, nowMs: number, notBeforeMs = 0): Promise<Plan> {
   const [kept, { entries }, status] = await Promise.all([
     scope.system('status', laterSpace).get(['later']),
-    jobsOf(scope).space(dueSpace).page({ limit: 1 }),
+    jobsOf(scope).space(dueSpace).page({ limit: 3 }),
     scope.system('status', statusSpace).get(['status']),
   ])
   // A tenant that is gone has nothing to do, and nothing may be written there any more.
-  if (status === undefined) return { kept, next: undefined }
-  if (status.status === 'erasing') return { kept, next: notBeforeMs }
-  const head = entries[0]?.[0][0]
-  return { kept, next: head === undefined ? undefined : Math.max(head, notBeforeMs) }
+  if (status === undefined) return { kept, next: undefined, nowMs }
+  if (status.status === 'erasing') return { kept, next: notBeforeMs, nowMs }
+  // Who does standing work was called a moment ago.
+  const times = entries.map(([[dueMs], entry]) =>
+    standingKind(kinds, entry) === undefined ? dueMs : Math.max(dueMs, nowMs + AGAIN_MS),
+  )
+  return { kept, next: times.length === 0 ? undefined : Math.max(Math.min(...times), notBeforeMs), nowMs }
 }
 
 function setLater(

@@ -20,6 +20,7 @@ import { sessions } from './sessions/routes.ts'
 import { signedUrls } from './signed-urls/routes.ts'
 import { tenant } from './tenant/routes.ts'
 import { usage } from './usage/routes.ts'
+import { type EndpointOptions, webhookEndpoints } from './webhook-endpoints/routes.ts'
 import { type SourceOptions, webhookSources } from './webhook-sources/routes.ts'
 
 export interface ServiceOptions {
@@ -30,6 +31,7 @@ export interface ServiceOptions {
   domains: DomainOptions
   models: ModelAccess
   sources: SourceOptions
+  endpoints: EndpointOptions
   /** Whether tenants may register OpenID issuers of this machine. */
   developmentIssuers: boolean
   /** Milliseconds since 1970. */
@@ -46,6 +48,7 @@ export function services(
     domains: domainOptions,
     models: modelAccess,
     sources: sourceOptions,
+    endpoints: endpointOptions,
     developmentIssuers,
     now,
   }: ServiceOptions,
@@ -68,6 +71,7 @@ export function services(
     sessions,
     domains(domainOptions),
     webhookSources(sourceOptions),
+    webhookEndpoints(endpointOptions),
     ...extra,
   ]
   all.push(signedUrls(sign, operationFinder(all)))

@@ -13,6 +13,8 @@ const ORDER_BYTES = 2
 const POSITION_BYTES = EPOCH_BYTES + STAMP_BYTES + ORDER_BYTES
 /** Before a log's name: where its entries stand, by their ids. */
 const PLACES = packedName('place')
+/** Entries that were written side by side may be in each other's place. */
+const NEARBY = 100
 const POSITION = new RegExp(`^[0-9a-f]{${POSITION_BYTES * 2}}$`)
 
 /** What a log holds, and under which name. */
@@ -70,6 +72,22 @@ export class Log<V> {
     return place?.toString('hex')
   }
 
+  /** The entry at a position. */
+  async at(position: LogPosition): Promise<V | undefined> {
+    const bytes = await this.tn.get(Buffer.concat([this.prefix, Buffer.from(position, 'hex')]))
+    return bytes === undefined ? undefined : this.codec.decode(bytes)
+  }
+
+  /**
+   * The first place of the entries whose ids come from `id` on: of some of them, since ids that sort by time do so
+   * roughly in the order of commits.
+   */
+  async firstFrom(id: string): Promise<LogPosition | undefined> {
+    const end = Buffer.concat([this.places, Buffer.of(0xff)])
+    const rows = await this.tn.getRangeAll(this.placeKey(id), end, { limit: NEARBY })
+    return rows.map(([, place]) => place.toString('hex')).sort()[0]
+  }
+
   /**
    * Forgets the oldest entries as far as they are old.
    * @returns the last one that was forgotten, whether there may be more, and the oldest that is left otherwise
@@ -112,5 +130,9 @@ export class Log<V> {
     }
   }
 }
+
+/** A position in front of this one, and behind all that come before it. */
+export const justBefore = (position: LogPosition): LogPosition =>
+  (BigInt(`0x${position}`) - 1n).toString(16).padStart(POSITION_BYTES * 2, '0')
 
 export const isLogPosition = (text: string): text is LogPosition => POSITION.test(text)

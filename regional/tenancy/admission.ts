@@ -11,6 +11,7 @@ import type { Actor } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
 import type { Sealer } from './idempotency.ts'
 import type { ShardLoan, ShardLoans } from './quotas.ts'
+import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 import { joining } from './sign_in.ts'
@@ -80,7 +81,7 @@ export const leftMs = ({ now }: TransactDependencies, { deadlineMs }: TenantRequ
 export interface Admitted {
   scopes: ReadonlyArray<string>
   nowMs: number
-  epoch: number
+  logs: LogStanding
   unnoted: Id<'ses'> | undefined
 }
 
@@ -124,13 +125,13 @@ export async function admit(
   // Who is nobody's yet leaves no trace by being refused.
   request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw verdict.problem
-  const { scopes, epoch, actor, newcomer, unnoted } = verdict
+  const { scopes, logs, actor, newcomer, unnoted } = verdict
   return {
-    admitted: { scopes, nowMs, epoch, unnoted },
+    admitted: { scopes, nowMs, logs, unnoted },
     actor,
     join: async (loan) => {
       if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
-      request.actor = await joining(scope, loan, principal, newcomer, { epoch, nowMs, requestId })
+      request.actor = await joining(scope, loan, principal, newcomer, { logs, nowMs, requestId })
       return request.actor
     },
   }

@@ -15,7 +15,14 @@ import { allows, type Scope } from '../../shared/scopes.ts'
 import type { SnapshotVersion } from '../../shared/snapshot.ts'
 import type { Actor } from './audit.ts'
 import { membershipOf, notAMember } from './membership.ts'
-import { type CredentialRecord, credentialSpace, profileSpace, revokedSpace, statusSpace } from './records.ts'
+import {
+  type CredentialRecord,
+  credentialSpace,
+  type LogStanding,
+  profileSpace,
+  revokedSpace,
+  statusSpace,
+} from './records.ts'
 import type { TenantScope } from './region_database.ts'
 import { ofAdminLink, ofSession } from './sessions.ts'
 import { ofSource } from './webhook_sources.ts'
@@ -27,8 +34,7 @@ export type Authorisation =
       /** None yet for whoever is to become a member first. */
       actor: Actor | undefined
       newcomer: Role | undefined
-      /** Belongs before the versionstamps of this tenant's logs. */
-      epoch: number
+      logs: LogStanding
       present: SnapshotVersion
       /** Of a session, when its last use was noted more than a minute ago. */
       unnoted: Id<'ses'> | undefined
@@ -112,7 +118,7 @@ export async function authorise(
   if (wanted.mintsCredentials && principal.kind === 'signed_url') {
     return refused(new Problem('insufficient_scope', 'No signed URL reaches what gives access.'))
   }
-  return { outcome: 'granted', scopes, actor, newcomer, epoch: status.epoch, present, unnoted }
+  return { outcome: 'granted', scopes, actor, newcomer, logs: status, present, unnoted }
 }
 
 function standingOf(

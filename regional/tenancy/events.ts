@@ -2,10 +2,12 @@
 // change itself, so it can neither tell of something that did not happen, nor miss something that did.
 // Every commit with an event also sets the tail, a key that streams watch. It is set blindly, so writers never conflict.
 import type { EventType } from '../../shared/event_types.ts'
-import { type Id, newId } from '../../shared/ids.ts'
-import { jsonLog, type Log, type LogPosition } from '../storage/log_space.ts'
+import { type Id, idFromBytes, newId, uuidv7 } from '../../shared/ids.ts'
+import { jsonLog, justBefore, type Log, type LogPosition } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
+import { callWebhooks } from '../webhooks/call.ts'
 import type { Actor } from './audit.ts'
+import type { LogStanding } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 import { trimmedThrough } from './retention.ts'
 
@@ -42,11 +44,18 @@ export interface EventFeed {
   page(limit: number, after?: LogPosition): Promise<EventPage>
   /** Where the event of this id stands. */
   find(id: string): Promise<LogPosition | undefined>
+  /** The event at a place. */
+  at(place: LogPosition): Promise<TenantEvent | undefined>
+  /** A place that all events from a time on lie behind, as far as the clocks of the region agree to a minute. */
+  before(atMs: number): Promise<LogPosition>
   /** The last event that is not kept any more; undefined while all of them are. */
   trimmed(): Promise<LogPosition | undefined>
   /** Where the newest event stands; {@link FEED_BEGINNING} where there is none. */
   end(): Promise<LogPosition>
 }
+
+/** How far the clocks of a region's processes may be apart. */
+const CLOCKS_MS = 60_000
 
 /** Before every event. */
 export const FEED_BEGINNING: LogPosition = '0'.repeat(40)
@@ -61,18 +70,27 @@ export type Emit = (type: EventType, resource: string, data?: EventData) => void
 
 /** On whose behalf a transaction changes something. */
 export interface Emitter {
-  epoch: number
+  standing: LogStanding
   nowMs: number
   actor: Actor
   requestId: string
 }
 
-export function emitting(scope: TenantScope, { epoch, nowMs, actor, requestId }: Emitter): Emit {
+export function emitting(scope: TenantScope, { standing, nowMs, actor, requestId }: Emitter): Emit {
   const at = new Date(nowMs).toISOString()
   return (type, resource, data) => {
     const id = newId('evt', nowMs)
-    outboxOf(scope).append(epoch, { id, type, resource, at, actor, requestId, ...(data && { data }) })
+    outboxOf(scope).append(standing.epoch, {
+      id,
+      type,
+      resource,
+      at,
+      actor,
+      requestId,
+      ...(data && { data }),
+    })
     scope.system('outbox', tailSpace).set(['tail'], id)
+    if (standing.webhooks) callWebhooks(scope)
   }
 }
 
@@ -83,6 +101,15 @@ export function feedOf(scope: TenantScope): EventFeed {
       return { events: entries.map(([sequence, entry]) => shownEvent(sequence, entry)), more }
     },
     find: (id) => outboxOf(scope).find(id),
+    async at(place) {
+      const entry = await outboxOf(scope).at(place)
+      return entry && shownEvent(place, entry)
+    },
+    async before(atMs) {
+      const id = idFromBytes('evt', uuidv7(Math.max(0, atMs - CLOCKS_MS), new Uint8Array(10)))
+      const first = await outboxOf(scope).firstFrom(id)
+      return first === undefined ? this.end() : justBefore(first)
+    },
     trimmed: () => trimmedThrough(scope),
     async end() {
       const { entries } = await outboxOf(scope).page(1, undefined, true)

@@ -32,6 +32,7 @@ import {
   profileSpace,
   provisionedSpace,
   type ShownTenant,
+  type StatusRecord,
   shownTenant,
   statusSpace,
 } from './records.ts'
@@ -219,7 +220,7 @@ export class TenantLifecycle {
       if (shown.tenant.status === 'erasing') return { value: shown, commit: false }
       const nowMs = this.now()
       if (!(await firstTime(scope, by, nowMs))) return { value: shown, commit: false }
-      auditOf(scope).append(shown.epoch, operatorEntry('tenants.read', id, by, nowMs))
+      auditOf(scope).append(shown.standing.epoch, operatorEntry('tenants.read', id, by, nowMs))
       return { value: shown, commit: true }
     })
   }
@@ -271,16 +272,21 @@ export class TenantLifecycle {
       const told = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
       const snapshotVersion = before.snapshotVersion + (told ? 1 : 0)
       if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
-        const { epoch } = before
-        statusOf(scope).set(['status'], { status: status ?? current, epoch, version: snapshotVersion })
+        statusOf(scope).set(['status'], {
+          ...before.standing,
+          status: status ?? current,
+          version: snapshotVersion,
+        })
       }
       // Jobs that waited out the suspension go on.
       if (status === 'active' && current !== 'active') scope.wake()
-      auditOf(scope).append(before.epoch, operatorEntry('tenants.update', id, by, nowMs))
-      emitting(scope, { epoch: before.epoch, nowMs, actor: operatorActor(by), requestId: by.requestId })(
-        changeTold(current, status),
-        profile.id,
-      )
+      auditOf(scope).append(before.standing.epoch, operatorEntry('tenants.update', id, by, nowMs))
+      emitting(scope, {
+        standing: before.standing,
+        nowMs,
+        actor: operatorActor(by),
+        requestId: by.requestId,
+      })(changeTold(current, status), profile.id)
       return { value: { tenant: shownTenant(after, status ?? current), version }, commit: true }
     })
   }
@@ -321,7 +327,7 @@ interface Shown {
   tenant: ShownTenant
   profile: ProfileRecord
   version: number
-  epoch: number
+  standing: StatusRecord
   snapshotVersion: number
 }
 
@@ -336,7 +342,7 @@ async function shownIn(scope: TenantScope): Promise<Shown | undefined> {
     tenant: shownTenant(profile, status.status),
     profile,
     version: profile.version,
-    epoch: status.epoch,
+    standing: status,
     snapshotVersion: status.version,
   }
 }

@@ -198,7 +198,7 @@ export class OutsideWorks {
           throw new Problem('tenant_erased', 'The organisation is not here any more: nothing was kept.')
         }
         const context = { ...before, nowMs }
-        const reply = await work(writingTransaction(scope, { service, context }, loan, status.epoch))
+        const reply = await work(writingTransaction(scope, { service, context }, loan, status))
         replies[attempt] = reply
         const marker = newMarker(requestId, attempt, nowMs)
         records.set(key, marker)

@@ -16,7 +16,12 @@ export interface StatusRecord {
   /** Of what edges keep of the tenant (shared/snapshot.ts): grows when plan, limits or region change. */
   version: number
   movedTo?: string
+  /** There are webhook endpoints: whoever writes an event has them served. */
+  webhooks?: boolean
 }
+
+/** What whoever writes to a tenant's logs has to know of it. */
+export type LogStanding = Pick<StatusRecord, 'epoch' | 'webhooks'>
 
 /** One small key, read by every transaction and written rarely, so that a change of status stops what is in flight. */
 export const statusSpace = jsonSpace<['status'], StatusRecord>('status')

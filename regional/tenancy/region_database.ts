@@ -70,6 +70,8 @@ export class TenantScope {
   private readonly logs = new Map<unknown, unknown>()
   /** Whether {@link wake} was called. */
   woken = false
+  /** Whether {@link call} was. */
+  called = false
 
   constructor(
     native: NativeTransaction,
@@ -194,6 +196,12 @@ export class TenantScope {
     this.point()
   }
 
+  /** Tells those who do the tenant's standing work. Their entry in its queue is the caller's to write. */
+  call(): void {
+    this.called = true
+    this.point()
+  }
+
   /** Writes the tenant's pointer: whatever is in its queue is found through it. */
   point(): void {
     this.regional(jobPointer, pointerKey(this.tenant)).set(1)
@@ -214,7 +222,8 @@ export class RegionDatabase {
   private readonly keys: KeySpace
   private readonly tenantKeys: TenantKeysCache
   private readonly report: Report
-  private readonly listeners = new Set<(tenant: TenantNumber) => void>()
+  private readonly wakeListeners = new Set<(tenant: TenantNumber) => void>()
+  private readonly callListeners = new Set<(tenant: TenantNumber) => void>()
 
   constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
     this.native = native
@@ -263,8 +272,14 @@ export class RegionDatabase {
 
   /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */
   onWake(listener: (tenant: TenantNumber) => void): () => void {
-    this.listeners.add(listener)
-    return () => void this.listeners.delete(listener)
+    this.wakeListeners.add(listener)
+    return () => void this.wakeListeners.delete(listener)
+  }
+
+  /** As {@link onWake}, for standing work. */
+  onCall(listener: (tenant: TenantNumber) => void): () => void {
+    this.callListeners.add(listener)
+    return () => void this.callListeners.delete(listener)
   }
 
   private grantOf(number: TenantNumber, writeOnly: ReadonlyArray<KeyRange>): Grant {
@@ -278,7 +293,7 @@ export class RegionDatabase {
     withinMs?: number,
   ): Promise<T> {
     const keys = this.tenantKeys.of(number)
-    let woken = false
+    let [woken, called] = [false, false]
     const value = await retrying(
       () => this.begin(grant),
       async (tn, attempt) => {
@@ -286,11 +301,13 @@ export class RegionDatabase {
         const outcome = await body(scope, attempt)
         // An attempt before this one may have landed without our knowing: better one look too many.
         woken ||= scope.woken
+        called ||= scope.called
         return outcome
       },
       withinMs,
     )
-    if (woken) for (const listener of this.listeners) listener(number)
+    if (woken) for (const listener of this.wakeListeners) listener(number)
+    if (called) for (const listener of this.callListeners) listener(number)
     return value
   }
 

@@ -6,6 +6,7 @@ import { type Actor, auditOf } from './audit.ts'
 import { emitting } from './events.ts'
 import { addMember, newMember } from './members.ts'
 import { type ShardLoan, take } from './quotas.ts'
+import type { LogStanding } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 /**
@@ -17,7 +18,7 @@ export async function joining(
   loan: ShardLoan,
   { issuer, subject, email = null }: Omit<JwtPrincipal, 'email'> & { email?: string | null },
   role: Role,
-  { epoch, nowMs, requestId }: { epoch: number; nowMs: number; requestId: string },
+  { logs, nowMs, requestId }: { logs: LogStanding; nowMs: number; requestId: string },
 ): Promise<Actor> {
   const identity = { issuer, subject }
   const member = newMember({ email, role, decidedBy: 'provider', identity }, nowMs)
@@ -25,8 +26,8 @@ export async function joining(
   await addMember(scope.service('members'), member)
   const actor: Actor = { kind: 'member', id: member.id }
   const at = new Date(nowMs).toISOString()
-  emitting(scope, { epoch, nowMs, actor, requestId })('member.created', member.id)
-  auditOf(scope).append(epoch, {
+  emitting(scope, { standing: logs, nowMs, actor, requestId })('member.created', member.id)
+  auditOf(scope).append(logs.epoch, {
     at,
     actor,
     action: 'members.join',

@@ -8,13 +8,14 @@ import type { JobKind } from '../jobs/kind.ts'
 import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
 import type { Log } from '../storage/log_space.ts'
+import { callWebhooks } from '../webhooks/call.ts'
 import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
 import { shut } from './erasure.ts'
 import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
 import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
-import { type Organisation, profileSpace, statusSpace } from './records.ts'
+import { type LogStanding, type Organisation, profileSpace, statusSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
 import { renewSnapshot } from './snapshot.ts'
 import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
@@ -54,6 +55,13 @@ export interface TenantTransaction extends ServiceScope {
   emit: Emit
   /** That feed, to read. */
   readonly events: EventFeed
+  /** The organisation's webhook endpoints. */
+  readonly webhooks: {
+    /** Has deliveries looked at after this commit. */
+    call(): void
+    /** Says whether there are endpoints: from this commit on every event calls for them. */
+    follow(events: boolean): Promise<void>
+  }
   /** Has a job done after this commit. Its payload holds references, not documents. */
   enqueue<P, S, O>(kind: JobKind<P, S, O>, payload: P, options?: EnqueueOptions): Id<'job'>
   /** The tenant's jobs, whoever enqueued them. */
@@ -88,6 +96,7 @@ export const readingTransaction = (scope: TenantScope, working: Working): Tenant
   renewSnapshot: async () => changesNothing(),
   emit: changesNothing,
   events: feedOf(scope),
+  webhooks: { call: changesNothing, follow: async () => changesNothing() },
   enqueue: changesNothing,
   jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
 })
@@ -96,12 +105,11 @@ const changesNothing = (): never => {
   throw new Error('an operation that reads changes nothing')
 }
 
-/** @param epoch of the tenant, before the versionstamps of its logs */
 export function writingTransaction(
   scope: TenantScope,
   working: Working,
   loan: ShardLoan,
-  epoch: number,
+  logs: LogStanding,
 ): TenantTransaction {
   const { nowMs, actor, requestId } = working.context
   return {
@@ -110,11 +118,19 @@ export function writingTransaction(
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     renewSnapshot: () => renewSnapshot(scope),
-    emit: emitting(scope, { epoch, nowMs, actor, requestId }),
+    emit: emitting(scope, { standing: logs, nowMs, actor, requestId }),
     events: feedOf(scope),
+    webhooks: { call: () => callWebhooks(scope), follow: (events) => followEvents(scope, events) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
     jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
   }
+}
+
+async function followEvents(scope: TenantScope, webhooks: boolean): Promise<void> {
+  const statuses = scope.system('status', statusSpace)
+  const status = await statuses.get(['status'])
+  if (status === undefined) throw new Error('a tenant has a status')
+  if ((status.webhooks ?? false) !== webhooks) statuses.set(['status'], { ...status, webhooks })
 }
 
 async function organisationOf(scope: TenantScope): Promise<Organisation> {

@@ -102,7 +102,7 @@ export function writeOnce<T>(
         admit(dependencies, request, scope),
         records.get(memory.key),
       ])
-      const { nowMs, epoch } = admitted
+      const { nowMs, logs } = admitted
       if (isLive(record, nowMs)) {
         const own = record.requestId === requestId ? earlier[record.attempt] : undefined
         return { value: own ?? { outcome: 'replayed', reply: memory.replay(record) }, commit: false }
@@ -111,14 +111,14 @@ export function writeOnce<T>(
       const actor = known ?? (await join(loan))
       const context = contextOf(request, admitted, actor)
       const [result] = await Promise.all([
-        timed('work', () => change.work(writingTransaction(scope, { service, context }, loan, epoch))),
+        timed('work', () => change.work(writingTransaction(scope, { service, context }, loan, logs))),
         expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
       ])
       const written: Written<T> = { outcome: 'written', result, context }
       earlier[attempt] = written
       if (admitted.unnoted !== undefined) seenIn(scope, admitted.unnoted, nowMs)
       countWrite(scope, nowMs)
-      auditOf(scope).append(epoch, {
+      auditOf(scope).append(logs.epoch, {
         at: new Date(nowMs).toISOString(),
         actor,
         action,

@@ -24,7 +24,7 @@ export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; e
 
 export type CreateAgent = { name: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
 
-export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write" | "agents:read" | "agents:write" | "webhook-sources:read" | "webhook-sources:write">; expiresAt?: string | null }
+export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "tenant:write" | "api-keys:read" | "api-keys:write" | "members:read" | "members:write" | "identity-providers:read" | "identity-providers:write" | "projects:read" | "projects:write" | "collections:read" | "collections:write" | "records:read" | "records:write" | "events:read" | "events:write" | "audit:read" | "audit:write" | "usage:read" | "usage:write" | "jobs:read" | "jobs:write" | "signed-urls:read" | "signed-urls:write" | "admin-links:read" | "admin-links:write" | "sessions:read" | "sessions:write" | "domains:read" | "domains:write" | "agents:read" | "agents:write" | "webhook-sources:read" | "webhook-sources:write" | "webhook-endpoints:read" | "webhook-endpoints:write">; expiresAt?: string | null }
 
 export type CreateDomain = { domain: string }
 
@@ -46,6 +46,8 @@ export type CreateSignedUrl = { method: "GET" | "POST" | "PATCH" | "PUT" | "DELE
 
 export type CreateTenant = { slug: string; name: string; region: string; plan?: "free" | "team" | "enterprise"; owner: { email: string } }
 
+export type CreateWebhookEndpoint = { url: string; description?: string | null; types?: Array<string>; enabled?: boolean; mode?: "parallel" | "fifo"; rate?: number | null; headers?: { [key: string]: string }; secret?: string }
+
 export type CreateWebhookSource = { name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; secret: string; eventTypes?: { [key: string]: string } }
 
 export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
@@ -66,7 +68,7 @@ export type Domain = { id: string; domain: string; status: "pending" | "verified
 
 export type ErasureCertificate = { tenant: string; requestedBy: string; requestId: string; requestedAt: string; begunAt: string; endedAt: string; keys: number; bytes: number; cleared: { [key: string]: { keys: number; bytes: number } }; finalScan: { at: string; keysFound: number } } | null
 
-export type Event = { id: string; type: string; at: string; resource: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "operator" | "system"; id: string }; sequence: string; data?: { [key: string]: string | number | boolean | null } }
+export type Event = { id: string; type: string; at: string; resource: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string }; sequence: string; data?: { [key: string]: string | number | boolean | null } }
 
 export type Identity = { issuer: string; subject: string }
 
@@ -80,13 +82,15 @@ export type Invitation = { id: string; email: string; role: "owner" | "admin" | 
 
 export type Job = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null }
 
-export type Limits = { requestsPerSecond: number; burst: number; streams: number; eventRetentionDays: number; auditRetentionDays: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; webhookSources: number; storedBytes: number; tokens: number }
+export type Limits = { requestsPerSecond: number; burst: number; streams: number; eventRetentionDays: number; auditRetentionDays: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; webhookSources: number; webhookEndpoints: number; storedBytes: number; tokens: number }
 
 export type ListedRun = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
 export type ListedTenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; corsOrigins: Array<string>; createdAt: string; updatedAt: string; cost?: number }
 
 export type Member = { id: string; email: string | null; role: "owner" | "admin" | "member" | "viewer"; decidedBy: "provider" | "organisation"; identity: { issuer: string; subject: string } | null; createdAt: string; updatedAt: string }
+
+export type MissedWebhook = { eventId: string; type: string; at: string; sequence: string; why: "failed" | "pending" | "held" | "not_sent"; deliveryId: string | null }
 
 export type Model = { name: string; inputTokenPrice: number; outputTokenPrice: number; plans: Array<"free" | "team" | "enterprise">; available: boolean }
 
@@ -108,9 +112,13 @@ export type ReceivedWebhookWithBody = { id: string; sourceId: string; type: stri
 
 export type Record = { id: string; data: { [key: string]: unknown }; version: number; createdAt: string; updatedAt: string; expiresAt?: string }
 
+export type RecoverWebhooks = { since: string; until?: string }
+
 export type Region = { name: string; status: "up" | "unreachable"; load: { startedAt: string; instances: number; utilisation: number; memoryBytes: number } | null }
 
 export type RotateApiKey = { overlapSeconds?: number }
+
+export type RotateWebhookSecret = { secret?: string; overlapSeconds?: number }
 
 export type Run = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; input: Array<{ role: "user" | "assistant"; content: string }>; output: string; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
@@ -128,7 +136,7 @@ export type UpdateAgent = { name?: string; model?: string | null; instructions?:
 
 export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
 
-export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; eventRetentionDays?: number | null; auditRetentionDays?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; storedBytes?: number | null; tokens?: number | null }
+export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; eventRetentionDays?: number | null; auditRetentionDays?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; webhookEndpoints?: number | null; storedBytes?: number | null; tokens?: number | null }
 
 export type UpdateMember = { role?: "owner" | "admin" | "member" | "viewer"; identity?: { issuer: string; subject: string } }
 
@@ -142,11 +150,21 @@ export type UpdateRecord = { data?: { [key: string]: unknown }; expiresAt?: stri
 
 export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise"; limits?: UpdateLimits; status?: "active" | "suspended" }
 
+export type UpdateWebhookEndpoint = { url?: string; description?: string | null; types?: Array<string>; enabled?: boolean; mode?: "parallel" | "fifo"; rate?: number | null; headers?: { [key: string]: string } }
+
 export type UpdateWebhookSource = { name?: string; secret?: string; eventTypes?: { [key: string]: string } }
 
-export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
+export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; webhookEndpoints: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
 
 export type UsagePeriod = { start: string; reads: number; writes: number; errors: number; milliseconds: number; units: number }
+
+export type WebhookDelivery = { id: string; endpointId: string; eventId: string; type: string; sequence: string; status: "pending" | "delivered" | "failed"; test: boolean; attempts: number; createdAt: string; attemptedAt: string | null; nextAttemptAt: string | null }
+
+export type WebhookDeliveryWithAttempts = { id: string; endpointId: string; eventId: string; type: string; sequence: string; status: "pending" | "delivered" | "failed"; test: boolean; createdAt: string; attemptedAt: string | null; nextAttemptAt: string | null; attempts: Array<{ number: number; at: string; durationMs: number | null; status: number | null; error: "unreachable" | "tls_failed" | "connection_lost" | "timed_out" | "not_http" | null; answer: string | null }> }
+
+export type WebhookEndpoint = { id: string; url: string; description: string | null; types: Array<string>; enabled: boolean; disabled: { reason: "asked" | "failing" | "gone"; at: string } | null; mode: "parallel" | "fifo"; rate: number | null; headers: Array<string>; publicKey: string; failingSince: string | null; createdAt: string; updatedAt: string }
+
+export type WebhookEndpointWithSecret = { id: string; url: string; description: string | null; types: Array<string>; enabled: boolean; disabled: { reason: "asked" | "failing" | "gone"; at: string } | null; mode: "parallel" | "fifo"; rate: number | null; headers: Array<string>; publicKey: string; failingSince: string | null; createdAt: string; updatedAt: string; secret: string }
 
 export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; received: number; rejected: number; createdAt: string; updatedAt: string }
 
@@ -183,6 +201,8 @@ export interface Operations {
   'DELETE /v1/sessions/{id}': { params: { id: string }; answer: undefined }
   /** Erase the organisation: shut at once, cleared by a job, for good. */
   'DELETE /v1/tenant': { query: { confirm: string }; answer: Shut }
+  /** Remove an endpoint; a job clears its deliveries. */
+  'DELETE /v1/webhook-endpoints/{id}': { params: { id: string }; answer: undefined }
   /** Remove a source; a job clears what it has sent. */
   'DELETE /v1/webhook-sources/{id}': { params: { id: string }; answer: undefined }
   /** List the models, by name. */
@@ -211,6 +231,10 @@ export interface Operations {
   'GET /v1/api-keys/{id}': { params: { id: string }; answer: ApiKey }
   /** Read the audit trail, newest first. */
   'GET /v1/audit': { query?: { limit?: number; cursor?: string; actor?: string; action?: string; target?: string; outcome?: "done" | "refused"; since?: string; until?: string }; answer: { data: Array<AuditEntry>; nextCursor: string | null } }
+  /** List deliveries, newest first. */
+  'GET /v1/deliveries': { query?: { limit?: number; cursor?: string; endpoint?: string; type?: string; status?: "pending" | "delivered" | "failed"; since?: string; until?: string }; answer: { data: Array<WebhookDelivery>; nextCursor: string | null } }
+  /** Read a delivery with its attempts and what they were answered. */
+  'GET /v1/deliveries/{id}': { params: { id: string }; answer: WebhookDeliveryWithAttempts }
   /** List domains, oldest first. */
   'GET /v1/domains': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Domain>; nextCursor: string | null } }
   /** Read a domain. */
@@ -261,6 +285,12 @@ export interface Operations {
   'GET /v1/tenant': { answer: Tenant }
   /** Read quotas, and requests by the hour or day. */
   'GET /v1/usage': { query?: { by?: "hour" | "day"; from?: string; to?: string }; answer: Usage }
+  /** List endpoints, oldest first. */
+  'GET /v1/webhook-endpoints': { query?: { limit?: number; cursor?: string }; answer: { data: Array<WebhookEndpoint>; nextCursor: string | null } }
+  /** Read an endpoint. */
+  'GET /v1/webhook-endpoints/{id}': { params: { id: string }; answer: WebhookEndpoint }
+  /** List events that the endpoint wants and has not got, oldest first. */
+  'GET /v1/webhook-endpoints/{id}/missed': { params: { id: string }; query?: { limit?: number; cursor?: string; since?: string; until?: string }; answer: { data: Array<MissedWebhook>; nextCursor: string | null } }
   /** List sources, oldest first. */
   'GET /v1/webhook-sources': { query?: { limit?: number; cursor?: string }; answer: { data: Array<WebhookSource>; nextCursor: string | null } }
   /** Read a source. */
@@ -285,6 +315,8 @@ export interface Operations {
   'PATCH /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; body: UpdateRecord; answer: Record }
   /** Change the organisation’s name, or how its people see it. */
   'PATCH /v1/tenant': { body: UpdateOrganisation; answer: Tenant }
+  /** Change an endpoint; disabled, its events are held. */
+  'PATCH /v1/webhook-endpoints/{id}': { params: { id: string }; body: UpdateWebhookEndpoint; answer: WebhookEndpoint }
   /** Change a source, its secret too. */
   'PATCH /v1/webhook-sources/{id}': { params: { id: string }; body: UpdateWebhookSource; answer: WebhookSource }
   /** Add a model that tenants share. */
@@ -297,6 +329,8 @@ export interface Operations {
   'POST /v1/api-keys': { body: CreateApiKey; answer: CreatedApiKey }
   /** Put a new key in the place of one, which holds for a while yet. */
   'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body: RotateApiKey; answer: CreatedApiKey }
+  /** Send an event again, at once. */
+  'POST /v1/deliveries/{id}/retry': { params: { id: string }; answer: WebhookDelivery }
   /** Add a domain; it is yours once its DNS says so. */
   'POST /v1/domains': { body: CreateDomain; answer: Domain }
   /** Look at the domain’s TXT records now; `lastCheck` says what was found. */
@@ -327,6 +361,14 @@ export interface Operations {
   'POST /v1/projects/{projectId}/collections/{name}/records:batch': { params: { projectId: string; name: string }; body: Batch; answer: BatchAnswer }
   /** Sign a URL for one method and path. */
   'POST /v1/signed-urls': { body: CreateSignedUrl; answer: SignedUrl }
+  /** Add an endpoint: its secret is shown this once. */
+  'POST /v1/webhook-endpoints': { body: CreateWebhookEndpoint; answer: WebhookEndpointWithSecret }
+  /** Send again what the endpoint has missed. */
+  'POST /v1/webhook-endpoints/{id}/recover': { params: { id: string }; body: RecoverWebhooks; answer: { job: string } }
+  /** Give an endpoint new secrets; the old ones sign as well for a while. */
+  'POST /v1/webhook-endpoints/{id}/rotate': { params: { id: string }; body: RotateWebhookSecret; answer: WebhookEndpointWithSecret }
+  /** Send an event to try the endpoint out; its delivery tells how it went. */
+  'POST /v1/webhook-endpoints/{id}/test': { params: { id: string }; answer: WebhookDelivery }
   /** Add a source of webhooks: its URL is shown this once. */
   'POST /v1/webhook-sources': { body: CreateWebhookSource; answer: CreatedWebhookSource }
   /** Declare a collection: its indexes and its schema. */

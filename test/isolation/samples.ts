@@ -47,7 +47,8 @@ export function sampleOf(schema: Schema, { components }: Document, name = 'sampl
     case 'number':
       return schema.minimum ?? 1
     case 'boolean':
-      return true
+      // What is enabled goes on by itself, and would be another thing from one look to the next.
+      return name !== 'enabled'
     case 'array':
       return [inner(schema.items ?? {})]
     default:

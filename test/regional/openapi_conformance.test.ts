@@ -86,6 +86,8 @@ const queryOf = ({ parameters = [] }: Operation): string[] =>
 const TELLS_NOTHING: Readonly<Record<string, string>> = {
   'POST /v1/signed-urls': 'a signed URL is kept nowhere',
   'POST /v1/domains/{id}/verify': 'told when the record is found; nobody’s DNS has it here',
+  'POST /v1/webhook-endpoints/{id}/test': 'its delivery tells of it, and events are what is delivered',
+  'POST /v1/deliveries/{id}/retry': 'its delivery tells of it, and events are what is delivered',
   'DELETE /v1/tenant': 'nobody is left to read it',
 }
 

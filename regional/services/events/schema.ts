@@ -16,6 +16,7 @@ export const Event = z
         'invitee',
         'session',
         'admin_link',
+        'webhook_source',
         'operator',
         'system',
       ]),

@@ -1,0 +1,136 @@
+// POSTs to hosts that tenants have named. Whatever the other side does (nothing, too much, something else), it comes to
+// a typed outcome within the time that it has. Redirects are answers like any other: where they lead to, nobody checked.
+import { Agent, errors, request } from 'undici'
+import { type ConnectOptions, guardedConnector, TlsFailed, Unreachable } from './connect.ts'
+import { retryAfterMs } from './retry_after.ts'
+
+export const TIMEOUT_MS = 15_000
+/** What is kept of an answer. */
+export const MAX_ANSWER_BYTES = 4_096
+/** After the head of an answer: its body may be waited for so long, and no longer. */
+const BODY_MS = 2_000
+/** Shorter than receivers usually keep theirs, so that none closes what is being written to. */
+const KEEP_ALIVE_MS = 4_000
+
+export const CALL_FAILURES = [
+  'unreachable',
+  'tls_failed',
+  'connection_lost',
+  'timed_out',
+  'not_http',
+] as const
+export type CallFailure = (typeof CALL_FAILURES)[number]
+
+export type Called = { durationMs: number } & (
+  | {
+      outcome: 'answered'
+      status: number
+      /** The beginning of it: at most {@link MAX_ANSWER_BYTES}, as text. */
+      answer: string
+      /** From `Retry-After`. */
+      retryAfterMs: number | undefined
+    }
+  | { outcome: CallFailure }
+)
+
+export interface Call {
+  url: string
+  headers: Readonly<Record<string, string>>
+  body: string
+  /** Aborts with the process that it is called from. */
+  signal: AbortSignal
+}
+
+export interface Outbound {
+  post(call: Call): Promise<Called>
+  close(): Promise<void>
+}
+
+export interface OutboundOptions extends ConnectOptions {
+  now: () => number
+  timeoutMs?: number
+}
+
+export function outboundClient({ now, timeoutMs = TIMEOUT_MS, ...options }: OutboundOptions): Outbound {
+  const agent = new Agent({
+    connect: guardedConnector(options),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: KEEP_ALIVE_MS,
+    // The whole request has one time, below.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    allowH2: false,
+  })
+
+  async function once({ url, headers, body, signal }: Call): Promise<Called> {
+    const startedAt = performance.now()
+    const tookMs = () => Math.round(performance.now() - startedAt)
+    const timeout = AbortSignal.timeout(timeoutMs)
+    const answered = await request(url, {
+      dispatcher: agent,
+      method: 'POST',
+      headers: { ...headers },
+      body,
+      signal: AbortSignal.any([signal, timeout]),
+    })
+    const { statusCode: status } = answered
+    const retryAfter = [answered.headers['retry-after']].flat()[0]
+    // Its head has said it: whatever becomes of the body, this is the answer.
+    const answer = await beginningOf(answered.body)
+    return {
+      outcome: 'answered',
+      status,
+      answer,
+      retryAfterMs: retryAfterMs(retryAfter, now()),
+      durationMs: tookMs(),
+    }
+  }
+
+  return {
+    async post(call) {
+      const startedAt = performance.now()
+      for (let again = false; ; again = true) {
+        try {
+          return await once(call)
+        } catch (error) {
+          if (!again && wasKeptTooLong(error) && !call.signal.aborted) continue
+          return { outcome: failureOf(error), durationMs: Math.round(performance.now() - startedAt) }
+        }
+      }
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+/** The connection had answered before, and was closed at its other end while we wrote: no word on this request. */
+const wasKeptTooLong = (error: unknown): boolean =>
+  error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0
+
+function failureOf(error: unknown): CallFailure {
+  if (error instanceof Unreachable) return 'unreachable'
+  if (error instanceof TlsFailed) return 'tls_failed'
+  if (error instanceof Error && ['AbortError', 'TimeoutError'].includes(error.name)) return 'timed_out'
+  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
+    return 'not_http'
+  }
+  return 'connection_lost'
+}
+
+async function beginningOf(body: AsyncIterable<Buffer> & { destroy(): unknown }): Promise<string> {
+  const chunks: Buffer[] = []
+  const timer = setTimeout(() => body.destroy(), BODY_MS)
+  try {
+    let bytes = 0
+    for await (const chunk of body) {
+      chunks.push(chunk)
+      bytes += chunk.length
+      // Leaving the loop ends the connection: what else comes is nobody's.
+      if (bytes >= MAX_ANSWER_BYTES) break
+    }
+  } catch {
+    // What came is kept.
+  } finally {
+    clearTimeout(timer)
+  }
+  return Buffer.concat(chunks).subarray(0, MAX_ANSWER_BYTES).toString('utf8')
+}

@@ -1,0 +1,214 @@
+// Webhook endpoints and deliveries: what clients send and see. Secrets are seen once; the values of headers never.
+import { z } from 'zod'
+import { EVENT_TYPES } from '../../../shared/event_types.ts'
+import { idSchema, timeSchema } from '../../schemas.ts'
+import { pageQuery } from '../../tenancy/service.ts'
+import { DELIVERY_STATUSES } from '../../webhooks/records.ts'
+import { secretBytes } from '../../webhooks/signature.ts'
+
+export const endpointId = idSchema('whe')
+export const deliveryIdSchema = idSchema('del')
+
+const TYPE = /^[a-z_]+\.(?:[a-z_]+|\*)$/
+const isType = (text: string): boolean =>
+  Object.hasOwn(EVENT_TYPES, text) ||
+  Object.keys(EVENT_TYPES).some((type) => `${type.split('.')[0]}.*` === text)
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/
+/** The platform's own, those of the connection, and what would make another request of it. */
+const RESERVED =
+  /^(?:webhook-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|user-agent|proxy-.*)$/i
+
+const url = z
+  .string()
+  .max(2_048)
+  .meta({ description: 'https, of a public host.', example: 'https://hooks.example.com/coditect' })
+const description = z
+  .string()
+  .max(500)
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'has control characters')
+const types = z
+  .array(
+    z.string().max(100).refine(isType, 'is no type of event, nor all of a resource’s, as in `project.*`'),
+  )
+  .max(50)
+  .meta({
+    description: 'Of the events that it gets; `project.*` is all of projects, and none are all there are.',
+    example: ['project.*'],
+  })
+const mode = z.enum(['parallel', 'fifo']).meta({
+  description:
+    '`fifo`: one after the other, in the order of the events; one that fails keeps the rest waiting.',
+})
+const rate = z.number().min(0.1).max(1_000).meta({ description: 'Deliveries a second, at most.' })
+const headers = z
+  .record(
+    z.string().regex(HEADER_NAME, 'is not a header’s name'),
+    z.string().regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,1998}[\x21-\x7e])?$/, 'is visible ASCII, at most 2,000'),
+  )
+  .refine((given) => Object.keys(given).length <= 20, 'has at most 20 entries')
+  .refine((given) => !Object.keys(given).some((name) => RESERVED.test(name)), 'has a reserved name')
+  .refine(
+    (given) =>
+      new Set(Object.keys(given).map((name) => name.toLowerCase())).size === Object.keys(given).length,
+    'has a name twice',
+  )
+  .meta({ description: 'Sent with every delivery. Kept sealed.', example: { 'X-Own': 'value' } })
+const secret = z
+  .string()
+  .refine((text) => secretBytes(text) !== undefined, 'is `whsec_` and 24 to 64 bytes in base64')
+  .meta({
+    description: 'One that the receiver has already; otherwise a new one is made.',
+    example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  })
+
+export const Endpoint = z
+  .object({
+    id: endpointId,
+    url: z.string(),
+    description: z.string().nullable(),
+    types: z.array(z.string()),
+    enabled: z.boolean(),
+    disabled: z
+      .object({ reason: z.enum(['asked', 'failing', 'gone']), at: timeSchema })
+      .nullable()
+      .meta({ description: 'While it is disabled its events are held.' }),
+    mode,
+    rate: z.number().nullable(),
+    headers: z.array(z.string()).meta({ description: 'The names; values are not shown.' }),
+    publicKey: z
+      .string()
+      .meta({ description: '`whpk_…`: what `v1a` signatures are checked with (Ed25519).' }),
+    failingSince: timeSchema.nullable().meta({
+      description: 'The first failure since the last success. After five days it is disabled.',
+    }),
+    createdAt: timeSchema,
+    updatedAt: timeSchema,
+  })
+  .meta({ id: 'WebhookEndpoint' })
+export type Endpoint = z.infer<typeof Endpoint>
+
+export const EndpointWithSecret = Endpoint.extend({
+  secret: z
+    .string()
+    .meta({ description: '`whsec_…`: what `v1` signatures are checked with. Shown this once.' }),
+}).meta({ id: 'WebhookEndpointWithSecret' })
+
+export const CreateEndpoint = z
+  .strictObject({
+    url,
+    description: description.nullable().default(null),
+    types: types.default([]),
+    enabled: z.boolean().default(true),
+    mode: mode.default('parallel'),
+    rate: rate.nullable().default(null),
+    headers: headers.default({}),
+    secret: secret.optional(),
+  })
+  .meta({ id: 'CreateWebhookEndpoint' })
+
+export const UpdateEndpoint = z
+  .strictObject({
+    url: url.optional(),
+    description: description.nullable().optional(),
+    types: types.optional(),
+    enabled: z.boolean().optional().meta({ description: 'Enabled again, it gets all that was held for it.' }),
+    mode: mode.optional(),
+    rate: rate.nullable().optional(),
+    headers: headers.optional(),
+  })
+  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .meta({ id: 'UpdateWebhookEndpoint' })
+export type UpdateEndpoint = z.infer<typeof UpdateEndpoint>
+
+export const RotateSecret = z
+  .strictObject({
+    secret: secret.optional(),
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(7 * 24 * 60 * 60)
+      .default(24 * 60 * 60)
+      .meta({ description: 'How long the old secrets still sign, beside the new one.' }),
+  })
+  .meta({ id: 'RotateWebhookSecret' })
+
+const outcomes = ['unreachable', 'tls_failed', 'connection_lost', 'timed_out', 'not_http'] as const
+
+export const Delivery = z
+  .object({
+    id: deliveryIdSchema,
+    endpointId,
+    eventId: idSchema('evt').meta({ description: 'What the receiver sees as `webhook-id`.' }),
+    type: z.string(),
+    sequence: z.string().meta({ description: 'Of the event: sorts as text in the order of the commits.' }),
+    status: z.enum(DELIVERY_STATUSES).meta({ description: '`pending`: waits for its next try.' }),
+    test: z.boolean(),
+    attempts: z.int(),
+    createdAt: timeSchema.meta({ description: 'Of the event.' }),
+    attemptedAt: timeSchema.nullable(),
+    nextAttemptAt: timeSchema.nullable(),
+  })
+  .meta({ id: 'WebhookDelivery' })
+export type Delivery = z.infer<typeof Delivery>
+
+export const DeliveryWithAttempts = Delivery.omit({ attempts: true })
+  .extend({
+    attempts: z.array(
+      z.object({
+        number: z.int(),
+        at: timeSchema,
+        durationMs: z.int().nullable(),
+        status: z.int().nullable().meta({ description: 'Of the answer; null where none came.' }),
+        error: z
+          .enum(outcomes)
+          .nullable()
+          .meta({ description: 'Why none came. `unreachable` is one for every reason that there is.' }),
+        answer: z.string().nullable().meta({ description: 'The first 4 KiB of it.' }),
+      }),
+    ),
+  })
+  .meta({ id: 'WebhookDeliveryWithAttempts' })
+
+const since = timeSchema.meta({ description: 'Of the event.', example: '2026-01-01T00:00:00.000Z' })
+
+export const deliveryQuery = pageQuery.extend({
+  endpoint: endpointId.optional(),
+  type: z
+    .string()
+    .max(100)
+    .regex(TYPE)
+    .optional()
+    .meta({ description: '`project.created`, or `project.*`.' }),
+  status: z.enum(DELIVERY_STATUSES).optional(),
+  since: since.optional(),
+  until: since.optional().meta({
+    description: 'Before this time. A page may be short: go on with its cursor.',
+  }),
+})
+export type DeliveryQuery = z.infer<typeof deliveryQuery>
+
+export const missedQuery = pageQuery.extend({ since: since.optional(), until: since.optional() })
+
+export const Missed = z
+  .object({
+    eventId: idSchema('evt'),
+    type: z.string(),
+    at: timeSchema,
+    sequence: z.string(),
+    why: z.enum(['failed', 'pending', 'held', 'not_sent']).meta({
+      description:
+        '`failed`: given up. `pending`: waits for its next try. `held`: the endpoint is disabled, or has not come to it. `not_sent`: it was never to have it, as far as is known.',
+    }),
+    deliveryId: deliveryIdSchema.nullable(),
+  })
+  .meta({ id: 'MissedWebhook' })
+export type Missed = z.infer<typeof Missed>
+
+export const Recover = z
+  .strictObject({
+    since,
+    until: since
+      .optional()
+      .meta({ description: 'Before this time; now without it.', example: '2099-01-01T00:00:00.000Z' }),
+  })
+  .meta({ id: 'RecoverWebhooks' })

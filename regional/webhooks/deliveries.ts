@@ -1,0 +1,64 @@
+// Deliveries of one instance: a pump for each tenant that has some, begun when somebody calls and let go when there is
+// nothing to do. Several instances work side by side: a tenant is in one's hands at a time.
+
+import type { TenantNumber } from '../../shared/tenant.ts'
+import type { StandingKind } from '../jobs/kind.ts'
+import { WEBHOOKS } from './call.ts'
+import { type PumpDependencies, TenantPump } from './pump.ts'
+import { SendingSlots } from './slots.ts'
+
+/** Deliveries of all tenants at the same time. */
+const SLOTS = 512
+/** Tenants in hand. Whoever finds no room is called for again by its queue. */
+const MAX_PUMPS = 1_000
+/** A tenant that is in another's hands is left alone for so long. */
+const BUSY_MS = 500
+
+export class WebhookDeliveries implements StandingKind {
+  readonly kind = WEBHOOKS
+  private readonly dependencies: PumpDependencies
+  private readonly pumps = new Map<TenantNumber, { pump: TenantPump; ended: Promise<void> }>()
+  private readonly busy = new Set<TenantNumber>()
+  private readonly uncalled: () => void
+  private stopping = false
+
+  constructor(dependencies: Omit<PumpDependencies, 'slots'>) {
+    this.dependencies = { ...dependencies, slots: new SendingSlots(SLOTS) }
+    this.uncalled = dependencies.database.onCall((tenant) => this.call(tenant))
+  }
+
+  call(tenant: TenantNumber): void {
+    const present = this.pumps.get(tenant)
+    if (present !== undefined) {
+      present.pump.poke()
+      return
+    }
+    if (this.stopping || this.busy.has(tenant) || this.pumps.size >= MAX_PUMPS) return
+    const pump = new TenantPump(this.dependencies, tenant)
+    this.pumps.set(tenant, { pump, ended: this.run(tenant, pump) })
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true
+    this.uncalled()
+    for (const { pump } of this.pumps.values()) pump.stop()
+    await Promise.all([...this.pumps.values()].map(({ ended }) => ended))
+  }
+
+  private async run(tenant: TenantNumber, pump: TenantPump): Promise<void> {
+    let ended: Awaited<ReturnType<TenantPump['run']>> = 'lost'
+    try {
+      ended = await pump.run()
+    } catch (error) {
+      this.dependencies.log.error('a tenant could not be taken in hand', { error })
+    }
+    this.pumps.delete(tenant)
+    if (ended === 'left') {
+      // Called while it was leaving.
+      if (pump.wasPoked) this.call(tenant)
+      return
+    }
+    this.busy.add(tenant)
+    setTimeout(() => this.busy.delete(tenant), BUSY_MS).unref()
+  }
+}

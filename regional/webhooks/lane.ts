@@ -1,0 +1,198 @@
+// A lane: one endpoint's deliveries in the memory of whoever delivers. It says what may be sent next, and when. What is
+// durable is the lane's record and the deliveries'; all of this can be read from those again.
+import type { LogPosition } from '../storage/log_space.ts'
+import type { TenantEvent } from '../tenancy/events.ts'
+import {
+  type DeliveryRecord,
+  deliveryId,
+  type EndpointRecord,
+  type LaneRecord,
+  newDelivery,
+} from './records.ts'
+
+/** Deliveries to one endpoint at the same time, where order does not matter. */
+const MAX_SENDING = 16
+/** Events that were read and not sent yet. */
+export const MAX_UNSENT = 200
+/** After so many failures in a row, one is sent at a time, and then more and more seldom. */
+const FAILURES_IN_ROW = 5
+const PAUSE_MS = { first: 100, most: 5_000 }
+/** Where the receiver asks for less (429, 502, 504). */
+const THROTTLE_MS = { first: 1_000, most: 60_000 }
+/** So much of its rate may come at once. */
+const BURST_MS = 1_000
+
+/** An event that the cursor has not passed. */
+interface Fresh {
+  event: TenantEvent
+  id: string
+  /** Where the cursor stands as long as this is not recorded. */
+  before: LogPosition
+  recorded: boolean
+}
+
+export interface Due {
+  record: DeliveryRecord
+  notBeforeMs: number
+}
+
+/** To be sent now. */
+export interface Sendable {
+  record: DeliveryRecord
+  event: TenantEvent
+}
+
+export class Lane {
+  endpoint: EndpointRecord
+  /** Events up to this one were read. */
+  position: LogPosition
+  /** Of those up to this one, some may have been recorded by whoever delivered before. */
+  readonly recordedTo: LogPosition
+  /** What is due has to be read again. */
+  dueIsStale = true
+  /** Grows with what is recorded about it: what was read before that is not so any more. */
+  dueVersion = 0
+  /** The next one that is not due yet. */
+  nextDueMs: number | undefined
+  private fresh: Fresh[] = []
+  private unsent: Fresh[] = []
+  private due: Due[] = []
+  /** Being sent, or sent and not recorded. */
+  private readonly busy = new Set<string>()
+  private sending = 0
+  private failuresInRow = 0
+  private throttles = 0
+  private pausedUntilMs = 0
+  /** Of GCRA: when the next one would be on time. */
+  private onTimeMs = 0
+  private dueNext = false
+
+  constructor(endpoint: EndpointRecord, { cursor, highest }: LaneRecord) {
+    this.endpoint = endpoint
+    this.position = cursor
+    this.recordedTo = highest
+  }
+
+  /** Whether there is room for more events. */
+  get hasRoom(): boolean {
+    return this.endpoint.enabled && this.unsent.length < MAX_UNSENT
+  }
+
+  /** Whether the first of an ordered lane waits for its next try, and all others for it. */
+  isBlocked(nowMs: number): boolean {
+    const [first] = this.due
+    return this.endpoint.mode === 'fifo' && first !== undefined && first.notBeforeMs > nowMs
+  }
+
+  /** Whether there is nothing to do for it before some later time. */
+  isIdle(nowMs: number): boolean {
+    if (this.busy.size > 0) return false
+    if (!this.endpoint.enabled || this.isBlocked(nowMs)) return true
+    return this.unsent.length === 0 && this.due.length === 0
+  }
+
+  isBusy(id: string): boolean {
+    return this.busy.has(id)
+  }
+
+  /** Takes events of the feed, in their order. @param through where the feed was read to */
+  add(events: ReadonlyArray<TenantEvent>, through: LogPosition): void {
+    for (const event of events) {
+      const id = deliveryId(this.endpoint.id, event.id)
+      const fresh: Fresh = { event, id, before: this.position, recorded: false }
+      this.fresh.push(fresh)
+      this.unsent.push(fresh)
+      this.position = event.sequence
+    }
+    this.position = through
+  }
+
+  /** Takes what was read of the deliveries that wait, in their order. @param version at which it was read */
+  addDue(due: ReadonlyArray<Due>, nextDueMs: number | undefined, version: number): void {
+    if (version !== this.dueVersion) return
+    this.dueIsStale = false
+    this.due = due.filter(({ record }) => !this.busy.has(record.id))
+    this.nextDueMs = nextDueMs
+  }
+
+  /** Every event up to there is done with, as far as these are recorded as well. */
+  cursorAfter(recorded: ReadonlySet<string>): LogPosition {
+    return this.fresh.find((each) => !each.recorded && !recorded.has(each.id))?.before ?? this.position
+  }
+
+  /** @returns what may be sent now, or when to ask again; undefined when something else has to happen first */
+  next(nowMs: number): Sendable | { notBeforeMs: number } | undefined {
+    const { mode, rate } = this.endpoint
+    if (!this.endpoint.enabled || (this.unsent.length === 0 && this.due.length === 0)) return undefined
+    if (mode === 'fifo' ? this.busy.size > 0 : this.sending >= this.mostAtOnce) return undefined
+    if (this.pausedUntilMs > nowMs) return { notBeforeMs: this.pausedUntilMs }
+    if (rate !== null && this.onTimeMs - BURST_MS > nowMs) return { notBeforeMs: this.onTimeMs - BURST_MS }
+    // What has been tried already is in front of all that has not; and one waiting keeps the others waiting.
+    if (mode === 'fifo' && this.dueIsStale) return undefined
+    const [due] = this.due
+    if (mode === 'fifo' && due !== undefined) {
+      return due.notBeforeMs > nowMs ? { notBeforeMs: due.notBeforeMs } : this.takeDue()
+    }
+    if (mode === 'fifo' && this.nextDueMs !== undefined) return { notBeforeMs: this.nextDueMs }
+    this.dueNext = !this.dueNext
+    return (this.dueNext ? this.takeDue() : this.takeFresh()) ?? this.takeDue() ?? this.takeFresh()
+  }
+
+  /** @param record what next() gave */
+  begin({ record }: Sendable, nowMs: number): void {
+    this.busy.add(record.id)
+    this.sending++
+    const { rate } = this.endpoint
+    if (rate !== null) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + 1_000 / rate
+  }
+
+  /** Its sending is over; it is not recorded yet. */
+  sent(outcome: 'succeeded' | 'failed' | 'throttled', askedMs: number | undefined, nowMs: number): void {
+    this.sending--
+    this.failuresInRow = outcome === 'succeeded' ? 0 : this.failuresInRow + 1
+    if (outcome !== 'throttled') this.throttles = 0
+    if (outcome === 'throttled') {
+      const own = THROTTLE_MS.first * 2 ** this.throttles++
+      const pauseMs = Math.min(THROTTLE_MS.most, Math.max(own, askedMs ?? 0))
+      this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
+    } else if (this.failuresInRow > FAILURES_IN_ROW) {
+      const pauseMs = Math.min(
+        PAUSE_MS.most,
+        PAUSE_MS.first * 2 ** (this.failuresInRow - FAILURES_IN_ROW - 1),
+      )
+      this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
+    }
+  }
+
+  /** It is recorded. @param again when it is tried again, if it is */
+  recorded({ id, dueAt }: DeliveryRecord, again: number | undefined): void {
+    this.busy.delete(id)
+    if (dueAt !== null || again !== undefined) this.dueVersion++
+    const fresh = this.fresh.find((each) => each.id === id)
+    if (fresh !== undefined) fresh.recorded = true
+    const left = this.fresh.findIndex((each) => !each.recorded)
+    this.fresh = left < 0 ? [] : this.fresh.slice(left)
+    if (again !== undefined) {
+      this.nextDueMs = Math.min(this.nextDueMs ?? again, again)
+      if (this.endpoint.mode === 'fifo') this.dueIsStale = true
+    }
+  }
+
+  private get mostAtOnce(): number {
+    return this.failuresInRow >= FAILURES_IN_ROW ? 1 : MAX_SENDING
+  }
+
+  private takeFresh(): Sendable | undefined {
+    const fresh = this.unsent.shift()
+    return fresh && { record: newDelivery(this.endpoint.id, fresh.event), event: fresh.event }
+  }
+
+  private takeDue(): Sendable | undefined {
+    const due = this.due.shift()
+    if (due === undefined) return undefined
+    // The page that was read is used up, and there may be more.
+    if (this.due.length === 0) this.dueIsStale = true
+    const { record } = due
+    return record.event === undefined ? this.takeDue() : { record, event: record.event }
+  }
+}

@@ -1,0 +1,209 @@
+// What came of deliveries, recorded: the attempts, when to try again, how far each endpoint is, and whether it goes on at
+// all. One transaction for as many as there are; what it has recorded already, it recognises by the number of the attempt.
+import { newId } from '../../shared/ids.ts'
+import { limitsOf } from '../../shared/plans.ts'
+import { expireAt } from '../jobs/expiry.ts'
+import type { Called } from '../outbound/client.ts'
+import type { LogPosition } from '../storage/log_space.ts'
+import { auditOf } from '../tenancy/audit.ts'
+import { type EventData, emitting } from '../tenancy/events.ts'
+import { profileSpace, type StatusRecord } from '../tenancy/records.ts'
+import type { ServiceScope, TenantScope } from '../tenancy/region_database.ts'
+import type { Sendable } from './lane.ts'
+import {
+  attemptSpace,
+  type DeliveryRecord,
+  type DisableReason,
+  deliverySpace,
+  type EndpointRecord,
+  endpointSpace,
+  type LaneRecord,
+  laneSpace,
+  SERVICE,
+  writeDelivery,
+} from './records.ts'
+import { DISABLE_AFTER_MS, orderedDelayMs, retryDelayMs, standingOf } from './schedule.ts'
+
+/** A delivery that was tried. */
+export interface Result extends Sendable {
+  endpointId: string
+  called: Called
+  /** When its sending was over. */
+  sentMs: number
+}
+
+export interface Recorded {
+  /** Deliveries that are tried again, and when. */
+  again: Map<string, number>
+  /** Endpoints that are disabled from now on. */
+  disabled: EndpointRecord[]
+}
+
+export interface Recording {
+  status: StatusRecord
+  nowMs: number
+  random: () => number
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/** @param cursorOf where an endpoint's cursor stands once these are recorded; undefined where nobody knows it any more */
+export async function record(
+  scope: TenantScope,
+  recording: Recording,
+  results: ReadonlyArray<Result>,
+  cursorOf: (endpointId: string, recorded: ReadonlySet<string>) => LogPosition | undefined,
+): Promise<Recorded> {
+  const recorded: Recorded = { again: new Map(), disabled: [] }
+  const profile = await scope.system('profile', profileSpace).peek(['profile'])
+  const keptMs = profile ? limitsOf(profile.plan, profile.overrides).eventRetentionDays * DAY_MS : DAY_MS
+  const ids = new Set<string>(results.map((result) => result.record.id))
+  await Promise.all(
+    [...Map.groupBy(results, ({ endpointId }) => endpointId)].map(async ([endpointId, own]) => {
+      const cursor = cursorOf(endpointId, ids)
+      await recordOne(scope, recording, { endpointId, results: own, cursor, keptMs }, recorded)
+    }),
+  )
+  return recorded
+}
+
+interface OfEndpoint {
+  endpointId: string
+  results: ReadonlyArray<Result>
+  cursor: LogPosition | undefined
+  keptMs: number
+}
+
+async function recordOne(
+  scope: TenantScope,
+  recording: Recording,
+  { endpointId, results, cursor, keptMs }: OfEndpoint,
+  { again, disabled }: Recorded,
+): Promise<void> {
+  const tx = scope.service(SERVICE)
+  const [endpoint, lane, known] = await Promise.all([
+    tx.space(endpointSpace).get([endpointId]),
+    tx.space(laneSpace).get([endpointId]),
+    Promise.all(results.map((result) => tx.space(deliverySpace).get([result.record.id]))),
+  ])
+  // It was removed meanwhile, with all that belongs to it.
+  if (endpoint === undefined || lane === undefined) return
+  let standing = { endpoint, lane: { ...lane, cursor: cursor ?? lane.cursor } }
+  for (const [i, result] of results.entries()) {
+    const before = known[i]
+    // An earlier try of this very transaction has landed.
+    if (before !== undefined && before.attempts > result.record.attempts) {
+      if (before.nextAttemptMs !== null) again.set(before.id, before.nextAttemptMs)
+      continue
+    }
+    // Forgotten while it was sent.
+    if (before === undefined && result.record.attempts > 0) continue
+    const after = tried(before ?? result.record, result, standing.endpoint, recording)
+    writeDelivery(tx, before, after)
+    writeAttempt(tx, after, result)
+    if (before === undefined) {
+      await expireAt(scope, recording.nowMs + keptMs, 'delivery', after.id, recording.nowMs)
+    }
+    if (after.nextAttemptMs !== null) again.set(after.id, after.nextAttemptMs)
+    if (after.sequence > standing.lane.highest) standing.lane.highest = after.sequence
+    if (after.test === undefined) standing = judge(scope, recording, standing, after, result)
+  }
+  tx.space(laneSpace).set([endpointId], standing.lane)
+  if (standing.endpoint === endpoint) return
+  tx.space(endpointSpace).set([endpointId], standing.endpoint)
+  disabled.push(standing.endpoint)
+}
+
+const isSuccess = ({ called }: Result): boolean =>
+  called.outcome === 'answered' && called.status >= 200 && called.status < 300
+
+const GONE = 410
+const isGone = ({ called }: Result): boolean => called.outcome === 'answered' && called.status === GONE
+
+/** The delivery after this attempt. */
+function tried(
+  before: DeliveryRecord,
+  result: Result,
+  { mode }: EndpointRecord,
+  { nowMs, random }: Recording,
+): DeliveryRecord {
+  const { event: _, ...rest } = before
+  const attempted = {
+    ...rest,
+    attempts: before.attempts + 1,
+    attemptedAt: new Date(result.sentMs).toISOString(),
+    nextAttemptMs: null,
+    dueAt: null,
+  }
+  if (isSuccess(result)) return { ...attempted, status: 'delivered', failures: 0 }
+  const failures = before.failures + 1
+  const asked = result.called.outcome === 'answered' ? result.called.retryAfterMs : undefined
+  const delayOf = mode === 'fifo' ? orderedDelayMs : retryDelayMs
+  // What is gone is held until somebody enables the endpoint again.
+  const delay = isGone(result) ? 0 : before.test ? undefined : delayOf(failures, random(), asked)
+  const failed = { ...attempted, failures, event: result.event }
+  if (delay === undefined) return { ...failed, status: 'failed' }
+  const nextAttemptMs = nowMs + delay
+  return { ...failed, status: 'pending', nextAttemptMs, dueAt: mode === 'fifo' ? 0 : nextAttemptMs }
+}
+
+function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { called, sentMs }: Result): void {
+  const answered = called.outcome === 'answered'
+  tx.space(attemptSpace).set([id, attempts], {
+    at: new Date(sentMs - called.durationMs).toISOString(),
+    // How long it took to find nobody there would tell what is there.
+    durationMs: called.outcome === 'unreachable' ? null : called.durationMs,
+    status: answered ? called.status : null,
+    error: answered ? null : called.outcome,
+    answer: answered ? called.answer : null,
+  })
+}
+
+interface EndpointStanding {
+  endpoint: EndpointRecord
+  lane: LaneRecord
+}
+
+/** What an attempt means for its endpoint: told when it goes on failing, and disabled in the end. */
+function judge(
+  scope: TenantScope,
+  { status, nowMs }: Recording,
+  { endpoint, lane }: EndpointStanding,
+  { type }: DeliveryRecord,
+  result: Result,
+): EndpointStanding {
+  if (isSuccess(result)) return { endpoint, lane: { ...lane, failingSinceMs: null, warnings: 0 } }
+  const failingSinceMs = lane.failingSinceMs ?? nowMs
+  const failing = { ...lane, failingSinceMs }
+  if (!endpoint.enabled) return { endpoint, lane: failing }
+  const tell = (what: 'failing' | 'disabled', action: 'warn' | 'disable', data: EventData) => {
+    const actor = { kind: 'system' as const, id: endpoint.id }
+    const requestId = newId('req', nowMs)
+    const emit = emitting(scope, { standing: status, nowMs, actor, requestId })
+    emit(`webhook_endpoint.${what}`, endpoint.id, data)
+    auditOf(scope).append(status.epoch, {
+      at: new Date(nowMs).toISOString(),
+      actor,
+      action: `${SERVICE}.${action}`,
+      target: endpoint.id,
+      ip: null,
+      requestId,
+      outcome: 'done',
+    })
+  }
+  const since = new Date(failingSinceMs).toISOString()
+  const disable = (reason: DisableReason): EndpointStanding => {
+    tell('disabled', 'disable', { reason, failingSince: since, lastType: type })
+    const at = new Date(nowMs).toISOString()
+    const version = endpoint.version + 1
+    const after = { ...endpoint, enabled: false, disabled: { reason, at }, updatedAt: at, version }
+    return { endpoint: after, lane: failing }
+  }
+  if (isGone(result)) return disable('gone')
+  const standing = standingOf(failingSinceMs, lane.warnings, nowMs)
+  if (standing.outcome === 'disable') return disable('failing')
+  if (standing.outcome === 'fine') return { endpoint, lane: failing }
+  const disablesAt = new Date(failingSinceMs + DISABLE_AFTER_MS).toISOString()
+  tell('failing', 'warn', { failingSince: since, disablesAt })
+  return { endpoint, lane: { ...failing, warnings: standing.warnings } }
+}
