@@ -48,8 +48,11 @@ const schema = z.object({
   OPERATORS: json(
     z.array(z.object({ id: z.string().min(1), role: z.enum(['admin', 'read']), secretHash: secret })),
   ),
-  /** Seals stored answers: 32 bytes of this region alone. */
-  SEALING_KEY: secret,
+  /** Seals what is stored sealed: 32 bytes of this region alone. After a comma, former ones, which only open. */
+  SEALING_KEY: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.tuple([secret], secret)),
   /** The middle of an API key: `ck_<environment>_…`. */
   KEY_ENVIRONMENT: z.string().regex(KEY_ENVIRONMENT, 'is two to eight letters').default('live'),
   /** `on`: tenants may register OpenID issuers of this machine, over http. Nowhere but on a developer's. */
@@ -83,8 +86,11 @@ const schema = z.object({
   OTEL_SERVICE_NAME: z.string().default('coditect-region'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
-  /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */
-  REGION_INSTANCES: z.coerce.number().int().min(1).max(64).default(1),
+  /**
+   * Listeners in this process, each an instance of the app of its own; all but the first on free ports. None where
+   * requests come another way (lambda.ts): then there is no worker for jobs, either.
+   */
+  REGION_INSTANCES: z.coerce.number().int().min(0).max(64).default(1),
   /** Where the embedded database lies, when no cluster is given. */
   DATA_DIR: z.string().optional(),
   FDB_CLUSTER_FILE: z.string().optional(),
@@ -93,6 +99,9 @@ const schema = z.object({
 })
 
 export type RegionConfig = z.infer<typeof schema>
+
+/** The names of all settings. */
+export const SETTINGS: ReadonlyArray<string> = Object.keys(schema.shape)
 
 /** @throws {ConfigError} */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): RegionConfig {

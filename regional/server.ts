@@ -59,6 +59,10 @@ const SWEEP_EVERY_MS = 60_000
 const RENAME_EVERY_MS = 10_000
 
 export interface Region {
+  /** The app itself, for requests that come by no listener of ours. */
+  app(): Promise<ReturnType<typeof regionApp>>
+  /** Writes down what is only in memory, such as usage. */
+  flush(): Promise<void>
   /** One an instance, in the order they were opened. */
   urls: ReadonlyArray<string>
   /** Ends one instance at once, connections and all, as its crash would; the others go on. */
@@ -121,8 +125,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const roots = await Roots.import(config.SIGNING_ROOTS)
   const mint = minting(config.KEY_ENVIRONMENT, region, roots)
   const linkAdmin = adminLinking(region, roots)
-  const sealingKey = Buffer.from(config.SEALING_KEY, 'base64url')
-  const sealer = new Sealer(sealingKey)
+  const [firstSealingKey, ...formerSealingKeys] = config.SEALING_KEY
+  const sealingKey = Buffer.from(firstSealingKey, 'base64url')
+  const sealer = new Sealer(sealingKey, ...formerSealingKeys.map((key) => Buffer.from(key, 'base64url')))
   const lifecycle = new TenantLifecycle({ database, region, mint, linkAdmin, sealer, now })
   const directory = new Directory(database)
   const eraser = new TenantEraser({
@@ -237,10 +242,13 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
     metrics.jobSteps.observe({ kind, outcome }, seconds)
 
+  const ownParts = () => {
+    const tails = new Tails(database, log)
+    return { tails, outside: new OutsideWorks(transactions, tails) }
+  }
   const startInstance = (port: number) =>
     Instance.start(config.HOST, port, async (draining) => {
-      const tails = new Tails(database, log)
-      const outside = new OutsideWorks(transactions, tails)
+      const { tails, outside } = ownParts()
       return {
         fetch: (await newApp({ draining, tails, outside })).fetch,
         endStreams: () => tails.stop(),
@@ -296,6 +304,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   log.info('listening', { urls })
   return {
     urls,
+    app: () => newApp({ draining: () => false, ...ownParts() }),
+    async flush() {
+      await Promise.all([refusals.flush(), usage.flush()])
+    },
     dropInstance: (index) => at(index).drop(),
     async restartInstance(index, drain) {
       const { url } = at(index)

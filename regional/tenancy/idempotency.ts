@@ -65,17 +65,17 @@ const fingerprintOf = ({ content }: RequestIdentity): string => digest(content).
 
 /** Seals stored answers, so that a secret shown once does not lie in the database in clear. AES-256-GCM. */
 export class Sealer {
-  private readonly key: Buffer
+  private readonly keys: readonly [Buffer, ...Buffer[]]
 
-  /** @param key 32 bytes */
-  constructor(key: Buffer) {
-    this.key = key
+  /** @param keys 32 bytes each. The first one seals; what an earlier one has sealed can still be opened. */
+  constructor(...keys: readonly [Buffer, ...Buffer[]]) {
+    this.keys = keys
   }
 
   /** @param bound what the sealed text belongs to: it opens nowhere else. */
   seal(text: string, bound: string): string {
     const iv = randomBytes(12)
-    const cipher = createCipheriv('aes-256-gcm', this.key, iv).setAAD(Buffer.from(bound))
+    const cipher = createCipheriv('aes-256-gcm', this.keys[0], iv).setAAD(Buffer.from(bound))
     const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
     return Buffer.concat([iv, sealed, cipher.getAuthTag()]).toString('base64url')
   }
@@ -85,10 +85,18 @@ export class Sealer {
     const bytes = Buffer.from(sealed, 'base64url')
     // Another spelling of the same bytes is altered, too.
     if (bytes.toString('base64url') !== sealed) throw new Error('not base64url')
-    const decipher = createDecipheriv('aes-256-gcm', this.key, bytes.subarray(0, 12))
-      .setAAD(Buffer.from(bound))
-      .setAuthTag(bytes.subarray(-16))
-    return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString('utf8')
+    for (const [i, key] of this.keys.entries()) {
+      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12))
+        .setAAD(Buffer.from(bound))
+        .setAuthTag(bytes.subarray(-16))
+      const text = decipher.update(bytes.subarray(12, -16))
+      try {
+        return Buffer.concat([text, decipher.final()]).toString('utf8')
+      } catch (error) {
+        if (i === this.keys.length - 1) throw error
+      }
+    }
+    throw new Error('no key')
   }
 }
 

@@ -1,0 +1,222 @@
+// A region on AWS Lambda, asked by events as Function URLs and HTTP APIs send them. What stands for Lambda here is only what
+// lies between HTTP and the handler: the event of a request, and the stream that the handler writes, with its prelude.
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { newId } from '../../shared/ids.ts'
+import { RegionClient, RegionSecrets } from '../support/region_client.ts'
+
+type Streaming = (event: APIGatewayProxyEventV2, to: PassThrough, context: Context) => Promise<void>
+type Buffered = (
+  event: APIGatewayProxyEventV2,
+  context: Context,
+) => Promise<APIGatewayProxyStructuredResultV2>
+
+/** As Lambda's own runtime does it: what is sent first is JSON about the answer, then eight zero bytes, then the body. */
+const runtime = {
+  streamifyResponse: (work: Streaming): Streaming => work,
+  HttpResponseStream: {
+    from(to: PassThrough, about: unknown): PassThrough {
+      to.write(JSON.stringify(about))
+      to.write(Buffer.alloc(8))
+      return to
+    },
+  },
+}
+
+const context = { awsRequestId: newId('req'), functionName: 'coditect-us' } as Context
+const folder = mkdtempSync(join(tmpdir(), 'coditect-lambda-'))
+const secrets = new RegionSecrets(['us'])
+const events: APIGatewayProxyEventV2[] = []
+let lambda: { handler: Streaming; buffered: Buffered }
+let client: RegionClient
+let key: string
+let url: string
+
+/** Version 2.0 of the payload, as `docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html` shows it. */
+async function eventOf(request: IncomingMessage): Promise<APIGatewayProxyEventV2> {
+  const target = new URL(request.url ?? '/', 'https://abcdefg.lambda-url.us-east-1.on.aws')
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  const body = Buffer.concat(chunks)
+  const { cookie, ...headers } = request.headers
+  return {
+    version: '2.0',
+    routeKey: '$default',
+    // Lambda decodes the path, and leaves the query as it is.
+    rawPath: decodeURIComponent(target.pathname),
+    rawQueryString: target.search.slice(1),
+    ...(cookie !== undefined && { cookies: cookie.split('; ') }),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)])),
+    queryStringParameters: Object.fromEntries(target.searchParams),
+    requestContext: {
+      accountId: 'anonymous',
+      apiId: 'abcdefg',
+      domainName: target.host,
+      domainPrefix: 'abcdefg',
+      http: {
+        method: request.method ?? 'GET',
+        path: decodeURIComponent(target.pathname),
+        protocol: 'HTTP/1.1',
+        sourceIp: '203.0.113.7',
+        userAgent: String(headers['user-agent']),
+      },
+      requestId: 'e1506fd5-9e7b-434f-bd42-4f8fa224b599',
+      routeKey: '$default',
+      stage: '$default',
+      time: '24/Nov/2026:10:15:00 +0000',
+      timeEpoch: 1_795_515_300_000,
+    },
+    ...(body.length > 0 && { body: body.toString('base64') }),
+    isBase64Encoded: body.length > 0,
+  }
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const event = await eventOf(request)
+  events.push(event)
+  const stream = new PassThrough()
+  let head = Buffer.alloc(0)
+  stream.on('data', (chunk: Buffer) => {
+    if (response.headersSent) return void response.write(chunk)
+    head = Buffer.concat([head, chunk])
+    const end = head.indexOf(Buffer.alloc(8))
+    if (end < 0) return
+    const about = JSON.parse(head.subarray(0, end).toString('utf8')) as {
+      statusCode: number
+      headers: Record<string, string>
+    }
+    response.writeHead(about.statusCode, about.headers).flushHeaders()
+    if (head.length > end + 8) response.write(head.subarray(end + 8))
+  })
+  stream.on('end', () => response.end())
+  response.on('close', () => stream.destroy())
+  await lambda.handler(event, stream, context)
+}
+
+const server = createServer(
+  (request, response) => void answer(request, response).catch(() => response.destroy()),
+)
+
+beforeAll(async () => {
+  vi.stubGlobal('awslambda', runtime)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const environment = await secrets.environment('us', { us: url })
+  const own = { ...environment, DATA_DIR: join(folder, 'us'), LOG_LEVEL: 'silent' }
+  for (const [name, value] of Object.entries(own)) vi.stubEnv(name, value)
+  lambda = (await import(new URL('../../deploy/lambda/index.mjs', import.meta.url).href)) as typeof lambda
+  client = new RegionClient(secrets, () => url)
+  ;({ key } = await client.newTenant('acme', 'us'))
+})
+afterAll(() => {
+  server.closeAllConnections()
+  server.close()
+  vi.unstubAllGlobals()
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('a tenant is made, writes and reads, all by events of a Function URL', async () => {
+  const made = await client.ask('us', {
+    as: key,
+    method: 'POST',
+    path: '/v1/projects',
+    body: { name: 'Über Lambda' },
+    headers: { 'idempotency-key': 'once' },
+  })
+  expect([made.status, made.body.name]).toEqual([201, 'Über Lambda'])
+  const listed = await client.ask('us', { as: key, path: '/v1/projects?limit=5' })
+  expect(listed.body.data).toEqual([made.body])
+  expect(listed.headers.get('content-type')).toMatch(/^application\/json/)
+  expect(events.at(-1)).toMatchObject({ rawPath: '/v1/projects', rawQueryString: 'limit=5' })
+})
+
+test('a query keeps its spelling, which the assertion is bound to', async () => {
+  const records = await client.ask('us', {
+    as: key,
+    path: '/v1/events?type=project.*&type=api_key.%2A&limit=1',
+  })
+  expect(records.status).not.toBe(401)
+})
+
+test('what did not come through the edge is refused, and nothing of the instance is shown', async () => {
+  const bare = await fetch(`${url}/v1/projects`)
+  expect([bare.status, ((await bare.json()) as { code: string }).code]).toEqual([401, 'assertion_invalid'])
+  expect([(await fetch(`${url}/metrics`)).status, (await fetch(`${url}/readyz`)).status]).toEqual([404, 404])
+  expect((await fetch(`${url}/healthz`)).status).toBe(200)
+})
+
+test('an event stream streams: what happens is there before the answer is over', async () => {
+  const stop = new AbortController()
+  const asked = { as: key, path: '/v1/events', headers: { accept: 'text/event-stream' } }
+  const response = await client.open('us', asked, stop.signal)
+  expect(response.headers.get('content-type')).toBe('text/event-stream')
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  const { body } = await client.ask('us', {
+    as: key,
+    method: 'POST',
+    path: '/v1/projects',
+    body: { name: 'live' },
+  })
+  let text = ''
+  while (!text.includes(body.id)) text += (await reader?.read())?.value ?? ''
+  stop.abort()
+})
+
+test('usage is written down by the events themselves', async () => {
+  const reads = async (): Promise<number> =>
+    (await client.ask('us', { as: key, path: '/v1/usage' })).body.history.at(-1)?.reads ?? 0
+  // Once a second at most, and then before the answer's end: the next event finds it.
+  await vi.waitFor(
+    async () => {
+      const before = await reads()
+      await client.ask('us', { as: key, path: '/v1/projects' })
+      expect(await reads()).toBeGreaterThan(before)
+    },
+    { timeout: 5_000, interval: 1_050 },
+  )
+})
+
+test('an HTTP API gets the whole answer at once', async () => {
+  // As the developer guide of API Gateway shows it, with a stage that is `$default`.
+  const event: APIGatewayProxyEventV2 = {
+    version: '2.0',
+    routeKey: '$default',
+    rawPath: '/healthz',
+    rawQueryString: '',
+    cookies: ['cookie1', 'cookie2'],
+    headers: { header1: 'value1', header2: 'value1,value2', host: 'id.execute-api.us-east-1.amazonaws.com' },
+    requestContext: {
+      accountId: '123456789012',
+      apiId: 'api-id',
+      domainName: 'id.execute-api.us-east-1.amazonaws.com',
+      domainPrefix: 'id',
+      http: {
+        method: 'GET',
+        path: '/healthz',
+        protocol: 'HTTP/1.1',
+        sourceIp: '192.0.2.1',
+        userAgent: 'agent',
+      },
+      requestId: 'JKJaXmPLvHcESHA=',
+      routeKey: '$default',
+      stage: '$default',
+      time: '10/Mar/2020:05:16:23 +0000',
+      timeEpoch: 1_583_817_383_220,
+    },
+    isBase64Encoded: false,
+  }
+  const result = await lambda.buffered(event, context)
+  expect(result).toMatchObject({ statusCode: 200, isBase64Encoded: false })
+  expect(JSON.parse(result.body ?? '')).toEqual({ status: 'ok', region: 'us' })
+  const unknown = await lambda.buffered({ ...event, rawPath: '/v1/projects' }, context)
+  expect([unknown.statusCode, JSON.parse(unknown.body ?? '').code]).toEqual([401, 'assertion_invalid'])
+})
