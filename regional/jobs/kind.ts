@@ -9,10 +9,8 @@ import type { TenantTransaction } from '../tenancy/tenant_transaction.ts'
 export type JobTransaction = Omit<
   TenantTransaction,
   | 'context'
-  | 'project'
   | 'audit'
   | 'tenantId'
-  | 'organisation'
   | 'expire'
   | 'eraseOrganisation'
   | 'renewSnapshot'
@@ -60,14 +58,16 @@ interface AnyKind {
 }
 
 /** Work for a tenant, in the subspace of one service. */
-export interface ServiceJobKind<P = unknown, S = unknown, O = unknown> extends AnyKind {
+export interface ServiceJobKind<P = unknown, S = unknown, O = unknown, R = unknown> extends AnyKind {
   /** In whose subspace its steps work; one that goes through several says whose turn it is. */
   readonly service: string | ((job: Job<P, S>) => string)
+  /** What the work outside needs to know, read in a transaction before it. Changes nothing. */
+  read?(tx: Pick<JobTransaction, 'tenant' | 'space' | 'chunked'>, job: Job<P, S>): Promise<R>
   /**
    * Work outside the database before the step, such as a call of another system. It may be done again after a crash,
    * so the other side should know the job's id. `signal` ends it when the worker stops or loses the tenant.
    */
-  outside?(job: Job<P, S>, signal: AbortSignal): Promise<O>
+  outside?(job: Job<P, S>, signal: AbortSignal, read: R): Promise<O>
   /** One step, well below five seconds, at best below 200 ms. May run again until it commits. */
   step(tx: JobTransaction, job: Job<P, S>, outside: O): Promise<Step<S>>
 }
@@ -90,7 +90,8 @@ export interface StandingKind {
 }
 
 /** Declares a kind of job; payload, place and outside result are typed by it wherever it is used. */
-export const jobKind = <P, S = undefined, O = undefined>(kind: ServiceJobKind<P, S, O>) => kind
+export const jobKind = <P, S = undefined, O = undefined, R = undefined>(kind: ServiceJobKind<P, S, O, R>) =>
+  kind
 
 /** The kinds that a region's workers know, by name. What is stored under a name was put there by its own kind. */
 export type JobKinds = ReadonlyMap<string, JobKind | StandingKind>

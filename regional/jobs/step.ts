@@ -5,6 +5,8 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Log } from '../log.ts'
 import type { StepOutcome } from '../metrics.ts'
 import { emitting, feedOf } from '../tenancy/events.ts'
+import { organisationOf } from '../tenancy/profile.ts'
+import { requireProject } from '../tenancy/projects.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { type LogStanding, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
@@ -125,11 +127,14 @@ async function workOutside(
   signal: AbortSignal,
 ): Promise<unknown> {
   if ('upkeep' in kind || kind.outside === undefined) return undefined
-  const job = await database.tenant(tenant, async (scope) => ({
-    value: await jobsOf(scope).space(jobSpace).get([id]),
-    commit: false,
-  }))
-  return job === undefined ? undefined : kind.outside(shownTo(job), signal)
+  const found = await database.tenant(tenant, async (scope) => {
+    const record = await jobsOf(scope).space(jobSpace).get([id])
+    if (record === undefined) return { value: undefined, commit: false }
+    const job = shownTo(record)
+    const tx = { tenant, ...scope.service(serviceOf(kind, job)) }
+    return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
+  })
+  return found && kind.outside(found.job, signal, found.read)
 }
 
 async function apply(scope: TenantScope, job: JobRecord, step: Step, nowMs: number): Promise<void> {
@@ -192,6 +197,8 @@ function jobTransaction(
     nowMs,
     ...scope.service(service),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
+    project: (id, use) => requireProject(scope, id, use),
+    organisation: () => organisationOf(scope),
     emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
     webhooks: { call: () => callWebhooks(scope) },

@@ -70,7 +70,7 @@ export function services(
     adminLinks(linkAdmin),
     sessions,
     domains(domainOptions),
-    webhookSources(sourceOptions),
+    webhookSources(sourceOptions, modelAccess),
     webhookEndpoints(endpointOptions),
     ...extra,
   ]

@@ -57,7 +57,10 @@ export interface ProfileRecord {
 export const profileSpace = jsonSpace<['profile'], ProfileRecord>('profile')
 
 /** As much of it as any service may know. */
-export type Organisation = Pick<ProfileRecord, 'id' | 'slug' | 'name' | 'plan' | 'customisation'>
+export type Organisation = Pick<
+  ProfileRecord,
+  'id' | 'slug' | 'name' | 'plan' | 'overrides' | 'customisation'
+>
 
 /** A tenant as its people and the operator are shown it. */
 export type ShownTenant = Omit<ProfileRecord, 'version' | 'customisation' | 'overrides' | 'corsOrigins'> & {

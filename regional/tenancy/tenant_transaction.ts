@@ -13,9 +13,10 @@ import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
 import { shut } from './erasure.ts'
 import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
+import { organisationOf } from './profile.ts'
 import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
-import { type LogStanding, type Organisation, profileSpace, statusSpace } from './records.ts'
+import { type LogStanding, type Organisation, statusSpace } from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
 import { renewSnapshot } from './snapshot.ts'
 import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
@@ -131,12 +132,6 @@ async function followEvents(scope: TenantScope, webhooks: boolean): Promise<void
   const status = await statuses.get(['status'])
   if (status === undefined) throw new Error('a tenant has a status')
   if ((status.webhooks ?? false) !== webhooks) statuses.set(['status'], { ...status, webhooks })
-}
-
-async function organisationOf(scope: TenantScope): Promise<Organisation> {
-  const profile = await scope.system('profile', profileSpace).get(['profile'])
-  if (profile === undefined) throw new Error('a tenant has a profile')
-  return profile
 }
 
 async function eraseOrganisation(scope: TenantScope, requestId: string, nowMs: number): Promise<Id<'job'>> {

@@ -11,6 +11,8 @@ export interface SourceRecord {
   name: string
   provider: Provider
   eventTypes: Readonly<Record<string, string>>
+  /** Which agent answers what it sends. */
+  agent?: { projectId: Id<'prj'>; agentId: Id<'agt'> } | null
   /** SHA-256 of the token in base64url. */
   secretHash: string
   /** What the provider signs with. */

@@ -48,7 +48,7 @@ export type CreateTenant = { slug: string; name: string; region: string; plan?: 
 
 export type CreateWebhookEndpoint = { url: string; description?: string | null; types?: Array<string>; enabled?: boolean; mode?: "parallel" | "fifo"; rate?: number | null; headers?: { [key: string]: string }; secret?: string }
 
-export type CreateWebhookSource = { name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; secret: string; eventTypes?: { [key: string]: string } }
+export type CreateWebhookSource = { name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; secret: string; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
 
 export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
 
@@ -58,7 +58,7 @@ export type CreatedInvitation = { id: string; email: string; role: "owner" | "ad
 
 export type CreatedTenant = { tenant: Tenant; apiKey: { id: string; key: string }; adminLink: { url: string; expiresAt: string } }
 
-export type CreatedWebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; received: number; rejected: number; createdAt: string; updatedAt: string; url: string }
+export type CreatedWebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; received: number; rejected: number; createdAt: string; updatedAt: string; url: string }
 
 export type Customisation = { displayName: string | null; logoUrl: string | null; accentColor: string | null }
 
@@ -152,7 +152,7 @@ export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise
 
 export type UpdateWebhookEndpoint = { url?: string; description?: string | null; types?: Array<string>; enabled?: boolean; mode?: "parallel" | "fifo"; rate?: number | null; headers?: { [key: string]: string } }
 
-export type UpdateWebhookSource = { name?: string; secret?: string; eventTypes?: { [key: string]: string } }
+export type UpdateWebhookSource = { name?: string; secret?: string; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
 
 export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; webhookEndpoints: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
 
@@ -166,7 +166,7 @@ export type WebhookEndpoint = { id: string; url: string; description: string | n
 
 export type WebhookEndpointWithSecret = { id: string; url: string; description: string | null; types: Array<string>; enabled: boolean; disabled: { reason: "asked" | "failing" | "gone"; at: string } | null; mode: "parallel" | "fifo"; rate: number | null; headers: Array<string>; publicKey: string; failingSince: string | null; createdAt: string; updatedAt: string; secret: string }
 
-export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; received: number; rejected: number; createdAt: string; updatedAt: string }
+export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; received: number; rejected: number; createdAt: string; updatedAt: string }
 
 export interface Operations {
   /** Take a model away; runs that go on end as they would. */

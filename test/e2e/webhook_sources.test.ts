@@ -1,7 +1,10 @@
 // Webhooks in: genuine ones are kept once, whatever the provider repeats; all others are refused and counted.
 import { createHmac } from 'node:crypto'
+import { sign as signAsGitHub } from '@octokit/webhooks-methods'
+import Stripe from 'stripe'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkSignature, type Provider } from '../../regional/services/webhook-sources/providers.ts'
+import { startModelServer } from '../support/model_server.ts'
 import { type Stack, startStack } from './stack.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
@@ -83,6 +86,29 @@ describe('the providers’ own vectors', () => {
     })
     const padded = { 'x-shopify-hmac-sha256': `${signature}=` }
     expect(check('shopify', secret, padded, body).outcome).toBe('forged')
+  })
+})
+
+describe('the providers’ own libraries', () => {
+  test('Stripe’s signs what is taken', async () => {
+    const payload = JSON.stringify({ id: 'evt_1', type: 'invoice.paid' })
+    const secret = 'whsec_of_stripe'
+    const timestamp = 1_700_000_000
+    const header = Stripe.webhooks.generateTestHeaderString({ payload, secret, timestamp })
+    const headers = { 'stripe-signature': header }
+    expect(check('stripe', secret, headers, payload, timestamp + 10)).toEqual({
+      outcome: 'genuine',
+      eventId: 'evt_1',
+      type: 'invoice.paid',
+    })
+    expect(check('stripe', secret, headers, `${payload} `, timestamp).outcome).toBe('forged')
+  })
+
+  test('GitHub’s signs what is taken', async () => {
+    const body = JSON.stringify({ ref: 'refs/heads/main', text: 'ü' })
+    const headers = { 'x-hub-signature-256': await signAsGitHub('secret', body), 'x-github-delivery': 'd' }
+    expect(check('github', 'secret', headers, body).outcome).toBe('genuine')
+    expect(check('github', 'secret', headers, body.replace('ü', 'u')).outcome).toBe('forged')
   })
 })
 
@@ -180,6 +206,40 @@ describe('through the edge', () => {
     expect((await send(`${stack.edge}/hooks/receive`, '{}', {})).status).toBe(404)
     await stack.call(`/v1/webhook-sources/${source.id}`, { method: 'DELETE', as: key })
     expect((await send(source.url, '{}', signed('m', '{}'))).status).toBe(401)
+  })
+
+  test('a webhook runs the agent that its source names, once, and only for who may run agents', async () => {
+    const models = await startModelServer()
+    try {
+      const model = { name: 'small', baseUrl: models.baseUrl }
+      expect((await stack.call('/platform/v1/models', { method: 'POST', body: model })).status).toBe(201)
+      const source = await sourceOf('standard', SECRET)
+      const post = (path: string, body: object, as = key) =>
+        stack.call<Body>(path, { method: 'POST', as, body })
+      const project = (await post('/v1/projects', { name: 'P' })).body.id
+      const agents = `/v1/projects/${project}/agents`
+      const agent = { projectId: project, agentId: (await post(agents, { name: 'A' })).body.id }
+      const narrow = (await post('/v1/api-keys', { name: 'n', scopes: ['webhook-sources:write'] })).body.key
+      const change = (as: string) =>
+        stack.call<Body>(`/v1/webhook-sources/${source.id}`, { method: 'PATCH', as, body: { agent } })
+      expect((await change(narrow)).body.code).toBe('insufficient_scope')
+      expect((await change(key)).body.agent).toEqual(agent)
+      const body = '{"type":"order.paid","total":7}'
+      for (let i = 0; i < 3; i++) {
+        expect((await send(source.url, body, signed('msg_run', body))).status).toBe(200)
+      }
+      const runs = `${agents}/${agent.agentId}/runs`
+      await expect
+        .poll(async () => (await read(runs)).data, { timeout: 20_000 })
+        .toMatchObject([{ status: 'succeeded', inputTokens: 11 }])
+      const [{ id }] = (await read(runs)).data
+      const run = await read(`${runs}/${id}`)
+      expect(run.input[0].content).toBe(`A webhook came: order.paid\n\n${body}`)
+      expect(run.output).toBe('Hello, world.')
+      expect((await read('/v1/usage')).quotas.tokens.used).toBe(15)
+    } finally {
+      await models.close()
+    }
   })
 
   test('Slack’s question at the registration is answered', async () => {

@@ -5,6 +5,7 @@ import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
+import { HOOKS_PATH, RECEIVE_PATH, verifySourceToken } from '../../shared/credentials/source_token.ts'
 import { ASSERTION } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import type { AdminLinkPrincipal, Principal, SignedUrlPrincipal } from '../../shared/principal.ts'
@@ -19,7 +20,7 @@ export interface Answer {
 }
 
 export interface Ask {
-  /** An API key's text, a signed URL, an admin link, `operator`, `region` (what a region calls another as), or the principal itself. */
+  /** An API key's text, a signed URL, an admin link, the URL of a webhook source, `operator`, `region` (what a region calls another as), or the principal itself. */
   as: string | Principal
   method?: string
   /** Empty for a signed URL's own. */
@@ -126,6 +127,13 @@ export class RegionClient {
     if (typeof as !== 'string') return { principal: as, path }
     if (!as.startsWith(PUBLIC_ORIGIN)) return { principal: await this.principalOf(as), path }
     this.roots ??= await Roots.import(this.secrets.signingRoots)
+    if (as.startsWith(`${PUBLIC_ORIGIN}${HOOKS_PATH}`)) {
+      const verified = await verifySourceToken(as.slice(PUBLIC_ORIGIN.length + HOOKS_PATH.length), this.roots)
+      if (verified === undefined) throw new Error('not the URL of a source')
+      const { source, secretHash } = verified
+      const { tenant, sourceId } = source
+      return { principal: { kind: 'webhook_source', tenant, sourceId, secretHash }, path: RECEIVE_PATH }
+    }
     if (as.startsWith(`${PUBLIC_ORIGIN}${ENTER_PATH}`)) {
       const target = as.slice(PUBLIC_ORIGIN.length)
       const verdict = await verifyAdminLink({ origin: PUBLIC_ORIGIN, target }, this.roots)

@@ -195,7 +195,7 @@ export const agents = (models: ModelAccess): Service => ({
       async begin(tx, { params, body }) {
         await tx.project(params.projectId, 'write')
         const agent = await readAgent(tx, params.projectId, params.agentId)
-        const running = await beginRun(tx, agent, body.input, models)
+        const running = await beginRun(tx, tx.context, agent, body.input, models)
         const { id } = running.run
         const location = `/v1/projects/${params.projectId}/agents/${params.agentId}/runs/${id}`
         return { target: id, headers: { location }, work: running }
@@ -205,7 +205,7 @@ export const agents = (models: ModelAccess): Service => ({
         return run === undefined || run.cancelled
       },
       work: (running, outside) => doRun(running, outside, models),
-      settle: settleRun,
+      settle: (tx, running, called) => settleRun(tx, running, called, tx.context.nowMs),
     }),
     tenantOperation({
       name: 'list-runs',

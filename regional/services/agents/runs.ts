@@ -5,7 +5,7 @@ import { Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
 import { jobKind } from '../../jobs/kind.ts'
 import { type Called, type Message, mostTokens, type Prompt } from '../../models/gateway.ts'
-import type { Outside, Reply, TenantTransaction } from '../../tenancy/service.ts'
+import type { Outside, Reply, TenantContext, TenantTransaction } from '../../tenancy/service.ts'
 import { chosenModel, type ModelAccess } from './models.ts'
 import { DEFAULT_MAX_OUTPUT_TOKENS, type ListedRun, type Run, type RunFailure } from './schema.ts'
 import {
@@ -55,12 +55,12 @@ export interface Running {
 
 /** @throws {Problem} `no_model_configured`, `model_unavailable`, `model_busy`, `quota_exceeded` */
 export async function beginRun(
-  tx: TenantTransaction,
+  tx: AgentsTransaction & Pick<TenantTransaction, 'organisation' | 'enqueue'>,
+  { tenant, nowMs }: Pick<TenantContext, 'tenant' | 'nowMs'>,
   agent: AgentRecord,
   input: string | ReadonlyArray<Message>,
   models: ModelAccess,
 ): Promise<Running> {
-  const { nowMs, tenant } = tx.context
   const [{ plan }, offered] = await Promise.all([tx.organisation(), models.offered()])
   const model = chosenModel(offered, agent.model, plan)
   if (!(await models.hasRoom(model.name, tenant))) {
@@ -69,12 +69,7 @@ export async function beginRun(
     })
   }
   const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
-  const { maxOutputTokens = DEFAULT_MAX_OUTPUT_TOKENS, ...others } = agent.parameters
-  const prompt = {
-    instructions: agent.instructions,
-    messages,
-    parameters: { ...others, maxOutputTokens },
-  }
+  const prompt = promptOf(agent, messages)
   const reservedTokens = mostTokens(prompt)
   await tx.take('tokens', reservedTokens)
   const run: RunRecord = {
@@ -103,6 +98,14 @@ export async function beginRun(
   return { tenant, run, prompt }
 }
 
+export function promptOf(
+  { instructions, parameters }: AgentRecord,
+  messages: ReadonlyArray<Message>,
+): Prompt {
+  const { maxOutputTokens = DEFAULT_MAX_OUTPUT_TOKENS, ...others } = parameters
+  return { instructions, messages, parameters: { ...others, maxOutputTokens } }
+}
+
 export async function doRun(
   { tenant, run, prompt }: Running,
   { signal, send }: Outside,
@@ -113,10 +116,12 @@ export async function doRun(
   return models.call(run.model, tenant, prompt, { signal, onText })
 }
 
+/** @throws {Problem} `not_found` when it is nobody's any more */
 export async function settleRun(
-  tx: TenantTransaction,
-  { run: { projectId, agentId, id }, prompt }: Running,
+  tx: AgentsTransaction,
+  { run: { projectId, agentId, id }, prompt }: Pick<Running, 'run' | 'prompt'>,
   called: Called,
+  nowMs: number,
 ): Promise<Reply> {
   const run = await findRun(tx, projectId, agentId, id)
   // Deleted meanwhile, or ended as interrupted: what it held was given back then.
@@ -135,7 +140,7 @@ export async function settleRun(
           : { code: outcome, detail: DETAILS[outcome] },
       ...{ inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs },
     },
-    tx.context.nowMs,
+    nowMs,
   )
   const texts = { input: prompt.messages, output: text }
   writeTexts(tx, ended, texts)

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { HOOKS_PATH, MAX_HOOK_BYTES, RECEIVE_PATH } from '../../../shared/credentials/source_token.ts'
 import { type Id, newId } from '../../../shared/ids.ts'
+import { limitsOf } from '../../../shared/plans.ts'
 import { Problem, problemDetails } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
 import { jobKind } from '../../jobs/kind.ts'
 import {
@@ -17,6 +19,8 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import type { SourceRecord } from '../../tenancy/webhook_sources.ts'
+import type { ModelAccess } from '../agents/models.ts'
+import { agentRun } from './agent_run.ts'
 import { checkSignature } from './providers.ts'
 import {
   CreatedSource,
@@ -30,6 +34,7 @@ import {
 } from './schema.ts'
 import {
   addSource,
+  clearReceived,
   clearSome,
   countRejected,
   keep,
@@ -48,6 +53,7 @@ export interface SourceOptions {
   seal: { seal(text: string, bound: string): string; open(sealed: string, bound: string): string }
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000
 const LIST = 'webhook-sources'
 const RECEIVED = 'received'
 const one = z.object({ id: sourceId })
@@ -69,7 +75,27 @@ const clearSource = jobKind<{ id: string }, { done: number }>({
   },
 })
 
-export function webhookSources({ mint, seal }: SourceOptions): Service {
+/** Whoever has an agent run, here as there, may run agents. */
+function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agent']): void {
+  if (!agent || allows(context.scopes, 'agents:write')) return
+  throw new Problem('insufficient_scope', 'To have an agent run takes the scope agents:write.')
+}
+
+/** What came is kept as long as events are. */
+const forget = jobKind<{ sourceId: string; webhookId: string }>({
+  kind: 'webhook-sources.forget',
+  service: 'webhook-sources',
+  promised: true,
+  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  async step(tx, { payload: { sourceId, webhookId } }) {
+    await clearReceived(tx, sourceId, webhookId)
+    return { finished: true }
+  },
+})
+
+export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
+  const runAgent = agentRun(models)
+
   const reply = async (tx: TenantTransaction, status: number, source: SourceRecord): Promise<Reply> => ({
     status,
     body: await shown(tx, source),
@@ -90,7 +116,7 @@ export function webhookSources({ mint, seal }: SourceOptions): Service {
   return {
     name: 'webhook-sources',
     mintsCredentials: true,
-    jobKinds: [clearSource],
+    jobKinds: [clearSource, forget, runAgent],
     operations: [
       tenantOperation({
         name: 'create',
@@ -103,6 +129,7 @@ export function webhookSources({ mint, seal }: SourceOptions): Service {
         answers: { 201: CreatedSource },
         problems: ['quota_exceeded'],
         async handle(tx, { body: { secret, ...given } }) {
+          requireMayRun(tx, given.agent)
           const { tenant, nowMs, publicOrigin } = tx.context
           const id = newId('whs', nowMs)
           const token = await mint(tenant, id)
@@ -166,11 +193,13 @@ export function webhookSources({ mint, seal }: SourceOptions): Service {
         async handle(tx, { params, body, ifMatch }) {
           const before = await readSource(tx, params.id)
           requireMatch(ifMatch, etagOf(before))
+          requireMayRun(tx, body.agent)
           const { nowMs, tenant } = tx.context
           const after: SourceRecord = {
             ...before,
             name: body.name ?? before.name,
             eventTypes: body.eventTypes ?? before.eventTypes,
+            agent: body.agent === undefined ? (before.agent ?? null) : body.agent,
             sealedSecret:
               body.secret === undefined
                 ? before.sealedSecret
@@ -266,7 +295,12 @@ export function webhookSources({ mint, seal }: SourceOptions): Service {
           }
           const { eventId, type } = verdict
           const before = await repeated(tx, source.id, eventId, sent.body)
-          const id = before ?? (await keep(tx, { source, eventId, type, body: sent.body })).id
+          if (before !== undefined) return { status: 200, body: { id: before } }
+          const { id } = await keep(tx, { source, eventId, type, body: sent.body })
+          const { plan, overrides } = await tx.organisation()
+          const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
+          tx.enqueue(forget, { sourceId: source.id, webhookId: id }, { runAtMs: nowMs + keptMs })
+          if (source.agent) tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id })
           return { status: 200, body: { id } }
         },
       }),

@@ -24,12 +24,18 @@ const eventTypes = z
   .refine((mapping) => Object.keys(mapping).length <= 100, 'has at most 100 entries')
   .meta({ description: 'From the provider’s types to your own, `*` for all others.', example: {} })
 
+const agent = z
+  .strictObject({ projectId: idSchema('prj'), agentId: idSchema('agt') })
+  .nullable()
+  .meta({ description: 'The agent that is run with each webhook. Needs the scope `agents:write`.' })
+
 export const Source = z
   .object({
     id: sourceId,
     name: nameSchema,
     provider,
     eventTypes,
+    agent,
     received: z.int().meta({ description: 'Genuine ones, each once.' }),
     rejected: z.int().meta({ description: 'With a wrong signature, or one from another time.' }),
     createdAt: timeSchema,
@@ -48,6 +54,7 @@ export const CreateSource = z
     provider,
     secret: secret.meta({ example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),
     eventTypes: eventTypes.default({}),
+    agent: agent.default(null).meta({ example: null }),
   })
   .refine((given) => given.provider !== 'standard' || standardSecret(given.secret).length >= 24, {
     path: ['secret'],
@@ -60,6 +67,7 @@ export const UpdateSource = z
     name: nameSchema.optional(),
     secret: secret.optional(),
     eventTypes: eventTypes.optional(),
+    agent: agent.optional().meta({ example: null }),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
   .meta({ id: 'UpdateWebhookSource' })

@@ -37,10 +37,10 @@ export async function readSource(tx: Pick<TenantTransaction, 'space'>, id: strin
 }
 
 export async function shown(tx: Reading, source: SourceRecord): Promise<Source> {
-  const { secretHash: _, sealedSecret: __, version: ___, ...rest } = source
+  const { secretHash: _, sealedSecret: __, version: ___, agent = null, ...rest } = source
   const count = (what: 'received' | 'rejected') => tx.counters(counts).peek([source.id, what])
   const [taken, rejected] = await Promise.all([count('received'), count('rejected')])
-  return { ...rest, received: taken ?? 0, rejected: rejected ?? 0 }
+  return { ...rest, agent, received: taken ?? 0, rejected: rejected ?? 0 }
 }
 
 export const listSources = (
@@ -135,6 +135,24 @@ export async function readReceived(
   ])
   if (webhook === undefined) throw notFound()
   return { webhook, body: body ?? Buffer.alloc(0) }
+}
+
+/** Forgets one, and by what it would be known again. */
+export async function clearReceived(
+  tx: Pick<TenantTransaction, 'space' | 'chunked' | 'take'>,
+  sourceId: string,
+  id: string,
+): Promise<void> {
+  const key: [string, string] = [sourceId, id]
+  const [webhook, body] = await Promise.all([tx.space(received).get(key), tx.chunked(bodies).get(key)])
+  if (webhook === undefined) return
+  tx.space(received).clear(key)
+  tx.chunked(bodies).clear(key)
+  if (webhook.providerEventId !== null) {
+    tx.space(seen).clear([sourceId, 'id', digestOf(webhook.providerEventId)])
+  }
+  if (body !== undefined) tx.space(seen).clear([sourceId, 'body', digestOf(body)])
+  await tx.take('storedBytes', -webhook.bytes)
 }
 
 const CLEARED_AT_A_TIME = 200

@@ -1,0 +1,9 @@
+// The organisation as its people know it.
+import { type Organisation, profileSpace } from './records.ts'
+import type { TenantScope } from './region_database.ts'
+
+export async function organisationOf(scope: TenantScope): Promise<Organisation> {
+  const profile = await scope.system('profile', profileSpace).get(['profile'])
+  if (profile === undefined) throw new Error('a tenant has a profile')
+  return profile
+}
