@@ -86,11 +86,8 @@ const schema = z.object({
   OTEL_SERVICE_NAME: z.string().default('coditect-region'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
-  /**
-   * Listeners in this process, each an instance of the app of its own; all but the first on free ports. None where
-   * requests come another way (lambda.ts): then there is no worker for jobs, either.
-   */
-  REGION_INSTANCES: z.coerce.number().int().min(0).max(64).default(1),
+  /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */
+  REGION_INSTANCES: z.coerce.number().int().min(1).max(64).default(1),
   /** Where the embedded database lies, when no cluster is given. */
   DATA_DIR: z.string().optional(),
   FDB_CLUSTER_FILE: z.string().optional(),

@@ -18,7 +18,8 @@ if (clusterFile !== undefined && contents !== undefined && !existsSync(clusterFi
   writeFileSync(clusterFile, contents)
 }
 
-const region = await startRegion(readConfig({ ...process.env, REGION_INSTANCES: '0' }))
+/** No listener, and with it no worker. */
+const region = await startRegion({ ...readConfig(process.env), REGION_INSTANCES: 0 })
 const app = await region.app()
 let flushedAt = 0
 
