@@ -3,7 +3,7 @@
 import { Hono } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { MAX_HOOK_BYTES, RECEIVE_PATH } from '../shared/credentials/source_token.ts'
-import { EDGE_COUNTS, REQUEST_ID, SNAPSHOT, STALE_PROVIDERS, TENANT } from '../shared/headers.ts'
+import { EDGE_COUNTS, PLAN, REQUEST_ID, SNAPSHOT, STALE_PROVIDERS, TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import { PLANS } from '../shared/plans.ts'
 import type { Principal, TenantPrincipal } from '../shared/principal.ts'
@@ -383,7 +383,7 @@ const forwarding = ({ config, snapshots, directory, counts, instances, headerTim
     // Only a request that speaks for someone is believed about more than itself.
     const counted = principal && counts.take()
     const told = {
-      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
+      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot), [PLAN]: snapshot.plan }),
       ...(counted && { [EDGE_COUNTS]: counted.text }),
     }
     const { regions, publicOrigin } = config

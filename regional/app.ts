@@ -12,6 +12,7 @@ import {
   EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MAX_BODY_BYTES,
+  PLAN,
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
@@ -19,6 +20,8 @@ import {
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
+import type { Admission } from './admission/admission.ts'
+import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
 import { type RequestNote, timed } from './observe/request.ts'
@@ -29,7 +32,7 @@ import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
 import type { SignUpCall } from './platform/sign_up.ts'
 import type { Readiness } from './readiness.ts'
-import type { TransactDependencies } from './tenancy/admission.ts'
+import { askingOf, type TransactDependencies } from './tenancy/admission.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
@@ -53,6 +56,7 @@ export interface AppDependencies extends Observers {
   tails: Tails
   outside: OutsideWorks
   readiness: () => Promise<Readiness>
+  admission: Admission
   /** Whether this instance is leaving. */
   draining: () => boolean
 }
@@ -192,8 +196,7 @@ async function answerTenant(
   const { name, declaration, scope, invitees, kind } = operation
   const note = c.get('note')
   note.class = kind
-  const raw = await timed('receive', () => readRaw(c))
-  const request = {
+  const asked = {
     verified,
     service,
     action: `${service}.${name}`,
@@ -201,18 +204,24 @@ async function answerTenant(
     mintsCredentials,
     invitees,
     kind,
-    target: raw.params.id,
+    target: c.req.param('id'),
     clientIp: c.req.header(CLIENT_IP),
     deadlineMs: deadlineOf(c),
     held: readVersion(c.req.header(SNAPSHOT)),
     tell: (snapshot: TenantSnapshot) => c.set('snapshot', snapshot),
+    weight: weightOf(c.req.header(PLAN)),
     route: `${declaration.method} ${declaration.path}`,
-    idempotencyKey: raw.idempotencyKey,
-    content: Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), raw.body]),
+    idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
+    content: new Uint8Array(),
   }
+  const { admission } = dependencies
   if (operation.answers === 'outside') {
     note.class = 'outside'
-    const begin = await dependencies.outside.begin(request, operation.prepare(raw))
+    const begin = await admission.run(askingOf(asked), async (meter) => {
+      const raw = await timed('receive', () => readRaw(c))
+      const work = meter.timed(() => operation.prepare(raw))
+      return dependencies.outside.begin({ ...asked, content: contentOf(c, raw), meter }, work)
+    })
     const requestId = requestIdOf(c)
     const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
     const events = operation.streams && accepts(c, EVENT_STREAM)
@@ -220,7 +229,7 @@ async function answerTenant(
   }
   if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
     note.class = 'stream'
-    const body = await openStream(dependencies, request, operation.prepareStream(raw))
+    const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))
     return new Response(body, {
       headers: {
         'content-type': EVENT_STREAM,
@@ -231,8 +240,19 @@ async function answerTenant(
       },
     })
   }
-  return answer(c, await transact(dependencies.transact, request, operation.prepare(raw)))
+  // The body is read, and what it says looked at, when it is this request's turn.
+  return admission.run(askingOf(asked), async (meter) => {
+    const raw = await timed('receive', () => readRaw(c))
+    const work = meter.timed(() => operation.prepare(raw))
+    const request = { ...asked, content: contentOf(c, raw), meter }
+    const reply = await transact(dependencies.transact, request, work)
+    return meter.timed(() => answer(c, reply))
+  })
 }
+
+/** What a client sent beside its idempotency key. */
+const contentOf = (c: RegionContext, { body }: RawInput): Uint8Array =>
+  Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), body])
 
 const EVENT_STREAM = 'text/event-stream'
 

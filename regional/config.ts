@@ -84,6 +84,8 @@ const schema = z.object({
   /** Of all traces, how many are kept: from 0 to 1. */
   OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
   OTEL_SERVICE_NAME: z.string().default('coditect-region'),
+  /** `off`: requests are let in as they come. For comparisons. */
+  ADMISSION: z.enum(['on', 'off']).default('on'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
   /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */

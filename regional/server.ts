@@ -4,6 +4,8 @@ import { resolveTxt as dnsTxt } from 'node:dns/promises'
 import { importAssertionKeys } from '../shared/assertion.ts'
 import { Roots } from '../shared/credentials/roots.ts'
 import { mintSourceToken } from '../shared/credentials/source_token.ts'
+import { Admission, type TakeTurn } from './admission/admission.ts'
+import { admissionGauges, eventLoopMeter } from './admission/load.ts'
 import { type AppDependencies, regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
@@ -57,6 +59,7 @@ const USAGE_EVERY_MS = 1_000
 const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
 const RENAME_EVERY_MS = 10_000
+const LOAD_EVERY_MS = 1_000
 
 export interface Region {
   /** The app itself, for requests that come by no listener of ours. */
@@ -105,7 +108,6 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     resolveTxt = dnsTxt,
     modelTimes,
     now = Date.now,
-    overloaded = () => false,
   } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const log = jsonLog(region, parts.writeLog ?? standardOutput(), config.LOG_LEVEL)
@@ -140,6 +142,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const usage = new UsageMeter(database)
 
   const transactions = { database, sealer, loans, refusals, usage, now }
+  const admission = new Admission({ now, on: config.ADMISSION === 'on', busy: eventLoopMeter() })
+  const { overloaded = () => admission.load().overloaded } = parts
 
   const costs = new Costs(database, now)
   const models = new ModelStore(database, sealer, now)
@@ -227,6 +231,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
             })
           : [],
       transact: transactions,
+      admission,
       readiness: () => readinessOf({ probe: () => database.region(probe), draining, overloaded }),
       log,
       metrics,
@@ -238,13 +243,14 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...newServices().flatMap((service) => service.jobKinds ?? []),
     ...extraJobKinds,
   ]
-  const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn)
+  const turn: TakeTurn = (asking, work) => admission.background(asking, work)
+  const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn, turn)
   const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
     metrics.jobSteps.observe({ kind, outcome }, seconds)
 
   const ownParts = () => {
     const tails = new Tails(database, log)
-    return { tails, outside: new OutsideWorks(transactions, tails) }
+    return { tails, outside: new OutsideWorks(transactions, tails, admission) }
   }
   const startInstance = (port: number) =>
     Instance.start(config.HOST, port, async (draining) => {
@@ -257,7 +263,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           const work = { database, now, random: Math.random, log }
           const deliveries = new WebhookDeliveries({ ...work, tails, outbound, sealer })
           const known = jobKinds([...kinds, deliveries])
-          const worker = new JobWorker({ ...work, kinds: known, loans, erase, stepped })
+          const worker = new JobWorker({ ...work, kinds: known, loans, erase, turn, stepped })
           return {
             get waiting() {
               return worker.waiting
@@ -281,6 +287,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     instances.reduce((sum, { waiting }) => sum + waiting, 0),
   )
 
+  for (const [name, help, read] of admissionGauges(admission)) metrics.watch(name, help, read)
+
   const finish = (olderThanMs?: number) =>
     finishProvisioning({ region, database, lifecycle, control: callsTo(controlRegion), now }, olderThanMs)
   const background = new Background(log)
@@ -290,6 +298,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
   background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
+  background.every(LOAD_EVERY_MS, 'adding up load', async () => admission.tick())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())

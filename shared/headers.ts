@@ -6,6 +6,8 @@ export const ASSERTION = 'coditect-assertion'
 export const CLIENT_IP = 'coditect-client-ip'
 /** Edge → region: the version of the tenant's snapshot that the edge holds. Region → edge: a newer snapshot. */
 export const SNAPSHOT = 'coditect-snapshot'
+/** Edge → region: the tenant's plan, as its snapshot says: what share of a busy region is the tenant's. */
+export const PLAN = 'coditect-plan'
 /** Region → edge, with 421 `tenant_moved`: the region that the tenant lives in now. */
 export const MOVED_TO = 'coditect-moved-to'
 /** Region → edge, with 503: this instance is leaving and did nothing, so that any request may be sent to another. */

@@ -62,6 +62,7 @@ export const PROBLEMS = {
   no_model_configured: { status: 503, title: 'The platform has no model' },
   model_busy: { status: 503, title: 'Too many wait for the model' },
   deadline_exceeded: { status: 503, title: 'The request took too long' },
+  overloaded: { status: 503, title: 'The region is too busy' },
   contention: { status: 503, title: 'Too many changes at the same time' },
 } as const satisfies Record<string, ProblemKind>
 

@@ -2,8 +2,10 @@
 // in that transaction, is what makes the step happen once: whoever finds it gone, or renewed, changes nothing.
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TakeTurn } from '../admission/admission.ts'
 import type { Log } from '../log.ts'
 import type { StepOutcome } from '../metrics.ts'
+import type { TransactionMeter } from '../storage/metered.ts'
 import { emitting, feedOf } from '../tenancy/events.ts'
 import { organisationOf } from '../tenancy/profile.ts'
 import { requireProject } from '../tenancy/projects.ts'
@@ -22,6 +24,8 @@ export interface StepDependencies {
   database: RegionDatabase
   kinds: JobKinds
   loans: ShardLoans
+  /** Each step has its turn beside what somebody waits for. */
+  turn: TakeTurn
   now: () => number
   /** From 0 to 1. */
   random: () => number
@@ -73,18 +77,21 @@ async function step(
   if ('call' in kind) throw new Error('standing work has no steps')
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
-    await dependencies.loans.borrow(tenant, (loan) =>
-      inTurn(dependencies, tenant, turn, async (scope, job, logs) => {
-        const nowMs = now()
-        const step =
-          'upkeep' in kind
-            ? await kind.upkeep(scope, shownTo(job), nowMs)
-            : await kind.step(
-                jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, logs, nowMs),
-                shownTo(job),
-                outside,
-              )
-        await apply(scope, job, step, nowMs)
+    await dependencies.turn({ tenant, operation: kind.kind, signal }, (meter) =>
+      dependencies.loans.borrow(tenant, (loan) => {
+        const work: StepWork = async (scope, job, logs) => {
+          const nowMs = now()
+          const step =
+            'upkeep' in kind
+              ? await kind.upkeep(scope, shownTo(job), nowMs)
+              : await kind.step(
+                  jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, logs, nowMs),
+                  shownTo(job),
+                  outside,
+                )
+          await apply(scope, job, step, nowMs)
+        }
+        return inTurn(dependencies, tenant, turn, work, meter)
       }),
     )
     return 'done'
@@ -96,14 +103,17 @@ async function step(
   }
 }
 
+type StepWork = (scope: TenantScope, job: JobRecord, logs: LogStanding) => Promise<void>
+
 /** Runs `work` in a transaction of the tenant if it is active and the entry is still the job's present one. */
 function inTurn(
   { database }: StepDependencies,
   tenant: TenantNumber,
   { dueMs, id, entry }: Turn,
-  work: (scope: TenantScope, job: JobRecord, logs: LogStanding) => Promise<void>,
+  work: StepWork,
+  meter?: TransactionMeter,
 ): Promise<void> {
-  return database.tenant(tenant, async (scope) => {
+  const attempt = async (scope: TenantScope) => {
     const jobs = jobsOf(scope)
     const [status, present, job, end] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
@@ -116,7 +126,8 @@ function inTurn(
     if (job === undefined || end !== undefined) jobs.space(dueSpace).clear([dueMs, id])
     else await work(scope, job, status)
     return { value: undefined, commit: true }
-  })
+  }
+  return database.tenant(tenant, attempt, { batch: true, meter })
 }
 
 async function workOutside(

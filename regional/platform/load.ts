@@ -1,5 +1,5 @@
 // How loaded a region's process is: what an operator looks at before it is too late.
-import { performance } from 'node:perf_hooks'
+import { eventLoopMeter } from '../admission/load.ts'
 
 export interface RegionLoad {
   /** RFC 3339 */
@@ -12,15 +12,12 @@ export interface RegionLoad {
 }
 
 export function loadMeter(startedMs: number, instances: () => number): () => RegionLoad {
-  let before = performance.eventLoopUtilization()
+  const busy = eventLoopMeter()
   return () => {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, before)
-    before = now
     return {
       startedAt: new Date(startedMs).toISOString(),
       instances: instances(),
-      utilisation: Math.round(utilization * 1_000) / 1_000,
+      utilisation: Math.round(busy() * 1_000) / 1_000,
       memoryBytes: process.memoryUsage.rss(),
     }
   }

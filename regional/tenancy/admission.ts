@@ -6,14 +6,16 @@ import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Asking } from '../admission/admission.ts'
 import { timed } from '../observe/request.ts'
+import type { TransactionMeter } from '../storage/metered.ts'
 import type { Actor } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
 import type { Sealer } from './idempotency.ts'
 import type { ShardLoan, ShardLoans } from './quotas.ts'
 import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
-import type { RegionDatabase, TenantScope } from './region_database.ts'
+import type { Bounds, RegionDatabase, TenantScope } from './region_database.ts'
 import { joining } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import type { UsageMeter } from './usage.ts'
@@ -56,11 +58,23 @@ export interface TenantRequest extends Wanted {
   clientIp: string | undefined
   /** When nobody waits for the answer any more, in milliseconds since 1970. */
   deadlineMs?: number | undefined
+  /** Of the tenant, beside others in a busy region. */
+  weight: number
+  /** Counts what it costs. */
+  meter?: TransactionMeter | undefined
   /** The version of the tenant's snapshot that the edge holds. */
   held: SnapshotVersion | undefined
   /** Tells the edge of a newer one, whatever the answer will be. */
   tell: (snapshot: TenantSnapshot) => void
 }
+
+/** The request as it asks for its turn. */
+export const askingOf = ({ verified, weight, action, deadlineMs }: TenantRequest): Asking => ({
+  tenant: verified.principal.tenant,
+  weight,
+  operation: action,
+  deadlineMs,
+})
 
 export interface TransactDependencies {
   database: RegionDatabase
@@ -74,9 +88,11 @@ export interface TransactDependencies {
 /** A request, and whom it turned out to be of. */
 export type Asked = TenantRequest & { actor: Actor | undefined }
 
-/** How long somebody waits for the answer; undefined where nobody said. */
-export const leftMs = ({ now }: TransactDependencies, { deadlineMs }: TenantRequest): number | undefined =>
-  deadlineMs === undefined ? undefined : deadlineMs - now()
+/** How long somebody waits for the answer, where anybody said; and who counts what it costs. */
+export const boundsOf = ({ now }: TransactDependencies, { deadlineMs, meter }: TenantRequest): Bounds => ({
+  withinMs: deadlineMs === undefined ? undefined : deadlineMs - now(),
+  meter,
+})
 
 export interface Admitted {
   scopes: ReadonlyArray<string>

@@ -5,6 +5,8 @@
 import { type Id, newId } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TakeTurn } from '../admission/admission.ts'
+import { CostMeter } from '../admission/cost.ts'
 import { advanced, noProgress, type Progress } from '../jobs/progress.ts'
 import { laterSpace } from '../jobs/record.ts'
 import { requireMatch } from '../operation.ts'
@@ -16,6 +18,7 @@ import { type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { certificateSpace, jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from './pointers.ts'
 import { profileSpace, type StatusRecord, statusSpace } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
+import type { Attempt } from './retry.ts'
 import { flushSpace } from './usage.ts'
 
 /** What was cleared of one subspace. */
@@ -112,13 +115,19 @@ export class TenantEraser {
   }
 
   /**
-   * Goes on with an erasure for as long as it may.
+   * Goes on with an erasure for as long as it may, each step in its turn.
    * @returns when to go on, in milliseconds since 1970; undefined when it is over
    */
-  async goOn(number: TenantNumber, mayGoOn: () => boolean): Promise<number | undefined> {
+  async goOn(
+    number: TenantNumber,
+    mayGoOn: () => boolean,
+    turn: TakeTurn = (_, work) => work(new CostMeter()),
+  ): Promise<number | undefined> {
     const { release, now } = this.dependencies
     do {
-      const chunk = await this.clearChunk(number)
+      const chunk = await turn({ tenant: number, operation: 'erasure' }, (meter) =>
+        this.clearChunk(number, meter),
+      )
       if (chunk === 'over') return undefined
       if (chunk === 'cleared') continue
       try {
@@ -133,10 +142,10 @@ export class TenantEraser {
   }
 
   /** Clears the last rows of all that is there but the status. */
-  private clearChunk(number: TenantNumber): Promise<'cleared' | 'empty' | 'over'> {
+  private clearChunk(number: TenantNumber, meter: CostMeter): Promise<'cleared' | 'empty' | 'over'> {
     const { database, now } = this.dependencies
     const days = costDays(now())
-    return database.erasure(number, [], days, async (scope) => {
+    const clear = async (scope: TenantScope): Promise<Attempt<'cleared' | 'empty' | 'over'>> => {
       const nowMs = now()
       const before = await this.underWay(scope)
       if (before === undefined) return { value: 'over', commit: false }
@@ -161,7 +170,8 @@ export class TenantEraser {
         startedMs: before.startedMs ?? nowMs,
       })
       return { value: 'cleared', commit: true }
-    })
+    }
+    return database.erasure(number, [], days, clear, meter)
   }
 
   /** The last transaction: finds nothing left, clears status and pointers, and leaves the certificate. */

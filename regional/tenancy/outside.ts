@@ -3,10 +3,12 @@
 // record is believed for as long as the work may take and no longer; what the beginning reserved is given back by a job
 // that the beginning enqueued.
 import { Problem } from '../../shared/problems.ts'
+import type { Admission } from '../admission/admission.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import type { Reply } from '../operation.ts'
 import {
   type Asked,
+  askingOf,
   noteRefusal,
   type TenantContext,
   type TenantRequest,
@@ -76,10 +78,12 @@ export class OutsideWorks {
   private readonly underWay = new Set<Promise<unknown>>()
   private readonly dependencies: TransactDependencies
   private readonly tails: Tails
+  private readonly admission: Admission
 
-  constructor(dependencies: TransactDependencies, tails: Tails) {
+  constructor(dependencies: TransactDependencies, tails: Tails, admission: Admission) {
     this.dependencies = dependencies
     this.tails = tails
+    this.admission = admission
   }
 
   /** @throws {Problem} as {@link transact} does, and `request_in_progress` */
@@ -144,7 +148,10 @@ export class OutsideWorks {
         signal,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      return await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      const asking = { ...askingOf(asked), operation: `${asked.action} settled`, patient: true as const }
+      return await this.admission.run(asking, (meter) =>
+        this.settle({ ...asked, meter }, memory, context, (tx) => run.settle(tx, work, outcome)),
+      )
     } finally {
       followed()
     }
@@ -179,38 +186,42 @@ export class OutsideWorks {
     work: (tx: TenantTransaction) => Promise<Reply>,
   ): Promise<Reply> {
     const { database, loans, now } = this.dependencies
-    const { service } = asked
+    const { service, meter } = asked
     const { tenant, requestId } = before
     const key: [Buffer] = [markerKey(`${requestId} settled`)]
     const replies: Reply[] = []
     return loans.borrow(tenant, (loan) =>
-      database.tenant(tenant, async (scope, attempt) => {
-        const records = scope.system('idempotency', idempotencySpace)
-        const [status, running, settled] = await Promise.all([
-          scope.system('status', statusSpace).get(['status']),
-          records.get(memory.key),
-          records.get(key),
-        ])
-        const nowMs = now()
-        const landed = isLive(settled, nowMs) ? replies[settled.attempt] : undefined
-        if (landed !== undefined) return { value: landed, commit: false }
-        if (status?.status !== 'active' && status?.status !== 'suspended') {
-          throw new Problem('tenant_erased', 'The organisation is not here any more: nothing was kept.')
-        }
-        const context = { ...before, nowMs }
-        const reply = await work(writingTransaction(scope, { service, context }, loan, status))
-        replies[attempt] = reply
-        const marker = newMarker(requestId, attempt, nowMs)
-        records.set(key, marker)
-        await expireAt(scope, marker.expiresAt, 'request', key[0], nowMs)
-        // Another request may have the key by now, if this one took longer than it may.
-        if (running?.running && running.requestId === requestId) {
-          const untilMs = rememberedUntil(memory.identity, nowMs)
-          records.set(memory.key, memory.answered(reply, attempt, nowMs))
-          await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
-        }
-        return { value: reply, commit: true }
-      }),
+      database.tenant(
+        tenant,
+        async (scope, attempt) => {
+          const records = scope.system('idempotency', idempotencySpace)
+          const [status, running, settled] = await Promise.all([
+            scope.system('status', statusSpace).get(['status']),
+            records.get(memory.key),
+            records.get(key),
+          ])
+          const nowMs = now()
+          const landed = isLive(settled, nowMs) ? replies[settled.attempt] : undefined
+          if (landed !== undefined) return { value: landed, commit: false }
+          if (status?.status !== 'active' && status?.status !== 'suspended') {
+            throw new Problem('tenant_erased', 'The organisation is not here any more: nothing was kept.')
+          }
+          const context = { ...before, nowMs }
+          const reply = await work(writingTransaction(scope, { service, context }, loan, status))
+          replies[attempt] = reply
+          const marker = newMarker(requestId, attempt, nowMs)
+          records.set(key, marker)
+          await expireAt(scope, marker.expiresAt, 'request', key[0], nowMs)
+          // Another request may have the key by now, if this one took longer than it may.
+          if (running?.running && running.requestId === requestId) {
+            const untilMs = rememberedUntil(memory.identity, nowMs)
+            records.set(memory.key, memory.answered(reply, attempt, nowMs))
+            await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
+          }
+          return { value: reply, commit: true }
+        },
+        { meter },
+      ),
     )
   }
 }

@@ -16,9 +16,11 @@ import {
   type NativeTransaction,
   root,
   StreamingMode,
+  TransactionOptionCode,
 } from '../storage/foundationdb.ts'
 import { type KeySpace, numberKey, type SystemSubspace } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
+import { metered, type TransactionMeter } from '../storage/metered.ts'
 import {
   type ByteTransaction,
   type Key,
@@ -34,6 +36,16 @@ import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
 import { flushSpace, type UsageMetric } from './usage.ts'
 
 type Report = (violation: IsolationViolation) => void
+
+/** How a transaction is to be run. */
+export interface Bounds {
+  /** How long someone waits for it. */
+  withinMs?: number | undefined
+  /** Counts what is done in it. */
+  meter?: TransactionMeter | undefined
+  /** A cluster runs it behind what somebody waits for. */
+  batch?: boolean
+}
 
 /** Opens spaces in one subspace of one transaction. */
 export interface Scope {
@@ -232,13 +244,13 @@ export class RegionDatabase {
     this.report = report
   }
 
-  /** Runs `body` in one transaction of one tenant; see {@link retrying} for what it must bear, and for `withinMs`. */
+  /** Runs `body` in one transaction of one tenant; see {@link retrying} for what it must bear. */
   tenant<T>(
     number: TenantNumber,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
-    withinMs?: number,
+    bounds?: Bounds,
   ): Promise<T> {
-    return this.ofTenant(number, this.tenantKeys.of(number).grant, body, withinMs)
+    return this.ofTenant(number, this.tenantKeys.of(number).grant, body, bounds)
   }
 
   /**
@@ -250,7 +262,9 @@ export class RegionDatabase {
     laterMs: ReadonlyArray<number>,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
   ): Promise<T> {
-    return this.ofTenant(number, this.grantOf(number, upkeepOf(this.keys.region, number, laterMs)), body)
+    return this.ofTenant(number, this.grantOf(number, upkeepOf(this.keys.region, number, laterMs)), body, {
+      batch: true,
+    })
   }
 
   /** As {@link upkeep}, for a tenant's erasure: it may also write what remains of it. */
@@ -259,6 +273,7 @@ export class RegionDatabase {
     laterMs: ReadonlyArray<number>,
     costDays: ReadonlyArray<string>,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
+    meter?: TransactionMeter,
   ): Promise<T> {
     const { region } = this.keys
     const writeOnly = [
@@ -267,7 +282,7 @@ export class RegionDatabase {
       single(region, certificateSpace, [numberKey(number)]),
       single(region, flushSpace, ['gone', numberKey(number)]),
     ]
-    return this.ofTenant(number, this.grantOf(number, writeOnly), body)
+    return this.ofTenant(number, this.grantOf(number, writeOnly), body, { batch: true, meter })
   }
 
   /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */
@@ -290,12 +305,12 @@ export class RegionDatabase {
     number: TenantNumber,
     grant: Grant,
     body: (scope: TenantScope, attempt: number) => Promise<Attempt<T>>,
-    withinMs?: number,
+    { withinMs, meter, batch = false }: Bounds = {},
   ): Promise<T> {
     const keys = this.tenantKeys.of(number)
     let [woken, called] = [false, false]
     const value = await retrying(
-      () => this.begin(grant),
+      () => this.begin(grant, { tag: keys.tag, meter, batch }),
       async (tn, attempt) => {
         const scope = new TenantScope(tn, number, keys, this.keys.region, this.report)
         const outcome = await body(scope, attempt)
@@ -363,8 +378,16 @@ export class RegionDatabase {
     )
   }
 
-  private begin(grant: Grant): NativeTransaction {
-    return fenceTransaction(this.native.createTransaction(), grant, this.report)
+  /** Options are set for each attempt: these do not survive a retry. */
+  private begin(
+    grant: Grant,
+    { tag, meter, batch }: { tag?: Buffer; meter?: TransactionMeter | undefined; batch?: boolean } = {},
+  ): NativeTransaction {
+    const native = this.native.createTransaction()
+    // By its tag a cluster throttles a tenant that keeps one of its servers too busy, and that tenant alone.
+    if (tag !== undefined) native.setOption(TransactionOptionCode.AutoThrottleTag, tag)
+    if (batch) native.setOption(TransactionOptionCode.PriorityBatch, null)
+    return fenceTransaction(meter === undefined ? native : metered(native, meter), grant, this.report)
   }
 }
 

@@ -4,7 +4,8 @@
 // (WHATWG HTML, "Server-sent events".)
 import { PROBLEMS, Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { TenantRequest, TransactDependencies } from './admission.ts'
+import type { Admission } from '../admission/admission.ts'
+import { askingOf, type TenantRequest, type TransactDependencies } from './admission.ts'
 import type { Tails } from './tails.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
 import { transact } from './transact.ts'
@@ -28,6 +29,7 @@ export interface StreamBatch {
 export interface StreamDependencies {
   transact: TransactDependencies
   tails: Tails
+  admission: Admission
 }
 
 /** Shows either side that the other has gone, and when a credential ends by the clock. */
@@ -43,7 +45,7 @@ const STOPPING: ProblemCode = 'region_unavailable'
 
 /** @throws {Problem} as any request, until the stream has begun */
 export async function openStream(
-  { transact: dependencies, tails }: StreamDependencies,
+  { transact: dependencies, tails, admission }: StreamDependencies,
   request: TenantRequest,
   source: StreamSource,
 ): Promise<ReadableStream<Uint8Array>> {
@@ -56,10 +58,14 @@ export async function openStream(
       deadlineMs,
       tell: deadlineMs ? request.tell : () => {},
     }
-    await transact(dependencies, asked, async (tx) => {
-      value = { of: await work(tx) }
-      return { status: 200 }
-    })
+    // Between its transactions a stream takes nothing of anybody's turn; once begun it is not refused its next one.
+    const asking = { ...askingOf(asked), ...(deadlineMs === undefined && { patient: true as const }) }
+    await admission.run(asking, (meter) =>
+      transact(dependencies, { ...asked, meter }, async (tx) => {
+        value = { of: await work(tx) }
+        return { status: 200 }
+      }),
+    )
     if (value === undefined) throw new Error('a transaction that was done has a value')
     return value.of
   }

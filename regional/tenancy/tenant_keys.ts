@@ -9,6 +9,8 @@ const MAX_TENANTS = 4_096
 
 export class TenantKeys {
   readonly prefix: Buffer
+  /** Of its transactions, on a cluster: at most 16 bytes. */
+  readonly tag: Buffer
   /** The tenant itself, and the region's pointers that carry its number. */
   readonly grant: Grant
   private readonly tenant: TenantNumber
@@ -18,6 +20,7 @@ export class TenantKeys {
   constructor(tenant: TenantNumber, keys: KeySpace) {
     this.tenant = tenant
     this.prefix = keys.tenant(tenant)
+    this.tag = Buffer.from(`t${tenant.toString(36)}`)
     this.grant = {
       name: `tenant ${tenant}`,
       readWrite: prefixRange(this.prefix),

@@ -3,20 +3,19 @@
 import type { Id } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { noteUnits, timed } from '../observe/request.ts'
+import { timed } from '../observe/request.ts'
 import type { Reply } from '../operation.ts'
 import {
   type Asked,
   admit,
+  boundsOf,
   contextOf,
-  leftMs,
   noteRefusal,
   type TenantRequest,
   type TransactDependencies,
 } from './admission.ts'
 import { noteSeen } from './sessions.ts'
 import { readingTransaction, type TenantTransaction } from './tenant_transaction.ts'
-import { UNITS } from './usage.ts'
 import { answering, memoryOf, writeOnce } from './write_once.ts'
 
 /**
@@ -39,7 +38,6 @@ export async function transact(
         (await signIn(dependencies, asked).then(() => read(dependencies, asked, work)))
       if (reply === undefined) throw new Error('a member who signed in is none')
       usage.count(tenant, 'reads', 1, now())
-      noteUnits(UNITS.read)
       return reply
     }
     const memory = memoryOf(asked, dependencies.sealer)
@@ -48,7 +46,6 @@ export async function transact(
     )
     if (written.outcome === 'replayed') return written.reply
     usage.count(tenant, 'changes', 1, now())
-    noteUnits(UNITS.write)
     return written.result
   } catch (error) {
     if (error instanceof Problem) noteRefusal(dependencies, asked, error)
@@ -80,7 +77,7 @@ async function read(
       unnoted = admitted.unnoted
       return { value: reply, commit: false }
     },
-    leftMs(dependencies, request),
+    boundsOf(dependencies, request),
   )
   if (unnoted !== undefined) await noteUse(dependencies, principal.tenant, unnoted)
   return reply
@@ -104,6 +101,6 @@ const signIn = (dependencies: TransactDependencies, request: Asked): Promise<voi
         if (actor === undefined) await join(loan)
         return { value: undefined, commit: actor === undefined }
       },
-      leftMs(dependencies, request),
+      boundsOf(dependencies, request),
     ),
   )

@@ -14,7 +14,7 @@ export const USAGE_METRICS = ['errors', 'milliseconds', 'reads', 'writes'] as co
 export type UsageMetric = (typeof USAGE_METRICS)[number]
 
 /** What requests cost, in units: a change is committed, recorded, told and audited. */
-export const UNITS = { read: 1, write: 5 }
+const UNITS = { read: 1, write: 5 }
 
 /** The hour of a time, in UTC, such as `2026-11-23T10`. */
 export function hourOf(nowMs: number): string {

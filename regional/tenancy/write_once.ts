@@ -8,8 +8,8 @@ import type { Reply } from '../operation.ts'
 import {
   type Asked,
   admit,
+  boundsOf,
   contextOf,
-  leftMs,
   type TenantContext,
   type TransactDependencies,
 } from './admission.ts'
@@ -130,7 +130,7 @@ export function writeOnce<T>(
       records.set(memory.key, change.record(result, attempt, nowMs))
       return { value: written, commit: true }
     },
-    leftMs(dependencies, request),
+    boundsOf(dependencies, request),
   )
 }
 

@@ -159,6 +159,7 @@ function createProject(dependencies: TransactDependencies, principal: TenantPrin
       idempotencyKey: undefined,
       content: body,
       clientIp: undefined,
+      weight: 1,
       // As an edge that has the present snapshot.
       held: { epoch: 1, version: 1 },
       tell: () => {},

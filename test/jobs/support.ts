@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { CostMeter } from '../../regional/admission/cost.ts'
 import { type JobKind, jobKind, jobKinds } from '../../regional/jobs/kind.ts'
 import { type EnqueueOptions, enqueue, jobsOf, readJob } from '../../regional/jobs/queue.ts'
 import { dueSpace, type JobRecord } from '../../regional/jobs/record.ts'
@@ -94,6 +95,7 @@ export async function openQueue() {
         kinds: jobKinds(kinds),
         loans: new ShardLoans(),
         erase: async () => undefined,
+        turn: (_, work) => work(new CostMeter()),
         now: () => clock.nowMs,
         random: Math.random,
         log,

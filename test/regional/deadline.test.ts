@@ -49,7 +49,7 @@ describe('retries', () => {
         attempts++
         throw new FDBError('not committed', 1020)
       },
-      150,
+      { withinMs: 150 },
     )
     await expect(endless).rejects.toMatchObject({
       code: 'deadline_exceeded',
@@ -69,7 +69,7 @@ describe('retries', () => {
         attempts++
         return { value: undefined, commit: false }
       },
-      0,
+      { withinMs: 0 },
     )
     await expect(none).rejects.toMatchObject({ code: 'deadline_exceeded' })
     expect(attempts).toBe(0)

@@ -1,0 +1,352 @@
+// Admission: who may begin now. A request that has come through the edge is let in at once while there is room; otherwise
+// it waits in its tenant's queue, in memory and before its body is read, until it is its turn, or is refused as soon as it
+// is plain that it would wait too long. Nothing here looks into the database, and nothing grows with the number of tenants.
+import { Problem } from '../../shared/problems.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { noteUnits, timed } from '../observe/request.ts'
+import { ConcurrencyLimit } from './concurrency_limit.ts'
+import { CostMeter } from './cost.ts'
+import { Estimates } from './estimates.ts'
+import { FairQueue } from './fair_queue.ts'
+import { type Load, LoadMeter } from './load.ts'
+import { BACKGROUND_WEIGHT, ISOLATED_PART } from './weights.ts'
+
+/** A tenant's requests are one flow, its background work another. */
+export type Flow = TenantNumber | `background ${TenantNumber}`
+
+export interface Asking {
+  tenant: TenantNumber
+  /** Of the tenant's plan. */
+  weight: number
+  /** Such as `projects.list`: one of those declared. */
+  operation: string
+  /** When nobody waits for the answer any more, in milliseconds since 1970. */
+  deadlineMs?: number | undefined
+  /** It is never refused: it has begun already, and whoever asks sees to it that there are few. */
+  patient?: true
+  /** Ends the waiting. */
+  signal?: AbortSignal | undefined
+}
+
+export interface AdmissionOptions {
+  /** Milliseconds since 1970. */
+  now: () => number
+  /** False lets everybody in at once; costs are measured all the same. */
+  on?: boolean
+  /** Of the event loop since it was last asked, from 0 to 1. */
+  busy?: () => number
+  /** How far the tenant is isolated, if it is. */
+  isolated?: (tenant: TenantNumber) => boolean
+  /** Told what was asked for, served or refused, in units. */
+  onUse?: (tenant: TenantNumber, weight: number, units: number, served: boolean) => void
+}
+
+/** A tenant may have so many requests waiting. */
+const WAITING_PER_TENANT = 128
+const WAITING_TOTAL = 4_096
+/** Units that weight 1 may spend in one turn: a read or two. */
+const QUANTUM = 2
+/** Units under way: about what the process does in 6, 25 and 100 ms. A change is 5 units, and commits wait for the disk together. */
+const LIMIT = { least: 64, first: 256, most: 1_024, targetMs: 25 }
+/** However large a request, it takes no more than this part of the limit, so that another can begin beside it. */
+const LARGEST_PART = 1 / 8
+/**
+ * A tenant may have so many times as much under way as is still free: alone it gets three quarters, and whoever comes
+ * next finds room without waiting for any of it to end. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for
+ * Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6(2), 1998.)
+ */
+const SHARE_OF_FREE = 3
+const SHARE_OF_FREE_BEHIND = 1 / 2
+/**
+ * How long a request may wait. A burst may take the longer time; a queue that has not been empty for that long is no
+ * burst, and gets the shorter one, so that a standing queue does not make every answer late. (Nichols and Jacobson,
+ * "Controlling Queue Delay", ACM Queue 10(5), 2012; with two times as in Maurer, "Fail at Scale", ACM Queue 13(8), 2015.)
+ */
+const BURST_WAIT_MS = 1_000
+const STANDING_WAIT_MS = 200
+/** How a queue's rate is known: by so many that were served, in about so much time. */
+const ENOUGH_SERVED = 8
+const RATE_MEMORY_MS = 1_000
+/** Left for the work itself before the deadline. */
+const WORK_MS = 50
+const SWEEP_EVERY_MS = 25
+const MOST_RETRY_AFTER_S = 30
+
+interface Slot {
+  flow: Flow
+  asking: Asking
+  /** In units. */
+  estimate: number
+  /** What it counts of the limit. */
+  taken: number
+  underWay: number
+  fromMs: number
+  /** It came through the queue. */
+  waited: boolean
+}
+
+interface Waiter {
+  asking: Asking
+  sinceMs: number
+  untilMs: number
+  estimate: number
+  admit(slot: Slot): void
+  refuse(problem: unknown): void
+}
+
+/** A flow that has anything waiting or under way. */
+interface Standing {
+  /** In units. */
+  underWay: number
+  requests: number
+  /** Since when its queue has not been empty; undefined when it is. */
+  queuedSinceMs: number | undefined
+  /** Of those that waited, so many were served since then: what is long ago counts less. */
+  served: number
+  servedSinceMs: number
+}
+
+export class Admission {
+  private readonly options: AdmissionOptions
+  private readonly queue = new FairQueue<Flow, Waiter>({
+    quantum: QUANTUM,
+    perFlow: WAITING_PER_TENANT,
+    total: WAITING_TOTAL,
+  })
+  private readonly concurrency = new ConcurrencyLimit(LIMIT)
+  private readonly estimates = new Estimates<Flow>()
+  private readonly standings = new Map<Flow, Standing>()
+  private readonly meter: LoadMeter
+  private underWay = 0
+  private requests = 0
+  private sweeping: NodeJS.Timeout | undefined
+
+  constructor(options: AdmissionOptions) {
+    this.options = options
+    this.meter = new LoadMeter(options.busy ?? (() => 0))
+  }
+
+  /**
+   * Runs a request's work when it is its turn, and charges its tenant what it turned out to cost.
+   * @throws {Problem} `overloaded`, before anything was done
+   */
+  run<T>(asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
+    return this.inTurn(asking.tenant, asking, work)
+  }
+
+  /** Runs a step of background work when it is its turn: behind requests, and never refused. */
+  background<T>(
+    asking: Pick<Asking, 'tenant' | 'operation' | 'signal'>,
+    work: (meter: CostMeter) => Promise<T>,
+  ): Promise<T> {
+    const flow: Flow = `background ${asking.tenant}`
+    return this.inTurn(flow, { ...asking, weight: BACKGROUND_WEIGHT, patient: true }, work)
+  }
+
+  /** How loaded this process is: what scaling and readiness go by. */
+  load(): Load {
+    const { limit } = this.concurrency
+    return {
+      ...this.meter.latest,
+      limitUnits: Math.round(limit),
+      underWayUnits: Math.round(this.underWay),
+      underWay: this.requests,
+      waiting: this.queue.waiting,
+    }
+  }
+
+  /** Adds up the last second. To be called every second. */
+  tick(): void {
+    this.meter.tick(this.underWay / this.concurrency.limit)
+  }
+
+  /** Flows of which anything is kept. */
+  get known(): number {
+    return Math.max(this.queue.known, this.standings.size)
+  }
+
+  private async inTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
+    const meter = new CostMeter()
+    if (this.options.on === false) return work(meter).finally(() => this.used(asking, meter.total, true))
+    const entered = this.enter(flow, asking)
+    const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
+    try {
+      return await work(meter)
+    } finally {
+      noteUnits(meter.total)
+      this.leave(slot, meter.total)
+    }
+  }
+
+  private enter(flow: Flow, asking: Asking): Slot | Promise<Slot> {
+    const estimate = this.estimates.of(flow, asking.operation)
+    const standing = this.standingOf(flow)
+    if (this.queue.waiting === 0 && this.mayServe(flow)) {
+      this.meter.admitted(0)
+      return this.begin(flow, standing, asking, estimate, false)
+    }
+    return this.wait(flow, standing, asking, estimate)
+  }
+
+  private wait(flow: Flow, standing: Standing, asking: Asking, estimate: number): Promise<Slot> {
+    const nowMs = this.options.now()
+    const before = this.queue.waitingOf(flow)
+    const waitMs = allowedWaitMs(standing, asking, nowMs)
+    const expectedMs = expectedWaitMs(standing, before, nowMs)
+    const { promise, resolve, reject } = Promise.withResolvers<Slot>()
+    const waiter: Waiter = {
+      asking,
+      sinceMs: nowMs,
+      untilMs: nowMs + waitMs,
+      estimate,
+      admit: resolve,
+      refuse: reject,
+    }
+    const { weight } = asking
+    const isTooLong = waitMs <= 0 || (before > 0 && expectedMs > waitMs)
+    const offer = isTooLong
+      ? { outcome: 'full' as const }
+      : this.queue.offer(flow, this.weightOf(asking.tenant, weight), estimate, waiter, !asking.patient)
+    if (offer.outcome === 'full') {
+      this.refuse(flow, waiter, expectedMs)
+      return promise
+    }
+    if (standing.queuedSinceMs === undefined) {
+      standing.queuedSinceMs = nowMs
+      standing.servedSinceMs = nowMs
+      standing.served = 0
+    }
+    if ('instead' in offer) this.refuse(offer.instead.flow, offer.instead.item, expectedMs)
+    this.sweeping ??= setInterval(() => this.dropOver(), SWEEP_EVERY_MS)
+    this.admitNext()
+    return promise
+  }
+
+  private begin(flow: Flow, standing: Standing, asking: Asking, estimate: number, waited: boolean): Slot {
+    const taken = Math.min(estimate, this.concurrency.limit * LARGEST_PART)
+    this.underWay += taken
+    this.requests++
+    standing.underWay += taken
+    standing.requests++
+    return { flow, asking, estimate, taken, underWay: this.underWay, fromMs: performance.now(), waited }
+  }
+
+  private leave(slot: Slot, units: number): void {
+    const { flow, asking, estimate, taken, underWay, fromMs, waited } = slot
+    const standing = this.standingOf(flow)
+    // Sums of fractions come back to nearly nothing, so nothing is said where nothing is.
+    this.underWay = --this.requests === 0 ? 0 : this.underWay - taken
+    standing.underWay = --standing.requests === 0 ? 0 : standing.underWay - taken
+    const nowMs = performance.now()
+    this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs)
+    this.estimates.measured(flow, asking.operation, units)
+    this.used(asking, units, true)
+    if (waited) this.queue.settle(flow, units - estimate)
+    this.forgetIfIdle(flow, standing)
+    if (this.queue.waiting > 0) this.admitNext()
+  }
+
+  private admitNext(): void {
+    const nowMs = this.options.now()
+    while (this.underWay < this.concurrency.limit) {
+      const next = this.queue.next((flow) => this.mayServe(flow))
+      if (next === undefined) break
+      const { flow, item } = next
+      const standing = this.standingOf(flow)
+      standing.served++
+      if (this.queue.waitingOf(flow) === 0) standing.queuedSinceMs = undefined
+      if (isOver(item, nowMs)) {
+        this.queue.settle(flow, -item.estimate)
+        this.refuse(flow, item, nowMs - item.sinceMs)
+        continue
+      }
+      this.meter.admitted(nowMs - item.sinceMs)
+      item.admit(this.begin(flow, standing, item.asking, item.estimate, true))
+    }
+    if (this.queue.waiting === 0) this.stopSweeping()
+  }
+
+  private mayServe(flow: Flow): boolean {
+    const free = this.concurrency.limit - this.underWay
+    const isBehind = typeof flow === 'string' || this.options.isolated?.(flow) === true
+    const times = isBehind ? SHARE_OF_FREE_BEHIND : SHARE_OF_FREE
+    const underWay = this.standings.get(flow)?.underWay ?? 0
+    return free > 0 && underWay < times * free
+  }
+
+  private weightOf(tenant: TenantNumber, weight: number): number {
+    return this.options.isolated?.(tenant) ? weight * ISOLATED_PART : weight
+  }
+
+  /** Refuses what has waited too long, or is waited for no more. */
+  private dropOver(): void {
+    const nowMs = this.options.now()
+    for (const { flow, item } of this.queue.remove((waiter) => isOver(waiter, nowMs))) {
+      this.refuse(flow, item, nowMs - item.sinceMs)
+    }
+    this.admitNext()
+  }
+
+  private stopSweeping(): void {
+    clearInterval(this.sweeping)
+    this.sweeping = undefined
+  }
+
+  private refuse(flow: Flow, { asking, estimate, refuse }: Waiter, expectedMs: number): void {
+    const standing = this.standingOf(flow)
+    if (this.queue.waitingOf(flow) === 0) standing.queuedSinceMs = undefined
+    this.forgetIfIdle(flow, standing)
+    this.used(asking, estimate, false)
+    this.meter.refused()
+    refuse(asking.signal?.aborted ? asking.signal.reason : overloaded(expectedMs))
+  }
+
+  private used({ tenant, weight }: Asking, units: number, served: boolean): void {
+    this.options.onUse?.(tenant, weight, units, served)
+  }
+
+  private standingOf(flow: Flow): Standing {
+    const known = this.standings.get(flow)
+    if (known !== undefined) return known
+    const made: Standing = { underWay: 0, requests: 0, queuedSinceMs: undefined, served: 0, servedSinceMs: 0 }
+    this.standings.set(flow, made)
+    return made
+  }
+
+  private forgetIfIdle(flow: Flow, { requests, queuedSinceMs }: Standing): void {
+    if (requests === 0 && queuedSinceMs === undefined) this.standings.delete(flow)
+  }
+}
+
+function allowedWaitMs({ queuedSinceMs }: Standing, { deadlineMs, patient }: Asking, nowMs: number): number {
+  if (patient) return Number.POSITIVE_INFINITY
+  const isStanding = queuedSinceMs !== undefined && nowMs - queuedSinceMs > BURST_WAIT_MS
+  const most = isStanding ? STANDING_WAIT_MS : BURST_WAIT_MS
+  return deadlineMs === undefined ? most : Math.min(most, deadlineMs - nowMs - WORK_MS)
+}
+
+/** Runs one step of background work in its turn. */
+export type TakeTurn = Admission['background']
+
+const isOver = ({ untilMs, asking }: Waiter, nowMs: number): boolean =>
+  untilMs <= nowMs || asking.signal?.aborted === true
+
+/**
+ * By Little's law, once enough of this queue was served to tell its rate; before that nobody is refused for it.
+ * @param before requests that wait already
+ */
+function expectedWaitMs(standing: Standing, before: number, nowMs: number): number {
+  const elapsedMs = nowMs - standing.servedSinceMs
+  if (elapsedMs > RATE_MEMORY_MS) {
+    standing.served /= 2
+    standing.servedSinceMs = nowMs - elapsedMs / 2
+  }
+  return standing.served < ENOUGH_SERVED ? 0 : ((before + 1) * elapsedMs) / standing.served
+}
+
+const overloaded = (expectedMs: number): Problem => {
+  const seconds = Math.min(MOST_RETRY_AFTER_S, Math.max(1, Math.ceil(expectedMs / 1_000)))
+  return new Problem('overloaded', 'The region has no time for this now. Nothing was done.', {
+    headers: { 'retry-after': String(seconds) },
+  })
+}

@@ -1,0 +1,76 @@
+// How much work may be under way at a time, in units, found by what it takes: while requests take no longer than they
+// should, the limit grows a little (if it was used at all); once more than a tenth of them take longer, it shrinks by a
+// part. Additive increase, multiplicative decrease converges to a fair and efficient point (Chiu and Jain, "Analysis of
+// the Increase and Decrease Algorithms", Computer Networks 17, 1989); for limits of concurrency it is the `AIMDLimit` of
+// Netflix's concurrency-limits, whose condition of use is ours too. What an operation usually takes is its own shortest
+// time, as in TCP Vegas (Brakmo and Peterson, 1995): an operation that is slow by nature is no sign of congestion.
+// Pure: time comes in.
+
+export interface ConcurrencyLimitOptions {
+  /** Units under way at a time, at the least, at first, at the most. */
+  least: number
+  first: number
+  most: number
+  /** What a request may take in any case, in milliseconds. */
+  targetMs: number
+}
+
+/** A decision takes at least so many answers, and so much time. */
+const WINDOW_ANSWERS = 20
+const WINDOW_MS = 50
+const LATE_SHARE = 0.1
+const GROW_SHARE = 1 / 64
+const SHRINK_BY = 0.9
+/** An operation that usually takes long may take so many times that. */
+const SLOWDOWN = 2
+/** An operation's shortest time is forgotten bit by bit, so that it follows when the operation itself gets slower. */
+const FORGETTING = 1.000_01
+/** Operations are declared in code; whatever else comes here is measured by the target alone. */
+const MAX_OPERATIONS = 1_024
+
+export class ConcurrencyLimit {
+  private readonly options: ConcurrencyLimitOptions
+  private readonly shortestMs = new Map<string, number>()
+  private units: number
+  private answers = 0
+  private late = 0
+  private mostUnderWay = 0
+  private windowFromMs = 0
+
+  constructor(options: ConcurrencyLimitOptions) {
+    this.options = options
+    this.units = options.first
+  }
+
+  /** Units that may be under way now. */
+  get limit(): number {
+    return this.units
+  }
+
+  /** @param underWay units that were under way when this request began, itself included */
+  answered(operation: string, tookMs: number, underWay: number, nowMs: number): void {
+    this.answers++
+    this.mostUnderWay = Math.max(this.mostUnderWay, underWay)
+    if (tookMs > this.allowedMs(operation, tookMs)) this.late++
+    if (this.answers >= WINDOW_ANSWERS && nowMs - this.windowFromMs >= WINDOW_MS) this.decide(nowMs)
+  }
+
+  /** Also notes what it took this time. */
+  private allowedMs(operation: string, tookMs: number): number {
+    const known = this.shortestMs.get(operation)
+    if (known === undefined && this.shortestMs.size >= MAX_OPERATIONS) return this.options.targetMs
+    const shortest = Math.min(tookMs, (known ?? tookMs) * FORGETTING)
+    this.shortestMs.set(operation, shortest)
+    return Math.max(this.options.targetMs, shortest * SLOWDOWN)
+  }
+
+  private decide(nowMs: number): void {
+    const { least, most } = this.options
+    if (this.late > this.answers * LATE_SHARE) this.units = Math.max(least, this.units * SHRINK_BY)
+    else if (this.mostUnderWay * 2 >= this.units) this.units = Math.min(most, this.units + most * GROW_SHARE)
+    this.answers = 0
+    this.late = 0
+    this.mostUnderWay = 0
+    this.windowFromMs = nowMs
+  }
+}

@@ -1,0 +1,132 @@
+// A NativeTransaction that tells a meter what is done in it. It lies below the fence, so it sees what really goes to the
+// engine; it changes nothing.
+import type { KVList, NativeTransaction, NativeValue, Version, Watch } from './foundationdb.ts'
+
+export interface TransactionMeter {
+  /** One key was read; bytes of its value. */
+  read(bytes: number): void
+  /** One range was read, or one batch of it. */
+  rows(count: number, bytes: number): void
+  /** One key or range was written or cleared; bytes of key and value. */
+  write(bytes: number): void
+  /** What was written was sent to be committed. */
+  commit(): void
+}
+
+type GetRange =
+  Parameters<NativeTransaction['getRange']> extends [...infer Arguments, unknown] ? Arguments : never
+type RangeRead = (...call: GetRange) => Promise<KVList>
+
+/** What the fence calls of a transaction: all but callbacks, and what it refuses anyway. */
+export function metered(native: NativeTransaction, meter: TransactionMeter): NativeTransaction {
+  return new MeteredTransaction(native, meter) as unknown as NativeTransaction
+}
+
+class MeteredTransaction {
+  private readonly native: NativeTransaction
+  private readonly meter: TransactionMeter
+
+  constructor(native: NativeTransaction, meter: TransactionMeter) {
+    this.native = native
+    this.meter = meter
+  }
+
+  async get(key: NativeValue, isSnapshot: boolean): Promise<Buffer | undefined> {
+    const value = await this.native.get(key, isSnapshot)
+    this.meter.read(value === undefined ? 0 : value.length)
+    return value
+  }
+
+  async getKey(key: NativeValue, orEqual: boolean, offset: number, isSnapshot: boolean): Promise<Buffer> {
+    const found = await this.native.getKey(key, orEqual, offset, isSnapshot)
+    this.meter.read(found.length)
+    return found
+  }
+
+  async getRange(...call: GetRange): Promise<KVList> {
+    const page = await (this.native.getRange as RangeRead).call(this.native, ...call)
+    let bytes = 0
+    for (const [key, value] of page.results) bytes += key.length + value.length
+    this.meter.rows(page.results.length, bytes)
+    return page
+  }
+
+  set(key: NativeValue, value: NativeValue): void {
+    this.meter.write(key.length + value.length)
+    this.native.set(key, value)
+  }
+
+  clear(key: NativeValue): void {
+    this.meter.write(key.length)
+    this.native.clear(key)
+  }
+
+  clearRange(start: NativeValue, end: NativeValue): void {
+    this.meter.write(start.length + end.length)
+    this.native.clearRange(start, end)
+  }
+
+  atomicOp(operation: number, key: NativeValue, operand: NativeValue): void {
+    this.meter.write(key.length + operand.length)
+    this.native.atomicOp(operation, key, operand)
+  }
+
+  commit(): Promise<void> {
+    this.meter.commit()
+    return this.native.commit()
+  }
+
+  getEstimatedRangeSizeBytes(start: NativeValue, end: NativeValue): Promise<number> {
+    this.meter.read(0)
+    return this.native.getEstimatedRangeSizeBytes(start, end)
+  }
+
+  getRangeSplitPoints(start: NativeValue, end: NativeValue, chunkSize: number): Promise<Buffer[]> {
+    this.meter.read(0)
+    return this.native.getRangeSplitPoints(start, end, chunkSize)
+  }
+
+  setOption(code: number, param: string | number | Buffer | null): void {
+    this.native.setOption(code, param)
+  }
+
+  watch(key: NativeValue, ignoreStandardErrs: boolean): Watch {
+    return this.native.watch(key, ignoreStandardErrs)
+  }
+
+  addReadConflictRange(start: NativeValue, end: NativeValue): void {
+    this.native.addReadConflictRange(start, end)
+  }
+
+  addWriteConflictRange(start: NativeValue, end: NativeValue): void {
+    this.native.addWriteConflictRange(start, end)
+  }
+
+  getReadVersion(): Promise<Version> {
+    return this.native.getReadVersion()
+  }
+
+  getCommittedVersion(): Version {
+    return this.native.getCommittedVersion()
+  }
+
+  getVersionstamp(): Promise<Buffer> {
+    return this.native.getVersionstamp()
+  }
+
+  getApproximateSize(): Promise<number> {
+    return this.native.getApproximateSize()
+  }
+
+  onError(code: number): Promise<void> {
+    return this.native.onError(code)
+  }
+
+  reset(): void {
+    this.native.reset()
+  }
+
+  cancel(): void {
+    this.native.cancel()
+  }
+}

@@ -1,0 +1,232 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { Admission, type Asking } from '../../regional/admission/admission.ts'
+import { ConcurrencyLimit } from '../../regional/admission/concurrency_limit.ts'
+import { LoadMeter } from '../../regional/admission/load.ts'
+import { Problem } from '../../shared/problems.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+
+const tenant = (n: number) => asTenantNumber(BigInt(n))
+
+/** Requests that are under way until they are told to end. */
+class Requests {
+  readonly admission: Admission
+  readonly begun: string[] = []
+  readonly refused: Problem[] = []
+  readonly clock = { nowMs: 1_000_000 }
+  private readonly ends = new Map<string, () => void>()
+  private readonly all: Array<Promise<void>> = []
+
+  constructor(isolated: (n: number) => boolean = () => false) {
+    this.admission = new Admission({
+      now: () => this.clock.nowMs,
+      isolated: (number) => isolated(Number(number)),
+    })
+  }
+
+  ask(name: string, n: number, asking: Partial<Asking> & { units?: number; background?: true } = {}): void {
+    const { units = 2, background, ...rest } = asking
+    const asked = { tenant: tenant(n), weight: 1, operation: 'read', ...rest }
+    const run = background
+      ? this.admission.background.bind(this.admission)
+      : this.admission.run.bind(this.admission)
+    const done = run(asked, async (meter) => {
+      this.begun.push(name)
+      await new Promise<void>((resolve) => this.ends.set(name, resolve))
+      meter.busy((units - meter.total) / 10)
+    })
+    this.all.push(
+      done.catch((error: unknown) => {
+        if (error instanceof Problem) this.refused.push(error)
+      }),
+    )
+  }
+
+  async end(name: string): Promise<void> {
+    this.ends.get(name)?.()
+    this.ends.delete(name)
+    await settled()
+  }
+
+  async endAll(): Promise<void> {
+    while (this.ends.size > 0) for (const name of [...this.ends.keys()]) await this.end(name)
+    await Promise.all(this.all)
+  }
+}
+
+/** Lets everything that can go on go on. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+describe('admission', () => {
+  let requests: Requests
+  afterEach(() => requests.endAll())
+
+  test('lets everybody in at once while there is room', async () => {
+    requests = new Requests()
+    for (let n = 1; n <= 30; n++) requests.ask(`tenant ${n}`, n)
+    await settled()
+    expect(requests.begun).toHaveLength(30)
+    expect(requests.admission.load()).toMatchObject({ waiting: 0, underWay: 30 })
+  })
+
+  test('a tenant alone leaves room, so that whoever comes next begins at once', async () => {
+    requests = new Requests()
+    for (let i = 0; i < 200; i++) requests.ask(`noisy ${i}`, 1)
+    await settled()
+    const { underWay, waiting } = requests.admission.load()
+    expect(underWay).toBeGreaterThan(80)
+    expect(waiting).toBeGreaterThan(50)
+    requests.ask('quiet', 2)
+    await settled()
+    expect(requests.begun.at(-1)).toBe('quiet')
+  })
+
+  test('who waits is served in turns, not in the order of coming', async () => {
+    requests = new Requests()
+    for (let n = 100; n < 228; n++) requests.ask(`filling ${n}`, n)
+    for (let i = 0; i < 50; i++) requests.ask(`noisy ${i}`, 1)
+    requests.ask('quiet', 2)
+    await settled()
+    expect(requests.begun).not.toContain('quiet')
+    const before = requests.begun.length
+    for (const name of requests.begun.slice(0, 12)) await requests.end(name)
+    const next = requests.begun.slice(before)
+    expect(next).toContain('quiet')
+    expect(next.length).toBeLessThan(20)
+  })
+
+  test('a large request leaves room beside it, and the next of its kind is known to be large', async () => {
+    requests = new Requests()
+    requests.ask('first', 1, { operation: 'large', units: 5_000 })
+    await settled()
+    await requests.end('first')
+    for (let i = 0; i < 20; i++) requests.ask(`large ${i}`, 1, { operation: 'large', units: 5_000 })
+    await settled()
+    expect(requests.admission.load().underWay).toBeLessThanOrEqual(7)
+    requests.ask('quiet', 2)
+    await settled()
+    expect(requests.begun.at(-1)).toBe('quiet')
+  })
+
+  test('background work comes behind requests, and is never refused', async () => {
+    requests = new Requests()
+    for (let i = 0; i < 300; i++) requests.ask(`step ${i}`, 1, { background: true })
+    await settled()
+    const steps = requests.begun.length
+    expect(steps).toBeLessThan(60)
+    for (let i = 0; i < 60; i++) requests.ask(`request ${i}`, 1)
+    await settled()
+    expect(requests.begun.filter((name) => name.startsWith('request')).length).toBeGreaterThan(steps / 2)
+    requests.clock.nowMs += 60_000
+    await requests.endAll()
+    expect(requests.refused).toEqual([])
+    expect(requests.begun).toHaveLength(360)
+  })
+
+  test('an isolated tenant gets less of what is free', async () => {
+    const underWay = async (isolated: boolean) => {
+      requests = new Requests(() => isolated)
+      for (let i = 0; i < 200; i++) requests.ask(`${i}`, 1)
+      await settled()
+      const { underWay } = requests.admission.load()
+      await requests.endAll()
+      return underWay
+    }
+    expect(await underWay(true)).toBeLessThan((await underWay(false)) * 0.6)
+  })
+
+  test('refuses with 503 and Retry-After what would wait too long: at once, or when its time is over', async () => {
+    requests = new Requests()
+    for (let i = 0; i < 400; i++) requests.ask(`${i}`, 1)
+    await settled()
+    // Its queue is full: the last ones were refused at once.
+    const atOnce = requests.refused.length
+    expect(atOnce).toBeGreaterThan(100)
+    requests.clock.nowMs += 1_100
+    requests.ask('late', 2, { deadlineMs: requests.clock.nowMs + 20 })
+    while (requests.refused.length < 290) await settled()
+    for (const { code, extras } of requests.refused) {
+      expect(code).toBe('overloaded')
+      expect(Number(extras.headers?.['retry-after'])).toBeGreaterThanOrEqual(1)
+    }
+    expect(requests.admission.load().waiting).toBe(0)
+  })
+
+  test('is over for whoever is waited for no more', async () => {
+    requests = new Requests()
+    const gone = new AbortController()
+    for (let i = 0; i < 300; i++) requests.ask(`${i}`, 1, { background: true, signal: gone.signal })
+    await settled()
+    gone.abort(new Error('stopped'))
+    while (requests.admission.load().waiting > 0) await settled()
+    const begun = requests.begun.length
+    await requests.endAll()
+    expect(requests.begun).toHaveLength(begun)
+  })
+
+  test('keeps nothing of tenants that have nothing waiting or under way', async () => {
+    requests = new Requests()
+    for (let n = 1; n <= 3_000; n++) {
+      requests.ask(`${n}`, n)
+      await requests.end(`${n}`)
+    }
+    await requests.endAll()
+    expect(requests.admission.known).toBe(0)
+  })
+
+  test('a failed request gives its place back', async () => {
+    requests = new Requests()
+    const asking = { tenant: tenant(1), weight: 1, operation: 'read' }
+    const failing = requests.admission.run(asking, async () => {
+      throw new Error('on purpose')
+    })
+    await expect(failing).rejects.toThrow('on purpose')
+    expect(requests.admission.load()).toMatchObject({ underWay: 0, underWayUnits: 0 })
+  })
+})
+
+describe('the concurrency limit', () => {
+  const options = { least: 64, first: 256, most: 1_024, targetMs: 25 }
+  let nowMs = 0
+  const answer = (limit: ConcurrencyLimit, times: number, tookMs: number, underWay: number, op = 'read') => {
+    for (let i = 0; i < times; i++, nowMs += 5) limit.answered(op, tookMs, underWay, nowMs)
+  }
+
+  test('shrinks while requests take longer than they should, and grows while it is used and they do not', () => {
+    const limit = new ConcurrencyLimit(options)
+    answer(limit, 2_000, 80, 256)
+    // The first ones taught it nothing else: even its shortest time is above the target.
+    answer(limit, 1, 1, 1)
+    answer(limit, 2_000, 80, 256)
+    expect(limit.limit).toBe(64)
+    answer(limit, 4_000, 5, 64)
+    expect(limit.limit).toBeGreaterThan(120)
+  })
+
+  test('does not grow where it is not used', () => {
+    const limit = new ConcurrencyLimit(options)
+    answer(limit, 2_000, 5, 10)
+    expect(limit.limit).toBe(256)
+  })
+
+  test('takes an operation that is slow by nature for no congestion, until it gets slower', () => {
+    const limit = new ConcurrencyLimit(options)
+    answer(limit, 2_000, 400, 10, 'slow')
+    expect(limit.limit).toBe(256)
+    answer(limit, 500, 1_500, 10, 'slow')
+    expect(limit.limit).toBeLessThan(256)
+  })
+})
+
+describe('load', () => {
+  test('overloaded is believed after three seconds, and forgotten after three', () => {
+    const meter = new LoadMeter(() => 0.5)
+    const second = (waitMs: number) => {
+      meter.admitted(waitMs)
+      meter.tick(0.9)
+      return meter.latest.overloaded
+    }
+    expect([150, 150, 150, 150].map(second)).toEqual([false, false, true, true])
+    expect([70, 70, 20, 150, 20, 20, 20].map(second)).toEqual([true, true, true, true, true, true, false])
+    expect(meter.latest).toMatchObject({ utilisation: 0.9, queueWaitMs: 20, admitted: 1, refused: 0 })
+  })
+})

@@ -1,0 +1,142 @@
+// Admission in real regions, over HTTP: what a tenant that asks too much means for it, and for the others.
+
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { z } from 'zod'
+import { type Engine, openEngine } from '../../regional/storage/open.ts'
+import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
+import { type Regions, startRegions } from '../regional/support.ts'
+
+/** Answers when the test says so, and holds its place until then. */
+class Gate {
+  private opened = Promise.withResolvers<void>()
+  inside = 0
+  readonly service: Service = {
+    name: 'gate',
+    operations: [
+      tenantOperation({
+        name: 'pass',
+        method: 'get',
+        path: '/v1/gate',
+        tag: 'Test',
+        summary: 'Wait until the gate is opened',
+        scope: 'projects:read',
+        answers: { 200: z.object({}) },
+        handle: async () => {
+          this.inside++
+          await this.opened.promise
+          return { status: 200, body: {} }
+        },
+      }),
+    ],
+  }
+
+  open(): void {
+    this.opened.resolve()
+  }
+
+  close(): void {
+    this.opened = Promise.withResolvers<void>()
+    this.inside = 0
+  }
+}
+
+/** The options that transactions were given, by transaction. */
+const options: Array<Array<[number, string]>> = []
+
+async function noting(where: Parameters<typeof openEngine>[0]): Promise<Engine> {
+  const engine = await openEngine(where)
+  const create = engine.native.createTransaction.bind(engine.native)
+  engine.native.createTransaction = () => {
+    const tn = create()
+    const set = tn.setOption.bind(tn)
+    const own: Array<[number, string]> = []
+    options.push(own)
+    tn.setOption = (code, value) => {
+      own.push([code, String(value ?? '')])
+      set(code, value)
+    }
+    return tn
+  }
+  return engine
+}
+
+const gate = new Gate()
+let regions: Regions
+let noisy: string
+let quiet: string
+beforeAll(async () => {
+  regions = await startRegions({ extraServices: [gate.service], open: noting })
+  ;({ key: noisy } = await regions.newTenant('noisy', 'us'))
+  ;({ key: quiet } = await regions.newTenant('quiet', 'us'))
+})
+beforeEach(() => gate.close())
+afterAll(() => regions.close())
+
+const pass = (key: string, headers: Record<string, string> = {}) =>
+  regions.ask('us', { as: key, path: '/v1/gate', headers })
+const read = (key: string) => regions.ask('us', { as: key, path: '/v1/projects' })
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+test('a tenant whose requests hold every place it can get does not hold up another', async () => {
+  const held = Array.from({ length: 400 }, () => pass(noisy))
+  const refused: number[] = []
+  for (const each of held) {
+    void each.then(({ status }) => status === 503 && refused.push(status))
+  }
+  await until(() => refused.length > 100)
+  for (let i = 0; i < 20; i++) expect((await read(quiet)).status).toBe(200)
+  gate.open()
+  const answers = await Promise.all(held)
+  const letIn = answers.filter(({ status }) => status === 200)
+  expect(letIn.length).toBe(gate.inside)
+  for (const { status, headers, body } of answers) {
+    if (status === 200) continue
+    expect([status, body.code]).toEqual([503, 'overloaded'])
+    expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+  }
+})
+
+test('what was refused never began, and its body was not looked at', async () => {
+  const { body: before } = await read(noisy)
+  const held = Array.from({ length: 400 }, () => pass(noisy))
+  let answered = 0
+  for (const each of held) void each.then(() => answered++)
+  await until(() => answered > 100)
+  const create = { as: noisy, method: 'POST', path: '/v1/projects', body: 'not JSON' }
+  const soon = { 'x-request-deadline': String(Date.now() + 100) }
+  const { body } = await regions.ask('us', { ...create, headers: soon })
+  gate.open()
+  await Promise.all(held)
+  expect(body.code).toBe('overloaded')
+  expect((await read(noisy)).body).toEqual(before)
+})
+
+test('a stream that waits holds no place', async () => {
+  const { id, key } = await regions.newTenant('listening', 'us')
+  const ask = { as: key, path: '/v1/events', headers: { accept: 'text/event-stream' } }
+  const streams = await Promise.all(Array.from({ length: 150 }, () => regions.open('us', ask)))
+  expect(streams.every(({ status }) => status === 200)).toBe(true)
+  const held = Array.from({ length: 40 }, () => pass(noisy))
+  await until(() => gate.inside === 40)
+  gate.open()
+  for (const { status } of await Promise.all(held)) expect(status).toBe(200)
+  const path = `/platform/v1/tenants/${id}`
+  await regions.ask('us', { as: 'operator', method: 'PATCH', path, body: { status: 'suspended' } })
+  for (const stream of streams) expect(await stream.text()).toContain('tenant_suspended')
+})
+
+test('a cluster is told whose each transaction is, and which ones nobody waits for', async () => {
+  const [tag, batch] = [801, 201]
+  const has = (code: number) => (each: Array<[number, string]>) => each.some(([set]) => set === code)
+  options.length = 0
+  const create = { as: quiet, method: 'POST', path: '/v1/projects', body: { name: 'Tagged' } }
+  const { body } = await regions.ask('us', create)
+  const own = options.findLast((each) => has(tag)(each) && !has(batch)(each))
+  expect(own?.find(([code]) => code === tag)?.[1]).toMatch(/^t[0-9a-z]{1,15}$/)
+  options.length = 0
+  await regions.ask('us', { as: quiet, method: 'DELETE', path: `/v1/projects/${body.id}` })
+  await until(() => options.some(has(batch)))
+  for (const step of options.filter(has(batch))) expect(step.some(([code]) => code === tag)).toBe(true)
+})
