@@ -1,10 +1,12 @@
 // The OpenAPI 3.1 document, made from the very declarations that the routes run by.
 import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi'
+import { EVENT_TYPES } from '../shared/event_types.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
 import { addExamples } from './openapi_examples.ts'
 import type { Declaration } from './operation.ts'
 import { ProblemSchema } from './schemas.ts'
+import { WebhookPayload } from './services/webhook-endpoints/schema.ts'
 
 export interface DescribedOperation {
   declaration: Declaration
@@ -75,12 +77,27 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
     description: 'An operator token, `co_…`.',
   })
   for (const operation of operations) register(registry, operation)
+  for (const [type, says] of Object.entries(EVENT_TYPES)) registerWebhook(registry, type, says)
   const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: { title: 'Coditect', version: '1', description: 'Every path goes through the edge.' },
   })
   addExamples(document as unknown as Parameters<typeof addExamples>[0])
   return document
+}
+
+/** What endpoints are sent (`/v1/webhook-endpoints`). */
+function registerWebhook(registry: OpenAPIRegistry, type: string, says: string): void {
+  registry.registerWebhook({
+    method: 'post',
+    path: type,
+    summary: says,
+    tags: ['Webhooks out'],
+    description:
+      'Signed as Standard Webhooks has it: `webhook-id`, `webhook-timestamp` and `webhook-signature` (`v1` and `v1a`).',
+    request: { body: { content: { 'application/json': { schema: WebhookPayload } } } },
+    responses: { '2XX': { description: 'Taken. Anything else is tried again.' } },
+  })
 }
 
 function register(

@@ -166,6 +166,8 @@ export type WebhookEndpoint = { id: string; url: string; description: string | n
 
 export type WebhookEndpointWithSecret = { id: string; url: string; description: string | null; types: Array<string>; enabled: boolean; disabled: { reason: "asked" | "failing" | "gone"; at: string } | null; mode: "parallel" | "fifo"; rate: number | null; headers: Array<string>; publicKey: string; failingSince: string | null; createdAt: string; updatedAt: string; secret: string }
 
+export type WebhookPayload = { type: string; timestamp: string; id: string; sequence: string; data: { resource: string; actor: { kind: string; id: string } } }
+
 export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; received: number; rejected: number; createdAt: string; updatedAt: string }
 
 export interface Operations {

@@ -327,6 +327,7 @@ describe('every page', () => {
     await post(`/v1/projects/${project.body.id}/agents`, { name: HOSTILE, instructions: HOSTILE })
     await post('/v1/webhook-sources', { name: HOSTILE, provider: 'github', secret: 'hostile-secret' })
     await post('/v1/domains', { domain: 'api.pages.example' })
+    await post('/v1/webhook-endpoints', { url: 'https://hooks.pages.example/', description: HOSTILE })
     await post('/v1/api-keys', { name: HOSTILE, scopes: ['projects:read'] })
     await post('/v1/identity-providers', { name: HOSTILE, issuer: 'https://id.example', audience: HOSTILE })
     await post('/v1/invitations', { email: 'a@b.example', role: 'viewer' })

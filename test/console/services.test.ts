@@ -2,17 +2,25 @@
 // a server that streams for real.
 import { createHmac } from 'node:crypto'
 import type { Browser, Page } from 'playwright-core'
+import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Stack, startStack } from '../e2e/stack.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
+import { startReceiver, type WebhookReceiver } from '../support/webhook_receiver.ts'
 import { newPerson, startBrowser, type Watched } from './browser.ts'
 
 let stack: Stack
 let browser: Browser
 let models: ModelServer
+let receiver: WebhookReceiver
 let person: Watched
 beforeAll(async () => {
-  ;[stack, browser, models] = await Promise.all([startStack(), startBrowser(), startModelServer()])
+  ;[stack, browser, models, receiver] = await Promise.all([
+    startStack({ WEBHOOK_DEVELOPMENT_HOSTS: '127.0.0.1' }),
+    startBrowser(),
+    startModelServer(),
+    startReceiver(),
+  ])
   const model = { name: 'small', baseUrl: models.baseUrl }
   expect((await stack.call('/platform/v1/models', { method: 'POST', body: model })).status).toBe(201)
   person = await enter({ role: 'owner' })
@@ -21,6 +29,7 @@ afterAll(async () => {
   await browser?.close()
   await stack?.stop()
   await models?.close()
+  await receiver?.close()
 })
 
 async function enter(body: object, options: Parameters<typeof newPerson>[2] = {}): Promise<Watched> {
@@ -119,6 +128,66 @@ test('a source of webhooks says how to set it up, and shows what came and what w
   await click(page, 'Delete')
   expect(await flash(page)).toContain('The source is gone')
   expect(await (await send('00')).text()).toContain('credential_invalid')
+})
+
+test('an endpoint of webhooks is made, tried, mended by a retry, rotated and deleted', async () => {
+  const { page } = person
+  receiver.answer('/hook', (_, response) => response.writeHead(500).end('<script>alert(1)</script>'))
+  await page.goto('/admin/demo/webhook-endpoints')
+  await page.getByLabel('URL').fill(receiver.url('/hook'))
+  await page.getByLabel('Types of events').fill('nothing.such')
+  await click(page, 'Make the endpoint')
+  expect(await page.getByLabel('Types of events').getAttribute('aria-invalid')).toBe('true')
+  await page.getByLabel('Types of events').fill('project.*')
+  await click(page, 'Make the endpoint')
+  const secret = await page.locator('#secret').innerText()
+  await follow(page, 'To the endpoint')
+  const endpoint = page.url()
+  await stack.call('/v1/projects', { method: 'POST', body: { name: 'Told of' } })
+  await expect.poll(() => receiver.at('/hook').length, { timeout: 10_000 }).toBe(1)
+  const [first] = receiver.at('/hook')
+  new Webhook(secret).verify(first?.text ?? '', first?.headers as Record<string, string>)
+
+  await expect
+    .poll(
+      async () => {
+        await page.goto(endpoint)
+        return main(page)
+      },
+      { timeout: 10_000 },
+    )
+    .toContain('failing')
+  await page.locator('table').first().getByRole('link').first().click()
+  expect(await main(page)).toMatch(/500[\s\S]*<script>alert\(1\)<\/script>/)
+  receiver.answer('/hook', 204)
+  await click(page, 'Send it again')
+  await expect
+    .poll(
+      async () => {
+        await page.reload()
+        return main(page)
+      },
+      { timeout: 10_000 },
+    )
+    .toContain('delivered')
+  await follow(page, 'To the endpoint')
+  await click(page, 'Send a test')
+  await expect
+    .poll(() => receiver.at('/hook').at(-1)?.body.type, { timeout: 10_000 })
+    .toBe('webhook_endpoint.test')
+  await follow(page, 'To the endpoint')
+  await click(page, 'Disable')
+  expect(await flash(page)).toContain('are held')
+  await click(page, 'Enable')
+  await follow(page, 'Rotate the secret')
+  await click(page, 'Rotate')
+  expect(await page.locator('#secret').innerText()).not.toBe(secret)
+  await follow(page, 'To the endpoint')
+  await follow(page, 'Delete this endpoint')
+  await click(page, 'Delete')
+  expect(await flash(page)).toContain('is gone')
+  await page.goto('/admin/demo/audit')
+  expect(await main(page)).toContain('webhook-endpoints.delete')
 })
 
 test('a domain says what its DNS has to say, and what was found there', async () => {

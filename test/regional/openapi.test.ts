@@ -1,6 +1,9 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { payloadOf } from '../../regional/webhooks/payload.ts'
+import { EVENT_TYPES } from '../../shared/event_types.ts'
+import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -82,4 +85,25 @@ test('every JSON body and success answer has an example that fits its schema', (
   }
   expect(faults).toEqual([])
   expect(examples).toBeGreaterThan(100)
+})
+
+test('every type of event is a webhook, whose payload is what endpoints are sent', () => {
+  expect(Object.keys(document.webhooks).sort()).toEqual(Object.keys(EVENT_TYPES).sort())
+  const sent = payloadOf({
+    id: newId('evt'),
+    type: 'record.created',
+    resource: 'r1',
+    at: new Date().toISOString(),
+    actor: { kind: 'api_key', id: newId('key') },
+    sequence: '0'.repeat(40),
+    data: { project: 'prj_1', version: 1 },
+  })
+  const { schema } = document.webhooks['record.created'].post.requestBody.content['application/json']
+  const ajv = new Ajv2020({ strict: false })
+  formats.default(ajv)
+  ajv.addSchema({ ...document, $id: 'api' })
+  expect([ajv.validate({ $ref: `api${schema.$ref}` }, sent), ajv.errorsText()]).toEqual([true, 'No errors'])
+  expect(Object.keys(sent).sort()).toEqual(
+    Object.keys(document.components.schemas.WebhookPayload.properties).sort(),
+  )
 })

@@ -13,12 +13,14 @@ import type { ConsolePage } from './page.ts'
 import { projects } from './projects.tsx'
 import { sessions } from './sessions.tsx'
 import { settings } from './settings.tsx'
+import { webhookEndpoints } from './webhook_endpoints.tsx'
 import { webhookSources } from './webhook_sources.tsx'
 
 export const PAGES: ReadonlyArray<ConsolePage> = [
   overview,
   projects,
   agents,
+  webhookEndpoints,
   webhookSources,
   apiKeys,
   members,

@@ -204,6 +204,22 @@ export const Missed = z
   .meta({ id: 'MissedWebhook' })
 export type Missed = z.infer<typeof Missed>
 
+/** What an endpoint is sent: an event, as Standard Webhooks has payloads. */
+export const WebhookPayload = z
+  .object({
+    type: z.string(),
+    timestamp: timeSchema,
+    id: idSchema('evt').meta({ description: 'The same as `webhook-id`, with every attempt.' }),
+    sequence: z.string().meta({
+      description: 'Sorts as text in the order of the commits.',
+      example: '00000000000000010000000000a1b2c300000000',
+    }),
+    data: z
+      .looseObject({ resource: z.string(), actor: z.object({ kind: z.string(), id: z.string() }) })
+      .meta({ description: 'What the event says beside that, such as the project that a record lies in.' }),
+  })
+  .meta({ id: 'WebhookPayload' })
+
 export const Recover = z
   .strictObject({
     since,

@@ -1,0 +1,551 @@
+// Webhooks out: where events are sent, what became of each, and how to send again what did not arrive.
+import type { ProblemDetails } from '../../../shared/problems.ts'
+import { allows } from '../../../shared/scopes.ts'
+import type { List } from '../api.ts'
+import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { adviceOn } from '../respond.tsx'
+import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import type { ConsolePage } from './page.ts'
+
+interface Endpoint {
+  id: string
+  url: string
+  description: string | null
+  types: ReadonlyArray<string>
+  enabled: boolean
+  disabled: { reason: keyof typeof REASONS; at: string } | null
+  mode: 'parallel' | 'fifo'
+  rate: number | null
+  publicKey: string
+  failingSince: string | null
+}
+
+interface Delivery {
+  id: string
+  endpointId: string
+  eventId: string
+  type: string
+  status: 'pending' | 'delivered' | 'failed'
+  createdAt: string
+  attemptedAt: string | null
+  nextAttemptAt: string | null
+}
+
+interface Attempt {
+  number: number
+  at: string
+  durationMs: number | null
+  status: number | null
+  error: string | null
+  answer: string | null
+}
+
+interface Missed {
+  eventId: string
+  type: string
+  at: string
+  why: string
+}
+
+interface Given {
+  url: string
+  description: string
+  types: string
+  mode: string
+  rate: string
+}
+
+interface Wrong {
+  problem: ProblemDetails
+  given: Given
+}
+
+const REASONS = {
+  asked: 'It was disabled here.',
+  failing: 'It failed for five days.',
+  gone: 'It answered 410: gone.',
+} as const
+
+const PATH = 'webhook-endpoints'
+const API = '/v1/webhook-endpoints'
+const DAY_MS = 86_400_000
+
+export const webhookEndpoints: ConsolePage = {
+  path: PATH,
+  title: 'Webhooks out',
+  scope: 'webhook-endpoints:read',
+  messages: {
+    changed: 'The endpoint was changed.',
+    enabled: 'The endpoint is enabled: what was held for it is being sent.',
+    disabled: 'The endpoint is disabled: its events are held.',
+    recovering: 'What it missed is being sent again.',
+    retried: 'It is being sent again.',
+    deleted: 'The endpoint is gone.',
+  },
+  routes(app) {
+    app.get('/', (c) => list(c))
+    app.post('/', async (c) => {
+      const { visit, form } = c.var
+      const given = givenIn(form)
+      const answer = await visit.api.post<Endpoint & { secret: string }>(API, {
+        body: bodyOf(given),
+        idempotencyKey: field(form, 'once'),
+      })
+      if (answer.ok) return shownOnce(c, answer.body)
+      return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+    })
+    app.get('/deliveries/:delivery', (c) => showDelivery(c))
+    app.post('/deliveries/:delivery/retry', async (c) => {
+      const delivery = encodeURIComponent(c.req.param('delivery') ?? '')
+      const answer = await c.var.visit.api.post<Delivery>(`/v1/deliveries/${delivery}/retry`, {
+        idempotencyKey: field(c.var.form, 'once'),
+      })
+      return answer.ok ? c.var.done(`${PATH}/deliveries/${answer.body.id}`, 'retried') : c.var.refuse(answer)
+    })
+    app.get('/:id', (c) => show(c))
+    app.post('/:id', async (c) => {
+      const { visit, form } = c.var
+      const given = givenIn(form)
+      const ifMatch = field(form, 'version')
+      const answer = await visit.api.patch<Endpoint>(one(c), { body: bodyOf(given), ifMatch })
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'changed')
+      return answer.status === 422 ? show(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+    })
+    for (const [step, enabled] of [
+      ['enable', true],
+      ['disable', false],
+    ] as const) {
+      app.post(`/:id/${step}`, async (c) => {
+        const answer = await c.var.visit.api.patch<Endpoint>(one(c), { body: { enabled } })
+        return answer.ok ? c.var.done(`${PATH}/${answer.body.id}`, `${step}d`) : c.var.refuse(answer)
+      })
+    }
+    app.post('/:id/test', async (c) => {
+      const { visit, form } = c.var
+      const answer = await visit.api.post<Delivery>(`${one(c)}/test`, { idempotencyKey: field(form, 'once') })
+      if (!answer.ok) return c.var.refuse(answer)
+      return c.redirect(`${visit.base}/${PATH}/deliveries/${answer.body.id}`, 303)
+    })
+    app.post('/:id/recover', async (c) => {
+      const { visit, form } = c.var
+      const days = Math.min(90, Math.max(1, Number(field(form, 'days')) || 1))
+      const since = new Date(Date.now() - days * DAY_MS).toISOString()
+      const answer = await visit.api.post(`${one(c)}/recover`, {
+        body: { since },
+        idempotencyKey: field(form, 'once'),
+      })
+      return answer.ok ? c.var.done(`${PATH}/${c.req.param('id')}`, 'recovering') : c.var.refuse(answer)
+    })
+    app.get('/:id/rotate', (c) =>
+      asking(c, 'rotate', 'Rotate', (url) => (
+        <p>
+          Give <strong>{url}</strong> a new secret? The old one signs as well for a day.
+        </p>
+      )),
+    )
+    app.post('/:id/rotate', async (c) => {
+      const answer = await c.var.visit.api.post<Endpoint & { secret: string }>(`${one(c)}/rotate`, {
+        body: {},
+        idempotencyKey: field(c.var.form, 'once'),
+      })
+      return answer.ok ? shownOnce(c, answer.body) : c.var.refuse(answer)
+    })
+    app.get('/:id/delete', (c) =>
+      asking(c, 'delete', 'Delete', (url) => (
+        <p>
+          Delete <strong>{url}</strong>, with all that is known of its deliveries?
+        </p>
+      )),
+    )
+    app.post('/:id/delete', async (c) => {
+      const answer = await c.var.visit.api.delete(one(c))
+      return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
+    })
+  },
+}
+
+const one = (c: ConsoleContext): string => `${API}/${encodeURIComponent(c.req.param('id') ?? '')}`
+
+const givenIn = (form: FormData): Given => ({
+  url: field(form, 'url'),
+  description: field(form, 'description'),
+  types: field(form, 'types'),
+  mode: field(form, 'mode'),
+  rate: field(form, 'rate'),
+})
+
+const bodyOf = ({ url, description, types, mode, rate }: Given) => ({
+  url,
+  description: description || null,
+  types: types.split(/[\s,]+/).filter((type) => type !== ''),
+  mode,
+  rate: rate === '' ? null : Number.isNaN(Number(rate)) ? rate : Number(rate),
+})
+
+const givenOf = ({ url, description, types, mode, rate }: Endpoint): Given => ({
+  url,
+  description: description ?? '',
+  types: types.join('\n'),
+  mode,
+  rate: rate === null ? '' : String(rate),
+})
+
+async function list(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const [answer, deliveries] = await Promise.all([
+    visit.api.get<List<Endpoint>>(`${API}${cursorQuery(c)}`),
+    visit.api.get<List<Delivery>>('/v1/deliveries?limit=10'),
+  ])
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  const path = `${visit.base}/${PATH}`
+  const mayWrite = allows(visit.scopes, 'webhook-endpoints:write')
+  return c.var.page(
+    <>
+      {data.length === 0 ? (
+        <EmptyState title="No endpoints">
+          <p>
+            Every change is an event, and is sent to the endpoints that want it, signed.{' '}
+            {mayWrite && 'Make the first one below.'}
+          </p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Endpoints" columns={columns(path)} rows={data} />
+          <Pager path={path} nextCursor={nextCursor} />
+        </div>
+      )}
+      {deliveries.ok && deliveries.body.data.length > 0 && (
+        <div class="panel">
+          <Table
+            caption="The newest deliveries"
+            columns={deliveryColumns(`${path}/deliveries`)}
+            rows={deliveries.body.data}
+          />
+        </div>
+      )}
+      {mayWrite && (
+        <section class="panel" aria-labelledby="new">
+          <h2 id="new">New endpoint</h2>
+          <EndpointForm
+            {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem }}
+            verb="Make the endpoint"
+          />
+        </section>
+      )}
+    </>,
+    wrong && { status: 422 },
+  )
+}
+
+const columns = (path: string) => [
+  { title: 'URL', of: ({ id, url }: Endpoint) => <a href={`${path}/${id}`}>{url}</a> },
+  { title: 'Gets', of: ({ types }: Endpoint) => (types.length === 0 ? 'everything' : types.join(', ')) },
+  { title: 'Status', of: (endpoint: Endpoint) => <Status endpoint={endpoint} /> },
+]
+
+const Status = ({ endpoint: { enabled, failingSince } }: { endpoint: Endpoint }) =>
+  !enabled ? (
+    <Badge kind="bad">disabled</Badge>
+  ) : failingSince !== null ? (
+    <Badge kind="bad">failing</Badge>
+  ) : (
+    <Badge kind="good">enabled</Badge>
+  )
+
+const deliveryColumns = (path: string) => [
+  {
+    title: 'When',
+    of: ({ id, createdAt }: Delivery) => (
+      <a href={`${path}/${id}`}>
+        <Time at={createdAt} />
+      </a>
+    ),
+  },
+  { title: 'Event', of: ({ type }: Delivery) => type },
+  { title: 'Status', of: ({ status }: Delivery) => <DeliveryStatus status={status} /> },
+  { title: 'Last tried', of: ({ attemptedAt }: Delivery) => <Time at={attemptedAt} /> },
+  {
+    title: 'Next try',
+    of: ({ nextAttemptAt }: Delivery) => (nextAttemptAt === null ? '–' : <Time at={nextAttemptAt} />),
+  },
+]
+
+const DeliveryStatus = ({ status }: Pick<Delivery, 'status'>) => (
+  <Badge {...(status === 'delivered' ? { kind: 'good' } : status === 'failed' ? { kind: 'bad' } : {})}>
+    {status}
+  </Badge>
+)
+
+const shownOnce = (c: ConsoleContext, { id, secret, publicKey }: Endpoint & { secret: string }) =>
+  c.var.page(
+    <>
+      <Secret label="The secret that deliveries are signed with" value={secret} />
+      <div class="panel">
+        <p>
+          Any library of Standard Webhooks checks with it. Whoever would rather check with a public key takes{' '}
+          <code>{publicKey}</code>.
+        </p>
+        <a class="button plain" href={`${c.var.visit.base}/${PATH}/${id}`}>
+          To the endpoint
+        </a>
+      </div>
+    </>,
+    { title: 'The endpoint’s secret' },
+  )
+
+async function show(c: ConsoleContext, wrong?: Wrong) {
+  const { visit } = c.var
+  const id = encodeURIComponent(c.req.param('id') ?? '')
+  const [answer, deliveries, missed] = await Promise.all([
+    visit.api.get<Endpoint>(one(c)),
+    visit.api.get<List<Delivery>>(`/v1/deliveries?endpoint=${id}${cursorQuery(c, '&')}`),
+    visit.api.get<List<Missed>>(`${one(c)}/missed?limit=5`),
+  ])
+  if (!answer.ok) return c.var.refuse(answer)
+  if (!deliveries.ok) return c.var.refuse(deliveries)
+  const endpoint = answer.body
+  const path = `${visit.base}/${PATH}`
+  const action = `${path}/${endpoint.id}`
+  const mayWrite = allows(visit.scopes, 'webhook-endpoints:write')
+  return c.var.page(
+    <>
+      <div class="panel">
+        <p>
+          <Status endpoint={endpoint} />{' '}
+          {endpoint.disabled && `${REASONS[endpoint.disabled.reason]} Its events are held.`}
+          {endpoint.enabled && endpoint.failingSince && (
+            <>
+              No success since <Time at={endpoint.failingSince} />. After five days it is disabled.
+            </>
+          )}
+        </p>
+        {mayWrite && (
+          <div class="actions">
+            <Form visit={visit} action={`${action}/test`}>
+              <button type="submit">Send a test</button>
+            </Form>
+            <Form visit={visit} action={`${action}/${endpoint.enabled ? 'disable' : 'enable'}`}>
+              <button class="plain" type="submit">
+                {endpoint.enabled ? 'Disable' : 'Enable'}
+              </button>
+            </Form>
+            <a class="button plain" href={`${action}/rotate`}>
+              Rotate the secret
+            </a>
+          </div>
+        )}
+      </div>
+      {deliveries.body.data.length === 0 ? (
+        <EmptyState title="Nothing sent yet">
+          <p>The next event that it wants is sent at once. A test can be sent now.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table
+            caption="Deliveries, newest first"
+            columns={deliveryColumns(`${path}/deliveries`)}
+            rows={deliveries.body.data}
+          />
+          <Pager path={action} nextCursor={deliveries.body.nextCursor} />
+        </div>
+      )}
+      {missed.ok && missed.body.data.length > 0 && (
+        <section class="panel" aria-labelledby="missed">
+          <h2 id="missed">Missed</h2>
+          <Table caption="Events that it wants and has not got" columns={MISSED} rows={missed.body.data} />
+          {mayWrite && (
+            <Form visit={visit} action={`${action}/recover`}>
+              <Select
+                name="days"
+                label="Send again what it missed in"
+                options={[
+                  { value: '1', label: 'the last day' },
+                  { value: '7', label: 'the last 7 days' },
+                  { value: '30', label: 'the last 30 days' },
+                ]}
+              />
+              <button type="submit">Recover</button>
+            </Form>
+          )}
+        </section>
+      )}
+      {mayWrite && (
+        <>
+          <section class="panel" aria-labelledby="change">
+            <h2 id="change">Change</h2>
+            <EndpointForm
+              {...{ visit, action, given: wrong?.given ?? givenOf(endpoint), problem: wrong?.problem }}
+              version={answer.etag}
+              verb="Save"
+            />
+          </section>
+          <p>
+            <a class="button danger plain" href={`${action}/delete`}>
+              Delete this endpoint
+            </a>
+          </p>
+        </>
+      )}
+    </>,
+    { title: endpoint.description ?? endpoint.url, ...(wrong && { status: 422 }) },
+  )
+}
+
+const MISSED = [
+  { title: 'When', of: ({ at }: Missed) => <Time at={at} /> },
+  { title: 'Event', of: ({ type }: Missed) => type },
+  { title: 'Why', of: ({ why }: Missed) => why.replace('_', ' ') },
+]
+
+async function showDelivery(c: ConsoleContext) {
+  const { visit } = c.var
+  const delivery = encodeURIComponent(c.req.param('delivery') ?? '')
+  const answer = await visit.api.get<Delivery & { attempts: ReadonlyArray<Attempt> }>(
+    `/v1/deliveries/${delivery}`,
+  )
+  if (!answer.ok) return c.var.refuse(answer)
+  const { id, endpointId, eventId, type, status, nextAttemptAt, attempts } = answer.body
+  const path = `${visit.base}/${PATH}`
+  return c.var.page(
+    <>
+      <div class="panel">
+        <dl>
+          <dt>Event</dt>
+          <dd>
+            {type} <code>{eventId}</code>
+          </dd>
+          <dt>Status</dt>
+          <dd>
+            <DeliveryStatus status={status} />
+          </dd>
+          {nextAttemptAt !== null && (
+            <>
+              <dt>Next try</dt>
+              <dd>
+                <Time at={nextAttemptAt} />
+              </dd>
+            </>
+          )}
+        </dl>
+        <div class="actions">
+          {allows(visit.scopes, 'webhook-endpoints:write') && (
+            <Form visit={visit} action={`${path}/deliveries/${id}/retry`}>
+              <button type="submit">Send it again</button>
+            </Form>
+          )}
+          <a class="button plain" href={`${path}/${endpointId}`}>
+            To the endpoint
+          </a>
+        </div>
+      </div>
+      {attempts.length === 0 ? (
+        <EmptyState title="Not tried yet">
+          <p>Load this page again in a moment.</p>
+        </EmptyState>
+      ) : (
+        <div class="panel">
+          <Table caption="Attempts" columns={ATTEMPTS} rows={attempts} />
+        </div>
+      )}
+    </>,
+    { title: 'A delivery' },
+  )
+}
+
+const ATTEMPTS = [
+  { title: 'Attempt', of: ({ number }: Attempt) => String(number) },
+  { title: 'When', of: ({ at }: Attempt) => <Time at={at} /> },
+  {
+    title: 'Took',
+    number: true,
+    of: ({ durationMs }: Attempt) => (durationMs === null ? '–' : `${durationMs} ms`),
+  },
+  { title: 'Answer', of: ({ status, error }: Attempt) => String(status ?? error ?? '–').replace('_', ' ') },
+  {
+    title: 'What it said',
+    of: ({ answer }: Attempt) =>
+      answer === null || answer === '' ? '–' : <code class="text">{answer}</code>,
+  },
+]
+
+async function asking(
+  c: ConsoleContext,
+  step: string,
+  verb: string,
+  question: (url: string) => ReturnType<typeof Confirm>,
+) {
+  const { visit } = c.var
+  const answer = await visit.api.get<Endpoint>(one(c))
+  if (!answer.ok) return c.var.refuse(answer)
+  const back = `${visit.base}/${PATH}/${answer.body.id}`
+  return c.var.page(
+    <Confirm visit={visit} action={`${back}/${step}`} verb={verb} back={back}>
+      {question(answer.body.url)}
+    </Confirm>,
+    { title: `${verb} an endpoint` },
+  )
+}
+
+interface EndpointFormProps {
+  visit: Visit
+  action: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+  version?: string | undefined
+  verb: string
+}
+
+const EndpointForm = ({ visit, action, given, problem, version, verb }: EndpointFormProps) => (
+  <Form visit={visit} action={action}>
+    {version !== undefined && <input type="hidden" name="version" value={version} />}
+    {problem !== undefined && problem.errors === undefined && (
+      <p class="error" role="alert">
+        {adviceOn({ problem }).what}
+      </p>
+    )}
+    <Field
+      name="url"
+      label="URL"
+      hint="https, of a public host."
+      value={given?.url}
+      error={errorAt(problem, '/url')}
+      maxlength={2048}
+      required
+    />
+    <Field
+      name="description"
+      label="Description"
+      value={given?.description}
+      error={errorAt(problem, '/description')}
+      maxlength={500}
+    />
+    <TextArea
+      name="types"
+      label="Types of events"
+      hint="One a line, such as “project.*” or “record.created”. None are all."
+      value={given?.types}
+      error={errorAt(problem, '/types')}
+      rows={3}
+    />
+    <Select
+      name="mode"
+      label="Order"
+      value={given?.mode}
+      error={errorAt(problem, '/mode')}
+      options={[
+        { value: 'parallel', label: 'Side by side: one that fails keeps no other waiting' },
+        { value: 'fifo', label: 'One after the other, in the order of the events' },
+      ]}
+    />
+    <Field
+      name="rate"
+      label="Deliveries a second, at most"
+      hint="Empty is no limit."
+      value={given?.rate}
+      error={errorAt(problem, '/rate')}
+    />
+    <button type="submit">{verb}</button>
+  </Form>
+)
