@@ -26,6 +26,9 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
     const { operatorToken } = secrets
     const demo = { ...secrets.demo, adminUrl: await demoAdminUrl(edge, secrets.demo) }
     dir.write(DEV_FILE, `${JSON.stringify({ edge, operatorToken, regions, demo }, null, 2)}\n`)
+    const open = process.env.WEBHOOK_DEVELOPMENT_HOSTS
+    if (open)
+      say(`\n!!! Webhooks may be sent to ${open}, over http and into private networks: for development only.`)
     say(greeting(edge, regions, dir.file(DEV_FILE), demo.adminUrl))
   }
   try {

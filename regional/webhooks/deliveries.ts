@@ -30,7 +30,7 @@ export class WebhookDeliveries implements StandingKind {
   call(tenant: TenantNumber): void {
     const present = this.pumps.get(tenant)
     if (present !== undefined) {
-      present.pump.poke()
+      present.pump.call()
       return
     }
     if (this.stopping || this.busy.has(tenant) || this.pumps.size >= MAX_PUMPS) return
@@ -55,7 +55,7 @@ export class WebhookDeliveries implements StandingKind {
     this.pumps.delete(tenant)
     if (ended === 'left') {
       // Called while it was leaving.
-      if (pump.wasPoked) this.call(tenant)
+      if (pump.wasCalled) this.call(tenant)
       return
     }
     this.busy.add(tenant)

@@ -52,6 +52,8 @@ export class Lane {
   dueIsStale = true
   /** Grows with what is recorded about it: what was read before that is not so any more. */
   dueVersion = 0
+  /** The feed goes on behind the position, as far as is known. */
+  hasMore = false
   /** The next one that is not due yet. */
   nextDueMs: number | undefined
   private fresh: Fresh[] = []
@@ -95,8 +97,15 @@ export class Lane {
     return this.busy.has(id)
   }
 
+  /** Whether something is to be read for it, even if nobody has called. */
+  isToBeRead(nowMs: number): boolean {
+    if (!this.endpoint.enabled) return false
+    const isDue = this.nextDueMs !== undefined && this.nextDueMs <= nowMs
+    return this.dueIsStale || isDue || (this.hasMore && this.hasRoom)
+  }
+
   /** Takes events of the feed, in their order. @param through where the feed was read to */
-  add(events: ReadonlyArray<TenantEvent>, through: LogPosition): void {
+  add(events: ReadonlyArray<TenantEvent>, through: LogPosition, hasMore: boolean): void {
     for (const event of events) {
       const id = deliveryId(this.endpoint.id, event.id)
       const fresh: Fresh = { event, id, before: this.position, recorded: false }
@@ -105,6 +114,7 @@ export class Lane {
       this.position = event.sequence
     }
     this.position = through
+    this.hasMore = hasMore
   }
 
   /** Takes what was read of the deliveries that wait, in their order. @param version at which it was read */

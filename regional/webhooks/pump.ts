@@ -84,6 +84,9 @@ export class TenantPump {
   private stopping = false
   private turn = 0
   private over: Pumped | undefined
+  /** Somebody has called since it last looked. */
+  private called = true
+  /** Something has happened since its last turn. */
   private poked = true
   private wake = () => {}
 
@@ -93,15 +96,19 @@ export class TenantPump {
     this.sender = new Sender(dependencies, tenant, this.aborting.signal)
   }
 
-  /** Something may be there to do. */
-  poke(): void {
-    this.poked = true
-    this.wake()
+  /** There may be something to read. */
+  call(): void {
+    this.called = true
+    this.poke()
   }
 
-  /** Whether somebody has called since it last looked. */
-  get wasPoked(): boolean {
-    return this.poked
+  get wasCalled(): boolean {
+    return this.called
+  }
+
+  private poke(): void {
+    this.poked = true
+    this.wake()
   }
 
   /** Ends it: what is in flight has a moment, and what it came to is recorded. */
@@ -114,7 +121,7 @@ export class TenantPump {
     const { tails, database, now, log } = this.dependencies
     if (!(await this.take())) return 'busy'
     const unsubscribe = tails.subscribe(this.tenant, {
-      changed: () => this.poke(),
+      changed: () => this.call(),
       stopping: () => this.stop(),
     })
     const renewal = setInterval(() => {
@@ -141,12 +148,12 @@ export class TenantPump {
     let idleSinceMs = performance.now()
     while (!this.stopping) {
       this.poked = false
-      await this.look()
+      if (this.hasToLook) await this.look()
       const nextMs = this.hand()
       if (this.over !== undefined) return this.over
       if (!this.isIdle) idleSinceMs = performance.now()
       const lingerMs = idleSinceMs + LINGER_MS - performance.now()
-      if (this.isIdle && lingerMs <= 0 && !this.poked && (await this.leave())) return 'left'
+      if (this.isIdle && lingerMs <= 0 && !this.called && (await this.leave())) return 'left'
       await this.pause(Math.max(1, Math.min(nextMs - this.dependencies.now(), Math.max(lingerMs, 1), 1_000)))
     }
     const cut = setTimeout(() => this.aborting.abort(), STOP_MS)
@@ -155,6 +162,11 @@ export class TenantPump {
     await this.recording
     await this.leave(true)
     return 'left'
+  }
+
+  private get hasToLook(): boolean {
+    const nowMs = this.dependencies.now()
+    return this.called || [...this.lanes.values()].some((lane) => lane.isToBeRead(nowMs))
   }
 
   private get isIdle(): boolean {
@@ -218,6 +230,7 @@ export class TenantPump {
   /** Reads what is new: endpoints, events, deliveries whose time has come. */
   private async look(): Promise<void> {
     const { database, now } = this.dependencies
+    this.called = false
     for (let again = true; again; ) {
       const nowMs = now()
       for (const lane of this.lanes.values()) {
@@ -286,11 +299,12 @@ export class TenantPump {
       ),
     ])
     // From here on nothing can fail any more, so what was read is taken once.
+    for (const lane of this.lanes.values()) lane.hasMore ||= !lane.hasRoom
     for (const { lane, version, due, nextDueMs } of dues) lane.addDue(due, nextDueMs, version)
     let again = false
     for (const { lanes, through, more } of pages) {
       for (const { lane, events } of lanes) {
-        lane.add(events, through)
+        lane.add(events, through, more)
         again ||= more && lane.hasRoom
       }
     }
@@ -336,7 +350,7 @@ export class TenantPump {
         if (lane.endpoint.enabled && lane.nextDueMs !== undefined) nextMs = Math.min(nextMs, lane.nextDueMs)
         break
       }
-      if (lane.dueIsStale && lane.endpoint.enabled) this.poked = true
+      if (lane.isToBeRead(now())) this.poked = true
     }
     return nextMs
   }
@@ -376,13 +390,10 @@ export class TenantPump {
       const batch = this.results.slice(0, MAX_BATCH)
       try {
         const recorded = await database.tenant(this.tenant, async (scope) => {
-          const status = await this.hold(scope)
-          return {
-            value: await record(scope, { status, nowMs: now(), random }, batch, (id, ids) =>
-              this.lanes.get(id)?.cursorAfter(ids),
-            ),
-            commit: true,
-          }
+          const held = this.hold(scope)
+          const work = { held, nowMs: now(), random }
+          const recorded = await record(scope, work, batch, (id, ids) => this.lanes.get(id)?.cursorAfter(ids))
+          return { value: recorded, commit: true }
         })
         this.results.splice(0, batch.length)
         this.apply(batch, recorded)
@@ -428,6 +439,7 @@ export class TenantPump {
       const isNew = changed !== this.changed || pages.some(({ events }) => events.length > 0)
       const isDue = nextMs !== undefined && nextMs <= nowMs
       if ((isNew || isDue) && !anyway) {
+        this.called = true
         for (const lane of active) lane.dueIsStale = true
         return { value: false, commit: false }
       }

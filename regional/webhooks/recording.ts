@@ -40,7 +40,8 @@ export interface Recorded {
 }
 
 export interface Recording {
-  status: StatusRecord
+  /** The tenant's standing, once it is sure that it is in hand: nothing is written before. */
+  held: Promise<StatusRecord>
   nowMs: number
   random: () => number
 }
@@ -55,13 +56,12 @@ export async function record(
   cursorOf: (endpointId: string, recorded: ReadonlySet<string>) => LogPosition | undefined,
 ): Promise<Recorded> {
   const recorded: Recorded = { again: new Map(), disabled: [] }
-  const profile = await scope.system('profile', profileSpace).peek(['profile'])
-  const keptMs = profile ? limitsOf(profile.plan, profile.overrides).eventRetentionDays * DAY_MS : DAY_MS
+  const kept = keptMsOf(scope)
   const ids = new Set<string>(results.map((result) => result.record.id))
   await Promise.all(
     [...Map.groupBy(results, ({ endpointId }) => endpointId)].map(async ([endpointId, own]) => {
       const cursor = cursorOf(endpointId, ids)
-      await recordOne(scope, recording, { endpointId, results: own, cursor, keptMs }, recorded)
+      await recordOne(scope, recording, { endpointId, results: own, cursor, kept }, recorded)
     }),
   )
   return recorded
@@ -71,17 +71,25 @@ interface OfEndpoint {
   endpointId: string
   results: ReadonlyArray<Result>
   cursor: LogPosition | undefined
-  keptMs: number
+  /** Milliseconds. */
+  kept: Promise<number>
+}
+
+async function keptMsOf(scope: TenantScope): Promise<number> {
+  const profile = await scope.system('profile', profileSpace).peek(['profile'])
+  return profile ? limitsOf(profile.plan, profile.overrides).eventRetentionDays * DAY_MS : DAY_MS
 }
 
 async function recordOne(
   scope: TenantScope,
   recording: Recording,
-  { endpointId, results, cursor, keptMs }: OfEndpoint,
+  { endpointId, results, cursor, kept }: OfEndpoint,
   { again, disabled }: Recorded,
 ): Promise<void> {
   const tx = scope.service(SERVICE)
-  const [endpoint, lane, known] = await Promise.all([
+  const [status, keptMs, endpoint, lane, known] = await Promise.all([
+    recording.held,
+    kept,
     tx.space(endpointSpace).get([endpointId]),
     tx.space(laneSpace).get([endpointId]),
     Promise.all(results.map((result) => tx.space(deliverySpace).get([result.record.id]))),
@@ -106,7 +114,7 @@ async function recordOne(
     }
     if (after.nextAttemptMs !== null) again.set(after.id, after.nextAttemptMs)
     if (after.sequence > standing.lane.highest) standing.lane.highest = after.sequence
-    if (after.test === undefined) standing = judge(scope, recording, standing, after, result)
+    if (after.test === undefined) standing = judge(scope, { ...recording, status }, standing, after, result)
   }
   tx.space(laneSpace).set([endpointId], standing.lane)
   if (standing.endpoint === endpoint) return
@@ -167,7 +175,7 @@ interface EndpointStanding {
 /** What an attempt means for its endpoint: told when it goes on failing, and disabled in the end. */
 function judge(
   scope: TenantScope,
-  { status, nowMs }: Recording,
+  { status, nowMs }: Recording & { status: StatusRecord },
   { endpoint, lane }: EndpointStanding,
   { type }: DeliveryRecord,
   result: Result,

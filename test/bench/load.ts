@@ -8,6 +8,8 @@ export interface Load {
   path: string
   headers: Readonly<Record<string, string>>
   body?: string
+  /** Another request each time: what it has beside, or instead of, the above. */
+  each?: () => Pick<Load, 'headers' | 'body'>
   connections: number
   durationMs: number
 }
@@ -20,13 +22,10 @@ export interface Measured {
 
 /** @throws {Error} for an answer that is not 2xx: a refusal is quick, and no figure. */
 export async function measure(load: Load): Promise<Measured> {
-  const bytes = requestBytes(load)
   const latenciesMs: number[] = []
   const from = performance.now()
   const until = from + load.durationMs
-  await Promise.all(
-    Array.from({ length: load.connections }, () => keepAsking(load, bytes, until, latenciesMs)),
-  )
+  await Promise.all(Array.from({ length: load.connections }, () => keepAsking(load, until, latenciesMs)))
   return { latenciesMs, elapsedMs: performance.now() - from }
 }
 
@@ -37,13 +36,15 @@ function requestBytes({ origin, method, path, headers, body }: Load): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body ?? ''}`)
 }
 
-function keepAsking({ origin }: Load, bytes: Buffer, until: number, latenciesMs: number[]): Promise<void> {
-  const { hostname, port } = new URL(origin)
+function keepAsking(load: Load, until: number, latenciesMs: number[]): Promise<void> {
+  const { hostname, port } = new URL(load.origin)
+  const same = requestBytes(load)
   return new Promise((resolve, reject) => {
     let sentAt = 0
     let received = ''
     const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true })
     const ask = () => {
+      const bytes = load.each === undefined ? same : requestBytes({ ...load, ...load.each() })
       sentAt = performance.now()
       socket.write(bytes)
     }

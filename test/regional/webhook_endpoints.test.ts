@@ -297,10 +297,14 @@ describe('order', () => {
     let failing = 2
     receiver.answer(tenant.path, (_, response) => response.writeHead(failing-- > 0 ? 500 : 200).end())
     const ids = await tenant.projects(20)
-    await eventually(() => expect(tenant.came()).toHaveLength(1))
-    aheadMs += 10_000
-    await eventually(() => expect(tenant.came()).toHaveLength(2))
-    aheadMs += 10 * 60_000
+    for (const [attempts, laterMs] of [
+      [1, 10_000],
+      [2, 10 * 60_000],
+    ] as const) {
+      await eventually(async () => expect(await tenant.deliveries()).toMatchObject([{ attempts }]))
+      expect(tenant.came()).toHaveLength(attempts)
+      aheadMs += laterMs
+    }
     await eventually(() => expect(tenant.resources()).toEqual([ids[0], ids[0], ...ids]))
     const sequences = tenant.came().map(({ body }) => body.sequence)
     expect(sequences).toEqual(sequences.toSorted())
