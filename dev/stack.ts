@@ -1,8 +1,8 @@
 // The whole of Coditect on one machine: the regions first, since the edge must know where they are.
-import { fileURLToPath } from 'node:url'
 import type { Bindings } from '../edge/env.ts'
 import { hashOperatorToken } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
+import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS } from './edge.ts'
 import { Part } from './part.ts'
 import { claimable, HOST } from './ports.ts'
 import { launchRegion } from './region.ts'
@@ -11,25 +11,10 @@ import { CONTROL_REGION, type Environment, REGIONS, type RegionName, type Settin
 import { StartError } from './start_error.ts'
 import { buildWorker, launchWorkerd } from './workerd.ts'
 
-const EDGE = fileURLToPath(new URL('../edge/worker.ts', import.meta.url))
-const BINDINGS = [
-  'PUBLIC_ORIGIN',
-  'REGIONS',
-  'CONTROL_REGION',
-  'ASSERTION_KEYS',
-  'SIGNING_ROOTS',
-  'OPERATORS',
-  'FAILURE_LIMIT',
-  'BASE_DOMAIN',
-  'LIMITS',
-  'DEVELOPMENT_ISSUERS',
-] as const satisfies ReadonlyArray<keyof Bindings>
 /** OpenID issuers may run on this machine, too. */
 const DEVELOPMENT_ISSUERS = 'on'
 /** Browsers and curl find all of it on this machine (RFC 6761 section 6.3). */
 const BASE_DOMAIN = 'localhost'
-/** Tenants' rate limits. */
-const OBJECTS = { TENANT_LIMITER: 'TenantLimiter' }
 /** Ports that were free a moment ago can be gone; so often other ones are tried. */
 const PORT_ATTEMPTS = 5
 /** Together below the five seconds in which everything is stopped. */
@@ -63,10 +48,10 @@ export class Stack {
     const operators = await this.operators()
     const [config] = await Promise.all([
       buildWorker({
-        entry: EDGE,
+        entry: EDGE_ENTRY,
         folder: this.options.dir.file('edge'),
-        bindings: BINDINGS,
-        objects: { classes: OBJECTS, folder: this.options.dir.file('limits') },
+        bindings: EDGE_BINDINGS,
+        objects: { classes: EDGE_OBJECTS, folder: this.options.dir.file('limits') },
       }),
       this.startRegions(operators),
     ])
