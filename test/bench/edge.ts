@@ -18,7 +18,7 @@ import { writeSnapshot } from '../../shared/snapshot.ts'
 import { asTenantNumber, tenantId } from '../../shared/tenant.ts'
 import { startOidcIssuers } from '../support/oidc_issuers.ts'
 import { signToken } from '../support/oidc_tokens.ts'
-import { measure, median, percentile } from './load.ts'
+import { measure, median, percentile } from './closed_loop.ts'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 7)
 const ROUND_MS = 1_500

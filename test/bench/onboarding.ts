@@ -2,7 +2,7 @@
 // edge and region, one after the other, as an operator's own sign-up would do it.
 import { cpus, loadavg } from 'node:os'
 import { startStack } from '../e2e/stack.ts'
-import { percentile } from './load.ts'
+import { percentile } from './closed_loop.ts'
 import { onboard } from './onboard.ts'
 
 const ORGANISATIONS = Number(process.env.ORGANISATIONS ?? 200)

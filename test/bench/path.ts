@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { claimable } from '../../dev/ports.ts'
 import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
 import { type Stack, startStack } from '../e2e/stack.ts'
-import { type Load, measure, median, percentile } from './load.ts'
+import { type Load, measure, median, percentile } from './closed_loop.ts'
 
 const ROUNDS = 5
 const ROUND_MS = 2_000

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { cpus, loadavg } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Stack, startStack } from '../e2e/stack.ts'
-import { type Load, measure, median, percentile } from './load.ts'
+import { type Load, measure, median, percentile } from './closed_loop.ts'
 
 const RATES = [50, 200]
 const SECONDS = 10

@@ -70,7 +70,7 @@ function keepAsking(load: Load, until: number, latenciesMs: number[]): Promise<v
 }
 
 /** One answer at a time is under way, so its end is the end of what was received. */
-function isWhole(answer: string): boolean {
+export function isWhole(answer: string): boolean {
   const head = answer.indexOf('\r\n\r\n')
   if (head < 0) return false
   const length = /\r\ncontent-length: *(\d+)/i.exec(answer.slice(0, head))?.[1]
