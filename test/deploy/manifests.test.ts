@@ -1,0 +1,201 @@
+// What lies in deploy/ fits the code: every setting is one that is read, every secret one that is made, every file one that
+// the image holds, every signal one that a region gives; and the manifests fit the schemas of what they are given to.
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { ScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject'
+import { Service as KnativeService } from '@kubernetes-models/knative/serving.knative.dev/v1/Service'
+import { build } from 'esbuild'
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment'
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler'
+import { Ingress } from 'kubernetes-models/networking.k8s.io/v1/Ingress'
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget'
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap'
+import { Service } from 'kubernetes-models/v1/Service'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { readBindings } from '../../edge/env.ts'
+import { readConfig, SETTINGS } from '../../regional/config.ts'
+import { type Region, startRegion } from '../../regional/server.ts'
+import { ROOT } from '../e2e/stack.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: manifests, each looked at where it is used
+type Manifest = any
+
+const run = promisify(execFile)
+const deploy = (...path: string[]): string => join(ROOT, 'deploy', ...path)
+const text = (...path: string[]): string => readFileSync(deploy(...path), 'utf8')
+const manifests = (...path: string[]): Manifest[] =>
+  parseAllDocuments(text(...path), { merge: true }).map((document) => document.toJS())
+
+const folder = mkdtempSync(join(tmpdir(), 'coditect-deploy-'))
+const secrets: Record<string, Record<string, string>> = {}
+let region: Region
+
+beforeAll(async () => {
+  await run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us', 'eu'])
+  for (const name of ['edge', 'us', 'eu']) {
+    const lines = readFileSync(join(folder, 'secrets', `${name}.env`), 'utf8')
+      .trim()
+      .split('\n')
+    secrets[name] = Object.fromEntries(
+      lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    )
+  }
+  const own = { PORT: '0', DATA_DIR: join(folder, 'data'), REGION: 'us', CONTROL_REGION: 'us' }
+  const settings = { ...secrets.us, ...own, REGIONS: '{"us":["http://127.0.0.1:1"]}' }
+  region = await startRegion(readConfig(settings), { writeLog: () => {} })
+})
+afterAll(async () => {
+  await region.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('fresh secrets are for their owner alone, differ by region, and never take the place of others', async () => {
+  expect(secrets.us?.SIGNING_ROOTS).toBe(secrets.edge?.SIGNING_ROOTS)
+  expect(secrets.us?.SEALING_KEY).not.toBe(secrets.eu?.SEALING_KEY)
+  expect(secrets.edge?.SEALING_KEY).toBeUndefined()
+  expect(statSync(join(folder, 'secrets', 'us.env')).mode & 0o777).toBe(0o600)
+  const before = readFileSync(join(folder, 'secrets', 'edge.env'), 'utf8')
+  const again = run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us'])
+  await expect(again).rejects.toThrow(/EEXIST/)
+  expect(readFileSync(join(folder, 'secrets', 'edge.env'), 'utf8')).toBe(before)
+})
+
+const compose: Manifest = parse(text('compose.yaml'), { merge: true })
+const [configMap, deployment, service, budget, ingress] = manifests('kubernetes', 'region.yaml')
+const [keda] = manifests('kubernetes', 'keda.yaml')
+const [autoscaler] = manifests('kubernetes', 'hpa.yaml')
+const [cloudRun] = manifests('cloud-run', 'service.yaml')
+const [template] = manifests('lambda', 'template.yaml')
+const [cloudRunContainer] = cloudRun.spec.template.spec.containers
+const functionOf = template.Resources.Function.Properties
+
+/** A region's variables, in each place; what a secret store gives is taken from the fresh secrets. */
+const settingsIn: Record<string, Record<string, string>> = {
+  compose: compose.services['us-a'].environment,
+  kubernetes: configMap.data,
+  'Cloud Run': Object.fromEntries(
+    cloudRunContainer.env.map(({ name, value }: Manifest) => [name, value ?? 'a secret']),
+  ),
+  Lambda: {
+    ...functionOf.Environment.Variables,
+    REGION: 'us',
+    CONTROL_REGION: 'us',
+    REGIONS: '{"us":["https://us.region.example"]}',
+  },
+}
+
+test.each(Object.keys(settingsIn))('a region starts with what %s gives it, and reads all of it', (place) => {
+  const given = settingsIn[place] ?? {}
+  expect(Object.keys(given).filter((name) => !SETTINGS.includes(name))).toEqual(
+    place === 'Lambda' ? ['FDB_CLUSTER_FILE_CONTENTS'] : [],
+  )
+  if (place === 'Cloud Run' || place === 'Lambda') {
+    expect(Object.keys(given)).toEqual(expect.arrayContaining(Object.keys(secrets.us ?? {})))
+  }
+  const config = readConfig({ ...given, ...secrets.us })
+  expect(config.REGION).toBe('us')
+})
+
+test('the edge starts with what compose gives it', async () => {
+  const { environment } = compose.services.edge
+  const config = await readBindings({ ...environment, ...secrets.edge })
+  expect(config.regions.get('us')?.origins).toHaveLength(2)
+})
+
+test('manifests fit the schemas of Kubernetes, KEDA and Knative', () => {
+  const pieces = [
+    new ConfigMap(configMap),
+    new Deployment(deployment),
+    new Service(service),
+    new PodDisruptionBudget(budget),
+    new Ingress(ingress),
+    new HorizontalPodAutoscaler(autoscaler),
+    new ScaledObject(keda),
+    new KnativeService(cloudRun),
+  ]
+  for (const piece of pieces) expect(() => piece.validate()).not.toThrow()
+  expect(() => new Deployment({ ...deployment, spec: { template: 'none' } }).validate()).toThrow()
+})
+
+test('autoscalers go by signals that a region gives', async () => {
+  const metrics = await (await fetch(`${region.urls[0]}/metrics`)).text()
+  const names = [
+    ...keda.spec.triggers.flatMap(({ metadata }: Manifest) => metadata.query.match(/coditect_\w+/g)),
+    ...autoscaler.spec.metrics.flatMap(({ pods }: Manifest) => pods?.metric.name ?? []),
+  ]
+  expect(names.length).toBeGreaterThan(3)
+  for (const name of names) expect(metrics).toMatch(new RegExp(`^# TYPE ${name} gauge$`, 'm'))
+  expect(keda.spec.scaleTargetRef.name).toBe(deployment.metadata.name)
+})
+
+test('the ingress lets through all that the edge and other regions ask, and no metrics', async () => {
+  const paths: Array<{ path: string }> = ingress.spec.rules[0].http.paths
+  const own = ['/metrics', '/readyz', '/*']
+  const routes = (await region.app()).routes.map(({ path }) => path).filter((path) => !own.includes(path))
+  expect(routes.length).toBeGreaterThan(30)
+  const isOpen = (route: string) => paths.some(({ path }) => route === path || route.startsWith(`${path}/`))
+  expect(routes.filter((route) => !isOpen(route))).toEqual([])
+  expect(own.slice(0, 2).filter(isOpen)).toEqual([])
+})
+
+test('whoever ends an instance leaves it the time to drain', () => {
+  const { terminationGracePeriodSeconds, containers } = deployment.spec.template.spec
+  const drainSeconds = Number(configMap.data.DRAIN_MS) / 1_000
+  const noticeSeconds = containers[0].lifecycle.preStop.sleep.seconds
+  expect(terminationGracePeriodSeconds).toBeGreaterThan(drainSeconds + noticeSeconds)
+  expect(Number.parseInt(compose.services['us-a'].stop_grace_period, 10)).toBeGreaterThan(10)
+  expect(Number(settingsIn['Cloud Run']?.DRAIN_MS)).toBeLessThan(10_000)
+})
+
+/** What a Dockerfile copies of the repository. */
+const copiedBy = (...path: string[]): string[] =>
+  [...text(...path).matchAll(/^COPY (?!--)(.+) \S+$/gm)].flatMap(([, sources = '']) => sources.split(' '))
+
+test.each([
+  ['Dockerfile', join('regional', 'server.ts')],
+  [join('lambda', 'Dockerfile'), join('deploy', 'lambda', 'index.mjs')],
+])('%s copies every file that is loaded, and installs every package', async (dockerfile, entry) => {
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'silent',
+  })
+  const copied = copiedBy(dockerfile)
+  const files = Object.keys(metafile.inputs)
+  expect(files.length).toBeGreaterThan(100)
+  expect(
+    files.filter((file) => !copied.some((path) => file === path || file.startsWith(`${path}/`))),
+  ).toEqual([])
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  const packages = Object.values(metafile.inputs)
+    .flatMap(({ imports }) => imports)
+    .filter(({ path, external }) => external === true && !path.startsWith('node:'))
+    .map(({ path }) =>
+      path
+        .split('/')
+        .slice(0, path.startsWith('@') ? 2 : 1)
+        .join('/'),
+    )
+  expect(packages.length).toBeGreaterThan(10)
+  expect([...new Set(packages)].filter((name) => dependencies[name] === undefined)).toEqual([])
+})
+
+test('the image of the edge can be built from what its Dockerfile copies', async () => {
+  const context = join(folder, 'context')
+  for (const path of copiedBy('edge.Dockerfile')) {
+    cpSync(join(ROOT, path), join(context, path), { recursive: true })
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(context, 'node_modules'))
+  const { stdout } = await run(process.execPath, ['deploy/workerd/build.ts', 'out'], { cwd: context })
+  expect(stdout.trim()).toBe(join('out', 'workerd.capnp'))
+})
