@@ -129,7 +129,13 @@ export function createEdge(
   inside.all('/platform/v1/*', presented, locating(isolate), forwarding(isolate))
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
   const noteInvalid = (request: Request) => noteFailure(clientIp(request), failures, counts)
-  const pages = showing({ config, inside: insideOf, noteInvalid, now })
+  const pages = showing({
+    config,
+    inside: insideOf,
+    noteInvalid,
+    placeOf: (slug) => directory.placeOf({ slug }),
+    now,
+  })
   for (const path of ['/admin', '/admin/*', '/platform', '/platform/*', '/sign-up', '/sign-up/*'])
     edge.all(path, pages)
   edge.all(

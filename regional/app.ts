@@ -30,6 +30,7 @@ import { type Declaration, type RawInput, type Reply, routePattern } from './ope
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
+import type { SignIns } from './platform/sign_in.ts'
 import type { SignUpCall } from './platform/sign_up.ts'
 import type { Readiness } from './readiness.ts'
 import { askingOf, type TransactDependencies } from './tenancy/admission.ts'
@@ -52,6 +53,8 @@ export interface AppDependencies extends Observers {
   edgeCalls: EdgeCalls
   /** What the edge's page for strangers asks; only the control region has an answer. */
   signUp: ReadonlyArray<SignUpCall>
+  /** What the console's sign-in asks of the organisation's home. */
+  signIns: SignIns
   transact: TransactDependencies
   tails: Tails
   outside: OutsideWorks
@@ -131,6 +134,14 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   for (const operation of platform) {
     route(operation.declaration, (c) => answerOperator(c, dependencies.operators, operation))
   }
+  const signIn = async (c: RegionContext, step: (tenant: TenantNumber, raw: RawInput) => Promise<Reply>) => {
+    speakingAs(c.get('verified'), 'edge')
+    return answer(c, await step(tenantNumber(c.req.param('number') ?? ''), await readRaw(c)))
+  }
+  const { signIns } = dependencies
+  app.get('/edge/v1/sign-in/:number', (c) => signIn(c, signIns.offer))
+  app.post('/edge/v1/sign-in/:number/begin', (c) => signIn(c, signIns.begin))
+  app.post('/edge/v1/sign-in/:number/finish', (c) => signIn(c, signIns.finish))
   for (const { declaration, prepare } of dependencies.signUp) {
     app.on(declaration.method.toUpperCase(), declaration.path, async (c) => {
       const { publicOrigin } = speakingAs(c.get('verified'), 'edge')

@@ -103,7 +103,8 @@ function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
   return check(schema, params, 'not_found', '')
 }
 
-function checkBody<S extends Schema>(schema: S, { body, contentType }: RawInput): Parsed<S> {
+/** @throws {Problem} for a body that does not fit */
+export function checkBody<S extends Schema>(schema: S, { body, contentType }: RawInput): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
   if (body.length > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)

@@ -4,6 +4,7 @@ import { resolveTxt as dnsTxt } from 'node:dns/promises'
 import { importAssertionKeys } from '../shared/assertion.ts'
 import { Roots } from '../shared/credentials/roots.ts'
 import { mintSourceToken } from '../shared/credentials/source_token.ts'
+import { LOOPBACK } from '../shared/issuer.ts'
 import { Admission, type TakeTurn } from './admission/admission.ts'
 import { admissionGauges, eventLoopMeter } from './admission/load.ts'
 import { type AppDependencies, regionApp } from './app.ts'
@@ -31,6 +32,7 @@ import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
+import { signIns } from './platform/sign_in.ts'
 import { signUpCalls } from './platform/sign_up.ts'
 import { readinessOf } from './readiness.ts'
 import type { DomainOptions } from './services/domains/routes.ts'
@@ -171,6 +173,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     )
   }
   const outbound = outboundClient({ development: developmentHosts, now, ...parts.outbound })
+  const issuersAllowed = config.DEVELOPMENT_ISSUERS === 'on' ? LOOPBACK : []
+  const signInsAt = signIns({
+    ...{ database, sealer },
+    connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
+  })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
   const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
 
@@ -222,6 +229,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       calls: callsTo(region),
       edgeCalls: edgeCalls(database, directory),
+      signIns: signInsAt,
       signUp:
         region === controlRegion
           ? signUpCalls({
@@ -325,7 +333,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     },
     async close(drain = AT_ONCE) {
       await Promise.all(instances.map((instance) => instance.drain(drain)))
-      await outbound.close()
+      await Promise.all([outbound.close(), signInsAt.close()])
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
       await background.stop()

@@ -10,7 +10,7 @@ export const MAX_SUBJECT_LENGTH = 255
 
 const ADDRESS = /^(?:\[.*\]|\d+\.\d+\.\d+\.\d+)$/
 const INNER_NAME = /(?:^|\.)(?:localhost|local|internal|intranet|home\.arpa|test|invalid)\.?$/
-const LOOPBACK = new Set(['127.0.0.1', 'localhost'])
+export const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost'])
 
 /**
  * Whether keys may be fetched from this URL: https of a public name.

@@ -17,6 +17,7 @@ export const PROBLEMS = {
   api_key_expired: { status: 401, title: 'The API key has expired' },
   signed_url_expired: { status: 401, title: 'The signed URL has expired' },
   session_ended: { status: 401, title: 'The session has ended' },
+  sign_in_failed: { status: 401, title: 'The identity provider did not let you in' },
   signature_invalid: { status: 401, title: 'The webhook is not signed by its source' },
   assertion_invalid: { status: 401, title: 'The request did not come through the edge' },
   not_a_member: { status: 403, title: 'The person is not a member of the organisation' },

@@ -19,6 +19,7 @@ import { PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Layout } from './parts/layout.tsx'
 import { Advice, foreignForm, Refusal, type Show, showing } from './respond.tsx'
+import { signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
@@ -38,6 +39,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.route('/', entering(dependencies, show))
   app.route('/', inviting(dependencies, show))
   app.route('/', signingUp(dependencies, show))
+  app.route('/', signingIn(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
   app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
   app.post('/admin/:slug/sign-out', async (c) => {
@@ -164,7 +166,12 @@ const notSignedIn = (c: Context, show: Show) =>
     status: 401,
     body: (
       <Alone title="You are not signed in here">
-        <p>Ask an owner or administrator of the organisation for a link into its console.</p>
+        <p>
+          <a class="button" href={`/admin/${c.req.param('slug')}/sign-in`}>
+            Sign in
+          </a>
+        </p>
+        <p>Or ask an owner or administrator of the organisation for a link into its console.</p>
       </Alone>
     ),
   })

@@ -19,8 +19,13 @@ export type AdminLinkIdentity = {
   home: string
 }
 
-/** A stranger at the sign-up page: the edge asks for them, in its own name. */
-export type VisitorIdentity = { kind: 'visitor'; principal: EdgePrincipal }
+/** Whoever is at the sign-up or sign-in page, and nobody yet: the edge asks for them, in its own name. */
+export type VisitorIdentity = {
+  kind: 'visitor'
+  principal: EdgePrincipal
+  /** The region that is asked; the control region without. */
+  home?: string
+}
 export const VISITOR: VisitorIdentity = { kind: 'visitor', principal: { kind: 'edge' } }
 
 export type ConsoleIdentity = SessionIdentity | AdminLinkIdentity

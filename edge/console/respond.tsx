@@ -15,6 +15,8 @@ export interface Shown {
   status?: number
   customisation?: Customisation | undefined
   live?: boolean
+  /** Where the browser goes on to by itself. */
+  refresh?: string
   body: Child
 }
 
@@ -22,11 +24,11 @@ export type Show = (c: Context, shown: Shown) => Response | Promise<Response>
 
 export const showing =
   (assets: Assets): Show =>
-  (c, { title, status = 200, customisation, live = false, body }) => {
+  (c, { title, status = 200, customisation, live = false, refresh, body }) => {
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')
-    const document = <Document {...{ title, assets, nonce, customisation, live }}>{body}</Document>
+    const document = <Document {...{ title, assets, nonce, customisation, live, refresh }}>{body}</Document>
     // Every status here has a body.
     return c.html(html`<!doctype html>${document}`, status as 200)
   }
@@ -67,6 +69,18 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
   admin_link_elsewhere: {
     title: 'This link is for another address',
     what: 'Open it exactly as it was sent to you, at the address that it names.',
+  },
+  sign_in_failed: {
+    title: 'You were not let in',
+    what: 'Your organisation’s identity provider did not vouch for you. Try again, or ask an administrator for a link.',
+  },
+  not_a_member: {
+    title: 'You are not a member here',
+    what: 'You are known to the identity provider, and have no role in this organisation. Ask an administrator for one.',
+  },
+  identity_provider_unavailable: {
+    title: 'The identity provider does not answer',
+    what: 'Try again in a few minutes, or ask an administrator for a link.',
   },
   sign_up_expired: {
     title: 'This link has expired',

@@ -1,8 +1,10 @@
 // What every page of the console has: who is there, the API as they see it, and how a page is answered.
 import type { Context } from 'hono'
 import type { Child } from 'hono/jsx'
+import type { TenantPlace } from '../../shared/edge_calls.ts'
 import type { Role } from '../../shared/roles.ts'
 import type { EdgeConfig } from '../env.ts'
+import type { Had } from '../refreshed.ts'
 import type { Api, Inside, Refused } from './api.ts'
 
 export interface ConsoleDependencies {
@@ -10,6 +12,8 @@ export interface ConsoleDependencies {
   inside: Inside
   /** Counts a link or cookie that is none. @throws {Problem} `too_many_failures` */
   noteInvalid: (request: Request) => void
+  /** Where the organisation of a slug lives. */
+  placeOf: (slug: string) => Promise<Had<TenantPlace>>
   now: () => number
 }
 

@@ -24,7 +24,9 @@ export function locate(
   { regions, controlRegion }: Pick<EdgeConfig, 'regions' | 'controlRegion'>,
 ): Location {
   if (identity.kind === 'operator' || identity.kind === 'visitor') {
-    return { outcome: 'located', region: controlRegion, principal: identity.principal }
+    const region = 'home' in identity ? regions.get(identity.home ?? '') : controlRegion
+    if (region === undefined) return { outcome: 'region_unavailable' }
+    return { outcome: 'located', region, principal: identity.principal }
   }
   const { principal, home } = identity
   if (host !== undefined && host !== principal.tenant) return { outcome: 'tenant_mismatch' }

@@ -58,7 +58,7 @@ export function services(
     tenant,
     apiKeys(mint),
     members(invitations),
-    identityProviders(developmentIssuers),
+    identityProviders(developmentIssuers, sourceOptions.seal),
     projects(() => all),
     records(now),
     agents(modelAccess),

@@ -131,7 +131,8 @@ export const adminLinkSpace = jsonSpace<[linkId: string], AdminLinkRecord>('link
 export interface SessionRecord {
   id: Id<'ses'>
   secretHash: string
-  link: Id<'lnk'>
+  /** Null after a sign-in at an identity provider. */
+  link: Id<'lnk'> | null
   role: Role
   email: string | null
   member: Id<'mem'> | null
@@ -214,6 +215,9 @@ export interface ProviderRecord {
   defaultRole: 'viewer' | null
   allowedEmailDomains: ReadonlyArray<string> | null
   createMembers: boolean
+  /** As which client its people sign in to the console; without one they can't. */
+  clientId?: string | null
+  sealedClientSecret?: string | null
   createdAt: string
   updatedAt: string
   version: number

@@ -28,7 +28,7 @@ export type CreateApiKey = { name: string; scopes: Array<"*" | "tenant:read" | "
 
 export type CreateDomain = { domain: string }
 
-export type CreateIdentityProvider = { name: string; issuer: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
+export type CreateIdentityProvider = { name: string; issuer: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean; clientId?: string | null; clientSecret?: string | null }
 
 export type CreateInvitation = { email: string; role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number }
 
@@ -72,7 +72,7 @@ export type Event = { id: string; type: string; at: string; resource: string; ac
 
 export type Identity = { issuer: string; subject: string }
 
-export type IdentityProvider = { id: string; name: string; issuer: string; audience: string; roleClaim: string | null; roleMapping: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole: "viewer" | null; allowedEmailDomains: Array<string> | null; createMembers: boolean; createdAt: string; updatedAt: string }
+export type IdentityProvider = { id: string; name: string; issuer: string; audience: string; roleClaim: string | null; roleMapping: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole: "viewer" | null; allowedEmailDomains: Array<string> | null; createMembers: boolean; clientId: string | null; hasClientSecret: boolean; createdAt: string; updatedAt: string }
 
 export type Index = { fields: Array<{ field: string; type: "string" | "number" | "boolean" | "time" }>; unique: boolean; state: "building" | "ready" | "failed"; job: string | null; error: { code: "unique_violation" | "value_too_long" | "quota_exceeded"; detail: string; records: Array<string> } | null }
 
@@ -122,7 +122,7 @@ export type RotateWebhookSecret = { secret?: string; overlapSeconds?: number }
 
 export type Run = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "interrupted"; detail: string } | null; input: Array<{ role: "user" | "assistant"; content: string }>; output: string; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
-export type Session = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; issuer: { kind: "api_key" | "member" | "operator"; id: string }; link: string; userAgent: string | null; ip: string | null; createdAt: string; lastUsedAt: string; expiresAt: string }
+export type Session = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; issuer: { kind: "api_key" | "member" | "operator"; id: string }; link: string | null; userAgent: string | null; ip: string | null; createdAt: string; lastUsedAt: string; expiresAt: string }
 
 export type Shut = { id: string; tenant: string }
 
@@ -134,7 +134,7 @@ export type TenantErasure = { id: string; kind: string; state: "queued" | "runni
 
 export type UpdateAgent = { name?: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
 
-export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean }
+export type UpdateIdentityProvider = { name?: string; audience?: string; roleClaim?: string | null; roleMapping?: { [key: string]: "owner" | "admin" | "member" | "viewer" }; defaultRole?: "viewer" | null; allowedEmailDomains?: Array<string> | null; createMembers?: boolean; clientId?: string | null; clientSecret?: string | null }
 
 export type UpdateLimits = { requestsPerSecond?: number | null; burst?: number | null; streams?: number | null; eventRetentionDays?: number | null; auditRetentionDays?: number | null; projects?: number | null; apiKeys?: number | null; members?: number | null; identityProviders?: number | null; domains?: number | null; webhookSources?: number | null; webhookEndpoints?: number | null; storedBytes?: number | null; tokens?: number | null }
 

@@ -15,6 +15,7 @@ interface Provider {
   audience: string
   roleClaim: string | null
   createMembers: boolean
+  clientId: string | null
 }
 
 interface Wrong {
@@ -23,6 +24,7 @@ interface Wrong {
   issuer: string
   roleClaim: string
   mapping: string
+  clientId: string
   createMembers: boolean
 }
 
@@ -40,17 +42,25 @@ export const identityProviders: ConsolePage = {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
-      const [name, issuer, roleClaim, mapping] = ['name', 'issuer', 'roleClaim', 'mapping'].map((each) =>
-        field(form, each),
-      ) as [string, string, string, string]
+      const given = {
+        name: field(form, 'name'),
+        issuer: field(form, 'issuer'),
+        roleClaim: field(form, 'roleClaim'),
+        mapping: field(form, 'mapping'),
+        clientId: field(form, 'clientId'),
+      }
+      const { name, issuer, roleClaim, mapping, clientId } = given
       const createMembers = field(form, 'createMembers') === 'on'
       const answer = await visit.api.post<Provider>('/v1/identity-providers', {
-        body: { name, issuer, createMembers, roleClaim: roleClaim || null, roleMapping: mappingOf(mapping) },
+        body: {
+          ...{ name, issuer, createMembers, roleClaim: roleClaim || null, roleMapping: mappingOf(mapping) },
+          ...{ clientId: clientId || null, clientSecret: field(form, 'clientSecret') || null },
+        },
         idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(PATH, 'added')
       return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, name, issuer, roleClaim, mapping, createMembers })
+        ? list(c, { problem: answer.problem, ...given, createMembers })
         : c.var.refuse(answer)
     })
     app.get('/:id/delete', async (c) => {
@@ -123,6 +133,10 @@ const columns = (path: string, mayWrite: boolean) => [
   { title: 'Issuer', of: ({ issuer }: Provider) => issuer },
   { title: 'Audience', of: ({ audience }: Provider) => <code>{audience}</code> },
   {
+    title: 'Sign-in here',
+    of: ({ clientId }: Provider) => (clientId === null ? 'no' : <code>{clientId}</code>),
+  },
+  {
     title: 'New people',
     of: ({ createMembers }: Provider) => (
       <Badge>{createMembers ? 'become members' : 'are added by hand'}</Badge>
@@ -182,6 +196,21 @@ const NewProvider = ({ visit, path, wrong }: { visit: Visit; path: string; wrong
         <input type="checkbox" name="createMembers" checked={wrong?.createMembers ?? false} />
         Whoever has a role becomes a member with their first request
       </label>
+      <Field
+        name="clientId"
+        label="Client for the console"
+        hint={`The id of a client there, so that people sign in here with it; its redirect URI is this host’s ${visit.base}/sign-in/callback. Empty: they can’t.`}
+        value={wrong?.clientId}
+        error={errorAt(wrong?.problem, '/clientId')}
+      />
+      <Field
+        name="clientSecret"
+        label="Secret of that client"
+        hint="Where it has one. It is kept sealed, and never shown."
+        type="password"
+        autocomplete="off"
+        error={errorAt(wrong?.problem, '/clientSecret')}
+      />
       <button type="submit">Add</button>
     </Form>
   </section>

@@ -13,13 +13,22 @@ export interface DocumentProps {
   customisation?: Customisation | undefined
   /** Parts of the page renew themselves. */
   live?: boolean
+  refresh?: string | undefined
   children?: Child
 }
 
 /** Nothing is evaluated, nothing is styled from script, and what is swapped in comes from this host. */
 const HTMX = JSON.stringify({ includeIndicatorCSS: false, history: false, defaultSwap: 'outerHTML' })
 
-export function Document({ title, assets, nonce, customisation, live = false, children }: DocumentProps) {
+export function Document({
+  title,
+  assets,
+  nonce,
+  customisation,
+  live = false,
+  refresh,
+  children,
+}: DocumentProps) {
   const accent = customisation?.accentColor ? readableAccent(customisation.accentColor) : undefined
   const colors = accent && `:root{--accent-light:${accent.onLight};--accent-dark:${accent.onDark}}`
   return (
@@ -29,6 +38,7 @@ export function Document({ title, assets, nonce, customisation, live = false, ch
         <meta name="viewport" content="width=device-width" />
         <meta name="robots" content="noindex" />
         <title>{title}</title>
+        {refresh && <meta http-equiv="refresh" content={`0; url=${refresh}`} />}
         <link rel="icon" href="data:," />
         <link rel="stylesheet" href={assets.style} />
         {colors && <style nonce={nonce}>{html`${colors}`}</style>}

@@ -12,15 +12,29 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { createIdentityProvider, IdentityProvider, providerId, UpdateIdentityProvider } from './schema.ts'
-import { createProvider, deleteProvider, listProviders, readProvider, updateProvider } from './store.ts'
+import {
+  createProvider,
+  deleteProvider,
+  listProviders,
+  readProvider,
+  type Seal,
+  updateProvider,
+} from './store.ts'
 
 const LIST = 'identity-providers'
 const one = z.object({ id: providerId })
 
 const etagOf = ({ version }: ProviderRecord): string => `"${version}"`
 
-const shown = ({ version: _, ...provider }: ProviderRecord): IdentityProvider => ({
+const shown = ({
+  version: _,
+  sealedClientSecret,
+  clientId = null,
+  ...provider
+}: ProviderRecord): IdentityProvider => ({
   ...provider,
+  clientId,
+  hasClientSecret: Boolean(sealedClientSecret),
   roleMapping: { ...provider.roleMapping },
   allowedEmailDomains: provider.allowedEmailDomains && [...provider.allowedEmailDomains],
 })
@@ -32,7 +46,7 @@ const reply = (status: number, provider: ProviderRecord, headers: Record<string,
 })
 
 /** @param development whether issuers of this machine may be registered */
-export const identityProviders = (development: boolean): Service => ({
+export const identityProviders = (development: boolean, seal: Seal): Service => ({
   name: 'identity-providers',
   mintsCredentials: true,
   operations: [
@@ -47,7 +61,7 @@ export const identityProviders = (development: boolean): Service => ({
       answers: { 201: IdentityProvider },
       problems: ['quota_exceeded'],
       async handle(tx, { body }) {
-        const provider = await createProvider(tx, body)
+        const provider = await createProvider(tx, body, seal)
         return reply(201, provider, { location: `/v1/identity-providers/${provider.id}` })
       },
     }),
@@ -90,7 +104,7 @@ export const identityProviders = (development: boolean): Service => ({
       async handle(tx, { params, body, ifMatch }) {
         const before = await readProvider(tx, params.id)
         requireMatch(ifMatch, etagOf(before))
-        return reply(200, await updateProvider(tx, before, body))
+        return reply(200, await updateProvider(tx, before, body, seal))
       },
     }),
     tenantOperation({

@@ -43,6 +43,18 @@ const createMembers = z
   .boolean()
   .meta({ description: 'Whether someone new who has a role becomes a member with their first request.' })
 
+const clientId = text(256).nullable().meta({
+  description: 'As which client of the issuer your people sign in to the console. Null: they can’t.',
+})
+const clientSecret = z
+  .string()
+  .regex(/^[\x20-\x7e]{1,512}$/, 'is visible ASCII')
+  .nullable()
+  .meta({ description: 'Of that client, where it has one. Kept sealed, and never shown.', example: null })
+
+/** What a client secret is sealed for. */
+export const clientSecretBound = (provider: string): string => `client secret ${provider}`
+
 export const IdentityProvider = z
   .object({
     id: providerId,
@@ -54,6 +66,8 @@ export const IdentityProvider = z
     defaultRole,
     allowedEmailDomains,
     createMembers,
+    clientId,
+    hasClientSecret: z.boolean(),
     createdAt: timeSchema,
     updatedAt: timeSchema,
   })
@@ -82,6 +96,8 @@ export const createIdentityProvider = (development: boolean) =>
       defaultRole: defaultRole.default(null),
       allowedEmailDomains: allowedEmailDomains.default(null),
       createMembers: createMembers.default(false),
+      clientId: clientId.default(null),
+      clientSecret: clientSecret.default(null),
     })
     .meta({ id: 'CreateIdentityProvider' })
 export type CreateIdentityProvider = z.infer<ReturnType<typeof createIdentityProvider>>
@@ -95,6 +111,8 @@ export const UpdateIdentityProvider = z
     defaultRole: defaultRole.optional(),
     allowedEmailDomains: allowedEmailDomains.optional(),
     createMembers: createMembers.optional(),
+    clientId: clientId.optional(),
+    clientSecret: clientSecret.optional(),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
   .meta({ id: 'UpdateIdentityProvider' })

@@ -5,18 +5,25 @@ import { Problem } from '../../../shared/problems.ts'
 import { mayGrant } from '../../../shared/roles.ts'
 import { issuerSpace, type ProviderRecord, providerSpace } from '../../tenancy/records.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
-import type { CreateIdentityProvider, UpdateIdentityProvider } from './schema.ts'
+import { type CreateIdentityProvider, clientSecretBound, type UpdateIdentityProvider } from './schema.ts'
+
+export interface Seal {
+  seal(text: string, bound: string): string
+}
 
 /** @throws {Problem} `insufficient_scope`, `validation_failed`, `conflict`, `quota_exceeded` */
 export async function createProvider(
   tx: TenantTransaction,
-  { audience, ...body }: CreateIdentityProvider,
+  { audience, clientSecret, ...body }: CreateIdentityProvider,
+  seal: Seal,
 ): Promise<ProviderRecord> {
   const { nowMs } = tx.context
   const createdAt = new Date(nowMs).toISOString()
+  const id = newId('idp', nowMs)
   const provider: ProviderRecord = {
-    id: newId('idp', nowMs),
+    id,
     ...body,
+    sealedClientSecret: clientSecret === null ? null : seal.seal(clientSecret, clientSecretBound(id)),
     audience: await audienceFor(tx, audience),
     createdAt,
     updatedAt: createdAt,
@@ -51,12 +58,16 @@ export async function readProvider(tx: TenantTransaction, id: string): Promise<P
 export async function updateProvider(
   tx: TenantTransaction,
   before: ProviderRecord,
-  changes: UpdateIdentityProvider,
+  { clientSecret, ...changes }: UpdateIdentityProvider,
+  seal: Seal,
 ): Promise<ProviderRecord> {
   const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
   const after: ProviderRecord = {
     ...before,
     ...given,
+    ...(clientSecret !== undefined && {
+      sealedClientSecret: clientSecret && seal.seal(clientSecret, clientSecretBound(before.id)),
+    }),
     audience: changes.audience === undefined ? before.audience : await audienceFor(tx, changes.audience),
     updatedAt: new Date(tx.context.nowMs).toISOString(),
     version: before.version + 1,

@@ -1,7 +1,9 @@
 // /v1/sessions: who is in the console. Below /console/v1 is what only the console's own pages ask: entering with an
 // admin link, who I am, and signing out. The edge serves those paths to nobody.
 import { z } from 'zod'
+import { isId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
+import { mayGrant, ROLES } from '../../../shared/roles.ts'
 import { type Organisation, PLAIN } from '../../tenancy/records.ts'
 import {
   pageOf,
@@ -15,6 +17,7 @@ import {
 import { Entry, Presence, Session, sessionId } from './schema.ts'
 import {
   begin,
+  beginSession,
   endAll,
   endSession,
   listSessions,
@@ -151,6 +154,34 @@ export const sessions: Service = {
         const { role, email, returnPath } = link
         const expiresAt = new Date(runsOutMs(session)).toISOString()
         return { status: 201, body: { id: session.id, organisation, role, email, returnPath, expiresAt } }
+      },
+    }),
+    tenantOperation({
+      name: 'sign-in',
+      speakers: ['jwt'],
+      method: 'post',
+      path: '/console/v1/sign-in',
+      tag: TAG,
+      summary: 'Begin a session for whom an identity provider has vouched',
+      scope: 'tenant:read',
+      body: z.strictObject({
+        id: sessionId,
+        secretHash: z.string().regex(/^[\w-]{43}$/),
+        userAgent: z.string().max(300).nullable(),
+      }),
+      answers: { 201: Presence },
+      async handle(tx, { body }) {
+        const { principal, clientIp, actor, scopes } = tx.context
+        if (principal.kind !== 'jwt' || !isId('mem', actor.id))
+          throw new Error('only members are let in here')
+        const member = actor.id
+        const role = ROLES.find((each) => mayGrant(scopes, each))
+        if (role === undefined) throw new Problem('not_a_member', 'You have no role in the organisation.')
+        const session = await beginSession(tx, {
+          ...{ ...body, link: null, role, email: principal.email ?? null, member },
+          ...{ issuer: { kind: 'member', id: member }, ip: clientIp ?? null },
+        })
+        return { status: 201, body: await presence(tx, session, scopes) }
       },
     }),
     tenantOperation({

@@ -13,7 +13,9 @@ export const Session = z
     email: z.string().nullable(),
     member: idSchema('mem').nullable(),
     issuer: z.object({ kind: z.enum(['api_key', 'member', 'operator']), id: z.string() }),
-    link: idSchema('lnk').meta({ description: 'The admin link that it came of.' }),
+    link: idSchema('lnk')
+      .nullable()
+      .meta({ description: 'The admin link that it came of; null after a sign-in at an identity provider.' }),
     userAgent: z.string().nullable().meta({ description: 'As the browser says.' }),
     ip: z.string().nullable(),
     createdAt: timeSchema,

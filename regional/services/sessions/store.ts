@@ -38,21 +38,26 @@ export async function begin(
   { sessionId, secretHash }: NonNullable<AdminLinkPrincipal['begins']>,
   { userAgent, ip }: Pick<SessionRecord, 'userAgent' | 'ip'>,
 ): Promise<SeenSession> {
+  const at = new Date(tx.context.nowMs).toISOString()
+  tx.space(adminLinkSpace).set([link.id], { ...link, used: { at, session: sessionId } })
+  const { id, role, email, member, issuer } = link
+  return beginSession(tx, {
+    ...{ id: sessionId, secretHash, link: id, role, email, member, issuer, userAgent, ip },
+  })
+}
+
+export async function beginSession(
+  tx: TenantTransaction,
+  given: Omit<SessionRecord, 'createdAt' | 'expiresAtMs'>,
+): Promise<SeenSession> {
   const { nowMs } = tx.context
-  const { role, email, member, issuer } = link
   const createdAt = new Date(nowMs).toISOString()
   const expiresAtMs = nowMs + SESSION_LIFE_MS
-  const session: SessionRecord = {
-    id: sessionId,
-    secretHash,
-    link: link.id,
-    ...{ role, email, member, issuer, createdAt, expiresAtMs, userAgent, ip },
-  }
-  tx.space(adminLinkSpace).set([link.id], { ...link, used: { at: createdAt, session: sessionId } })
-  tx.space(sessionSpace).set([sessionId], session)
-  tx.space(seenSpace).set([sessionId], nowMs)
-  await tx.expire('session', sessionId, expiresAtMs)
-  tx.emit('session.created', sessionId)
+  const session: SessionRecord = { ...given, createdAt, expiresAtMs }
+  tx.space(sessionSpace).set([session.id], session)
+  tx.space(seenSpace).set([session.id], nowMs)
+  await tx.expire('session', session.id, expiresAtMs)
+  tx.emit('session.created', session.id)
   return { ...session, seenMs: nowMs }
 }
 

@@ -1,0 +1,167 @@
+// Signing in at an identity provider of the organisation's own. What ties the provider's answer to this browser (state,
+// nonce, PKCE) is in a cookie of ten minutes; the region speaks to the provider, and then the session begins in a
+// transaction that reads whether the person is a member.
+import { type Context, Hono } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { equalInConstantTime, fromBase64url, randomBytes, toBase64url, utf8 } from '../../shared/bytes.ts'
+import { mintSession } from '../../shared/credentials/session_token.ts'
+import type { TenantPlace } from '../../shared/edge_calls.ts'
+import { newId } from '../../shared/ids.ts'
+import type { JwtPrincipal } from '../../shared/principal.ts'
+import { type SignedInPerson, type SignInBegin, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
+import { SLUG } from '../../shared/tenant.ts'
+import { Api, type Refused } from './api.ts'
+import { setSessionCookie } from './cookie.ts'
+import { readForm } from './csrf.ts'
+import { Alone } from './parts/layout.tsx'
+import { Refusal, type Show } from './respond.tsx'
+import type { ConsoleDependencies } from './visit.ts'
+
+const COOKIE = '__Host-coditect-sign-in'
+/** Sent along when the provider sends the browser back, which is a navigation from another site. */
+const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
+const LIFE_SECONDS = 600
+const PATH = '/admin/:slug{[a-z0-9-]+}/sign-in'
+
+/** Of one browser, on its way to a provider and back. */
+type Journey = SignInBegin & { slug: string }
+
+export function signingIn({ config, inside, placeOf }: ConsoleDependencies, show: Show): Hono {
+  const app = new Hono()
+  const { publicOrigin, roots } = config
+
+  const apiOf = (c: Context, { region }: TenantPlace) =>
+    new Api(inside, { kind: 'visitor', principal: { kind: 'edge' }, home: region }, c.req.raw, {
+      publicOrigin,
+    })
+
+  /** @returns undefined when it is no organisation's slug */
+  async function placeIn(c: Context): Promise<{ slug: string; place: TenantPlace } | undefined> {
+    const slug = c.req.param('slug') ?? ''
+    const place = SLUG.test(slug) ? await placeOf(slug) : undefined
+    return place?.outcome === 'had' ? { slug, place: place.value } : undefined
+  }
+
+  app.get(PATH, async (c) => {
+    const at = await placeIn(c)
+    const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))
+    // Who has no organisation of that name, and who has one without a provider, are told the same.
+    const providers = answer?.ok ? answer.body.providers : []
+    return choice(c, c.req.param('slug'), providers)
+  })
+
+  app.post(PATH, async (c) => {
+    const at = await placeIn(c)
+    const provider = (await readForm(c))?.get('provider')
+    if (at === undefined || typeof provider !== 'string') return choice(c, c.req.param('slug'), [])
+    const { slug, place } = at
+    const secret = () => toBase64url(randomBytes(32))
+    const journey: Journey = {
+      ...{ slug, provider, state: secret(), nonce: secret(), verifier: secret() },
+      redirectUri: `${publicOrigin}/admin/${slug}/sign-in/callback`,
+    }
+    const { slug: _, ...body } = journey
+    const answer = await apiOf(c, place).post<{ url: string }>(signInCall(place.number, 'begin'), { body })
+    if (!answer.ok) return refusal(c, answer)
+    setCookie(c, COOKIE, toBase64url(utf8(JSON.stringify(journey))), { ...ATTRIBUTES, maxAge: LIFE_SECONDS })
+    // A page, because a form's answer may lead to this origin alone (`form-action`).
+    return leaving(c, answer.body.url)
+  })
+
+  app.get(`${PATH}/callback`, async (c) => {
+    const at = await placeIn(c)
+    const journey = readJourney(getCookie(c, COOKIE))
+    deleteCookie(c, COOKIE, ATTRIBUTES)
+    const state = c.req.query('state') ?? ''
+    const isOurs =
+      at !== undefined && journey?.slug === at.slug && equalInConstantTime(utf8(state), utf8(journey.state))
+    if (at === undefined || journey === undefined || !isOurs) return notOurs(c)
+    const { place } = at
+    const { slug, ...begun } = journey
+    const body = { ...begun, answer: new URL(c.req.url).search }
+    const person = await apiOf(c, place).post<SignedInPerson>(signInCall(place.number, 'finish'), { body })
+    if (!person.ok) return refusal(c, person)
+    const sessionId = newId('ses')
+    const session = await mintSession({ tenant: place.number, region: place.region, sessionId }, roots)
+    const principal: JwtPrincipal = { kind: 'jwt', tenant: place.number, ...person.body }
+    const identity = { kind: 'jwt' as const, principal, home: place.region }
+    const userAgent = c.req.header('user-agent')?.slice(0, 300) ?? null
+    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
+    const begins = { id: sessionId, secretHash: session.secretHash, userAgent }
+    const answer = await api.post('/console/v1/sign-in', { body: begins, idempotencyKey: sessionId })
+    if (!answer.ok) return refusal(c, answer)
+    setSessionCookie(c, slug, session.text)
+    return c.redirect(`/admin/${slug}/`, 303)
+  })
+
+  const choice = (c: Context, slug: string, providers: SignInOffer['providers']) =>
+    show(c, {
+      title: 'Sign in',
+      status: providers.length === 0 ? 404 : 200,
+      body: (
+        <Alone title={providers.length === 0 ? 'There is no sign-in here' : `Sign in to ${slug}`}>
+          {providers.map(({ id, name }) => (
+            <form method="post">
+              <input type="hidden" name="provider" value={id} />
+              <button type="submit">Go on with {name}</button>
+            </form>
+          ))}
+          <p class="quiet">An administrator of the organisation can give you a link into its console, too.</p>
+        </Alone>
+      ),
+    })
+
+  const leaving = (c: Context, url: string) =>
+    show(c, {
+      title: 'Sign in',
+      refresh: url,
+      body: (
+        <Alone title="On to your identity provider">
+          <p>
+            <a class="button" href={url} rel="noreferrer">
+              Go on
+            </a>
+          </p>
+        </Alone>
+      ),
+    })
+
+  const refusal = (c: Context, refused: Refused) =>
+    show(c, { title: 'Not signed in', status: refused.status, body: <Refusal refused={refused} /> })
+
+  const notOurs = (c: Context) =>
+    show(c, {
+      title: 'Not signed in',
+      status: 400,
+      body: (
+        <Alone title="This sign-in was not begun here">
+          <p>It took longer than ten minutes, was used before, or was begun in another browser.</p>
+          <p>
+            <a class="button" href={`/admin/${c.req.param('slug')}/sign-in`}>
+              Sign in again
+            </a>
+          </p>
+        </Alone>
+      ),
+    })
+
+  return app
+}
+
+/** It came back from the browser that it was given to: anything but what was given is no journey. */
+function readJourney(cookie: string | undefined): Journey | undefined {
+  const bytes = cookie === undefined ? undefined : fromBase64url(cookie)
+  if (bytes === undefined) return undefined
+  try {
+    const journey: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    const isOne =
+      typeof journey === 'object' &&
+      journey !== null &&
+      FIELDS.every((name) => typeof Reflect.get(journey, name) === 'string')
+    return isOne ? (journey as Journey) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const FIELDS = ['slug', 'provider', 'state', 'nonce', 'verifier', 'redirectUri'] as const

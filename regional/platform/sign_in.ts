@@ -1,0 +1,197 @@
+// Signing in at an organisation's identity provider, as far as the provider is spoken to: its client secret never leaves
+// the region, and its addresses are called like any that a tenant has named. Which member it is, and whether they may
+// come in, is read later, with the session that begins.
+import * as oidc from 'openid-client'
+import { Agent, type Dispatcher, fetch as fetchWith } from 'undici'
+import { z } from 'zod'
+import { MAX_SUBJECT_LENGTH } from '../../shared/issuer.ts'
+import { Problem } from '../../shared/problems.ts'
+import type { SignedInPerson, SignInOffer } from '../../shared/sign_in.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { checkBody, notFound, type RawInput, type Reply } from '../operation.ts'
+import { type ConnectOptions, guardedConnector } from '../outbound/connect.ts'
+import { clientSecretBound } from '../services/identity-providers/schema.ts'
+import type { Sealer } from '../tenancy/idempotency.ts'
+import { type ProviderRecord, providerSpace, statusSpace } from '../tenancy/records.ts'
+import type { RegionDatabase } from '../tenancy/region_database.ts'
+
+export interface SignInDependencies {
+  database: RegionDatabase
+  sealer: Sealer
+  connect: ConnectOptions
+}
+
+export interface SignIns {
+  offer(tenant: TenantNumber): Promise<Reply>
+  begin(tenant: TenantNumber, raw: RawInput): Promise<Reply>
+  finish(tenant: TenantNumber, raw: RawInput): Promise<Reply>
+  close(): Promise<void>
+}
+
+/** Of one request to a provider; the edge waits longer. */
+const TIMEOUT_SECONDS = 4
+const MAX_ANSWER_BYTES = 1024 * 1024
+const SCOPE = 'openid email profile'
+/** No plan allows more. */
+const MAX_PROVIDERS = 100
+/** What ID tokens may be signed with: what bearer tokens may be. */
+const random = z.string().regex(/^[\w-]{43}$/)
+const Begin = z.strictObject({
+  provider: z.string(),
+  redirectUri: z.url(),
+  state: random,
+  nonce: random,
+  verifier: random,
+})
+const Finish = Begin.extend({ answer: z.string().max(8_000) })
+
+export function signIns({ database, sealer, connect }: SignInDependencies): SignIns {
+  const agent: Dispatcher = new Agent({
+    connect: guardedConnector(connect),
+    maxResponseSize: MAX_ANSWER_BYTES,
+    allowH2: false,
+  })
+  const guarded: oidc.CustomFetch = (url, { body, headers, method, signal }) =>
+    // Undici's own types of a request and of its answer, which are those of the platform but for their names.
+    fetchWith(url, {
+      ...{ method, headers, dispatcher: agent, redirect: 'manual' },
+      ...(body != null && { body: body as string | URLSearchParams }),
+      ...(signal && { signal }),
+    }) as unknown as Promise<Response>
+
+  const providersOf = (tenant: TenantNumber): Promise<ReadonlyArray<ProviderRecord>> =>
+    database.tenant(tenant, async (scope) => {
+      const [status, { entries }] = await Promise.all([
+        scope.system('status', statusSpace).get(['status']),
+        scope.service('identity-providers').space(providerSpace).page({ limit: MAX_PROVIDERS }),
+      ])
+      if (status?.status !== 'active') throw notFound()
+      return { value: entries.map(([, provider]) => provider), commit: false }
+    })
+
+  async function clientOf(tenant: TenantNumber, id: string) {
+    const provider = (await providersOf(tenant)).find((each) => each.id === id)
+    if (provider === undefined || !provider.clientId) throw notFound()
+    const { issuer, clientId, sealedClientSecret: sealed } = provider
+    const secret = sealed && sealer.open(sealed, clientSecretBound(provider.id))
+    const insecure = new URL(issuer).protocol === 'http:' && connect.development.has(new URL(issuer).hostname)
+    const configuration = await oidc.discovery(
+      new URL(issuer),
+      clientId,
+      undefined,
+      secret ? authentication(secret) : oidc.None(),
+      {
+        execute: [oidc.enableNonRepudiationChecks, ...(insecure ? [oidc.allowInsecureRequests] : [])],
+        timeout: TIMEOUT_SECONDS,
+        [oidc.customFetch]: guarded,
+      },
+    )
+    return { provider, configuration }
+  }
+
+  return {
+    async offer(tenant) {
+      const offered = (await providersOf(tenant)).filter(({ clientId }) => clientId)
+      const body: SignInOffer = { providers: offered.map(({ id, name }) => ({ id, name })) }
+      return { status: 200, body }
+    },
+    begin: (tenant, raw) =>
+      told(async () => {
+        const { provider, redirectUri, state, nonce, verifier } = checkBody(Begin, raw)
+        const { configuration } = await clientOf(tenant, provider)
+        const url = oidc.buildAuthorizationUrl(configuration, {
+          ...{ redirect_uri: redirectUri, scope: SCOPE, state, nonce },
+          code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+          code_challenge_method: 'S256',
+        })
+        return { status: 200, body: { url: url.href } }
+      }),
+    finish: (tenant, raw) =>
+      told(async () => {
+        const given = checkBody(Finish, raw)
+        const { provider, configuration } = await clientOf(tenant, given.provider)
+        const answered = new URL(given.redirectUri)
+        answered.search = given.answer
+        const tokens = await oidc.authorizationCodeGrant(configuration, answered, {
+          pkceCodeVerifier: given.verifier,
+          expectedState: given.state,
+          expectedNonce: given.nonce,
+          idTokenExpected: true,
+        })
+        const claims = tokens.claims()
+        if (claims === undefined) throw failed('It told nothing of you.')
+        return { status: 200, body: personOf(claims, provider) }
+      }),
+    close: () => agent.destroy(),
+  }
+}
+
+/** As the provider wants it (RFC 6749 section 2.3.1); `client_secret_basic` where it does not say. */
+const authentication =
+  (secret: string): oidc.ClientAuth =>
+  (server, ...rest) => {
+    const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic']
+    const basic = methods.includes('client_secret_basic')
+    return (basic ? oidc.ClientSecretBasic(secret) : oidc.ClientSecretPost(secret))(server, ...rest)
+  }
+
+function personOf(claims: oidc.IDToken, { id, issuer, audience, roleClaim }: ProviderRecord): SignedInPerson {
+  const { sub, exp, email, email_verified: verified } = claims
+  if (sub.length > MAX_SUBJECT_LENGTH || !sub.isWellFormed()) throw failed('It gave you a name that is none.')
+  const isEmail = typeof email === 'string' && verified === true && email.length <= 254
+  return {
+    ...{ providerId: id, issuer, audience, subject: sub, expiresAtMs: exp * 1000 },
+    ...(isEmail && { email }),
+    ...(roleClaim !== null && { roles: rolesIn(claims, roleClaim) }),
+  }
+}
+
+/** Of one claim; a nested one as a path. */
+function rolesIn(claims: oidc.IDToken, claim: string): NonNullable<SignedInPerson['roles']> {
+  const nested = (): unknown =>
+    claim
+      .split('.')
+      .reduce<unknown>((at, step) => (isObject(at) && Object.hasOwn(at, step) ? at[step] : undefined), claims)
+  const value = Object.hasOwn(claims, claim) ? claims[claim] : nested()
+  const values = [value]
+    .flat()
+    .filter((each): each is string => typeof each === 'string' && each.length <= 200)
+  return { claim, values: values.slice(0, 100) }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
+const failed = (why: string): Problem =>
+  new Problem('sign_in_failed', `The identity provider did not let you in. ${why}`)
+
+/** Whatever a provider does is told in one of two ways. What it said stays here: it may hold anything. */
+async function told(work: () => Promise<Reply>): Promise<Reply> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Problem) throw error
+    const said = error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError
+    if (said)
+      throw failed(error.error === 'access_denied' ? 'You were refused, or have cancelled.' : 'Try again.')
+    if (error instanceof oidc.ClientError && error.code !== undefined && !UNAVAILABLE.has(error.code)) {
+      throw failed('What it answered does not fit what was asked. Try again.')
+    }
+    throw new Problem(
+      'identity_provider_unavailable',
+      'The identity provider does not answer as it should.',
+      {
+        headers: { 'retry-after': '5' },
+      },
+    )
+  }
+}
+
+/** Of the library's codes: the provider, or the way to it, and not this sign-in. */
+const UNAVAILABLE: ReadonlySet<string> = new Set([
+  'OAUTH_TIMEOUT',
+  'OAUTH_RESPONSE_IS_NOT_CONFORM',
+  'OAUTH_RESPONSE_IS_NOT_JSON',
+  'OAUTH_HTTP_REQUEST_FORBIDDEN',
+  'OAUTH_MISSING_SERVER_METADATA',
+])

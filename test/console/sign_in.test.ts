@@ -1,0 +1,246 @@
+// Signing in to the console at an identity provider: a real one, once in a real browser, and then whatever somebody could
+// do to what travels between them.
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Stack, startStack } from '../e2e/stack.ts'
+import { type OidcProvider, startOidcProvider } from '../support/oidc_provider.ts'
+import { newPerson, startBrowser } from './browser.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
+type Body = any
+
+const CLIENT = { clientId: 'console', clientSecret: 'a-secret-of-the-console' }
+const SLUGS = ['acme', 'other', 'strict']
+const keys = new Map<string, string>()
+const providers = new Map<string, string>()
+let stack: Stack
+let browser: Browser
+let issuer: OidcProvider
+
+beforeAll(async () => {
+  ;[stack, browser] = await Promise.all([startStack(), startBrowser()])
+  const redirects = SLUGS.map((slug) => `${stack.edge}/admin/${slug}/sign-in/callback`)
+  issuer = await startOidcProvider(
+    redirects.map((redirectUri, i) => ({ ...CLIENT, clientId: `console-${SLUGS[i]}`, redirectUri })),
+  )
+  for (const slug of SLUGS) {
+    const made = await stack.call<Body>('/platform/v1/tenants', {
+      method: 'POST',
+      body: { slug, name: slug, region: 'eu', plan: 'team', owner: { email: `o@${slug}.example` } },
+    })
+    keys.set(slug, made.body.apiKey.key)
+    const provider = await stack.call<Body>('/v1/identity-providers', {
+      method: 'POST',
+      as: keys.get(slug) ?? null,
+      body: {
+        ...{ name: `Login of ${slug}`, issuer: issuer.issuer, clientId: `console-${slug}` },
+        ...{ clientSecret: CLIENT.clientSecret, createMembers: slug !== 'strict', defaultRole: 'viewer' },
+      },
+    })
+    expect([provider.status, provider.body.hasClientSecret]).toEqual([201, true])
+    expect(JSON.stringify(provider.body)).not.toContain(CLIENT.clientSecret)
+    providers.set(slug, provider.body.id)
+  }
+})
+afterAll(async () => {
+  await browser?.close()
+  await issuer?.close()
+  await stack?.stop()
+})
+
+test('a person goes to their provider and comes back into the console', async () => {
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  await page.goto('/admin/acme/projects')
+  await page.getByRole('link', { name: 'Sign in' }).click()
+  await page.getByRole('button', { name: 'Go on with Login of acme' }).click()
+  await page.waitForURL(`${issuer.issuer}/**`)
+  await page.locator('input[name=login]').fill('ada')
+  await page.locator('input[name=password]').fill('anything')
+  await page.locator('button[type=submit]').click()
+  await page.getByRole('button', { name: /continue/i }).click()
+  await page.waitForURL(`${stack.edge}/admin/acme/`)
+  expect(await page.locator('.who').innerText()).toContain('viewer')
+  const members = await stack.call<Body>('/v1/members', { as: keys.get('acme') ?? null })
+  expect(members.body.data.map(({ email }: Body) => email)).toContain('ada@acme.example')
+  const audit = await stack.call<Body>('/v1/audit?limit=5', { as: keys.get('acme') ?? null })
+  expect(audit.body.data.map(({ action }: Body) => action)).toContain('sessions.sign-in')
+  const session = (await context.cookies()).map(({ name }) => name)
+  expect(session).toEqual(expect.arrayContaining(['__Host-coditect-acme']))
+  expect(session).not.toContain('__Host-coditect-sign-in')
+  // The provider's own pages want a font from elsewhere.
+  const ours = complaints.filter(
+    (each) => !/googleapis|ERR_NAME_NOT_RESOLVED/.test(each) && !each.includes(issuer.issuer),
+  )
+  expect(ours).toEqual([])
+  await context.close()
+})
+
+/** A browser without a screen: cookies by host, no redirect followed by itself. */
+class Client {
+  private readonly jar = new Map<string, Map<string, string>>()
+
+  async ask(url: string, form?: Record<string, string>): Promise<Response> {
+    const { origin } = new URL(url)
+    const cookies = this.cookies(origin)
+    const response = await fetch(url, {
+      redirect: 'manual',
+      method: form === undefined ? 'GET' : 'POST',
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '), origin },
+      ...(form !== undefined && { body: new URLSearchParams(form) }),
+    })
+    for (const each of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(each) ?? []
+      if (/max-age=0|1970/i.test(each)) cookies.delete(name)
+      else cookies.set(name, value)
+    }
+    return response
+  }
+
+  cookies(origin: string): Map<string, string> {
+    const cookies = this.jar.get(origin) ?? new Map<string, string>()
+    this.jar.set(origin, cookies)
+    return cookies
+  }
+
+  /** Begins at the console; where the provider is to be gone to. */
+  async begin(slug: string, provider = providers.get(slug) ?? ''): Promise<string> {
+    const answer = await this.ask(`${stack.edge}/admin/${slug}/sign-in`, { provider })
+    const page = await answer.text()
+    return (/content="0; url=([^"]+)"/.exec(page)?.[1] ?? '').replaceAll('&amp;', '&')
+  }
+
+  /** Signs in at the provider as `login`; where it sends the browser back to. */
+  async authorise(url: string, login: string): Promise<string> {
+    let at = url
+    for (let hops = 0; hops < 12; hops++) {
+      if (at.startsWith(stack.edge)) return at
+      const response = await this.ask(at)
+      const next = response.headers.get('location')
+      if (next !== null) {
+        at = new URL(next, at).href
+        continue
+      }
+      const page = await response.text()
+      const action = /action="([^"]+)"/.exec(page)?.[1] ?? ''
+      const prompt = page.includes('name="login"')
+        ? { prompt: 'login', login, password: 'x' }
+        : { prompt: 'consent' }
+      const answer = await this.ask(new URL(action, at).href, prompt)
+      at = new URL(answer.headers.get('location') ?? '', at).href
+    }
+    throw new Error(`the provider sends in circles: ${at}`)
+  }
+}
+
+/** One who is about to come back from the provider. */
+async function returning(slug: string, login = 'bob'): Promise<{ client: Client; callback: string }> {
+  const client = new Client()
+  return { client, callback: await client.authorise(await client.begin(slug), login) }
+}
+
+const isIn = (client: Client, slug: string) => client.cookies(stack.edge).has(`__Host-coditect-${slug}`)
+
+describe('an answer of the provider', () => {
+  test('lets in once, and only the browser that asked', async () => {
+    const { client, callback } = await returning('acme')
+    const stranger = await new Client().ask(callback)
+    expect([stranger.status, await stranger.text()]).toEqual([400, expect.stringContaining('not begun here')])
+    const first = await client.ask(callback)
+    expect([first.status, first.headers.get('location')]).toEqual([303, '/admin/acme/'])
+    expect(isIn(client, 'acme')).toBe(true)
+    expect((await client.ask(callback)).status).toBe(400)
+    // With the journey's cookie put back, the provider still knows that the code was used.
+    const again = new Client()
+    const url = await again.begin('acme')
+    expect(url).toContain('code_challenge_method=S256')
+    const replayed = new URL(callback)
+    replayed.searchParams.set('state', new URL(url).searchParams.get('state') ?? '')
+    expect((await again.ask(replayed.href)).status).toBe(401)
+    expect(isIn(again, 'acme')).toBe(false)
+  })
+
+  test('is refused with another state, code or issuer, and for another organisation', async () => {
+    const changes: Array<(url: URL) => void> = [
+      (url) => url.searchParams.set('state', 'A'.repeat(43)),
+      (url) => url.searchParams.delete('state'),
+      (url) => url.searchParams.set('code', 'forged'),
+      (url) => url.searchParams.delete('code'),
+      (url) => url.searchParams.set('iss', 'https://evil.example'),
+      (url) => {
+        url.pathname = url.pathname.replace('acme', 'other')
+      },
+    ]
+    for (const change of changes) {
+      const { client, callback } = await returning('acme')
+      const url = new URL(callback)
+      change(url)
+      const answer = await client.ask(url.href)
+      expect([url.search, answer.status]).toEqual([
+        url.search,
+        expect.toSatisfy((s) => [400, 401].includes(s)),
+      ])
+      expect(isIn(client, 'acme') || isIn(client, 'other')).toBe(false)
+    }
+  })
+
+  test('that one person got does not let another in: the code belongs to the browser that began', async () => {
+    const victim = new Client()
+    const begun = new URL(await victim.begin('acme'))
+    const attacker = await returning('acme', 'mallory')
+    const planted = new URL(attacker.callback)
+    planted.searchParams.set('state', begun.searchParams.get('state') ?? '')
+    expect((await victim.ask(planted.href)).status).toBe(401)
+    expect(isIn(victim, 'acme')).toBe(false)
+  })
+
+  test('a refusal at the provider, and its silence, are told apart', async () => {
+    const client = new Client()
+    const begun = new URL(await client.begin('acme'))
+    const state = begun.searchParams.get('state') ?? ''
+    const denied = await client.ask(
+      `${stack.edge}/admin/acme/sign-in/callback?error=access_denied&error_description=%3Cscript%3E&state=${state}&iss=${encodeURIComponent(issuer.issuer)}`,
+    )
+    expect(denied.status).toBe(401)
+    expect(await denied.text()).not.toContain('<script>')
+  })
+})
+
+test('who is no member, and is not to become one, is told so and gets no session', async () => {
+  const { client, callback } = await returning('strict', 'nobody')
+  const answer = await client.ask(callback)
+  expect([answer.status, await answer.text()]).toEqual([403, expect.stringContaining('not a member')])
+  expect(isIn(client, 'strict')).toBe(false)
+})
+
+test('a session ends with the membership that it came of', async () => {
+  const { client, callback } = await returning('other', 'carol')
+  expect((await client.ask(callback)).status).toBe(303)
+  expect((await client.ask(`${stack.edge}/admin/other/`)).status).toBe(200)
+  const key = keys.get('other') ?? null
+  const members = await stack.call<Body>('/v1/members', { as: key })
+  const carol = members.body.data.find(({ email }: Body) => email === 'carol@acme.example')
+  expect((await stack.call(`/v1/members/${carol.id}`, { method: 'DELETE', as: key })).status).toBe(204)
+  expect((await client.ask(`${stack.edge}/admin/other/`)).status).toBe(401)
+})
+
+test('an organisation without a sign-in, and none at all, answer alike; a provider of another leads nowhere', async () => {
+  const pages = await Promise.all(
+    ['demo', 'no-such-one'].map(async (slug) => {
+      const answer = await fetch(`${stack.edge}/admin/${slug}/sign-in`)
+      return [
+        answer.status,
+        (await answer.text()).replaceAll(slug, '').replaceAll(/nonce-?[^"']*|-\/[^/]+\//g, ''),
+      ]
+    }),
+  )
+  expect(pages[0]).toEqual(pages[1])
+  expect(pages[0]?.[0]).toBe(404)
+  const client = new Client()
+  expect(await client.begin('other', providers.get('acme'))).toBe('')
+  const forged = await fetch(`${stack.edge}/admin/acme/sign-in`, {
+    method: 'POST',
+    headers: { origin: 'https://evil.example' },
+    body: new URLSearchParams({ provider: providers.get('acme') ?? '' }),
+  })
+  expect(forged.status).toBe(403)
+})
