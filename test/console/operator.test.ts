@@ -115,7 +115,18 @@ describe('the pages', () => {
     await accessible()
     await page.getByLabel('To go on, type made').fill('made')
     await page.getByRole('button', { name: 'Erase everything' }).click()
-    await page.waitForURL(/done=erasing/)
+    await page.waitForURL(/erasure\?done=erasing/)
+    await accessible()
+    await expect
+      .poll(
+        async () => {
+          await page.reload()
+          return page.locator('main').innerText()
+        },
+        { timeout: 20_000 },
+      )
+      .toMatch(/done[\s\S]*Found by the last scan\s+0 keys/)
+    await accessible()
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.waitForURL(/sign-in/)
     expect(await context.cookies()).toEqual([])

@@ -26,6 +26,20 @@ interface Created {
   adminLink: { url: string; expiresAt: string }
 }
 
+interface Erasure {
+  state: 'queued' | 'running' | 'done' | 'failed'
+  done: number
+  total: number | null
+  secondsLeft: number | null
+  certificate: {
+    requestedBy: string
+    endedAt: string
+    keys: number
+    bytes: number
+    finalScan: { at: string; keysFound: number }
+  } | null
+}
+
 interface Wrong {
   problem: ProblemDetails
   given: Record<(typeof GIVEN)[number], string>
@@ -68,8 +82,11 @@ export function tenantPages(app: Hono<OperatorTypes>): void {
     if (field(form, 'confirm') !== tenant.body.slug)
       return show(c, `Type ${tenant.body.slug}, as it stands above.`)
     const answer = await visit.api.delete(one(c))
-    return answer.ok ? c.redirect(`${BASE}/?done=erasing`, 303) : c.var.refuse(answer)
+    return answer.ok
+      ? c.redirect(`${BASE}/tenants/${tenant.body.id}/erasure?done=erasing`, 303)
+      : c.var.refuse(answer)
   })
+  app.get('/tenants/:id/erasure', (c) => showErasure(c))
 }
 
 const one = (c: OperatorContext): string =>
@@ -197,6 +214,49 @@ function NewTenant({ visit, wrong }: { visit: OperatorVisit; wrong: Wrong | unde
         <button type="submit">Make the tenant</button>
       </Form>
     </section>
+  )
+}
+
+async function showErasure(c: OperatorContext) {
+  const answer = await c.var.visit.api.get<Erasure>(`${one(c)}/erasure`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { state, done, total, secondsLeft, certificate } = answer.body
+  return c.var.page(
+    'Erasure',
+    <div class="panel">
+      <p>
+        <code>{c.req.param('id')}</code> <Badge {...(state === 'done' && { kind: 'good' })}>{state}</Badge>
+      </p>
+      {certificate === null ? (
+        <>
+          <label for="progress">Cleared</label>
+          <progress id="progress" value={done} {...(total !== null && { max: Math.max(total, done, 1) })} />
+          <p>
+            {done.toLocaleString('en')} {total !== null && `of about ${total.toLocaleString('en')} `}keys
+            {secondsLeft !== null && `, ${Math.ceil(secondsLeft)} seconds left`}
+          </p>
+          <a class="button plain" href={`${BASE}/tenants/${c.req.param('id')}/erasure`}>
+            Look again
+          </a>
+        </>
+      ) : (
+        <dl>
+          <dt>Asked for by</dt>
+          <dd>{certificate.requestedBy}</dd>
+          <dt>Ended</dt>
+          <dd>
+            <Time at={certificate.endedAt} />
+          </dd>
+          <dt>Cleared</dt>
+          <dd>
+            {certificate.keys.toLocaleString('en')} keys, {certificate.bytes.toLocaleString('en')} bytes
+          </dd>
+          <dt>Found by the last scan</dt>
+          <dd>{certificate.finalScan.keysFound} keys</dd>
+        </dl>
+      )}
+    </div>,
+    { flash: flashOf(c) },
   )
 }
 
