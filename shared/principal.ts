@@ -11,6 +11,7 @@ export type TenantPrincipal =
   | SessionPrincipal
   | AdminLinkPrincipal
   | WebhookSourcePrincipal
+  | InvitationPrincipal
 
 interface OfTenant {
   tenant: TenantNumber
@@ -77,6 +78,16 @@ export interface AdminLinkPrincipal extends OfTenant {
   begins?: { sessionId: Id<'ses'>; secretHash: string }
 }
 
+/** Whoever holds an invitation: on the way into the console, and nowhere else. */
+export interface InvitationPrincipal extends OfTenant {
+  kind: 'invitation'
+  invitationId: Id<'inv'>
+  /** SHA-256 of the token in base64url. */
+  secretHash: string
+  /** The session that accepting is to begin. Coming again with the same one, it was accepted by itself. */
+  begins?: { sessionId: Id<'ses'>; secretHash: string }
+}
+
 /** One name for who acts, the same with every request and no other caller's of the tenant. */
 export function callerOf(principal: TenantPrincipal): string {
   switch (principal.kind) {
@@ -88,6 +99,8 @@ export function callerOf(principal: TenantPrincipal): string {
       return principal.linkId
     case 'webhook_source':
       return principal.sourceId
+    case 'invitation':
+      return principal.invitationId
     default:
       return principal.keyId
   }

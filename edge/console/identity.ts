@@ -3,7 +3,12 @@
 import { verifyAdminLink } from '../../shared/admin_link.ts'
 import type { Roots } from '../../shared/credentials/roots.ts'
 import { verifySession } from '../../shared/credentials/session_token.ts'
-import type { AdminLinkPrincipal, EdgePrincipal, SessionPrincipal } from '../../shared/principal.ts'
+import type {
+  AdminLinkPrincipal,
+  EdgePrincipal,
+  InvitationPrincipal,
+  SessionPrincipal,
+} from '../../shared/principal.ts'
 import { targetAsSent } from '../target.ts'
 
 export type SessionIdentity = {
@@ -28,7 +33,9 @@ export type VisitorIdentity = {
 }
 export const VISITOR: VisitorIdentity = { kind: 'visitor', principal: { kind: 'edge' } }
 
-export type ConsoleIdentity = SessionIdentity | AdminLinkIdentity
+export type InvitationIdentity = { kind: 'invitation'; principal: InvitationPrincipal; home: string }
+
+export type ConsoleIdentity = SessionIdentity | AdminLinkIdentity | InvitationIdentity
 
 export async function identifySession(cookie: string, roots: Roots): Promise<SessionIdentity | undefined> {
   const verified = await verifySession(cookie, roots)

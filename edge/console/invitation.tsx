@@ -1,40 +1,120 @@
-// Where an invitation's link leads. It says how to accept and consumes nothing: mail scanners open links, and who accepts
-// has to be known by their own sign-in.
-import { Hono } from 'hono'
-import { INVITATION_PATH, INVITATION_TOKEN } from '../../shared/credentials/invitation_token.ts'
+// Where an invitation's link leads. GET says whose it is and consumes nothing: mail scanners open links. POST accepts it,
+// once, and begins a session. Who would rather be known by their organisation's provider signs in there, and accepts by
+// the API.
+import { type Context, Hono } from 'hono'
+import {
+  INVITATION_PATH,
+  INVITATION_TOKEN,
+  verifyInvitation,
+} from '../../shared/credentials/invitation_token.ts'
+import { mintSession } from '../../shared/credentials/session_token.ts'
+import { newId } from '../../shared/ids.ts'
+import type { InvitationPrincipal } from '../../shared/principal.ts'
+import type { Role } from '../../shared/roles.ts'
+import { Api, type Refused } from './api.ts'
+import { setSessionCookie } from './cookie.ts'
 import { Alone } from './parts/layout.tsx'
-import type { Show } from './respond.tsx'
+import { Refusal, type Show } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
-export function inviting({ config }: ConsoleDependencies, show: Show): Hono {
+const INVITATION = '/console/v1/invitation'
+
+interface Opened {
+  organisation: { slug: string; name: string }
+  email: string
+  role: Role
+  expiresAt: string
+}
+
+export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
-  app.get(INVITATION_PATH, (c) => {
+  const { publicOrigin, roots } = config
+
+  const apiAs = (c: Context, principal: InvitationPrincipal, home: string) =>
+    new Api(inside, { kind: 'invitation', principal, home }, c.req.raw, { publicOrigin })
+
+  async function invitationIn(
+    c: Context,
+  ): Promise<{ principal: InvitationPrincipal; home: string } | undefined> {
     const token = c.req.query('token') ?? ''
-    if (!INVITATION_TOKEN.test(token)) {
-      return show(c, {
-        title: 'Not a valid invitation',
-        status: 404,
-        body: (
-          <Alone title="This is not a valid invitation">
-            <p>It may have been cut off on the way. Open it exactly as it was sent to you.</p>
-          </Alone>
-        ),
-      })
-    }
-    return show(c, {
-      title: 'An invitation',
+    const verified = INVITATION_TOKEN.test(token) ? await verifyInvitation(token, roots) : undefined
+    if (verified === undefined) return undefined
+    const { secretHash } = verified
+    const { tenant, region: home, invitationId } = verified.invitation
+    return { principal: { kind: 'invitation', tenant, invitationId, secretHash }, home }
+  }
+
+  app.get(INVITATION_PATH, async (c) => {
+    const held = await invitationIn(c)
+    if (held === undefined) return notOurs(c)
+    const answer = await apiAs(c, held.principal, held.home).get<Opened>(INVITATION)
+    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer)
+  })
+
+  app.post(INVITATION_PATH, async (c) => {
+    const held = await invitationIn(c)
+    if (held === undefined) return notOurs(c)
+    const { principal, home } = held
+    const sessionId = newId('ses')
+    const session = await mintSession({ tenant: principal.tenant, region: home, sessionId }, roots)
+    const { secretHash, text } = session
+    const api = apiAs(c, { ...principal, begins: { sessionId, secretHash } }, home)
+    const accepted = await api.post<Opened>(INVITATION, { idempotencyKey: sessionId })
+    if (!accepted.ok) return refusal(c, accepted)
+    const { organisation, email } = accepted.body
+    const userAgent = c.req.header('user-agent')?.slice(0, 300) ?? null
+    const body = { id: sessionId, secretHash, email, userAgent }
+    const begun = await api.post('/console/v1/sign-in', { body, idempotencyKey: sessionId })
+    if (!begun.ok) return refusal(c, begun)
+    setSessionCookie(c, organisation.slug, text)
+    return c.redirect(`/admin/${organisation.slug}/`, 303)
+  })
+
+  const confirmation = (c: Context, { organisation, email, role, expiresAt }: Opened) =>
+    show(c, {
+      title: `Join ${organisation.name}`,
       body: (
-        <Alone title="You are invited">
+        <Alone title={`You are invited to ${organisation.name}`}>
           <p>
-            Accept with a token of your organisation’s sign-in: send it as <code>Authorization: Bearer</code>,
-            and this body, to <code>POST {config.publicOrigin}/v1/invitations/accept</code>. It works once.
+            Whoever accepts becomes a member of <strong>{organisation.name}</strong> ({organisation.slug}) as{' '}
+            <strong>{role}</strong>. The invitation was sent to <strong>{email}</strong>.
           </p>
-          <pre>
-            <code>{JSON.stringify({ token })}</code>
-          </pre>
+          <p class="quiet">
+            It works once, until{' '}
+            <time datetime={expiresAt}>{expiresAt.slice(0, 16).replace('T', ' ')} UTC</time>.
+          </p>
+          <form method="post">
+            <button type="submit">Accept</button>
+          </form>
+          <details>
+            <summary>With an account of the organisation’s identity provider</summary>
+            <p>
+              Send a token of it as <code>Authorization: Bearer</code>, and this body, to{' '}
+              <code>POST {publicOrigin}/v1/invitations/accept</code>. From then on you can sign in by it.
+            </p>
+            <pre tabindex={0}>
+              <code>{JSON.stringify({ token: c.req.query('token') })}</code>
+            </pre>
+          </details>
         </Alone>
       ),
     })
-  })
+
+  function notOurs(c: Context) {
+    noteInvalid(c.req.raw)
+    return show(c, {
+      title: 'Not a valid invitation',
+      status: 404,
+      body: (
+        <Alone title="This is not a valid invitation">
+          <p>It may have been cut off on the way. Open it exactly as it was sent to you.</p>
+        </Alone>
+      ),
+    })
+  }
+
+  const refusal = (c: Context, refused: Refused) =>
+    show(c, { title: 'No way in', status: refused.status, body: <Refusal refused={refused} /> })
+
   return app
 }

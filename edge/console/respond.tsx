@@ -57,6 +57,12 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     what: 'Nobody can sign in for now. Ask the platform’s operator what to do; nothing is lost.',
   },
   tenant_erased: { title: 'The organisation was deleted', what: 'There is nothing left to see here.' },
+  invitation_expired: { title: 'The invitation has expired', what: 'Ask whoever sent it for a new one.' },
+  invitation_used: {
+    title: 'The invitation was accepted',
+    what: 'It works once. If it was not you who accepted it, tell an administrator at once: they can remove the member.',
+  },
+  invitation_revoked: { title: 'The invitation was taken back', what: 'Ask whoever sent it.' },
   admin_link_expired: { title: 'This link has expired', what: 'Ask whoever sent it for a new one.' },
   admin_link_used: {
     title: 'This link has been used',

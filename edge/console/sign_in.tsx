@@ -87,7 +87,8 @@ export function signingIn({ config, inside, placeOf }: ConsoleDependencies, show
     const identity = { kind: 'jwt' as const, principal, home: place.region }
     const userAgent = c.req.header('user-agent')?.slice(0, 300) ?? null
     const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
-    const begins = { id: sessionId, secretHash: session.secretHash, userAgent }
+    const { email = null } = principal
+    const begins = { id: sessionId, secretHash: session.secretHash, userAgent, email }
     const answer = await api.post('/console/v1/sign-in', { body: begins, idempotencyKey: sessionId })
     if (!answer.ok) return refusal(c, answer)
     setSessionCookie(c, slug, session.text)

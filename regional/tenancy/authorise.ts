@@ -14,6 +14,7 @@ import { ROLE_SCOPES, type Role } from '../../shared/roles.ts'
 import { allows, type Scope } from '../../shared/scopes.ts'
 import type { SnapshotVersion } from '../../shared/snapshot.ts'
 import type { Actor } from './audit.ts'
+import { ofInvitation } from './invitations.ts'
 import { membershipOf, notAMember } from './membership.ts'
 import {
   type CredentialRecord,
@@ -136,6 +137,8 @@ function standingOf(
       return ofSource(scope, principal)
     case 'admin_link':
       return ofAdminLink(scope, principal, nowMs)
+    case 'invitation':
+      return ofInvitation(scope, principal, nowMs)
     default:
       return ofKey(scope, principal, nowMs)
   }

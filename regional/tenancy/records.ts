@@ -198,7 +198,8 @@ export interface InvitationRecord {
   delivery: 'link' | 'sending' | 'sent' | 'refused'
   createdAt: string
   expiresAtMs: number
-  accepted: { at: string; member: Id<'mem'> } | null
+  /** `session`: the one that it was accepted for, without an identity. */
+  accepted: { at: string; member: Id<'mem'>; session?: Id<'ses'> } | null
   revokedAt: string | null
 }
 

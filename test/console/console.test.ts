@@ -430,10 +430,49 @@ describe('every page', () => {
     expect(await textOf(page)).toContain('bob@inviting.example')
     await page.getByRole('button', { name: 'Take back' }).click()
     expect(await page.getByRole('status').first().innerText()).toContain('taken back')
-    expect((await page.goto(url))?.status()).toBe(200)
-    expect(await textOf(page)).toContain('You are invited')
+    expect((await page.goto(url))?.status()).toBe(410)
+    expect(await textOf(page)).toContain('was taken back')
     expect(complaints).toEqual([])
     await context.close()
+  })
+
+  test('for an invitation lets its holder become a member by it alone, once', async () => {
+    const own = await newTenant('joining')
+    const body = { email: 'bob@joining.example', role: 'member' }
+    const invited = await stack.call<{ url: string }>('/v1/invitations', {
+      as: own.key,
+      method: 'POST',
+      body,
+    })
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    await page.goto(invited.body.url)
+    await page.goto(invited.body.url)
+    expect(await textOf(page)).toContain('bob@joining.example')
+    await accessible(page)
+    await page.getByRole('button', { name: 'Accept' }).click()
+    await page.waitForURL(`${stack.edge}/admin/joining/`)
+    expect(await page.locator('.who').innerText()).toContain('bob@joining.example · member')
+    const members = await stack.call<{ data: Array<{ id: string; email: string; role: string }> }>(
+      '/v1/members',
+      {
+        as: own.key,
+      },
+    )
+    const bob = members.body.data.find(({ email }) => email === body.email)
+    expect(bob?.role).toBe('member')
+    const other = await newPerson(browser, stack.edge)
+    expect((await other.page.goto(invited.body.url))?.status()).toBe(410)
+    expect(await textOf(other.page)).toContain('was accepted')
+    const again = { method: 'POST', headers: { origin: stack.edge }, redirect: 'manual' } as const
+    expect((await fetch(invited.body.url, again)).status).toBe(410)
+    const altered = invited.body.url.slice(0, -1) + (invited.body.url.endsWith('a') ? 'b' : 'a')
+    expect((await fetch(altered, again)).status).toBe(404)
+    // The session goes with the member.
+    expect((await stack.call(`/v1/members/${bob?.id}`, { as: own.key, method: 'DELETE' })).status).toBe(204)
+    expect((await page.goto('/admin/joining/'))?.status()).toBe(401)
+    expect(complaints).toEqual([])
+    await context.close()
+    await other.context.close()
   })
 
   test('gives the audit log as files that no spreadsheet calculates with', async () => {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { INVITATION_PATH } from '../../../shared/credentials/invitation_token.ts'
 import { newId } from '../../../shared/ids.ts'
+import type { InvitationPrincipal } from '../../../shared/principal.ts'
 import { Problem } from '../../../shared/problems.ts'
 import type { Mailer } from '../../mail/mailer.ts'
 import type { InvitationTokens } from '../../tenancy/mint.ts'
@@ -13,6 +14,7 @@ import {
   pageQuery,
   readCursor,
   type TenantOperation,
+  type TenantTransaction,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { type LetterSeal, letterOf, type SendInvitation } from './invitation_letter.ts'
@@ -22,6 +24,7 @@ import {
   CreateInvitation,
   Invitation,
   invitationId,
+  OpenedInvitation,
 } from './invitation_schema.ts'
 import {
   acceptInvitation,
@@ -173,4 +176,47 @@ export const invitationOperations = (
       )
     },
   }),
+  tenantOperation({
+    name: 'open-invitation',
+    speakers: ['invitation'],
+    method: 'get',
+    path: '/console/v1/invitation',
+    tag: 'Invitations',
+    summary: 'What an invitation says of itself; consumes nothing',
+    scope: 'members:read',
+    answers: { 200: OpenedInvitation },
+    async handle(tx) {
+      const { email, role, expiresAtMs } = await readInvitation(tx, holderOf(tx).invitationId)
+      const { slug, name } = await tx.organisation()
+      const expiresAt = new Date(expiresAtMs).toISOString()
+      return { status: 200, body: { organisation: { slug, name }, email, role, expiresAt } }
+    },
+  }),
+  tenantOperation({
+    name: 'accept-in-console',
+    speakers: ['invitation'],
+    method: 'post',
+    path: '/console/v1/invitation',
+    tag: 'Invitations',
+    summary: 'Accept an invitation by its token alone, for one session',
+    scope: 'members:read',
+    answers: { 200: OpenedInvitation },
+    async handle(tx) {
+      const { invitationId, secretHash, begins } = holderOf(tx)
+      if (begins === undefined) {
+        throw new Problem('malformed_request', 'The session that is to begin is missing.')
+      }
+      const { email, role, expiresAtMs } = await readInvitation(tx, invitationId)
+      await acceptInvitation(tx, { invitationId, secretHash }, null, begins.sessionId)
+      const { slug, name } = await tx.organisation()
+      const expiresAt = new Date(expiresAtMs).toISOString()
+      return { status: 200, body: { organisation: { slug, name }, email, role, expiresAt } }
+    },
+  }),
 ]
+
+function holderOf(tx: TenantTransaction): InvitationPrincipal {
+  const { principal } = tx.context
+  if (principal.kind !== 'invitation') throw new Error('only invitations are let in here')
+  return principal
+}

@@ -51,3 +51,11 @@ export const CreatedInvitation = Invitation.extend({
 export const AcceptInvitation = z
   .strictObject({ token: z.string().regex(INVITATION_TOKEN, 'is not the token of an invitation') })
   .meta({ id: 'AcceptInvitation', example: { token: `ci_${'0'.repeat(90)}` } })
+
+/** What an invitation says of itself to whoever holds it. */
+export const OpenedInvitation = z.object({
+  organisation: z.object({ slug: z.string(), name: z.string() }),
+  email: z.string(),
+  role: z.enum(ROLES),
+  expiresAt: timeSchema,
+})

@@ -62,6 +62,7 @@ export async function revokeInvitation(tx: TenantTransaction, id: string): Promi
 /**
  * Makes a member of whoever holds the token. From then on the organisation's word about them holds, not a provider's.
  * @param identity who accepts, as their identity provider says it; null where the console lets them in without one
+ * @param session the console’s, that accepting it begins
  * @throws {Problem} `not_found`, `invitation_revoked`, `invitation_used`, `invitation_expired`, `conflict`,
  * `quota_exceeded`
  */
@@ -69,6 +70,7 @@ export async function acceptInvitation(
   tx: TenantTransaction,
   token: { invitationId: Id<'inv'>; secretHash: string },
   identity: PersonIdentity | null,
+  session?: Id<'ses'>,
 ): Promise<MemberRecord> {
   const { nowMs } = tx.context
   const invitation = await readInvitation(tx, token.invitationId)
@@ -78,7 +80,7 @@ export async function acceptInvitation(
   const member = await (before === undefined
     ? joined(tx, invitation, identity)
     : promoted(tx, invitation, before))
-  const accepted = { at: new Date(nowMs).toISOString(), member: member.id }
+  const accepted = { at: new Date(nowMs).toISOString(), member: member.id, ...(session && { session }) }
   tx.space(invitationSpace).set([invitation.id], { ...invitation, accepted })
   tx.emit('invitation.accepted', invitation.id)
   return member

@@ -158,27 +158,27 @@ export const sessions: Service = {
     }),
     tenantOperation({
       name: 'sign-in',
-      speakers: ['jwt'],
+      speakers: ['jwt', 'invitation'],
       method: 'post',
       path: '/console/v1/sign-in',
       tag: TAG,
-      summary: 'Begin a session for whom an identity provider has vouched',
+      summary: 'Begin a session for whom a provider has vouched, or who has just accepted an invitation',
       scope: 'tenant:read',
       body: z.strictObject({
         id: sessionId,
         secretHash: z.string().regex(/^[\w-]{43}$/),
+        email: z.string().max(254).nullable(),
         userAgent: z.string().max(300).nullable(),
       }),
       answers: { 201: Presence },
       async handle(tx, { body }) {
-        const { principal, clientIp, actor, scopes } = tx.context
-        if (principal.kind !== 'jwt' || !isId('mem', actor.id))
-          throw new Error('only members are let in here')
+        const { clientIp, actor, scopes } = tx.context
+        if (!isId('mem', actor.id)) throw new Error('only members are let in here')
         const member = actor.id
         const role = ROLES.find((each) => mayGrant(scopes, each))
         if (role === undefined) throw new Problem('not_a_member', 'You have no role in the organisation.')
         const session = await beginSession(tx, {
-          ...{ ...body, link: null, role, email: principal.email ?? null, member },
+          ...{ ...body, link: null, role, member },
           ...{ issuer: { kind: 'member', id: member }, ip: clientIp ?? null },
         })
         return { status: 201, body: await presence(tx, session, scopes) }

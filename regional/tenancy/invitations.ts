@@ -1,0 +1,40 @@
+// What an invitation comes to for whoever holds it: it lets them become a member, once, and begin the one session that
+// they accepted it for.
+import type { InvitationPrincipal } from '../../shared/principal.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
+import { ROLE_SCOPES } from '../../shared/roles.ts'
+import type { Actor } from './audit.ts'
+import { invalid, type Standing, sameHash } from './authorise.ts'
+import { invitationSpace, memberSpace } from './records.ts'
+import type { TenantScope } from './region_database.ts'
+
+export async function ofInvitation(
+  scope: TenantScope,
+  { invitationId, secretHash, begins }: InvitationPrincipal,
+  nowMs: number,
+): Promise<Standing> {
+  const members = scope.service('members')
+  const invitation = await members.space(invitationSpace).get([invitationId])
+  if (invitation === undefined || !sameHash(invitation, secretHash)) {
+    return { outcome: 'unknown', problem: invalid() }
+  }
+  const { accepted, revokedAt, expiresAtMs } = invitation
+  const invitee: Actor = { kind: 'invitee', id: invitationId }
+  const refused = (code: ProblemCode, detail: string): Standing => ({
+    outcome: 'refused',
+    problem: new Problem(code, detail),
+    actor: invitee,
+  })
+  if (accepted !== null) {
+    const member = await members.space(memberSpace).get([accepted.member])
+    const isOwn = accepted.session !== undefined && accepted.session === begins?.sessionId
+    if (!isOwn || member === undefined)
+      return refused('invitation_used', 'The invitation was accepted already.')
+    return { outcome: 'holds', scopes: ROLE_SCOPES[member.role], actor: { kind: 'member', id: member.id } }
+  }
+  if (revokedAt !== null)
+    return refused('invitation_revoked', 'The invitation was taken back. Ask whoever sent it.')
+  if (expiresAtMs <= nowMs)
+    return refused('invitation_expired', 'The invitation has expired. Ask for a new one.')
+  return { outcome: 'holds', scopes: ['members:read'], actor: invitee }
+}
