@@ -7,6 +7,7 @@ import { mintSourceToken } from '../shared/credentials/source_token.ts'
 import { LOOPBACK } from '../shared/issuer.ts'
 import { Admission, type TakeTurn } from './admission/admission.ts'
 import { admissionGauges, eventLoopMeter } from './admission/load.ts'
+import { NoisyDetector } from './admission/noisy.ts'
 import { type AppDependencies, regionApp } from './app.ts'
 import { Background } from './background.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
@@ -42,6 +43,7 @@ import { openEngine, StorageError } from './storage/open.ts'
 import { Costs } from './tenancy/cost.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
+import { Isolations } from './tenancy/isolation.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
@@ -144,14 +146,22 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const usage = new UsageMeter(database)
 
   const transactions = { database, sealer, loans, refusals, usage, now }
-  const admission = new Admission({ now, on: config.ADMISSION === 'on', busy: eventLoopMeter() })
+  const noisy = new NoisyDetector()
+  const isolations = new Isolations({ database, now, log })
+  const admission = new Admission({
+    now,
+    on: config.ADMISSION === 'on',
+    busy: eventLoopMeter(),
+    isolated: (tenant) => noisy.isIsolated(tenant),
+    onUse: (tenant, weight, units, served) => noisy.used(tenant, weight, units, served),
+  })
   const { overloaded = () => admission.load().overloaded } = parts
 
   const costs = new Costs(database, now)
   const models = new ModelStore(database, sealer, now)
   const load = loadMeter(now(), () => config.REGION_INSTANCES)
   const calls = new Map<string, Calls>([
-    [region, localCalls({ lifecycle, eraser, directory, costs, load, models })],
+    [region, localCalls({ lifecycle, eraser, directory, costs, load, models, isolations })],
   ])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
@@ -296,6 +306,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   )
 
   for (const [name, help, read] of admissionGauges(admission)) metrics.watch(name, help, read)
+  metrics.watch('coditect_isolated_tenants', 'Tenants that this process isolates.', () => noisy.list().length)
 
   const finish = (olderThanMs?: number) =>
     finishProvisioning({ region, database, lifecycle, control: callsTo(controlRegion), now }, olderThanMs)
@@ -306,7 +317,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
   background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
-  background.every(LOAD_EVERY_MS, 'adding up load', async () => admission.tick())
+  background.every(LOAD_EVERY_MS, 'adding up load', () => {
+    const { contended } = admission.tick()
+    return isolations.keep(noisy.tick(contended), noisy.list())
+  })
+  background.every(SWEEP_EVERY_MS, 'forgetting who was noisy', () => isolations.sweep())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())

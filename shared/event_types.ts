@@ -5,6 +5,8 @@ export const EVENT_TYPES = {
   'tenant.updated': 'Its name, limits, plan or how its people see it changed.',
   'tenant.suspended': 'The operator suspended the organisation.',
   'tenant.resumed': 'The operator let the organisation in again.',
+  'tenant.isolated': 'It asks a busy region for far more than its share, and gets less until it does not.',
+  'tenant.released': 'It is isolated no more.',
   'member.created': 'Somebody became a member.',
   'member.updated': 'A member’s role or name changed.',
   'member.deleted': 'A member was removed.',

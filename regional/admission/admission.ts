@@ -8,7 +8,7 @@ import { ConcurrencyLimit } from './concurrency_limit.ts'
 import { CostMeter } from './cost.ts'
 import { Estimates } from './estimates.ts'
 import { FairQueue } from './fair_queue.ts'
-import { type Load, LoadMeter } from './load.ts'
+import { type Load, LoadMeter, type LoadOfSecond } from './load.ts'
 import { BACKGROUND_WEIGHT, ISOLATED_PART } from './weights.ts'
 
 /** A tenant's requests are one flow, its background work another. */
@@ -156,8 +156,9 @@ export class Admission {
   }
 
   /** Adds up the last second. To be called every second. */
-  tick(): void {
+  tick(): LoadOfSecond {
     this.meter.tick(this.underWay / this.concurrency.limit)
+    return this.meter.latest
   }
 
   /** Flows of which anything is kept. */
@@ -301,8 +302,9 @@ export class Admission {
     refuse(asking.signal?.aborted ? asking.signal.reason : overloaded(expectedMs))
   }
 
-  private used({ tenant, weight }: Asking, units: number, served: boolean): void {
-    this.options.onUse?.(tenant, weight, units, served)
+  /** Background work asks for nothing more than it is given. */
+  private used({ tenant, weight, patient }: Asking, units: number, served: boolean): void {
+    if (!patient) this.options.onUse?.(tenant, weight, units, served)
   }
 
   private standingOf(flow: Flow): Standing {

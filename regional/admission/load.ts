@@ -9,6 +9,8 @@ export interface LoadOfSecond {
   /** Requests a second, in the last second. */
   admitted: number
   refused: number
+  /** Whether there was not enough for all: the process was busy, and some had to wait or were refused. */
+  contended: boolean
   overloaded: boolean
 }
 
@@ -57,13 +59,24 @@ export const admissionGauges = (admission: { load(): Load }) =>
 const OVERLOADED_WAIT_MS = 100
 const RELIEVED_WAIT_MS = 50
 const SECONDS_TO_BELIEVE = 3
+/** Contended: so busy (one tenant alone gets three quarters), while more than this part of what was asked was held up. */
+const BUSY = 0.7
+const HELD_SHARE = 0.05
 
 export class LoadMeter {
-  latest: LoadOfSecond = { utilisation: 0, queueWaitMs: 0, admitted: 0, refused: 0, overloaded: false }
+  latest: LoadOfSecond = {
+    utilisation: 0,
+    queueWaitMs: 0,
+    admitted: 0,
+    refused: 0,
+    contended: false,
+    overloaded: false,
+  }
   private readonly busy: () => number
   private admittedCount = 0
   private refusedCount = 0
   private waitedMs = 0
+  private waitedCount = 0
   private otherwise = 0
 
   /** @param busy of the event loop since it was last asked, from 0 to 1 */
@@ -73,6 +86,7 @@ export class LoadMeter {
 
   admitted(waitedMs: number): void {
     this.admittedCount++
+    if (waitedMs > 0) this.waitedCount++
     this.waitedMs += waitedMs
   }
 
@@ -88,15 +102,19 @@ export class LoadMeter {
     this.otherwise = seems === overloaded ? 0 : this.otherwise + 1
     const changes = this.otherwise >= SECONDS_TO_BELIEVE
     if (changes) this.otherwise = 0
+    const utilisation = Math.min(1, Math.max(this.busy(), taken))
+    const held = this.refusedCount + this.waitedCount
     this.latest = {
-      utilisation: Math.min(1, Math.max(this.busy(), taken)),
+      utilisation,
       queueWaitMs,
       admitted: this.admittedCount,
       refused: this.refusedCount,
+      contended: utilisation >= BUSY && held > (this.admittedCount + this.refusedCount) * HELD_SHARE,
       overloaded: changes ? !overloaded : overloaded,
     }
     this.admittedCount = 0
     this.refusedCount = 0
     this.waitedMs = 0
+    this.waitedCount = 0
   }
 }

@@ -13,6 +13,7 @@ import type { Model } from '../models/model.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
+import type { Isolations, NoisyTenant } from '../tenancy/isolation.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
 import type { UsageReport } from '../tenancy/usage.ts'
@@ -61,6 +62,7 @@ const inputs = {
     after: z.object({ number: numberSchema, units: z.number() }).optional(),
   }),
   load: z.object({}),
+  noisy: z.object({}),
   models: z.object({}),
 }
 
@@ -88,6 +90,8 @@ interface Answers {
   usage: UsageReport | null
   costs: ReadonlyArray<{ number: string; units: number }>
   load: RegionLoad
+  /** Tenants that are isolated there. */
+  noisy: ReadonlyArray<Omit<NoisyTenant, 'tenant'> & { number: string }>
   /** Of the control region; keys of upstreams included. */
   models: ReadonlyArray<Model>
 }
@@ -105,9 +109,18 @@ export interface LocalParts {
   costs: Costs
   load: () => RegionLoad
   models: ModelStore
+  isolations: Isolations
 }
 
-export const localCalls = ({ lifecycle, eraser, directory, costs, load, models }: LocalParts): Calls => ({
+export const localCalls = ({
+  lifecycle,
+  eraser,
+  directory,
+  costs,
+  load,
+  models,
+  isolations,
+}: LocalParts): Calls => ({
   provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
   activate: async ({ number }) => {
     await lifecycle.activate(number)
@@ -139,6 +152,8 @@ export const localCalls = ({ lifecycle, eraser, directory, costs, load, models }
     return ranking.map(({ number, units }) => ({ number: String(number), units }))
   },
   load: async () => load(),
+  noisy: async () =>
+    (await isolations.list()).map(({ tenant, ...row }) => ({ number: String(tenant), ...row })),
   models: () => models.list(),
 })
 
@@ -208,6 +223,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     usage: send('usage'),
     costs: send('costs'),
     load: send('load'),
+    noisy: send('noisy'),
     models: send('models'),
   }
 }

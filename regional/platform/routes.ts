@@ -23,6 +23,7 @@ import { listByCost } from './cost_order.ts'
 import { describeAll } from './describe.ts'
 import type { Directory } from './directory.ts'
 import { shownErasure, TenantErasure } from './erasure.ts'
+import { noisyOperation } from './noisy_route.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
 import type { TenantProvisioner } from './provisioning.ts'
 
@@ -111,6 +112,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
 
   return [
     ...capacityOperations(regions, callsTo),
+    noisyOperation(regions, callsTo),
     operatorOperation({
       method: 'post',
       path: '/platform/v1/tenants',

@@ -5,6 +5,7 @@ import type { Id } from '../../shared/ids.ts'
 import { type LimitOverrides, limitsOf, type PlanLimits, type PlanName } from '../../shared/plans.ts'
 import type { Role } from '../../shared/roles.ts'
 import type { TenantStatus } from '../../shared/tenant.ts'
+import type { IsolationStage } from '../admission/noisy.ts'
 import { jsonSpace } from '../storage/space.ts'
 
 /** `provisioning`: written, but its slug is not yet its own; nobody is let in. */
@@ -25,6 +26,16 @@ export type LogStanding = Pick<StatusRecord, 'epoch' | 'webhooks'>
 
 /** One small key, read by every transaction and written rarely, so that a change of status stops what is in flight. */
 export const statusSpace = jsonSpace<['status'], StatusRecord>('status')
+
+/** Of a tenant that asks a busy region for far more than its share (docs/fairness.md). */
+export interface IsolationRecord {
+  stage: IsolationStage
+  sinceMs: number
+  /** It ends then, unless it is renewed. */
+  untilMs: number
+}
+
+export const isolationSpace = jsonSpace<['isolation'], IsolationRecord>('isolation')
 
 /** How a tenant's own people see it. */
 export interface Customisation {

@@ -4,9 +4,11 @@
 import { randomUUID } from 'node:crypto'
 import { QUANTITIES, type Quantity } from '../../shared/plans.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { IsolationStage } from '../admission/noisy.ts'
 import { numberKey } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { readQuota } from './quotas.ts'
+import { isolationSpace } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 
 /** `errors`: refused or failed, of those who are the tenant's own. `milliseconds`: spent in the region on all of them. */
@@ -44,6 +46,8 @@ export interface UsageWindow {
 
 export interface UsageReport {
   quotas: Record<Quantity, { used: number; limit: number }>
+  /** Null unless it asks a busy region for far more than its share. */
+  isolation: { stage: IsolationStage; since: string; until: string } | null
   /** Periods that had any requests, oldest first. */
   history: ReadonlyArray<UsagePeriod>
 }
@@ -53,11 +57,19 @@ export async function readUsage(
   nowMs: number,
   window: UsageWindow,
 ): Promise<UsageReport> {
-  const [quotas, history] = await Promise.all([
+  const [quotas, history, isolation] = await Promise.all([
     Promise.all(QUANTITIES.map(async (each) => [each, await readQuota(scope, each, nowMs)] as const)),
     historyIn(scope, window),
+    scope.system('profile', isolationSpace).get(['isolation']),
   ])
-  return { quotas: Object.fromEntries(quotas) as UsageReport['quotas'], history }
+  const time = (ms: number) => new Date(ms).toISOString()
+  return {
+    quotas: Object.fromEntries(quotas) as UsageReport['quotas'],
+    history,
+    isolation: isolation
+      ? { stage: isolation.stage, since: time(isolation.sinceMs), until: time(isolation.untilMs) }
+      : null,
+  }
 }
 
 async function historyIn(scope: TenantScope, { fromMs, toMs, by }: UsageWindow): Promise<UsagePeriod[]> {

@@ -94,6 +94,8 @@ export type MissedWebhook = { eventId: string; type: string; at: string; sequenc
 
 export type Model = { name: string; inputTokenPrice: number; outputTokenPrice: number; plans: Array<"free" | "team" | "enterprise">; available: boolean }
 
+export type NoisyTenant = { tenant: string; slug: string; region: string; stage: "slowed" | "limited"; askedUnitsPerSecond: number; fairUnitsPerSecond: number; since: string; until: string }
+
 export type Plan = { name: "free" | "team" | "enterprise"; limits: Limits }
 
 export type PlatformModel = { name: string; baseUrl: string; hasApiKey: boolean; upstreamModel: string; inputTokenPrice: number; outputTokenPrice: number; plans: Array<"free" | "team" | "enterprise">; enabled: boolean; maxConcurrent: number; createdAt: string; updatedAt: string }
@@ -154,7 +156,7 @@ export type UpdateWebhookEndpoint = { url?: string; description?: string | null;
 
 export type UpdateWebhookSource = { name?: string; secret?: string; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
 
-export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; webhookEndpoints: Quota; storedBytes: Quota; tokens: Quota }; history: Array<UsagePeriod> }
+export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; webhookEndpoints: Quota; storedBytes: Quota; tokens: Quota }; isolation: { stage: "slowed" | "limited"; since: string; until: string } | null; history: Array<UsagePeriod> }
 
 export type UsagePeriod = { start: string; reads: number; writes: number; errors: number; milliseconds: number; units: number }
 
@@ -211,6 +213,8 @@ export interface Operations {
   'GET /platform/v1/models': { answer: { data: Array<PlatformModel>; nextCursor: null } }
   /** Read a model. */
   'GET /platform/v1/models/{name}': { params: { name: string }; answer: PlatformModel }
+  /** List the tenants that are isolated because they ask for far more than their share. */
+  'GET /platform/v1/noisy': { answer: { data: Array<NoisyTenant>; nextCursor: null } }
   /** List the plans and their limits. */
   'GET /platform/v1/plans': { answer: { data: Array<Plan>; nextCursor: null } }
   /** List the regions and how loaded they are. */

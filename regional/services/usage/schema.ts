@@ -1,6 +1,7 @@
 // What the organisation has and did, and what its limits are.
 import { z } from 'zod'
 import { QUANTITIES, type Quantity } from '../../../shared/plans.ts'
+import { ISOLATION_STAGES } from '../../admission/noisy.ts'
 import { timeSchema } from '../../schemas.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -17,6 +18,14 @@ export const Usage = z
     quotas: z.object(
       Object.fromEntries(QUANTITIES.map((each) => [each, Quota])) as Record<Quantity, typeof Quota>,
     ),
+    isolation: z
+      .object({ stage: z.enum(ISOLATION_STAGES), since: timeSchema, until: timeSchema })
+      .meta({ id: 'Isolation' })
+      .nullable()
+      .meta({
+        description:
+          'Of an organisation that asks a busy region for far more than its share: `slowed` has less of each turn, `limited` a quarter of its rate limit too. It ends by itself.',
+      }),
     history: z
       .array(
         z

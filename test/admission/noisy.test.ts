@@ -1,0 +1,116 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { fairLevel, NoisyDetector } from '../../regional/admission/noisy.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+
+const tenant = (n: number) => asTenantNumber(BigInt(n))
+const NOISY = tenant(1)
+
+/** Seconds in which tenants ask for so many units; served in proportion to what there is. */
+function seconds(
+  detector: NoisyDetector,
+  count: number,
+  asks: ReadonlyArray<readonly [n: number, units: number, weight?: number]>,
+  { capacity = 1_000, contended = true } = {},
+) {
+  const total = asks.reduce((sum, [, units]) => sum + units, 0)
+  return Array.from({ length: count }, () => {
+    for (const [n, units, weight = 1] of asks) {
+      const served = units * Math.min(1, capacity / total)
+      detector.used(tenant(n), weight, served, true)
+      detector.used(tenant(n), weight, units - served, false)
+    }
+    return detector.tick(contended)
+  }).flat()
+}
+
+const others = Array.from({ length: 20 }, (_, i) => [i + 2, 10] as const)
+const flood = [[1, 5_000] as const, ...others]
+
+describe('who asks a busy region for far more than its share', () => {
+  test('is slowed within three seconds, and limited when that does not help', () => {
+    const detector = new NoisyDetector()
+    expect(seconds(detector, 3, flood)).toMatchObject([{ tenant: NOISY, stage: 'slowed' }])
+    expect(detector.isIsolated(NOISY)).toBe(true)
+    expect(seconds(detector, 10, flood)).toMatchObject([{ tenant: NOISY, stage: 'limited' }])
+    expect(detector.list()).toHaveLength(1)
+  })
+
+  test('is found beside a single other one', () => {
+    const detector = new NoisyDetector()
+    expect(
+      seconds(detector, 3, [
+        [1, 5_000],
+        [2, 50],
+      ]),
+    ).toMatchObject([{ tenant: NOISY }])
+  })
+
+  test('is let out again, a stage at a time, after ten calm seconds each; the next time it takes longer', () => {
+    const detector = new NoisyDetector()
+    seconds(detector, 14, flood)
+    const calm = (count: number) =>
+      seconds(detector, count, others, { contended: false }).map((each) => each.stage)
+    expect(calm(9)).toEqual([])
+    expect(calm(1)).toEqual(['slowed'])
+    expect(calm(9)).toEqual([])
+    expect(calm(1)).toEqual([undefined])
+    expect(detector.isIsolated(NOISY)).toBe(false)
+    expect(seconds(detector, 4, flood)).toMatchObject([{ stage: 'slowed' }])
+    expect(calm(19)).toEqual([])
+    expect(calm(1)).toEqual([undefined])
+  })
+
+  test('stays in while it asks for a little more than its share: no coming and going', () => {
+    const detector = new NoisyDetector()
+    seconds(detector, 4, flood)
+    const less = [[1, 400] as const, ...others.map(([n]) => [n, 60] as const)]
+    expect(seconds(detector, 60, less).filter(({ stage }) => stage === undefined)).toEqual([])
+  })
+
+  test('is nobody where there is enough for all, or where all ask alike, however much', () => {
+    const idle = new NoisyDetector()
+    expect(seconds(idle, 60, flood, { contended: false })).toEqual([])
+    const alike = new NoisyDetector()
+    const all = Array.from({ length: 21 }, (_, i) => [i + 1, 500] as const)
+    expect(seconds(alike, 60, all)).toEqual([])
+    const alone = new NoisyDetector()
+    expect(seconds(alone, 60, [[1, 5_000]])).toEqual([])
+  })
+
+  test('is measured by weight: a large plan may ask for more', () => {
+    const detector = new NoisyDetector()
+    expect(seconds(detector, 30, [[1, 800, 16], ...others.map(([n]) => [n, 50] as const)])).toEqual([])
+  })
+})
+
+test('what is kept is bounded, and goes away', () => {
+  const detector = new NoisyDetector()
+  seconds(
+    detector,
+    3,
+    Array.from({ length: 10_000 }, (_, i) => [i + 1, 1] as const),
+  )
+  expect(detector.known).toBeLessThanOrEqual(4_096)
+  seconds(detector, 60, [])
+  expect(detector.known).toBe(0)
+})
+
+test('the fair level shares all there is, and gives nobody more than it asks for', () => {
+  const want = fc.record({
+    asked: fc.double({ min: 0, max: 1_000, noNaN: true }),
+    weight: fc.constantFrom(0.25, 1, 4, 16),
+  })
+  fc.assert(
+    fc.property(
+      fc.array(want, { minLength: 1, maxLength: 30 }),
+      fc.double({ min: 1, max: 5_000, noNaN: true }),
+      (wants, capacity) => {
+        const level = fairLevel(wants, capacity)
+        const asked = wants.reduce((sum, each) => sum + each.asked, 0)
+        const given = wants.reduce((sum, each) => sum + Math.min(each.asked, level * each.weight), 0)
+        expect(given).toBeCloseTo(Math.min(asked, capacity), 3)
+      },
+    ),
+  )
+})
