@@ -27,6 +27,7 @@ export async function finish(
 
 /**
  * Cancels a job: no step commits after this. A step in flight reads that the job has not ended, so it conflicts.
+ * @param told called unless it was cancelled before
  * @returns the job, which may be one step further than it says; undefined when there is none to be seen
  * @throws {Problem} `conflict` when it has ended otherwise, or can't be cancelled
  */
@@ -34,6 +35,7 @@ export async function cancelJob(
   scope: TenantScope,
   id: string,
   nowMs: number,
+  told: (id: string) => void = () => {},
 ): Promise<JobRecord | undefined> {
   const jobs = jobsOf(scope)
   const [job, ended] = await Promise.all([jobs.space(jobSpace).peek([id]), jobs.space(endSpace).get([id])])
@@ -47,6 +49,7 @@ export async function cancelJob(
   jobs.space(dueSpace).clear([job.dueMs, id])
   const cancelled = { state: 'cancelled' as const, error: null, finishedMs: nowMs }
   await end(scope, id, cancelled, nowMs)
+  told(id)
   return { ...job, ...cancelled }
 }
 

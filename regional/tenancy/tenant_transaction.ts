@@ -68,7 +68,7 @@ export interface TenantTransaction extends ServiceScope {
   /** The tenant's jobs, whoever enqueued them. */
   readonly jobs: {
     read(id: string): Promise<JobRecord | undefined>
-    /** @throws {Problem} `conflict` when it has ended otherwise, or can't be cancelled */
+    /** Tells of it, too. @throws {Problem} `conflict` when it has ended otherwise, or can't be cancelled */
     cancel(id: string): Promise<JobRecord | undefined>
   }
 }
@@ -113,17 +113,21 @@ export function writingTransaction(
   logs: LogStanding,
 ): TenantTransaction {
   const { nowMs, actor, requestId } = working.context
+  const emit = emitting(scope, { standing: logs, nowMs, actor, requestId })
   return {
     ...seen(scope, working),
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     renewSnapshot: () => renewSnapshot(scope),
-    emit: emitting(scope, { standing: logs, nowMs, actor, requestId }),
+    emit,
     events: feedOf(scope),
     webhooks: { call: () => callWebhooks(scope), follow: (events) => followEvents(scope, events) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
-    jobs: { read: (id) => readJob(scope, id), cancel: (id) => cancelJob(scope, id, nowMs) },
+    jobs: {
+      read: (id) => readJob(scope, id),
+      cancel: (id) => cancelJob(scope, id, nowMs, () => emit('job.cancelled', id)),
+    },
   }
 }
 

