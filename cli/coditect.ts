@@ -129,7 +129,7 @@ keys
   })
 keys.command('list').action(async () => {
   const { client, output } = asking()
-  await writeList(output, client.all('GET /v1/api-keys'), ['id', 'name', 'scopes', 'expiresAt'])
+  await writeList(output, client.all('GET /v1/api-keys'), ['id', 'name', 'scopes', 'expiresAt', 'lastUsedAt'])
 })
 keys.command('revoke <id>').action(async (id: string) => {
   const { client } = asking()

@@ -176,6 +176,15 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     speakingAs(c.get('verified'), 'edge')
     return c.json(await dependencies.edgeCalls.providersOf(tenantNumber(c.req.param('number'))))
   })
+  app.get('/edge/v1/erasures/:number/:job', async (c) => {
+    speakingAs(c.get('verified'), 'edge')
+    const erasure = await dependencies.edgeCalls.erasureOf(
+      tenantNumber(c.req.param('number')),
+      c.req.param('job'),
+    )
+    if (erasure === undefined) throw noRoute()
+    return c.json(erasure)
+  })
   for (const [pattern, methods] of routes) {
     app.all(pattern, (c) => {
       const allow = [...methods].join(', ')

@@ -44,6 +44,7 @@ import { Costs } from './tenancy/cost.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { Isolations } from './tenancy/isolation.ts'
+import { KeyUses } from './tenancy/key_uses.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
@@ -60,6 +61,7 @@ import { WebhookDeliveries } from './webhooks/deliveries.ts'
 const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
+const USES_EVERY_MS = 60_000
 const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
 const RENAME_EVERY_MS = 10_000
@@ -144,8 +146,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
   const usage = new UsageMeter(database)
+  const uses = new KeyUses(database)
 
-  const transactions = { database, sealer, loans, refusals, usage, now }
+  const transactions = { database, sealer, loans, refusals, usage, uses, now }
   const noisy = new NoisyDetector()
   const isolations = new Isolations({ database, now, log })
   const admission = new Admission({
@@ -238,7 +241,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
             ]
           : [],
       calls: callsTo(region),
-      edgeCalls: edgeCalls(database, directory),
+      edgeCalls: edgeCalls(database, directory, eraser),
       signIns: signInsAt,
       signUp:
         region === controlRegion
@@ -317,6 +320,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
   background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
+  background.every(USES_EVERY_MS, 'writing down which keys were used', () => uses.flush())
   background.every(LOAD_EVERY_MS, 'adding up load', () => {
     const { contended } = admission.tick()
     return isolations.keep(noisy.tick(contended), noisy.list())
@@ -338,7 +342,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     urls,
     app: () => newApp({ draining: () => false, ...ownParts() }),
     async flush() {
-      await Promise.all([refusals.flush(), usage.flush()])
+      await Promise.all([refusals.flush(), usage.flush(), uses.flush()])
     },
     dropInstance: (index) => at(index).drop(),
     async restartInstance(index, drain) {
@@ -351,6 +355,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       await Promise.all([outbound.close(), signInsAt.close()])
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
+      background.once('writing down which keys were used', () => uses.flush())
       await background.stop()
       mailer?.close()
       await engine.close()

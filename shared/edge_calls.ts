@@ -36,6 +36,26 @@ export function tenantPath(name: TenantName): string {
 /** To the tenant's home region. */
 export const providersPath = (tenant: TenantNumber): string => `/edge/v1/identity-providers/${tenant}`
 
+/** To the region that a tenant lived in. Whoever began the erasure knows its job's id, and nobody else does. */
+export const erasurePath = (tenant: TenantNumber, job: string): string => `/edge/v1/erasures/${tenant}/${job}`
+
+/** How far an erasure is. */
+export interface ErasureShown {
+  state: 'queued' | 'running' | 'done'
+  /** In bytes; the total is an estimate. */
+  done: number
+  total: number | null
+  secondsLeft: number | null
+  /** Of what is over. */
+  certificate: {
+    requestedBy: string
+    endedAt: string
+    keys: number
+    bytes: number
+    finalScan: { at: string; keysFound: number }
+  } | null
+}
+
 export const writePlace = (place: TenantPlace | undefined): object => ({
   tenant: place === undefined ? null : { number: String(place.number), region: place.region },
 })

@@ -1,9 +1,12 @@
-// What edges ask for themselves: where a tenant lives (of the control region), and whose tokens it takes (of its home).
-import type { ProvidersAnswer, TenantName, TenantPlace } from '../../shared/edge_calls.ts'
+// What edges ask for themselves: where a tenant lives (of the control region), whose tokens it takes, and how far its
+// erasure is (of its home).
+import type { ErasureShown, ProvidersAnswer, TenantName, TenantPlace } from '../../shared/edge_calls.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TenantEraser } from '../tenancy/erasure.ts'
 import { providerSpace, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Directory } from './directory.ts'
+import { erasureState, shownErasure } from './erasure.ts'
 
 /** No plan allows more. */
 const MAX_PROVIDERS = 100
@@ -12,9 +15,21 @@ export interface EdgeCalls {
   /** Undefined when there is no such tenant; always, but in the control region. */
   placeOf(name: TenantName): Promise<TenantPlace | undefined>
   providersOf(tenant: TenantNumber): Promise<ProvidersAnswer>
+  /** Undefined where there is none, or the job is another. */
+  erasureOf(tenant: TenantNumber, job: string): Promise<ErasureShown | undefined>
 }
 
-export const edgeCalls = (database: RegionDatabase, directory: Directory): EdgeCalls => ({
+export const edgeCalls = (
+  database: RegionDatabase,
+  directory: Directory,
+  eraser: TenantEraser,
+): EdgeCalls => ({
+  async erasureOf(tenant, job) {
+    const erasure = await eraser.readJob(tenant, job)
+    if (erasure === undefined) return undefined
+    const { done, total, secondsLeft, certificate } = shownErasure(erasure)
+    return { state: erasureState(erasure), done, total, secondsLeft, certificate }
+  },
   async placeOf(name) {
     const number = await numberOf(name, directory)
     const entry = number && (await directory.locate(number))

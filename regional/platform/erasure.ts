@@ -26,11 +26,14 @@ const Certificate = z
 export const TenantErasure = Job.extend({ certificate: Certificate.nullable() }).meta({ id: 'TenantErasure' })
 
 export function shownErasure(erasure: Erasure): z.infer<typeof TenantErasure> {
-  const { finishedMs, startedMs } = erasure
-  const state = finishedMs !== null ? 'done' : startedMs !== null ? 'running' : 'queued'
+  const { finishedMs } = erasure
+  const state = erasureState(erasure)
   const job = shownJob({ ...erasure, kind: 'tenants.erase', state, failures: 0, error: null })
   return { ...job, certificate: finishedMs === null ? null : certificateOf(erasure, finishedMs) }
 }
+
+export const erasureState = ({ finishedMs, startedMs }: Erasure) =>
+  finishedMs !== null ? 'done' : startedMs !== null ? 'running' : 'queued'
 
 function certificateOf(erasure: Erasure, finishedMs: number): z.infer<typeof Certificate> {
   const { tenant, by, cleared, createdMs, startedMs } = erasure

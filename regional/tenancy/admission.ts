@@ -12,6 +12,7 @@ import type { TransactionMeter } from '../storage/metered.ts'
 import type { Actor } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
 import type { Sealer } from './idempotency.ts'
+import type { KeyUses } from './key_uses.ts'
 import type { ShardLoan, ShardLoans } from './quotas.ts'
 import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
@@ -82,6 +83,7 @@ export interface TransactDependencies {
   loans: ShardLoans
   refusals: RefusalLog
   usage: UsageMeter
+  uses: KeyUses
   now: () => number
 }
 
@@ -106,7 +108,7 @@ export interface Admitted {
  * @throws {Problem} unless the credential holds, the tenant is active, and the scope is given.
  */
 export async function admit(
-  { now }: TransactDependencies,
+  { now, uses }: TransactDependencies,
   request: Asked,
   scope: TenantScope,
 ): Promise<{
@@ -142,6 +144,7 @@ export async function admit(
   request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw verdict.problem
   const { scopes, logs, actor, newcomer, unnoted } = verdict
+  if (actor?.kind === 'api_key' || actor?.kind === 'signed_url') uses.note(principal.tenant, actor.id, nowMs)
   return {
     admitted: { scopes, nowMs, logs, unnoted },
     actor,

@@ -13,6 +13,7 @@ import { requireMatch } from '../operation.ts'
 import { numberKey, subspaceName } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { auditOf } from './audit.ts'
+import { sameText } from './authorise.ts'
 import { costDays, costRow } from './cost.ts'
 import { type OperatorRequest, operatorEntry } from './operator_request.ts'
 import { certificateSpace, jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from './pointers.ts'
@@ -100,18 +101,29 @@ export class TenantEraser {
 
   /** The erasure of a tenant, under way or long over; undefined when there is none. */
   async read(number: TenantNumber, tenant: string): Promise<Erasure | undefined> {
+    const erasure = await this.find(number)
+    return erasure?.tenant === tenant ? erasure : undefined
+  }
+
+  /** The same, for whoever knows the job's id. */
+  async readJob(number: TenantNumber, job: string): Promise<Erasure | undefined> {
+    const erasure = await this.find(number)
+    return erasure !== undefined && sameText(erasure.id, job) ? erasure : undefined
+  }
+
+  private async find(number: TenantNumber): Promise<Erasure | undefined> {
     const { database } = this.dependencies
     const underWay = await database.tenant(number, async (scope) => ({
       value: await erasureOf(scope).get(['erasure']),
       commit: false,
     }))
-    const erasure =
+    return (
       underWay ??
-      (await database.region(async (scope) => ({
+      database.region(async (scope) => ({
         value: await scope.space(certificateSpace).get([numberKey(number)]),
         commit: false,
-      })))
-    return erasure?.tenant === tenant ? erasure : undefined
+      }))
+    )
   }
 
   /**

@@ -157,8 +157,8 @@ export interface SessionRecord {
 
 export const sessionSpace = jsonSpace<[sessionId: string], SessionRecord>('session')
 
-/** When a session was last used, to the minute; apart from it, so that using it changes nothing that it is checked by. */
-export const seenSpace = jsonSpace<[sessionId: string], number>('seen')
+/** When a session or API key was last used, to the minute; apart from it, so that using it changes nothing that it is checked by. */
+export const seenSpace = jsonSpace<[id: string], number>('seen')
 
 /** Who a person is: never an e-mail address, which issuers give out and take back. */
 export interface PersonIdentity {

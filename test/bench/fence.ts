@@ -22,6 +22,7 @@ import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 import type { TransactDependencies } from '../../regional/tenancy/admission.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
+import { KeyUses } from '../../regional/tenancy/key_uses.ts'
 import { TenantLifecycle } from '../../regional/tenancy/lifecycle.ts'
 import { ShardLoans } from '../../regional/tenancy/quotas.ts'
 import type { CredentialRecord } from '../../regional/tenancy/records.ts'
@@ -125,6 +126,7 @@ async function tenantOf(
       loans: new ShardLoans(),
       refusals: new RefusalLog(database),
       usage: new UsageMeter(database),
+      uses: new KeyUses(database),
       now: Date.now,
     },
     principal: { kind: 'api_key', tenant: TENANT, keyId: record.id, secretHash },

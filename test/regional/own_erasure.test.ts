@@ -1,5 +1,7 @@
 // An owner erases the organisation: by its name, at once for everyone, and down to the last key.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '../../shared/ids.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -34,6 +36,18 @@ test('by its slug, by someone who may do everything, and then nobody is let in',
     id: erased.body.id,
     certificate: { tenant: id, requestedBy: 'the organisation', finalScan: { keysFound: 0 } },
   })
+  // Whoever was told the job's id, and nobody else, sees the same.
+  const [number, job] = [tenantNumberOf(id), String(erased.body.id)]
+  const shown = (of: string, as: Ask['as'] = { kind: 'edge' }) =>
+    regions.ask('eu', { as, path: `/edge/v1/erasures/${number}/${of}` })
+  expect((await shown(job)).body).toMatchObject({
+    state: 'done',
+    certificate: { finalScan: { keysFound: 0 } },
+  })
+  for (const of of [newId('job'), job.slice(0, -1), `${job}0`]) {
+    expect(code(await shown(of))).toBe('404 not_found')
+  }
+  expect((await shown(job, 'operator')).status).toBeGreaterThanOrEqual(401)
   // The slug is free again.
   await regions.newTenant('leaving', 'us')
 })

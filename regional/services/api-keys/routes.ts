@@ -13,14 +13,15 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { ApiKey, CreateApiKey, CreatedApiKey, keyId, RotateApiKey } from './schema.ts'
-import { addKey, expireKey, listKeys, readKey, revokeKey } from './store.ts'
+import { addKey, expireKey, lastUsed, listKeys, readKey, revokeKey } from './store.ts'
 
 const LIST = 'api-keys'
 const one = z.object({ id: keyId })
 
-const shown = ({ secretHash: _, ...record }: CredentialRecord): ApiKey => ({
+const shown = ({ secretHash: _, ...record }: CredentialRecord, usedMs?: number): ApiKey => ({
   ...record,
   scopes: [...record.scopes],
+  lastUsedAt: usedMs === undefined ? null : new Date(usedMs).toISOString(),
 })
 
 /** @throws {Problem} `insufficient_scope` */
@@ -63,7 +64,10 @@ export const apiKeys = (mint: Mint): Service => ({
       answers: { 200: pageOf(ApiKey) },
       async handle(tx, { query }) {
         const page = await listKeys(tx, query.limit, readCursor(LIST, query.cursor))
-        return { status: 200, body: pageBody(LIST, page, shown) }
+        const uses = new Map(
+          await Promise.all(page.entries.map(async ([[id]]) => [id, await lastUsed(tx, id)] as const)),
+        )
+        return { status: 200, body: pageBody(LIST, page, (key) => shown(key, uses.get(key.id))) }
       },
     }),
     tenantOperation({
@@ -76,8 +80,9 @@ export const apiKeys = (mint: Mint): Service => ({
       params: one,
       answers: { 200: ApiKey },
       async handle(tx, { params }) {
-        // A key never changes: it has one version.
-        return { status: 200, body: shown(await readKey(tx, params.id)), headers: { etag: '"1"' } }
+        const [key, usedMs] = await Promise.all([readKey(tx, params.id), lastUsed(tx, params.id)])
+        // Nobody changes a key, so it has one version; when it was used is no part of it.
+        return { status: 200, body: shown(key, usedMs), headers: { etag: '"1"' } }
       },
     }),
     tenantOperation({

@@ -14,6 +14,10 @@ export const ApiKey = z
     scopes: z.array(z.string()),
     createdAt: timeSchema,
     expiresAt: timeSchema.nullable(),
+    lastUsedAt: timeSchema.nullable().meta({
+      description:
+        'By a request, or by a URL that it signed. To the minute, and a minute late; null if never.',
+    }),
   })
   .meta({ id: 'ApiKey' })
 export type ApiKey = z.infer<typeof ApiKey>

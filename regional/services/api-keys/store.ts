@@ -1,5 +1,5 @@
 // API keys as they are kept: the very records that every request of a key is checked against.
-import { type CredentialRecord, credentialSpace, revokedSpace } from '../../tenancy/records.ts'
+import { type CredentialRecord, credentialSpace, revokedSpace, seenSpace } from '../../tenancy/records.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
 
 /** @throws {Problem} `quota_exceeded` */
@@ -23,6 +23,10 @@ export async function readKey(tx: TenantTransaction, id: string): Promise<Creden
   return record
 }
 
+/** @returns in milliseconds since 1970; undefined for a key that was never used, or within this minute. */
+export const lastUsed = (tx: TenantTransaction, id: string): Promise<number | undefined> =>
+  tx.space(seenSpace).peek([id])
+
 /** Has a key end sooner than it would; never later. */
 export function expireKey(tx: TenantTransaction, record: CredentialRecord, atMs: number): void {
   const sooner = record.expiresAt === null || Date.parse(record.expiresAt) > atMs
@@ -36,6 +40,7 @@ export async function revokeKey(tx: TenantTransaction, id: string): Promise<void
   const record = await readKey(tx, id)
   await tx.take('apiKeys', -1)
   tx.space(credentialSpace).clear([id])
+  tx.space(seenSpace).clear([id])
   tx.space(revokedSpace).set([id], { ...record, revokedAt: new Date(tx.context.nowMs).toISOString() })
   tx.emit('api_key.revoked', id)
 }
