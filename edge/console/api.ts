@@ -60,7 +60,7 @@ export class Api {
     return this.ask('PUT', path, sending)
   }
 
-  delete(path: string, sending: Sending = {}): Promise<Answered<undefined>> {
+  delete<T = undefined>(path: string, sending: Sending = {}): Promise<Answered<T>> {
     return this.ask('DELETE', path, sending)
   }
 

@@ -4,21 +4,24 @@ import { type Context, Hono } from 'hono'
 import { csrf } from 'hono/csrf'
 import { createMiddleware } from 'hono/factory'
 import { HTTPException } from 'hono/http-exception'
+import type { Child } from 'hono/jsx'
 import { ENTER_PATH } from '../../shared/admin_link.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
+import { allows } from '../../shared/scopes.ts'
 import { SLUG } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
 import { csrfTokenOf, ownForm } from './csrf.ts'
 import { entering } from './enter.tsx'
+import { erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
 import { inviting } from './invitation.tsx'
 import { operatorPages } from './operator/app.tsx'
-import { PAGES } from './pages/index.ts'
+import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
-import { Alone, Layout } from './parts/layout.tsx'
-import { Advice, foreignForm, Refusal, type Show, showing } from './respond.tsx'
+import { Alone, Frame } from './parts/layout.tsx'
+import { Advice, foreignForm, Refusal, Sent, type Show, showing } from './respond.tsx'
 import { signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
@@ -32,6 +35,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   const show = showing(assets)
   const app = new Hono<ConsoleTypes>({ getPath: (request) => targetOf(request.url).path })
 
+  app.route('/', erasures(dependencies, show))
   app.get(`${STATIC}/*`, (c) => serve(c.req.path, c.req.raw) ?? nothing(c, show))
   // Before anything else looks at a form: it has to come from this very origin.
   app.use(fromHere(config.publicOrigin))
@@ -96,7 +100,7 @@ const visiting = ({ config, inside, noteInvalid }: ConsoleDependencies, show: Sh
     const answer = await api.get<Presence>('/console/v1/session')
     if (!answer.ok) {
       if (answer.status === 401) dropSessionCookie(c, slug)
-      return refuse(c, show, answer)
+      return refuse(c, show, answer, answer.status === 401 && <SignIn slug={slug} />)
     }
     c.set('visit', { ...answer.body, api, base: `/admin/${slug}`, csrf: await csrfTokenOf(cookie) })
     await next()
@@ -121,20 +125,47 @@ const framing = (page: ConsolePage, show: Show) =>
     const word = c.req.query('done') ?? ''
     const messages = page.messages ?? {}
     const flash = Object.hasOwn(messages, word) ? messages[word] : undefined
-    c.set('page', (body, { title = page.title, status = 200, live = false } = {}) =>
+    const { displayName, logoUrl } = organisation.customisation
+    const name = displayName ?? organisation.name
+    const menu = MENU.map(({ title, pages }) => ({
+      title,
+      links: pages
+        .filter(({ scope }) => allows(visit.scopes, scope))
+        .map(({ path, title }) => ({ href: `${base}/${path}`, title, current: path === page.path })),
+    }))
+    const self = `${base}/${page.path}`
+    c.set('page', (body, { title = page.title, status = 200, live = false, above = [] } = {}) =>
       show(c, {
-        title: `${title} · ${organisation.customisation.displayName ?? organisation.name}`,
+        title: `${title} · ${name}`,
         status,
         live,
         customisation: organisation.customisation,
-        body: <Layout {...{ visit, title, flash, pages: PAGES, current: page.path }}>{body}</Layout>,
+        body: (
+          <Frame
+            {...{ owner: visit, base, name: 'Console', title, flash, menu }}
+            brand={
+              <>
+                {logoUrl && <img src={logoUrl} alt="" />}
+                {name}
+              </>
+            }
+            who={`${visit.session.email ?? 'Signed in by link'} · ${visit.session.role}`}
+            above={c.req.path === self ? [] : [{ href: self, title: page.title }, ...above]}
+          >
+            {body}
+          </Frame>
+        ),
       }),
     )
-    c.set('alone', (title, body) => {
-      dropSessionCookie(c, organisation.slug)
-      return show(c, { title, body })
-    })
-    c.set('refuse', (refused) => c.var.page(<Advice refused={refused} />, { status: refused.status }))
+    c.set('refuse', (refused) =>
+      c.var.page(
+        <>
+          <Advice refused={refused} />
+          <Sent refused={refused} form={c.get('form')} action={c.req.path} />
+        </>,
+        { status: refused.status },
+      ),
+    )
     c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
     await next()
   })
@@ -146,8 +177,20 @@ const refusedBy = ({ code, detail }: Problem): Refused => ({
   retryAfter: undefined,
 })
 
-const refuse = (c: Context, show: Show, refused: Refused) =>
-  show(c, { title: refused.problem.title, status: refused.status, body: <Refusal refused={refused} /> })
+const refuse = (c: Context, show: Show, refused: Refused, next?: Child) =>
+  show(c, {
+    title: refused.problem.title,
+    status: refused.status,
+    body: <Refusal refused={refused}>{next}</Refusal>,
+  })
+
+const SignIn = ({ slug }: { slug: string }) => (
+  <p>
+    <a class="button" href={`/admin/${slug}/sign-in`}>
+      Sign in
+    </a>
+  </p>
+)
 
 const nothing = (c: Context, show: Show, status = 404) =>
   show(c, {
@@ -166,11 +209,7 @@ const notSignedIn = (c: Context, show: Show) =>
     status: 401,
     body: (
       <Alone title="You are not signed in here">
-        <p>
-          <a class="button" href={`/admin/${c.req.param('slug')}/sign-in`}>
-            Sign in
-          </a>
-        </p>
+        <SignIn slug={c.req.param('slug') ?? ''} />
         <p>Or ask an owner or administrator of the organisation for a link into its console.</p>
       </Alone>
     ),
@@ -181,7 +220,8 @@ const signedOut = (c: Context, show: Show) =>
     title: 'Signed out',
     body: (
       <Alone title="You are signed out">
-        <p>To come back, ask an administrator for a new link.</p>
+        <SignIn slug={c.req.param('slug') ?? ''} />
+        <p>Or ask an administrator for a new link into the console.</p>
       </Alone>
     ),
   })

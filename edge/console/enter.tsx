@@ -91,7 +91,10 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
       title: `Sign in to ${organisation.name}`,
       customisation: organisation.customisation,
       body: (
-        <Alone title={`Sign in to ${organisation.customisation.displayName ?? organisation.name}`}>
+        <Alone
+          title={`Sign in to ${organisation.customisation.displayName ?? organisation.name}`}
+          logoUrl={organisation.customisation.logoUrl}
+        >
           <p>
             This link lets {email === null ? 'one person' : <strong>{email}</strong>} into the console of{' '}
             <strong>{organisation.name}</strong> ({organisation.slug}) as <strong>{role}</strong>, once.

@@ -5,6 +5,7 @@ import type { Child } from 'hono/jsx'
 import { toBase64url } from '../../shared/bytes.ts'
 import type { ProblemCode } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
+import { CSRF_FIELD } from './csrf.ts'
 import { contentPolicy, Document } from './parts/document.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Assets } from './static_files.ts'
@@ -42,11 +43,11 @@ interface Said {
 const ADVICE: Partial<Record<ProblemCode, Said>> = {
   session_ended: {
     title: 'You are signed out',
-    what: 'Ask an administrator for a new link to sign in again.',
+    what: 'Your session has ended: it was not used for half an hour, is twelve hours old, or somebody ended it. Sign in again, or ask an administrator for a new link.',
   },
   credential_invalid: {
     title: 'You are signed out',
-    what: 'Your session has ended. Ask an administrator for a new link to sign in again.',
+    what: 'Your session has ended. Sign in again, or ask an administrator for a new link.',
   },
   tenant_mismatch: {
     title: 'This is another organisation’s page',
@@ -62,14 +63,14 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'The invitation was accepted',
     what: 'It works once. If it was not you who accepted it, tell an administrator at once: they can remove the member.',
   },
-  invitation_revoked: { title: 'The invitation was taken back', what: 'Ask whoever sent it.' },
+  invitation_revoked: { title: 'The invitation was revoked', what: 'Ask whoever sent it.' },
   admin_link_expired: { title: 'This link has expired', what: 'Ask whoever sent it for a new one.' },
   admin_link_used: {
     title: 'This link has been used',
     what: 'A link works once. If you used it, go on in the window where you did. If it was not you, tell an administrator at once: they can end all sessions.',
   },
   admin_link_revoked: {
-    title: 'This link was taken back',
+    title: 'This link was revoked',
     what: 'Whoever made it has withdrawn it, or may not let you in any more. Ask for a new one.',
   },
   admin_link_elsewhere: {
@@ -90,7 +91,7 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
   },
   sign_up_expired: {
     title: 'This link has expired',
-    what: 'Sign up again: the link of a letter holds for an hour.',
+    what: 'Sign up again: the link in the e-mail holds for an hour.',
   },
   slug_taken: {
     title: 'The slug is taken',
@@ -99,6 +100,10 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
   insufficient_scope: {
     title: 'Your role does not allow this',
     what: 'Ask an owner or administrator of the organisation for a role that does.',
+  },
+  precondition_failed: {
+    title: 'Somebody changed it meanwhile',
+    what: 'Nothing was overwritten. Open the page again to see it as it is now, and make your change there.',
   },
   not_found: { title: 'There is nothing here', what: 'It may have been deleted. Go back and look again.' },
   rate_limited: { title: 'Too many requests', what: 'Wait a moment, then load the page again.' },
@@ -132,12 +137,49 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
   </p>
 )
 
+/** Fields that nobody typed, and those that are not to be seen. */
+const UNSEEN = new Set([CSRF_FIELD, 'once', 'version', 'secret', 'clientSecret'])
+
+/** What a refused form had in it, so that nothing that was typed is lost; and the form again, where that can help. */
+export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {
+  const all = [...(form ?? [])].filter((each): each is [string, string] => typeof each[1] === 'string')
+  const typed = all.filter(([name, value]) => !UNSEEN.has(name) && value !== '')
+  const mayHelp = refused.status === 429 || refused.status === 503
+  if (form === undefined || (typed.length === 0 && !mayHelp)) return null
+  return (
+    <div class="panel">
+      {typed.length > 0 && (
+        <>
+          <h2>What you sent</h2>
+          <dl>
+            {typed.map(([name, value]) => (
+              <>
+                <dt>{name}</dt>
+                <dd class="text">{value}</dd>
+              </>
+            ))}
+          </dl>
+        </>
+      )}
+      {mayHelp && (
+        <form method="post" action={action}>
+          {all.map(([name, value]) => (
+            <input type="hidden" name={name} value={value} />
+          ))}
+          <button type="submit">Send it again</button>
+        </form>
+      )}
+    </div>
+  )
+}
+
 /** A refusal as a page on its own. */
-export function Refusal({ refused }: { refused: Refused }) {
+export function Refusal({ refused, children }: { refused: Refused; children?: Child }) {
   const { title, what } = adviceOn(refused)
   return (
     <Alone title={title}>
       <p>{what}</p>
+      {children}
       <Reference refused={refused} />
     </Alone>
   )

@@ -60,7 +60,7 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
       title: 'Sign up',
       status: refused?.status ?? 200,
       body: (
-        <Alone title="Make an organisation">
+        <Alone title="Create an organisation">
           {refused && !isOfAField && <Advice refused={refused} />}
           <form class="stack" method="post" action={SIGN_UP_PAGE}>
             <Field
@@ -83,7 +83,7 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
             <Field
               name="email"
               label="Your e-mail address"
-              hint="A letter with a link goes there. You become the owner."
+              hint="An e-mail with a link goes there. You become the owner."
               type="email"
               value={given?.email}
               error={errorOf('email')}
@@ -98,7 +98,7 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
               value={given?.region}
               error={errorOf('region')}
             />
-            <button type="submit">Send the letter</button>
+            <button type="submit">Send the e-mail</button>
           </form>
         </Alone>
       ),
@@ -112,12 +112,11 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
       body: (
         <Alone title="Look into your mailbox">
           <p>
-            A letter is on its way to <strong>{email}</strong>. Open the link in it within an hour, and your
+            An e-mail is on its way to <strong>{email}</strong>. Open the link in it within an hour, and your
             organisation is there.
           </p>
           <p class="quiet">
-            If none comes, look among what your mail program takes for advertising, or{' '}
-            <a href={SIGN_UP_PAGE}>try again</a>.
+            If none comes, look among your spam, or <a href={SIGN_UP_PAGE}>try again</a>.
           </p>
         </Alone>
       ),
@@ -127,7 +126,7 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
     show(c, {
       title: 'Confirm',
       body: (
-        <Alone title={`Make ${name}`}>
+        <Alone title={`Create ${name}`}>
           <p>
             The organisation <strong>{name}</strong> ({slug}) will be made in the region {region}, with{' '}
             <strong>{email}</strong> as its owner.
@@ -136,7 +135,7 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
             The link holds until <time datetime={expiresAt}>{expiresAt.slice(11, 16)} UTC</time>.
           </p>
           <form method="post">
-            <button type="submit">Make the organisation</button>
+            <button type="submit">Create the organisation</button>
           </form>
         </Alone>
       ),

@@ -8,6 +8,10 @@ import script from './static/console.js' with { type: 'text' }
 /** No slug begins with `-`. */
 export const STATIC = '/admin/-'
 
+/** The platform's mark: it stands in a browser's tab, light or dark. */
+const ICON =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b57d0"/><path d="M22 11.5a8 8 0 1 0 0 9" fill="none" stroke="#fff" stroke-width="4" stroke-linecap="round"/></svg>'
+
 interface StaticFile {
   name: string
   type: string
@@ -17,12 +21,14 @@ interface StaticFile {
 const FILES: ReadonlyArray<StaticFile> = [
   { name: 'console.css', type: 'text/css; charset=utf-8', text: style },
   { name: 'console.js', type: 'text/javascript; charset=utf-8', text: script },
+  { name: 'icon.svg', type: 'image/svg+xml', text: ICON },
   { name: 'htmx.js', type: 'text/javascript; charset=utf-8', text: htmx },
 ]
 
 export interface Assets {
   style: string
   script: string
+  icon: string
   htmx: string
 }
 
@@ -52,6 +58,7 @@ export async function staticFiles(): Promise<{
     assets: {
       style: paths['console.css'] ?? '',
       script: paths['console.js'] ?? '',
+      icon: paths['icon.svg'] ?? '',
       htmx: paths['htmx.js'] ?? '',
     },
     serve(path, request) {

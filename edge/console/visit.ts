@@ -62,6 +62,8 @@ export interface PageOptions {
   status?: number
   /** Parts of it renew themselves. */
   live?: boolean
+  /** What it lies in, below the page that the menu leads to. */
+  above?: ReadonlyArray<{ href: string; title: string }>
 }
 
 type Answer = Response | Promise<Response>
@@ -75,8 +77,6 @@ export interface ConsoleTypes {
     page: (body: Child, options?: PageOptions) => Answer
     /** Answers with what the API refused, in the frame. */
     refuse: (refused: Refused) => Answer
-    /** Answers with a page on its own: for who is not in any more. */
-    alone: (title: string, body: Child) => Answer
     /** After a form: on to a page of the console, which says so. `done` is one of the messages of that page. */
     done: (path: string, done: string) => Response
   }

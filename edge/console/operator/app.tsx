@@ -3,14 +3,14 @@
 import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
-import type { Child } from 'hono/jsx'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { csrfTokenOf, ownForm, readForm } from '../csrf.ts'
-import { CsrfField, Field } from '../parts/form.tsx'
-import { Alone } from '../parts/layout.tsx'
-import { Advice, foreignForm, type Show } from '../respond.tsx'
+import { Field } from '../parts/form.tsx'
+import { Alone, Frame } from '../parts/layout.tsx'
+import { Advice, foreignForm, Sent, type Show } from '../respond.tsx'
 import type { ConsoleDependencies } from '../visit.ts'
+import { noisyPages } from './noisy.tsx'
 import { regionPages } from './regions.tsx'
 import { identifyOperatorSession, mintOperatorSession, OPERATOR_SESSION_MS } from './session.ts'
 import { tenantPages } from './tenants.tsx'
@@ -45,6 +45,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
   })
   tenantPages(inside)
   regionPages(inside)
+  noisyPages(inside)
   app.route(`${BASE}/`, inside)
   return app
 }
@@ -67,15 +68,32 @@ const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
       regions: [...regions.keys()],
     }
     c.set('visit', visit)
-    c.set('page', (title, body, { status = 200, flash } = {}) =>
+    c.set('page', (title, body, { status = 200, flash, live = false } = {}) =>
       show(c, {
         title: `${title} · Platform`,
         status,
-        body: <Frame {...{ visit, title, flash }}>{body}</Frame>,
+        live,
+        body: (
+          <Frame
+            {...{ owner: visit, base: BASE, name: 'Platform', brand: 'Platform', title, flash }}
+            who={`${visit.operatorId} · ${visit.role}`}
+            menu={[{ title: '', links: menuAt(c.req.path) }]}
+            above={c.req.path.startsWith(`${BASE}/tenants/`) ? [{ href: `${BASE}/`, title: 'Tenants' }] : []}
+          >
+            {body}
+          </Frame>
+        ),
       }),
     )
     c.set('refuse', (refused) =>
-      c.var.page(refused.problem.title, <Advice refused={refused} />, { status: refused.status }),
+      c.var.page(
+        refused.problem.title,
+        <>
+          <Advice refused={refused} />
+          <Sent refused={refused} form={c.get('form')} action={c.req.path} />
+        </>,
+        { status: refused.status },
+      ),
     )
     if (c.req.method === 'POST') {
       const form = await ownForm(c, visit.csrf)
@@ -85,53 +103,13 @@ const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
     await next()
   })
 
-interface FrameProps {
-  visit: OperatorVisit
-  title: string
-  flash: string | undefined
-  children?: Child
-}
+const MENU = [
+  { href: `${BASE}/`, title: 'Tenants' },
+  { href: `${BASE}/regions`, title: 'Regions' },
+  { href: `${BASE}/noisy`, title: 'Noisy tenants' },
+] as const
 
-const Frame = ({ visit, title, flash, children }: FrameProps) => (
-  <>
-    <a class="skip" href="#main">
-      Skip to the content
-    </a>
-    <header class="top">
-      <a class="brand" href={`${BASE}/`}>
-        Platform
-      </a>
-      <span class="who">
-        {visit.operatorId} · {visit.role}
-      </span>
-      <form method="post" action={`${BASE}/sign-out`}>
-        <CsrfField visit={visit} />
-        <button class="plain" type="submit">
-          Sign out
-        </button>
-      </form>
-    </header>
-    <nav aria-label="Platform">
-      <ul>
-        <li>
-          <a href={`${BASE}/`}>Tenants</a>
-        </li>
-        <li>
-          <a href={`${BASE}/regions`}>Regions</a>
-        </li>
-      </ul>
-    </nav>
-    <main id="main">
-      <h1>{title}</h1>
-      {flash && (
-        <p class="flash" role="status">
-          {flash}
-        </p>
-      )}
-      {children}
-    </main>
-  </>
-)
+const menuAt = (path: string) => MENU.map((link) => ({ ...link, current: link.href === path }))
 
 const signInPage = (c: Context, show: Show, error?: string) =>
   show(c, {

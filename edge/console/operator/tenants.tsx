@@ -1,10 +1,13 @@
 // Tenants, as an operator sees them: made, looked at, suspended, moved to another plan, erased.
 import type { Context, Hono } from 'hono'
+import type { ErasureShown } from '../../../shared/edge_calls.ts'
 import { PLAN_NAMES } from '../../../shared/plans.ts'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import type { List } from '../api.ts'
+import { Erasure } from '../parts/erasure.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { IsolationNotice, Quotas, type Standing } from '../parts/quotas.tsx'
 import { cursorQuery, field } from '../visit.ts'
 import { BASE, type OperatorTypes, type OperatorVisit } from './visit.ts'
 
@@ -24,20 +27,6 @@ interface Created {
   tenant: Tenant
   apiKey: { key: string }
   adminLink: { url: string; expiresAt: string }
-}
-
-interface Erasure {
-  state: 'queued' | 'running' | 'done' | 'failed'
-  done: number
-  total: number | null
-  secondsLeft: number | null
-  certificate: {
-    requestedBy: string
-    endedAt: string
-    keys: number
-    bytes: number
-    finalScan: { at: string; keysFound: number }
-  } | null
 }
 
 interface Wrong {
@@ -119,7 +108,7 @@ async function list(c: OperatorContext, wrong?: Wrong) {
         </EmptyState>
       ) : tenants.length === 0 ? (
         <EmptyState title="No tenants">
-          <p>Make the first one below: it is live at once.</p>
+          <p>Create the first one below: it is live at once.</p>
         </EmptyState>
       ) : (
         <div class="panel">
@@ -153,7 +142,7 @@ const Search = ({ wanted, byCost }: { wanted: string; byCost: boolean }) => (
     <div class="actions">
       <button type="submit">Find</button>
       <a class="button plain" href={byCost ? `${BASE}/` : `${BASE}/?order=cost`}>
-        {byCost ? 'In the order that they were made' : 'By what they cost'}
+        {byCost ? 'Order by age' : 'Order by cost'}
       </a>
     </div>
   </form>
@@ -211,52 +200,29 @@ function NewTenant({ visit, wrong }: { visit: OperatorVisit; wrong: Wrong | unde
           error={errorAt(problem, '/plan')}
           options={PLAN_NAMES}
         />
-        <button type="submit">Make the tenant</button>
+        <button type="submit">Create the tenant</button>
       </Form>
     </section>
   )
 }
 
 async function showErasure(c: OperatorContext) {
-  const answer = await c.var.visit.api.get<Erasure>(`${one(c)}/erasure`)
-  if (!answer.ok) return c.var.refuse(answer)
-  const { state, done, total, secondsLeft, certificate } = answer.body
+  const answer = await c.var.visit.api.get<ErasureShown>(`${one(c)}/erasure`)
+  const isPart = c.req.query('part') === 'progress'
+  // Without an answer the page stays as it is.
+  if (!answer.ok) return isPart ? c.body(null, 204) : c.var.refuse(answer)
+  const id = c.req.param('id') ?? ''
+  const part = <Erasure erasure={answer.body} path={`${BASE}/tenants/${id}/erasure`} />
+  if (isPart) return c.html(part)
   return c.var.page(
     'Erasure',
-    <div class="panel">
+    <>
       <p>
-        <code>{c.req.param('id')}</code> <Badge {...(state === 'done' && { kind: 'good' })}>{state}</Badge>
+        <code>{id}</code>
       </p>
-      {certificate === null ? (
-        <>
-          <label for="progress">Cleared</label>
-          <progress id="progress" value={done} {...(total !== null && { max: Math.max(total, done, 1) })} />
-          <p>
-            {done.toLocaleString('en')} {total !== null && `of about ${total.toLocaleString('en')} `}keys
-            {secondsLeft !== null && `, ${Math.ceil(secondsLeft)} seconds left`}
-          </p>
-          <a class="button plain" href={`${BASE}/tenants/${c.req.param('id')}/erasure`}>
-            Look again
-          </a>
-        </>
-      ) : (
-        <dl>
-          <dt>Asked for by</dt>
-          <dd>{certificate.requestedBy}</dd>
-          <dt>Ended</dt>
-          <dd>
-            <Time at={certificate.endedAt} />
-          </dd>
-          <dt>Cleared</dt>
-          <dd>
-            {certificate.keys.toLocaleString('en')} keys, {certificate.bytes.toLocaleString('en')} bytes
-          </dd>
-          <dt>Found by the last scan</dt>
-          <dd>{certificate.finalScan.keysFound} keys</dd>
-        </dl>
-      )}
-    </div>,
-    { flash: flashOf(c) },
+      {part}
+    </>,
+    { flash: flashOf(c), live: true },
   )
 }
 
@@ -287,13 +253,17 @@ const made = (c: OperatorContext, { tenant, apiKey, adminLink }: Created) =>
 
 async function show(c: OperatorContext, error?: string) {
   const { visit } = c.var
-  const answer = await visit.api.get<Tenant>(one(c))
+  const [answer, usage] = await Promise.all([
+    visit.api.get<Tenant>(one(c)),
+    visit.api.get<Standing>(`${one(c)}/usage`),
+  ])
   if (!answer.ok) return c.var.refuse(answer)
   const { id, slug, name, region, plan, status, createdAt } = answer.body
   const path = `${BASE}/tenants/${id}`
   return c.var.page(
     name,
     <>
+      {usage.ok && <IsolationNotice isolation={usage.body.isolation} />}
       <div class="panel">
         <dl>
           <dt>Id</dt>
@@ -313,7 +283,18 @@ async function show(c: OperatorContext, error?: string) {
             <Badge kind={status === 'active' ? 'good' : 'bad'}>{status}</Badge>
           </dd>
         </dl>
+        {status === 'erasing' && (
+          <a class="button plain" href={`${path}/erasure`}>
+            How far the erasure is
+          </a>
+        )}
       </div>
+      {usage.ok && (
+        <section class="panel" aria-labelledby="quotas">
+          <h2 id="quotas">Of what the plan allows</h2>
+          <Quotas quotas={usage.body.quotas} />
+        </section>
+      )}
       {visit.role === 'admin' && status !== 'erasing' && (
         <>
           <section class="panel" aria-labelledby="change">

@@ -18,8 +18,14 @@ export interface OperatorTypes {
   Variables: {
     visit: OperatorVisit
     form: FormData
-    page: (title: string, body: Child, options?: { status?: number; flash?: string | undefined }) => Answer
+    page: (title: string, body: Child, options?: Options) => Answer
     refuse: (refused: Refused) => Answer
   }
+}
+interface Options {
+  status?: number
+  flash?: string | undefined
+  /** Parts of it renew themselves. */
+  live?: boolean
 }
 type Answer = Response | Promise<Response>

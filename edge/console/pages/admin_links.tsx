@@ -1,4 +1,4 @@
-// Links into this console: made, shown once, taken back.
+// Links into this console: made, shown once, revoked.
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
@@ -30,7 +30,7 @@ export const adminLinks: ConsolePage = {
   path: PATH,
   title: 'Admin links',
   scope: 'admin-links:read',
-  messages: { revoked: 'The link was taken back: it lets nobody in any more.' },
+  messages: { revoked: 'The link was revoked: it lets nobody in any more.' },
   routes(app) {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
@@ -86,7 +86,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <EmptyState title="No links">
           <p>
             A link lets one person into this console, once.{' '}
-            {mayWrite && 'Make one below, and send it to them.'}
+            {mayWrite && 'Create one below, and send it to them.'}
           </p>
         </EmptyState>
       ) : (
@@ -123,8 +123,8 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
             status === 'open' && (
               <form method="post" action={`${path}/${id}/revoke`}>
                 <CsrfField visit={visit} />
-                <button class="plain" type="submit" aria-label={`Take back the link for ${email ?? id}`}>
-                  Take back
+                <button class="plain" type="submit" aria-label={`Revoke the link for ${email ?? id}`}>
+                  Revoke
                 </button>
               </form>
             ),
@@ -162,7 +162,7 @@ const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wr
           { value: '604800', label: 'a week' },
         ]}
       />
-      <button type="submit">Make the link</button>
+      <button type="submit">Create the link</button>
     </Form>
   </section>
 )

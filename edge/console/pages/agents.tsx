@@ -120,9 +120,12 @@ export const agents: ConsolePage = {
       if (c.req.header('accept') === EVENT_STREAM) {
         return visit.api.raw('POST', `${one(c)}/runs`, { ...sending, accept: EVENT_STREAM })
       }
-      const answer = await visit.api.post<Run>(`${one(c)}/runs`, sending)
-      if (answer.ok) return c.redirect(`${visit.base}/${here(c)}/runs/${answer.body.id}`, 303)
-      return c.var.refuse(answer)
+      const answer = await visit.api.post<Run | ProblemDetails>(`${one(c)}/runs`, sending)
+      if (!answer.ok) return c.var.refuse(answer)
+      const { body } = answer
+      if ('id' in body) return c.redirect(`${visit.base}/${here(c)}/runs/${body.id}`, 303)
+      // It went wrong when the head of the answer was out already.
+      return c.var.refuse({ ok: false, status: body.status, problem: body, retryAfter: undefined })
     })
     app.get('/:project/:agent/runs/:run', (c) => showRun(c))
     app.post('/:project/:agent/runs/:run/cancel', async (c) => {
@@ -177,7 +180,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
     return c.var.page(
       <EmptyState title="No projects yet">
         <p>
-          An agent lies in a project. <a href={`${visit.base}/projects`}>Make the first one</a>.
+          An agent lies in a project. <a href={`${visit.base}/projects`}>Create the first one</a>.
         </p>
       </EmptyState>,
     )
@@ -205,7 +208,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
       )}
       {data.length === 0 ? (
         <EmptyState title={`No agents in ${chosen.name}`}>
-          <p>An agent answers by one of the platform’s models. {mayWrite && 'Make the first one below.'}</p>
+          <p>An agent answers by one of the platform’s models. {mayWrite && 'Create the first one below.'}</p>
         </EmptyState>
       ) : (
         <div class="panel">
@@ -219,7 +222,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <AgentForm
             {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem, project: chosen.id }}
             models={models.ok ? models.body.data : []}
-            verb="Make the agent"
+            verb="Create the agent"
           />
         </section>
       )}
@@ -260,12 +263,20 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
             <input type="hidden" name="csrf" value={visit.csrf} />
             <input type="hidden" name="once" value={crypto.randomUUID()} />
-            <TextArea name="input" label="What you say" rows={3} />
+            <TextArea name="input" label="Message" rows={3} />
             <button type="submit">Run</button>
           </form>
-          <div hidden>
+          <div class="answer" hidden>
             <h3>Answer</h3>
             <p id="answer" class="text" aria-live="polite" />
+            <p class="actions">
+              <button class="plain" type="button" data-stops hidden>
+                Stop
+              </button>
+              <a data-leads href={`${action}#run`} hidden>
+                Open this run
+              </a>
+            </p>
           </div>
         </section>
       )}
@@ -346,7 +357,7 @@ async function showRun(c: ConsoleContext) {
           <dd>
             <Time at={run.createdAt} />
           </dd>
-          <dt>First word after, whole after</dt>
+          <dt>First word after, all of it after</dt>
           <dd>
             {seconds(run.firstTextMs)}, {seconds(run.durationMs)}
           </dd>
@@ -364,7 +375,7 @@ async function showRun(c: ConsoleContext) {
           </Form>
         )}
       </div>
-      {[...run.input, { role: 'agent', content: run.output }].map(({ role, content }) => (
+      {[...run.input, { role: 'agent', content: run.output || '(nothing yet)' }].map(({ role, content }) => (
         <section class="panel" aria-label={role}>
           <h2>{role}</h2>
           <p class="text">{content}</p>
@@ -376,7 +387,7 @@ async function showRun(c: ConsoleContext) {
         </a>
       </p>
     </>,
-    { title: 'A run' },
+    { title: 'Run', above: [{ href: back, title: 'Agent' }] },
   )
 }
 

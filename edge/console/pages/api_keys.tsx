@@ -14,6 +14,7 @@ interface ApiKey {
   scopes: ReadonlyArray<string>
   createdAt: string
   expiresAt: string | null
+  lastUsedAt: string | null
 }
 type CreatedApiKey = ApiKey & { key: string }
 
@@ -95,11 +96,15 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
     <>
       {data.length === 0 ? (
         <EmptyState title="No API keys">
-          <p>A program needs one to use the API. {mayWrite && 'Make the first one below.'}</p>
+          <p>A program needs one to use the API. {mayWrite && 'Create the first one below.'}</p>
         </EmptyState>
       ) : (
         <div class="panel">
-          <Table caption="Live API keys, oldest first" columns={columns(path, mayWrite)} rows={data} />
+          <Table
+            caption="Live API keys, oldest first; a use is shown within a minute"
+            columns={columns(path, mayWrite)}
+            rows={data}
+          />
           <Pager path={path} nextCursor={nextCursor} />
         </div>
       )}
@@ -112,7 +117,8 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
 const columns = (path: string, mayWrite: boolean) => [
   { title: 'Name', of: (key: ApiKey) => key.name },
   { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
-  { title: 'Made', of: ({ createdAt }: ApiKey) => <Time at={createdAt} /> },
+  { title: 'Created', of: ({ createdAt }: ApiKey) => <Time at={createdAt} /> },
+  { title: 'Last used', of: ({ lastUsedAt }: ApiKey) => <Time at={lastUsedAt} /> },
   {
     title: 'Expires',
     of: ({ expiresAt }: ApiKey) =>
@@ -181,7 +187,7 @@ function NewKey({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wro
             { value: '0', label: 'never' },
           ]}
         />
-        <button type="submit">Make the key</button>
+        <button type="submit">Create the key</button>
       </Form>
     </section>
   )

@@ -103,19 +103,19 @@ const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
     <summary>Filter</summary>
     <form class="stack" method="get" action={path}>
       <div class="panels">
-        <Field name="actor" label="Who" hint="An id, such as key_… or ses_…" value={filters.actor} />
+        <Field name="actor" label="Actor" hint="An id, such as key_… or ses_…" value={filters.actor} />
         <Field
           name="action"
-          label="What"
+          label="Action"
           hint="Such as projects, or projects.create"
           value={filters.action}
         />
-        <Field name="target" label="To what" hint="An id" value={filters.target} />
+        <Field name="target" label="Target" hint="An id" value={filters.target} />
         <Select
           name="outcome"
-          label="How it went"
+          label="Outcome"
           value={filters.outcome}
-          options={[{ value: '', label: 'either way' }, 'done', 'refused']}
+          options={[{ value: '', label: 'any' }, 'done', 'refused']}
         />
         <Field
           name="since"
@@ -141,9 +141,9 @@ const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
 )
 
 const COLUMNS = [
-  { title: 'When', of: ({ at }: Entry) => <Time at={at} /> },
+  { title: 'Time', of: ({ at }: Entry) => <Time at={at} exact /> },
   {
-    title: 'Who',
+    title: 'Actor',
     of: ({ actor }: Entry) => (
       <>
         {actor.kind.replaceAll('_', ' ')} <small>{actor.id}</small>
@@ -151,17 +151,17 @@ const COLUMNS = [
     ),
   },
   {
-    title: 'What',
+    title: 'Action',
     of: ({ action, count }: Entry) => `${action}${count && count > 1 ? ` (${count} times)` : ''}`,
   },
-  { title: 'To what', of: ({ target }: Entry) => <small>{target ?? ''}</small> },
+  { title: 'Target', of: ({ target }: Entry) => <small>{target ?? ''}</small> },
   {
-    title: 'How it went',
+    title: 'Outcome',
     of: ({ outcome, code }: Entry) => (
       <Badge kind={outcome === 'done' ? 'good' : 'bad'}>{code ?? outcome}</Badge>
     ),
   },
-  { title: 'From', of: ({ ip }: Entry) => ip ?? '' },
+  { title: 'IP address', of: ({ ip }: Entry) => ip ?? '' },
 ]
 
 const CSV_COLUMNS: ReadonlyArray<[title: string, of: (entry: Entry) => string]> = [

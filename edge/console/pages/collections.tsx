@@ -5,7 +5,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { Field, Form, TextArea } from '../parts/form.tsx'
-import { EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { Advice } from '../respond.tsx'
 import { type ConsoleContext, type ConsoleTypes, field, type Visit } from '../visit.ts'
 
@@ -39,7 +39,7 @@ export function collectionRoutes(app: Hono<ConsoleTypes>): void {
       body: { data },
       idempotencyKey: field(form, 'once'),
     })
-    if (answer.ok) return c.redirect(`${path(c)}`, 303)
+    if (answer.ok) return c.var.done(`${below(c)}/${answer.body.id}`, 'record-created')
     return answer.status === 422 ? edit(c, { text, problem: answer.problem }) : c.var.refuse(answer)
   })
   app.get('/:id/collections/:name/:record', async (c) => {
@@ -53,14 +53,46 @@ export function collectionRoutes(app: Hono<ConsoleTypes>): void {
     const data = parse(text)
     if (data === undefined) return edit(c, { text, version, error: NOT_JSON })
     const answer = await visit.api.put<Stored>(recordPath(c), { body: { data }, ifMatch: version })
-    if (answer.ok) return c.redirect(path(c), 303)
+    if (answer.ok) return c.var.done(`${below(c)}/${part(c, 'record')}`, 'record-saved')
+    if (answer.status === 412) return changedMeanwhile(c, text)
     return answer.status === 422 ? edit(c, { text, version, problem: answer.problem }) : c.var.refuse(answer)
   })
-  app.post('/:id/collections/:name/:record/delete', async (c) => {
-    const ifMatch = field(c.var.form, 'version')
-    const answer = await c.var.visit.api.delete(recordPath(c), { ifMatch })
-    return answer.ok ? c.redirect(path(c), 303) : c.var.refuse(answer)
+  app.get('/:id/collections/:name/:record/delete', async (c) => {
+    const { visit } = c.var
+    const answer = await visit.api.get<Stored>(recordPath(c))
+    if (!answer.ok) return c.var.refuse(answer)
+    const back = `${path(c)}/${part(c, 'record')}`
+    return c.var.page(
+      <Confirm visit={visit} action={`${back}/delete`} verb="Delete" back={back}>
+        <p>
+          Delete <code>{answer.body.id}</code>? This cannot be undone.
+        </p>
+        <pre tabindex={0}>
+          <code>{JSON.stringify(answer.body.data, null, 2)}</code>
+        </pre>
+      </Confirm>,
+      { title: 'Delete a record', above: [...aboveRecords(c), { href: path(c), title: nameIn(c) }] },
+    )
   })
+  app.post('/:id/collections/:name/:record/delete', async (c) => {
+    const answer = await c.var.visit.api.delete(recordPath(c))
+    return answer.ok ? c.var.done(below(c), 'record-deleted') : c.var.refuse(answer)
+  })
+}
+
+/** What a page of projects says after a form about records. */
+export const RECORD_MESSAGES = {
+  'record-created': 'The record was created.',
+  'record-saved': 'The record was saved.',
+  'record-deleted': 'The record was deleted.',
+}
+
+/** Nothing that was typed is lost, and nothing of the other's is overwritten unseen. */
+async function changedMeanwhile(c: ConsoleContext, text: string) {
+  const answer = await c.var.visit.api.get<Stored>(recordPath(c))
+  if (!answer.ok) return c.var.refuse(answer)
+  const present = JSON.stringify(answer.body.data, null, 2)
+  return edit(c, { text, version: answer.etag, present })
 }
 
 const NOT_JSON = 'This is not a JSON object.'
@@ -76,6 +108,11 @@ function parse(text: string): Record<string, unknown> | undefined {
 }
 
 const part = (c: ConsoleContext, name: string): string => encodeURIComponent(c.req.param(name) ?? '')
+const nameIn = (c: ConsoleContext): string => c.req.param('name') ?? ''
+/** What a collection lies in. */
+const aboveRecords = (c: ConsoleContext) => [
+  { href: `${c.var.visit.base}/projects/${part(c, 'id')}`, title: 'Project' },
+]
 const below = (c: ConsoleContext): string => `projects/${part(c, 'id')}/collections/${part(c, 'name')}`
 /** Of the console. */
 const path = (c: ConsoleContext): string => `${c.var.visit.base}/${below(c)}`
@@ -126,7 +163,8 @@ async function browse(c: ConsoleContext) {
   })
   const answer = await visit.api.get<List<Stored>>(`${apiPath(c)}/records?${query}`)
   const self = path(c)
-  const title = c.req.param('name') ?? ''
+  const title = nameIn(c)
+  const above = aboveRecords(c)
   const search = (
     <form class="stack" method="get" action={self}>
       <div class="panels">
@@ -134,7 +172,12 @@ async function browse(c: ConsoleContext) {
         <Field name="is" label="is" value={is} />
         <Field name="order" label="In the order of" hint="A field; -field for the last first" value={order} />
       </div>
-      <button type="submit">Search</button>
+      <div class="actions">
+        <button type="submit">Search</button>
+        <a class="button plain" href={self}>
+          Show everything
+        </a>
+      </div>
     </form>
   )
   if (!answer.ok) {
@@ -144,7 +187,7 @@ async function browse(c: ConsoleContext) {
         <Advice refused={answer} />
         <div class="panel">{search}</div>
       </>,
-      { title, status: answer.status },
+      { title, above, status: answer.status },
     )
   }
   const kept = new URLSearchParams({ ...(where && { where, is }), ...(order && { order }) })
@@ -152,8 +195,12 @@ async function browse(c: ConsoleContext) {
     <>
       <div class="panel">{search}</div>
       {answer.body.data.length === 0 ? (
-        <EmptyState title="No records">
-          <p>Nothing fits, or there is nothing here yet.</p>
+        <EmptyState title={where || order ? 'Nothing found' : 'No records'}>
+          <p>
+            {where || order
+              ? 'No record fits. Search for something else, or for everything.'
+              : 'Create the first one below, or send it to the API.'}
+          </p>
         </EmptyState>
       ) : (
         <div class="panel">
@@ -175,7 +222,7 @@ async function browse(c: ConsoleContext) {
         </a>
       )}
     </>,
-    { title },
+    { title, above },
   )
 }
 
@@ -189,10 +236,12 @@ interface Editing {
   version?: string | undefined
   error?: string
   problem?: ProblemDetails
+  /** As somebody else has changed it meanwhile. */
+  present?: string
 }
 
 /** A record as JSON. What the API finds wrong with it stands below it, with where it is. */
-function edit(c: ConsoleContext, { text, version, error, problem }: Editing) {
+function edit(c: ConsoleContext, { text, version, error, problem, present }: Editing) {
   const { visit } = c.var
   const record = c.req.param('record')
   const self = record === undefined ? `${path(c)}/new` : `${path(c)}/${part(c, 'record')}`
@@ -206,6 +255,17 @@ function edit(c: ConsoleContext, { text, version, error, problem }: Editing) {
         problem.detail))
   return c.var.page(
     <>
+      {present !== undefined && (
+        <div class="notice bad" role="alert">
+          <p>
+            <strong>Somebody changed it meanwhile.</strong> What you typed stands below, and is not saved.
+            Saved again, it takes the place of this:
+          </p>
+          <pre tabindex={0}>
+            <code>{present}</code>
+          </pre>
+        </div>
+      )}
       <div class="panel">
         <Form visit={visit} action={self}>
           {version !== undefined && <input type="hidden" name="version" value={version} />}
@@ -214,16 +274,17 @@ function edit(c: ConsoleContext, { text, version, error, problem }: Editing) {
         </Form>
       </div>
       {mayWrite && record !== undefined && (
-        <div class="panel">
-          <Form visit={visit} action={`${self}/delete`}>
-            <input type="hidden" name="version" value={version} />
-            <button class="danger" type="submit">
-              Delete this record
-            </button>
-          </Form>
-        </div>
+        <p>
+          <a class="button danger plain" href={`${self}/delete`}>
+            Delete this record
+          </a>
+        </p>
       )}
     </>,
-    { title: record ?? 'New record', status: wrong === undefined ? 200 : 422 },
+    {
+      title: record ?? 'New record',
+      above: [...aboveRecords(c), { href: path(c), title: nameIn(c) }],
+      status: present !== undefined ? 412 : wrong === undefined ? 200 : 422,
+    },
   )
 }

@@ -1,6 +1,7 @@
 // What becomes of all of it: an owner erases the organisation, and types its name to say so.
+import { dropSessionCookie } from '../cookie.ts'
+import { erasurePageOf } from '../erasure.tsx'
 import { Field, Form } from '../parts/form.tsx'
-import { Alone } from '../parts/layout.tsx'
 import { type ConsoleContext, field } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -14,21 +15,18 @@ export const data: ConsolePage = {
     app.get('/', (c) => asking(c))
     app.post('/erase', async (c) => {
       const { visit, form } = c.var
-      const { slug, name } = visit.organisation
+      const { slug } = visit.organisation
       const typed = field(form, 'confirm')
       if (typed !== slug) return asking(c, `Type ${slug}, as it stands above.`)
-      const answer = await visit.api.delete(`/v1/tenant?confirm=${encodeURIComponent(typed)}`)
-      if (!answer.ok) return c.var.refuse(answer)
-      return c.var.alone(
-        'The organisation is being erased',
-        <Alone title="The organisation is being erased">
-          <p>
-            {name} is shut: from now on nobody is let in, and every key, link and session of it is refused.
-            Everything that it had is being cleared from the database, for good.
-          </p>
-          <p>The platform’s operator has the certificate that says so when it is done.</p>
-        </Alone>,
+      // Afterwards there is nobody left to ask where it was.
+      const tenant = await visit.api.get<{ region: string }>('/v1/tenant')
+      if (!tenant.ok) return c.var.refuse(tenant)
+      const shut = await visit.api.delete<{ id: string; tenant: string }>(
+        `/v1/tenant?confirm=${encodeURIComponent(typed)}`,
       )
+      if (!shut.ok) return c.var.refuse(shut)
+      dropSessionCookie(c, slug)
+      return c.redirect(erasurePageOf(tenant.body.region, shut.body), 303)
     })
   },
 }

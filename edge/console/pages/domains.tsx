@@ -61,12 +61,12 @@ export const domains: ConsolePage = {
       if (!answer.ok) return c.var.refuse(answer)
       const back = `${visit.base}/${PATH}`
       return c.var.page(
-        <Confirm visit={visit} action={`${back}/${answer.body.id}/delete`} verb="Give up" back={back}>
+        <Confirm visit={visit} action={`${back}/${answer.body.id}/delete`} verb="Remove" back={back}>
           <p>
-            Give up <strong>{answer.body.domain}</strong>? Requests to it are the organisation’s no longer.
+            Remove <strong>{answer.body.domain}</strong>? Requests to it are the organisation’s no longer.
           </p>
         </Confirm>,
-        { title: 'Give up a domain' },
+        { title: 'Remove a domain' },
       )
     })
     app.post('/:id/delete', async (c) => {
@@ -164,14 +164,14 @@ async function show(c: ConsoleContext) {
         )}
         {mayWrite && (
           <Form visit={visit} action={`${path}/verify`}>
-            <button type="submit">Look now</button>
+            <button type="submit">Check now</button>
           </Form>
         )}
       </div>
       {mayWrite && (
         <p>
           <a class="button danger plain" href={`${path}/delete`}>
-            Give up this domain
+            Remove this domain
           </a>
         </p>
       )}

@@ -13,23 +13,24 @@ import type { ConsolePage } from './page.ts'
 import { projects } from './projects.tsx'
 import { sessions } from './sessions.tsx'
 import { settings } from './settings.tsx'
+import { usage } from './usage.tsx'
 import { webhookEndpoints } from './webhook_endpoints.tsx'
 import { webhookSources } from './webhook_sources.tsx'
 
-export const PAGES: ReadonlyArray<ConsolePage> = [
-  overview,
-  projects,
-  agents,
-  webhookEndpoints,
-  webhookSources,
-  apiKeys,
-  members,
-  invitations,
-  adminLinks,
-  sessions,
-  identityProviders,
-  audit,
-  settings,
-  domains,
-  data,
+export interface MenuGroup {
+  /** Empty for what stands above all groups. */
+  title: string
+  pages: ReadonlyArray<ConsolePage>
+}
+
+export const MENU: ReadonlyArray<MenuGroup> = [
+  { title: '', pages: [overview] },
+  { title: 'Build', pages: [projects, agents, webhookEndpoints, webhookSources] },
+  {
+    title: 'Access',
+    pages: [apiKeys, members, invitations, adminLinks, sessions, identityProviders],
+  },
+  { title: 'Organisation', pages: [usage, audit, settings, domains, data] },
 ]
+
+export const PAGES: ReadonlyArray<ConsolePage> = MENU.flatMap(({ pages }) => pages)

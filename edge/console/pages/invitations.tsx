@@ -37,7 +37,7 @@ export const invitations: ConsolePage = {
   scope: 'members:read',
   messages: {
     sent: 'The invitation is on its way.',
-    revoked: 'The invitation was taken back: nobody can accept it any more.',
+    revoked: 'The invitation was revoked: nobody can accept it any more.',
   },
   routes(app) {
     app.get('/', (c) => list(c))
@@ -148,8 +148,8 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
             status === 'open' && (
               <form method="post" action={`${path}/${id}/revoke`}>
                 <CsrfField visit={visit} />
-                <button class="plain" type="submit" aria-label={`Take back the invitation for ${email}`}>
-                  Take back
+                <button class="plain" type="submit" aria-label={`Revoke the invitation for ${email}`}>
+                  Revoke
                 </button>
               </form>
             ),

@@ -1,5 +1,6 @@
 // The first page: what the organisation has of what its plan allows, and what was asked of it lately. It renews itself.
 import { Chart } from '../parts/chart.tsx'
+import { count, IsolationNotice, Quotas, type Standing } from '../parts/quotas.tsx'
 import type { ConsoleContext } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -11,8 +12,7 @@ interface Period {
   milliseconds: number
 }
 
-interface Usage {
-  quotas: Readonly<Record<string, { used: number; limit: number }>>
+interface Usage extends Standing {
   history: ReadonlyArray<Period>
 }
 
@@ -30,19 +30,6 @@ type Window = keyof typeof WINDOWS
 /** It renews itself for a quarter of an hour: a page that is left open must not keep its session alive. */
 const RENEWED_EVERY = 'every 10s'
 const RENEWALS = 90
-
-/** Quantities that need another name than their own. */
-const NAMES: Readonly<Record<string, string>> = {
-  projects: 'Projects',
-  apiKeys: 'API keys',
-  members: 'Members',
-  identityProviders: 'Identity providers',
-  storedBytes: 'Stored bytes',
-  domains: 'Domains',
-  webhookSources: 'Webhook sources',
-  webhookEndpoints: 'Webhook endpoints',
-  tokens: 'Tokens of this month',
-}
 
 export const overview: ConsolePage = {
   path: '',
@@ -100,6 +87,7 @@ function Live({ c, last, usage, left }: LiveProps) {
     periods.map((period) => ({ label: labelOf(period, by), values: valuesOf(period) }))
   const total = (of: (period: Period) => number) => periods.reduce((sum, each) => sum + of(each), 0)
   const requests = total(requestsOf)
+  const errors = total((period) => period.errors)
   return (
     <div
       id="live"
@@ -109,7 +97,8 @@ function Live({ c, last, usage, left }: LiveProps) {
         'hx-swap': 'outerHTML',
       })}
     >
-      <nav aria-label="How far back">
+      <IsolationNotice isolation={usage.isolation} />
+      <nav class="tabs" aria-label="How far back">
         <ul>
           {Object.entries(WINDOWS).map(([word, { title }]) => (
             <li>
@@ -122,14 +111,28 @@ function Live({ c, last, usage, left }: LiveProps) {
       </nav>
       <section class="panel" aria-labelledby="requests">
         <h2 id="requests">Requests of {heading}</h2>
-        <p>
-          {count(requests)} requests, {count(total(({ errors }) => errors))} refused or failed,{' '}
-          {meanOf(
-            total(({ milliseconds }) => milliseconds),
-            requests,
-          )}{' '}
-          ms each on average.
-        </p>
+        <dl class="tiles">
+          <div>
+            <dt>Requests</dt>
+            <dd>{count(requests)}</dd>
+          </div>
+          <div>
+            <dt>Refused or failed</dt>
+            <dd>
+              {count(errors)} <small>{requests > 0 && `${percent(errors / requests)} %`}</small>
+            </dd>
+          </div>
+          <div>
+            <dt>Mean latency</dt>
+            <dd>
+              {meanOf(
+                total(({ milliseconds }) => milliseconds),
+                requests,
+              )}{' '}
+              <small>ms</small>
+            </dd>
+          </div>
+        </dl>
         <Chart
           title={`Requests by the ${by}, UTC`}
           series={['Reads', 'Writes']}
@@ -145,7 +148,7 @@ function Live({ c, last, usage, left }: LiveProps) {
         />
       </section>
       <section class="panel" aria-labelledby="time">
-        <h2 id="time">Time in the region</h2>
+        <h2 id="time">Latency in the region</h2>
         <Chart
           title={`Milliseconds of a request, on average, by the ${by}, UTC`}
           series={['Milliseconds']}
@@ -154,23 +157,13 @@ function Live({ c, last, usage, left }: LiveProps) {
       </section>
       <section class="panel" aria-labelledby="quotas">
         <h2 id="quotas">Of what the plan allows</h2>
-        <dl>
-          {Object.entries(usage.quotas).map(([name, { used, limit }]) => (
-            <>
-              <dt>{NAMES[name] ?? name}</dt>
-              <dd>
-                {count(used)} of {count(limit)}
-                <meter min={0} max={limit} high={limit * 0.9} value={used} aria-label={NAMES[name] ?? name} />
-              </dd>
-            </>
-          ))}
-        </dl>
+        <Quotas quotas={usage.quotas} />
       </section>
     </div>
   )
 }
 
-const count = (value: number): string => value.toLocaleString('en')
+const percent = (share: number): string => (Math.round(share * 1_000) / 10).toLocaleString('en')
 /** Whatever was refused took its time, too. */
 const requestsOf = ({ reads, writes, errors }: Period): number => reads + writes + errors
 const meanOf = (milliseconds: number, requests: number): number =>

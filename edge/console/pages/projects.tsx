@@ -5,7 +5,7 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
-import { Collections, collectionRoutes } from './collections.tsx'
+import { Collections, collectionRoutes, RECORD_MESSAGES } from './collections.tsx'
 import type { ConsolePage } from './page.ts'
 
 interface Project {
@@ -35,6 +35,7 @@ export const projects: ConsolePage = {
     archived: 'The project is archived: everything in it can be read, and nothing changed.',
     restored: 'The project can be changed again.',
     deleted: 'The project is shut, and everything in it is being removed.',
+    ...RECORD_MESSAGES,
   },
   routes(app) {
     collectionRoutes(app)
@@ -108,7 +109,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
       {data.length === 0 ? (
         <EmptyState title="No projects yet">
           <p>
-            Everything that your programs keep lies in a project. {mayWrite && 'Make the first one below.'}
+            Everything that your programs keep lies in a project. {mayWrite && 'Create the first one below.'}
           </p>
         </EmptyState>
       ) : (
@@ -125,7 +126,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
             action={path}
             given={wrong}
             problem={wrong?.problem}
-            verb="Make the project"
+            verb="Create the project"
           />
         </section>
       )}

@@ -73,7 +73,7 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
   { title: 'Role', of: ({ role }: SessionShown) => <Badge>{role}</Badge> },
   { title: 'Last used', of: ({ lastUsedAt }: SessionShown) => <Time at={lastUsedAt} /> },
   { title: 'Ends', of: ({ expiresAt }: SessionShown) => <Time at={expiresAt} /> },
-  { title: 'From', of: ({ ip }: SessionShown) => ip ?? 'unknown' },
+  { title: 'IP address', of: ({ ip }: SessionShown) => ip ?? 'unknown' },
   { title: 'Browser', of: ({ userAgent }: SessionShown) => <small>{userAgent ?? 'unknown'}</small> },
   ...(mayWrite
     ? [

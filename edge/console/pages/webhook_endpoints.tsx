@@ -207,7 +207,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <EmptyState title="No endpoints">
           <p>
             Every change is an event, and is sent to the endpoints that want it, signed.{' '}
-            {mayWrite && 'Make the first one below.'}
+            {mayWrite && 'Create the first one below.'}
           </p>
         </EmptyState>
       ) : (
@@ -230,7 +230,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <h2 id="new">New endpoint</h2>
           <EndpointForm
             {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem }}
-            verb="Make the endpoint"
+            verb="Create the endpoint"
           />
         </section>
       )}
@@ -450,21 +450,21 @@ async function showDelivery(c: ConsoleContext) {
         </div>
       )}
     </>,
-    { title: 'A delivery' },
+    { title: 'Delivery', above: [{ href: `${path}/${endpointId}`, title: 'Endpoint' }] },
   )
 }
 
 const ATTEMPTS = [
   { title: 'Attempt', of: ({ number }: Attempt) => String(number) },
-  { title: 'When', of: ({ at }: Attempt) => <Time at={at} /> },
+  { title: 'When', of: ({ at }: Attempt) => <Time at={at} exact /> },
   {
     title: 'Took',
     number: true,
     of: ({ durationMs }: Attempt) => (durationMs === null ? '–' : `${durationMs} ms`),
   },
-  { title: 'Answer', of: ({ status, error }: Attempt) => String(status ?? error ?? '–').replace('_', ' ') },
+  { title: 'Outcome', of: ({ status, error }: Attempt) => String(status ?? error ?? '–').replace('_', ' ') },
   {
-    title: 'What it said',
+    title: 'Response',
     of: ({ answer }: Attempt) =>
       answer === null || answer === '' ? '–' : <code class="text">{answer}</code>,
   },

@@ -44,29 +44,66 @@ type Provider = keyof typeof SETUP
 const SETUP = {
   stripe: {
     title: 'Stripe',
-    text: 'Under Developers, Webhooks, add an endpoint with the URL. Its signing secret, whsec_…, is the secret here.',
+    steps: [
+      'In the dashboard open Developers, Webhooks, and add an endpoint (or an event destination of the kind webhook).',
+      'Enter the URL, and choose the events that you want.',
+      'Reveal the endpoint’s signing secret, whsec_…, and give it as the secret here.',
+      'Have Stripe send a test event: it appears below.',
+    ],
   },
   github: {
     title: 'GitHub',
-    text: 'Under Settings, Webhooks, add a webhook with the URL, the content type application/json, and a secret of your own choice: the same as here.',
+    steps: [
+      'In the repository or organisation open Settings, Webhooks, and add a webhook.',
+      'Enter the URL as Payload URL, and choose the content type application/json.',
+      'Enter a secret of your own choice: the same one as here.',
+      'Choose the events, and save. GitHub sends a ping, which appears below.',
+    ],
   },
   slack: {
     title: 'Slack',
-    text: 'Under Event Subscriptions of your app, enter the URL: Slack’s question is answered by itself. The app’s signing secret (Basic Information) is the secret here.',
+    steps: [
+      'At api.slack.com/apps open your app. Its signing secret, under Basic Information, is the secret here.',
+      'Under Event Subscriptions switch events on, and enter the URL as Request URL: Slack’s question is answered by itself.',
+      'Subscribe to the bot events that you want, save, and install the app again.',
+    ],
   },
   shopify: {
     title: 'Shopify',
-    text: 'Under Settings, Notifications, Webhooks, make one in JSON with the URL. The secret is shown below the list there.',
+    steps: [
+      'In the admin open Settings, Notifications, Webhooks, and create a webhook for each event, in JSON, with the URL.',
+      'The key that they are signed with stands below the list there: give it as the secret here.',
+      'Have Shopify send a test notification: it appears below.',
+    ],
   },
   standard: {
     title: 'Standard Webhooks',
-    text: 'Give the sender the URL. Its secret begins with whsec_.',
+    steps: [
+      'Give the sender the URL.',
+      'The sender’s secret begins with whsec_: give it as the secret here.',
+      'The headers webhook-id, webhook-timestamp and webhook-signature come from the sender by themselves.',
+    ],
   },
   hmac: {
     title: 'Any other, with an HMAC',
-    text: 'Have the sender put the HMAC-SHA256 of the body, in hexadecimal, into X-Signature, and an id into X-Event-Id.',
+    steps: [
+      'Choose a long random secret, and give it to the sender and here.',
+      'Have the sender put the HMAC-SHA256 of the request’s body, in hexadecimal, into the header X-Signature.',
+      'X-Event-Id, different for each event, keeps one that is sent twice from counting twice; X-Event-Type names its type.',
+    ],
   },
 } as const
+
+const SetUp = ({ provider }: { provider: Provider }) => (
+  <>
+    <h2>At {SETUP[provider].title}</h2>
+    <ol>
+      {SETUP[provider].steps.map((step) => (
+        <li>{step}</li>
+      ))}
+    </ol>
+  </>
+)
 
 const PATH = 'webhook-sources'
 const API = '/v1/webhook-sources'
@@ -150,7 +187,7 @@ export const webhookSources: ConsolePage = {
             Back to the source
           </a>
         </div>,
-        { title: type },
+        { title: type, above: [{ href: `${visit.base}/${PATH}/${c.req.param('id')}`, title: 'Source' }] },
       )
     })
   },
@@ -195,7 +232,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <EmptyState title="No sources">
           <p>
             A source is a URL that a third party sends its webhooks to; each genuine one becomes an event.{' '}
-            {mayWrite && 'Make the first one below.'}
+            {mayWrite && 'Create the first one below.'}
           </p>
         </EmptyState>
       ) : (
@@ -209,8 +246,14 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <h2 id="new">New source</h2>
           <SourceForm
             {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem }}
-            verb="Make the source"
+            verb="Create the source"
           />
+          {Object.entries(SETUP).map(([provider, { title }]) => (
+            <details>
+              <summary>What to do at {title}</summary>
+              <SetUp provider={provider as Provider} />
+            </details>
+          ))}
         </section>
       )}
     </>,
@@ -223,7 +266,7 @@ const columns = (path: string) => [
   { title: 'Provider', of: ({ provider }: Source) => SETUP[provider].title },
   { title: 'Received', number: true, of: ({ received }: Source) => String(received) },
   { title: 'Refused', number: true, of: ({ rejected }: Source) => <Refused count={rejected} /> },
-  { title: 'Made', of: ({ createdAt }: Source) => <Time at={createdAt} /> },
+  { title: 'Created', of: ({ createdAt }: Source) => <Time at={createdAt} /> },
 ]
 
 const Refused = ({ count }: { count: number }): Child =>
@@ -234,8 +277,7 @@ const made = (c: ConsoleContext, { id, url, provider }: Source & { url: string }
     <>
       <Secret label="The URL to send to" value={url} />
       <div class="panel">
-        <h2>At {SETUP[provider].title}</h2>
-        <p>{SETUP[provider].text}</p>
+        <SetUp provider={provider} />
       </div>
       <p>
         <a class="button plain" href={`${c.var.visit.base}/${PATH}/${id}`}>
@@ -260,8 +302,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   return c.var.page(
     <>
       <div class="panel">
-        <h2>At {SETUP[provider].title}</h2>
-        <p>{SETUP[provider].text}</p>
+        <SetUp provider={provider} />
         {rejected > 0 && (
           <p class="notice bad">
             {rejected} were refused: their signature did not fit the secret, or they came more than five

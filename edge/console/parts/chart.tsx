@@ -10,27 +10,27 @@ export interface ChartProps {
 
 const WIDTH = 720
 const HEIGHT = 180
-const LEFT = 44
-const BOTTOM = 20
+const LEFT = 64
+const BOTTOM = 28
 
 export function Chart({ title, series, bars }: ChartProps) {
   const totals = bars.map(({ values }) => values.reduce((sum, value) => sum + value, 0))
   const top = niceTop(Math.max(1, ...totals))
   const step = (WIDTH - LEFT) / Math.max(1, bars.length)
-  const y = (value: number) => (HEIGHT - BOTTOM) * (1 - value / top) + 4
+  const y = (value: number) => tenths((HEIGHT - BOTTOM) * (1 - value / top) + 4)
   const everyNth = Math.ceil(bars.length / 8)
   return (
     <figure>
       <svg
         class="chart"
-        viewBox={`0 0 ${WIDTH} ${HEIGHT + 8}`}
+        viewBox={`0 -12 ${WIDTH} ${HEIGHT + 20}`}
         role="img"
         aria-label={`${title}: see the table below`}
       >
         {[0, top / 2, top].map((value) => (
           <>
             <line class="axis" x1={LEFT} x2={WIDTH} y1={y(value)} y2={y(value)} />
-            <text x={LEFT - 6} y={y(value) + 4} text-anchor="end">
+            <text x={LEFT - 8} y={y(value) + 5} text-anchor="end">
               {short(value)}
             </text>
           </>
@@ -43,18 +43,25 @@ export function Chart({ title, series, bars }: ChartProps) {
               {values.map((value, which) => {
                 const from = below
                 below += value
-                return (
+                return value === 0 ? null : (
                   <rect
                     class={which === 0 ? 'bar' : 'bar second'}
-                    x={x + step * 0.15}
-                    width={step * 0.7}
+                    x={tenths(x + step * 0.15)}
+                    width={tenths(step * 0.7)}
                     y={y(below)}
-                    height={Math.max(0, y(from) - y(below))}
-                  />
+                    height={tenths(Math.max(0, y(from) - y(below)))}
+                  >
+                    <title>{`${label}: ${value} ${series[which]?.toLowerCase()}`}</title>
+                  </rect>
                 )
               })}
               {at % everyNth === 0 && (
-                <text x={x + step / 2} y={HEIGHT + 4} text-anchor="middle">
+                <text
+                  class={at % (2 * everyNth) === 0 ? '' : 'minor'}
+                  x={tenths(x + step / 2)}
+                  y={HEIGHT + 2}
+                  text-anchor="middle"
+                >
                   {label}
                 </text>
               )}
@@ -70,6 +77,7 @@ export function Chart({ title, series, bars }: ChartProps) {
       <details>
         <summary>The same as a table</summary>
         <Table
+          narrow
           caption={title}
           columns={[
             { title: 'When', of: (bar) => bar.label },
@@ -85,6 +93,9 @@ export function Chart({ title, series, bars }: ChartProps) {
     </figure>
   )
 }
+
+/** A place in the picture: more digits are only longer. */
+const tenths = (value: number): number => Math.round(value * 10) / 10
 
 /** The next of 1, 2, 5 × 10ⁿ, so that the axis reads well. */
 function niceTop(value: number): number {

@@ -39,7 +39,7 @@ export function Document({
         <meta name="robots" content="noindex" />
         <title>{title}</title>
         {refresh && <meta http-equiv="refresh" content={`0; url=${refresh}`} />}
-        <link rel="icon" href="data:," />
+        <link rel="icon" type="image/svg+xml" href={assets.icon} />
         <link rel="stylesheet" href={assets.style} />
         {colors && <style nonce={nonce}>{html`${colors}`}</style>}
         {live && <meta name="htmx-config" content={HTMX} />}

@@ -7,27 +7,46 @@ export interface TableProps<T> {
   caption: string
   columns: ReadonlyArray<{ title: string; number?: boolean; of: (row: T) => Child }>
   rows: ReadonlyArray<T>
+  /** Stays a table on a narrow page, where each row of others becomes a list. */
+  narrow?: boolean
 }
 
 /** The first column names its row. */
-export function Table<T>({ caption, columns, rows }: TableProps<T>) {
+export function Table<T>({ caption, columns, rows, narrow = false }: TableProps<T>) {
+  // Said although the element means it: a style that takes a table apart takes its meaning away in some browsers.
+  const as = (role: 'table' | 'rowgroup' | 'row' | 'columnheader' | 'rowheader' | 'cell') =>
+    narrow ? {} : { role }
   return (
     // It scrolls by itself where it is too wide, and then with the keyboard, too.
     <section class="scroll" tabindex={0} aria-label={caption}>
-      <table>
+      <table {...as('table')} {...(!narrow && { class: 'wide' })}>
         <caption>{caption}</caption>
-        <thead>
-          <tr>
-            {columns.map(({ title }) => (
-              <th scope="col">{title}</th>
+        <thead {...as('rowgroup')}>
+          <tr {...as('row')}>
+            {columns.map(({ title, number }) => (
+              <th scope="col" {...as('columnheader')} {...(number && { class: 'number' })}>
+                {title}
+              </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody {...as('rowgroup')}>
           {rows.map((row) => (
-            <tr>
-              {columns.map(({ of, number }, at) =>
-                at === 0 ? <th scope="row">{of(row)}</th> : <td class={number ? 'number' : ''}>{of(row)}</td>,
+            <tr {...as('row')}>
+              {columns.map(({ title, of, number }, at) =>
+                at === 0 ? (
+                  <th scope="row" {...as('rowheader')}>
+                    {of(row)}
+                  </th>
+                ) : (
+                  <td
+                    {...as('cell')}
+                    {...(!narrow && { 'data-title': title })}
+                    {...(number && { class: 'number' })}
+                  >
+                    {of(row)}
+                  </td>
+                ),
               )}
             </tr>
           ))}
@@ -101,8 +120,12 @@ export const Confirm = ({ visit, action, verb, back, children }: ConfirmProps) =
 )
 
 /** `2026-11-23 10:15 UTC`, for people and machines. */
-export const Time = ({ at }: { at: string | null }) =>
-  at === null ? <>never</> : <time datetime={at}>{`${at.slice(0, 10)} ${at.slice(11, 16)} UTC`}</time>
+export const Time = ({ at, exact = false }: { at: string | null; exact?: boolean }) =>
+  at === null ? (
+    <>never</>
+  ) : (
+    <time datetime={at}>{`${at.slice(0, 10)} ${at.slice(11, exact ? 19 : 16)} UTC`}</time>
+  )
 
 export const Badge = ({ kind, children }: { kind?: 'good' | 'bad'; children?: Child }) => (
   <span class={kind ? `badge ${kind}` : 'badge'}>{children}</span>

@@ -20,9 +20,11 @@ for (const form of document.querySelectorAll('form[data-streams]')) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault()
     const answer = document.getElementById(form.dataset.streams)
+    const [stop, link] = answer.parentElement.querySelectorAll('[data-stops], [data-leads]')
     const button = form.querySelector('button')
     answer.textContent = ''
     answer.parentElement.hidden = false
+    link.hidden = true
     button.disabled = true
     try {
       const response = await fetch(form.action, {
@@ -30,15 +32,28 @@ for (const form of document.querySelectorAll('form[data-streams]')) {
         headers: { accept: 'text/event-stream' },
         body: new FormData(form),
       })
-      if (!response.ok) throw new Error((await response.json()).detail)
+      if (!response.ok) {
+        // A page instead of a problem: nobody is signed in any more.
+        const problem = await response.json().catch(() => undefined)
+        throw new Error(problem?.detail ?? 'Nothing was done. Load the page again.')
+      }
       for await (const { type, data } of eventsOf(response.body)) {
+        if (type === 'run') {
+          link.href = `${form.action}/${data.id}`
+          link.hidden = false
+          stop.hidden = false
+          stop.onclick = () =>
+            fetch(`${link.href}/cancel`, { method: 'POST', redirect: 'manual', body: new FormData(form) })
+        }
         if (type === 'delta') answer.append(data.text)
         if (type === 'error') throw new Error(data.detail)
+        if (type === 'done' && data.status === 'cancelled') answer.append(' [Stopped.]')
         if (type === 'done' && data.error !== null) throw new Error(data.error.detail)
       }
     } catch (error) {
       answer.append(` [${error.message}]`)
     } finally {
+      stop.hidden = true
       button.disabled = false
       // Sent again, it is a new run.
       form.elements.once.value = crypto.randomUUID()

@@ -1,0 +1,67 @@
+// What whoever erased their organisation sees of it: nobody can sign in there any more, so the page has an address that
+// only they were led to. It says how far the erasure is, and nothing of what was there.
+import { type Context, Hono } from 'hono'
+import { type ErasureShown, erasurePath } from '../../shared/edge_calls.ts'
+import { idBytes } from '../../shared/ids.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
+import { Api } from './api.ts'
+import { Erasure } from './parts/erasure.tsx'
+import { Alone } from './parts/layout.tsx'
+import type { Show } from './respond.tsx'
+import type { ConsoleDependencies } from './visit.ts'
+
+/** No slug begins with `-`. */
+const PATH = '/admin/-/erasure'
+
+export const erasurePageOf = (region: string, { tenant, id }: { tenant: string; id: string }): string =>
+  `${PATH}/${region}/${tenant}/${id}`
+
+export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
+  const app = new Hono()
+  app.get(`${PATH}/:region/:tenant/:job`, async (c) => {
+    const { region, tenant, job } = c.req.param()
+    const number = tenantNumberOf(tenant)
+    if (number === undefined || !config.regions.has(region) || idBytes('job', job) === undefined) {
+      return nothing(c)
+    }
+    const identity = { kind: 'visitor' as const, principal: { kind: 'edge' as const }, home: region }
+    const api = new Api(inside, identity, c.req.raw, { publicOrigin: config.publicOrigin })
+    const answer = await api.get<ErasureShown>(erasurePath(number, job))
+    const isPart = c.req.query('part') === 'progress'
+    if (!answer.ok) return isPart ? c.body(null, 204) : nothing(c)
+    const part = <Erasure erasure={answer.body} path={erasurePageOf(region, { tenant, id: job })} />
+    if (isPart) return c.html(part)
+    return show(c, {
+      title: 'The organisation is being erased',
+      live: true,
+      body: (
+        <Alone title="The organisation is being erased">
+          <p>
+            It is shut: nobody is let in any more, and every key, link and session of it is refused.
+            Everything that it had is being cleared from the database, for good.
+          </p>
+          {part}
+          <p class="quiet">
+            Keep this page’s address if you want to look again. The platform’s operator has the certificate,
+            too.
+          </p>
+        </Alone>
+      ),
+    })
+  })
+
+  function nothing(c: Context) {
+    noteInvalid(c.req.raw)
+    return show(c, {
+      title: 'Nothing here',
+      status: 404,
+      body: (
+        <Alone title="There is no such erasure">
+          <p>Open the address exactly as it was when you erased the organisation.</p>
+        </Alone>
+      ),
+    })
+  }
+
+  return app
+}
