@@ -1,7 +1,9 @@
 // A real browser for tests: the Chromium that lies in an npm package, with its own protections left on, and a watch over
 // what every page asks for and complains of.
+import { AxeBuilder } from '@axe-core/playwright'
 import chromiumPackage from '@sparticuz/chromium'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { expect } from 'vitest'
 
 /** Three of the package's own arguments switch off what these tests are about, or crash a second context. */
 const UNWANTED = /^--(?:disable-web-security|single-process|no-zygote)$/
@@ -26,7 +28,7 @@ export async function newPerson(
   edge: string,
   options: Parameters<Browser['newContext']>[0] = {},
 ): Promise<Watched> {
-  const context = await browser.newContext({ baseURL: edge, ...options })
+  const context = await browser.newContext({ baseURL: edge, reducedMotion: 'reduce', ...options })
   const complaints: string[] = []
   context.on('request', (request) => {
     const url = request.url()
@@ -43,4 +45,23 @@ export async function newPerson(
   const page = await context.newPage()
   page.setDefaultTimeout(15_000)
   return { context, page, complaints }
+}
+
+const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+/** WCAG 2.2 AA, as far as a program can tell; and its colours in the other theme as well, unless that is seen to elsewhere. */
+export async function accessible(page: Page, { themes = 2 }: { themes?: 1 | 2 } = {}): Promise<void> {
+  const found = await violationsOf(new AxeBuilder({ page }).withTags(TAGS))
+  if (themes === 2) {
+    const isDark = await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    await page.emulateMedia({ colorScheme: isDark ? 'light' : 'dark' })
+    found.push(...(await violationsOf(new AxeBuilder({ page }).withRules(['color-contrast']))))
+    await page.emulateMedia({ colorScheme: isDark ? 'dark' : 'light' })
+  }
+  expect(found.map((each) => `${page.url()}: ${each}`)).toEqual([])
+}
+
+async function violationsOf(axe: AxeBuilder): Promise<string[]> {
+  const { violations } = await axe.analyze()
+  return violations.map(({ id, nodes }) => `${id} ${nodes.map(({ html }) => html).join(' | ')}`)
 }

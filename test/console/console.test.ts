@@ -1,10 +1,10 @@
 // The console in a real browser, over the whole stack: an admin's way from the link to a key, what each refusal says,
 // and what holds on every page (accessible, nothing from elsewhere, no complaint).
-import { AxeBuilder } from '@axe-core/playwright'
+import { rmSync } from 'node:fs'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Stack, startStack } from '../e2e/stack.ts'
-import { newPerson, startBrowser, type Watched } from './browser.ts'
+import { newDataDir, type Stack, startStack } from '../e2e/stack.ts'
+import { accessible, newPerson, startBrowser, type Watched } from './browser.ts'
 
 let stack: Stack
 let browser: Browser
@@ -67,7 +67,7 @@ test('from the link to a key that works, and to its end', async () => {
   await page.getByRole('link', { name: 'API keys' }).click()
   await page.getByLabel('Name').fill('Build server')
   await page.getByLabel('projects:write').check()
-  await page.getByRole('button', { name: 'Make the key' }).click()
+  await page.getByRole('button', { name: 'Create the key' }).click()
   const key = await page.locator('#secret').innerText()
   expect(key).toMatch(/^ck_dev_/)
   await page.getByRole('button', { name: 'Copy' }).click()
@@ -101,14 +101,14 @@ describe('a link', () => {
       /has been used.*A link works once/s,
     ],
     [
-      'that was taken back',
+      'that was revoked',
       async ({ key }) => {
         const { id, url } = await newLink(key)
         await stack.call(`/v1/admin-links/${id}`, { as: key, method: 'DELETE' })
         return url
       },
       410,
-      /taken back.*Ask for a new one/s,
+      /revoked.*Ask for a new one/s,
     ],
     [
       'that was changed',
@@ -138,6 +138,60 @@ describe('a link', () => {
     const { url } = await newLink(tenant.key, { role: 'viewer', expiresIn: 10 })
     await expect.poll(async () => (await fetch(url)).status, { timeout: 20_000, interval: 500 }).toBe(410)
     expect(await (await fetch(url)).text()).toContain('This link has expired')
+  })
+
+  test('that was refused is in the audit log of whose it was; with another’s end it is nobody’s', async () => {
+    const { url: used } = await newLink(tenant.key)
+    for (let i = 0; i < 2; i++) await fetch(used, { method: 'POST', redirect: 'manual' })
+    const revoked = await newLink(tenant.key)
+    await stack.call(`/v1/admin-links/${revoked.id}`, { as: tenant.key, method: 'DELETE' })
+    await fetch(revoked.url)
+    const other = await newTenant('other-links')
+    const theirs = (await newLink(other.key)).url
+    expect((await fetch(used.slice(0, -20) + theirs.slice(-20))).status).toBe(401)
+    const { page, complaints, context } = await signedIn(tenant)
+    await expect
+      .poll(
+        async () => {
+          await page.goto('/admin/links/audit?outcome=refused')
+          return textOf(page)
+        },
+        { timeout: 15_000 },
+      )
+      .toMatch(/(?=.*admin_link_used)(?=.*admin_link_revoked)/s)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('that was made for another address says so there, and the audit log too', async () => {
+    const dataDir = newDataDir()
+    const before = await startStack({ DATA_DIR: dataDir })
+    const made = await before.call<{ url: string }>('/v1/admin-links', {
+      method: 'POST',
+      body: { role: 'owner' },
+    })
+    await before.stop()
+    const after = await startStack({ DATA_DIR: dataDir })
+    try {
+      const { page, complaints, context } = await newPerson(browser, after.edge)
+      expect(made.body.url.startsWith(after.edge)).toBe(false)
+      const answer = await page.goto(made.body.url.replace(before.edge, after.edge))
+      expect([answer?.status(), await textOf(page)]).toEqual([
+        403,
+        expect.stringMatching(/for another address.*exactly as it was sent/s),
+      ])
+      await accessible(page)
+      expect(complaints).toEqual([])
+      await context.close()
+      const codes = async () => {
+        const { body } = await after.call<{ data: Array<{ code: string }> }>('/v1/audit?outcome=refused')
+        return body.data.map(({ code }) => code)
+      }
+      await expect.poll(codes, { timeout: 10_000 }).toContain('admin_link_elsewhere')
+    } finally {
+      await after.stop()
+      rmSync(dataDir, { recursive: true })
+    }
   })
 
   test('consumes nothing by being opened, nor by a form of another site', async () => {
@@ -179,7 +233,7 @@ describe('a session', () => {
     ]) {
       await page.goto(`/admin/${slug}/projects`)
       await page.getByLabel('Name').fill(`of ${slug}`)
-      await page.getByRole('button', { name: 'Make the project' }).click()
+      await page.getByRole('button', { name: 'Create the project' }).click()
       expect(await textOf(page)).toContain(`of ${slug}`)
       expect(await textOf(page)).not.toContain(`of ${other}`)
     }
@@ -194,6 +248,15 @@ describe('a session', () => {
       403,
       expect.stringContaining('another organisation'),
     ])
+    await accessible(page)
+    // Whose session it is hears of it.
+    const codes = async () => {
+      const { body } = await stack.call<{ data: Array<{ code?: string }> }>('/v1/audit?outcome=refused', {
+        as: one.key,
+      })
+      return body.data.map(({ code }) => code)
+    }
+    await expect.poll(codes, { timeout: 10_000 }).toContain('tenant_mismatch')
     expect(complaints).toEqual([])
     await context.close()
   })
@@ -272,6 +335,10 @@ describe('a session', () => {
     expect((await stack.call('/v1/tenant', { as: tenant.key })).status).toBe(200)
     await erase('leaving')
     expect(await textOf(page)).toContain('is being erased')
+    // It tells how far it is without being loaded again.
+    await expect
+      .poll(() => textOf(page), { timeout: 20_000 })
+      .toMatch(/done[\s\S]*Found by the last scan\s+0 keys/)
     await accessible(page)
     expect((await stack.call('/v1/tenant', { as: tenant.key })).status).not.toBe(200)
     expect(await context.cookies()).toEqual([])
@@ -310,7 +377,7 @@ describe('a session', () => {
       expect.stringContaining('role does not allow'),
     ])
     await page.goto('/admin/one/projects')
-    expect(await page.getByRole('button', { name: 'Make the project' }).count()).toBe(0)
+    expect(await page.getByRole('button', { name: 'Create the project' }).count()).toBe(0)
     await context.close()
   })
 })
@@ -320,61 +387,6 @@ describe('every page', () => {
   let tenant: Tenant
   beforeAll(async () => {
     tenant = await newTenant('pages', HOSTILE)
-    const post = (path: string, body: object) => stack.call(path, { as: tenant.key, method: 'POST', body })
-    const project = await stack.call<{ id: string }>('/v1/projects', {
-      ...{ as: tenant.key, method: 'POST', body: { name: HOSTILE, description: HOSTILE } },
-    })
-    await post(`/v1/projects/${project.body.id}/agents`, { name: HOSTILE, instructions: HOSTILE })
-    await post('/v1/webhook-sources', { name: HOSTILE, provider: 'github', secret: 'hostile-secret' })
-    await post('/v1/domains', { domain: 'api.pages.example' })
-    await post('/v1/webhook-endpoints', { url: 'https://hooks.pages.example/', description: HOSTILE })
-    await post('/v1/api-keys', { name: HOSTILE, scopes: ['projects:read'] })
-    await post('/v1/identity-providers', { name: HOSTILE, issuer: 'https://id.example', audience: HOSTILE })
-    await post('/v1/invitations', { email: 'a@b.example', role: 'viewer' })
-    await post('/v1/members', { identity: { issuer: 'https://id.example', subject: `'">` }, role: 'viewer' })
-    await stack.call('/v1/tenant', {
-      as: tenant.key,
-      method: 'PATCH',
-      body: { customisation: { displayName: `<b>"Pages"</b>`, accentColor: '#ffff00' } },
-    })
-  })
-
-  /** Every page that the menu leads to, and those one step behind it. */
-  async function pathsFrom(page: Page): Promise<string[]> {
-    const hrefs = (selector: string) =>
-      page.locator(selector).evaluateAll((links) => links.map((link) => link.getAttribute('href') ?? ''))
-    await page.goto('/admin/pages/')
-    const menu = await hrefs('nav a')
-    const found = new Set(menu)
-    for (const path of menu) {
-      await page.goto(path)
-      for (const href of await hrefs('main a:not([download])'))
-        if (href.startsWith('/admin/pages/')) found.add(href)
-    }
-    return [...found]
-  }
-
-  test.each([
-    ['light, wide', { colorScheme: 'light', viewport: { width: 1280, height: 800 } }],
-    ['dark, on a phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 } }],
-  ] as const)('is accessible, complains of nothing and keeps text text: %s', async (_, options) => {
-    const { page, complaints, context } = await signedIn(tenant, {
-      ...options,
-      userAgent: `Browser ${HOSTILE}`,
-    })
-    page.on('dialog', () => complaints.push('a dialog opened'))
-    const paths = await pathsFrom(page)
-    expect(paths.length).toBeGreaterThan(12)
-    for (const path of paths) {
-      const answer = await page.goto(path)
-      expect([path, answer?.status()]).toEqual([path, 200])
-      await accessible(page)
-      const wide = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
-      expect([path, wide]).toEqual([path, 0])
-      expect([path, await page.locator('img[src=x]').count()]).toEqual([path, 0])
-    }
-    expect(complaints).toEqual([])
-    await context.close()
   })
 
   test('that shows what changes renews itself', async () => {
@@ -413,7 +425,8 @@ describe('every page', () => {
     expect(await page.locator('#error-data').innerText()).toContain('not a JSON object')
     await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')
     await page.getByRole('button', { name: 'Save' }).click()
-    expect(await textOf(page)).toContain('Lima')
+    expect(await page.locator('.flash').innerText()).toContain('was saved')
+    expect(await page.getByLabel('Document (JSON)').inputValue()).toContain('Lima')
     await accessible(page)
     expect(complaints).toEqual([])
     await context.close()
@@ -428,10 +441,10 @@ describe('every page', () => {
     const url = await page.locator('#secret').innerText()
     await page.getByRole('link', { name: 'Back to all invitations' }).click()
     expect(await textOf(page)).toContain('bob@inviting.example')
-    await page.getByRole('button', { name: 'Take back' }).click()
-    expect(await page.getByRole('status').first().innerText()).toContain('taken back')
+    await page.getByRole('button', { name: 'Revoke' }).click()
+    expect(await page.getByRole('status').first().innerText()).toContain('revoked')
     expect((await page.goto(url))?.status()).toBe(410)
-    expect(await textOf(page)).toContain('was taken back')
+    expect(await textOf(page)).toContain('was revoked')
     expect(complaints).toEqual([])
     await context.close()
   })
@@ -491,11 +504,73 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('of the audit log goes on where it was, whatever is written meanwhile, and keeps its filter', async () => {
+    const own = await newTenant('paging')
+    const make = (name: string) => stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name } })
+    for (let i = 0; i < 60; i++) await make(`p${i}`)
+    const { page, context } = await signedIn(own)
+    const targets = () => page.locator('tbody td[data-title=Target]').allInnerTexts()
+    await page.goto('/admin/paging/audit?action=projects')
+    const first = await targets()
+    for (let i = 0; i < 7; i++) await make(`late${i}`)
+    await page.getByRole('link', { name: 'Next page' }).click()
+    const second = await targets()
+    expect([first.length, second.length]).toEqual([50, 10])
+    expect(new Set([...first, ...second]).size).toBe(60)
+    expect(await page.getByLabel('Action').inputValue()).toBe('projects')
+    const file = await page.request.get('/admin/paging/audit/export.json?action=projects')
+    expect(await file.json()).toHaveLength(67)
+    for (const [filter, rows] of [
+      [`target=${first[0]}`, 1],
+      [`target=${first[0]}&action=api-keys`, 0],
+      ['actor=nobody', 0],
+      ['since=2999-01-01T00:00', 0],
+      ['until=2000-01-01T00:00', 0],
+      ['action=projects&until=2999-01-01T00:00', 50],
+    ] as const) {
+      await page.goto(`/admin/paging/audit?${filter}`)
+      expect([filter, await page.locator('tbody tr').count()]).toEqual([filter, rows])
+    }
+    await context.close()
+  })
+
+  test('with a record that somebody else has changed loses nothing of either', async () => {
+    const own = await newTenant('meanwhile')
+    const post = (path: string, body: object) =>
+      stack.call<{ id: string }>(path, { as: own.key, method: 'POST', body })
+    const { body: project } = await post('/v1/projects', { name: 'Kept' })
+    const records = `/v1/projects/${project.id}/collections/people/records`
+    const { body: record } = await post(records, { data: { city: 'Paris' } })
+    const { page, complaints, context } = await signedIn(own)
+    await page.goto(`/admin/meanwhile/projects/${project.id}/collections/people/${record.id}`)
+    await stack.call(`${records}/${record.id}`, {
+      ...{ as: own.key, method: 'PUT', body: { data: { city: 'Rome' } } },
+    })
+    await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await page.getByRole('alert').innerText()).toMatch(/changed it meanwhile.*"Rome"/s)
+    expect(await page.getByLabel('Document (JSON)').inputValue()).toBe('{"city": "Lima"}')
+    await accessible(page)
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await page.locator('.flash').innerText()).toContain('was saved')
+    // Any other page tells at least what was typed.
+    await page.goto(`/admin/meanwhile/projects/${project.id}`)
+    await stack.call(`/v1/projects/${project.id}`, {
+      ...{ as: own.key, method: 'PATCH', body: { name: 'Theirs' } },
+    })
+    await page.getByLabel('Name', { exact: true }).fill('Mine')
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await textOf(page)).toMatch(/changed it meanwhile[\s\S]*What you sent[\s\S]*Mine/)
+    await accessible(page)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('says what is wrong beside the field, and keeps what was typed', async () => {
     const { page, context } = await signedIn(tenant)
     await page.goto('/admin/pages/api-keys')
     await page.getByLabel('Name').fill('Nothing allowed')
-    await page.getByRole('button', { name: 'Make the key' }).click()
+    await page.getByRole('button', { name: 'Create the key' }).click()
     const group = page.getByRole('group', { name: 'What it allows' })
     expect(await group.getAttribute('aria-invalid')).toBe('true')
     expect(await page.getByLabel('Name').inputValue()).toBe('Nothing allowed')
@@ -503,15 +578,103 @@ describe('every page', () => {
     await context.close()
   })
 
-  test('works without script, and with the keyboard alone', async () => {
-    const { page, context } = await signedIn(tenant, { javaScriptEnabled: false })
+  test('is worked with the keyboard alone, from the link to a key and its end', async () => {
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    await page.goto((await newLink(tenant.key)).url)
+    await press(page, 'Sign in')
+    await page.waitForURL(/admin\/pages\/$/)
     await page.keyboard.press('Tab')
-    expect(await page.locator(':focus').innerText()).toBe('Skip to the content')
-    await page.goto('/admin/pages/projects')
+    expect(await focused(page)).toBe('Skip to the content')
+    await page.keyboard.press('Enter')
+    expect(page.url()).toMatch(/#main$/)
+    await page.goto('/admin/pages/')
+    await press(page, 'API keys')
+    await page.waitForURL(/api-keys$/)
+    await tabTo(page, 'Name')
+    await page.keyboard.type('By hand')
+    await tabTo(page, 'projects:read')
+    await page.keyboard.press('Space')
+    await press(page, 'Create the key')
+    await page.locator('#secret').waitFor()
+    await press(page, 'Copy')
+    await expect.poll(() => page.locator('#secret-said').innerText()).toMatch(/^(Copied|Selected)/)
+    await press(page, 'Back to all keys')
+    await page.waitForURL(/api-keys$/)
+    await page.getByRole('link', { name: 'Revoke By hand' }).waitFor()
+    await press(page, 'Revoke By hand')
+    await page.waitForURL(/\/revoke$/)
+    await press(page, 'Revoke')
+    await page.waitForURL(/done=revoked/)
+    // On a narrow page the menu opens, and closes, by its button.
+    await page.setViewportSize({ width: 360, height: 740 })
+    const menu = page.getByRole('navigation', { name: 'Console' })
+    expect(await menu.isVisible()).toBe(false)
+    await press(page, 'Menu')
+    await menu.waitFor()
+    await page.keyboard.press('Escape')
+    await menu.waitFor({ state: 'hidden' })
+    expect(await focused(page)).toBe('Menu')
+    await press(page, 'Menu')
+    await press(page, 'Sessions')
+    await page.waitForURL(/sessions$/)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('does all but what is live without script', async () => {
+    const own = await newTenant('plain')
+    const { page, complaints, context } = await signedIn(own, { javaScriptEnabled: false })
+    const at = (path: string) => page.goto(`/admin/plain/${path}`)
+    const click = (name: string) => page.getByRole('button', { name, exact: true }).click()
+    const flash = () => page.locator('.flash').innerText()
+    await at('projects')
     await page.getByLabel('Name').fill('Without script')
     await page.keyboard.press('Enter')
-    await page.waitForURL(/done=created/)
-    expect(await textOf(page)).toContain('Without script')
+    expect(await flash()).toContain('The project')
+    await page.getByRole('link', { name: 'Without script' }).click()
+    const project = new URL(page.url()).pathname.split('/').at(-1)
+    await at(`projects/${project}/collections/people/new`)
+    await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')
+    await click('Save')
+    expect(await flash()).toContain('was created')
+    await page.getByLabel('Document (JSON)').fill('{"city": "Rome"}')
+    await click('Save')
+    expect(await flash()).toContain('was saved')
+    await page.getByRole('link', { name: 'Delete this record' }).click()
+    await click('Delete')
+    expect(await flash()).toContain('was deleted')
+    await at('api-keys')
+    await page.getByLabel('Name').fill('Plain')
+    await page.getByLabel('projects:read').check()
+    await click('Create the key')
+    const key = await page.locator('#secret').innerText()
+    expect((await stack.call('/v1/projects', { as: key })).status).toBe(200)
+    // It copies nothing without a script, so it is not there.
+    expect(await page.getByRole('button', { name: 'Copy' }).count()).toBe(0)
+    await at('links')
+    await page.getByLabel(/^For whom/).fill('bob@plain.example')
+    await click('Create the link')
+    expect(await page.locator('#secret').innerText()).toContain('/admin/enter?link=')
+    await at('links')
+    await page.getByRole('button', { name: 'Revoke the link for bob@plain.example' }).click()
+    expect(await flash()).toContain('revoked')
+    await at('settings')
+    await page.getByLabel('Name in this console').fill('Plainly')
+    await click('Save')
+    expect(await page.locator('.brand').innerText()).toBe('Plainly')
+    await at('audit')
+    await page.getByText('Filter', { exact: true }).click()
+    await page.getByLabel('Action').fill('projects.create')
+    await click('Show')
+    expect(await page.locator('tbody tr').count()).toBe(1)
+    await at('?last=week')
+    expect(await page.locator('svg.chart').count()).toBe(3)
+    await page.getByText('The same as a table').first().click()
+    expect(await page.locator('figure tbody').first().locator('tr').count()).toBe(7)
+    await at('sessions/end-all')
+    await click('End all')
+    expect(await textOf(page)).toContain('signed out')
+    expect(complaints).toEqual([])
     await context.close()
   })
 
@@ -554,12 +717,27 @@ describe('every page', () => {
   })
 })
 
-/** WCAG 2.2 AA, as far as a program can tell. */
-async function accessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    .analyze()
-  expect(
-    violations.map(({ id, nodes }) => `${page.url()}: ${id} ${nodes.map(({ html }) => html).join(' | ')}`),
-  ).toEqual([])
+/** The name of what the keyboard is at. */
+const focused = (page: Page): Promise<string> =>
+  page.evaluate(`(() => {
+    const at = document.activeElement
+    const name = at.getAttribute('aria-label') ?? at.labels?.[0]?.innerText
+    return (name || at.innerText || '').trim()
+  })()`)
+
+/** Goes on by the Tab key until it is there, where one has to see that it is. */
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let steps = 0; steps < 120; steps++) {
+    await page.keyboard.press('Tab')
+    if ((await focused(page)) !== name) continue
+    const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
+    expect([name, outline]).toEqual([name, 'solid'])
+    return
+  }
+  throw new Error(`${name} is not reached by the keyboard on ${page.url()}`)
+}
+
+async function press(page: Page, name: string): Promise<void> {
+  await tabTo(page, name)
+  await page.keyboard.press('Enter')
 }

@@ -1,12 +1,19 @@
 // The operator's pages in a real browser, and the session behind them.
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { identifyOperatorSession, mintOperatorSession } from '../../edge/console/operator/session.ts'
+import { keySpace } from '../../regional/storage/keys.ts'
+import { openEngine } from '../../regional/storage/open.ts'
+import { Isolations } from '../../regional/tenancy/isolation.ts'
+import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { toBase64url } from '../../shared/bytes.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
-import { type Stack, startStack } from '../e2e/stack.ts'
-import { newPerson, startBrowser } from './browser.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
+import { newDataDir, type Stack, startStack } from '../e2e/stack.ts'
+import { accessible, newPerson, startBrowser } from './browser.ts'
 
 describe('an operator’s session', () => {
   const secret = toBase64url(new Uint8Array(32).fill(3))
@@ -87,7 +94,7 @@ describe('the pages', () => {
     await page.getByLabel('Find tenants').fill('no such thing')
     await page.getByRole('button', { name: 'Find' }).click()
     expect(await page.locator('main').innerText()).toContain('begins with no such thing')
-    await page.getByRole('link', { name: 'By what they cost' }).click()
+    await page.getByRole('link', { name: 'Order by cost' }).click()
     expect(await page.locator('thead').innerText()).toContain('Request units')
     await accessible()
     await page.getByRole('link', { name: 'Regions' }).click()
@@ -98,10 +105,10 @@ describe('the pages', () => {
     await page.getByLabel('Slug').fill('demo')
     await page.getByRole('textbox', { name: 'Name', exact: true }).fill('<b>Made here</b>')
     await page.getByLabel('Owner’s e-mail address').fill('o@made.example')
-    await page.getByRole('button', { name: 'Make the tenant' }).click()
+    await page.getByRole('button', { name: 'Create the tenant' }).click()
     expect(await page.locator('#error-slug').innerText()).toContain('Another organisation has the slug')
     await page.getByLabel('Slug').fill('made')
-    await page.getByRole('button', { name: 'Make the tenant' }).click()
+    await page.getByRole('button', { name: 'Create the tenant' }).click()
     const link = await page.locator('#secret').innerText()
     expect((await fetch(link)).status).toBe(200)
     await accessible()
@@ -134,6 +141,47 @@ describe('the pages', () => {
     await context.close()
   })
 
+  test('list who is noisy, who sees it, too', async () => {
+    const dataDir = newDataDir()
+    const before = await startStack({ DATA_DIR: dataDir })
+    await before.stop()
+    await isolate(join(dataDir, 'us'), before.demo.tenantId)
+    const after = await startStack({ DATA_DIR: dataDir })
+    try {
+      const { page, complaints, context } = await newPerson(browser, after.edge)
+      await page.goto('/platform/sign-in')
+      await page.getByLabel('Operator token').fill(after.operatorToken)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.getByRole('link', { name: 'Noisy tenants' }).click()
+      expect(await page.locator('tbody').innerText()).toMatch(
+        /demo[\s\S]*us[\s\S]*limited[\s\S]*9,000[\s\S]*400/,
+      )
+      await accessible(page)
+      await page.getByRole('link', { name: 'demo' }).click()
+      expect(await page.locator('main').innerText()).toContain('Limited since')
+      await accessible(page)
+      const { body } = await after.call<{ url: string }>('/v1/admin-links', {
+        method: 'POST',
+        body: { role: 'viewer' },
+      })
+      await page.goto(body.url)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.waitForURL(/\/admin\/demo\/$/)
+      for (const path of ['', 'usage']) {
+        await page.goto(`/admin/demo/${path}`)
+        expect(await page.locator('main').innerText()).toMatch(
+          /Limited since .* a quarter of its rate limit/s,
+        )
+        await accessible(page)
+      }
+      expect(complaints).toEqual([])
+      await context.close()
+    } finally {
+      await after.stop()
+      rmSync(dataDir, { recursive: true })
+    }
+  })
+
   test('do nothing by a form of elsewhere, and are no way into the API', async () => {
     const { page, context } = await newPerson(browser, stack.edge)
     await page.goto('/platform/sign-in')
@@ -151,3 +199,20 @@ describe('the pages', () => {
     await context.close()
   })
 })
+
+/** As a region writes it down that it isolates a tenant; for long enough to look at. */
+async function isolate(dataDir: string, tenantId: string): Promise<void> {
+  const tenant = tenantNumberOf(tenantId)
+  if (tenant === undefined) throw new Error(`${tenantId} is no tenant`)
+  const engine = await openEngine({ dataDir })
+  const database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+    throw violation
+  })
+  const fail = (message: string) => {
+    throw new Error(message)
+  }
+  const log = { info: () => {}, error: fail }
+  const isolations = new Isolations({ database, now: () => Date.now() + 600_000, log })
+  await isolations.keep([{ tenant, stage: 'limited', asked: 9_000, fair: 400 }], [])
+  await engine.close()
+}

@@ -46,43 +46,123 @@ const follow = (page: Page, name: string) => page.getByRole('link', { name, exac
 const flash = (page: Page) => page.locator('.flash').innerText()
 const main = (page: Page) => page.locator('main').innerText()
 
+test('the whole of an admin’s first day: from the link to the key, the project, the retry and the audit log', async () => {
+  receiver.answer('/first-day', 500)
+  const owner = { email: 'ada@firstday.example' }
+  const body = { slug: 'firstday', name: 'First Day', region: 'eu', plan: 'team', owner }
+  const made = await stack.call<{ adminLink: { url: string } }>('/platform/v1/tenants', {
+    method: 'POST',
+    body,
+  })
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  await page.goto(made.body.adminLink.url)
+  expect(await main(page)).toMatch(/ada@firstday\.example.*First Day.*owner/s)
+  await click(page, 'Sign in')
+  await page.waitForURL(`${stack.edge}/admin/firstday/`)
+
+  await follow(page, 'API keys')
+  await page.getByLabel('Name').fill('Build server')
+  await page.getByLabel('projects:write').check()
+  await click(page, 'Create the key')
+  const key = await page.locator('#secret').innerText()
+
+  await follow(page, 'Webhooks out')
+  await page.getByLabel('URL').fill(receiver.url('/first-day'))
+  await page.getByLabel('Types of events').fill('project.*')
+  await click(page, 'Create the endpoint')
+  const secret = await page.locator('#secret').innerText()
+
+  await follow(page, 'Projects')
+  expect(await main(page)).toContain('No projects yet')
+  await page.getByLabel('Name').fill('By hand')
+  await click(page, 'Create the project')
+  expect(await flash(page)).toContain('The project')
+  const byKey = await stack.call<{ id: string }>('/v1/projects', {
+    ...{ as: key, method: 'POST', body: { name: 'By key' } },
+  })
+  expect(byKey.status).toBe(201)
+  await expect.poll(() => receiver.at('/first-day').length, { timeout: 10_000 }).toBeGreaterThanOrEqual(2)
+
+  receiver.answer('/first-day', 204)
+  const before = receiver.at('/first-day').length
+  await follow(page, 'Webhooks out')
+  await page.locator('table').nth(1).getByRole('link').first().click()
+  expect(await main(page)).toMatch(/project\.created[\s\S]*500/)
+  await click(page, 'Send it again')
+  await expect
+    .poll(
+      async () => {
+        await page.reload()
+        return page.locator('dl').first().innerText()
+      },
+      { timeout: 15_000 },
+    )
+    .toContain('delivered')
+  const again = receiver.at('/first-day')[before]
+  new Webhook(secret).verify(again?.text ?? '', again?.headers as Record<string, string>)
+
+  await follow(page, 'Audit log')
+  const actions = await page.locator('tbody td[data-title=Action]').allInnerTexts()
+  for (const action of ['sessions.enter', 'api-keys.create', 'webhook-endpoints.create', 'projects.create']) {
+    expect(actions).toContain(action)
+  }
+  await page.getByText('Filter', { exact: true }).click()
+  await page.getByLabel('Target').fill(byKey.body.id)
+  await click(page, 'Show')
+  expect(await page.locator('tbody tr').count()).toBe(1)
+  expect(await page.locator('tbody').innerText()).toMatch(/api key[\s\S]*projects\.create/)
+  await click(page, 'Sign out')
+  expect(await main(page)).toContain('signed out')
+  expect(complaints).toEqual([])
+  await context.close()
+})
+
 test('an agent is made, run while one watches, and run again without script', async () => {
   const { page, complaints } = person
   await page.goto('/admin/demo/projects')
   await page.getByLabel('Name', { exact: true }).fill('Answers')
-  await click(page, 'Make the project')
+  await click(page, 'Create the project')
   await page.goto('/admin/demo/agents')
   await page.getByLabel('Name', { exact: true }).fill('Helper')
   await page.getByLabel('Model').selectOption('small')
   await page.getByLabel('Temperature').fill('hot')
-  await click(page, 'Make the agent')
+  await click(page, 'Create the agent')
   expect(await page.getByLabel('Temperature').getAttribute('aria-invalid')).toBe('true')
   expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('Helper')
   await page.getByLabel('Temperature').fill('0.5')
-  await click(page, 'Make the agent')
+  await click(page, 'Create the agent')
   expect(await flash(page)).toContain('The agent is there')
 
-  await page.getByLabel('What you say').fill('Please wait for it')
+  await page.getByLabel('Message').fill('Please wait for it')
   await click(page, 'Run')
   // The first word comes while the rest is not said yet.
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('Wait')
   expect(models.underWay()).toBe(1)
   models.release()
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('WaitHello, world.')
-  await page.getByLabel('What you say').fill('failing')
+  const run = page.getByRole('link', { name: 'Open this run' })
+  expect(await run.getAttribute('href')).toMatch(/\/runs\/run_\w+$/)
+  await page.getByLabel('Message').fill('Please wait and be stopped')
+  await click(page, 'Run')
+  await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('Wait')
+  await click(page, 'Stop')
+  await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toContain('[Stopped.]')
+  await expect.poll(() => models.underWay(), { timeout: 8_000 }).toBe(0)
+  await page.getByLabel('Message').fill('failing')
   await click(page, 'Run')
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toMatch(/^ ?\[.+\]$/)
 
   const agent = page.url().split('?')[0] ?? ''
   await page.goto(agent)
-  expect(await page.locator('tbody tr').count()).toBe(2)
+  expect(await page.locator('tbody tr').count()).toBe(3)
+  expect(await page.locator('tbody').innerText()).toContain('cancelled')
   await page.locator('tbody a').last().click()
   expect(await main(page)).toContain('WaitHello, world.')
   expect(complaints.filter((complaint) => !complaint.includes('status of 5'))).toEqual([])
 
   const plain = await enter({ role: 'member' }, { javaScriptEnabled: false })
   await plain.page.goto(agent)
-  await plain.page.getByLabel('What you say').fill('Hello')
+  await plain.page.getByLabel('Message').fill('Hello')
   await click(plain.page, 'Run')
   expect(plain.page.url()).toMatch(/\/runs\/run_\w+$/)
   expect(await main(plain.page)).toContain('Hello, world.')
@@ -95,11 +175,11 @@ test('a source of webhooks says how to set it up, and shows what came and what w
   await page.getByLabel('Name', { exact: true }).fill('Code')
   await page.getByLabel('Provider').selectOption('github')
   await page.getByLabel('Secret').fill('short')
-  await click(page, 'Make the source')
+  await click(page, 'Create the source')
   expect(await page.getByLabel('Secret').getAttribute('aria-invalid')).toBe('true')
   await page.getByLabel('Secret').fill('a-longer-secret')
   await page.getByLabel('Your own names').fill('push = code.pushed\n* = code.other')
-  await click(page, 'Make the source')
+  await click(page, 'Create the source')
   const url = await page.locator('#secret').innerText()
   expect(await main(page)).toContain('content type application/json')
   const body = JSON.stringify({ text: '<script>alert(1)</script>' })
@@ -136,10 +216,10 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   await page.goto('/admin/demo/webhook-endpoints')
   await page.getByLabel('URL').fill(receiver.url('/hook'))
   await page.getByLabel('Types of events').fill('nothing.such')
-  await click(page, 'Make the endpoint')
+  await click(page, 'Create the endpoint')
   expect(await page.getByLabel('Types of events').getAttribute('aria-invalid')).toBe('true')
   await page.getByLabel('Types of events').fill('project.*')
-  await click(page, 'Make the endpoint')
+  await click(page, 'Create the endpoint')
   const secret = await page.locator('#secret').innerText()
   await follow(page, 'To the endpoint')
   const endpoint = page.url()
@@ -157,6 +237,9 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
       { timeout: 10_000 },
     )
     .toContain('failing')
+  await page.getByLabel('Send again what it missed in').selectOption('1')
+  await click(page, 'Recover')
+  expect(await flash(page)).toContain('is being sent again')
   await page.locator('table').first().getByRole('link').first().click()
   expect(await main(page)).toMatch(/500[\s\S]*<script>alert\(1\)<\/script>/)
   receiver.answer('/hook', 204)
@@ -187,7 +270,7 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   await click(page, 'Delete')
   expect(await flash(page)).toContain('is gone')
   await page.goto('/admin/demo/audit')
-  expect(await main(page)).toContain('webhook-endpoints.delete')
+  expect(await main(page)).toMatch(/webhook-endpoints\.delete[\s\S]*webhook-endpoints\.recover/)
 })
 
 test('a domain says what its DNS has to say, and what was found there', async () => {
@@ -199,10 +282,10 @@ test('a domain says what its DNS has to say, and what was found there', async ()
   await page.getByLabel('Domain', { exact: true }).fill('api.demo.invalid')
   await click(page, 'Claim it')
   expect(await main(page)).toMatch(/TXT[\s\S]+api\.demo\.invalid/)
-  await click(page, 'Look now')
+  await click(page, 'Check now')
   await page.locator('[role=status] time').waitFor()
-  await follow(page, 'Give up this domain')
-  await click(page, 'Give up')
+  await follow(page, 'Remove this domain')
+  await click(page, 'Remove')
   expect(await flash(page)).toContain('none of the organisation’s')
 })
 
@@ -230,7 +313,7 @@ test('the overview shows today, a week and a month', async () => {
     await follow(page, name)
     expect(await page.locator('[aria-current=true]').innerText()).toBe(name)
     expect(await page.locator('tbody').first().locator('tr').count()).toBe(bars)
-    expect(await main(page)).toMatch(/[1-9][\d,]* requests/)
+    expect(await main(page)).toMatch(/Requests\s+[1-9][\d,]*\s/)
   }
   expect(person.complaints.filter((complaint) => !complaint.includes('status of 5'))).toEqual([])
 })
