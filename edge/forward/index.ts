@@ -147,6 +147,9 @@ function headBytes(target: string, headers: HeaderFields): number {
   return bytes
 }
 
-/** What can't do a thing twice gets a second chance. A signed URL is its own idempotency key. */
+/** These are known again by what they carry: a signed URL is its own idempotency key, and a webhook has its event's id. */
+const OWN_KEYS: ReadonlySet<Principal['kind'] | undefined> = new Set(['signed_url', 'webhook_source'])
+
+/** What can't do a thing twice gets a second chance. */
 const maySendTwice = ({ method, headers }: Request, principal: Principal | undefined): boolean =>
-  method === 'GET' || method === 'HEAD' || headers.has(IDEMPOTENCY_KEY) || principal?.kind === 'signed_url'
+  method === 'GET' || method === 'HEAD' || headers.has(IDEMPOTENCY_KEY) || OWN_KEYS.has(principal?.kind)

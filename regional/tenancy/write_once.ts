@@ -52,7 +52,11 @@ export function memoryOf({ verified, route, content, idempotencyKey }: Asked, se
           key: principal.nonce,
           validUntil: principal.expiresAtMs,
         }
-      : { principal: callerOf(principal), key: idempotencyKey }),
+      : {
+          principal: callerOf(principal),
+          // A third party's key is its own business: a refusal of its webhook must not outlive what was wrong with it.
+          key: principal.kind === 'webhook_source' ? undefined : idempotencyKey,
+        }),
   }
   const key: [Buffer] = [recordKey(identity)]
   const bound = `${principal.tenant} ${key[0].toString('hex')}`

@@ -5,6 +5,7 @@ import Stripe from 'stripe'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkSignature, type Provider } from '../../regional/services/webhook-sources/providers.ts'
 import { startModelServer } from '../support/model_server.ts'
+import { startReceiver } from '../support/webhook_receiver.ts'
 import { type Stack, startStack } from './stack.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
@@ -118,7 +119,7 @@ describe('through the edge', () => {
   let key: string
   let tenants = 0
   beforeAll(async () => {
-    stack = await startStack()
+    stack = await startStack({ WEBHOOK_DEVELOPMENT_HOSTS: '127.0.0.1' })
   })
   afterAll(() => stack.stop())
 
@@ -193,6 +194,35 @@ describe('through the edge', () => {
     expect((await send(source.url, large, signed('m', large))).status).toBe(413)
     expect(await read(`/v1/webhook-sources/${source.id}`)).toMatchObject({ received: 0, rejected: 2 })
     expect((await read(`/v1/webhook-sources/${source.id}/received`)).data).toEqual([])
+  })
+
+  test('a refusal ends with what was wrong, whatever idempotency key its provider sends', async () => {
+    const source = await sourceOf('standard', 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA')
+    const headers = { ...signed('msg_1', '{}'), 'idempotency-key': 'theirs' }
+    expect((await send(source.url, '{}', headers)).status).toBe(401)
+    const path = `/v1/webhook-sources/${source.id}`
+    await stack.call(path, { method: 'PATCH', as: key, body: { secret: SECRET } })
+    expect((await send(source.url, '{}', headers)).status).toBe(200)
+  })
+
+  test('what came in goes out to the endpoints that want it, once', async () => {
+    const receiver = await startReceiver()
+    try {
+      const source = await sourceOf('standard', SECRET, { eventTypes: { '*': 'shop.news' } })
+      const endpoint = { url: receiver.url('/'), types: ['webhook.received', 'project.created'] }
+      await stack.call('/v1/webhook-endpoints', { method: 'POST', as: key, body: endpoint })
+      const body = '{"type":"order.paid"}'
+      const { body: first } = await send(source.url, body, signed('msg_out', body))
+      await send(source.url, body, signed('msg_out', body))
+      await stack.call('/v1/projects', { method: 'POST', as: key, body: { name: 'The last to come' } })
+      await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(2)
+      const news = receiver.received.filter(({ body: { type } }) => type === 'webhook.received')
+      expect(news.map(({ body: { data } }) => data)).toMatchObject([
+        { resource: first.id, source: source.id, provider: 'standard', type: 'shop.news' },
+      ])
+    } finally {
+      await receiver.close()
+    }
   })
 
   test('a URL that was altered, or whose source was removed, leads nowhere', async () => {

@@ -6,6 +6,7 @@ import {
   bearer,
   control,
   edgeTo,
+  newHookPath,
   newKey,
   newMarker,
   newSignedTarget,
@@ -207,6 +208,16 @@ test('with one of two instances down every read is answered', async () => {
   const twoInstances = await edgeTo({ us: ['http://127.0.0.1:1', steady] })
   for (let i = 0; i < 4; i++) {
     expect((await twoInstances.request('http://edge/v1/projects', { headers })).status).toBe(200)
+  }
+})
+
+test('and every webhook: its provider may never send it again', async () => {
+  const twoInstances = await edgeTo({ us: ['http://127.0.0.1:1', steady] })
+  const path = await newHookPath()
+  for (let i = 0; i < 4; i++) {
+    expect((await twoInstances.request(`http://edge${path}`, { method: 'POST', body: '{}' })).status).toBe(
+      200,
+    )
   }
 })
 

@@ -6,6 +6,7 @@ import { toBase64url } from '../../shared/bytes.ts'
 import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
+import { HOOKS_PATH, mintSourceToken } from '../../shared/credentials/source_token.ts'
 import { newId } from '../../shared/ids.ts'
 import { signUrl } from '../../shared/signed_url.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
@@ -62,6 +63,12 @@ export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise
   )
   const { text } = await mintApiKey('test', { keyId: newId('key'), tenant: TENANT_NUMBER, region }, roots)
   return text
+}
+
+/** The path that a third party sends its webhooks to. */
+export async function newHookPath(): Promise<string> {
+  const claims = { sourceId: newId('whs'), tenant: TENANT_NUMBER, region: 'us' }
+  return HOOKS_PATH + (await mintSourceToken(claims, await Roots.import([ROOTS[0]]))).text
 }
 
 /** Path and query of a signed URL of the tenant's, as a region would have signed it. */

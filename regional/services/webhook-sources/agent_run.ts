@@ -21,6 +21,9 @@ interface Payload extends AgentPlace {
 /** What the agent is told, and then which run it became. */
 type Place = { input: string } | { runId: string }
 
+/** Of the platform, and it passes: too many wait for the model, or there is none just now. All else stays as it is. */
+const PASSING: ReadonlySet<string> = new Set(['model_busy', 'no_model_configured', 'model_unavailable'])
+
 /** Shorter than a run that somebody waits for: meanwhile it takes one of the worker's hands. */
 const RUN_MS = 60_000
 /** A place is kept with the job, so it stays small. */
@@ -50,8 +53,7 @@ export const agentRun = (models: ModelAccess): AgentRun =>
         if (called !== undefined) await settleUnattended(tx, payload, place.runId, called)
         return { finished: true, done: 1 }
       } catch (error) {
-        // Too many wait for the model: another time. All else stays as it is.
-        if (!(error instanceof Problem) || error.code === 'model_busy') throw error
+        if (!(error instanceof Problem) || PASSING.has(error.code)) throw error
         return { failed: error.detail }
       }
     },

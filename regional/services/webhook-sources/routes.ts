@@ -21,6 +21,7 @@ import {
 import type { SourceRecord } from '../../tenancy/webhook_sources.ts'
 import type { ModelAccess } from '../agents/models.ts'
 import { agentRun } from './agent_run.ts'
+import { forgetAfter, sweep } from './forgetting.ts'
 import { checkSignature } from './providers.ts'
 import {
   CreatedSource,
@@ -34,7 +35,6 @@ import {
 } from './schema.ts'
 import {
   addSource,
-  clearReceived,
   clearSome,
   countRejected,
   keep,
@@ -81,18 +81,6 @@ function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agen
   throw new Problem('insufficient_scope', 'To have an agent run takes the scope agents:write.')
 }
 
-/** What came is kept as long as events are. */
-const forget = jobKind<{ sourceId: string; webhookId: string }>({
-  kind: 'webhook-sources.forget',
-  service: 'webhook-sources',
-  promised: true,
-  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
-  async step(tx, { payload: { sourceId, webhookId } }) {
-    await clearReceived(tx, sourceId, webhookId)
-    return { finished: true }
-  },
-})
-
 export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
   const runAgent = agentRun(models)
 
@@ -116,7 +104,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
   return {
     name: 'webhook-sources',
     mintsCredentials: true,
-    jobKinds: [clearSource, forget, runAgent],
+    jobKinds: [clearSource, sweep, runAgent],
     operations: [
       tenantOperation({
         name: 'create',
@@ -299,7 +287,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           const { id } = await keep(tx, { source, eventId, type, body: sent.body })
           const { plan, overrides } = await tx.organisation()
           const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
-          tx.enqueue(forget, { sourceId: source.id, webhookId: id }, { runAtMs: nowMs + keptMs })
+          await forgetAfter(tx, [source.id, id], nowMs + keptMs)
           if (source.agent) tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id })
           return { status: 200, body: { id } }
         },
