@@ -8,6 +8,7 @@ import {
   type EndpointRecord,
   type LaneRecord,
   newDelivery,
+  type Pace,
 } from './records.ts'
 
 /** Deliveries to one endpoint at the same time, where order does not matter. */
@@ -43,7 +44,7 @@ export interface Sendable {
 }
 
 export class Lane {
-  endpoint: EndpointRecord
+  private current: EndpointRecord
   /** Events up to this one were read. */
   position: LogPosition
   /** Of those up to this one, some may have been recorded by whoever delivered before. */
@@ -69,10 +70,35 @@ export class Lane {
   private onTimeMs = 0
   private dueNext = false
 
-  constructor(endpoint: EndpointRecord, { cursor, highest }: LaneRecord) {
-    this.endpoint = endpoint
+  constructor(endpoint: EndpointRecord, { cursor, highest, pace }: LaneRecord) {
+    this.current = endpoint
     this.position = cursor
     this.recordedTo = highest
+    this.pausedUntilMs = pace?.pausedUntilMs ?? 0
+    this.onTimeMs = pace?.onTimeMs ?? 0
+  }
+
+  get endpoint(): EndpointRecord {
+    return this.current
+  }
+
+  /** The endpoint has changed. */
+  set endpoint(after: EndpointRecord) {
+    // A new start: what its receiver was spared was before.
+    if (after.enabled && !this.current.enabled) {
+      this.pausedUntilMs = 0
+      this.failuresInRow = 0
+      this.throttles = 0
+    }
+    this.current = after
+    this.dueIsStale = true
+    if (!after.enabled) this.due = this.due.filter(({ record }) => record.test)
+  }
+
+  /** What is to be kept of its pace when nobody has it in hand; undefined when nothing waits for it. */
+  paceAt(nowMs: number): Pace | undefined {
+    const { pausedUntilMs, onTimeMs } = this
+    return Math.max(pausedUntilMs, onTimeMs) > nowMs ? { pausedUntilMs, onTimeMs } : undefined
   }
 
   /** Whether there is room for more events. */
@@ -89,8 +115,8 @@ export class Lane {
   /** Whether there is nothing to do for it before some later time. */
   isIdle(nowMs: number): boolean {
     if (this.busy.size > 0) return false
-    if (!this.endpoint.enabled || this.isBlocked(nowMs)) return true
-    return this.unsent.length === 0 && this.due.length === 0
+    if (!this.endpoint.enabled) return this.due.length === 0
+    return this.isBlocked(nowMs) || (this.unsent.length === 0 && this.due.length === 0)
   }
 
   isBusy(id: string): boolean {
@@ -99,9 +125,8 @@ export class Lane {
 
   /** Whether something is to be read for it, even if nobody has called. */
   isToBeRead(nowMs: number): boolean {
-    if (!this.endpoint.enabled) return false
     const isDue = this.nextDueMs !== undefined && this.nextDueMs <= nowMs
-    return this.dueIsStale || isDue || (this.hasMore && this.hasRoom)
+    return this.dueIsStale || (this.endpoint.enabled && (isDue || (this.hasMore && this.hasRoom)))
   }
 
   /** Takes events of the feed, in their order. @param through where the feed was read to */
@@ -132,8 +157,10 @@ export class Lane {
 
   /** @returns what may be sent now, or when to ask again; undefined when something else has to happen first */
   next(nowMs: number): Sendable | { notBeforeMs: number } | undefined {
-    const { mode, rate } = this.endpoint
-    if (!this.endpoint.enabled || (this.unsent.length === 0 && this.due.length === 0)) return undefined
+    const { enabled, mode, rate } = this.endpoint
+    // Somebody tries the endpoint out, before it is enabled perhaps: that waits for nothing.
+    if (this.due[0]?.record.test) return this.takeDue()
+    if (!enabled || (this.unsent.length === 0 && this.due.length === 0)) return undefined
     if (mode === 'fifo' ? this.busy.size > 0 : this.sending >= this.mostAtOnce) return undefined
     if (this.pausedUntilMs > nowMs) return { notBeforeMs: this.pausedUntilMs }
     if (rate !== null && this.onTimeMs - BURST_MS > nowMs) return { notBeforeMs: this.onTimeMs - BURST_MS }

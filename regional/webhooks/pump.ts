@@ -8,7 +8,7 @@ import { standAt } from '../jobs/standing.ts'
 import type { Log } from '../log.ts'
 import type { Outbound } from '../outbound/client.ts'
 import type { LogPosition } from '../storage/log_space.ts'
-import { feedOf, type TenantEvent } from '../tenancy/events.ts'
+import { FEED_BEGINNING, feedOf, type TenantEvent } from '../tenancy/events.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import { type StatusRecord, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
@@ -237,7 +237,7 @@ export class TenantPump {
         if (lane.nextDueMs !== undefined && lane.nextDueMs <= nowMs) lane.dueIsStale = true
       }
       const dueOf = [...this.lanes.values()]
-        .filter((lane) => lane.dueIsStale && lane.endpoint.enabled)
+        .filter((lane) => lane.dueIsStale)
         .map((lane) => ({ lane, version: lane.dueVersion }))
       const behind = Map.groupBy(
         [...this.lanes.values()].filter((lane) => lane.hasRoom),
@@ -322,7 +322,6 @@ export class TenantPump {
       const record = records.get(endpoint.id)
       if (lane !== undefined) {
         lane.endpoint = endpoint
-        lane.dueIsStale = true
       } else if (record !== undefined) {
         this.lanes.set(endpoint.id, new Lane(endpoint, record))
       }
@@ -397,6 +396,8 @@ export class TenantPump {
         })
         this.results.splice(0, batch.length)
         this.apply(batch, recorded)
+        // At once, whatever is being read meanwhile: an ordered lane has waited for this.
+        this.hand()
       } catch (error) {
         if (error instanceof Over) return this.failed(error)
         log.error('what became of deliveries could not be recorded; it is tried again', { error })
@@ -447,8 +448,10 @@ export class TenantPump {
         lanes.map(async (lane) => {
           const before = await tx.space(laneSpace).get([lane.endpoint.id])
           if (before === undefined) return
-          const cursor = lane.cursorAfter(new Set())
-          if (cursor !== before.cursor) tx.space(laneSpace).set([lane.endpoint.id], { ...before, cursor })
+          const { pace: _, ...rest } = before
+          const [cursor, pace] = [lane.cursorAfter(new Set()), lane.paceAt(nowMs)]
+          if (cursor === before.cursor && pace === undefined && before.pace === undefined) return
+          tx.space(laneSpace).set([lane.endpoint.id], { ...rest, cursor, ...(pace && { pace }) })
         }),
       )
       // As long as somebody is to be called, the entry stays.
@@ -473,9 +476,11 @@ async function readDue(
   nowMs: number,
 ): Promise<{ due: Due[]; nextDueMs: number | undefined }> {
   const tx = scope.service(SERVICE)
-  const isOrdered = lane.endpoint.mode === 'fifo'
+  const { enabled, mode } = lane.endpoint
+  const isOrdered = mode === 'fifo'
   const { entries } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: DUE_PAGE })
-  const waiting = entries.filter(([[, , , id]]) => !lane.isBusy(id))
+  const isTest = (sequence: LogPosition) => sequence === FEED_BEGINNING
+  const waiting = entries.filter(([[, , sequence, id]]) => !lane.isBusy(id) && (enabled || isTest(sequence)))
   const ready = isOrdered ? waiting.slice(0, 1) : waiting.filter(([, due]) => due.notBeforeMs <= nowMs)
   const records = await Promise.all(ready.map(([[, , , id]]) => tx.space(deliverySpace).get([id])))
   const due = ready.flatMap(([, { notBeforeMs }], i) => {

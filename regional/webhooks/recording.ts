@@ -15,6 +15,7 @@ import {
   type DeliveryRecord,
   type DisableReason,
   deliverySpace,
+  dueAtOf,
   type EndpointRecord,
   endpointSpace,
   type LaneRecord,
@@ -22,7 +23,7 @@ import {
   SERVICE,
   writeDelivery,
 } from './records.ts'
-import { DISABLE_AFTER_MS, orderedDelayMs, retryDelayMs, standingOf } from './schedule.ts'
+import { DISABLE_AFTER_MS, NOTICE_MS, orderedDelayMs, retryDelayMs, standingOf } from './schedule.ts'
 
 /** A delivery that was tried. */
 export interface Result extends Sendable {
@@ -148,11 +149,11 @@ function tried(
   const asked = result.called.outcome === 'answered' ? result.called.retryAfterMs : undefined
   const delayOf = mode === 'fifo' ? orderedDelayMs : retryDelayMs
   // What is gone is held until somebody enables the endpoint again.
-  const delay = isGone(result) ? 0 : before.test ? undefined : delayOf(failures, random(), asked)
+  const delay = before.test ? undefined : isGone(result) ? 0 : delayOf(failures, random(), asked)
   const failed = { ...attempted, failures, event: result.event }
   if (delay === undefined) return { ...failed, status: 'failed' }
   const nextAttemptMs = nowMs + delay
-  return { ...failed, status: 'pending', nextAttemptMs, dueAt: mode === 'fifo' ? 0 : nextAttemptMs }
+  return { ...failed, status: 'pending', nextAttemptMs, dueAt: dueAtOf(before, mode, nextAttemptMs) }
 }
 
 function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { called, sentMs }: Result): void {
@@ -208,10 +209,11 @@ function judge(
     return { endpoint: after, lane: failing }
   }
   if (isGone(result)) return disable('gone')
-  const standing = standingOf(failingSinceMs, lane.warnings, nowMs)
+  const { warnings, warnedMs } = lane
+  const standing = standingOf({ sinceMs: failingSinceMs, warnings, warnedMs }, nowMs)
   if (standing.outcome === 'disable') return disable('failing')
   if (standing.outcome === 'fine') return { endpoint, lane: failing }
-  const disablesAt = new Date(failingSinceMs + DISABLE_AFTER_MS).toISOString()
-  tell('failing', 'warn', { failingSince: since, disablesAt })
-  return { endpoint, lane: { ...failing, warnings: standing.warnings } }
+  const disablesAtMs = Math.max(failingSinceMs + DISABLE_AFTER_MS, nowMs + NOTICE_MS)
+  tell('failing', 'warn', { failingSince: since, disablesAt: new Date(disablesAtMs).toISOString() })
+  return { endpoint, lane: { ...failing, warnings: standing.warnings, warnedMs: nowMs } }
 }

@@ -51,8 +51,17 @@ export interface LaneRecord {
   highest: LogPosition
   /** The first failure since the last success. */
   failingSinceMs: number | null
-  /** Warnings told since then. */
+  /** Warnings told since then, and when the last of them was. */
   warnings: number
+  warnedMs?: number
+  /** What its receiver, or its rate, was to be spared when nobody had it in hand any more. */
+  pace?: Pace
+}
+
+/** Milliseconds since 1970: nothing is sent before `pausedUntilMs`; `onTimeMs` is of the rate (GCRA). */
+export interface Pace {
+  pausedUntilMs: number
+  onTimeMs: number
 }
 
 export const DELIVERY_STATUSES = ['pending', 'delivered', 'failed'] as const
@@ -74,7 +83,7 @@ export interface DeliveryRecord {
   /** Of the last try. */
   attemptedAt: string | null
   nextAttemptMs: number | null
-  /** Where its entry among those that are due stands; null when it has none. */
+  /** Where its entry among those that are due stands: {@link dueAtOf}; null when it has none. */
   dueAt: number | null
   /** Made to try the endpoint out: tried once. */
   test?: true
@@ -91,10 +100,14 @@ export interface AttemptRecord {
   answer: string | null
 }
 
-/** When a pending delivery is tried again. Where order matters all of them stand at 0, by their sequence. */
+/** When a pending delivery is tried again. */
 export interface DueEntry {
   notBeforeMs: number
 }
+
+/** Where order matters all of them stand at 0, by their sequence; and so do tests, which wait for nothing. */
+export const dueAtOf = ({ test }: Pick<DeliveryRecord, 'test'>, mode: DeliveryMode, atMs: number): number =>
+  test || mode === 'fifo' ? 0 : atMs
 
 export const endpointSpace = jsonSpace<[id: string], EndpointRecord>('endpoint')
 export const laneSpace = jsonSpace<[id: string], LaneRecord>('lane')
@@ -170,7 +183,7 @@ export const onItsWay = (
   status: 'pending',
   failures: 0,
   nextAttemptMs: nowMs,
-  dueAt: mode === 'fifo' ? 0 : nowMs,
+  dueAt: dueAtOf(record, mode, nowMs),
   event,
 })
 

@@ -41,15 +41,27 @@ export const orderedDelayMs = (failures: number, random: number, askedMs: number
 const DAY_MS = 24 * HOUR_MS
 /** An endpoint is disabled after so long without one success. */
 export const DISABLE_AFTER_MS = 5 * DAY_MS
-/** And this is how long before that it is told of. */
+/** After so long it is told of. */
 const WARN_AFTER_MS: ReadonlyArray<number> = [DAY_MS, 3 * DAY_MS, 4 * DAY_MS]
+/** Whoever was told has so long, at least: an endpoint that is seldom called may be found failing only after days. */
+export const NOTICE_MS = 12 * HOUR_MS
 
 export type Standing = { outcome: 'fine' } | { outcome: 'warn'; warnings: number } | { outcome: 'disable' }
 
-/** What a failure comes to for its endpoint. @param warnings that there have been since it began to fail */
-export function standingOf(failingSinceMs: number, warnings: number, nowMs: number): Standing {
-  const failingMs = nowMs - failingSinceMs
-  if (failingMs >= DISABLE_AFTER_MS) return { outcome: 'disable' }
+/** How an endpoint has failed so far. */
+export interface Failing {
+  sinceMs: number
+  /** Told of it since then. */
+  warnings: number
+  /** The last of them. */
+  warnedMs: number | undefined
+}
+
+/** What a failure comes to for its endpoint. It is never disabled without a warning before. */
+export function standingOf({ sinceMs, warnings, warnedMs = 0 }: Failing, nowMs: number): Standing {
+  const failingMs = nowMs - sinceMs
+  const wasTold = warnings > 0 && nowMs - warnedMs >= NOTICE_MS
+  if (failingMs >= DISABLE_AFTER_MS && wasTold) return { outcome: 'disable' }
   const due = WARN_AFTER_MS.filter((afterMs) => failingMs >= afterMs).length
   return due > warnings ? { outcome: 'warn', warnings: due } : { outcome: 'fine' }
 }

@@ -115,4 +115,16 @@ test(`of ${EVENTS} events all arrive through ${KILLS} kills (seed ${SEED})`, {
     },
     { timeout: PATIENCE_MS, interval: 500 },
   )
+  // So whoever comes after another kill has nothing to send but what is new.
+  const from = receiver.received.length
+  await regions.killAndRestart('us')
+  const { body: last } = await create('/v1/projects', { name: 'Last' })
+  await vi.waitFor(() => expect(receiver.received.length).toBeGreaterThanOrEqual(from + 2), {
+    timeout: PATIENCE_MS,
+  })
+  const came = receiver.received.slice(from).map(({ path, body }) => [path, body.data.resource])
+  expect(came.toSorted()).toEqual([
+    ['/fifo', last.id],
+    ['/parallel', last.id],
+  ])
 })

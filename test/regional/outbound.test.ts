@@ -154,6 +154,25 @@ async function listening(answer: (socket: Socket) => void, server?: Server) {
 }
 
 describe('not a byte is sent', () => {
+  test('to an address, however it is spelt', async () => {
+    const inside = await listening(() => {})
+    const post = client()
+    for (const host of [
+      '127.0.0.1',
+      '2130706433',
+      '0177.0.0.1',
+      '0x7f.1',
+      '127.1',
+      '0',
+      '[::ffff:127.0.0.1]',
+    ]) {
+      for (const scheme of ['http', 'https']) {
+        expect(await post(`${scheme}://${host}:${inside.port}/`)).toMatchObject({ outcome: 'unreachable' })
+      }
+    }
+    expect(inside.connections()).toBe(0)
+  })
+
   test('to a name that leads into a private network, or to any address of one that does in part', async () => {
     const inside = await listening(() => {})
     for (const addresses of [['127.0.0.1'], ['1.1.1.1', '127.0.0.1'], ['::ffff:127.0.0.1'], []]) {

@@ -168,6 +168,47 @@ describe('what is sent', () => {
       }),
     )
   })
+
+  test('a test comes before an endpoint is enabled, and past all that waits; one answered 410 is over, too', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ enabled: false })
+    receiver.answer(tenant.path, 410)
+    await tenant.projects(2)
+    const { body: test } = await tenant.ask('POST', `/v1/webhook-endpoints/${id}/test`)
+    const delivery = async () => (await tenant.ask('GET', `/v1/deliveries/${test.id}`)).body
+    await eventually(async () =>
+      expect(await delivery()).toMatchObject({ status: 'failed', attempts: [{ status: 410 }] }),
+    )
+    // What it holds is still held.
+    expect(tenant.came().map(({ body }) => body.type)).toEqual(['webhook_endpoint.test'])
+    expect((await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body.disabled.reason).toBe('asked')
+  })
+
+  test('no URL into a private network is taken, however it is spelt, nor http', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ enabled: false })
+    for (const host of [
+      ...['10.0.0.1', '169.254.169.254', '2130706434', '0177.0.0.2', '0x7f.2', '127.2', '0', '192.168.1.1'],
+      ...[
+        '[::1]',
+        '[::ffff:10.0.0.1]',
+        '[::ffff:a9fe:a9fe]',
+        '[fd00:ec2::254]',
+        '[fe80::1]',
+        '[64:ff9b::a00:1]',
+      ],
+    ]) {
+      for (const [method, path] of [
+        ['POST', '/v1/webhook-endpoints'],
+        ['PATCH', `/v1/webhook-endpoints/${id}`],
+      ] as const) {
+        const { status, body } = await tenant.ask(method, path, { url: `https://${host}/` })
+        expect([host, status, body.errors?.[0].pointer]).toEqual([host, 422, '/url'])
+      }
+    }
+    const plain = await tenant.ask('POST', '/v1/webhook-endpoints', { url: 'http://hooks.example.com/' })
+    expect(plain.status).toBe(422)
+  })
 })
 
 describe('what fails', () => {
@@ -271,6 +312,55 @@ describe('what fails', () => {
     ])
   })
 
+  test('one that is found failing only after six days is told of before it is disabled', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ mode: 'fifo' })
+    receiver.answer(tenant.path, 500)
+    await tenant.projects(1)
+    const attempts = async () => (await tenant.deliveries())[0]?.attempts
+    const told = async () =>
+      (await tenant.ask('GET', `/v1/audit?target=${id}`)).body.data.map(
+        ({ action }: { action: string }) => action.split('.')[1],
+      )
+    await eventually(async () => expect(await attempts()).toBe(1))
+    aheadMs += 6 * DAY_MS
+    await eventually(async () => expect(await attempts()).toBe(2))
+    expect(await told()).toEqual(['warn', 'create'])
+    aheadMs += DAY_MS / 2
+    await eventually(async () => expect(await told()).toEqual(['disable', 'warn', 'create']))
+  })
+
+  test.each(['parallel', 'fifo'])(
+    'enabled again, it gets at once what waited for its next try (%s)',
+    async (mode) => {
+      const tenant = await newTenant()
+      const { id } = await tenant.endpoint({ mode })
+      receiver.answer(tenant.path, 500)
+      const ids = await tenant.projects(3)
+      await eventually(async () =>
+        expect((await tenant.deliveries('?status=pending')).length).toBeGreaterThan(0),
+      )
+      await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: false })
+      aheadMs += 20_000
+      const enable = () => tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: true })
+      await enable()
+      // The second failure: the next try would be minutes away.
+      await eventually(async () =>
+        expect(
+          (await tenant.deliveries('?status=pending')).filter(
+            ({ attempts, nextAttemptAt }: { attempts: number; nextAttemptAt: string }) =>
+              attempts === 2 && Date.parse(nextAttemptAt) > Date.now() + aheadMs + 2_000,
+          ).length,
+        ).toBeGreaterThan(0),
+      )
+      await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: false })
+      receiver.answer(tenant.path, 200)
+      await enable()
+      await eventually(async () => expect(await tenant.deliveries('?status=delivered')).toHaveLength(3))
+      expect(new Set(tenant.resources())).toEqual(new Set(ids))
+    },
+  )
+
   test('a receiver that asks for less gets less', async () => {
     const tenant = await newTenant()
     await tenant.endpoint()
@@ -310,6 +400,20 @@ describe('order', () => {
     expect(sequences).toEqual(sequences.toSorted())
   })
 
+  test('an endpoint that becomes fifo gets in their order what was tried before, and then the rest', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint()
+    receiver.answer(tenant.path, 500)
+    const ids = await tenant.projects(4)
+    await eventually(async () => expect(await tenant.deliveries('?status=pending')).toHaveLength(4))
+    await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: false })
+    receiver.answer(tenant.path, 200)
+    ids.push(...(await tenant.projects(2)))
+    const calls = tenant.came().length
+    await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: true, mode: 'fifo' })
+    await eventually(() => expect(tenant.resources().slice(calls)).toEqual(ids))
+  })
+
   test('a disabled endpoint holds its events, in their order', async () => {
     const tenant = await newTenant()
     const { id } = await tenant.endpoint({ mode: 'fifo', enabled: false })
@@ -327,6 +431,20 @@ describe('order', () => {
     const times = tenant.came().map(({ atMs }) => atMs)
     // A second's worth at once, and then five a second.
     expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(1_200)
+  })
+
+  test('nor does it when somebody else delivers from now on', async () => {
+    const tenant = await newTenant()
+    await tenant.endpoint({ rate: 0.25 })
+    await tenant.projects(1)
+    await eventually(async () => expect(await tenant.deliveries('?status=delivered')).toHaveLength(1))
+    await regions.stop('eu')
+    await regions.start('eu')
+    await tenant.projects(1)
+    await eventually(() => expect(tenant.came()).toHaveLength(2))
+    const times = tenant.came().map(({ atMs }) => atMs)
+    // One in four seconds, of which one may be saved.
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(2_900)
   })
 })
 
@@ -356,6 +474,31 @@ describe('what was missed', () => {
       }),
     )
     expect(tenant.came()).toHaveLength(2)
+    for (const window of [
+      { since: '2999-01-01T00:00:00.000Z' },
+      { since, until: since },
+      { since: 'yesterday' },
+    ]) {
+      const refused = await tenant.ask('POST', `/v1/webhook-endpoints/${id}/recover`, window)
+      expect([refused.status, refused.body.errors?.[0].pointer]).toEqual([422, '/since'])
+    }
+  })
+
+  test('is sent again at once, even if it would be tried again later by itself', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ mode: 'fifo' })
+    receiver.answer(tenant.path, 500)
+    const ids = await tenant.projects(3)
+    const failed = (attempts: number) =>
+      eventually(async () => expect(await tenant.deliveries('?status=pending')).toMatchObject([{ attempts }]))
+    await failed(1)
+    aheadMs += 10_000
+    // The next try is minutes away.
+    await failed(2)
+    receiver.answer(tenant.path, 200)
+    const since = new Date(Date.now() + aheadMs - HOUR_MS).toISOString()
+    await tenant.ask('POST', `/v1/webhook-endpoints/${id}/recover`, { since })
+    await eventually(() => expect(tenant.resources().slice(2)).toEqual(ids))
   })
 
   test('deliveries are listed by endpoint, type, status and time', async () => {

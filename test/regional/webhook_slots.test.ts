@@ -90,13 +90,36 @@ describe('the schedule', () => {
   test('an endpoint that fails is warned of thrice, each once, and disabled after five days', () => {
     const HOUR_MS = 3_600_000
     let warnings = 0
+    let warnedMs: number | undefined
     const told: string[] = []
     for (let hour = 0; hour <= 125; hour++) {
-      const standing = standingOf(0, warnings, hour * HOUR_MS)
-      if (standing.outcome === 'warn') warnings = standing.warnings
+      const standing = standingOf({ sinceMs: 0, warnings, warnedMs }, hour * HOUR_MS)
+      if (standing.outcome === 'warn') [warnings, warnedMs] = [standing.warnings, hour * HOUR_MS]
       if (standing.outcome !== 'fine') told.push(`${hour} ${standing.outcome}`)
       if (standing.outcome === 'disable') break
     }
     expect(told).toEqual(['24 warn', '72 warn', '96 warn', '120 disable'])
+  })
+
+  test('one that is seldom called is never disabled without a warning at least twelve hours before', () => {
+    const HOUR_MS = 3_600_000
+    fc.assert(
+      fc.property(fc.array(fc.nat(200), { minLength: 1, maxLength: 20 }), (gaps) => {
+        let [hour, warnings] = [0, 0]
+        let warnedMs: number | undefined
+        for (const gap of gaps) {
+          hour += gap
+          const standing = standingOf({ sinceMs: 0, warnings, warnedMs }, hour * HOUR_MS)
+          if (standing.outcome === 'warn') {
+            expect(standing.warnings).toBeGreaterThan(warnings)
+            ;[warnings, warnedMs] = [standing.warnings, hour * HOUR_MS]
+          } else if (standing.outcome === 'disable') {
+            expect(hour).toBeGreaterThanOrEqual(120)
+            expect(hour - (warnedMs ?? Number.NaN) / HOUR_MS).toBeGreaterThanOrEqual(12)
+            return
+          }
+        }
+      }),
+    )
   })
 })

@@ -106,7 +106,7 @@ export const recover = jobKind<Window & { endpoint: string }, { through: LogPosi
   },
 })
 
-/** @returns how many are on their way again; what waits, or is still to come, comes by itself */
+/** @returns how many are on their way again; what is still to come comes by itself */
 async function sendMissed(
   tx: JobTransaction,
   endpoint: EndpointRecord,
@@ -115,7 +115,11 @@ async function sendMissed(
   window: Window,
 ): Promise<number> {
   const missed = await missedOf(tx, endpoint, lane, events, window)
-  const again = missed.filter(({ why }) => why === 'failed' || why === 'not_sent')
+  const again = missed.filter(({ why, delivery }) => {
+    // What is being sent at this moment, or is to be, is on its way.
+    if (why === 'pending') return (delivery?.nextAttemptMs ?? 0) > tx.nowMs
+    return why === 'failed' || why === 'not_sent'
+  })
   for (const { event, delivery } of again) {
     const fresh = delivery ?? newDelivery(endpoint.id, event)
     writeDelivery(tx, delivery, onItsWay(fresh, endpoint.mode, event, tx.nowMs))

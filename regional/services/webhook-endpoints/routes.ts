@@ -23,6 +23,7 @@ import {
 import { boundTo, type EndpointRecord, type SealedSigner } from '../../webhooks/records.ts'
 import { newSecrets, publicKeyOf } from '../../webhooks/signature.ts'
 import { listMissed, recover } from './recovery.ts'
+import { isNewStart, resume, resumeRest } from './resume.ts'
 import {
   CreateEndpoint,
   Delivery,
@@ -70,6 +71,11 @@ const one = z.object({ id: endpointId })
 const oneDelivery = z.object({ id: deliveryIdSchema })
 
 const etagOf = ({ version }: EndpointRecord): string => `"${version}"`
+
+const emptyWindow = (): Problem =>
+  new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
+    errors: [{ pointer: '/since', detail: 'is not before `until`, or before now' }],
+  })
 
 /** Clears what an endpoint leaves behind. */
 const clearEndpoint = jobKind<{ id: string }, { done: number }>({
@@ -119,7 +125,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
   return {
     name: 'webhook-endpoints',
     mintsCredentials: true,
-    jobKinds: [clearEndpoint, recover],
+    jobKinds: [clearEndpoint, recover, resumeRest],
     operations: [
       tenantOperation({
         name: 'create',
@@ -210,6 +216,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
             version: before.version + 1,
           }
           await writeEndpoint(tx, before, after)
+          if (isNewStart(before, after)) await resume(tx, after)
           return reply(tx, 200, after)
         },
       }),
@@ -318,8 +325,10 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
           const endpoint = await readEndpoint(tx, params.id)
           const { nowMs } = tx.context
           const untilMs = until === undefined ? nowMs : Date.parse(until)
+          const sinceMs = Date.parse(since)
+          if (sinceMs >= untilMs) throw emptyWindow()
           tx.emit('webhook_endpoint.recovering', endpoint.id)
-          const job = tx.enqueue(recover, { endpoint: endpoint.id, sinceMs: Date.parse(since), untilMs })
+          const job = tx.enqueue(recover, { endpoint: endpoint.id, sinceMs, untilMs })
           return { status: 202, body: { job }, headers: { location: `/v1/jobs/${job}` } }
         },
       }),

@@ -111,7 +111,10 @@ export const UpdateEndpoint = z
     url: url.optional(),
     description: description.nullable().optional(),
     types: types.optional(),
-    enabled: z.boolean().optional().meta({ description: 'Enabled again, it gets all that was held for it.' }),
+    enabled: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Enabled again, it gets at once all that was held for it.' }),
     mode: mode.optional(),
     rate: rate.nullable().optional(),
     headers: headers.optional(),

@@ -85,8 +85,10 @@ export async function writeEndpoint(
   if (after.enabled && !before.enabled) {
     const lane = await tx.space(laneSpace).get([after.id])
     // A new start: what failed before does not count any more.
-    if (lane !== undefined)
-      tx.space(laneSpace).set([after.id], { ...lane, failingSinceMs: null, warnings: 0 })
+    if (lane !== undefined) {
+      const { pace: _, warnedMs: __, ...rest } = lane
+      tx.space(laneSpace).set([after.id], { ...rest, failingSinceMs: null, warnings: 0 })
+    }
   }
   const what =
     after.enabled === before.enabled ? 'updated' : after.enabled ? 'enabled' : ('disabled' as const)
