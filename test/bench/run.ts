@@ -3,7 +3,13 @@
 import { readdirSync } from 'node:fs'
 
 /** Helpers of the benchmarks, not benchmarks. */
-const NOT_ONE: ReadonlySet<string> = new Set(['run', 'closed_loop', 'open_loop', 'onboard'])
+const NOT_ONE: ReadonlySet<string> = new Set([
+  'run',
+  'closed_loop',
+  'open_loop',
+  'onboard',
+  'webhook_delivery',
+])
 
 export interface Benchmark {
   /** `emit` takes one figure; `say` is for whoever watches. */

@@ -1,17 +1,12 @@
-// Webhooks. Out: from the transaction that writes an event to the receiver that has it, at a steady rate of events, whatever
-// the receiver and the platform make of it (open loop). In: accepted webhooks beside plain creations of projects, in turns.
+// Webhooks. Out: from the transaction that writes an event to the receiver that has it, alone and beside an organisation
+// with a hundred thousand deliveries that fail. In: accepted webhooks beside plain creations of projects, in turns.
 import { createHmac, randomUUID } from 'node:crypto'
-import { Agent, createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { cpus, loadavg } from 'node:os'
-import { setTimeout as pause } from 'node:timers/promises'
 import { type Stack, startStack } from '../e2e/stack.ts'
 import { type Load, measure, median, percentile } from './closed_loop.ts'
+import { besideFailing, deliver, newTenant, rounded, SECONDS, startReceiver } from './webhook_delivery.ts'
 
 const RATES = [50, 200]
-const SECONDS = 10
-const WARM_SECONDS = 2
-const PATIENCE_MS = 10_000
 const ROUNDS = 5
 const ROUND_MS = 2_000
 const CONNECTIONS = 16
@@ -36,6 +31,11 @@ export async function run(emit: (figure: object) => void, say: (line: string) =>
         )
       }
     }
+    say('out, beside an organisation whose deliveries fail: medians of rounds in turns')
+    const beside = await besideFailing(stack, receiver)
+    emit({ bench: 'webhooks', what: 'beside failing', ...beside })
+    const { failing, alone, beside: other, p95Ratio } = beside
+    say(`${failing} failing; p95 alone ${alone.p95Ms} ms, beside ${other.p95Ms} ms: ${p95Ratio} (goal: 1.5)`)
     say('in, beside creating projects')
     say('operation       requests/s    p50 ms    p99 ms')
     for (const [operation, result] of Object.entries(await accept(stack))) {
@@ -53,96 +53,6 @@ export async function run(emit: (figure: object) => void, say: (line: string) =>
   }
 }
 
-interface Receiver {
-  url(path: string): string
-  /** From the event's own time to its coming, in milliseconds, by path. */
-  latenciesMs: Map<string, number[]>
-  close(): Promise<unknown>
-}
-
-async function startReceiver(): Promise<Receiver> {
-  const latenciesMs = new Map<string, number[]>()
-  const server = createServer((incoming, response) => {
-    const nowMs = performance.timeOrigin + performance.now()
-    let text = ''
-    incoming.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-    })
-    incoming.on('end', () => {
-      response.writeHead(204).end()
-      const path = incoming.url ?? ''
-      const times = latenciesMs.get(path) ?? []
-      times.push(nowMs - Date.parse((JSON.parse(text) as { timestamp: string }).timestamp))
-      latenciesMs.set(path, times)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: (path) => `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`,
-    latenciesMs,
-    close() {
-      server.closeAllConnections()
-      return new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
-
-let tenants = 0
-/** A tenant whose plan a benchmark can't fill. */
-async function newTenant(stack: Stack): Promise<string> {
-  const slug = `bench-${++tenants}`
-  const made = await stack.call<{ apiKey: { key: string } }>('/platform/v1/tenants', {
-    method: 'POST',
-    body: { slug, name: slug, region: 'us', plan: 'enterprise', owner: { email: `o@${slug}.example` } },
-  })
-  return made.body.apiKey.key
-}
-
-async function deliver(stack: Stack, receiver: Receiver, mode: 'parallel' | 'fifo', rate: number) {
-  const key = await newTenant(stack)
-  const path = `/${mode}-${rate}`
-  const endpoint = { url: receiver.url(path), types: ['project.created'], mode }
-  const { status } = await stack.call('/v1/webhook-endpoints', { method: 'POST', as: key, body: endpoint })
-  if (status !== 201) throw new Error(`no endpoint: ${status}`)
-  const agent = new Agent({ keepAlive: true })
-  const create = () =>
-    new Promise<void>((resolve, reject) => {
-      const asked = request(
-        `${stack.edge}/v1/projects`,
-        {
-          agent,
-          method: 'POST',
-          headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        },
-        (answer) => {
-          answer.resume()
-          if (answer.statusCode !== 201) reject(new Error(`not created: ${answer.statusCode}`))
-          else answer.on('end', resolve)
-        },
-      )
-      asked.on('error', reject)
-      asked.end('{"name":"Benchmark"}')
-    })
-  const events = (WARM_SECONDS + SECONDS) * rate
-  const from = performance.now()
-  const created: Array<Promise<void>> = []
-  for (let i = 0; i < events; i++) {
-    const waits = from + (i * 1_000) / rate - performance.now()
-    if (waits > 0) await pause(waits)
-    created.push(create())
-  }
-  await Promise.all(created)
-  const until = performance.now() + PATIENCE_MS
-  while ((receiver.latenciesMs.get(path)?.length ?? 0) < events) {
-    if (performance.now() > until) throw new Error('some events did not come')
-    await pause(50)
-  }
-  agent.destroy()
-  const times = (receiver.latenciesMs.get(path) ?? []).slice(WARM_SECONDS * rate)
-  const [p50Ms, p95Ms, p99Ms] = [50, 95, 99].map((percent) => rounded(percentile(times, percent)))
-  return { events: times.length, p50Ms, p95Ms, p99Ms }
-}
-
 interface Result {
   requestsPerSecond: number
   p50Ms: number
@@ -151,7 +61,7 @@ interface Result {
 
 /** A round each in turn, after one that nobody counts. Figures are the medians of the rounds. */
 async function accept(stack: Stack): Promise<Record<'webhook' | 'project', Result>> {
-  const key = await newTenant(stack)
+  const { key } = await newTenant(stack)
   const secret = 'a-secret-of-theirs'
   const source = await stack.call<{ url: string }>('/v1/webhook-sources', {
     method: 'POST',
@@ -201,5 +111,3 @@ async function accept(stack: Stack): Promise<Record<'webhook' | 'project', Resul
   })
   return { webhook: medians(rounds.webhook), project: medians(rounds.project) }
 }
-
-const rounded = (value: number): number => Number(value.toPrecision(3))
