@@ -158,10 +158,11 @@ function tried(
 
 function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { called, sentMs }: Result): void {
   const answered = called.outcome === 'answered'
+  // How long it took to find nobody there would tell what is there.
+  const durationMs = called.outcome === 'unreachable' ? null : called.durationMs
   tx.space(attemptSpace).set([id, attempts], {
-    at: new Date(sentMs - called.durationMs).toISOString(),
-    // How long it took to find nobody there would tell what is there.
-    durationMs: called.outcome === 'unreachable' ? null : called.durationMs,
+    at: new Date(sentMs - (durationMs ?? 0)).toISOString(),
+    durationMs,
     status: answered ? called.status : null,
     error: answered ? null : called.outcome,
     answer: answered ? called.answer : null,

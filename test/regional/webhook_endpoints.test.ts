@@ -361,6 +361,18 @@ describe('what fails', () => {
     },
   )
 
+  test('of one that is not to be reached nobody learns how long that took to find out', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ url: 'http://127.0.0.1:1/' })
+    const { body: test } = await tenant.ask('POST', `/v1/webhook-endpoints/${id}/test`)
+    await eventually(async () => {
+      const { attempts, attemptedAt } = (await tenant.ask('GET', `/v1/deliveries/${test.id}`)).body
+      expect(attempts).toEqual([
+        { number: 1, at: attemptedAt, durationMs: null, status: null, error: 'unreachable', answer: null },
+      ])
+    })
+  })
+
   test('a receiver that asks for less gets less', async () => {
     const tenant = await newTenant()
     await tenant.endpoint()
