@@ -2,6 +2,7 @@
 // named its origin, and never otherwise. Credentials of /v1 are sent by hand, never by the browser itself, so a preflight,
 // which carries none and so names no tenant, may be granted to everyone: it opens nothing that the answer does not.
 import type { TenantSnapshot } from '../shared/snapshot.ts'
+import type { RequestContext } from './context.ts'
 
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 const REQUEST_HEADERS =
@@ -10,14 +11,14 @@ const EXPOSED =
   'ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed, Preference-Applied'
 const MAX_AGE_SECONDS = '600'
 
-export const isPreflight = ({ method, headers }: Request): boolean =>
+export const isPreflight = ({ method, headers }: RequestContext): boolean =>
   method === 'OPTIONS' && headers.has('origin') && headers.has('access-control-request-method')
 
-export const preflightAnswer = (request: Request): Response =>
+export const preflightAnswer = ({ headers }: RequestContext): Response =>
   new Response(null, {
     status: 204,
     headers: {
-      'access-control-allow-origin': request.headers.get('origin') ?? '',
+      'access-control-allow-origin': headers.get('origin') ?? '',
       'access-control-allow-methods': METHODS,
       'access-control-allow-headers': REQUEST_HEADERS,
       'access-control-max-age': MAX_AGE_SECONDS,
@@ -25,11 +26,21 @@ export const preflightAnswer = (request: Request): Response =>
     },
   })
 
-/** @param snapshot of the tenant that was asked for; undefined where none is known */
-export function share(answer: Headers, origin: string | null, snapshot: TenantSnapshot | undefined): void {
-  answer.append('vary', 'Origin')
-  if (origin === null || !snapshot?.corsOrigins.includes(origin)) return
-  answer.set('access-control-allow-origin', origin)
-  answer.set('access-control-expose-headers', EXPOSED)
-  answer.set('cross-origin-resource-policy', 'cross-origin')
+/**
+ * @param snapshot of the tenant that was asked for; undefined where none is known
+ * @param vary what the answer varies by already
+ */
+export function corsFields(
+  origin: string | undefined,
+  snapshot: TenantSnapshot | undefined,
+  vary: string | undefined,
+): Record<string, string> {
+  const varying = { vary: vary === undefined ? 'Origin' : `${vary}, Origin` }
+  if (origin === undefined || !snapshot?.corsOrigins.includes(origin)) return varying
+  return {
+    ...varying,
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers': EXPOSED,
+    'cross-origin-resource-policy': 'cross-origin',
+  }
 }

@@ -7,16 +7,14 @@ const ALWAYS = {
   'referrer-policy': 'no-referrer',
   'x-frame-options': 'DENY',
 }
-const UNLESS_SAID = {
+/** RFC 6797. A browser ignores it over plain HTTP, and a developer's machine must not be pinned by it. */
+const ALWAYS_BY_TLS = { ...ALWAYS, 'strict-transport-security': 'max-age=31536000' }
+
+export const UNLESS_SAID: Readonly<Record<string, string>> = {
   'cross-origin-resource-policy': 'same-origin',
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 }
-/** RFC 6797. A browser ignores it over plain HTTP, and a developer's machine must not be pinned by it. */
-const HSTS = 'max-age=31536000'
 
-export function secure(headers: Headers, publicOrigin: string): void {
-  for (const [name, value] of Object.entries(ALWAYS)) headers.set(name, value)
-  for (const [name, value] of Object.entries(UNLESS_SAID)) if (!headers.has(name)) headers.set(name, value)
-  if (publicOrigin.startsWith('https:')) headers.set('strict-transport-security', HSTS)
-}
+export const alwaysSaid = (publicOrigin: string): Readonly<Record<string, string>> =>
+  publicOrigin.startsWith('https:') ? ALWAYS_BY_TLS : ALWAYS

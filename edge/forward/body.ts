@@ -1,13 +1,18 @@
 // Buffers a request's body, so that it can be sent again. Counts as it reads: a chunked body announces no length.
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
+import type { RequestContext } from '../context.ts'
 
 const METHODS_WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
 /** @throws {Problem} `body_too_large`; `malformed_request` for a body that ends early. */
-export async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if (request.body === null || METHODS_WITHOUT_BODY.has(request.method)) return undefined
-  if (Number(request.headers.get('content-length')) > MAX_BODY_BYTES) throw tooLarge()
+export async function readBody({
+  request,
+  method,
+  headers,
+}: RequestContext): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (METHODS_WITHOUT_BODY.has(method) || request.body === null) return undefined
+  if (Number(headers.get('content-length')) > MAX_BODY_BYTES) throw tooLarge()
   const chunks: Uint8Array[] = []
   let length = 0
   const reader = request.body.getReader()

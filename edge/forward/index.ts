@@ -11,14 +11,14 @@ import {
   REQUEST_ID,
   SNAPSHOT,
 } from '../../shared/headers.ts'
-import type { Id } from '../../shared/ids.ts'
 import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
+import type { HeaderFields, RequestContext } from '../context.ts'
 import type { Region } from '../env.ts'
 import { attempt } from './attempt.ts'
 import { readBody } from './body.ts'
 import type { Instances } from './instances.ts'
-import { type HeaderFields, strippedAnswerHeaders, strippedRequestHeaders } from './strip.ts'
+import { strippedRequestHeaders } from './strip.ts'
 import { traceHeaders } from './trace.ts'
 
 /** For one attempt, and told to the region as its deadline. Longer than a region works on any request anyway. */
@@ -28,15 +28,8 @@ const MAX_HEAD_BYTES = 15 * 1024
 const RETRY_AFTER_MS = 2_000
 
 export interface Forwarding {
-  requestId: Id<'req'>
   region: Region
-  /** Nobody, where a region answers the public. */
-  principal: Principal | undefined
-  /** Path and query to ask for. */
-  target: string
   publicOrigin: string
-  /** The address that it came from, where the runtime tells. */
-  clientIp: string | undefined
   headerTimeoutMs: number
   instances: Instances
   /** What the edge tells the region beside the request, by internal header. */
@@ -45,25 +38,20 @@ export interface Forwarding {
   regions: ReadonlyMap<string, Region>
 }
 
-export interface Forwarded {
-  response: Response
-  /** The answer's headers before internal ones were stripped. */
-  heard: Headers
-}
-
 /**
+ * The region's answer, as it gave it.
  * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large`, `body_too_large` and
  *   `malformed_request` for what no region could read
  */
-export async function forward(request: Request, forwarding: Forwarding): Promise<Forwarded> {
-  const body = await readBody(request)
-  const first = await ask(request, body, forwarding)
+export async function forward(context: RequestContext, forwarding: Forwarding): Promise<Response> {
+  const body = await readBody(context)
+  const first = await ask(context, body, forwarding)
   const moved = movedTo(first, forwarding)
-  if (moved === undefined) return strippedAnswer(first)
+  if (moved === undefined) return first
   await first.body?.cancel()
   // Whatever snapshot is held is of the time before the move.
   const { [SNAPSHOT]: _, ...told } = forwarding.told
-  return strippedAnswer(await ask(request, body, { ...forwarding, region: moved, told }))
+  return ask(context, body, { ...forwarding, region: moved, told })
 }
 
 /** Where the region of a first answer says that the tenant is now. */
@@ -73,17 +61,18 @@ function movedTo({ status, headers }: Response, { region, regions }: Forwarding)
 }
 
 async function ask(
-  request: Request,
+  context: RequestContext,
   body: Uint8Array<ArrayBuffer> | undefined,
   forwarding: Forwarding,
 ): Promise<Response> {
-  const { region, target, headerTimeoutMs, instances } = forwarding
-  const headers = await headersFor(request, forwarding)
+  const { region, headerTimeoutMs, instances } = forwarding
+  const { request, method, target } = context
+  const headers = await headersFor(context, forwarding)
   if (headBytes(target, headers) > MAX_HEAD_BYTES) {
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
   }
-  const init = { method: request.method, headers, ...(body && { body }) }
-  const twice = maySendTwice(request, forwarding.principal)
+  const init = { method, headers, ...(body && { body }) }
+  const twice = maySendTwice(context)
   let turns = instances.inTurn(region, twice, Date.now())
   if (turns.length === 0) throw notAsked(region.name, instances.waitMs(region, Date.now()))
   for (let moves = 0; moves <= region.origins.length; moves++) {
@@ -113,11 +102,6 @@ async function ask(
   throw unavailable(region.name)
 }
 
-const strippedAnswer = ({ body, status, headers }: Response): Forwarded => ({
-  response: new Response(body, { status, headers: strippedAnswerHeaders(headers) }),
-  heard: headers,
-})
-
 const UNKNOWN = 'Whether a change was made is unknown; send it again with its Idempotency-Key.'
 
 export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY_AFTER_MS): Problem =>
@@ -128,12 +112,14 @@ export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY
 const notAsked = (region: string, waitMs: number): Problem =>
   unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
 
-async function headersFor(request: Request, forwarding: Forwarding): Promise<HeaderFields> {
-  const { requestId, region, principal, target, publicOrigin, told, clientIp } = forwarding
-  const asserted = { region: region.name, method: request.method, target, requestId, publicOrigin }
+async function headersFor(
+  { requestId, method, headers, target, principal, clientIp }: RequestContext,
+  { region, publicOrigin, told }: Forwarding,
+): Promise<HeaderFields> {
+  const asserted = { region: region.name, method, target, requestId, publicOrigin }
   return {
-    ...strippedRequestHeaders(request.headers),
-    ...traceHeaders(request.headers),
+    ...strippedRequestHeaders(headers),
+    ...traceHeaders(headers),
     [REQUEST_ID]: requestId,
     ...told,
     ...(clientIp !== undefined && { [CLIENT_IP]: clientIp }),
@@ -151,5 +137,5 @@ function headBytes(target: string, headers: HeaderFields): number {
 const OWN_KEYS: ReadonlySet<Principal['kind'] | undefined> = new Set(['signed_url', 'webhook_source'])
 
 /** What can't do a thing twice gets a second chance. */
-const maySendTwice = ({ method, headers }: Request, principal: Principal | undefined): boolean =>
+const maySendTwice = ({ method, headers, principal }: RequestContext): boolean =>
   method === 'GET' || method === 'HEAD' || headers.has(IDEMPOTENCY_KEY) || OWN_KEYS.has(principal?.kind)

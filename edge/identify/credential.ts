@@ -1,6 +1,7 @@
 // Finds a request's one credential. A request with two is refused: which of them it meant, no two readers agree.
 import { API_KEY } from '../../shared/headers.ts'
 import { looksSigned } from '../../shared/signed_url.ts'
+import type { RequestContext } from '../context.ts'
 
 export type Presented =
   | { outcome: 'one'; text: string }
@@ -14,15 +15,15 @@ export type Presented =
 const BEARER = /^bearer +([\x21-\x7e]+)$/i
 
 /** Repeated headers arrive joined by a comma, and no credential holds one. */
-export function presentedCredential({ headers, url }: Request): Presented {
+export function presentedCredential({ headers, url }: Pick<RequestContext, 'headers' | 'url'>): Presented {
   const authorization = headers.get('authorization')
   const apiKey = headers.get(API_KEY)
   const header = authorization ?? apiKey
   const signed = looksSigned(url)
-  if (header === null) return { outcome: signed ? 'signed_url' : 'none' }
-  if (signed || (authorization !== null && apiKey !== null) || header.includes(','))
+  if (header === undefined) return { outcome: signed ? 'signed_url' : 'none' }
+  if (signed || (authorization !== undefined && apiKey !== undefined) || header.includes(','))
     return { outcome: 'several' }
-  const text = authorization === null ? apiKey : BEARER.exec(authorization)?.[1]
+  const text = authorization === undefined ? apiKey : BEARER.exec(authorization)?.[1]
   return text ? { outcome: 'one', text } : { outcome: 'unreadable' }
 }
 

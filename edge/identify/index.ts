@@ -2,8 +2,8 @@
 // or issuer that this isolate has not met). Each part of the API takes its own kinds of credential, so a key of the wrong
 // kind is as good as an invented one.
 
-import type { TenantNumber } from '../../shared/tenant.ts'
 import type { ConsoleIdentity, VisitorIdentity } from '../console/identity.ts'
+import type { RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
@@ -38,20 +38,19 @@ export type Identification =
         | 'identity_provider_unavailable'
     }
 
-/** @param host the tenant that the request's host names */
-export type Identify = (request: Request, part: Part, host?: TenantNumber) => Promise<Identification>
+export type Identify = (context: RequestContext, part: Part) => Promise<Identification>
 
 type Config = Pick<EdgeConfig, 'roots' | 'operators' | 'publicOrigin'>
 
 /** For one isolate: keeps the keys that it has verified. */
 export function identifier(config: Config, identifyJwt: IdentifyJwt, now: () => number = Date.now): Identify {
   const verified = new Lru<string, ApiKeyIdentity>(REMEMBERED)
-  return async function identify(request, part, host) {
-    const presented = presentedCredential(request)
+  return async function identify(context, part) {
+    const presented = presentedCredential(context)
     if (presented.outcome === 'none') return { outcome: 'refused', code: 'credential_missing' }
     if (presented.outcome === 'several') return { outcome: 'refused', code: 'conflicting_credentials' }
     if (part === 'tenant' && presented.outcome === 'one' && looksLikeJwt(presented.text)) {
-      return identifyJwt(presented.text, request.headers, host)
+      return identifyJwt(presented.text, context.headers, context.host)
     }
     const identity = await identityOf()
     if (identity === 'expired') return { outcome: 'refused', code: 'signed_url_expired' }
@@ -59,7 +58,7 @@ export function identifier(config: Config, identifyJwt: IdentifyJwt, now: () => 
 
     async function identityOf(): Promise<Identity | 'expired' | undefined> {
       if (presented.outcome === 'signed_url') {
-        return part === 'tenant' ? identifySignedUrl(request, config, now()) : undefined
+        return part === 'tenant' ? identifySignedUrl(context, config, now()) : undefined
       }
       if (presented.outcome !== 'one') return undefined
       return part === 'tenant'

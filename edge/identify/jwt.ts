@@ -25,7 +25,7 @@ export type JwtVerdict =
 /** @param host the tenant that the request's host names */
 export type IdentifyJwt = (
   text: string,
-  headers: Headers,
+  headers: ReadonlyMap<string, string>,
   host: TenantNumber | undefined,
 ) => Promise<JwtVerdict>
 
@@ -55,7 +55,7 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
   return async function identifyJwt(text, headers, host) {
     const claims = proven.get(text)?.claims ?? readJwt(text)
     if (claims === undefined || !isTimely(claims, now())) return invalid
-    const named = tenantNamed(audiencesOf(claims), headers.get(TENANT), host)
+    const named = tenantNamed(audiencesOf(claims), headers.get(TENANT) ?? null, host)
     if (named.outcome === 'nobody') return invalid
     if (named.outcome === 'several') return refused('tenant_mismatch')
     const place = await directory.placeOf(named.tenant)

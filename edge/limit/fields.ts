@@ -22,16 +22,7 @@ export const policyField = (limits: Readonly<Partial<Record<Policy, Limit>>>): s
     return limit === undefined ? [] : [`"${policy}"${quotaOf(limit)}`]
   }).join(', ')
 
-/** A tenant's limits stay the same for many requests. */
-const quotas = new WeakMap<Limit, string>()
-
-function quotaOf(limit: Limit): string {
-  const known = quotas.get(limit)
-  if (known !== undefined) return known
-  const quota = `;q=${whole(limit.burst)};w=${Math.max(1, whole(limit.burst / limit.rate))}`
-  quotas.set(limit, quota)
-  return quota
-}
+const quotaOf = ({ rate, burst }: Limit): string => `;q=${whole(burst)};w=${Math.max(1, whole(burst / rate))}`
 
 export const rateLimitField = ({ policy, left, retryAfterMs }: Standing): string =>
   `"${policy}";r=${whole(left)}${left < 1 ? `;t=${retryAfterSeconds(retryAfterMs)}` : ''}`

@@ -17,7 +17,7 @@ import {
   retryAfterSeconds,
   type Standing,
 } from './fields.ts'
-import { type LeaseSource, Limiter } from './limiter.ts'
+import { type Admission, type LeaseSource, Limiter } from './limiter.ts'
 import { LocalMeters } from './local_meters.ts'
 
 export interface Limited {
@@ -62,26 +62,28 @@ export class RateLimits {
     this.limiter = new Limiter({ source: leases, waitUntil, now, onFailure })
   }
 
-  async decide(request: Limited): Promise<LimitVerdict> {
-    const verdict = await this.verdict(request)
+  /** At once, as long as there is a lease to spend of. */
+  decide(request: Limited): LimitVerdict | Promise<LimitVerdict> {
+    const verdict = this.verdict(request)
+    return verdict instanceof Promise ? verdict.then((known) => this.counted(known)) : this.counted(verdict)
+  }
+
+  private counted(verdict: LimitVerdict): LimitVerdict {
     if (verdict.outcome === 'throttled') this.counts.add('throttled')
     if (verdict.outcome === 'closed') this.counts.add('limiter_closed')
     return verdict
   }
 
-  private async verdict(request: Limited): Promise<LimitVerdict> {
+  private verdict(request: Limited): LimitVerdict | Promise<LimitVerdict> {
     const { principal, snapshot } = request
     const limits = snapshot?.limits ?? FIRST_LIMITS
     const units = costOf(request.method, request.path)
-    const taken: Array<{ name: string; standing: Standing }> = []
-    const giveBack = () => {
-      for (const { name } of taken) this.local.giveBack(name, units)
-    }
+    const taken: Taken['taken'] = []
     for (const { policy, name } of localPolicies(request)) {
       const verdict = this.local.admit(name, limits[policy], units, this.now())
       if (verdict.outcome === 'throttled') {
-        giveBack()
-        return throttled(policy, verdict.retryAfterMs, limits)
+        this.giveBack(taken, units)
+        return throttled(policy, verdict.retryAfterMs, limits, limits.tenant)
       }
       taken.push({ name, standing: { policy, left: verdict.left, retryAfterMs: CLOSED_RETRY_AFTER_MS } })
     }
@@ -90,26 +92,33 @@ export class RateLimits {
       version: snapshot.version,
       limit: snapshot.limits.tenant,
     }
-    const admission = await this.limiter.admit(principal.tenant, units, known)
+    const settled = (admission: Admission) => this.settled(request, admission, { units, limits, taken })
+    const admission = this.limiter.admit(principal.tenant, units, known)
+    return admission instanceof Promise ? admission.then(settled) : settled(admission)
+  }
+
+  /** What the tenant's own limit makes of a request that key and address may make. */
+  private settled(request: Limited, admission: Admission, { units, limits, taken }: Taken): LimitVerdict {
     if (admission.outcome === 'admitted') {
-      const standing: Standing = {
-        policy: 'tenant',
-        left: admission.left,
-        retryAfterMs: CLOSED_RETRY_AFTER_MS,
-      }
+      const { left } = admission
+      const standing: Standing = { policy: 'tenant', left, retryAfterMs: CLOSED_RETRY_AFTER_MS }
       const least = mostRestrictive([standing, ...taken.map((each) => each.standing)])
-      return { outcome: 'admitted', fields: fieldsOf(least, { ...limits, tenant: admission.limit.limit }) }
+      return { outcome: 'admitted', fields: fieldsOf(least, limits, admission.limit.limit) }
     }
     if (admission.outcome === 'throttled') {
-      giveBack()
-      return throttled('tenant', admission.retryAfterMs, { ...limits, tenant: admission.limit.limit })
+      this.giveBack(taken, units)
+      return throttled('tenant', admission.retryAfterMs, limits, admission.limit.limit)
     }
     if (this.mayBypass(request, limits.tenant, units)) {
       this.counts.add('limiter_bypassed')
       return { outcome: 'admitted', fields: {} }
     }
-    giveBack()
+    this.giveBack(taken, units)
     return { outcome: 'closed', fields: { 'retry-after': String(retryAfterSeconds(CLOSED_RETRY_AFTER_MS)) } }
+  }
+
+  private giveBack(taken: Taken['taken'], units: number): void {
+    for (const { name } of taken) this.local.giveBack(name, units)
   }
 
   private mayBypass({ method, principal }: Limited, tenant: Limit, units: number): boolean {
@@ -120,19 +129,37 @@ export class RateLimits {
   }
 }
 
+/** What a request has been granted so far. */
+interface Taken {
+  units: number
+  limits: Limits
+  taken: Array<{ name: string; standing: Standing }>
+}
+
 function localPolicies({ principal, clientIp }: Limited): Array<{ policy: Policy; name: string }> {
   const key = { policy: 'key' as const, name: `key ${principal.tenant} ${callerOf(principal)}` }
   if (clientIp === undefined) return [key]
   return [key, { policy: 'ip', name: `ip ${principal.tenant} ${addressBlock(clientIp)}` }]
 }
 
-function throttled(policy: Policy, retryAfterMs: number, limits: Limits): LimitVerdict {
+function throttled(policy: Policy, retryAfterMs: number, limits: Limits, tenant: Limit): LimitVerdict {
   const standing = { policy, left: 0, retryAfterMs }
-  const fields = { 'retry-after': String(retryAfterSeconds(retryAfterMs)), ...fieldsOf(standing, limits) }
+  const fields = {
+    'retry-after': String(retryAfterSeconds(retryAfterMs)),
+    ...fieldsOf(standing, limits, tenant),
+  }
   return { outcome: 'throttled', policy, fields }
 }
 
-const fieldsOf = (standing: Standing, limits: Limits): Fields => ({
-  [RATE_LIMIT]: rateLimitField(standing),
-  [RATE_LIMIT_POLICY]: policyField(limits),
-})
+/** By the tenant's limits: they stay the same for many requests, and so does what is said of them. */
+const policyFields = new WeakMap<Limits, { tenant: Limit; field: string }>()
+
+/** @param tenant the limit that the tenant's object went by, which may be newer than the snapshot's */
+function fieldsOf(standing: Standing, limits: Limits, tenant: Limit): Fields {
+  let known = policyFields.get(limits)
+  if (known?.tenant !== tenant) {
+    known = { tenant, field: policyField({ ...limits, tenant }) }
+    policyFields.set(limits, known)
+  }
+  return { [RATE_LIMIT]: rateLimitField(standing), [RATE_LIMIT_POLICY]: known.field }
+}

@@ -54,26 +54,48 @@ export class Limiter {
     this.dependencies = dependencies
   }
 
-  /** @param known the limit of the tenant's snapshot, if this isolate has one */
-  async admit(number: TenantNumber, units: number, known: VersionedLimit | undefined): Promise<Admission> {
-    const { now } = this.dependencies
+  /**
+   * At once, when what this isolate holds is enough to tell.
+   * @param known the limit of the tenant's snapshot, if this isolate has one
+   */
+  admit(
+    number: TenantNumber,
+    units: number,
+    known: VersionedLimit | undefined,
+  ): Admission | Promise<Admission> {
     const tenant = this.tenant(number)
+    if (known) tenant.pool.learn(known)
+    const arrivedMs = this.dependencies.now()
+    tenant.pool.ask(units, arrivedMs)
+    return this.atOnce(number, tenant, units, arrivedMs) ?? this.asking(number, tenant, units, arrivedMs)
+  }
+
+  /** From leases that are here; undefined when the object has to be asked. */
+  private atOnce(number: TenantNumber, tenant: Tenant, units: number, nowMs: number): Admission | undefined {
     const { pool } = tenant
-    if (known) pool.learn(known)
-    const arrivedMs = now()
-    pool.ask(units, arrivedMs)
+    const admitted = pool.spend(units, nowMs)
+    const refusedForMs = admitted ? undefined : pool.refusedFor(units, nowMs)
+    const suspect = nowMs < tenant.suspectUntilMs
+    if (admitted || refusedForMs !== undefined || suspect) this.renewIfDue(number, tenant, nowMs)
+    const { limit } = pool
+    if (limit !== undefined) {
+      if (admitted) return { outcome: 'admitted', left: pool.left(nowMs), limit }
+      if (refusedForMs !== undefined) return { outcome: 'throttled', retryAfterMs: refusedForMs, limit }
+    }
+    return suspect ? { outcome: 'unreachable' } : undefined
+  }
+
+  private async asking(
+    number: TenantNumber,
+    tenant: Tenant,
+    units: number,
+    arrivedMs: number,
+  ): Promise<Admission> {
+    const { now } = this.dependencies
+    const { pool } = tenant
     let lookAgainMs = LOOK_AGAIN_MS
-    for (let nowMs = arrivedMs; nowMs - arrivedMs < CALL_TIMEOUT_MS; nowMs = now()) {
-      const admitted = pool.spend(units, nowMs)
-      const refusedForMs = admitted ? undefined : pool.refusedFor(units, nowMs)
-      const suspect = nowMs < tenant.suspectUntilMs
-      if (admitted || refusedForMs !== undefined || suspect) this.renewIfDue(number, tenant, nowMs)
-      const { limit } = pool
-      if (limit !== undefined) {
-        if (admitted) return { outcome: 'admitted', left: pool.left(nowMs), limit }
-        if (refusedForMs !== undefined) return { outcome: 'throttled', retryAfterMs: refusedForMs, limit }
-      }
-      if (suspect) return { outcome: 'unreachable' }
+    let nowMs = arrivedMs
+    while (nowMs - arrivedMs < CALL_TIMEOUT_MS) {
       if (tenant.calls < MAX_CALLS) {
         const answer = await this.call(number, tenant, pool.request(units, nowMs))
         if (answer === undefined) return { outcome: 'unreachable' }
@@ -85,6 +107,9 @@ export class Limiter {
       await sleep(Math.max(lookAgainMs, tenant.calledAtMs + pool.roundTripMs - nowMs))
       pool.waiting--
       lookAgainMs *= 2
+      nowMs = now()
+      const verdict = this.atOnce(number, tenant, units, nowMs)
+      if (verdict !== undefined) return verdict
     }
     return { outcome: 'unreachable' }
   }

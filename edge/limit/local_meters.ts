@@ -11,18 +11,21 @@ export type LocalVerdict =
   | { outcome: 'throttled'; retryAfterMs: number }
 
 export class LocalMeters {
-  private readonly meters = new Lru<string, Meter>(CAPACITY)
+  private readonly meters = new Lru<string, { meter: Meter }>(CAPACITY)
 
   admit(name: string, limit: Limit, units: number, nowMs: number): LocalVerdict {
-    const verdict = admit(this.meters.get(name) ?? emptyMeter(nowMs), limit, nowMs, units)
+    const kept = this.meters.get(name)
+    const verdict = admit(kept?.meter ?? emptyMeter(nowMs), limit, nowMs, units)
     if (!verdict.conforms) return { outcome: 'throttled', retryAfterMs: verdict.retryAfterMs }
-    this.meters.set(name, verdict.meter)
-    return { outcome: 'admitted', left: Math.floor(conforming(verdict.meter, limit, nowMs)) }
+    const { meter } = verdict
+    if (kept === undefined) this.meters.set(name, { meter })
+    else kept.meter = meter
+    return { outcome: 'admitted', left: Math.floor(conforming(meter, limit, nowMs)) }
   }
 
   /** For a request that another policy has refused. */
   giveBack(name: string, units: number): void {
-    const meter = this.meters.get(name)
-    if (meter) this.meters.set(name, { ...meter, backlog: Math.max(0, meter.backlog - units) })
+    const kept = this.meters.get(name)
+    if (kept) kept.meter = { ...kept.meter, backlog: Math.max(0, kept.meter.backlog - units) }
   }
 }

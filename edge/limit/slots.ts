@@ -30,8 +30,8 @@ export interface Slot {
 /** `silent`: the object does not answer. */
 export type SlotVerdict = { outcome: 'held'; slot: Slot } | { outcome: 'full' } | { outcome: 'silent' }
 
-export const wantsStream = ({ headers }: Request): boolean =>
-  /(?:^|[\s,])text\/event-stream\b/i.test(headers.get('accept') ?? '')
+export const wantsStream = (accept: string | undefined): boolean =>
+  accept !== undefined && /(?:^|[\s,])text\/event-stream\b/i.test(accept)
 
 export class Slots {
   private readonly source: SlotSource

@@ -14,7 +14,7 @@ import { Roots } from '../../shared/credentials/roots.ts'
 import { providersPath, tenantPath, writePlace } from '../../shared/edge_calls.ts'
 import { newId } from '../../shared/ids.ts'
 import { audienceOf } from '../../shared/issuer.ts'
-import { writeSnapshot } from '../../shared/snapshot.ts'
+import { writeSnapshot, writeVersion } from '../../shared/snapshot.ts'
 import { asTenantNumber, tenantId } from '../../shared/tenant.ts'
 import { startOidcIssuers } from '../support/oidc_issuers.ts'
 import { signToken } from '../support/oidc_tokens.ts'
@@ -25,6 +25,7 @@ const ROUND_MS = 1_500
 const CONNECTIONS = [1, 16]
 const TENANT = asTenantNumber(4711n)
 const PATH = '/v1/projects/prj_01m83xhr63e008000000000001'
+const VERSION = { epoch: 1, version: 1 }
 /** So high that nobody is throttled. */
 const LIMIT = { rate: 1e6, burst: 1e6 }
 
@@ -120,9 +121,11 @@ async function startContenders() {
       ...process.env,
       PORT: String(port),
       SNAPSHOT: writeSnapshot({
-        ...{ epoch: 1, version: 1, region: 'us', plan: 'enterprise', streams: 10, corsOrigins: [] },
+        ...VERSION,
+        ...{ region: 'us', plan: 'enterprise', streams: 10, corsOrigins: [] },
         limits: { tenant: LIMIT, key: LIMIT, ip: LIMIT },
       }),
+      VERSION: writeVersion(VERSION),
       ANSWERS: JSON.stringify({
         [tenantPath({ number: TENANT })]: writePlace({ number: TENANT, region: 'us' }),
         [providersPath(TENANT)]: { outcome: 'known', providers: [provider] },

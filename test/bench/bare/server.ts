@@ -1,5 +1,5 @@
 // The least that a region can be: Hono, and answers of the right size, out of nothing. To an edge that is ours it says
-// what one has to know (ANSWERS, by path), and a tenant's limits (SNAPSHOT).
+// what one has to know (ANSWERS, by path), and a tenant's limits (SNAPSHOT) until the edge has them (VERSION).
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 
@@ -12,12 +12,13 @@ const project = {
 }
 
 const answers = JSON.parse(process.env.ANSWERS ?? '{}') as Record<string, unknown>
-const snapshot = process.env.SNAPSHOT
+const { SNAPSHOT: snapshot, VERSION: version } = process.env
 
 const app = new Hono()
 app.use(async (c, next) => {
   await next()
-  if (snapshot !== undefined) c.header('coditect-snapshot', snapshot)
+  if (snapshot !== undefined && c.req.header('coditect-snapshot') !== version)
+    c.header('coditect-snapshot', snapshot)
 })
 app.get('/edge/v1/*', (c) => c.json(answers[c.req.path] ?? null))
 app.get('/v1/projects/:id', (c) => c.json(project))

@@ -1,0 +1,52 @@
+// Stage four in the pipeline: asks the region, and learns from its answer what it says to the edge alone.
+import { EDGE_COUNTS, PLAN, SNAPSHOT, STALE_PROVIDERS } from '../../shared/headers.ts'
+import { Problem } from '../../shared/problems.ts'
+import { readSnapshot, writeVersion } from '../../shared/snapshot.ts'
+import { answerOfRegion } from '../answer.ts'
+import { decided, ofTenant } from '../context.ts'
+import type { Counts } from '../counts.ts'
+import type { EdgeConfig } from '../env.ts'
+import type { Snapshots } from '../locate/snapshots.ts'
+import type { TenantDirectory } from '../locate/tenant_directory.ts'
+import type { Stage } from '../stage.ts'
+import { forward } from './index.ts'
+import { Instances } from './instances.ts'
+
+export interface ForwardDependencies {
+  config: EdgeConfig
+  snapshots: Snapshots
+  directory: TenantDirectory
+  counts: Counts
+  headerTimeoutMs: number
+}
+
+export function forwarding(dependencies: ForwardDependencies): Stage {
+  const { config, snapshots, directory, counts, headerTimeoutMs } = dependencies
+  const { regions, publicOrigin } = config
+  const common = { publicOrigin, headerTimeoutMs, instances: new Instances(), regions }
+  return async function forwarding(context) {
+    const { principal, snapshot } = context
+    // Only a request that speaks for someone is believed about more than itself.
+    const counted = principal && counts.take()
+    const told = {
+      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot), [PLAN]: snapshot.plan }),
+      ...(counted && { [EDGE_COUNTS]: counted.text }),
+    }
+    try {
+      const response = await forward(context, { ...common, region: decided(context.region), told })
+      if (ofTenant(principal)) {
+        const newer = readSnapshot(response.headers.get(SNAPSHOT))
+        if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
+        if (response.headers.has(STALE_PROVIDERS)) directory.forgetProvidersOf(principal.tenant)
+      }
+      return answerOfRegion(context, response, publicOrigin)
+    } catch (error) {
+      counted?.putBack()
+      const { aborted } = context.request.signal
+      if (error instanceof Problem && error.code === 'region_unavailable' && !aborted) {
+        counts.add('region_unavailable')
+      }
+      throw error
+    }
+  }
+}
