@@ -6,7 +6,7 @@ import type { TenantSnapshot } from '../shared/snapshot.ts'
 import type { TenantNumber } from '../shared/tenant.ts'
 import type { Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
-import type { Identity } from './identify/index.ts'
+import type { Identity } from './identify/identity.ts'
 import { targetOf } from './target.ts'
 
 /** By name, in lower case. */

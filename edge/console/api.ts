@@ -2,7 +2,7 @@
 // So a page can do nothing that the API can't, and what the API refuses, a page is told in the API's own words.
 import { IDEMPOTENCY_KEY, TENANT } from '../../shared/headers.ts'
 import type { ProblemDetails } from '../../shared/problems.ts'
-import type { Identity } from '../identify/index.ts'
+import type { Identity } from '../identify/identity.ts'
 
 /** Locate → limit → forward, for an identity that was made inside. */
 export type Inside = (request: Request, identity: Identity) => Promise<Response>

@@ -1,7 +1,12 @@
 // Finds a request's one credential. A request with two is refused: which of them it meant, no two readers agree.
 import { API_KEY } from '../../shared/headers.ts'
 import { looksSigned } from '../../shared/signed_url.ts'
-import type { RequestContext } from '../context.ts'
+
+/** Headers by name, in lower case. */
+interface Asked {
+  headers: ReadonlyMap<string, string>
+  url: string
+}
 
 export type Presented =
   | { outcome: 'one'; text: string }
@@ -15,7 +20,7 @@ export type Presented =
 const BEARER = /^bearer +([\x21-\x7e]+)$/i
 
 /** Repeated headers arrive joined by a comma, and no credential holds one. */
-export function presentedCredential({ headers, url }: Pick<RequestContext, 'headers' | 'url'>): Presented {
+export function presentedCredential({ headers, url }: Asked): Presented {
   const authorization = headers.get('authorization')
   const apiKey = headers.get(API_KEY)
   const header = authorization ?? apiKey

@@ -2,26 +2,17 @@
 // or issuer that this isolate has not met). Each part of the API takes its own kinds of credential, so a key of the wrong
 // kind is as good as an invented one.
 
-import type { ConsoleIdentity, VisitorIdentity } from '../console/identity.ts'
 import type { RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
 import { presentedCredential, REMEMBERED } from './credential.ts'
-import type { IdentifyJwt, JwtIdentity } from './jwt.ts'
+import type { Identity } from './identity.ts'
+import type { IdentifyJwt } from './jwt.ts'
 import { looksLikeJwt } from './jwt_text.ts'
-import { identifyOperator, type OperatorIdentity } from './operator_token.ts'
-import { identifySignedUrl, type SignedUrlIdentity } from './signed_url.ts'
-import type { SourceIdentity } from './source_token.ts'
+import { identifyOperator } from './operator_token.ts'
+import { identifySignedUrl } from './signed_url.ts'
 
-export type Identity =
-  | SourceIdentity
-  | ApiKeyIdentity
-  | SignedUrlIdentity
-  | JwtIdentity
-  | OperatorIdentity
-  | ConsoleIdentity
-  | VisitorIdentity
 /** Of the API: `/v1` or `/platform/v1`. */
 export type Part = 'tenant' | 'platform'
 

@@ -5,7 +5,7 @@ import type { Principal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import type { EdgeConfig, Region } from '../env.ts'
-import type { Identity } from '../identify/index.ts'
+import type { Identity } from '../identify/identity.ts'
 
 export type Location =
   | { outcome: 'located'; region: Region; principal: Principal; snapshot?: TenantSnapshot | undefined }
