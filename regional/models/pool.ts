@@ -1,6 +1,6 @@
-// The shared pool of calls to one model: so many at the same time, and nobody's alone while others wait. A call that ends
-// makes room for whoever waits and has the fewest under way (max-min fairness; Bertsekas and Gallager, "Data Networks",
-// section 6.5); of equals, for who waited longest.
+// The shared pool of calls to one model: so many at the same time, and never all of them one tenant's, so that whoever comes
+// finds a place although calls last for minutes. A call that ends makes room for whoever waits and has the fewest under way
+// (max-min fairness; Bertsekas and Gallager, "Data Networks", section 6.5); of equals, for who waited longest.
 import type { TenantNumber } from '../../shared/tenant.ts'
 
 interface Waiting {
@@ -12,13 +12,16 @@ interface Waiting {
 const MAX_WAITING_OF_TENANT = 20
 const MAX_WAITING = 200
 
+/** As many as one tenant may have under way: three quarters of a pool, and never its last place. */
+export const shareOf = (size: number): number => Math.max(1, size - Math.ceil(size / 4))
+
 class ModelPool {
   private readonly underWay = new Map<TenantNumber, number>()
   private waiting: Waiting[] = []
   private total = 0
 
   hasRoom(tenant: TenantNumber, size: number): boolean {
-    if (this.total < size && this.waiting.length === 0) return true
+    if (this.isFree(tenant, size)) return true
     const own = this.waiting.filter((each) => each.tenant === tenant).length
     return own < MAX_WAITING_OF_TENANT && this.waiting.length < MAX_WAITING
   }
@@ -26,7 +29,9 @@ class ModelPool {
   /** @returns false when the signal ended the waiting */
   async enter(tenant: TenantNumber, size: number, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
-    if (this.total < size && this.waiting.length === 0) {
+    // The pool may have grown since they began to wait.
+    this.admitWaiting(size)
+    if (this.isFree(tenant, size)) {
       this.admit(tenant)
       return true
     }
@@ -56,11 +61,17 @@ class ModelPool {
     this.admitWaiting(size)
   }
 
+  /** Whoever waits although there is a place has had its share. */
+  private isFree(tenant: TenantNumber, size: number): boolean {
+    return this.total < size && this.held(tenant) < shareOf(size)
+  }
+
   private admitWaiting(size: number): void {
-    while (this.total < size && this.waiting.length > 0) {
+    while (this.waiting.length > 0) {
       const next = this.waiting.reduce((best, each) =>
         this.held(each.tenant) < this.held(best.tenant) ? each : best,
       )
+      if (!this.isFree(next.tenant, size)) return
       this.waiting = this.waiting.filter((each) => each !== next)
       this.admit(next.tenant)
       next.enter()

@@ -240,17 +240,24 @@ describe('a run', () => {
     const modest = await agentOf({ model: 'narrow' })
     const from = server.served.length
     const most = Array.from({ length: 16 }, () => greedy.run('greedy wait'))
-    await expect.poll(() => server.served.length).toBe(from + 4)
-    const last = modest.run('modest')
-    // It waits, for all the places are taken; the next that is free is its own.
-    await expect.poll(async () => (await modest.ask(modest.runs)).body.data.length).toBe(1)
+    await expect.poll(() => server.served.length).toBe(from + 3)
+    // While none of them ends, there is a place for somebody else.
+    expect(await modest.run('modest')).toMatchObject({ status: 'succeeded' })
+    expect(server.served.slice(from)).toEqual(['greedy', 'greedy', 'greedy', 'modest'])
+    // And when all are taken, the next that is free goes to whoever has fewer.
+    const another = await agentOf({ model: 'narrow' })
+    const held = modest.run('modest wait')
+    await expect.poll(() => server.served.length).toBe(from + 5)
+    const last = another.run('another')
+    await expect.poll(async () => (await another.ask(another.runs)).body.data.length).toBe(1)
     server.release()
     expect(await last).toMatchObject({ status: 'succeeded' })
-    expect(server.served.slice(from).indexOf('modest')).toBe(4)
+    expect(server.served.slice(from).indexOf('another')).toBe(5)
+    await held
     const releasing = setInterval(() => server.release(), 20)
     await Promise.all(most)
     clearInterval(releasing)
-    expect(server.served.slice(from).length).toBe(17)
+    expect(server.served.slice(from).length).toBe(19)
   })
 
   test('of a region that stops is settled first', async () => {
