@@ -144,9 +144,10 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   app.post('/edge/v1/sign-in/:number/finish', (c) => signIn(c, signIns.finish))
   for (const { declaration, prepare } of dependencies.signUp) {
     app.on(declaration.method.toUpperCase(), declaration.path, async (c) => {
-      const { publicOrigin } = speakingAs(c.get('verified'), 'edge')
+      const { publicOrigin, requestId } = speakingAs(c.get('verified'), 'edge')
       if (publicOrigin === undefined) throw noRoute()
-      return answer(c, await prepare(await readRaw(c))({ clientIp: c.req.header(CLIENT_IP), publicOrigin }))
+      const visitor = { clientIp: c.req.header(CLIENT_IP), publicOrigin, requestId }
+      return answer(c, await prepare(await readRaw(c))(visitor))
     })
   }
   app.post('/internal/v1/:call', async (c) => {

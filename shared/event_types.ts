@@ -2,6 +2,8 @@
 // documents list. A type is `<resource>.<what happened>`.
 
 export const EVENT_TYPES = {
+  'tenant.created':
+    'The organisation was made, with its first key, its first owner and their link to the console.',
   'tenant.updated': 'Its name, limits, plan or how its people see it changed.',
   'tenant.suspended': 'The operator suspended the organisation.',
   'tenant.resumed': 'The operator let the organisation in again.',
@@ -33,6 +35,8 @@ export const EVENT_TYPES = {
   'project.deleted': 'A project was deleted.',
   'collection.created': 'A collection was made.',
   'collection.updated': 'A collection’s indexes or schema changed.',
+  'collection.index_ready': 'An index was built: queries use it from now on.',
+  'collection.index_failed': 'An index could not be built.',
   'collection.deleted': 'A collection was deleted.',
   'record.created': 'A record was made.',
   'record.updated': 'A record changed.',
@@ -46,6 +50,7 @@ export const EVENT_TYPES = {
   'run.failed': 'A run ended without one.',
   'run.cancelled': 'A run was stopped.',
   'job.cancelled': 'A job was cancelled.',
+  'job.failed': 'A job could not be done, and is not tried again.',
   'webhook_source.created': 'A source of inbound webhooks was made.',
   'webhook_source.updated': 'A source of inbound webhooks changed.',
   'webhook_source.deleted': 'A source of inbound webhooks was deleted.',

@@ -89,7 +89,7 @@ async function step(
                   shownTo(job),
                   outside,
                 )
-          await apply(scope, job, step, nowMs)
+          await apply(scope, job, step, nowMs, logs)
         }
         return inTurn(dependencies, tenant, turn, work, meter)
       }),
@@ -148,13 +148,20 @@ async function workOutside(
   return found && kind.outside(found.job, signal, found.read)
 }
 
-async function apply(scope: TenantScope, job: JobRecord, step: Step, nowMs: number): Promise<void> {
+async function apply(
+  scope: TenantScope,
+  job: JobRecord,
+  step: Step,
+  nowMs: number,
+  logs: LogStanding,
+): Promise<void> {
   const progress = advanced(job.progress, step, nowMs)
   const after = { ...job, progress, failures: 0, error: null, startedMs: job.startedMs ?? nowMs }
   if ('finished' in step) {
     await finish(scope, job, after, 'done', nowMs)
   } else if ('failed' in step) {
     await finish(scope, job, { ...after, error: step.failed }, 'failed', nowMs)
+    tellFailure(scope, job, nowMs, logs)
   } else {
     const dueMs = step.runAtMs ?? nowMs
     requeue(scope, job, { ...after, state: 'running', place: step.next, dueMs })
@@ -170,7 +177,7 @@ function fail(
 ): Promise<void> {
   const { now, random, log } = dependencies
   log.error('a step of a job failed', { job: turn.id, kind: turn.entry.kind, error })
-  return inTurn(dependencies, tenant, turn, async (scope, job) => {
+  return inTurn(dependencies, tenant, turn, async (scope, job, logs) => {
     const nowMs = now()
     // Too busy or too slow a database is not the step's fault: it does not count.
     if (error instanceof Problem && error.code === 'contention') {
@@ -179,9 +186,20 @@ function fail(
     }
     const failed = { ...job, failures: job.failures + 1, error: reasonOf(error) }
     const dueMs = nextTryMs(retry, failed.failures, nowMs, random())
-    if (dueMs === undefined) await finish(scope, job, failed, 'failed', nowMs)
-    else requeue(scope, job, { ...failed, dueMs })
+    if (dueMs === undefined) {
+      await finish(scope, job, failed, 'failed', nowMs)
+      tellFailure(scope, job, nowMs, logs)
+    } else {
+      requeue(scope, job, { ...failed, dueMs })
+    }
   })
+}
+
+/** Of a job that its tenant can see. */
+function tellFailure(scope: TenantScope, { id, kind, upkeep }: JobRecord, nowMs: number, logs: LogStanding) {
+  if (upkeep) return
+  const actor = { kind: 'system' as const, id }
+  emitting(scope, { standing: logs, nowMs, actor, requestId: id })('job.failed', id, { kind })
 }
 
 /** In words that the tenant may read: what is wrong inside the platform is the log's. */

@@ -30,7 +30,7 @@ const inputs = {
       plan: z.enum(PLAN_NAMES),
       owner: z.object({ email: z.string() }),
     }),
-    by: z.object({ operatorId: z.string(), publicOrigin: z.string() }),
+    by: by.extend({ publicOrigin: z.string() }),
   }),
   activate: tenant,
   abandon: tenant,

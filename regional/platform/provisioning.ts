@@ -12,7 +12,7 @@ import { Problem } from '../../shared/problems.ts'
 import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { expiryHour } from '../jobs/expiry.ts'
 import { jsonSpace } from '../storage/space.ts'
-import type { ProvisionedTenant, TenantIntent } from '../tenancy/lifecycle.ts'
+import type { Maker, ProvisionedTenant, TenantIntent } from '../tenancy/lifecycle.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Calls } from './calls.ts'
 import type { Directory } from './directory.ts'
@@ -30,9 +30,7 @@ const requestExpiry = jsonSpace<[hourMs: number, digest: Buffer], 1>('request-ex
 const SWEEP_PAGE = 200
 const REQUEST_TTL_MS = 24 * 60 * 60 * 1000
 
-export interface Provisioning {
-  operatorId: string
-  publicOrigin: string
+export interface Provisioning extends Maker {
   idempotencyKey: string | undefined
   region: string
   intent: TenantIntent
@@ -62,7 +60,7 @@ export class TenantProvisioner {
 
   /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable` */
   async make(request: Provisioning): Promise<ProvisionedTenant & { replayed: boolean }> {
-    const { region, intent, operatorId, publicOrigin } = request
+    const { region, intent, operatorId, requestId, publicOrigin } = request
     const { number, replayed } = await this.reserve(request)
     if ((await this.directory.locate(number))?.erased) {
       throw new Problem(
@@ -73,7 +71,7 @@ export class TenantProvisioner {
     const owner = await this.directory.ownerOf(intent.slug)
     if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
     const home = this.callsTo(region)
-    const made = await home.provision({ number, intent, by: { operatorId, publicOrigin } })
+    const made = await home.provision({ number, intent, by: { operatorId, requestId, publicOrigin } })
     if (!(await this.directory.claim(number, { slug: intent.slug, region }))) {
       await home.abandon({ number })
       throw slugTaken(intent.slug)

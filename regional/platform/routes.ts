@@ -122,7 +122,8 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       body: CreateTenant,
       answers: { 201: CreatedTenant },
       problems: ['slug_taken'],
-      async handle({ body: { region, ...intent }, idempotencyKey }, { principal, publicOrigin }) {
+      async handle({ body: { region, ...intent }, idempotencyKey }, operator) {
+        const { publicOrigin } = operator
         if (publicOrigin === undefined) throw new Error('the edge did not say where clients find it')
         if (!regions.includes(region)) {
           throw new Problem(
@@ -133,8 +134,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
             },
           )
         }
-        const { operatorId } = principal
-        const request = { operatorId, publicOrigin, idempotencyKey, region, intent }
+        const request = { ...requestOf(operator), publicOrigin, idempotencyKey, region, intent }
         const { replayed, ...made } = await provisioner.make(request)
         const location = { location: `/platform/v1/tenants/${made.tenant.id}` }
         const headers = replayed ? { ...location, [IDEMPOTENCY_REPLAYED]: 'true' } : location

@@ -41,6 +41,7 @@ export interface SignUpDependencies {
 export interface Visitor {
   clientIp: string | undefined
   publicOrigin: string
+  requestId: string
 }
 
 /** One of the edge's own calls for whoever is at the page. */
@@ -148,11 +149,12 @@ class SignUps {
   }
 
   /** Repeatable: the same link makes one organisation. @throws {Problem} as {@link read}, and `slug_taken` */
-  async confirm(token: string, { publicOrigin }: Visitor): Promise<SignedUp> {
+  async confirm(token: string, { publicOrigin, requestId }: Visitor): Promise<SignedUp> {
     this.open()
     const { slug, name, email, region } = this.unsealed(token)
     const { adminLink } = await this.dependencies.provisioner.make({
       operatorId: SIGN_UP_OPERATOR,
+      requestId,
       publicOrigin,
       idempotencyKey: this.digest('token', token).toString('hex'),
       region,

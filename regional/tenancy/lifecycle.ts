@@ -47,9 +47,8 @@ export interface TenantIntent {
   owner: { email: string }
 }
 
-/** Which operator has a tenant made, and where its people will find the edge. */
-export interface Maker {
-  operatorId: string
+/** Which operator has a tenant made, by which request, and where its people will find the edge. */
+export interface Maker extends OperatorRequest {
   publicOrigin: string
 }
 
@@ -146,6 +145,12 @@ export class TenantLifecycle {
       const expiresAt = nowMs + ANSWER_TTL_MS
       answer.set(['answer'], { sealed, expiresAt })
       await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)
+      emitting(scope, {
+        standing: { epoch: FIRST_EPOCH },
+        nowMs,
+        actor: operatorActor(by),
+        requestId: by.requestId,
+      })('tenant.created', profile.id)
       scope.pointer(provisioningPointer).set({ since: createdAt })
       return { value: made, commit: true }
     })
@@ -238,10 +243,11 @@ export class TenantLifecycle {
   change(
     number: TenantNumber,
     id: string,
-    { status, name, plan, limits }: TenantChanges,
+    changes: TenantChanges,
     ifMatch: string | undefined,
     by: OperatorRequest,
   ): Promise<{ tenant: ShownTenant; version: number }> {
+    const { status, name, plan, limits } = changes
     return this.database.tenant(number, async (scope) => {
       const before = await shownIn(scope)
       if (before === undefined || before.tenant.id !== id) throw notFound()
@@ -269,8 +275,8 @@ export class TenantLifecycle {
         QUANTITIES.filter((quantity) => changed.has(quantity)),
         nowMs,
       )
-      const told = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
-      const snapshotVersion = before.snapshotVersion + (told ? 1 : 0)
+      const newsToEdges = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
+      const snapshotVersion = before.snapshotVersion + (newsToEdges ? 1 : 0)
       if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
         statusOf(scope).set(['status'], {
           ...before.standing,
@@ -281,21 +287,26 @@ export class TenantLifecycle {
       // Jobs that waited out the suspension go on.
       if (status === 'active' && current !== 'active') scope.wake()
       auditOf(scope).append(before.standing.epoch, operatorEntry('tenants.update', id, by, nowMs))
-      emitting(scope, {
+      const told = emitting(scope, {
         standing: before.standing,
         nowMs,
         actor: operatorActor(by),
         requestId: by.requestId,
-      })(changeTold(current, status), profile.id)
+      })
+      for (const type of changesTold(current, changes)) told(type, profile.id)
       return { value: { tenant: shownTenant(after, status ?? current), version }, commit: true }
     })
   }
 }
 
-/** What an operator's change is called in the tenant's feed. */
-const changeTold = (before: TenantStatus, after: SettableStatus | undefined): EventType => {
-  if (after === undefined || after === before) return 'tenant.updated'
-  return after === 'suspended' ? 'tenant.suspended' : 'tenant.resumed'
+/** What an operator's change is called in the tenant's feed: one that does two things is told as both. */
+function changesTold(before: TenantStatus, { status, ...others }: TenantChanges): EventType[] {
+  const types: EventType[] = []
+  if (Object.values(others).some((value) => value !== undefined)) types.push('tenant.updated')
+  if (status !== undefined && status !== before) {
+    types.push(status === 'suspended' ? 'tenant.suspended' : 'tenant.resumed')
+  }
+  return types
 }
 
 /** What edges hear of, by the snapshot. */

@@ -117,7 +117,8 @@ async function tenantOf(
     plan: 'enterprise' as const,
     owner: { email: 'o@x.example' },
   }
-  await lifecycle.provision(TENANT, intent, { operatorId: 'ops', publicOrigin: 'https://api.test' })
+  const by = { operatorId: 'ops', requestId: newId('req'), publicOrigin: 'https://api.test' }
+  await lifecycle.provision(TENANT, intent, by)
   await lifecycle.activate(TENANT)
   return {
     dependencies: {

@@ -40,7 +40,9 @@ export class TenantMakers {
     const region = this.random.pick(['us', 'eu'])
     const number = String(FIRST_HALF + this.halves++)
     const intent = { slug, name: slug, plan: 'free', owner: { email: `owner@${slug}.example` } }
-    const ask = { as: 'region', method: 'POST', path: '/internal/v1/provision', body: { number, intent } }
+    const by = { operatorId: 'ops', requestId: newId('req'), publicOrigin: 'https://api.test' }
+    const body = { number, intent, by }
+    const ask = { as: 'region', method: 'POST', path: '/internal/v1/provision', body }
     await this.clients.send(region, ask)
   }
 

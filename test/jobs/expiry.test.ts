@@ -96,6 +96,7 @@ test('an operator’s request is forgotten after a day, and not before', async (
     await provisioner
       .make({
         operatorId: 'ops',
+        requestId: `req ${i}`,
         publicOrigin: 'https://api.test',
         idempotencyKey: `key ${i}`,
         region: 'eu',

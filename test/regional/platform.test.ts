@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { newId } from '../../shared/ids.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -135,7 +136,11 @@ async function half(number: string, slug: string): Promise<string> {
     as: 'region',
     method: 'POST',
     path,
-    body: { number, intent, by: { operatorId: 'ops', publicOrigin: 'https://api.test' } },
+    body: {
+      number,
+      intent,
+      by: { operatorId: 'ops', requestId: newId('req'), publicOrigin: 'https://api.test' },
+    },
   })
   expect(status).toBe(200)
   return body.apiKey.key

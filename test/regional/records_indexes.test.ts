@@ -151,6 +151,21 @@ describe('a unique index', () => {
         error: email.error.detail,
       }),
     )
+    // The feed tells of both.
+    const events: Array<{ type: string; resource: string; data: object }> = []
+    for (let after: string | null = '0'.repeat(40); after !== null; ) {
+      const { body } = await tenant.ask(`/v1/events?types=collection.*,job.*&limit=100&after=${after}`)
+      events.push(...body.data)
+      after = body.nextCursor
+    }
+    const told = events.filter(({ resource }) => resource === 'twice' || resource === declared.indexes[0].job)
+    expect(told.map(({ type, data }) => [type, data])).toEqual(
+      expect.arrayContaining([
+        ['collection.index_failed', { project: expect.any(String), fields: 'user.email' }],
+        ['collection.index_ready', { project: expect.any(String), fields: 'n' }],
+        ['job.failed', { kind: 'records.build-indexes' }],
+      ]),
+    )
     const refused = await users.get('?where[user.email]=1@x')
     expect([refused.status, refused.body.code]).toEqual([422, 'index_required'])
     expect(refused.body.detail).toContain(email.error.detail)

@@ -72,6 +72,12 @@ export const buildIndexes = jobKind<
         updatedMs: tx.nowMs,
       })
       for (const index of newlyFailed) clearIndex(tx, payload.projectId, collection, index)
+      for (const [i, { state, fields }] of indexes.entries()) {
+        if (state === collection.indexes[i]?.state) continue
+        const type = state === 'ready' ? 'collection.index_ready' : 'collection.index_failed'
+        const names = fields.map(({ field }) => field).join(',')
+        tx.emit(type, payload.name, { project: payload.projectId, fields: names })
+      }
     }
     const done = (at?.done ?? 0) + records.length
     const last = records.at(-1)

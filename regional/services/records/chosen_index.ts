@@ -38,6 +38,6 @@ export function indexRequired(place: Place, query: Query, indexes: ReadonlyArray
     'index_required',
     failed
       ? `The index could not be built: ${failed.detail} Mend that, and declare the index again.`
-      : `Declare the index ${suggestion(query, known)} with PUT /v1/projects/${place.projectId}/collections/${place.name}.`,
+      : `Declare the index ${suggestion(query, known)} with PUT /v1/projects/${place.projectId}/collections/${place.name}. Its types are a guess from what you asked for.`,
   )
 }
