@@ -83,11 +83,13 @@ const parameterType = (schema: Schema): string => {
   return type === 'unknown' ? 'string | number | boolean' : type
 }
 
-/** Of what is sent or answered whole: a stream has functions of its own. */
-const bodyOf = (content: Content | undefined): string[] =>
-  Object.entries(content?.content ?? {})
+/** Of what is sent or answered whole, under whatever JSON type: a stream has functions of its own. */
+const bodyOf = (content: Content | undefined): string[] => {
+  const types = Object.entries(content?.content ?? {})
     .filter(([mediaType]) => mediaType !== 'text/event-stream')
     .map(([, { schema }]) => typeOf(schema))
+  return [...new Set(types)]
+}
 
 function answerOf(responses: Operation['responses']): string {
   const types = Object.entries(responses)

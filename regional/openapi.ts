@@ -1,9 +1,10 @@
 // The OpenAPI 3.1 document, made from the very declarations that the routes run by.
 import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi'
+import { z } from 'zod'
 import { EVENT_TYPES } from '../shared/event_types.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
-import { addExamples } from './openapi_examples.ts'
+import { addExamples, problemExample } from './openapi_examples.ts'
 import type { Declaration } from './operation.ts'
 import { ProblemSchema } from './schemas.ts'
 import { WebhookPayload } from './services/webhook-endpoints/schema.ts'
@@ -21,9 +22,13 @@ export interface DescribedOperation {
 
 /** Problems that any operation may answer with. */
 const COMMON: ReadonlyArray<ProblemCode> = [
+  'malformed_request',
+  'conflicting_credentials',
   'credential_missing',
   'credential_invalid',
   'insufficient_scope',
+  'too_many_failures',
+  'request_head_too_large',
   'internal',
   'region_unavailable',
   'deadline_exceeded',
@@ -38,6 +43,9 @@ const OF_TENANTS: ReadonlyArray<ProblemCode> = [
   'tenant_mismatch',
   'not_a_member',
   'identity_provider_unavailable',
+  'rate_limited',
+  'limiter_unavailable',
+  'overloaded',
 ]
 const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'malformed_json',
@@ -45,6 +53,33 @@ const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'unsupported_media_type',
   'validation_failed',
 ]
+
+const DESCRIPTION = `Every path goes through the edge. Whatever is refused is a problem document (RFC 9457), told apart by its
+\`code\`. Every answer has \`X-Request-Id\`, and of an organisation's requests \`RateLimit\` and \`RateLimit-Policy\`; single resources
+have an \`ETag\`; 429 and 503 say in \`Retry-After\` how many seconds to wait.`
+
+const Headers = {
+  idempotencyKey: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/)
+    .optional()
+    .meta({
+      description:
+        'The same request with the same key again has one effect, and is answered as it first was, for 24 hours.',
+      example: '6f1c2d0e-8a7b-4f5e-9c3d-2b1a0f9e8d7c',
+    }),
+  ifMatch: z.string().optional().meta({
+    description: 'The `ETag` of the resource as you know it: 412 when it has changed since.',
+    example: '"1"',
+  }),
+  lastEventId: z.string().optional().meta({
+    description: 'Of a stream: the id of the last event that you have. It goes on behind that one.',
+  }),
+  tenant: z.string().optional().meta({
+    description: 'The id or slug of the organisation, where the credential does not say it (a JWT).',
+    example: 'northwind',
+  }),
+}
 
 /** OpenAPI 3.1 has no words for the events of a stream: it is text. */
 const SERVER_SENT_EVENTS = {
@@ -76,11 +111,14 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
     scheme: 'bearer',
     description: 'An operator token, `co_…`.',
   })
+  for (const code of Object.keys(PROBLEMS) as ProblemCode[]) {
+    registry.registerComponent('examples', code, { value: problemExample(code) })
+  }
   for (const operation of operations) register(registry, operation)
   for (const [type, says] of Object.entries(EVENT_TYPES)) registerWebhook(registry, type, says)
   const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
-    info: { title: 'Coditect', version: '1', description: 'Every path goes through the edge.' },
+    info: { title: 'Coditect', version: '1', description: DESCRIPTION.replaceAll('\n', ' ') },
   })
   addExamples(document as unknown as Parameters<typeof addExamples>[0])
   return document
@@ -125,9 +163,30 @@ function register(
     request: {
       ...(params && { params: params as never }),
       ...(query && { query: query as never }),
-      ...(body && { body: { required: true, content: { 'application/json': { schema: body } } } }),
+      headers: headersOf(declaration, security, streamsAs),
+      ...(body && { body: { required: true, content: contentOf(method, body) } }),
     },
     responses: responsesOf(declaration, security, streamsAs),
+  })
+}
+
+/** A change that is merged may say so by its content type (RFC 7396). */
+const contentOf = (method: Declaration['method'], schema: z.ZodType) => ({
+  'application/json': { schema },
+  ...(method === 'patch' && { 'application/merge-patch+json': { schema } }),
+})
+
+function headersOf(
+  { method, path, problems = [] }: Declaration,
+  security: DescribedOperation['security'],
+  streamsAs: number | undefined,
+): z.ZodObject {
+  return z.object({
+    ...(method !== 'get' && { 'Idempotency-Key': Headers.idempotencyKey }),
+    ...(problems.includes('precondition_failed') &&
+      !path.endsWith(':batch') && { 'If-Match': Headers.ifMatch }),
+    ...(streamsAs !== undefined && method === 'get' && { 'Last-Event-ID': Headers.lastEventId }),
+    ...(security !== 'operator' && { 'X-Tenant': Headers.tenant }),
   })
 }
 
@@ -154,13 +213,21 @@ function responsesOf(
     ...(declaration.method === 'get' ? [] : (['idempotency_key_reuse', 'conflict'] as const)),
     ...(declaration.body === undefined ? [] : OF_BODIES),
     ...(declaration.params === undefined ? [] : (['not_found'] as const)),
-    ...(declaration.query === undefined ? [] : (['malformed_request', 'invalid_cursor'] as const)),
+    ...(declaration.query === undefined ? [] : (['invalid_cursor'] as const)),
+    ...(streamsAs === undefined ? [] : (['too_many_streams'] as const)),
     ...(declaration.problems ?? []),
   ])
   for (const [status, ofStatus] of Map.groupBy(codes, (code) => PROBLEMS[code].status)) {
     responses[status] = {
       description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),
-      content: { 'application/problem+json': { schema: ProblemSchema } },
+      content: {
+        'application/problem+json': {
+          schema: ProblemSchema,
+          examples: Object.fromEntries(
+            ofStatus.map((code) => [code, { $ref: `#/components/examples/${code}` }]),
+          ),
+        },
+      },
     }
   }
   return responses

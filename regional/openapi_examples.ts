@@ -1,6 +1,14 @@
 // Examples for the OpenAPI document: one for each JSON body and answer, made from its schema. A schema's own example comes
 // first, then what its form asks for, then a word that suits the field's name.
 
+import {
+  PROBLEMS,
+  Problem,
+  type ProblemCode,
+  type ProblemDetails,
+  problemDetails,
+} from '../shared/problems.ts'
+
 interface Schema {
   $ref?: string
   type?: string | ReadonlyArray<string>
@@ -77,8 +85,12 @@ const WORDS: Readonly<Record<string, unknown>> = {
 }
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/
-/** Of answers that are no success the text of the problem says more than an example. */
+/** Problems have examples of their own, by code. */
 const SUCCESS = /^2/
+
+/** A problem of this kind, as it is answered. */
+export const problemExample = (code: ProblemCode): ProblemDetails =>
+  problemDetails(new Problem(code, `${PROBLEMS[code].title}.`), `req_${ID_TAIL}`)
 
 /** Gives every JSON body and success answer of a document its example. */
 export function addExamples(document: Document): void {

@@ -1,6 +1,7 @@
 // The schemas that every resource shares: ids, names, times, problems.
 import { z } from 'zod'
 import { type Id, type IdPrefix, idBytes } from '../shared/ids.ts'
+import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SLUG } from '../shared/tenant.ts'
 
 /** A TypeID of this kind. */
@@ -33,7 +34,9 @@ export const ProblemSchema = z
     title: z.string(),
     status: z.int(),
     detail: z.string(),
-    code: z.string().meta({ description: 'A stable word for this kind of problem.' }),
+    code: z
+      .enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]])
+      .meta({ description: 'A stable word for this kind of problem.' }),
     requestId: z.string(),
     errors: z
       .array(z.object({ pointer: z.string(), detail: z.string(), code: z.string().optional() }))

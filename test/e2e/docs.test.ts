@@ -10,6 +10,7 @@ afterAll(() => stack.stop())
 
 interface Document {
   paths: Record<string, Record<string, { operationId: string }>>
+  webhooks: Record<string, object>
 }
 
 test('the page shows every operation, to anyone, with no script and nothing of another host', async () => {
@@ -23,6 +24,9 @@ test('the page shows every operation, to anyone, with no script and nothing of a
     expect(page).toContain(`<code>${path}</code>`)
     for (const { operationId } of Object.values(methods)) expect(page).toContain(`id="${operationId}"`)
   }
+  // What endpoints are sent, and examples of bodies and answers.
+  for (const type of Object.keys(document.webhooks)) expect(page).toContain(`<code>${type}</code>`)
+  expect(page).toContain('<pre><code>{\n  &quot;name&quot;: &quot;Northwind&quot;')
   // Every link leads somewhere on this page or this host.
   for (const [, href = ''] of page.matchAll(/(?:href|src)="([^"]*)"/g)) {
     if (href.startsWith('#')) expect(page, href).toContain(`id="${href.slice(1)}"`)

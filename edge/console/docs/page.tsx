@@ -18,7 +18,7 @@ interface Schema {
 }
 
 interface Content {
-  [mediaType: string]: { schema?: Schema }
+  [mediaType: string]: { schema?: Schema; example?: unknown }
 }
 
 interface Operation {
@@ -32,9 +32,14 @@ interface Operation {
   responses: Record<string, { description?: string; content?: Content }>
 }
 
+interface Webhook {
+  post?: { summary?: string; description?: string; requestBody?: { content: Content } }
+}
+
 export interface OpenApi {
   info: { title: string; version: string; description?: string }
   paths: Record<string, Record<string, Operation>>
+  webhooks?: Record<string, Webhook>
   components?: {
     schemas?: Record<string, Schema>
     securitySchemes?: Record<string, { description?: string }>
@@ -72,6 +77,9 @@ export function Docs({ document }: { document: OpenApi }): Child {
             <a href="#credentials">Credentials</a>
           </li>
           <li>
+            <a href="#webhooks">What endpoints are sent</a>
+          </li>
+          <li>
             <a href="#schemas">Schemas</a>
           </li>
         </ul>
@@ -95,6 +103,7 @@ export function Docs({ document }: { document: OpenApi }): Child {
           ))}
         </section>
       ))}
+      <Webhooks webhooks={document.webhooks ?? {}} />
       <section class="panel" aria-labelledby="schemas">
         <h2 id="schemas">Schemas</h2>
         {Object.entries(schemas).map(([name, schema]) => (
@@ -107,6 +116,38 @@ export function Docs({ document }: { document: OpenApi }): Child {
         ))}
       </section>
     </main>
+  )
+}
+
+function Webhooks({ webhooks }: { webhooks: Record<string, Webhook> }): Child {
+  const [one] = Object.values(webhooks)
+  const media = one?.post?.requestBody?.content['application/json']
+  return (
+    <section class="panel" aria-labelledby="webhooks">
+      <h2 id="webhooks">What endpoints are sent</h2>
+      <p>{marked(one?.post?.description ?? '')}</p>
+      {media?.schema && <p>Body: {typeOf(media.schema)}</p>}
+      <Example value={media?.example} />
+      <dl>
+        {Object.entries(webhooks).map(([type, { post }]) => (
+          <>
+            <dt>
+              <code>{type}</code>
+            </dt>
+            <dd>{marked(post?.summary ?? '')}</dd>
+          </>
+        ))}
+      </dl>
+    </section>
+  )
+}
+
+function Example({ value }: { value: unknown }): Child {
+  if (value === undefined) return null
+  return (
+    <pre>
+      <code>{JSON.stringify(value, undefined, 2)}</code>
+    </pre>
   )
 }
 
@@ -151,6 +192,7 @@ function OperationOf({ method, path, operation }: Listed): Child {
           <h3>Body</h3>
           <p>{typeOf(body)}</p>
           <Fields schema={body} />
+          <Example value={requestBody?.content['application/json']?.example} />
         </>
       )}
       <h3>Answers</h3>
@@ -160,10 +202,13 @@ function OperationOf({ method, path, operation }: Listed): Child {
             <dt>{status}</dt>
             <dd>
               {marked(answer.description ?? '')}{' '}
-              {Object.entries(answer.content ?? {}).map(([type, { schema }]) => (
-                <span>
-                  <code>{type}</code> {schema && typeOf(schema)}{' '}
-                </span>
+              {Object.entries(answer.content ?? {}).map(([type, { schema, example }]) => (
+                <>
+                  <span>
+                    <code>{type}</code> {schema && typeOf(schema)}{' '}
+                  </span>
+                  <Example value={example} />
+                </>
               ))}
             </dd>
           </>
