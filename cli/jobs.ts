@@ -1,29 +1,39 @@
 // Long work, followed to its end: a bar for whoever watches.
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Coditect } from '../shared/client/index.ts'
+import type { Job } from '../shared/client/index.ts'
 import type { Output } from './output.ts'
 
 const LOOK_EVERY_MS = 300
 const BAR = 24
 
 /** @throws {Error} when the job fails or is cancelled */
-export async function followJob(client: Coditect, id: string, output: Output): Promise<unknown> {
+export async function followJob<J extends Job>(look: () => Promise<J>, output: Output): Promise<J> {
   for (;;) {
-    const job = await client.call('GET /v1/jobs/{id}', { params: { id } })
+    const job = await look()
     output.progress(barOf(job))
     if (job.state === 'done' || job.state === 'failed' || job.state === 'cancelled') {
       output.progress(undefined)
-      if (job.state !== 'done') throw new Error(`the job ${id} has ${job.state}`)
-      return job
+      if (job.state === 'done') return job
+      const why = job.error === null ? '' : `: ${job.error}`
+      throw new Error(`the job ${job.id} ${job.state === 'failed' ? 'has failed' : 'was cancelled'}${why}`)
     }
     await pause(LOOK_EVERY_MS)
   }
 }
 
-export function barOf({ done, total }: { done: number; total: number | null }): string {
+export function barOf({
+  done,
+  total,
+  secondsLeft = null,
+}: {
+  done: number
+  total: number | null
+  secondsLeft?: number | null
+}): string {
   if (total === null || total === 0) return `${done.toLocaleString('en')} done`
   const part = Math.min(1, done / total)
   const full = Math.round(part * BAR)
   const bar = '█'.repeat(full) + '░'.repeat(BAR - full)
-  return `${bar} ${Math.floor(part * 100)} %  ${done.toLocaleString('en')} of ${total.toLocaleString('en')}`
+  const left = secondsLeft === null || part === 1 ? '' : `, about ${Math.ceil(secondsLeft)} s left`
+  return `${bar} ${Math.floor(part * 100)} %  ${done.toLocaleString('en')} of ${total.toLocaleString('en')}${left}`
 }

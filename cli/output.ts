@@ -18,7 +18,7 @@ export const terminalOutput = (json: boolean): Output => ({
 
 /** Control characters could be anything to a terminal: what comes from elsewhere is shown without them. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that are meant
-const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
+export const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
 
 const shown = (value: unknown): string => {
   if (value === null || value === undefined) return '-'

@@ -1,5 +1,5 @@
 // Where the platform is, and who asks: from the environment, or from a profile in a file that nobody else can read.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -28,7 +28,12 @@ function readKept(file: string): Kept {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
+    // As ssh has it: what others can read is no secret any more.
+    if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0) {
+      throw new UsageError(`${file} can be read by others; run: chmod 600 ${file}`)
+    }
   } catch (error) {
+    if (error instanceof UsageError) throw error
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { current: 'default', profiles: {} }
     throw new UsageError(`${file} cannot be read: ${(error as Error).message}`)
   }
@@ -49,7 +54,7 @@ export function readProfile(environment: Environment, name: string | undefined):
     throw new UsageError(
       name === undefined
         ? 'set CODITECT_URL and CODITECT_TOKEN, or run: coditect login --url <url>'
-        : `there is no profile ${name}; run: coditect login --profile ${name} --url <url>`,
+        : `there is no profile ${name}; run: coditect login --as ${name} --url <url>`,
     )
   }
   return { url: url ?? profile.url, token: token ?? profile.token }
@@ -58,9 +63,45 @@ export function readProfile(environment: Environment, name: string | undefined):
 /** @returns the file, which its owner alone can read */
 export function writeProfile(environment: Environment, name: string, profile: Profile): string {
   const file = profileFile(environment)
+  const { profiles } = readKept(file)
+  return writeKept(file, { current: name, profiles: { ...profiles, [name]: profile } })
+}
+
+/** Without their tokens. */
+export async function* listProfiles(
+  environment: Environment,
+): AsyncGenerator<{ name: string; url: string; current: boolean }> {
+  const { current, profiles } = readKept(profileFile(environment))
+  for (const [name, { url }] of Object.entries(profiles)) yield { name, url, current: name === current }
+}
+
+/** @throws {UsageError} where there is no such profile */
+export function useProfile(environment: Environment, name: string): void {
+  const file = profileFile(environment)
+  const { profiles } = keptWith(file, name)
+  writeKept(file, { current: name, profiles })
+}
+
+/** @throws {UsageError} where there is no such profile */
+export function removeProfile(environment: Environment, name: string): void {
+  const file = profileFile(environment)
+  const { current, profiles } = keptWith(file, name)
+  const { [name]: _, ...others } = profiles
+  writeKept(file, { current, profiles: others })
+}
+
+function keptWith(file: string, name: string): Kept {
   const kept = readKept(file)
-  const next: Kept = { current: name, profiles: { ...kept.profiles, [name]: profile } }
+  if (kept.profiles[name] === undefined) throw new UsageError(`there is no profile ${name}`)
+  return kept
+}
+
+/** All or nothing: a token that is lost half-way can't be had again. */
+function writeKept(file: string, kept: Kept): string {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  writeFileSync(file, `${JSON.stringify(next, undefined, 2)}\n`, { mode: 0o600 })
+  const beside = `${file}.${process.pid}`
+  rmSync(beside, { force: true })
+  writeFileSync(beside, `${JSON.stringify(kept, undefined, 2)}\n`, { mode: 0o600 })
+  renameSync(beside, file)
   return file
 }

@@ -1,6 +1,6 @@
 // The real command against the real platform: what is typed, what is printed, and how it ends.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -65,13 +65,55 @@ test('an operator makes an organisation, looks at it, suspends it and erases it'
   const listed = await coditect(['tenants', 'list'], { env })
   expect(listed.stdout).toMatch(/^ID +SLUG +PLAN/)
   expect(listed.stdout).toContain(tenant.id)
-  expect((await coditect(['tenants', 'suspend', tenant.id], { env })).stdout).toMatch(/status +suspended/)
+  const changed = await coditect(
+    [
+      'tenants',
+      'update',
+      'typed',
+      '--plan',
+      'team',
+      '--limit',
+      'projects=7',
+      '--limit',
+      'burst=2000',
+      '--json',
+    ],
+    { env },
+  )
+  expect(json(changed)).toMatchObject([{ id: tenant.id, plan: 'team', limits: { projects: 7, burst: 2000 } }])
+  const unlimited = ['tenants', 'update', 'typed', '--limit', 'projects=plan', '--json']
+  expect(json(await coditect(unlimited, { env }))[0].limits.projects).toBeGreaterThan(7)
+  expect((await coditect(['tenants', 'update', 'typed', '--limit', 'such=1'], { env })).code).toBe(2)
+  expect((await coditect(['tenants', 'usage', 'typed'], { env })).stdout).toMatch(/members +1 of/)
+  expect((await coditect(['tenants', 'show', 'type'], { env })).stderr).toContain('no organisation type')
+  expect((await coditect(['tenants', 'list', '--order', 'cost', '--limit', '1'], { env })).stdout).toContain(
+    'COST',
+  )
+  expect((await coditect(['tenants', 'suspend', 'typed'], { env })).stdout).toMatch(/status +suspended/)
   const refused = await coditect(['projects', 'list'], { env: as(apiKey.key) })
   expect([refused.code, refused.stdout]).toEqual([1, ''])
   expect(refused.stderr).toMatch(/^coditect: .*tenant_suspended, req_/)
   expect((await coditect(['tenants', 'resume', tenant.id], { env })).code).toBe(0)
   expect((await coditect(['tenants', 'delete', tenant.id], { env })).code).toBe(2)
-  expect((await coditect(['tenants', 'delete', tenant.id, '--yes'], { env })).code).toBe(0)
+  const gone = await coditect(['tenants', 'delete', 'typed', '--yes', '--json'], { env })
+  expect(json(gone)).toMatchObject([{ state: 'done', certificate: { tenant: tenant.id } }])
+  expect((await coditect(['tenants', 'show', tenant.id], { env })).stderr).toContain('not_found')
+})
+
+test('a key is made, rotated and revoked, and gives nothing that its maker does not have', async () => {
+  const env = as(stack.demo.apiKey)
+  const [made] = json(
+    await coditect(['keys', 'create', 'narrow', '--scope', 'api-keys:write', '--json'], { env }),
+  )
+  const beyond = ['keys', 'create', 'wide', '--scope', 'projects:write']
+  const refused = await coditect(beyond, { env: as(made.key) })
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('insufficient_scope')])
+  const rotated = ['keys', 'rotate', made.id, '--overlap', '0', '--json']
+  const [next] = json(await coditect(rotated, { env }))
+  expect((await coditect(['keys', 'list'], { env: as(made.key) })).stderr).toContain('api_key_revoked')
+  expect((await coditect(['keys', 'list'], { env: as(next.key) })).stdout).toContain(next.id)
+  expect((await coditect(['keys', 'revoke', next.id], { env })).code).toBe(0)
+  expect((await coditect(['keys', 'list'], { env: as(next.key) })).code).toBe(1)
 })
 
 test('a tenant works with projects and records, and sees what changed', async () => {
@@ -87,6 +129,27 @@ test('a tenant works with projects and records, and sees what changed', async ()
   const indexless = await coditect(['records', 'list', project.id, 'notes', '--where', 'text=a'], { env })
   expect([indexless.code, indexless.stderr]).toEqual([1, expect.stringContaining('index_required')])
   expect((await coditect(['records', 'put', project.id, 'notes', 'nonsense'], { env })).code).toBe(2)
+  // The refusal names the index to declare; declaring waits until it is built.
+  const declaration = /\{"field":"text","type":"string"\}/.exec(indexless.stderr)?.[0]
+  expect(declaration, indexless.stderr).toBeDefined()
+  const declared = await coditect(
+    ['collections', 'declare', project.id, 'notes', `{"indexes": [${declaration}]}`, '--json'],
+    { env },
+  )
+  expect(json(declared)).toMatchObject([{ name: 'notes', indexes: [{ state: 'ready' }] }])
+  const [record] = json(put)
+  const place = [project.id, 'notes']
+  const patch = ['records', 'patch', ...place, record.id, '{"more":1}', '--if-match', '"1"', '--json']
+  expect(json(await coditect(patch, { env }))).toMatchObject([{ data: { text: 'a', more: 1 }, version: 2 }])
+  expect((await coditect(patch, { env })).stderr).toContain('precondition_failed')
+  const replace = ['records', 'put', ...place, '{"text":"b"}', '--id', record.id, '--json']
+  expect(json(await coditect(replace, { env }))).toMatchObject([{ data: { text: 'b' }, version: 3 }])
+  const found = await coditect(['records', 'list', ...place, '--where', 'text=b', '--json'], { env })
+  expect(json(found)).toMatchObject([{ id: record.id }])
+  expect((await coditect(['records', 'list', ...place, '--limit', '0'], { env })).stdout).toContain('(none)')
+  expect((await coditect(['projects', 'archive', project.id], { env })).stdout).toMatch(/archivedAt +20/)
+  expect((await coditect(['records', 'put', ...place, '{}'], { env })).stderr).toContain('project_archived')
+  expect((await coditect(['projects', 'restore', project.id], { env })).code).toBe(0)
 
   const [first] = (await stack.call<{ data: Array<{ id: string }> }>('/v1/events?limit=1')).body.data
   const tail = await coditect(['events', 'tail', '--after', first?.id ?? '', '--types', 'record.*'], {
@@ -103,11 +166,12 @@ test('a tenant works with projects and records, and sees what changed', async ()
 
 test('an agent’s words are printed as they come', async () => {
   await stack.call('/platform/v1/models', { method: 'POST', body: { name: 'm', baseUrl: server.baseUrl } })
-  const project = (await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'P' } }))
-    .body
-  const path = `/v1/projects/${project.id}/agents`
-  const agent = (await stack.call<{ id: string }>(path, { method: 'POST', body: { name: 'A' } })).body
   const env = as(stack.demo.apiKey)
+  const [project] = json(await coditect(['projects', 'create', 'P', '--json'], { env }))
+  const create = ['agents', 'create', project.id, 'A', '--instructions', '-', '--json']
+  const [agent] = json(await coditect(create, { env, input: 'Be short.' }))
+  expect(agent.instructions).toBe('Be short.')
+  expect((await coditect(['agents', 'models'], { env })).stdout).toMatch(/\nm +true/)
   const run = await coditect(['agents', 'run', project.id, agent.id, 'Hello'], { env })
   expect([run.code, run.stdout]).toEqual([0, 'Hello, world.\n'])
   const failed = await coditect(['agents', 'run', project.id, agent.id, 'failing'], { env })
@@ -121,7 +185,39 @@ test('a profile keeps the token in a file of one’s own', async () => {
   expect(kept.code).toBe(0)
   expect(statSync(CONFIG).mode & 0o777).toBe(0o600)
   expect((await coditect(['projects', 'list'])).code).toBe(0)
-  expect((await coditect(['projects', 'list', '--profile', 'other'])).code).toBe(2)
+  const other = await coditect(['projects', 'list', '--profile', 'other'])
+  expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('login --as other')])
+  const operator = ['login', '--url', stack.edge, '--profile', 'operator']
+  await coditect(operator, { input: stack.operatorToken })
+  expect((await coditect(['tenants', 'list'])).code).toBe(0)
+  expect((await coditect(['projects', 'list', '--profile', 'demo'])).code).toBe(0)
+  const listed = await coditect(['profiles', 'list'])
+  expect(listed.stdout).toMatch(/operator +http\S+ +true/)
+  expect(listed.stdout).not.toContain(stack.operatorToken)
+  expect((await coditect(['profiles', 'use', 'demo'])).code).toBe(0)
+  expect((await coditect(['profiles', 'remove', 'operator'])).code).toBe(0)
+  expect(readFileSync(CONFIG, 'utf8')).not.toContain(stack.operatorToken)
+  chmodSync(CONFIG, 0o644)
+  const open = await coditect(['projects', 'list'])
+  expect([open.code, open.stderr]).toEqual([2, expect.stringContaining('chmod 600')])
+})
+
+test('whoever reads no further, as head does, is no error', async () => {
+  const child = spawn(
+    process.execPath,
+    [join(ROOT, 'cli/coditect.ts'), 'events', 'tail', '--after', '0'.repeat(40)],
+    {
+      env: { PATH: process.env.PATH, ...as(stack.demo.apiKey) },
+    },
+  )
+  child.stdout.once('data', () => child.stdout.destroy())
+  // Something more to say, as often as it takes.
+  const more = setInterval(() => {
+    void stack.call('/v1/projects', { method: 'POST', body: { name: 'more' } })
+  }, 200)
+  const code = await new Promise((resolve) => child.once('exit', resolve))
+  clearInterval(more)
+  expect(code).toBe(0)
 })
 
 test('what cannot be reached, or is not there, is told and coded', async () => {
@@ -129,13 +225,19 @@ test('what cannot be reached, or is not there, is told and coded', async () => {
   const unreachable = await coditect(['projects', 'list'], { env })
   expect([unreachable.code, unreachable.stderr]).toEqual([3, expect.stringContaining('was not answered')])
   expect((await coditect(['nonsense'])).code).toBe(2)
-  for (const args of [['--help'], ['tenants', '--help'], ['db', 'copy', '--help']]) {
-    const help = await coditect(args)
+  const top = await coditect(['--help'])
+  const commands = [...top.stdout.matchAll(/^ {2}([a-z]+) /gm)].flatMap(([, name]) => name ?? [])
+  expect(commands.length).toBeGreaterThan(10)
+  for (const args of [[], ['db', 'copy'], ...commands.map((name) => [name])]) {
+    const help = args.at(-1) === 'help' ? top : await coditect([...args, '--help'])
     expect([help.code, help.stdout]).toEqual([0, expect.stringContaining('Usage: coditect')])
+    // Every command says what it does.
+    expect(help.stdout).not.toMatch(/^ {2}[a-z]+( \[options\])?( <\w+>)*$/m)
   }
 })
 
 test('progress is a bar where the end is known, and a count where it is not', () => {
   expect(barOf({ done: 5, total: 10 })).toMatch(/^█{12}░{12} 50 % {2}5 of 10$/)
   expect(barOf({ done: 1_500, total: null })).toBe('1,500 done')
+  expect(barOf({ done: 1, total: 4, secondsLeft: 2.2 })).toMatch(/ 25 % {2}1 of 4, about 3 s left$/)
 })

@@ -1,0 +1,55 @@
+// What every command has: who asks, and what it says. A command asks for both when it runs, so that `--help` needs neither.
+import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { InvalidArgumentError } from 'commander'
+import type { Coditect } from '../../shared/client/index.ts'
+import type { Output } from '../output.ts'
+import { UsageError } from '../profile.ts'
+
+export interface Asking {
+  client: Coditect
+  output: Output
+}
+export type Ask = () => Asking
+
+/** What was typed, the content of a file with `@name`, or standard input with `-`. */
+export async function given(typed: string): Promise<string> {
+  if (typed === '-') return text(process.stdin)
+  if (!typed.startsWith('@')) return typed
+  const name = typed.slice(1)
+  try {
+    return readFileSync(name, 'utf8')
+  } catch (error) {
+    throw new UsageError(`${name} cannot be read: ${(error as Error).message}`)
+  }
+}
+
+/** @throws {UsageError} for what is no JSON object */
+export async function jsonFrom(typed: string): Promise<Record<string, unknown>> {
+  const read = await given(typed)
+  try {
+    const value: unknown = JSON.parse(read)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>
+    }
+  } catch {
+    // Told below.
+  }
+  throw new UsageError('the data is not a JSON object')
+}
+
+export function wholeNumber(typed: string): number {
+  const value = Number(typed)
+  if (/^\d+$/.test(typed) && Number.isSafeInteger(value)) return value
+  throw new InvalidArgumentError('It is not a whole number.')
+}
+
+/** The first ones of a list; it is asked for no further. */
+export async function* atMost<T>(list: AsyncIterable<T>, limit: number | undefined): AsyncGenerator<T> {
+  let left = limit ?? Number.POSITIVE_INFINITY
+  if (left === 0) return
+  for await (const thing of list) {
+    yield thing
+    if (--left === 0) return
+  }
+}

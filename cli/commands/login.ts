@@ -1,0 +1,41 @@
+// `coditect login` and `coditect profiles`: who asks, kept in a file of one's own.
+import { text } from 'node:stream/consumers'
+import type { Command } from 'commander'
+import { terminalOutput, writeList } from '../output.ts'
+import { listProfiles, removeProfile, UsageError, useProfile, writeProfile } from '../profile.ts'
+
+export function addLogin(program: Command): void {
+  program
+    .command('login')
+    .description('keep a token in a profile (a file that you alone can read), and use it from now on')
+    .requiredOption('--url <url>', 'where the platform is')
+    .option('--token <token>', 'better not: others on the machine see it. Read from standard input otherwise')
+    .option('--as <name>', 'the name of the profile; `default` otherwise')
+    .action(async ({ url, token, as }: { url: string; token?: string; as?: string }) => {
+      if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+        throw new UsageError('--url is not a URL, such as https://api.example.com')
+      }
+      if (token === undefined && process.stdin.isTTY) process.stderr.write('Token, then Ctrl-D: ')
+      const given = (token ?? (await text(process.stdin))).trim()
+      if (!/^[\x21-\x7e]+$/.test(given)) throw new UsageError('there is no token')
+      const name = as ?? program.opts<{ profile?: string }>().profile ?? 'default'
+      process.stdout.write(`Kept in ${writeProfile(process.env, name, { url, token: given })}.\n`)
+    })
+
+  const profiles = program.command('profiles').description('tokens that are kept')
+  profiles
+    .command('list')
+    .description('list profiles, without their tokens')
+    .action(async () => {
+      const { json } = program.opts<{ json: boolean }>()
+      await writeList(terminalOutput(json), listProfiles(process.env), ['name', 'url', 'current'])
+    })
+  profiles
+    .command('use <name>')
+    .description('use this profile from now on')
+    .action((name: string) => useProfile(process.env, name))
+  profiles
+    .command('remove <name>')
+    .description('forget a profile and its token')
+    .action((name: string) => removeProfile(process.env, name))
+}
