@@ -1,30 +1,19 @@
-// A new organisation, from nothing to its first record.
+// A new organisation, from nothing to its first record, as whoever onboards it would write it: with the typed client.
 import type { Stack } from '../e2e/stack.ts'
 
-interface Made {
-  tenant: { id: string }
-  apiKey: { key: string }
-}
-
-/** @returns the record, as it was answered. @throws {Error} when a step is refused */
+/** @returns the record, as it was answered. @throws {CoditectProblem} when a step is refused */
 export async function onboard(
   stack: Stack,
   slug: string,
   region: string,
 ): Promise<{ id: string; data: object }> {
-  const step = async <T>(path: string, as: string | undefined, body: object): Promise<T> => {
-    const answer = await stack.call<T>(path, { method: 'POST', body, ...(as !== undefined && { as }) })
-    if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-    return answer.body
-  }
-  const made = await step<Made>('/platform/v1/tenants', undefined, {
-    slug,
-    name: slug,
-    region,
-    plan: 'team',
-    owner: { email: `owner@${slug}.example` },
+  const made = await stack.client(stack.operatorToken).call('POST /platform/v1/tenants', {
+    body: { slug, name: slug, region, plan: 'team', owner: { email: `owner@${slug}.example` } },
   })
-  const { key } = made.apiKey
-  const project = await step<{ id: string }>('/v1/projects', key, { name: 'First' })
-  return step(`/v1/projects/${project.id}/collections/notes/records`, key, { data: { text: 'Hello' } })
+  const client = stack.client(made.apiKey.key)
+  const { id: projectId } = await client.call('POST /v1/projects', { body: { name: 'First' } })
+  return client.call('POST /v1/projects/{projectId}/collections/{name}/records', {
+    params: { projectId, name: 'notes' },
+    body: { data: { text: 'Hello' } },
+  })
 }

@@ -1,5 +1,6 @@
 // The event stream over the whole path: a client, the edge in workerd, a region as a process.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Coditect } from '../../shared/client/index.ts'
 import { type Stack, startStack } from './stack.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
@@ -12,12 +13,10 @@ beforeAll(async () => {
 afterAll(() => stack.stop())
 
 async function newTenant(slug: string): Promise<{ id: string; key: string }> {
-  const { status, body } = await stack.call<Body>('/platform/v1/tenants', {
-    method: 'POST',
+  const { tenant, apiKey } = await stack.client(stack.operatorToken).call('POST /platform/v1/tenants', {
     body: { slug, name: slug, region: 'us', plan: 'team', owner: { email: `owner@${slug}.example` } },
   })
-  expect(status).toBe(201)
-  return { id: body.tenant.id, key: body.apiKey.key }
+  return { id: tenant.id, key: apiKey.key }
 }
 
 async function openTail(key: string) {
@@ -47,26 +46,47 @@ async function openTail(key: string) {
 
 test('an event comes through the edge while the stream is open, and a revocation ends it', async () => {
   const { key } = await newTenant('streamed')
-  const made = await stack.call<Body>('/v1/api-keys', {
-    as: key,
-    method: 'POST',
-    body: { name: 'reader', scopes: ['events:read'] },
-  })
-  const tail = await openTail(made.body.key)
-  const { body } = await stack.call<Body>('/v1/projects', { as: key, method: 'POST', body: { name: 'live' } })
-  await vi.waitFor(() => expect(tail.text()).toContain(body.id), { timeout: 20_000 })
+  const client = stack.client(key)
+  const reader = await client.call('POST /v1/api-keys', { body: { name: 'reader', scopes: ['events:read'] } })
+  const tail = await openTail(reader.key)
+  const { id } = await client.call('POST /v1/projects', { body: { name: 'live' } })
+  await vi.waitFor(() => expect(tail.text()).toContain(id), { timeout: 20_000 })
   expect(tail.isOver()).toBe(false)
-  await stack.call(`/v1/api-keys/${made.body.id}`, { as: key, method: 'DELETE' })
+  await client.call('DELETE /v1/api-keys/{id}', { params: { id: reader.id } })
   await vi.waitFor(() => expect(tail.isOver()).toBe(true), { timeout: 20_000 })
   expect(tail.text()).toContain('event: end\ndata: {"code":"api_key_revoked"')
   expect(tail.text()).not.toContain('api_key.revoked"')
 })
 
+test('the client’s tail ends with the problem when its key is revoked, or its organisation suspended', async () => {
+  const operator = stack.client(stack.operatorToken)
+  const ends = {
+    api_key_revoked: (_: string, keyId: string, client: Coditect) =>
+      client.call('DELETE /v1/api-keys/{id}', { params: { id: keyId } }),
+    tenant_suspended: (id: string) =>
+      operator.call('PATCH /platform/v1/tenants/{id}', { params: { id }, body: { status: 'suspended' } }),
+  }
+  for (const [code, end] of Object.entries(ends)) {
+    const { id, key } = await newTenant(code.replaceAll('_', '-'))
+    const client = stack.client(key)
+    const reader = await client.call('POST /v1/api-keys', { body: { name: 'r', scopes: ['events:read'] } })
+    const tail = stack.client(reader.key).tail('GET /v1/events', { query: { after: '0'.repeat(40) } })
+    expect((await tail.next()).value).toMatchObject({ type: 'tenant.created' })
+    expect((await tail.next()).value).toMatchObject({ type: 'api_key.created' })
+    const next = tail.next()
+    const outcome = expect(next).rejects.toMatchObject({ code })
+    await end(id, reader.id, client)
+    await outcome
+  }
+})
+
 test('a stream holds one of its tenant’s slots, which is free again when the client leaves', async () => {
   const { id, key } = await newTenant('slots')
-  await stack.call(`/platform/v1/tenants/${id}`, { method: 'PATCH', body: { limits: { streams: 1 } } })
+  const operator = stack.client(stack.operatorToken)
+  const body = { limits: { streams: 1 } }
+  await operator.call('PATCH /platform/v1/tenants/{id}', { params: { id }, body })
   // The edge hears of it with the next answer.
-  await stack.call('/v1/tenant', { as: key })
+  await stack.client(key).call('GET /v1/tenant')
   const tail = await openTail(key)
   const another = () => stack.call<Body>('/v1/events', { as: key, headers: { accept: 'text/event-stream' } })
   const refused = await another()

@@ -15,13 +15,10 @@ afterAll(() => stack.stop())
 const call = (path: string, options?: CallOptions) => stack.call<Body>(path, options)
 
 async function newTenant(slug: string, region = 'us') {
-  const owner = { email: `owner@${slug}.example` }
-  const { status, body } = await call('/platform/v1/tenants', {
-    method: 'POST',
-    body: { slug, name: slug, region, plan: 'team', owner },
+  const { tenant, apiKey } = await stack.client(stack.operatorToken).call('POST /platform/v1/tenants', {
+    body: { slug, name: slug, region, plan: 'team', owner: { email: `owner@${slug}.example` } },
   })
-  expect(status).toBe(201)
-  return { id: body.tenant.id as string, key: body.apiKey.key as string }
+  return { id: tenant.id, key: apiKey.key }
 }
 
 /** A request as it is, without the helper's manners. */
@@ -61,27 +58,27 @@ describe('two tenants with the same names', () => {
 
 describe('from the commit on, through an edge that has served the key before', () => {
   test('a revoked key is refused', async () => {
-    const { key } = await newTenant('revoker')
-    const { body } = await call('/v1/api-keys', {
-      as: key,
-      method: 'POST',
-      body: { name: 'x', scopes: ['*'] },
-    })
-    expect((await call('/v1/tenant', { as: body.key })).status).toBe(200)
-    expect((await call(`/v1/api-keys/${body.id}`, { as: key, method: 'DELETE' })).status).toBe(204)
-    const refused = await call('/v1/tenant', { as: body.key })
-    expect([refused.status, refused.body.code]).toEqual([401, 'api_key_revoked'])
+    const client = stack.client((await newTenant('revoker')).key)
+    const made = await client.call('POST /v1/api-keys', { body: { name: 'x', scopes: ['*'] } })
+    const other = stack.client(made.key)
+    expect((await other.call('GET /v1/tenant')).slug).toBe('revoker')
+    await client.call('DELETE /v1/api-keys/{id}', { params: { id: made.id } })
+    const refused = { status: 401, code: 'api_key_revoked' }
+    await expect(other.call('GET /v1/tenant')).rejects.toMatchObject(refused)
   })
 
   test('a suspended tenant is refused, and let in again when it is resumed', async () => {
     const { id, key } = await newTenant('suspended', 'eu')
-    const set = (status: string) => call(`/platform/v1/tenants/${id}`, { method: 'PATCH', body: { status } })
-    expect((await call('/v1/tenant', { as: key })).status).toBe(200)
-    expect((await set('suspended')).body.status).toBe('suspended')
-    const refused = await call('/v1/tenant', { as: key })
-    expect([refused.status, refused.body.code]).toEqual([403, 'tenant_suspended'])
+    const operator = stack.client(stack.operatorToken)
+    const client = stack.client(key)
+    const set = (status: 'active' | 'suspended') =>
+      operator.call('PATCH /platform/v1/tenants/{id}', { params: { id }, body: { status } })
+    expect((await client.call('GET /v1/tenant')).id).toBe(id)
+    expect((await set('suspended')).status).toBe('suspended')
+    const refused = { status: 403, code: 'tenant_suspended' }
+    await expect(client.call('GET /v1/tenant')).rejects.toMatchObject(refused)
     await set('active')
-    expect((await call('/v1/tenant', { as: key })).status).toBe(200)
+    expect((await client.call('GET /v1/tenant')).id).toBe(id)
   })
 })
 
@@ -210,12 +207,9 @@ describe('a region that goes down', () => {
     await Promise.all(writers)
     await stack.back('eu')
     const kept = new Set<string>()
-    let cursor = ''
-    do {
-      const { body } = await call(`/v1/projects?limit=100${cursor && `&cursor=${cursor}`}`, { as: key })
-      for (const { id } of body.data) kept.add(id)
-      cursor = body.nextCursor ?? ''
-    } while (cursor !== '')
+    for await (const { id } of stack.client(key).all('GET /v1/projects', { query: { limit: 100 } })) {
+      kept.add(id)
+    }
     for (const id of answered) expect(kept).toContain(id)
   })
 

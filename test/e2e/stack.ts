@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { Coditect } from '../../shared/client/index.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PATIENCE_MS = 30_000
@@ -38,7 +39,9 @@ export interface CallOptions {
 export interface Stack extends DevFile {
   dataDir: string
   launcher: ChildProcess
-  /** One request through the edge. An answer without a JSON body gives `undefined`. */
+  /** The typed client, by default with the demo tenant's key; each call is tried once. */
+  client(token?: string): Coditect
+  /** One request through the edge, as it is: for what the client would not send, or hides. An answer without a JSON body gives `undefined`. */
   call<T = unknown>(path: string, options?: CallOptions): Promise<Answer<T>>
   pid(part: PartName): number
   /** SIGKILL, no warning. The launcher starts the part again; {@link Stack.back} waits for it. */
@@ -91,6 +94,7 @@ export async function startStack(variables: Record<string, string> = {}): Promis
     ...dev,
     dataDir,
     launcher: child,
+    client: (token = dev.demo.apiKey) => new Coditect({ url: dev.edge, token, retries: 0 }),
     call: (path, options) => call(dev, path, options),
     pid,
     async kill(part) {
