@@ -38,9 +38,12 @@ function coditect(
     env: { PATH: process.env.PATH, CODITECT_CONFIG: CONFIG, ...env },
   })
   const ended: Ended = { code: null, stdout: '', stderr: '' }
+  let interrupted = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     ended.stdout += text
-    if (enough !== undefined && ended.stdout.includes(enough)) child.kill('SIGINT')
+    // Once: the second Ctrl-C ends it at once, whatever it does.
+    if (enough !== undefined && ended.stdout.includes(enough) && !interrupted)
+      interrupted = child.kill('SIGINT')
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     ended.stderr += text
