@@ -31,6 +31,8 @@ export interface RequestContext {
   region?: Region
   principal?: Principal | undefined
   snapshot?: TenantSnapshot | undefined
+  /** How long a region had it, in milliseconds, where one said so. */
+  regionMs?: number
   /** Pages of other origins may read the answer, where the tenant has named them. */
   shared?: true
   /** What the stages say with the answer, whoever gives it. */

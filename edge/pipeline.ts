@@ -19,6 +19,8 @@ import { jwtIdentifier } from './identify/jwt.ts'
 import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
 import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
 import { identifying, identifyingSource, noting } from './identify/stage.ts'
+import { Bulkhead } from './limit/bulkhead.ts'
+import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource } from './limit/limiter.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
@@ -35,6 +37,8 @@ export interface EdgeOptions {
   leases?: LeaseSource | undefined
   /** Where tenants' concurrency slots are held; undefined where nobody counts them. */
   slots?: SlotSource | undefined
+  /** How many requests of tenants are under way at a time. */
+  bulkhead?: Bulkhead
   /** Keeps work alive beyond its request's answer. */
   waitUntil?: (work: Promise<unknown>) => void
   /** Where the keys of OpenID issuers are kept beside the isolate. */
@@ -51,6 +55,7 @@ export function createEdge(
     headerTimeoutMs = HEADER_TIMEOUT_MS,
     leases,
     slots,
+    bulkhead = new Bulkhead(),
     waitUntil = () => {},
     keyStore = cachedKeys(KEEP_MS / 1_000),
     now = Date.now,
@@ -70,6 +75,7 @@ export function createEdge(
   const locate = locating(config, snapshots)
   const limit = limiting(leases && new RateLimits({ leases, counts, waitUntil }))
   const forward = forwarding({ config, snapshots, directory, counts, headerTimeoutMs })
+  const { refuseSoon, enter } = crowding(bulkhead, counts, now)
   const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
 
   const getPath = (request: Request) => contextOf(request).path
@@ -79,12 +85,12 @@ export function createEdge(
 
   edge.all('/healthz', own(read, healthy))
   edge.all('/openapi.json', answering(read, inControlRegion(config), forward))
-  edge.all('/v1/*', answering(share, name, identify('tenant'), locate, limit, held))
-  edge.post('/hooks/*', answering(identifySource, locate, limit, forward))
+  edge.all('/v1/*', answering(share, refuseSoon, name, identify('tenant'), locate, enter(limit, held)))
+  edge.post('/hooks/*', answering(identifySource, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
   edge.all('/platform/v1/*', answering(identify('platform'), locate, forward))
-  inside.all('/v1/*', presenting(locate, limit, held))
-  inside.all('/console/v1/*', presenting(locate, limit, forward))
+  inside.all('/v1/*', presenting(locate, enter(limit, held)))
+  inside.all('/console/v1/*', presenting(locate, enter(limit, forward)))
   inside.all('/edge/v1/*', presenting(locate, forward))
   inside.all('/platform/v1/*', presenting(locate, forward))
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })

@@ -4,6 +4,8 @@
 export const EDGE_COUNTS_NAMES = [
   /** Answered 429 `rate_limited`. */
   'throttled',
+  /** Answered 503 `overloaded`, because the isolate had too many requests under way. */
+  'overloaded',
   /** Answered 429 `too_many_streams`. */
   'streams_refused',
   /** Credentials that were none. */

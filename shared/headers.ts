@@ -12,6 +12,8 @@ export const PLAN = 'coditect-plan'
 export const MOVED_TO = 'coditect-moved-to'
 /** Region → edge, with 503: this instance is leaving and did nothing, so that any request may be sent to another. */
 export const DRAINING = 'coditect-draining'
+/** Region → edge: how long the region had the request, in milliseconds; the rest of the time was the edge's, and the way's. */
+export const TOOK = 'coditect-took'
 /** Edge → region: what the edge decided without asking a region (`shared/edge_counts.ts`). */
 export const EDGE_COUNTS = 'coditect-edge-counts'
 /** Edge → region: when nobody waits for the answer any more, in milliseconds since 1970. */

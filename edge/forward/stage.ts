@@ -1,5 +1,5 @@
 // Stage four in the pipeline: asks the region, and learns from its answer what it says to the edge alone.
-import { EDGE_COUNTS, PLAN, SNAPSHOT, STALE_PROVIDERS } from '../../shared/headers.ts'
+import { EDGE_COUNTS, PLAN, SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import { readSnapshot, writeVersion } from '../../shared/snapshot.ts'
 import { answerOfRegion } from '../answer.ts'
@@ -35,6 +35,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
     try {
       const response = await forward(context, { ...common, region: decided(context.region), told })
       if (ofTenant(principal)) {
+        context.regionMs = Number(response.headers.get(TOOK))
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
         if (response.headers.has(STALE_PROVIDERS)) directory.forgetProvidersOf(principal.tenant)

@@ -94,6 +94,30 @@ function leaseSize(ahead: number, free: number, leased: number, { burst }: Limit
   return Math.max(0, Math.floor(Math.min(ahead, leasable, most)))
 }
 
+/** Units that have not drained yet, and that are leased out. */
+export const standing = ({ meter, limit, leases }: Ledger, nowMs: number): number =>
+  drained(meter, limit.limit, nowMs).backlog + outstanding(leases)
+
+/**
+ * So many units may stand without being written down: far from its limit, a tenant costs no write at all. Nothing before
+ * its limit is known, since that is what is lost with them.
+ */
+export function unwrittenUnits({ epoch, version, limit: { burst } }: VersionedLimit): number {
+  const isFirst = epoch === FIRST_LIMIT.epoch && version === FIRST_LIMIT.version
+  return isFirst ? 0 : Math.max(burst / 32, Math.min(4, burst / 8))
+}
+
+/**
+ * Of an object that begins anew, evicted or after its process has died: what was not written counts as leased out, and as
+ * spent in the end. Twice over, so that the next call writes it down.
+ */
+export function afterRestart(ledger: Ledger, nowMs: number): Ledger {
+  const units = 2 * unwrittenUnits(ledger.limit)
+  if (units === 0) return ledger
+  const leases = new Map(ledger.leases).set('unwritten', { units, settleByMs: nowMs + SETTLE_MS })
+  return { ...ledger, leases }
+}
+
 export function outstanding(leases: Ledger['leases']): number {
   let units = 0
   for (const lease of leases.values()) units += lease.units

@@ -160,12 +160,13 @@ export class Limiter {
     return answer
   }
 
-  /** Tells what is left of a lease when it ends, in case no later call has told it. */
+  /** Tells what is left of a lease when it ends, where that is worth a call and no later one has told it. */
   private async giveBack(number: TenantNumber, tenant: Tenant, endsAtMs: number): Promise<void> {
     const { now } = this.dependencies
     await sleep(Math.max(0, endsAtMs - now()) + GIVE_BACK_MS)
     const report = tenant.pool.report(now())
-    if (report && now() >= tenant.suspectUntilMs) await this.call(number, tenant, report)
+    if (report && tenant.pool.isWorthTelling() && now() >= tenant.suspectUntilMs)
+      await this.call(number, tenant, report)
   }
 }
 

@@ -1,8 +1,11 @@
 // The Durable Object of a tenant, named by its number: keeps the tenant's ledger. Each call is one synchronous decision,
-// written before it is answered (Durable Objects hold an answer back until its writes are on disk), because workerd
-// evicts an idle object after about ten seconds, and its heap with it.
+// and what of it matters is written before it is answered (Durable Objects hold an answer back until their writes are on
+// disk), because workerd evicts an idle object after about ten seconds, and its heap with it. Writing takes three fsyncs, on
+// the thread that answers requests: so what is so little that it does not matter is not written, and counts as spent when
+// the object begins anew (ledger.ts).
 import { DurableObject } from 'cloudflare:workers'
 import {
+  afterRestart,
   call,
   type Lease,
   type LeaseAnswer,
@@ -10,6 +13,8 @@ import {
   type Ledger,
   newLedger,
   restored,
+  standing,
+  unwrittenUnits,
 } from './ledger.ts'
 import { SLOT_MS } from './slots.ts'
 
@@ -19,8 +24,16 @@ import { SLOT_MS } from './slots.ts'
  */
 const FORGET_AFTER_MS = 24 * 60 * 60 * 1000
 
+/** What lies in the storage. */
+interface Written {
+  leases: Ledger['leases']
+  limit: string
+}
+
 export class TenantLimiter extends DurableObject {
   private ledger: Ledger
+  private written: Written | undefined
+  private isAsked = false
   private willForget = false
 
   constructor(state: DurableObjectState, env: Cloudflare.Env) {
@@ -47,27 +60,37 @@ export class TenantLimiter extends DurableObject {
 
   lease(request: LeaseRequest): LeaseAnswer {
     this.forgetOneDay()
-    const { ledger, answer } = call(this.ledger, request, Date.now(), crypto.randomUUID())
-    this.save(ledger)
+    const nowMs = Date.now()
+    const { ledger, answer } = call(this.ledger, request, nowMs, crypto.randomUUID())
     this.ledger = ledger
+    this.isAsked = true
+    this.save(nowMs)
     return answer
   }
 
   private forgetOneDay(): void {
     if (this.willForget) return
-    this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS))
     this.willForget = true
+    this.ctx.waitUntil(this.forgetSomeDay())
+  }
+
+  private async forgetSomeDay(): Promise<void> {
+    const { storage } = this.ctx
+    if ((await storage.getAlarm()) === null) await storage.setAlarm(Date.now() + FORGET_AFTER_MS)
   }
 
   /** Forgets everything, unless it was asked meanwhile. */
   override async alarm(): Promise<void> {
-    const forgetAtMs = this.ledger.meter.atMs + FORGET_AFTER_MS
+    const isKnown = this.isAsked || this.written !== undefined
+    const forgetAtMs = isKnown ? this.ledger.meter.atMs + FORGET_AFTER_MS : 0
     if (Date.now() < forgetAtMs) return this.ctx.storage.setAlarm(forgetAtMs)
     const [held] = this.ctx.storage.sql.exec('SELECT 1 FROM slot WHERE until > ? LIMIT 1', Date.now())
     if (held !== undefined) return this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS)
     await this.ctx.storage.deleteAll()
     this.createTables()
     this.ledger = newLedger(Date.now())
+    this.written = undefined
+    this.isAsked = false
     this.willForget = false
   }
 
@@ -89,17 +112,23 @@ export class TenantLimiter extends DurableObject {
       leases.set(row.id, { units: row.units, settleByMs: row.settle_by })
     }
     const { meter, limit } = JSON.parse(bucket.state) as Pick<Ledger, 'meter' | 'limit'>
-    return restored({ meter, limit, leases }, nowMs)
+    this.written = { leases, limit: JSON.stringify(limit) }
+    return afterRestart(restored({ meter, limit, leases }, nowMs), nowMs)
   }
 
-  /** Only what has changed. */
-  private save({ meter, limit, leases }: Ledger): void {
+  /** Only what has changed, if it matters. */
+  private save(nowMs: number): void {
+    const { meter, limit, leases } = this.ledger
+    const { written } = this
+    const isKnown = written?.limit === JSON.stringify(limit)
+    if (isKnown && standing(this.ledger, nowMs) <= unwrittenUnits(limit)) return
     const { sql } = this.ctx.storage
-    const before = this.ledger.leases
+    const before: Ledger['leases'] = written?.leases ?? new Map()
     sql.exec('INSERT OR REPLACE INTO bucket VALUES (1, ?)', JSON.stringify({ meter, limit }))
     for (const id of before.keys()) if (!leases.has(id)) sql.exec('DELETE FROM lease WHERE id = ?', id)
     for (const [id, { units, settleByMs }] of leases) {
-      if (!before.has(id)) sql.exec('INSERT INTO lease VALUES (?, ?, ?)', id, units, settleByMs)
+      if (!before.has(id)) sql.exec('INSERT OR REPLACE INTO lease VALUES (?, ?, ?)', id, units, settleByMs)
     }
+    this.written = { leases, limit: JSON.stringify(limit) }
   }
 }

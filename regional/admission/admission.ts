@@ -1,10 +1,11 @@
 // Admission: who may begin now. A request that has come through the edge is let in at once while there is room; otherwise
 // it waits in its tenant's queue, in memory and before its body is read, until it is its turn, or is refused as soon as it
 // is plain that it would wait too long. Nothing here looks into the database, and nothing grows with the number of tenants.
+
+import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { noteUnits, timed } from '../observe/request.ts'
-import { ConcurrencyLimit } from './concurrency_limit.ts'
 import { CostMeter } from './cost.ts'
 import { Estimates } from './estimates.ts'
 import { FairQueue } from './fair_queue.ts'

@@ -1,6 +1,7 @@
 // The first thing that a request meets and the last: it is noted, and when its answer is over there is one line in the log,
 // one observation in each histogram and the end of one span. The line holds nothing that a client wrote.
 import { createMiddleware } from 'hono/factory'
+import { TOOK } from '../../shared/headers.ts'
 import { readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -27,6 +28,7 @@ export const observing = (observers: Observers) =>
     await during(note, next)
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
+    c.res.headers.set(TOOK, headMs.toFixed(1))
     const over = () => {
       metrics.inFlight.dec()
       tell(observers, note, { method: c.req.method, status, headMs })

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { Admission, type Asking } from '../../regional/admission/admission.ts'
-import { ConcurrencyLimit } from '../../regional/admission/concurrency_limit.ts'
+import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { LoadMeter } from '../../regional/admission/load.ts'
 import { Problem } from '../../shared/problems.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'

@@ -1,6 +1,6 @@
 // A closed-loop load generator: each connection sends its next request when the last one is answered. On plain
 // sockets, because on a small machine an HTTP client would cost more than what it measures.
-import { connect, type Socket } from 'node:net'
+import { Connection, requestBytes } from './traffic/connection.ts'
 
 export interface Load {
   origin: string
@@ -14,6 +14,14 @@ export interface Load {
   durationMs: number
 }
 
+/** Requests as they go over the wire. */
+export interface BytesLoad {
+  origin: string
+  next: () => Buffer
+  connections: number
+  durationMs: number
+}
+
 /** Every answer's time in milliseconds, in no order. */
 export interface Measured {
   latenciesMs: number[]
@@ -21,7 +29,15 @@ export interface Measured {
 }
 
 /** @throws {Error} for an answer that is not 2xx: a refusal is quick, and no figure. */
-export async function measure(load: Load): Promise<Measured> {
+export function measure(load: Load): Promise<Measured> {
+  const { origin, each, connections, durationMs } = load
+  const same = bytesOf(load)
+  const next = each === undefined ? () => same : () => bytesOf({ ...load, ...each() })
+  return measureBytes({ origin, next, connections, durationMs })
+}
+
+/** @throws {Error} as {@link measure} does */
+export async function measureBytes(load: BytesLoad): Promise<Measured> {
   const latenciesMs: number[] = []
   const from = performance.now()
   const until = from + load.durationMs
@@ -29,52 +45,26 @@ export async function measure(load: Load): Promise<Measured> {
   return { latenciesMs, elapsedMs: performance.now() - from }
 }
 
-function requestBytes({ origin, method, path, headers, body }: Load): Buffer {
-  const lines = [`${method} ${path} HTTP/1.1`, `Host: ${new URL(origin).host}`]
-  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
-  if (body !== undefined) lines.push(`Content-Length: ${Buffer.byteLength(body)}`)
-  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body ?? ''}`)
-}
+const bytesOf = ({ origin, method, path, headers, body }: Load): Buffer =>
+  requestBytes(new URL(origin), method, path, headers, body)
 
-function keepAsking(load: Load, until: number, latenciesMs: number[]): Promise<void> {
-  const { hostname, port } = new URL(load.origin)
-  const same = requestBytes(load)
+function keepAsking({ origin, next }: BytesLoad, until: number, latenciesMs: number[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    let sentAt = 0
-    let received = ''
-    const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true })
+    const connection = new Connection(new URL(origin), () => {})
     const ask = () => {
-      const bytes = load.each === undefined ? same : requestBytes({ ...load, ...load.each() })
-      sentAt = performance.now()
-      socket.write(bytes)
+      const sentAt = performance.now()
+      connection.ask(next(), (answer) => {
+        const now = performance.now()
+        if (answer === undefined) return reject(new Error('the connection was closed in the middle'))
+        latenciesMs.push(now - sentAt)
+        const isGood = answer.status >= 200 && answer.status < 300
+        if (isGood && now < until) return ask()
+        connection.close()
+        return isGood ? resolve() : reject(new Error(`an answer is no success: ${answer.head}`))
+      })
     }
-    socket.setEncoding('latin1')
-    socket.on('connect', ask)
-    socket.on('error', reject)
-    socket.on('close', () => reject(new Error('the connection was closed in the middle')))
-    socket.on('data', (text: string) => {
-      received += text
-      if (!isWhole(received)) return
-      if (!/^HTTP\/1\.1 2/.test(received)) {
-        socket.destroy()
-        reject(new Error(`an answer is no success: ${received}`))
-        return
-      }
-      received = ''
-      const now = performance.now()
-      latenciesMs.push(now - sentAt)
-      if (now < until) ask()
-      else socket.removeAllListeners('close').end(resolve)
-    })
+    ask()
   })
-}
-
-/** One answer at a time is under way, so its end is the end of what was received. */
-export function isWhole(answer: string): boolean {
-  const head = answer.indexOf('\r\n\r\n')
-  if (head < 0) return false
-  const length = /\r\ncontent-length: *(\d+)/i.exec(answer.slice(0, head))?.[1]
-  return length === undefined ? answer.endsWith('\r\n0\r\n\r\n') : answer.length - head - 4 >= Number(length)
 }
 
 /** By nearest rank. */

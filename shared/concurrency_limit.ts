@@ -1,7 +1,8 @@
-// How much work may be under way at a time, in units, found by what it takes: while requests take no longer than they
-// should, the limit grows a little (if it was used at all); once more than a tenth of them take longer, it shrinks by a
-// part. Additive increase, multiplicative decrease converges to a fair and efficient point (Chiu and Jain, "Analysis of
-// the Increase and Decrease Algorithms", Computer Networks 17, 1989); for limits of concurrency it is the `AIMDLimit` of
+// How much work may be under way at a time, in units (of a region) or requests (of an edge), found by what it takes: while
+// requests take no longer than they should, the limit grows a little (if it was used at all); once more than a tenth of them
+// take longer, it shrinks by a part. Additive increase, multiplicative decrease converges to a fair and efficient point (Chiu
+// and Jain, "Analysis of the Increase and Decrease Algorithms", Computer Networks 17, 1989); for limits of concurrency it is
+// the `AIMDLimit` of
 // Netflix's concurrency-limits, whose condition of use is ours too. What an operation usually takes is its own shortest
 // time, as in TCP Vegas (Brakmo and Peterson, 1995): an operation that is slow by nature is no sign of congestion.
 // Pure: time comes in.

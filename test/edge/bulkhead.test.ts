@@ -1,0 +1,82 @@
+import { expect, test, vi } from 'vitest'
+import { Bulkhead, type Pass } from '../../edge/limit/bulkhead.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+import { bearer, edgeTo, newKey, newMarker, seen } from './support.ts'
+
+const [one, another] = [asTenantNumber(1n), asTenantNumber(2n)]
+const always = (places: number) => ({ least: places, first: places, most: places, targetMs: 50 })
+
+function fill(bulkhead: Bulkhead, tenant = one, nowMs = 0): Pass[] {
+  const passes: Pass[] = []
+  const enter = () => bulkhead.enter(tenant, 'GET us', nowMs)
+  for (let pass = enter(); pass !== undefined; pass = enter()) passes.push(pass)
+  return passes
+}
+
+test('one tenant alone gets two thirds of the places, and whoever comes next finds some', () => {
+  const bulkhead = new Bulkhead(always(60))
+  expect(fill(bulkhead)).toHaveLength(40)
+  expect(fill(bulkhead, another).length).toBeGreaterThanOrEqual(13)
+})
+
+test('a place is free again when its request has left, which it may say twice', () => {
+  const bulkhead = new Bulkhead(always(60))
+  const [first] = fill(bulkhead)
+  if (first === undefined) throw new Error('nobody was let in')
+  bulkhead.leave(first, 5)
+  bulkhead.leave(first, 5)
+  expect(fill(bulkhead)).toHaveLength(1)
+})
+
+test('what takes longer than a second holds no place any more', () => {
+  const bulkhead = new Bulkhead(always(60))
+  fill(bulkhead)
+  expect(fill(bulkhead, one, 1_000)).toHaveLength(0)
+  expect(fill(bulkhead, one, 1_001)).toHaveLength(40)
+})
+
+test('answers that get late leave fewer places, and a region that is far away, or slow, does not', () => {
+  /** How many are under way in the end, of 2,000 a second, while each answer takes so long at first, and then so long. */
+  const underWay = (firstMs: number, thenMs: number, ofThatInTheRegionMs = 0): number => {
+    const bulkhead = new Bulkhead({ least: 48, first: 128, most: 512, targetMs: 100 })
+    let held: Pass[] = []
+    for (let nowMs = 0; nowMs < 10_000; nowMs += 10) {
+      const tookMs = nowMs < 3_000 ? firstMs : thenMs
+      for (const pass of held)
+        if (nowMs - pass.sinceMs >= tookMs) bulkhead.leave(pass, nowMs, ofThatInTheRegionMs)
+      held = held.filter((pass) => nowMs - pass.sinceMs < tookMs)
+      for (let n = 0; n < 20; n++) {
+        const pass = bulkhead.enter(one, 'GET us', nowMs)
+        if (pass !== undefined) held.push(pass)
+      }
+    }
+    return held.length
+  }
+  expect(underWay(20, 150)).toBeLessThan(48)
+  expect(underWay(150, 150)).toBeGreaterThan(200)
+  expect(underWay(20, 150, 140)).toBeGreaterThan(200)
+})
+
+test('beyond it: 503 with Retry-After, no region is asked, and the next forward tells', async () => {
+  let nowMs = Date.now()
+  const edge = await edgeTo(undefined, undefined, {}, { bulkhead: new Bulkhead(always(1)), now: () => nowMs })
+  const headers = bearer(await newKey())
+  const abort = new AbortController()
+  const silent = newMarker()
+  const held = edge.request(new Request(`http://edge/v1/silent?${silent}`, { headers, signal: abort.signal }))
+  await vi.waitFor(async () => expect(await seen(silent)).toHaveLength(1))
+  const marker = newMarker()
+  const refused = await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
+  expect(refused.status).toBe(503)
+  expect(await refused.json()).toMatchObject({ code: 'overloaded' })
+  expect(refused.headers.get('retry-after')).toBe('1')
+  const again = await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
+  expect([again.status, again.headers.get('retry-after')]).toEqual([503, '1'])
+  expect(again.headers.get('x-request-id')).toMatch(/^req_/)
+  expect(await seen(marker)).toEqual([])
+  nowMs += 1_001
+  expect((await edge.request(`http://edge/v1/tenant?${marker}`, { headers })).status).toBe(200)
+  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toContain('overloaded=2')
+  abort.abort()
+  await held
+})
