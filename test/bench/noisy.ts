@@ -16,12 +16,12 @@ const OTHERS = 20
 /** The noisy tenant asks so many times the share of each other one. */
 const TIMES = 100
 /** What all ask together, as a part of what the stack can do. */
-const LOADS = (process.env.LOADS ?? '1.9').split(',').map(Number)
+const LOADS = (process.env.LOADS ?? '0.8,1.6').split(',').map(Number)
 const KINDS = ['reads', 'writes', 'ranges', 'slow'] as const
 const RECORDS_EACH = 20
 const SEED = 21
 const CALIBRATION = { connections: 16, durationMs: 2_500 }
-const TRIAL = { warmUpMs: 3_000, durationMs: Number(process.env.TRIAL_MS ?? 6_000) }
+const TRIAL = { warmUpMs: 2_000, durationMs: Number(process.env.TRIAL_MS ?? 4_000) }
 const GOAL = { times: 1.5, plusMs: 10 }
 
 /** A page of these has some 400 KiB. */
@@ -150,7 +150,7 @@ class House {
     const holds = beside.p99Ms <= mostMs && beside.refusedShare <= fair.refusedShare + 0.001
     this.emit({ bench: 'noisy', admission: this.admission, kind, load, fair, beside, mostMs, holds })
     this.say(
-      `admission ${this.admission}, ${kind}: p99 of the ${OTHERS} others ${fair.p99Ms} ms when all ask alike, ` +
+      `admission ${this.admission}, ${kind}, ${load} × capacity: p99 of the ${OTHERS} others ${fair.p99Ms} ms when all ask alike, ` +
         `${beside.p99Ms} ms beside one that asks ${TIMES} times as much: ${holds ? 'holds' : 'does NOT hold'} ` +
         `(goal: at most ${Math.round(mostMs)} ms, and none of theirs refused for it)`,
     )
