@@ -5,7 +5,7 @@
 import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { noteUnits, timed } from '../observe/request.ts'
+import { noteUnits, takeBusyMs, timed } from '../observe/request.ts'
 import { CostMeter } from './cost.ts'
 import { Estimates } from './estimates.ts'
 import { FairQueue } from './fair_queue.ts'
@@ -169,14 +169,15 @@ export class Admission {
 
   private async inTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
     const meter = new CostMeter()
-    if (this.options.on === false) return work(meter).finally(() => this.used(asking, meter.total, true))
+    if (this.options.on === false) return work(meter).finally(() => this.used(asking, costOf(meter), true))
     const entered = this.enter(flow, asking)
     const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
     try {
       return await work(meter)
     } finally {
-      noteUnits(meter.total)
-      this.leave(slot, meter.total)
+      const units = costOf(meter)
+      noteUnits(units)
+      this.leave(slot, units)
     }
   }
 
@@ -319,6 +320,12 @@ export class Admission {
   private forgetIfIdle(flow: Flow, { requests, queuedSinceMs }: Standing): void {
     if (requests === 0 && queuedSinceMs === undefined) this.standings.delete(flow)
   }
+}
+
+/** What was counted, and time that the work itself took of the processor. */
+function costOf(meter: CostMeter): number {
+  meter.busy(takeBusyMs())
+  return meter.total
 }
 
 function allowedWaitMs({ queuedSinceMs }: Standing, { deadlineMs, patient }: Asking, nowMs: number): number {

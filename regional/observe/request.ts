@@ -45,6 +45,8 @@ export class RequestNote {
   problem: string | undefined
   /** Request units. */
   units = 0
+  /** Milliseconds in which the process did nothing else for it, and that are not counted among its units yet. */
+  busyMs = 0
   /** Transactions begun, one for every attempt. */
   attempts = 0
   /** Milliseconds. */
@@ -90,6 +92,21 @@ export const noted = (): RequestNote | undefined => current.getStore()
 export function noteUnits(units: number): void {
   const note = current.getStore()
   if (note !== undefined) note.units += units
+}
+
+/** The process did nothing else for so long, for the present request: what it costs is to show that. */
+export function noteBusy(ms: number): void {
+  const note = current.getStore()
+  if (note !== undefined) note.busyMs += ms
+}
+
+/** What was noted so since the last time. */
+export function takeBusyMs(): number {
+  const note = current.getStore()
+  if (note === undefined) return 0
+  const { busyMs } = note
+  note.busyMs = 0
+  return busyMs
 }
 
 /** Runs a stage of the present request, if there is one, and adds its time to the request's note. */

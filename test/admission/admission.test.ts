@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { Admission, type Asking } from '../../regional/admission/admission.ts'
-import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { LoadMeter } from '../../regional/admission/load.ts'
+import { during, noteBusy, RequestNote } from '../../regional/observe/request.ts'
+import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { Problem } from '../../shared/problems.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 
@@ -55,6 +56,21 @@ class Requests {
 
 /** Lets everything that can go on go on. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+test('what a request takes of the processor in its transaction is charged, and once', async () => {
+  const charged: number[] = []
+  const admission = new Admission({
+    now: Date.now,
+    onUse: (_tenant, _weight, units) => void charged.push(units),
+  })
+  const asking: Asking = { tenant: tenant(1), weight: 1, operation: 'records.create' }
+  await during(new RequestNote(0), async () => {
+    await admission.run(asking, async () => noteBusy(20))
+    await admission.run(asking, async () => {})
+  })
+  expect(charged[0]).toBeGreaterThan(200)
+  expect(charged[1]).toBeLessThan(1)
+})
 
 describe('admission', () => {
   let requests: Requests

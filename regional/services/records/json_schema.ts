@@ -7,6 +7,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import addFormats from 'ajv-formats'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
+import { noteBusy } from '../../observe/request.ts'
 import { type Document, isDocument, jsonPointer } from './document.ts'
 
 const MAX_SCHEMA_BYTES = 32 * 1024
@@ -140,6 +141,7 @@ export class Schemas {
   private timed<T>(tenant: TenantNumber, withinMs: number, work: () => T): { value: T } | undefined {
     for (let tries = 0, usedMs = 0; tries < MAX_TRIES && usedMs < withinMs; tries++) {
       const start = process.threadCpuUsage()
+      const fromMs = performance.now()
       try {
         return { value: withinTime(withinMs, work) }
       } catch (error) {
@@ -147,6 +149,8 @@ export class Schemas {
         const { user, system } = process.threadCpuUsage(start)
         // A watch's own tick makes no second try.
         usedMs += (user + system) / 1_000 + 1
+      } finally {
+        noteBusy(performance.now() - fromMs)
       }
     }
     if (this.punishedUntil.size >= MAX_PUNISHED) this.punishedUntil.clear()
