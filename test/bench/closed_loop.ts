@@ -9,9 +9,11 @@ export interface Load {
   headers: Readonly<Record<string, string>>
   body?: string
   /** Another request each time: what it has beside, or instead of, the above. */
-  each?: () => Pick<Load, 'headers' | 'body'>
+  each?: () => Partial<Pick<Load, 'path' | 'headers' | 'body'>>
   connections: number
   durationMs: number
+  /** Ends sooner, after so many. */
+  requests?: number
 }
 
 /** Requests as they go over the wire. */
@@ -20,6 +22,8 @@ export interface BytesLoad {
   next: () => Buffer
   connections: number
   durationMs: number
+  /** Ends sooner, after so many. */
+  requests?: number
 }
 
 /** Every answer's time in milliseconds, in no order. */
@@ -30,10 +34,10 @@ export interface Measured {
 
 /** @throws {Error} for an answer that is not 2xx: a refusal is quick, and no figure. */
 export function measure(load: Load): Promise<Measured> {
-  const { origin, each, connections, durationMs } = load
+  const { each, ...rest } = load
   const same = bytesOf(load)
   const next = each === undefined ? () => same : () => bytesOf({ ...load, ...each() })
-  return measureBytes({ origin, next, connections, durationMs })
+  return measureBytes({ ...rest, next })
 }
 
 /** @throws {Error} as {@link measure} does */
@@ -41,14 +45,20 @@ export async function measureBytes(load: BytesLoad): Promise<Measured> {
   const latenciesMs: number[] = []
   const from = performance.now()
   const until = from + load.durationMs
-  await Promise.all(Array.from({ length: load.connections }, () => keepAsking(load, until, latenciesMs)))
+  const most = load.requests ?? Number.POSITIVE_INFINITY
+  const mayAsk = () => performance.now() < until && latenciesMs.length < most
+  await Promise.all(Array.from({ length: load.connections }, () => keepAsking(load, mayAsk, latenciesMs)))
   return { latenciesMs, elapsedMs: performance.now() - from }
 }
 
 const bytesOf = ({ origin, method, path, headers, body }: Load): Buffer =>
   requestBytes(new URL(origin), method, path, headers, body)
 
-function keepAsking({ origin, next }: BytesLoad, until: number, latenciesMs: number[]): Promise<void> {
+function keepAsking(
+  { origin, next }: BytesLoad,
+  mayAsk: () => boolean,
+  latenciesMs: number[],
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const connection = new Connection(new URL(origin), () => {})
     const ask = () => {
@@ -58,7 +68,7 @@ function keepAsking({ origin, next }: BytesLoad, until: number, latenciesMs: num
         if (answer === undefined) return reject(new Error('the connection was closed in the middle'))
         latenciesMs.push(now - sentAt)
         const isGood = answer.status >= 200 && answer.status < 300
-        if (isGood && now < until) return ask()
+        if (isGood && mayAsk()) return ask()
         connection.close()
         return isGood ? resolve() : reject(new Error(`an answer is no success: ${answer.head}`))
       })

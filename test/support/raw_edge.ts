@@ -19,7 +19,7 @@ const BINDINGS: ReadonlyArray<keyof Bindings> = [
 /** @param environment a region's own: it says all that an edge has to know */
 export async function startRawEdge(
   environment: Record<string, string>,
-): Promise<{ url: string; stop(): void }> {
+): Promise<{ url: string; pid: number; stop(): void }> {
   const folder = mkdtempSync(join(tmpdir(), 'coditect-edge-'))
   const config = await buildWorker({
     entry: fileURLToPath(new URL('../../edge/worker.ts', import.meta.url)),
@@ -32,6 +32,7 @@ export async function startRawEdge(
   const { child, ready } = launchWorkerd({ config, port: 0, environment: variables, log })
   return {
     url: `http://127.0.0.1:${await ready}`,
+    pid: child.pid ?? 0,
     stop() {
       child.kill('SIGKILL')
       rmSync(folder, { recursive: true, force: true })

@@ -14,12 +14,18 @@ export interface MadeTenant {
 }
 
 export class LoneRegion {
+  readonly url: string
   private readonly child: ChildProcess
   private readonly client: RegionClient
 
-  private constructor(child: ChildProcess, client: RegionClient) {
+  private constructor(child: ChildProcess, url: string, secrets: RegionSecrets) {
     this.child = child
-    this.client = client
+    this.url = url
+    this.client = new RegionClient(secrets, () => url)
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0
   }
 
   /** Starts `us` over this directory; the secrets have to be those that its data was made with. */
@@ -30,7 +36,7 @@ export class LoneRegion {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     const [message] = (await once(child, 'message')) as [{ urls: string[] }]
-    return new LoneRegion(child, new RegionClient(secrets, () => message.urls[0] ?? ''))
+    return new LoneRegion(child, message.urls[0] ?? '', secrets)
   }
 
   ask(as: string, method: string, path: string, body?: unknown): Promise<Answer> {

@@ -1,0 +1,34 @@
+// `npm run simulate [name]`: runs test/simulate/<name>.ts. Figures are JSON on stdout, one object a line, as benchmarks have
+// them; what a person reads goes to stderr.
+import { readdirSync } from 'node:fs'
+
+export interface Simulation {
+  /** What `--help` says of it. */
+  help: string
+  /** Of its own, as `parseArgs` of `node:util` takes them. */
+  run(args: string[], emit: (figure: object) => void, say: (line: string) => void): Promise<void>
+}
+
+const names = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && file !== 'run.ts')
+  .map((file) => file.slice(0, -3))
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`)
+}
+const emit = (figure: object): void => {
+  process.stdout.write(`${JSON.stringify(figure)}\n`)
+}
+
+const [name, ...args] = process.argv.slice(2)
+if (name === undefined || name === '--help') {
+  say('Usage: npm run simulate <name> [-- --help]\n')
+  for (const one of names) say(`  ${one}`)
+} else if (names.includes(name)) {
+  const simulation: Simulation = await import(`./${name}.ts`)
+  if (args.includes('--help')) say(simulation.help)
+  else await simulation.run(args, emit, say)
+} else {
+  say(`There is no simulation ${name}; there is ${names.join(', ')}.`)
+  process.exitCode = 1
+}
