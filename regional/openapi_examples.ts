@@ -92,19 +92,22 @@ const SUCCESS = /^2/
 export const problemExample = (code: ProblemCode): ProblemDetails =>
   problemDetails(new Problem(code, `${PROBLEMS[code].title}.`), `req_${ID_TAIL}`)
 
-/** Gives every JSON body and success answer of a document its example. */
-export function addExamples(document: Document): void {
-  const { schemas = {} } = document.components ?? {}
-  const described = [document.paths, document.webhooks].flatMap((paths) =>
-    Object.values(paths ?? {}).flatMap((methods) => Object.values(methods)),
-  )
-  for (const { requestBody, responses } of described) {
+/** Gives every JSON body and success answer of a document its example; a webhook's is of its own type. */
+export function addExamples({ paths = {}, webhooks = {}, components }: Document): void {
+  const { schemas = {} } = components ?? {}
+  const add = ({ requestBody, responses }: Described, own: object = {}) => {
     const answers = Object.entries(responses).filter(([status]) => SUCCESS.test(status))
     for (const { content = {} } of [requestBody ?? {}, ...answers.map(([, answer]) => answer)]) {
-      for (const [type, media] of Object.entries(content)) {
-        if (JSON_TYPE.test(type) && media.schema) media.example = exampleOf(media.schema, schemas)
+      for (const [mediaType, media] of Object.entries(content)) {
+        if (!JSON_TYPE.test(mediaType) || media.schema === undefined) continue
+        const example = exampleOf(media.schema, schemas)
+        media.example = Object.keys(own).length === 0 ? example : Object.assign({}, example, own)
       }
     }
+  }
+  for (const methods of Object.values(paths)) for (const each of Object.values(methods)) add(each)
+  for (const [type, methods] of Object.entries(webhooks)) {
+    for (const each of Object.values(methods)) add(each, { type })
   }
 }
 

@@ -98,7 +98,8 @@ test('every type of event is a webhook, whose payload is what endpoints are sent
     sequence: '0'.repeat(40),
     data: { project: 'prj_1', version: 1 },
   })
-  const { schema } = document.webhooks['record.created'].post.requestBody.content['application/json']
+  const { schema, example } = document.webhooks['record.created'].post.requestBody.content['application/json']
+  expect(example.type).toBe('record.created')
   const ajv = new Ajv2020({ strict: false })
   formats.default(ajv)
   ajv.addSchema({ ...document, $id: 'api' })
