@@ -17,7 +17,10 @@ export interface Crowding {
 }
 
 export function crowding(bulkhead: Bulkhead, counts: Counts, now: () => number): Crowding {
-  /** Whose credentials those were that found no place, so that the next time it is known without looking. */
+  /**
+   * Whose API keys those were that found no place, so that the next time it is known without looking. Keys alone, because a
+   * key is of one tenant: which tenant a token is for, the rest of the request may say.
+   */
   const refused = new Lru<string, TenantNumber>(MAX_REFUSED)
   const noPlace = (): Problem => {
     counts.add('overloaded')
@@ -41,7 +44,8 @@ export function crowding(bulkhead: Bulkhead, counts: Counts, now: () => number):
         const pass = bulkhead.enter(principal.tenant, `${method} ${decided(context.region).name}`, now())
         if (pass === undefined) {
           const credential = credentialOf(context)
-          if (credential !== undefined) refused.set(credential, principal.tenant)
+          if (credential !== undefined && principal.kind === 'api_key')
+            refused.set(credential, principal.tenant)
           throw noPlace()
         }
         try {

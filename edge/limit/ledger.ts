@@ -98,17 +98,22 @@ function leaseSize(ahead: number, free: number, leased: number, { burst }: Limit
 export const standing = ({ meter, limit, leases }: Ledger, nowMs: number): number =>
   drained(meter, limit.limit, nowMs).backlog + outstanding(leases)
 
+/** What may stand without being written has drained after this time. */
+const DRAINS_MS = 5_000
+/** An object that nobody has asked for so long has no lease out, and nothing that was not written stands any more. */
+export const SETTLED_MS = SETTLE_MS + DRAINS_MS
+
 /**
  * So many units may stand without being written down: far from its limit, a tenant costs no write at all. Nothing before
  * its limit is known, since that is what is lost with them.
  */
-export function unwrittenUnits({ epoch, version, limit: { burst } }: VersionedLimit): number {
-  const isFirst = epoch === FIRST_LIMIT.epoch && version === FIRST_LIMIT.version
-  return isFirst ? 0 : Math.max(burst / 32, Math.min(4, burst / 8))
+export function unwrittenUnits({ epoch, version, limit: { rate, burst } }: VersionedLimit): number {
+  if (epoch === FIRST_LIMIT.epoch && version === FIRST_LIMIT.version) return 0
+  return Math.min(Math.max(burst / 32, Math.min(4, burst / 8)), (rate * DRAINS_MS) / 1_000)
 }
 
 /**
- * Of an object that begins anew, evicted or after its process has died: what was not written counts as leased out, and as
+ * Of an object that begins anew when it was asked a moment ago, or its process has died: what was not written counts as leased out, and as
  * spent in the end. Twice over, so that the next call writes it down.
  */
 export function afterRestart(ledger: Ledger, nowMs: number): Ledger {

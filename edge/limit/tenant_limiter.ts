@@ -4,6 +4,7 @@
 // the thread that answers requests: so what is so little that it does not matter is not written, and counts as spent when
 // the object begins anew (ledger.ts).
 import { DurableObject } from 'cloudflare:workers'
+import { Lru } from '../lru.ts'
 import {
   afterRestart,
   call,
@@ -13,6 +14,7 @@ import {
   type Ledger,
   newLedger,
   restored,
+  SETTLED_MS,
   standing,
   unwrittenUnits,
 } from './ledger.ts'
@@ -23,6 +25,12 @@ import { SLOT_MS } from './slots.ts'
  * nothing of a tenant that is gone stays at the edge.
  */
 const FORGET_AFTER_MS = 24 * 60 * 60 * 1000
+
+/**
+ * When this process's objects were asked last, by their ids. One that was evicted after a long time has lost nothing; of
+ * one that is not here, or was asked just before it began anew, what was not written counts as spent.
+ */
+const askedAtMs = new Lru<string, number>(10_000)
 
 /** What lies in the storage. */
 interface Written {
@@ -64,6 +72,7 @@ export class TenantLimiter extends DurableObject {
     const { ledger, answer } = call(this.ledger, request, nowMs, crypto.randomUUID())
     this.ledger = ledger
     this.isAsked = true
+    askedAtMs.set(this.ctx.id.toString(), nowMs)
     this.save(nowMs)
     return answer
   }
@@ -113,7 +122,9 @@ export class TenantLimiter extends DurableObject {
     }
     const { meter, limit } = JSON.parse(bucket.state) as Pick<Ledger, 'meter' | 'limit'>
     this.written = { leases, limit: JSON.stringify(limit) }
-    return afterRestart(restored({ meter, limit, leases }, nowMs), nowMs)
+    const ledger = restored({ meter, limit, leases }, nowMs)
+    const idleMs = nowMs - (askedAtMs.get(this.ctx.id.toString()) ?? nowMs)
+    return idleMs > SETTLED_MS ? ledger : afterRestart(ledger, nowMs)
   }
 
   /** Only what has changed, if it matters. */

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { conforming } from '../../edge/limit/gcra.ts'
 import {
+  afterRestart,
   call,
   FIRST_LIMIT,
   LEASE_MS,
@@ -11,6 +12,9 @@ import {
   outstanding,
   restored,
   SETTLE_MS,
+  SETTLED_MS,
+  standing,
+  unwrittenUnits,
 } from '../../edge/limit/ledger.ts'
 
 const START_MS = 1_795_000_000_000
@@ -152,4 +156,35 @@ test('as long as an isolate may spend a lease, nothing of it drains', () => {
   const late = START_MS + LEASE_MS - 1
   expect(call(ledger, ask({ units: 31 }), late, 'b').answer.admitted).toBe(false)
   expect(call(ledger, ask({ units: 30 }), late, 'b').answer.admitted).toBe(true)
+})
+
+test('what was not written is never admitted twice: lost, it counts as spent; left alone, it has drained', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 500 }),
+      fc.integer({ min: 1, max: 5_000 }),
+      fc.array(
+        fc.record({ afterMs: fc.nat({ max: 300 }), units: fc.nat({ max: 3 }), ahead: fc.nat({ max: 3 }) }),
+      ),
+      (rate, burst, asked) => {
+        const versioned = limited(rate, burst)
+        const free = (ledger: Ledger, nowMs: number) =>
+          conforming(ledger.meter, versioned.limit, nowMs) - outstanding(ledger.leases)
+        const written = call(newLedger(START_MS), ask({ limit: versioned }), START_MS, 'first').ledger
+        let ledger = written
+        let nowMs = START_MS
+        for (const [i, { afterMs, units, ahead }] of asked.entries()) {
+          nowMs += afterMs
+          const next = call(ledger, ask({ units, ahead }), nowMs, `l${i}`).ledger
+          if (standing(next, nowMs) > unwrittenUnits(versioned)) break
+          ledger = next
+        }
+        const begun = afterRestart(restored(written, nowMs), nowMs)
+        expect(free(begun, nowMs)).toBeLessThanOrEqual(free(ledger, nowMs) + 1e-9)
+        const laterMs = nowMs + SETTLED_MS
+        const left = call(ledger, ask({}), laterMs - SETTLED_MS + SETTLE_MS, 'x').ledger
+        expect(standing(left, laterMs)).toBeLessThanOrEqual(1e-9)
+      },
+    ),
+  )
 })
