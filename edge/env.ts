@@ -1,6 +1,6 @@
 // The edge's bindings and what they mean. Text, because Cloudflare's secrets and a process's environment are.
 // Errors name the binding and never repeat its value: four of the five hold or guard secrets.
-import { type AssertionKeyConfig, type AssertionKeys, importAssertionKeys } from '../shared/assertion.ts'
+import { type AssertionKey, type AssertionKeyConfig, importAssertionKey } from '../shared/assertion.ts'
 import type { OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { Roots, type SigningRootConfig } from '../shared/credentials/roots.ts'
 import type { Limit } from '../shared/limits.ts'
@@ -40,7 +40,7 @@ export interface Region {
   name: string
   /** Origins without a trailing slash, one an instance; never empty. */
   origins: readonly [string, ...string[]]
-  keys: AssertionKeys
+  assertionKey: AssertionKey
 }
 
 export interface EdgeConfig {
@@ -69,7 +69,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     regions.set(name, {
       name,
       origins: [first, ...others],
-      keys: await inBinding('ASSERTION_KEYS', () => importAssertionKeys(keys[name] ?? [])),
+      assertionKey: await inBinding('ASSERTION_KEYS', () => importAssertionKey(keys[name] ?? [])),
     })
   }
   const controlRegion = regions.get(bindings.CONTROL_REGION)

@@ -1,6 +1,7 @@
 // The way of a request through the edge, one line a stage. Every refusal is a problem, every answer has a request id;
 // what a stage decides, the next one finds in the request's context.
-import { type Context, Hono } from 'hono'
+import type { Context } from 'hono'
+import { Hono } from 'hono/tiny'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { ownAnswer } from './answer.ts'
 import type { Inside } from './console/api.ts'

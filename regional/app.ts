@@ -1,7 +1,6 @@
 // One instance of a region's app: verify → transact → service, a line a route. The declarations of the operations
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
 import { type Context, Hono } from 'hono'
-import type { AssertionKeys } from '../shared/assertion.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { isDomain } from '../shared/domain.ts'
 import { writePlace } from '../shared/edge_calls.ts'
@@ -24,7 +23,7 @@ import type { Admission } from './admission/admission.ts'
 import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
-import { type RequestNote, timed } from './observe/request.ts'
+import { type RequestNote, timed, timedNow } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
 import { type Declaration, type RawInput, type Reply, routePattern } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
@@ -34,6 +33,7 @@ import type { SignIns } from './platform/sign_in.ts'
 import type { SignUpCall } from './platform/sign_up.ts'
 import type { Readiness } from './readiness.ts'
 import { askingOf, type TransactDependencies } from './tenancy/admission.ts'
+import type { AssertionVerifier } from './tenancy/assertion.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
@@ -44,7 +44,7 @@ import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
 
 export interface AppDependencies extends Observers {
   region: string
-  assertionKeys: AssertionKeys
+  verifier: AssertionVerifier
   operators: ReadonlyArray<OperatorConfig>
   services: ReadonlyArray<Service>
   /** Empty but in the control region. */
@@ -68,7 +68,7 @@ type Variables = Observed & { verified: Verified; snapshot: TenantSnapshot | und
 type RegionContext = Context<{ Variables: Variables }>
 
 export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
-  const { region, assertionKeys, services, platform, calls, readiness, draining, log, metrics } = dependencies
+  const { region, verifier, services, platform, calls, readiness, draining, log, metrics } = dependencies
   const app = new Hono<{ Variables: Variables }>()
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
@@ -104,7 +104,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   app.get('/openapi.json', (c) => c.json(document))
 
   app.use(async (c, next) => {
-    const verified = await timed('verify', () => verify(c.req.raw, region, assertionKeys))
+    const verified = timedNow('verify', () => verify(c.req.raw, verifier))
     c.set('verified', verified)
     noteSpeaker(c.get('note'), verified)
     if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
@@ -233,7 +233,7 @@ async function answerTenant(
     weight: weightOf(c.req.header(PLAN)),
     route: `${declaration.method} ${declaration.path}`,
     idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
-    content: new Uint8Array(),
+    content: NOTHING,
   }
   const { admission } = dependencies
   if (operation.answers === 'outside') {
@@ -265,15 +265,25 @@ async function answerTenant(
   return admission.run(askingOf(asked), async (meter) => {
     const raw = await timed('receive', () => readRaw(c))
     const work = meter.timed(() => operation.prepare(raw))
-    const request = { ...asked, content: contentOf(c, raw), meter }
+    // What changes nothing may be done again, and is not remembered.
+    const content = kind === 'read' ? NOTHING : contentOf(c, raw)
+    const request = { ...asked, content, meter }
     const reply = await transact(dependencies.transact, request, work)
     return meter.timed(() => answer(c, reply))
   })
 }
 
+const NOTHING = new Uint8Array()
+
 /** What a client sent beside its idempotency key. */
 const contentOf = (c: RegionContext, { body }: RawInput): Uint8Array =>
-  Buffer.concat([Buffer.from(`${c.req.path}\n${new URL(c.req.url).search}\n`), body])
+  Buffer.concat([Buffer.from(`${c.req.path}\n${queryOf(c)}\n`), body])
+
+/** With its question mark; empty where there is none. */
+const queryOf = ({ req: { url } }: RegionContext): string => {
+  const at = url.indexOf('?')
+  return at < 0 ? '' : url.slice(at)
+}
 
 const EVENT_STREAM = 'text/event-stream'
 
@@ -313,20 +323,20 @@ async function readRaw(c: RegionContext): Promise<RawInput> {
   const hasBody = c.req.method !== 'GET' && c.req.method !== 'HEAD'
   return {
     params: c.req.param(),
-    query: Object.fromEntries(
-      Object.entries(c.req.queries()).map(([name, values]) => [
-        name,
-        values.length === 1 ? values[0] : values,
-      ]),
-    ),
+    query: queryOf(c) === '' ? {} : parsedQuery(c),
     contentType: c.req.header('content-type'),
-    body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array(),
+    body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : NOTHING,
     ifMatch: c.req.header('if-match'),
     idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
     lastEventId: c.req.header('last-event-id'),
     header: (name) => c.req.header(name),
   }
 }
+
+const parsedQuery = (c: RegionContext): RawInput['query'] =>
+  Object.fromEntries(
+    Object.entries(c.req.queries()).map(([name, values]) => [name, values.length === 1 ? values[0] : values]),
+  )
 
 function answer(c: RegionContext, { status, body, headers }: Reply): Response {
   const own = { [REQUEST_ID]: requestIdOf(c), 'cache-control': 'no-store', ...headers }

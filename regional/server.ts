@@ -1,7 +1,7 @@
 // A region as a Node process: opens the database, wires everything together in this one place, listens, and stops
 // in order. It ends with exit code 1 and one line when it cannot start.
 import { resolveTxt as dnsTxt } from 'node:dns/promises'
-import { importAssertionKeys } from '../shared/assertion.ts'
+import { importAssertionKey } from '../shared/assertion.ts'
 import { Roots } from '../shared/credentials/roots.ts'
 import { mintSourceToken } from '../shared/credentials/source_token.ts'
 import { LOOPBACK } from '../shared/issuer.ts'
@@ -40,6 +40,7 @@ import type { DomainOptions } from './services/domains/routes.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError } from './storage/open.ts'
+import { assertionVerifier } from './tenancy/assertion.ts'
 import { Costs } from './tenancy/cost.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
@@ -169,7 +170,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
     if (name === region || keys === undefined) continue
-    calls.set(name, remoteCalls(region, { region: name, urls, keys: await importAssertionKeys(keys) }))
+    calls.set(name, remoteCalls(region, { region: name, urls, assertionKey: await importAssertionKey(keys) }))
   }
   const callsTo = (name: string): Calls => {
     const found = calls.get(name)
@@ -221,12 +222,12 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       },
       extraServices,
     )
-  const newApp = async ({ draining, ...own }: Pick<AppDependencies, 'draining' | 'tails' | 'outside'>) =>
+  const newApp = ({ draining, ...own }: Pick<AppDependencies, 'draining' | 'tails' | 'outside'>) =>
     regionApp({
       ...own,
       draining,
       region,
-      assertionKeys: await importAssertionKeys(config.ASSERTION_KEYS[region] ?? []),
+      verifier: assertionVerifier(region, config.ASSERTION_KEYS[region] ?? []),
       operators: config.OPERATORS,
       services: newServices(),
       platform:
@@ -277,7 +278,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     Instance.start(config.HOST, port, async (draining) => {
       const { tails, outside } = ownParts()
       return {
-        fetch: (await newApp({ draining, tails, outside })).fetch,
+        fetch: newApp({ draining, tails, outside }).fetch,
         endStreams: () => tails.stop(),
         endWork: (graceMs) => outside.stop(graceMs),
         startJobs: () => {
@@ -340,7 +341,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   log.info('listening', { urls })
   return {
     urls,
-    app: () => newApp({ draining: () => false, ...ownParts() }),
+    app: async () => newApp({ draining: () => false, ...ownParts() }),
     async flush() {
       await Promise.all([refusals.flush(), usage.flush(), uses.flush()])
     },

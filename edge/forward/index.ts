@@ -123,7 +123,7 @@ async function headersFor(
     [REQUEST_ID]: requestId,
     ...told,
     ...(clientIp !== undefined && { [CLIENT_IP]: clientIp }),
-    ...(principal && { [ASSERTION]: await signAssertion(asserted, principal, region.keys) }),
+    ...(principal && { [ASSERTION]: await signAssertion(asserted, principal, region.assertionKey) }),
   }
 }
 

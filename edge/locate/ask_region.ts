@@ -10,12 +10,15 @@ export const ASK_TIMEOUT_MS = 2_000
 export const MAX_ASKED = 2
 
 /** @throws {Error} when no instance gives a plain answer */
-export async function askRegion({ name, origins, keys }: Region, path: string): Promise<unknown> {
+export async function askRegion({ name, origins, assertionKey }: Region, path: string): Promise<unknown> {
   for (const origin of origins.slice(0, MAX_ASKED)) {
     const requestId = newId('req')
     const asked = { region: name, method: 'GET', target: path, requestId }
     const answer = await fetch(origin + path, {
-      headers: { [ASSERTION]: await signAssertion(asked, { kind: 'edge' }, keys), [REQUEST_ID]: requestId },
+      headers: {
+        [ASSERTION]: await signAssertion(asked, { kind: 'edge' }, assertionKey),
+        [REQUEST_ID]: requestId,
+      },
       redirect: 'manual',
       cache: 'no-store',
       signal: AbortSignal.timeout(ASK_TIMEOUT_MS),

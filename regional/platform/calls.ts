@@ -2,7 +2,7 @@
 // holds both ends to the same shapes. They travel as `POST /internal/v1/<call>` under an assertion of the called
 // region's key, which the edge never makes for such a path.
 import { z } from 'zod'
-import { type AssertionKeys, signAssertion } from '../../shared/assertion.ts'
+import { type AssertionKey, signAssertion } from '../../shared/assertion.ts'
 import { ASSERTION, DRAINING } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
@@ -171,7 +171,7 @@ export interface Peer {
   region: string
   /** Its instances: tried in turn until one answers. */
   urls: ReadonlyArray<string>
-  keys: AssertionKeys
+  assertionKey: AssertionKey
 }
 
 const TIMEOUT_MS = 5_000
@@ -185,7 +185,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
       const body = JSON.stringify(input, (_, value) => (typeof value === 'bigint' ? String(value) : value))
       for (const url of peer.urls) {
         const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
-        const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.keys)
+        const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.assertionKey)
         const headers = { [ASSERTION]: assertion, 'content-type': 'application/json' }
         const signal = AbortSignal.timeout(TIMEOUT_MS)
         const answer = await fetch(url + target, { method: 'POST', headers, body, signal }).catch(

@@ -1,9 +1,9 @@
 // verify: the first stage of a region. What comes out of here is branded: nothing else can make a Verified, so
 // nothing that needs one runs without an assertion that held.
-import { type AssertionKeys, verifyAssertion } from '../../shared/assertion.ts'
 import { ASSERTION } from '../../shared/headers.ts'
 import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
+import type { AssertionVerifier } from './assertion.ts'
 
 declare const verified: unique symbol
 
@@ -17,13 +17,9 @@ export interface Verified<P extends Principal = Principal> {
 }
 
 /** @throws {Problem} `assertion_invalid` */
-export async function verify(request: Request, region: string, keys: AssertionKeys): Promise<Verified> {
-  const url = new URL(request.url)
-  const verdict = await verifyAssertion(
-    request.headers.get(ASSERTION) ?? '',
-    { region, method: request.method, target: url.pathname + url.search },
-    keys,
-  )
+export function verify({ method, url, headers }: Request, verifier: AssertionVerifier): Verified {
+  const target = url.slice(url.indexOf('/', url.indexOf('://') + 3))
+  const verdict = verifier(headers.get(ASSERTION) ?? '', { method, target })
   if (verdict.outcome === 'refused') {
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }

@@ -2,12 +2,12 @@
 import fc from 'fast-check'
 import { SignJWT } from 'jose'
 import { expect, inject, test } from 'vitest'
-import { importAssertionKeys, verifyAssertion } from '../../shared/assertion.ts'
 import { toBase64url, utf8 } from '../../shared/bytes.ts'
 import { newId } from '../../shared/ids.ts'
 import { ALGORITHMS, type Token } from '../support/oidc_tokens.ts'
+import { asserted } from './asserted.ts'
 import { edgeForTokens, newTenant, sayProviders, tokenFor } from './jwt_support.ts'
-import { bearer, edgeTo, newMarker, seen, US_KEYS } from './support.ts'
+import { bearer, edgeTo, newMarker, seen } from './support.ts'
 
 const base64url = (text: string) => toBase64url(utf8(text))
 
@@ -28,13 +28,13 @@ async function principalOf(token: string, headers: Record<string, string> = {}) 
   const marker = newMarker()
   expect((await ask(token, headers, `/v1/projects?${marker}`)).status).toBe(200)
   const [request] = await seen(marker)
-  const verdict = await verifyAssertion(
-    request?.headers['coditect-assertion'] ?? '',
-    { region: 'us', method: 'GET', target: `/v1/projects?${marker}` },
-    await importAssertionKeys(US_KEYS),
-  )
-  if (verdict.outcome === 'refused') throw new Error(verdict.why)
-  return verdict.principal
+  const target = `/v1/projects?${marker}`
+  const { principal } = await asserted(request?.headers['coditect-assertion'], {
+    region: 'us',
+    method: 'GET',
+    target,
+  })
+  return principal
 }
 
 test.each(ALGORITHMS)(

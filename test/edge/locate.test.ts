@@ -1,18 +1,8 @@
 import { expect, inject, test } from 'vitest'
-import { importAssertionKeys, verifyAssertion } from '../../shared/assertion.ts'
 import { newId } from '../../shared/ids.ts'
 import { asTenantNumber, tenantId } from '../../shared/tenant.ts'
-import {
-  bearer,
-  EU_KEYS,
-  edgeTo,
-  newKey,
-  newMarker,
-  OPERATOR_TOKEN,
-  seen,
-  TENANT_NUMBER,
-  US_KEYS,
-} from './support.ts'
+import { asserted } from './asserted.ts'
+import { bearer, edgeTo, newKey, newMarker, OPERATOR_TOKEN, seen, TENANT_NUMBER } from './support.ts'
 
 const { steady } = inject('regions')
 const edge = await edgeTo()
@@ -22,15 +12,10 @@ const ownId = tenantId(TENANT_NUMBER, Date.now())
 async function principalAt(region: 'us' | 'eu', marker: string) {
   const [request, ...others] = await seen(marker)
   expect(others).toEqual([])
-  const keys = await importAssertionKeys(region === 'us' ? US_KEYS : EU_KEYS)
-  const verdict = await verifyAssertion(
-    request?.headers['coditect-assertion'] ?? '',
-    { region, method: request?.method ?? '', target: request?.target ?? '' },
-    keys,
-  )
-  if (verdict.outcome === 'refused') throw new Error(verdict.why)
-  expect(verdict.requestId).toBe(request?.headers['x-request-id'])
-  return verdict.principal
+  const { method = '', target = '', headers } = request ?? {}
+  const { principal, requestId } = await asserted(headers?.['coditect-assertion'], { region, method, target })
+  expect(requestId).toBe(headers?.['x-request-id'])
+  return principal
 }
 
 test.each(['us', 'eu'] as const)(

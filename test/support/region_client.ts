@@ -1,6 +1,6 @@
 // Plays the edge's part towards a region: signs an assertion for each request, as whoever the test says.
 import { ENTER_PATH, verifyAdminLink } from '../../shared/admin_link.ts'
-import { importAssertionKeys, signAssertion } from '../../shared/assertion.ts'
+import { importAssertionKey, signAssertion } from '../../shared/assertion.ts'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
@@ -93,12 +93,12 @@ export class RegionClient {
   async open(region: string, ask: Ask, signal?: AbortSignal): Promise<Response> {
     const { method = 'GET', body, headers = {}, requestId = newId('req') } = ask
     const { principal, path } = await this.speaker(ask, method)
-    const keys = await importAssertionKeys(this.secrets.assertionKeys[region] ?? [])
+    const key = await importAssertionKey(this.secrets.assertionKeys[region] ?? [])
     const request = { region, method, target: path, requestId, publicOrigin: PUBLIC_ORIGIN }
     return fetch(this.urlOf(region) + path, {
       method,
       headers: {
-        [ASSERTION]: await signAssertion(request, principal, keys),
+        [ASSERTION]: await signAssertion(request, principal, key),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...headers,
       },

@@ -1,6 +1,6 @@
 // What an edge would send with each request to a region, made before the clock runs: a measured region is to do its work,
 // and not to wait for a load generator that signs.
-import { type AssertionKeys, importAssertionKeys, signAssertion } from '../../../shared/assertion.ts'
+import { type AssertionKey, importAssertionKey, signAssertion } from '../../../shared/assertion.ts'
 import { verifyApiKey } from '../../../shared/credentials/api_key.ts'
 import { Roots } from '../../../shared/credentials/roots.ts'
 import { ASSERTION, PLAN } from '../../../shared/headers.ts'
@@ -14,11 +14,11 @@ export interface Signed {
 }
 
 export class AssertionMaker {
-  private readonly keys: AssertionKeys
+  private readonly key: AssertionKey
   private readonly principals: ReadonlyArray<Principal>
 
-  private constructor(keys: AssertionKeys, principals: ReadonlyArray<Principal>) {
-    this.keys = keys
+  private constructor(key: AssertionKey, principals: ReadonlyArray<Principal>) {
+    this.key = key
     this.principals = principals
   }
 
@@ -32,7 +32,7 @@ export class AssertionMaker {
       return { kind: 'api_key', tenant, keyId, secretHash: verdict.secretHash }
     })
     return new AssertionMaker(
-      await importAssertionKeys(secrets.assertionKeys.us ?? []),
+      await importAssertionKey(secrets.assertionKeys.us ?? []),
       await Promise.all(principals),
     )
   }
@@ -44,7 +44,7 @@ export class AssertionMaker {
     const asserted = { region: 'us', method, target: path, requestId: newId('req') }
     return {
       path,
-      headers: { [ASSERTION]: await signAssertion(asserted, principal, this.keys), [PLAN]: 'team' },
+      headers: { [ASSERTION]: await signAssertion(asserted, principal, this.key), [PLAN]: 'team' },
     }
   }
 }
