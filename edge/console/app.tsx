@@ -1,11 +1,10 @@
 // The console: the tenant admin's pages, rendered here. Everything that a page shows or changes, it asks of the API as
 // the session; what stands here is who is there (the cookie), that a form is the console's own, and the frame.
-import type { Context } from 'hono'
+import { type Context, Hono } from 'hono'
 import { csrf } from 'hono/csrf'
 import { createMiddleware } from 'hono/factory'
 import { HTTPException } from 'hono/http-exception'
 import type { Child } from 'hono/jsx'
-import { Hono } from 'hono/tiny'
 import { ENTER_PATH } from '../../shared/admin_link.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import { allows } from '../../shared/scopes.ts'

@@ -1,7 +1,6 @@
 // The way in. GET shows whom a link lets in where, and consumes nothing: mail scanners open links. POST uses it, once,
 // in the region, and sets the session's cookie; the address that the browser then shows says nothing of the link.
-import type { Context } from 'hono'
-import { Hono } from 'hono/tiny'
+import { type Context, Hono } from 'hono'
 import { ENTER_PATH } from '../../shared/admin_link.ts'
 import { mintSession } from '../../shared/credentials/session_token.ts'
 import { newId } from '../../shared/ids.ts'

@@ -1,7 +1,6 @@
 // What whoever erased their organisation sees of it: nobody can sign in there any more, so the page has an address that
 // only they were led to. It says how far the erasure is, and nothing of what was there.
-import type { Context } from 'hono'
-import { Hono } from 'hono/tiny'
+import { type Context, Hono } from 'hono'
 import { type ErasureShown, erasurePath } from '../../shared/edge_calls.ts'
 import { idBytes } from '../../shared/ids.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'

@@ -1,8 +1,7 @@
 // Where an invitation's link leads. GET says whose it is and consumes nothing: mail scanners open links. POST accepts it,
 // once, and begins a session. Who would rather be known by their organisation's provider signs in there, and accepts by
 // the API.
-import type { Context } from 'hono'
-import { Hono } from 'hono/tiny'
+import { type Context, Hono } from 'hono'
 import {
   INVITATION_PATH,
   INVITATION_TOKEN,

@@ -1,9 +1,8 @@
 // Signing in at an identity provider of the organisation's own. What ties the provider's answer to this browser (state,
 // nonce, PKCE) is in a cookie of ten minutes; the region speaks to the provider, and then the session begins in a
 // transaction that reads whether the person is a member.
-import type { Context } from 'hono'
+import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { Hono } from 'hono/tiny'
 import { equalInConstantTime, fromBase64url, randomBytes, toBase64url, utf8 } from '../../shared/bytes.ts'
 import { mintSession } from '../../shared/credentials/session_token.ts'
 import type { TenantPlace } from '../../shared/edge_calls.ts'

@@ -1,7 +1,6 @@
 // Where a stranger makes an organisation, if the platform is open for that. The address is confirmed by a letter; its link
 // shows what will be made and makes nothing by itself, since mail scanners open links.
-import type { Context } from 'hono'
-import { Hono } from 'hono/tiny'
+import { type Context, Hono } from 'hono'
 import {
   CONFIRM_PAGE,
   SIGN_UP_CALL,

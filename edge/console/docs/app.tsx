@@ -1,6 +1,5 @@
 // Answers /docs, with the console's own style and policy.
-import type { Context } from 'hono'
-import { Hono } from 'hono/tiny'
+import { type Context, Hono } from 'hono'
 import { showing } from '../respond.tsx'
 import { staticFiles } from '../static_files.ts'
 import { Docs, type OpenApi } from './page.tsx'

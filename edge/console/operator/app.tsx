@@ -1,9 +1,8 @@
 // The operator's pages, /platform/: the tenants of this deployment. A token pasted once becomes a session of an hour;
 // what the pages show and change, they ask of /platform/v1, as that operator.
-import type { Context } from 'hono'
+import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
-import { Hono } from 'hono/tiny'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { csrfTokenOf, ownForm, readForm } from '../csrf.ts'

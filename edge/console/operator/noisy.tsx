@@ -1,5 +1,5 @@
 // Who asks a busy region for far more than their share, and is isolated for it.
-import type { Hono } from 'hono/tiny'
+import type { Hono } from 'hono'
 import type { List } from '../api.ts'
 import { Badge, EmptyState, Table, Time } from '../parts/list.tsx'
 import { count } from '../parts/quotas.tsx'

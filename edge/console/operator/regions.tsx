@@ -1,5 +1,5 @@
 // Regions, as an operator sees them: which of them answer, and how much they have to do.
-import type { Hono } from 'hono/tiny'
+import type { Hono } from 'hono'
 import type { List } from '../api.ts'
 import { Badge, Table, Time } from '../parts/list.tsx'
 import type { OperatorTypes } from './visit.ts'

@@ -1,6 +1,5 @@
 // Tenants, as an operator sees them: made, looked at, suspended, moved to another plan, erased.
-import type { Context } from 'hono'
-import type { Hono } from 'hono/tiny'
+import type { Context, Hono } from 'hono'
 import type { ErasureShown } from '../../../shared/edge_calls.ts'
 import { PLAN_NAMES } from '../../../shared/plans.ts'
 import type { ProblemDetails } from '../../../shared/problems.ts'

@@ -1,6 +1,6 @@
 // What lies in a project: its collections, and their records, searched by an index and edited as JSON. Part of the page
 // of projects.
-import type { Hono } from 'hono/tiny'
+import type { Hono } from 'hono'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'

@@ -1,5 +1,5 @@
 // What a page of the console is. To add one: a file here that makes one of these, and a line in index.ts.
-import type { Hono } from 'hono/tiny'
+import type { Hono } from 'hono'
 import type { Scope } from '../../../shared/scopes.ts'
 import type { ConsoleTypes } from '../visit.ts'
 
