@@ -19,3 +19,6 @@ export const EDGE_BINDINGS = [
 
 /** Tenants' rate limits. */
 export const EDGE_OBJECTS = { TENANT_LIMITER: 'TenantLimiter' }
+
+/** In a workerd of one's own; not on Cloudflare. */
+export const EDGE_TEXTS = { LIMITER_OBJECTS: '16' } satisfies Partial<Bindings>

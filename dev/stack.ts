@@ -2,7 +2,7 @@
 import type { Bindings } from '../edge/env.ts'
 import { hashOperatorToken } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
-import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS } from './edge.ts'
+import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS, EDGE_TEXTS } from './edge.ts'
 import { Part } from './part.ts'
 import { claimable, HOST } from './ports.ts'
 import { launchRegion } from './region.ts'
@@ -51,6 +51,7 @@ export class Stack {
         entry: EDGE_ENTRY,
         folder: this.options.dir.file('edge'),
         bindings: EDGE_BINDINGS,
+        texts: EDGE_TEXTS,
         objects: { classes: EDGE_OBJECTS, folder: this.options.dir.file('limits') },
       }),
       this.startRegions(operators),

@@ -20,11 +20,13 @@ export interface WorkerBuild {
   folder: string
   /** Environment variables that the worker gets as bindings. */
   bindings: ReadonlyArray<string>
+  /** Bindings that are the same wherever it runs. */
+  texts?: Readonly<Record<string, string>>
   objects?: DurableObjects | undefined
 }
 
 /** @returns the path of workerd's configuration. */
-export async function buildWorker({ entry, folder, bindings, objects }: WorkerBuild): Promise<string> {
+export async function buildWorker({ entry, folder, bindings, texts, objects }: WorkerBuild): Promise<string> {
   mkdirSync(folder, { recursive: true })
   if (objects) mkdirSync(objects.folder, { recursive: true })
   await bundleWorker(entry, join(folder, 'worker.js'))
@@ -35,6 +37,7 @@ export async function buildWorker({ entry, folder, bindings, objects }: WorkerBu
       module: 'worker.js',
       ...compatibility(),
       bindings,
+      texts,
       network: ['local', 'public'],
       objects,
     }),

@@ -8,6 +8,8 @@ export interface WorkerdConfig {
   compatibilityFlags: ReadonlyArray<string>
   /** Names of environment variables that the worker sees under the same name. */
   bindings: ReadonlyArray<string>
+  /** What it sees wherever this configuration runs, by name; no secret. */
+  texts?: Readonly<Record<string, string>> | undefined
   /** What the worker may connect to: `public`, `private`, `local`, or blocks of addresses. */
   network: ReadonlyArray<string>
   /** Durable Objects of the worker's own classes, if it has any. */
@@ -23,10 +25,11 @@ export interface DurableObjects {
 
 /** Listens on the socket `http`, whose address workerd is given with `--socket-addr`. */
 export function workerdConfig(worker: WorkerdConfig): string {
-  const { module, compatibilityDate, compatibilityFlags, bindings, network, objects } = worker
+  const { module, compatibilityDate, compatibilityFlags, bindings, texts = {}, network, objects } = worker
   const list = (items: ReadonlyArray<string>) => `[${items.join(', ')}]`
   const bindingList = list([
     ...bindings.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
+    ...Object.entries(texts).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
     ...Object.entries(objects?.classes ?? {}).map(
       ([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`,
     ),

@@ -24,6 +24,8 @@ export interface Bindings {
   BASE_DOMAIN?: string
   /** `{"rate":5,"burst":500}`: invalid credentials of one address, a second and at once. Not set: as here. */
   FAILURE_LIMIT?: string
+  /** `16`: how many Durable Objects the tenants share, in a workerd of one's own. Not set: each tenant has its own. */
+  LIMITER_OBJECTS?: string
   /** `off` for benchmarks that compare; anything else, or nothing, is on. */
   LIMITS?: string
   /** `on`: keys of OpenID issuers may be fetched from this machine, over http. Nowhere but on a developer's. */
@@ -53,6 +55,8 @@ export interface EdgeConfig {
   roots: Roots
   operators: ReadonlyArray<OperatorConfig>
   failureLimit: Limit
+  /** How many the tenants share; undefined: each has its own. */
+  limiterObjects: number | undefined
   developmentIssuers: boolean
 }
 
@@ -84,6 +88,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     developmentIssuers: bindings.DEVELOPMENT_ISSUERS === 'on',
     operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
     failureLimit: readFailureLimit(bindings),
+    limiterObjects: readLimiterObjects(bindings),
   }
 }
 
@@ -98,6 +103,12 @@ function readFailureLimit(bindings: Bindings): Limit {
   const { rate = 0, burst = 0 } = parse<Partial<Limit> | null>(bindings, 'FAILURE_LIMIT') ?? {}
   if (!(rate > 0 && burst >= 1)) throw new Error('FAILURE_LIMIT: rate and burst are numbers above 0')
   return { rate, burst }
+}
+
+function readLimiterObjects({ LIMITER_OBJECTS: text }: Bindings): number | undefined {
+  if (!text) return undefined
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error('LIMITER_OBJECTS: is not a number from 1 to 9999')
+  return Number(text)
 }
 
 function textOf(bindings: Bindings, name: keyof Bindings): string {

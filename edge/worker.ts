@@ -1,7 +1,7 @@
 // The edge's entry: reads this isolate's bindings once, so that a wrong one stops the start and no request waits.
 import { env, waitUntil } from 'cloudflare:workers'
 import { readBindings } from './env.ts'
-import { leasesFrom, slotsFrom } from './limit/lease_source.ts'
+import { leasesFrom, objectsOf, slotsFrom } from './limit/lease_source.ts'
 import { TenantLimiter } from './limit/tenant_limiter.ts'
 import { createEdge } from './pipeline.ts'
 
@@ -10,14 +10,18 @@ export { TenantLimiter }
 declare global {
   namespace Cloudflare {
     interface Env {
-      /** The tenants' rate limits, an object each. */
+      /** The tenants' rate limits. */
       TENANT_LIMITER: DurableObjectNamespace<TenantLimiter>
     }
   }
 }
 
-const leases = env.LIMITS === 'off' ? undefined : leasesFrom(env.TENANT_LIMITER)
-const slots = env.LIMITS === 'off' ? undefined : slotsFrom(env.TENANT_LIMITER)
-const edge = createEdge(await readBindings(env), { leases, slots, waitUntil })
+const config = await readBindings(env)
+const objectOf = env.LIMITS === 'off' ? undefined : objectsOf(env.TENANT_LIMITER, config.limiterObjects)
+const edge = createEdge(config, {
+  leases: objectOf && leasesFrom(objectOf),
+  slots: objectOf && slotsFrom(objectOf),
+  waitUntil,
+})
 
 export default { fetch: (request) => edge.fetch(request) } satisfies ExportedHandler

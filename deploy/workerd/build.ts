@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS } from '../../dev/edge.ts'
+import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS, EDGE_TEXTS } from '../../dev/edge.ts'
 import { bundleWorker, compatibility } from '../../dev/workerd.ts'
 import { workerdConfig } from '../../dev/workerd_config.ts'
 
@@ -40,6 +40,7 @@ writeFileSync(
     module: 'worker.js',
     ...compatibility(),
     bindings: EDGE_BINDINGS.filter((name) => !NOT_HERE.has(name)),
+    texts: EDGE_TEXTS,
     objects: { classes: EDGE_OBJECTS, folder: resolve(values.objects) },
     // Nothing else: keys of tenants' issuers are fetched, too, and those must be public (docs/isolation.md).
     network: ['public', ...values.network],

@@ -1,9 +1,11 @@
-// The Durable Object of a tenant, named by its number: keeps the tenant's ledger. Each call is one synchronous decision,
-// and what of it matters is written before it is answered (Durable Objects hold an answer back until their writes are on
-// disk), because workerd evicts an idle object after about ten seconds, and its heap with it. Writing takes three fsyncs, on
-// the thread that answers requests: so what is so little that it does not matter is not written, and counts as spent when
-// the object begins anew (ledger.ts).
+// A Durable Object that keeps tenants' ledgers and slots: of the one tenant that it is named by, or, on machines of one's own,
+// of a share of all of them (lease_source.ts). Each call is one synchronous decision for one tenant, and what of it matters
+// is written before it is answered (Durable Objects hold an answer back until their writes are on disk), because workerd
+// evicts an idle object after about ten seconds, and its heap with it. Writing takes three fsyncs, on the thread that answers
+// requests: so what is so little that it does not matter is not written, and counts as spent when a ledger begins anew
+// (ledger.ts).
 import { DurableObject } from 'cloudflare:workers'
+import type { TenantNumber } from '../../shared/tenant.ts'
 import { Lru } from '../lru.ts'
 import {
   afterRestart,
@@ -21,59 +23,61 @@ import {
 import { SLOT_MS } from './slots.ts'
 
 /**
- * Far longer than a bucket takes to drain: an object that nobody asked for so long decides as a new one would. So
+ * Far longer than a bucket takes to drain: a ledger that nobody asked for so long decides as a new one would. So
  * nothing of a tenant that is gone stays at the edge.
  */
 const FORGET_AFTER_MS = 24 * 60 * 60 * 1000
+/** In memory. One that is left out is read again when its tenant asks. */
+const MOST_LEDGERS = 10_000
 
 /**
- * When this process's objects were asked last, by their ids. One that was evicted after a long time has lost nothing; of
- * one that is not here, or was asked just before it began anew, what was not written counts as spent.
+ * When tenants asked this process's objects last. A ledger that begins anew long after that has lost nothing; where the
+ * tenant is not here, or asked just before, what was not written counts as spent.
  */
-const askedAtMs = new Lru<string, number>(10_000)
+const askedAtMs = new Lru<TenantNumber, number>(MOST_LEDGERS)
 
-/** What lies in the storage. */
-interface Written {
-  leases: Ledger['leases']
-  limit: string
+interface Kept {
+  ledger: Ledger
+  /** What of it lies in the storage. */
+  written: { leases: Ledger['leases']; limit: string } | undefined
 }
 
 export class TenantLimiter extends DurableObject {
-  private ledger: Ledger
-  private written: Written | undefined
-  private isAsked = false
+  private readonly kept = new Lru<TenantNumber, Kept>(MOST_LEDGERS)
   private willForget = false
 
   constructor(state: DurableObjectState, env: Cloudflare.Env) {
     super(state, env)
     this.createTables()
-    this.ledger = this.load(Date.now())
   }
 
   /** Takes a concurrency slot, or renews it under the same id. @returns false when `limit` others are held */
-  hold(id: string, limit: number): boolean {
+  hold(tenant: TenantNumber, id: string, limit: number): boolean {
     this.forgetOneDay()
     const { sql } = this.ctx.storage
     const nowMs = Date.now()
-    sql.exec('DELETE FROM slot WHERE until <= ?', nowMs)
-    const [others] = sql.exec<{ n: number }>('SELECT count(*) AS n FROM slot WHERE id <> ?', id)
+    sql.exec('DELETE FROM slots WHERE until <= ?', nowMs)
+    const [others] = sql.exec<{ n: number }>(
+      'SELECT count(*) AS n FROM slots WHERE tenant = ? AND id <> ?',
+      String(tenant),
+      id,
+    )
     if ((others?.n ?? 0) >= limit) return false
-    sql.exec('INSERT OR REPLACE INTO slot VALUES (?, ?)', id, nowMs + SLOT_MS)
+    sql.exec('INSERT OR REPLACE INTO slots VALUES (?, ?, ?)', String(tenant), id, nowMs + SLOT_MS)
     return true
   }
 
-  release(id: string): void {
-    this.ctx.storage.sql.exec('DELETE FROM slot WHERE id = ?', id)
+  release(tenant: TenantNumber, id: string): void {
+    this.ctx.storage.sql.exec('DELETE FROM slots WHERE tenant = ? AND id = ?', String(tenant), id)
   }
 
-  lease(request: LeaseRequest): LeaseAnswer {
+  lease(tenant: TenantNumber, request: LeaseRequest): LeaseAnswer {
     this.forgetOneDay()
     const nowMs = Date.now()
-    const { ledger, answer } = call(this.ledger, request, nowMs, crypto.randomUUID())
-    this.ledger = ledger
-    this.isAsked = true
-    askedAtMs.set(this.ctx.id.toString(), nowMs)
-    this.save(nowMs)
+    const before = this.kept.get(tenant) ?? this.load(tenant, nowMs)
+    const { ledger, answer } = call(before.ledger, request, nowMs, crypto.randomUUID())
+    this.kept.set(tenant, { ledger, written: this.save(tenant, ledger, before.written, nowMs) })
+    askedAtMs.set(tenant, nowMs)
     return answer
   }
 
@@ -88,58 +92,88 @@ export class TenantLimiter extends DurableObject {
     if ((await storage.getAlarm()) === null) await storage.setAlarm(Date.now() + FORGET_AFTER_MS)
   }
 
-  /** Forgets everything, unless it was asked meanwhile. */
+  /** Forgets tenants that have not asked for so long; everything, where that is all. */
   override async alarm(): Promise<void> {
-    const isKnown = this.isAsked || this.written !== undefined
-    const forgetAtMs = isKnown ? this.ledger.meter.atMs + FORGET_AFTER_MS : 0
-    if (Date.now() < forgetAtMs) return this.ctx.storage.setAlarm(forgetAtMs)
-    const [held] = this.ctx.storage.sql.exec('SELECT 1 FROM slot WHERE until > ? LIMIT 1', Date.now())
-    if (held !== undefined) return this.ctx.storage.setAlarm(Date.now() + FORGET_AFTER_MS)
-    await this.ctx.storage.deleteAll()
+    const { storage } = this.ctx
+    const nowMs = Date.now()
+    const untilMs = nowMs - FORGET_AFTER_MS
+    const forgotten = storage.sql.exec<{ tenant: string }>(
+      'SELECT tenant FROM buckets WHERE at <= ?',
+      untilMs,
+    )
+    for (const { tenant } of forgotten.toArray()) {
+      const asked = askedAtMs.get(BigInt(tenant) as TenantNumber) ?? 0
+      if (asked > untilMs) storage.sql.exec('UPDATE buckets SET at = ? WHERE tenant = ?', asked, tenant)
+      else this.forget(tenant)
+    }
+    storage.sql.exec('DELETE FROM slots WHERE until <= ?', nowMs)
+    const [left] = storage.sql.exec('SELECT 1 FROM buckets UNION ALL SELECT 1 FROM slots LIMIT 1')
+    if (left !== undefined) return storage.setAlarm(nowMs + FORGET_AFTER_MS)
+    await storage.deleteAll()
     this.createTables()
-    this.ledger = newLedger(Date.now())
-    this.written = undefined
-    this.isAsked = false
     this.willForget = false
+  }
+
+  private forget(tenant: string): void {
+    const { sql } = this.ctx.storage
+    sql.exec('DELETE FROM buckets WHERE tenant = ?', tenant)
+    sql.exec('DELETE FROM leases WHERE tenant = ?', tenant)
+    this.kept.delete(BigInt(tenant) as TenantNumber)
   }
 
   private createTables(): void {
     const { sql } = this.ctx.storage
-    sql.exec('CREATE TABLE IF NOT EXISTS slot (id TEXT PRIMARY KEY, until INTEGER NOT NULL)')
-    sql.exec('CREATE TABLE IF NOT EXISTS bucket (id INTEGER PRIMARY KEY, state TEXT NOT NULL)')
     sql.exec(
-      'CREATE TABLE IF NOT EXISTS lease (id TEXT PRIMARY KEY, units REAL NOT NULL, settle_by INTEGER NOT NULL)',
+      'CREATE TABLE IF NOT EXISTS slots (tenant TEXT, id TEXT, until INTEGER NOT NULL, PRIMARY KEY (tenant, id)) WITHOUT ROWID',
+    )
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS buckets (tenant TEXT PRIMARY KEY, at INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID',
+    )
+    sql.exec(
+      'CREATE TABLE IF NOT EXISTS leases (tenant TEXT, id TEXT, units REAL NOT NULL, settle_by INTEGER NOT NULL, PRIMARY KEY (tenant, id)) WITHOUT ROWID',
     )
   }
 
-  private load(nowMs: number): Ledger {
+  private load(tenant: TenantNumber, nowMs: number): Kept {
     const { sql } = this.ctx.storage
-    const [bucket] = sql.exec<{ state: string }>('SELECT state FROM bucket')
-    if (bucket === undefined) return newLedger(nowMs)
+    const [bucket] = sql.exec<{ state: string }>('SELECT state FROM buckets WHERE tenant = ?', String(tenant))
+    if (bucket === undefined) return { ledger: newLedger(nowMs), written: undefined }
     const leases = new Map<string, Lease>()
-    for (const row of sql.exec<{ id: string; units: number; settle_by: number }>('SELECT * FROM lease')) {
+    for (const row of sql.exec<{ id: string; units: number; settle_by: number }>(
+      'SELECT id, units, settle_by FROM leases WHERE tenant = ?',
+      String(tenant),
+    )) {
       leases.set(row.id, { units: row.units, settleByMs: row.settle_by })
     }
     const { meter, limit } = JSON.parse(bucket.state) as Pick<Ledger, 'meter' | 'limit'>
-    this.written = { leases, limit: JSON.stringify(limit) }
     const ledger = restored({ meter, limit, leases }, nowMs)
-    const idleMs = nowMs - (askedAtMs.get(this.ctx.id.toString()) ?? nowMs)
-    return idleMs > SETTLED_MS ? ledger : afterRestart(ledger, nowMs)
+    const idleMs = nowMs - (askedAtMs.get(tenant) ?? nowMs)
+    return {
+      ledger: idleMs > SETTLED_MS ? ledger : afterRestart(ledger, nowMs),
+      written: { leases, limit: JSON.stringify(limit) },
+    }
   }
 
-  /** Only what has changed, if it matters. */
-  private save(nowMs: number): void {
-    const { meter, limit, leases } = this.ledger
-    const { written } = this
-    const isKnown = written?.limit === JSON.stringify(limit)
-    if (isKnown && standing(this.ledger, nowMs) <= unwrittenUnits(limit)) return
+  /** Only what has changed, if it matters. @returns what is written now */
+  private save(
+    tenant: TenantNumber,
+    ledger: Ledger,
+    written: Kept['written'],
+    nowMs: number,
+  ): Kept['written'] {
+    const { meter, limit, leases } = ledger
+    const newLimit = JSON.stringify(limit)
+    if (written?.limit === newLimit && standing(ledger, nowMs) <= unwrittenUnits(limit)) return written
     const { sql } = this.ctx.storage
-    const before: Ledger['leases'] = written?.leases ?? new Map()
-    sql.exec('INSERT OR REPLACE INTO bucket VALUES (1, ?)', JSON.stringify({ meter, limit }))
-    for (const id of before.keys()) if (!leases.has(id)) sql.exec('DELETE FROM lease WHERE id = ?', id)
-    for (const [id, { units, settleByMs }] of leases) {
-      if (!before.has(id)) sql.exec('INSERT OR REPLACE INTO lease VALUES (?, ?, ?)', id, units, settleByMs)
+    const [key, before] = [String(tenant), written?.leases ?? new Map()]
+    sql.exec('INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)', key, nowMs, JSON.stringify({ meter, limit }))
+    for (const id of before.keys()) {
+      if (!leases.has(id)) sql.exec('DELETE FROM leases WHERE tenant = ? AND id = ?', key, id)
     }
-    this.written = { leases, limit: JSON.stringify(limit) }
+    for (const [id, { units, settleByMs }] of leases) {
+      if (!before.has(id))
+        sql.exec('INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)', key, id, units, settleByMs)
+    }
+    return { leases, limit: newLimit }
   }
 }

@@ -1,7 +1,7 @@
 // A worker for the exactness tests: the real limiter over the real Durable Object, and clients inside the isolate,
 // because over HTTP a small machine could not ask fast enough. Started several times in one workerd by test/limit.
 import { waitUntil } from 'cloudflare:workers'
-import { leasesFrom } from '../../edge/limit/lease_source.ts'
+import { leasesFrom, objectsOf } from '../../edge/limit/lease_source.ts'
 import { type LeaseSource, Limiter } from '../../edge/limit/limiter.ts'
 import { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
@@ -23,6 +23,8 @@ export class CountedLimiter extends TenantLimiter {
 
 interface Env {
   TENANT_LIMITER: DurableObjectNamespace<CountedLimiter>
+  /** How many objects the tenants share; empty: each has its own. */
+  SHARED: string
 }
 
 const TICK_MS = 5
@@ -36,8 +38,9 @@ let failing = false
 
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
+    const objectOf = objectsOf(env.TENANT_LIMITER, env.SHARED ? Number(env.SHARED) : undefined)
     limiter ??= new Limiter({
-      source: observed(leasesFrom(env.TENANT_LIMITER)),
+      source: observed(leasesFrom(objectOf)),
       waitUntil,
       now: Date.now,
       onFailure: () => {},
@@ -45,7 +48,8 @@ export default {
     const { pathname } = new URL(request.url)
     if (pathname === '/boots') {
       const { tenant } = (await request.json()) as { tenant: string }
-      return Response.json(await env.TENANT_LIMITER.getByName(tenant).boots())
+      const object = objectOf(asTenantNumber(BigInt(tenant))) as DurableObjectStub<CountedLimiter>
+      return Response.json(await object.boots())
     }
     return Response.json(await run(limiter, (await request.json()) as Load))
   },

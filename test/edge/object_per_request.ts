@@ -3,17 +3,19 @@ import { env, waitUntil } from 'cloudflare:workers'
 import { readBindings } from '../../edge/env.ts'
 import { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
 
 export { TenantLimiter }
 
+const TENANT = asTenantNumber(4711n)
 const objects = env.TENANT_LIMITER as DurableObjectNamespace<TenantLimiter>
 const edge = createEdge(await readBindings(env), { waitUntil })
 
 export default {
   async fetch(request) {
     const { admitted } = await objects
-      .getByName('4711')
-      .lease({ units: 1, ahead: 0, settle: [], limit: known })
+      .getByName(String(TENANT))
+      .lease(TENANT, { units: 1, ahead: 0, settle: [], limit: known })
     return admitted ? edge.fetch(request) : new Response(null, { status: 429 })
   },
 } satisfies ExportedHandler

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers'
 import { expect, inject, test, vi } from 'vitest'
 import { readBindings } from '../../edge/env.ts'
-import { slotsFrom } from '../../edge/limit/lease_source.ts'
+import { objectsOf, slotsFrom } from '../../edge/limit/lease_source.ts'
 import { type SlotSource, Slots } from '../../edge/limit/slots.ts'
 import type { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
@@ -11,7 +11,7 @@ import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { memoryLeases } from './memory_leases.ts'
 import { bearer, bindings, newKey, newMarker } from './support.ts'
 
-const source = slotsFrom(env.TENANT_LIMITER as DurableObjectNamespace<TenantLimiter>)
+const source = slotsFrom(objectsOf(env.TENANT_LIMITER as DurableObjectNamespace<TenantLimiter>))
 let tenants = 70_000n
 const newTenant = (): TenantNumber => asTenantNumber(++tenants)
 const wide = { rate: 1_000, burst: 1_000 }

@@ -15,12 +15,16 @@ export class Isolates {
   private child: ChildProcess | undefined
   private ports = new Map<string, number>()
 
-  private constructor(count: number) {
+  private readonly shared: number | undefined
+
+  private constructor(count: number, shared: number | undefined) {
+    this.shared = shared
     this.names = Array.from({ length: count }, (_, i) => `isolate${i}`)
   }
 
-  static async start(count: number): Promise<Isolates> {
-    const isolates = new Isolates(count)
+  /** @param shared how many objects the tenants share; undefined: each has its own */
+  static async start(count: number, shared?: number): Promise<Isolates> {
+    const isolates = new Isolates(count, shared)
     mkdirSync(join(isolates.folder, 'objects'))
     await bundleWorker(ENTRY, join(isolates.folder, 'worker.js'))
     writeFileSync(join(isolates.folder, 'workerd.capnp'), isolates.config())
@@ -88,7 +92,10 @@ export class Isolates {
       modules = [(name = "worker.js", esModule = embed "worker.js")],
       compatibilityDate = "${compatibilityDate}",
       compatibilityFlags = ${JSON.stringify(compatibilityFlags)},
-      bindings = [(name = "TENANT_LIMITER", durableObjectNamespace = ${binding})],${more}
+      bindings = [
+        (name = "TENANT_LIMITER", durableObjectNamespace = ${binding}),
+        (name = "SHARED", text = "${this.shared ?? ''}"),
+      ],${more}
     )`
     const owner = worker(
       '"CountedLimiter"',

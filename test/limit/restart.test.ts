@@ -2,7 +2,7 @@
 // still knows afterwards.
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { expectExact, limited } from './exact.ts'
+import { expectExact, limited, total } from './exact.ts'
 import { Isolates } from './isolates.ts'
 import type { Measured } from './load.ts'
 
@@ -36,4 +36,23 @@ test('evicted while it is idle: the bucket is as full as if it had stayed', asyn
   const after = await isolates.run(load)
   expect(await isolates.boots('1')).toBeGreaterThan(boots)
   expectExact([...before, ...after], limit.limit)
+})
+
+test('tenants that share an object, killed in the middle: each stays within its own limit, and has all of it', async () => {
+  await isolates.stop()
+  isolates = await Isolates.start(8, 1)
+  const [busy, quiet] = [limited(1_000, 1_000), limited(500, 500)]
+  const loads = [
+    { tenant: '1', limit: busy, perSecond: 375, durationMs: 2_000 },
+    { tenant: '2', limit: quiet, perSecond: 25, durationMs: 2_000 },
+  ]
+  const measured: Measured[][] = [[], []]
+  for (let run = 0; run < 2; run++) {
+    if (run > 0) await isolates.killAndRestart()
+    const runs = await Promise.all(loads.map((load) => isolates.run(load)))
+    for (const [i, each] of runs.entries()) measured[i]?.push(...each)
+  }
+  expect(await isolates.boots('1')).toBe(await isolates.boots('2'))
+  expectExact(measured[0] ?? [], busy.limit)
+  expect(total(measured[1] ?? []).admitted).toBe(total(measured[1] ?? []).asked)
 })

@@ -3,6 +3,7 @@ import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { EDGE_OBJECTS, EDGE_TEXTS } from '../../dev/edge.ts'
 import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
 import type { Bindings } from '../../edge/env.ts'
 
@@ -25,7 +26,8 @@ export async function startRawEdge(
     entry: fileURLToPath(new URL('../../edge/worker.ts', import.meta.url)),
     folder,
     bindings: BINDINGS,
-    objects: { classes: { TENANT_LIMITER: 'TenantLimiter' }, folder: join(folder, 'objects') },
+    texts: EDGE_TEXTS,
+    objects: { classes: EDGE_OBJECTS, folder: join(folder, 'objects') },
   })
   const log = openSync(join(folder, 'edge.log'), 'a')
   const variables = { ...environment, PUBLIC_ORIGIN: 'https://api.test' }
