@@ -1,6 +1,8 @@
 // One instance of a region's app: verify → transact → service, a line a route. The declarations of the operations
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
 import { type Context, Hono } from 'hono'
+import { TrieRouter } from 'hono/router/trie-router'
+import { getPath } from 'hono/utils/url'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { isDomain } from '../shared/domain.ts'
 import { writePlace } from '../shared/edge_calls.ts'
@@ -25,7 +27,7 @@ import { answerOutside } from './answer_outside.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
 import { type RequestNote, timed, timedNow } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
-import { type Declaration, type RawInput, type Reply, routePattern } from './operation.ts'
+import { type Declaration, type RawInput, type Reply, routedPath, routePattern } from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
@@ -69,7 +71,7 @@ type RegionContext = Context<{ Variables: Variables }>
 
 export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
   const { region, verifier, services, platform, calls, readiness, draining, log, metrics } = dependencies
-  const app = new Hono<{ Variables: Variables }>()
+  const app = new Hono<{ Variables: Variables }>({ getPath: (request) => routedPath(getPath(request)) })
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
       operations.filter(isOfTheApi).map((operation) => ({
@@ -117,10 +119,13 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     if (snapshot !== undefined) c.res.headers.set(SNAPSHOT, writeSnapshot(snapshot))
   })
 
-  const routes = new Map<string, Set<string>>()
+  // Asked where no route is found. By itself, because Hono's quick router takes no pattern twice over.
+  const methods = new TrieRouter<string>()
+  const methodsAt = (path: string): string =>
+    [...new Set(methods.match('ALL', path)[0].map(([method]) => method))].join(', ')
   const route = ({ method, path }: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
     const pattern = routePattern(path)
-    routes.set(pattern, (routes.get(pattern) ?? new Set()).add(method.toUpperCase()))
+    methods.add('ALL', pattern, method.toUpperCase())
     app.on(method.toUpperCase(), pattern, (c) => {
       c.get('note').route = path
       return answer(c)
@@ -186,15 +191,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     if (erasure === undefined) throw noRoute()
     return c.json(erasure)
   })
-  for (const [pattern, methods] of routes) {
-    app.all(pattern, (c) => {
-      const allow = [...methods].join(', ')
-      throw new Problem('method_not_allowed', `Here there is only ${allow}; ${c.req.method} is not.`, {
-        headers: { allow },
-      })
-    })
-  }
-  app.notFound((c) => refuse(c, noRoute()))
+  app.notFound((c) => {
+    const allow = methodsAt(c.req.path)
+    if (allow === '') return refuse(c, noRoute())
+    const detail = `Here there is only ${allow}; ${c.req.method} is not.`
+    return refuse(c, new Problem('method_not_allowed', detail, { headers: { allow } }))
+  })
   app.onError((error, c) => {
     if (error instanceof Problem) return refuse(c, error)
     const requestId = requestIdOf(c)

@@ -14,8 +14,16 @@ export interface Log {
 /** Where lines go. */
 export type WriteLog = (line: string) => void
 
+/** Lines wait for each other: a write for each took a twentieth of a region's time. */
+const TOGETHER_BYTES = 8 * 1024
+const LONGEST_WAIT_MS = 250
+
 /** Standard output, written behind the requests' backs; what is left is written when the process ends. */
-export const standardOutput = (): DestinationStream => destination({ dest: 1, sync: false })
+export function standardOutput(): DestinationStream {
+  const output = destination({ dest: 1, sync: false, minLength: TOGETHER_BYTES })
+  setInterval(() => output.flush(), LONGEST_WAIT_MS).unref()
+  return output
+}
 
 export function jsonLog(region: string, to: WriteLog | DestinationStream, level: LogLevel = 'info'): Log {
   const logger = pino(

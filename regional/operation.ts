@@ -27,12 +27,14 @@ export interface Declaration<
   problems?: ReadonlyArray<ProblemCode>
 }
 
+/** The path as Hono's routers write it: `/v1/projects/:id`. */
+export const routePattern = (path: string): string => routedPath(path).replaceAll(/\/\{(\w+)\}/g, '/:$1')
+
 /**
- * The path as Hono's routers write it: `/v1/projects/:id`. A colon of the path's own, as in `records:batch`, would begin
- * a parameter there, so such a segment becomes a parameter that can be this one text only.
+ * A request's path as the routes know it. To Hono's routers every colon begins a parameter, so that of a verb
+ * (`records:batch`) becomes what no path of a request can hold.
  */
-export const routePattern = (path: string): string =>
-  path.replaceAll(/\/(\w+:\w+)/g, '/:_{$1}').replaceAll(/\/\{(\w+)\}/g, '/:$1')
+export const routedPath = (path: string): string => path.replace(/(\w):(\w+)$/, '$1 $2')
 
 /** What a client sent, once it fits the declaration. */
 export interface Input<P extends Schema, Q extends Schema, B extends Schema> {

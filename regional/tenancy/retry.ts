@@ -51,6 +51,8 @@ async function tryAgain<T>(
     try {
       const { value, commit } = await body(tn, attempt)
       if (commit) await timed('commit', () => tn.commit())
+      // Otherwise it would hold its read version, and what is kept for that, until it is too old.
+      else tn.cancel()
       return value
     } catch (error) {
       if (!(error instanceof FDBError)) {
