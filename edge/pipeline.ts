@@ -76,7 +76,7 @@ export function createEdge(
   const locate = locating(config, snapshots)
   const limit = limiting(leases && new RateLimits({ leases, counts, waitUntil }))
   const forward = forwarding({ config, snapshots, directory, counts, headerTimeoutMs })
-  const { refuseSoon, enter } = crowding(bulkhead, counts, now)
+  const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
   const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
 
   const getPath = (request: Request) => contextOf(request).path
@@ -86,7 +86,7 @@ export function createEdge(
 
   edge.all('/healthz', own(read, healthy))
   edge.all('/openapi.json', answering(read, inControlRegion(config), forward))
-  edge.all('/v1/*', answering(share, refuseSoon, name, identify('tenant'), locate, enter(limit, held)))
+  edge.all('/v1/*', answering(share, name, identify('tenant'), locate, enter(limit, held)))
   edge.post('/hooks/*', answering(identifySource, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
   edge.all('/platform/v1/*', answering(identify('platform'), locate, forward))
@@ -112,6 +112,8 @@ export function createEdge(
     ),
   )
   for (const app of [edge, inside] as ReadonlyArray<Pick<Hono, 'notFound' | 'onError'>>) refusing(app)
+  const { fetch } = edge
+  edge.fetch = (request, ...rest) => turnAway(request) ?? fetch(request, ...rest)
   return edge
 
   /** To a region, whose answer the last stage makes the client's. */

@@ -1,41 +1,72 @@
-// The bulkhead in the pipeline: whoever finds no place is told so at once, before anything else is done for them.
-import { Problem } from '../../shared/problems.ts'
+// The bulkhead in the pipeline: whoever finds no place is told so at once, before anything else is done for them. In a flood
+// most of the work is to refuse, so whoever found no place a moment ago is known by what they send, and sent away unread.
+import { REQUEST_ID } from '../../shared/headers.ts'
+import { newId } from '../../shared/ids.ts'
+import { PROBLEMS, Problem, problemDetails } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { decided, ofTenant, type RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import { Lru } from '../lru.ts'
+import { alwaysSaid, UNLESS_SAID } from '../security_headers.ts'
 import { type Stage, through } from '../stage.ts'
 import type { Bulkhead } from './bulkhead.ts'
 
 const MAX_REFUSED = 4_096
+/** For so long after somebody was refused, it is worth looking who comes. */
+const FLOOD_MS = 1_000
 
 export interface Crowding {
-  /** Sends away who found no place a moment ago and finds none now: in a flood most of the work is to refuse. */
-  refuseSoon: Stage
+  /** The answer for who found no place a moment ago and finds none now; undefined for everybody else. */
+  turnAway(request: Request): Response | undefined
   /** The stages that a request goes through with a place of its own, which it leaves with its answer. */
   enter(...stages: ReadonlyArray<Stage>): Stage
 }
 
-export function crowding(bulkhead: Bulkhead, counts: Counts, now: () => number): Crowding {
+interface CrowdingDependencies {
+  bulkhead: Bulkhead
+  counts: Counts
+  publicOrigin: string
+  now: () => number
+}
+
+const NO_PLACE = 'The edge has no time for this now. Nothing was done.'
+const RETRY_AFTER = { 'retry-after': '1' }
+
+export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDependencies): Crowding {
   /**
    * Whose API keys those were that found no place, so that the next time it is known without looking. Keys alone, because a
    * key is of one tenant: which tenant a token is for, the rest of the request may say.
    */
   const refused = new Lru<string, TenantNumber>(MAX_REFUSED)
-  const noPlace = (): Problem => {
+  let refusedAtMs = Number.NEGATIVE_INFINITY
+  const noPlace = new Problem('overloaded', NO_PLACE, { headers: RETRY_AFTER })
+  const { status } = PROBLEMS[noPlace.code]
+  const fields = {
+    ...UNLESS_SAID,
+    ...alwaysSaid(publicOrigin),
+    ...RETRY_AFTER,
+    'content-type': 'application/problem+json',
+    vary: 'Origin',
+  }
+  const refuse = () => {
     counts.add('overloaded')
-    return new Problem('overloaded', 'The edge has no time for this now. Nothing was done.', {
-      headers: { 'retry-after': '1' },
-    })
+    refusedAtMs = now()
   }
   const credentialOf = ({ headers }: RequestContext) => headers.get('authorization')
 
   return {
-    refuseSoon(context) {
-      const credential = credentialOf(context)
-      const tenant = credential === undefined ? undefined : refused.get(credential)
-      if (tenant !== undefined && !bulkhead.hasPlace(tenant, now())) throw noPlace()
-      return undefined
+    turnAway(request) {
+      const nowMs = now()
+      if (nowMs - refusedAtMs > FLOOD_MS) return undefined
+      const credential = request.headers.get('authorization')
+      const tenant = credential === null ? undefined : refused.get(credential)
+      if (tenant === undefined || !isOfApi(request.url) || bulkhead.hasPlace(tenant, nowMs)) return undefined
+      refuse()
+      const requestId = newId('req', nowMs)
+      return new Response(JSON.stringify(problemDetails(noPlace, requestId)), {
+        status,
+        headers: { ...fields, [REQUEST_ID]: requestId },
+      })
     },
     enter(...stages) {
       return async function entered(context) {
@@ -46,7 +77,8 @@ export function crowding(bulkhead: Bulkhead, counts: Counts, now: () => number):
           const credential = credentialOf(context)
           if (credential !== undefined && principal.kind === 'api_key')
             refused.set(credential, principal.tenant)
-          throw noPlace()
+          refuse()
+          throw noPlace
         }
         try {
           return await through(stages, context)
@@ -57,3 +89,6 @@ export function crowding(bulkhead: Bulkhead, counts: Counts, now: () => number):
     },
   }
 }
+
+/** Of an absolute URL, unread. */
+const isOfApi = (url: string): boolean => url.startsWith('/v1/', url.indexOf('/', url.indexOf('://') + 3))

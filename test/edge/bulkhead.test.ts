@@ -68,11 +68,20 @@ test('beyond it: 503 with Retry-After, no region is asked, and the next forward 
   const marker = newMarker()
   const refused = await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
   expect(refused.status).toBe(503)
-  expect(await refused.json()).toMatchObject({ code: 'overloaded' })
+  const problem = await refused.json<{ requestId: string }>()
+  expect(problem).toMatchObject({ code: 'overloaded', requestId: refused.headers.get('x-request-id') })
   expect(refused.headers.get('retry-after')).toBe('1')
   const again = await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
   expect([again.status, again.headers.get('retry-after')]).toEqual([503, '1'])
-  expect(again.headers.get('x-request-id')).toMatch(/^req_/)
+  // Sent away unread, and told the same.
+  const requestId = again.headers.get('x-request-id')
+  expect(requestId).toMatch(/^req_/)
+  expect(await again.json()).toEqual({ ...problem, requestId })
+  expect({ ...Object.fromEntries(again.headers), 'x-request-id': '' }).toEqual({
+    ...Object.fromEntries(refused.headers),
+    'x-request-id': '',
+  })
+  expect((await edge.request('http://edge/healthz', { headers })).status).toBe(200)
   expect(await seen(marker)).toEqual([])
   nowMs += 1_001
   expect((await edge.request(`http://edge/v1/tenant?${marker}`, { headers })).status).toBe(200)
