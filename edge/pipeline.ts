@@ -23,7 +23,7 @@ import { identifying, identifyingSource, noting } from './identify/stage.ts'
 import { Bulkhead } from './limit/bulkhead.ts'
 import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
-import type { LeaseSource } from './limit/limiter.ts'
+import type { LeaseSource, NearSource } from './limit/limiter.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
 import { Snapshots } from './locate/snapshots.ts'
@@ -36,6 +36,8 @@ export interface EdgeOptions {
   headerTimeoutMs?: number
   /** Where tenants' rate limits are kept; undefined switches them off. */
   leases?: LeaseSource | undefined
+  /** What is known of them without a call. */
+  nearLeases?: NearSource | undefined
   /** Where tenants' concurrency slots are held; undefined where nobody counts them. */
   slots?: SlotSource | undefined
   /** How many requests of tenants are under way at a time. */
@@ -55,6 +57,7 @@ export function createEdge(
   {
     headerTimeoutMs = HEADER_TIMEOUT_MS,
     leases,
+    nearLeases,
     slots,
     bulkhead = new Bulkhead(),
     waitUntil = () => {},
@@ -74,7 +77,7 @@ export function createEdge(
   const identify = identifying(identifier(config, jwtIdentifier({ directory, keys, now }), now), noteFailure)
   const identifySource = identifyingSource(config, noteFailure)
   const locate = locating(config, snapshots)
-  const limit = limiting(leases && new RateLimits({ leases, counts, waitUntil }))
+  const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }))
   const forward = forwarding({ config, snapshots, directory, counts, headerTimeoutMs })
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
   const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)

@@ -2,7 +2,7 @@
 import { env, waitUntil } from 'cloudflare:workers'
 import { readBindings } from './env.ts'
 import { leasesFrom, objectsOf, slotsFrom } from './limit/lease_source.ts'
-import { TenantLimiter } from './limit/tenant_limiter.ts'
+import { leaseHere, TenantLimiter } from './limit/tenant_limiter.ts'
 import { createEdge } from './pipeline.ts'
 
 export { TenantLimiter }
@@ -20,6 +20,7 @@ const config = await readBindings(env)
 const objectOf = env.LIMITS === 'off' ? undefined : objectsOf(env.TENANT_LIMITER, config.limiterObjects)
 const edge = createEdge(config, {
   leases: objectOf && leasesFrom(objectOf),
+  nearLeases: config.limiterObjects === undefined ? undefined : leaseHere,
   slots: objectOf && slotsFrom(objectOf),
   waitUntil,
 })

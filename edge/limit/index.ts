@@ -17,7 +17,7 @@ import {
   retryAfterSeconds,
   type Standing,
 } from './fields.ts'
-import { type Admission, type LeaseSource, Limiter } from './limiter.ts'
+import { type Admission, type LeaseSource, Limiter, type NearSource } from './limiter.ts'
 import { LocalMeters } from './local_meters.ts'
 
 export interface Limited {
@@ -38,6 +38,7 @@ export type LimitVerdict =
 
 export interface LimitDependencies {
   leases: LeaseSource
+  near?: NearSource | undefined
   counts: Counts
   waitUntil: (work: Promise<unknown>) => void
   now?: () => number
@@ -55,11 +56,11 @@ export class RateLimits {
   private readonly counts: Counts
   private readonly now: () => number
 
-  constructor({ leases, counts, waitUntil, now = Date.now }: LimitDependencies) {
+  constructor({ leases, near, counts, waitUntil, now = Date.now }: LimitDependencies) {
     this.counts = counts
     this.now = now
     const onFailure = () => counts.add('limiter_failed')
-    this.limiter = new Limiter({ source: leases, waitUntil, now, onFailure })
+    this.limiter = new Limiter({ source: leases, near, waitUntil, now, onFailure })
   }
 
   /** At once, as long as there is a lease to spend of. */

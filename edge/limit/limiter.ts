@@ -8,8 +8,16 @@ import { Pool } from './pool.ts'
 /** One call to a tenant's object. */
 export type LeaseSource = (tenant: TenantNumber, request: LeaseRequest) => Promise<LeaseAnswer>
 
+/** What the object would say, where that is known without a call; undefined where it is not. Asks for no lease. */
+export type NearSource = (
+  tenant: TenantNumber,
+  request: LeaseRequest,
+  nowMs: number,
+) => LeaseAnswer | undefined
+
 export interface LimiterDependencies {
   source: LeaseSource
+  near?: NearSource | undefined
   /** Keeps work alive beyond its request's answer. */
   waitUntil: (work: Promise<unknown>) => void
   now: () => number
@@ -67,7 +75,11 @@ export class Limiter {
     if (known) tenant.pool.learn(known)
     const arrivedMs = this.dependencies.now()
     tenant.pool.ask(units, arrivedMs)
-    return this.atOnce(number, tenant, units, arrivedMs) ?? this.asking(number, tenant, units, arrivedMs)
+    return (
+      this.atOnce(number, tenant, units, arrivedMs) ??
+      this.nearby(number, tenant, units, arrivedMs) ??
+      this.asking(number, tenant, units, arrivedMs)
+    )
   }
 
   /** From leases that are here; undefined when the object has to be asked. */
@@ -83,6 +95,22 @@ export class Limiter {
       if (refusedForMs !== undefined) return { outcome: 'throttled', retryAfterMs: refusedForMs, limit }
     }
     return suspect ? { outcome: 'unreachable' } : undefined
+  }
+
+  /** From an object that is so near that nothing has to be leased. */
+  private nearby(
+    number: TenantNumber,
+    { pool }: Tenant,
+    units: number,
+    nowMs: number,
+  ): Admission | undefined {
+    const { near } = this.dependencies
+    if (near === undefined) return undefined
+    const request = { ...pool.request(units, nowMs), ahead: 0 }
+    const answer = near(number, request, nowMs)
+    if (answer === undefined) return undefined
+    pool.answered(request, answer, nowMs, nowMs)
+    return { outcome: 'admitted', left: Math.floor(answer.free), limit: answer.limit }
   }
 
   private async asking(

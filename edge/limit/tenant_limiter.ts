@@ -39,8 +39,41 @@ const askedAtMs = new Lru<TenantNumber, number>(MOST_LEDGERS)
 interface Kept {
   ledger: Ledger
   /** What of it lies in the storage. */
-  written: { leases: Ledger['leases']; limit: string } | undefined
+  written: Written | undefined
 }
+
+interface Written {
+  leases: Ledger['leases']
+  limit: string
+}
+
+/** What the objects keep that live in this very isolate. Of one that was evicted it may stand here, until it begins anew. */
+const keptHere = new Lru<TenantNumber, Kept>(MOST_LEDGERS)
+
+/**
+ * The answer that the tenant's object would give, where it lives in this isolate and would write nothing for it: a call costs
+ * an isolate many times what the decision does. Only for a workerd of one's own, where no object ever lives elsewhere.
+ * @returns undefined where the object itself has to be asked; nothing is decided then
+ */
+export function leaseHere(
+  tenant: TenantNumber,
+  request: LeaseRequest,
+  nowMs: number,
+): LeaseAnswer | undefined {
+  const kept = keptHere.get(tenant)
+  if (kept?.written === undefined || request.ahead > 0) return undefined
+  const { ledger, answer } = call(kept.ledger, request, nowMs, NO_LEASE)
+  if (!answer.admitted || !isNegligible(ledger, kept.written, nowMs)) return undefined
+  kept.ledger = ledger
+  askedAtMs.set(tenant, nowMs)
+  return answer
+}
+
+const NO_LEASE = ''
+
+/** So little has changed that nothing has to be written. */
+const isNegligible = (ledger: Ledger, written: Written | undefined, nowMs: number): boolean =>
+  written?.limit === JSON.stringify(ledger.limit) && standing(ledger, nowMs) <= unwrittenUnits(ledger.limit)
 
 export class TenantLimiter extends DurableObject {
   private readonly kept = new Lru<TenantNumber, Kept>(MOST_LEDGERS)
@@ -74,9 +107,12 @@ export class TenantLimiter extends DurableObject {
   lease(tenant: TenantNumber, request: LeaseRequest): LeaseAnswer {
     this.forgetOneDay()
     const nowMs = Date.now()
-    const before = this.kept.get(tenant) ?? this.load(tenant, nowMs)
-    const { ledger, answer } = call(before.ledger, request, nowMs, crypto.randomUUID())
-    this.kept.set(tenant, { ledger, written: this.save(tenant, ledger, before.written, nowMs) })
+    const kept = this.kept.get(tenant) ?? this.load(tenant, nowMs)
+    const { ledger, answer } = call(kept.ledger, request, nowMs, crypto.randomUUID())
+    kept.ledger = ledger
+    kept.written = this.save(tenant, ledger, kept.written, nowMs)
+    this.kept.set(tenant, kept)
+    keptHere.set(tenant, kept)
     askedAtMs.set(tenant, nowMs)
     return answer
   }
@@ -119,6 +155,7 @@ export class TenantLimiter extends DurableObject {
     sql.exec('DELETE FROM buckets WHERE tenant = ?', tenant)
     sql.exec('DELETE FROM leases WHERE tenant = ?', tenant)
     this.kept.delete(BigInt(tenant) as TenantNumber)
+    keptHere.delete(BigInt(tenant) as TenantNumber)
   }
 
   private createTables(): void {
@@ -158,12 +195,11 @@ export class TenantLimiter extends DurableObject {
   private save(
     tenant: TenantNumber,
     ledger: Ledger,
-    written: Kept['written'],
+    written: Written | undefined,
     nowMs: number,
-  ): Kept['written'] {
+  ): Written | undefined {
+    if (isNegligible(ledger, written, nowMs)) return written
     const { meter, limit, leases } = ledger
-    const newLimit = JSON.stringify(limit)
-    if (written?.limit === newLimit && standing(ledger, nowMs) <= unwrittenUnits(limit)) return written
     const { sql } = this.ctx.storage
     const [key, before] = [String(tenant), written?.leases ?? new Map()]
     sql.exec('INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)', key, nowMs, JSON.stringify({ meter, limit }))
@@ -174,6 +210,6 @@ export class TenantLimiter extends DurableObject {
       if (!before.has(id))
         sql.exec('INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)', key, id, units, settleByMs)
     }
-    return { leases, limit: newLimit }
+    return { leases, limit: JSON.stringify(limit) }
   }
 }

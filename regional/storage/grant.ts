@@ -1,6 +1,7 @@
 // What a fenced transaction may touch, and the pure questions asked of it: does this key, this range,
 // this versionstamped key lie inside? No I/O here. fence.ts asks before every call, so whatever these
 // functions get wrong is a leak between tenants.
+import { kept } from './kept_bytes.ts'
 
 /** Half-open: `begin` is inside, `end` is not. */
 export interface KeyRange {
@@ -62,8 +63,8 @@ export function ownGrant(grant: Grant): OwnGrant {
 const owned = new WeakMap<Grant, OwnGrant>()
 
 function ownRange(range: KeyRange): KeyRange {
-  const begin = Buffer.from(range.begin)
-  const end = Buffer.from(range.end)
+  const begin = kept(range.begin)
+  const end = kept(range.end)
   if (begin.length === 0) throw new RangeError('a grant cannot begin at the empty key')
   if (compare(begin, end) >= 0) throw new RangeError('a grant must hold at least one key')
   if (compare(end, SYSTEM_KEYS) > 0) throw new RangeError('a grant cannot hold system keys')

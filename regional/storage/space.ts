@@ -1,6 +1,7 @@
 // A space: typed, tuple-keyed entries under one prefix of one transaction. Everything that is kept is kept in one.
 // Reads are bounded: a page has a limit and a key to go on from, never an offset.
 import { type Transaction, tuple } from './foundationdb.ts'
+import { kept } from './kept_bytes.ts'
 import { packTuple } from './pack_tuple.ts'
 
 export type KeyItem = string | number | bigint | Buffer
@@ -141,7 +142,7 @@ export function prefixOf(subspace: Buffer, name: Buffer): Buffer {
   const ofSubspace = prefixes.get(subspace) ?? new Map<Buffer, Buffer>()
   const known = ofSubspace.get(name)
   if (known !== undefined) return known
-  const prefix = Buffer.concat([subspace, name])
+  const prefix = kept(Buffer.concat([subspace, name]))
   prefixes.set(subspace, ofSubspace.set(name, prefix))
   return prefix
 }

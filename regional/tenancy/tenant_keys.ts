@@ -1,7 +1,8 @@
 // What a tenant's transactions are fenced by and where its subspaces lie: the same for each of them, so it is worked
 // out once for tenants that are busy. Keyed by the tenant's number, bounded, and never changed once made.
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { type Grant, prefixRange } from '../storage/fence.ts'
+import { type Grant, type KeyRange, prefixRange } from '../storage/fence.ts'
+import { kept } from '../storage/kept_bytes.ts'
 import { type KeySpace, type SystemSubspace, serviceSubspace, systemSubspace } from '../storage/keys.ts'
 import { pointersOf } from './pointers.ts'
 
@@ -19,19 +20,19 @@ export class TenantKeys {
 
   constructor(tenant: TenantNumber, keys: KeySpace) {
     this.tenant = tenant
-    this.prefix = keys.tenant(tenant)
-    this.tag = Buffer.from(`t${tenant.toString(36)}`)
+    this.prefix = kept(keys.tenant(tenant))
+    this.tag = kept(Buffer.from(`t${tenant.toString(36)}`))
     this.grant = {
       name: `tenant ${tenant}`,
-      readWrite: prefixRange(this.prefix),
-      writeOnly: pointersOf(keys.region, tenant),
+      readWrite: keptRange(prefixRange(this.prefix)),
+      writeOnly: pointersOf(keys.region, tenant).map(keptRange),
     }
   }
 
   system(name: SystemSubspace): Buffer {
     const known = this.subspaces.get(name)
     if (known !== undefined) return known
-    const subspace = Buffer.concat([this.prefix, systemSubspace(name)])
+    const subspace = kept(Buffer.concat([this.prefix, systemSubspace(name)]))
     this.subspaces.set(name, subspace)
     return subspace
   }
@@ -39,12 +40,12 @@ export class TenantKeys {
   service(name: string): { subspace: Buffer; grant: Grant } {
     const known = this.services.get(name)
     if (known !== undefined) return known
-    const subspace = Buffer.concat([this.prefix, serviceSubspace(name)])
+    const subspace = kept(Buffer.concat([this.prefix, serviceSubspace(name)]))
     const service = {
       subspace,
       grant: {
         name: `service ${name} of tenant ${this.tenant}`,
-        readWrite: prefixRange(subspace),
+        readWrite: keptRange(prefixRange(subspace)),
         // To end or reset it would undo the checks and records that stand in the same transaction.
         lent: true,
       },
@@ -53,6 +54,8 @@ export class TenantKeys {
     return service
   }
 }
+
+const keptRange = ({ begin, end }: KeyRange): KeyRange => ({ begin: kept(begin), end: kept(end) })
 
 /** The keys of the tenants that asked last. */
 export class TenantKeysCache {

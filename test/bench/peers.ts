@@ -14,7 +14,7 @@ import { limitsOf } from '../../shared/plans.ts'
 import { startRawEdge } from '../support/raw_edge.ts'
 import { RegionSecrets } from '../support/region_client.ts'
 import { type Load, measure, median, percentile } from './closed_loop.ts'
-import { AssertionMaker, type Signed } from './peers/assertions.ts'
+import { type Asker, AssertionMaker, heldAfter, type Signed } from './peers/assertions.ts'
 import { type Databases, INSTALL, startDatabases } from './peers/databases.ts'
 import { processorSeconds } from './peers/processor_time.ts'
 import { LoneRegion } from './tenants/lone_region.ts'
@@ -167,16 +167,14 @@ async function startOurs(stops: Array<() => unknown>): Promise<Contender[]> {
   stops.push(() => region.stop())
   const edge = await startRawEdge(await secrets.environment('us', { us: region.url }))
   stops.push(() => edge.stop())
-  const tenants = await all(TENANTS, async (n): Promise<Tenant> => {
+  const tenants = await all(TENANTS, async (n): Promise<Tenant & Asker> => {
     const { key } = await region.makeTenant(`peer-${n}`)
-    const { status, body } = await region.ask(key, 'POST', '/v1/projects', { name: 'Benchmark' })
+    const answer = await region.ask(key, 'POST', '/v1/projects', { name: 'Benchmark' })
+    const { status, body } = answer
     if (status !== 201) throw new Error(`a project was not made: ${JSON.stringify(body)}`)
-    return { key, projectId: body.id }
+    return { key, projectId: body.id, held: heldAfter(answer) }
   })
-  const maker = await AssertionMaker.of(
-    secrets,
-    tenants.map(({ key }) => key),
-  )
+  const maker = await AssertionMaker.of(secrets, tenants)
   return [
     {
       name: 'region',

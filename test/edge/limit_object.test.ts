@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, expect, test, vi } from 'vitest'
 import type { LeaseAnswer, LeaseRequest } from '../../edge/limit/ledger.ts'
-import type { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
+import { leaseHere, type TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 
@@ -53,7 +53,7 @@ test('of tenants that share an object each has its own bucket, and is forgotten 
   const stub = objectOf(asTenantNumber(999n))
   const all = { ...ONE, units: rateLimitsOf(PLANS.team).tenant.burst }
   expect((await lease(stub, gone, all)).admitted).toBe(true)
-  expect((await lease(stub, gone)).admitted).toBe(false)
+  expect((await lease(stub, gone, all)).admitted).toBe(false)
   expect((await lease(stub, busy, all)).admitted).toBe(true)
   vi.setSystemTime(Date.now() + 23 * HOUR_MS)
   expect((await lease(stub, busy, all)).admitted).toBe(true)
@@ -77,4 +77,39 @@ test('slots of tenants that share an object are counted apart', async () => {
     (object as unknown as TenantLimiter).release(asTenantNumber(906n), 'a'),
   )
   expect(await hold(905n, 'b', 1)).toBe(false)
+})
+
+/** A limit of which 1/32 of the burst, or 4 units, may stand unwritten. */
+const LIMIT = { epoch: 1, version: 1, limit: { rate: 1, burst: 64 } }
+const known = (units: number): LeaseRequest => ({ units, ahead: 0, settle: [], limit: LIMIT })
+
+test('who shares an isolate with its object needs no call to it, as long as nothing has to be written', async () => {
+  const tenant = asTenantNumber(907n)
+  const stub = objectOf(tenant)
+  // Of whom nothing is known yet the object itself decides, and writes the limit down.
+  expect(leaseHere(tenant, known(1), Date.now())).toBeUndefined()
+  expect((await lease(stub, tenant, known(1))).admitted).toBe(true)
+  let admitted = 1
+  for (let i = 0; i < 64; i++) {
+    const answer = leaseHere(tenant, known(1), Date.now())
+    if (answer === undefined) break
+    expect(answer).toMatchObject({ admitted: true, lease: undefined })
+    admitted++
+    expect(answer.free).toBeLessThanOrEqual(64 - admitted + 1)
+  }
+  expect(admitted).toBe(4)
+  // The object knows of all of them, and the two together let no more through than the burst.
+  while ((await lease(stub, tenant, known(1))).admitted) admitted++
+  expect(admitted).toBeGreaterThanOrEqual(64)
+  expect(admitted).toBeLessThanOrEqual(65)
+  expect(leaseHere(tenant, known(1), Date.now())).toBeUndefined()
+})
+
+test('a newer limit, and units that are to be leased, are the object’s to decide', async () => {
+  const tenant = asTenantNumber(908n)
+  await lease(objectOf(tenant), tenant, known(1))
+  const newer = { ...known(1), limit: { ...LIMIT, version: 2 } }
+  expect(leaseHere(tenant, newer, Date.now())).toBeUndefined()
+  expect(leaseHere(tenant, { ...known(1), ahead: 5 }, Date.now())).toBeUndefined()
+  expect(leaseHere(tenant, known(1), Date.now())?.admitted).toBe(true)
 })

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { AssertionMaker, type Signed } from '../../bench/peers/assertions.ts'
+import { type Asker, AssertionMaker, heldAfter, type Signed } from '../../bench/peers/assertions.ts'
 import { ownSeconds } from '../../bench/peers/processor_time.ts'
 import { LoneRegion } from '../../bench/tenants/lone_region.ts'
 import { Connection, requestBytes } from '../../bench/traffic/connection.ts'
@@ -105,15 +105,15 @@ export class LoadedRegion {
     const folder = mkdtempSync(join(MEMORY, 'coditect-simulate-'))
     const secrets = new RegionSecrets(['us'])
     const region = await LoneRegion.start(folder, secrets)
-    const keys: string[] = []
+    const askers: Asker[] = []
     const projects: string[] = []
     for (let n = 0; n < TENANTS; n++) {
       const { key } = await region.makeTenant(`simulated-${n}`)
-      const { body } = await region.ask(key, 'POST', '/v1/projects', { name: 'Simulation' })
-      keys.push(key)
-      projects.push(body.id)
+      const answer = await region.ask(key, 'POST', '/v1/projects', { name: 'Simulation' })
+      askers.push({ key, held: heldAfter(answer) })
+      projects.push(answer.body.id)
     }
-    return new LoadedRegion(region, await AssertionMaker.of(secrets, keys), projects, folder)
+    return new LoadedRegion(region, await AssertionMaker.of(secrets, askers), projects, folder)
   }
 
   async stop(): Promise<void> {
