@@ -82,6 +82,13 @@ export function openWriter(directory: string, maxPages?: number): DatabaseSync {
   return db
 }
 
+/** The connection that copies the log into the file, beside the one that commits. */
+export function openCopier(directory: string): DatabaseSync {
+  const db = new DatabaseSync(dataPath(directory))
+  db.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0')
+  return db
+}
+
 export function openReader(directory: string): DatabaseSync {
   const db = new DatabaseSync(dataPath(directory))
   db.exec(`PRAGMA query_only = ON; PRAGMA cache_size = -${CACHE_KIB}`)

@@ -7,6 +7,7 @@ import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
 import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
+import { LogCopier } from './log_copier.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
@@ -30,6 +31,7 @@ export class Storage implements GroupListener {
   /** Why commits are refused: a write failed in a way that leaves the log in doubt. */
   #broken: WriteFailure | undefined
   #writer: GroupCommit | undefined
+  #copier: LogCopier | undefined
   /** Pages in the write-ahead log since it last began anew. */
   #logPages = 0
   #closed = false
@@ -44,6 +46,7 @@ export class Storage implements GroupListener {
 
   async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
     this.#writer = await GroupCommit.start(options, this)
+    this.#copier = new LogCopier(options.directory)
   }
 
   get isClosed(): boolean {
@@ -157,6 +160,7 @@ export class Storage implements GroupListener {
     this.watches.failAll(fdbError(code.operationCancelled))
     // The reader's snapshot would keep the last checkpoint from emptying the log.
     this.base.close()
+    await this.#copier?.close()
     const failure = await this.#writer?.close()
     if (failure && !this.#broken) throw new Error(failure.message)
   }
@@ -178,13 +182,14 @@ export class Storage implements GroupListener {
     const now = this.#clock.now()
     const large = entries > this.#thresholds.foldEntries || bytes > this.#thresholds.foldBytes
     const stale = oldest < now - READ_LIFE_VERSIONS
-    const logIsLong = this.#logPages > this.#thresholds.checkpointPages
+    const logIsLong = this.#logPages > this.#thresholds.checkpointPages && !this.#copier?.isBusy
     if (!large && !stale && !logIsLong) return false
     const needed = this.#readVersions.oldest(now)
     if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
       return false
     this.#fold()
-    return logIsLong
+    // Copied beside the commits first; then they wait for what came meanwhile, and the log begins anew.
+    return logIsLong && (this.#copier?.copied() ?? true)
   }
 
   checkpointed(): void {
