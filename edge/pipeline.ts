@@ -115,6 +115,7 @@ export function createEdge(
     ),
   )
   for (const app of [edge, inside] as ReadonlyArray<Pick<Hono, 'notFound' | 'onError'>>) refusing(app)
+  // In a flood even to look for the route is too much.
   const { fetch } = edge
   edge.fetch = (request, ...rest) => turnAway(request) ?? fetch(request, ...rest)
   return edge

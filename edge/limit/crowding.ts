@@ -60,7 +60,9 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
       if (nowMs - refusedAtMs > FLOOD_MS) return undefined
       const credential = request.headers.get('authorization')
       const tenant = credential === null ? undefined : refused.get(credential)
-      if (tenant === undefined || !isOfApi(request.url) || bulkhead.hasPlace(tenant, nowMs)) return undefined
+      if (tenant === undefined || bulkhead.hasPlace(tenant, nowMs)) return undefined
+      // Whether a page of another origin may read the answer is not known yet.
+      if (!isOfApi(request.url) || request.headers.has('origin')) return undefined
       refuse()
       const requestId = newId('req', nowMs)
       return new Response(JSON.stringify(problemDetails(noPlace, requestId)), {

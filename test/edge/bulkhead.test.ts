@@ -82,10 +82,12 @@ test('beyond it: 503 with Retry-After, no region is asked, and the next forward 
     'x-request-id': '',
   })
   expect((await edge.request('http://edge/healthz', { headers })).status).toBe(200)
+  const origin = 'https://page.example'
+  expect((await edge.request('http://edge/v1/tenant', { headers: { ...headers, origin } })).status).toBe(503)
   expect(await seen(marker)).toEqual([])
   nowMs += 1_001
   expect((await edge.request(`http://edge/v1/tenant?${marker}`, { headers })).status).toBe(200)
-  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toContain('overloaded=2')
+  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toContain('overloaded=3')
   abort.abort()
   await held
 })
