@@ -268,7 +268,7 @@ export class RegionDatabase {
   }
 
   /** As {@link upkeep}, for a tenant's erasure: it may also write what remains of it. */
-  erasure<T>(
+  async erasure<T>(
     number: TenantNumber,
     laterMs: ReadonlyArray<number>,
     costDays: ReadonlyArray<string>,
@@ -282,7 +282,12 @@ export class RegionDatabase {
       single(region, certificateSpace, [numberKey(number)]),
       single(region, flushSpace, ['gone', numberKey(number)]),
     ]
-    return this.ofTenant(number, this.grantOf(number, writeOnly), body, { batch: true, meter })
+    try {
+      return await this.ofTenant(number, this.grantOf(number, writeOnly), body, { batch: true, meter })
+    } finally {
+      // Hardly anybody asks for them again.
+      this.tenantKeys.forget(number)
+    }
   }
 
   /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */

@@ -66,6 +66,10 @@ export class TenantKeysCache {
     this.keys = keys
   }
 
+  forget(tenant: TenantNumber): void {
+    this.byTenant.delete(tenant)
+  }
+
   of(tenant: TenantNumber): TenantKeys {
     const known = this.byTenant.get(tenant)
     if (known !== undefined) return known

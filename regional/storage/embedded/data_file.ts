@@ -9,7 +9,7 @@ export const FORMAT = 1
 /** "Codi": says whose file it is. */
 const APPLICATION_ID = 0x436f6469
 
-const CACHE_KIB = 64 * 1024
+const CACHE_KIB = 32 * 1024
 
 export const dataPath = (directory: string): string => join(directory, 'data.sqlite')
 export const lockPath = (directory: string): string => join(directory, 'lock.sqlite')
