@@ -12,14 +12,16 @@ export async function readBody({
   headers,
 }: RequestContext): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (METHODS_WITHOUT_BODY.has(method) || request.body === null) return undefined
-  if (Number(headers.get('content-length')) > MAX_BODY_BYTES) throw tooLarge()
+  const announced = headers.get('content-length')
+  if (Number(announced) > MAX_BODY_BYTES) throw tooLarge()
+  // The runtime reads no further than was announced, and gathers it for a fraction of what a reader costs.
+  const isBounded = announced !== undefined && /^\d+$/.test(announced) && !headers.has('transfer-encoding')
+  if (isBounded) return new Uint8Array(await request.arrayBuffer().catch(endedEarly))
   const chunks: Uint8Array[] = []
   let length = 0
   const reader = request.body.getReader()
   for (;;) {
-    const { done, value } = await reader.read().catch(() => {
-      throw new Problem('malformed_request', 'The body ended before its announced length.')
-    })
+    const { done, value } = await reader.read().catch(endedEarly)
     if (done) break
     length += value.length
     if (length > MAX_BODY_BYTES) {
@@ -29,6 +31,10 @@ export async function readBody({
     chunks.push(value)
   }
   return join(chunks, length)
+}
+
+const endedEarly = (): never => {
+  throw new Problem('malformed_request', 'The body ended before its announced length.')
 }
 
 const tooLarge = () => new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
