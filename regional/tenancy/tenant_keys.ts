@@ -72,7 +72,12 @@ export class TenantKeysCache {
 
   of(tenant: TenantNumber): TenantKeys {
     const known = this.byTenant.get(tenant)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // A Map keeps the order of insertion: now its tenant is the last to be forgotten.
+      this.byTenant.delete(tenant)
+      this.byTenant.set(tenant, known)
+      return known
+    }
     const oldest = this.byTenant.size < MAX_TENANTS ? undefined : this.byTenant.keys().next().value
     if (oldest !== undefined) this.byTenant.delete(oldest)
     const fresh = new TenantKeys(tenant, this.keys)
