@@ -32,7 +32,7 @@ export const routePattern = (path: string): string => routedPath(path).replaceAl
 
 /**
  * A request's path as the routes know it. To Hono's routers every colon begins a parameter, so that of a verb
- * (`records:batch`) becomes what no path of a request can hold.
+ * (`records:batch`) becomes what no path of a request can hold. So no parameter of a path may hold a colon.
  */
 export const routedPath = (path: string): string => path.replace(/(\w):(\w+)$/, '$1 $2')
 

@@ -27,6 +27,8 @@ import { SLOT_MS } from './slots.ts'
  * nothing of a tenant that is gone stays at the edge.
  */
 const FORGET_AFTER_MS = 24 * 60 * 60 * 1000
+/** An object does not look more often who is gone. */
+const FORGET_EVERY_MS = 60 * 60 * 1000
 /** In memory. One that is left out is read again when its tenant asks. */
 const MOST_LEDGERS = 10_000
 
@@ -143,8 +145,11 @@ export class TenantLimiter extends DurableObject {
       else this.forget(tenant)
     }
     storage.sql.exec('DELETE FROM slots WHERE until <= ?', nowMs)
-    const [left] = storage.sql.exec('SELECT 1 FROM buckets UNION ALL SELECT 1 FROM slots LIMIT 1')
-    if (left !== undefined) return storage.setAlarm(nowMs + FORGET_AFTER_MS)
+    const [oldest] = storage.sql.exec<{ at: number | null }>(
+      'SELECT min(at) AS at FROM (SELECT at FROM buckets UNION ALL SELECT until FROM slots)',
+    )
+    // Of many tenants not each by itself.
+    if (oldest?.at) return storage.setAlarm(Math.max(oldest.at + FORGET_AFTER_MS, nowMs + FORGET_EVERY_MS))
     await storage.deleteAll()
     this.createTables()
     this.willForget = false

@@ -29,12 +29,13 @@ export type AssertionVerifier = (token: string, request: AskedRequest, nowMs?: n
 
 /**
  * Every key verifies; there is one algorithm.
- * @throws {Error} when a secret is not 32 bytes
+ * @throws {Error} when there is no key, or a secret is not 32 bytes
  */
 export function assertionVerifier(
   region: string,
   configs: ReadonlyArray<AssertionKeyConfig>,
 ): AssertionVerifier {
+  if (configs.length === 0) throw new Error('a region needs an assertion key')
   const byKid = new Map<string, KeyObject>()
   /** As the edge writes them, so that hardly any has to be read. */
   const byHeader = new Map<string, KeyObject>()

@@ -45,7 +45,13 @@ test('an object that is asked meanwhile forgets nothing', async () => {
   vi.setSystemTime(Date.now() + 2 * HOUR_MS)
   expect(await runDurableObjectAlarm(stub)).toBe(true)
   expect(await rowsIn(stub)).toBe(1)
+  // A day after it was last asked, and no sooner.
+  vi.setSystemTime(Date.now() + 21 * HOUR_MS)
   expect(await runDurableObjectAlarm(stub)).toBe(true)
+  expect(await rowsIn(stub)).toBe(1)
+  vi.setSystemTime(Date.now() + 2 * HOUR_MS)
+  expect(await runDurableObjectAlarm(stub)).toBe(true)
+  expect(await rowsIn(stub)).toBe(0)
 })
 
 test('of tenants that share an object each has its own bucket, and is forgotten by itself', async () => {

@@ -92,6 +92,12 @@ test('whoever holds the key may write its header as RFC 7515 lets them', async (
   expect(outcome({}, NOW, await signed({}, { typ: 'JWT' }))).toBe('verified')
 })
 
+test('a region without a key, or with one that is too short, does not start', () => {
+  expect(() => assertionVerifier('eu', [])).toThrow('needs an assertion key')
+  const short = { kid: 'a', secret: toBase64url(randomBytes(31)) }
+  expect(() => assertionVerifier('eu', [short])).toThrow('not 32 bytes')
+})
+
 test('another algorithm, none, no key and an extension that nobody knows are refused', async () => {
   expect(outcome({}, NOW, await signed({}, { alg: 'HS512' }))).toBe('refused')
   expect(outcome({}, NOW, await signed({}, { kid: 'b' }))).toBe('refused')

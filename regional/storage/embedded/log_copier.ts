@@ -1,6 +1,5 @@
 // The main thread's side of the log's copier. A checkpoint of the whole log takes tens of milliseconds, in which commits
 // would wait; so most of it is done beforehand, beside them.
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 export class LogCopier {
@@ -58,7 +57,7 @@ export class LogCopier {
     if (worker === undefined) return
     this.#worker = undefined
     worker.ref()
-    const exited = once(worker, 'exit')
+    const exited = new Promise((resolve) => worker.once('exit', resolve))
     worker.postMessage('close')
     await exited
   }
