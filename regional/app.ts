@@ -199,12 +199,18 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
   app.onError((error, c) => {
     if (error instanceof Problem) return refuse(c, error)
+    if (c.req.raw.signal.aborted) return new Response(null, { status: GONE })
     const requestId = requestIdOf(c)
-    log.error('a request failed', { requestId, error })
+    const { tenant, trace } = c.get('note')
+    const whose = tenant === undefined ? undefined : String(tenant)
+    log.error('a request failed', { requestId, traceId: trace?.traceId, tenant: whose, error })
     return refuse(c, new Problem('internal', 'Try again; if it stays, tell us the request id.'))
   })
   return app
 }
+
+/** Nobody reads it: the client went away, as proxies log it since nginx. */
+const GONE = 499
 
 /** The rest is for the console's own pages. */
 const isOfTheApi = ({ declaration }: TenantOperation): boolean => declaration.path.startsWith('/v1/')
@@ -230,6 +236,7 @@ async function answerTenant(
     target: c.req.param('id'),
     clientIp: c.req.header(CLIENT_IP),
     deadlineMs: deadlineOf(c),
+    client: c.req.raw,
     held: readVersion(c.req.header(SNAPSHOT)),
     tell: (snapshot: TenantSnapshot) => c.set('snapshot', snapshot),
     weight: weightOf(c.req.header(PLAN)),

@@ -12,8 +12,11 @@ import { FairQueue } from './fair_queue.ts'
 import { type Load, LoadMeter, type LoadOfSecond } from './load.ts'
 import { BACKGROUND_WEIGHT, ISOLATED_PART } from './weights.ts'
 
-/** A tenant's requests are one flow, its background work another. */
-export type Flow = TenantNumber | `background ${TenantNumber}`
+/**
+ * A tenant's requests are one flow. What has begun already, such as a stream that reads on, is another, so that requests
+ * are not refused because many streams wait; and its background work is a third.
+ */
+export type Flow = TenantNumber | `begun ${TenantNumber}` | `background ${TenantNumber}`
 
 export interface Asking {
   tenant: TenantNumber
@@ -23,10 +26,10 @@ export interface Asking {
   operation: string
   /** When nobody waits for the answer any more, in milliseconds since 1970. */
   deadlineMs?: number | undefined
-  /** It is never refused: it has begun already, and whoever asks sees to it that there are few. */
-  patient?: true
-  /** Ends the waiting. */
-  signal?: AbortSignal | undefined
+  /** It has begun already, and is never refused: whoever asks sees to it that there are few. */
+  begun?: true
+  /** Ends the waiting: with an error that no client sees, since nobody waits for an answer. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface AdmissionOptions {
@@ -38,7 +41,7 @@ export interface AdmissionOptions {
   busy?: () => number
   /** How far the tenant is isolated, if it is. */
   isolated?: (tenant: TenantNumber) => boolean
-  /** Told what was asked for, served or refused, in units. */
+  /** Told what was asked for, served or refused, in units: by clients, so not background work, which asks for nothing more than it is given. */
   onUse?: (tenant: TenantNumber, weight: number, units: number, served: boolean) => void
 }
 
@@ -97,6 +100,7 @@ interface Waiter {
 
 /** A flow that has anything waiting or under way. */
 interface Standing {
+  readonly tenant: TenantNumber
   /** In units. */
   underWay: number
   requests: number
@@ -132,7 +136,8 @@ export class Admission {
    * @throws {Problem} `overloaded`, before anything was done
    */
   run<T>(asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
-    return this.inTurn(asking.tenant, asking, work)
+    const { tenant, begun } = asking
+    return this.inTurn(begun ? `begun ${tenant}` : tenant, asking, work)
   }
 
   /** Runs a step of background work when it is its turn: behind requests, and never refused. */
@@ -141,7 +146,7 @@ export class Admission {
     work: (meter: CostMeter) => Promise<T>,
   ): Promise<T> {
     const flow: Flow = `background ${asking.tenant}`
-    return this.inTurn(flow, { ...asking, weight: BACKGROUND_WEIGHT, patient: true }, work)
+    return this.inTurn(flow, { ...asking, weight: BACKGROUND_WEIGHT, begun: true }, work)
   }
 
   /** How loaded this process is: what scaling and readiness go by. */
@@ -169,7 +174,8 @@ export class Admission {
 
   private async inTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
     const meter = new CostMeter()
-    if (this.options.on === false) return work(meter).finally(() => this.used(asking, costOf(meter), true))
+    if (this.options.on === false)
+      return work(meter).finally(() => this.used(flow, asking, costOf(meter), true))
     const entered = this.enter(flow, asking)
     const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
     try {
@@ -183,9 +189,9 @@ export class Admission {
 
   private enter(flow: Flow, asking: Asking): Slot | Promise<Slot> {
     const estimate = this.estimates.of(flow, asking.operation)
-    const standing = this.standingOf(flow)
+    const standing = this.standingOf(flow, asking.tenant)
     if (this.queue.waiting === 0 && this.mayServe(flow)) {
-      this.meter.admitted(0)
+      this.noteWait(flow, standing, 0)
       return this.begin(flow, standing, asking, estimate, false)
     }
     return this.wait(flow, standing, asking, estimate)
@@ -205,11 +211,10 @@ export class Admission {
       admit: resolve,
       refuse: reject,
     }
-    const { weight } = asking
     const isTooLong = waitMs <= 0 || (before > 0 && expectedMs > waitMs)
     const offer = isTooLong
       ? { outcome: 'full' as const }
-      : this.queue.offer(flow, this.weightOf(asking.tenant, weight), estimate, waiter, !asking.patient)
+      : this.queue.offer(flow, this.weightOf(asking), estimate, waiter, !asking.begun)
     if (offer.outcome === 'full') {
       this.refuse(flow, waiter, expectedMs)
       return promise
@@ -236,14 +241,14 @@ export class Admission {
 
   private leave(slot: Slot, units: number): void {
     const { flow, asking, estimate, taken, underWay, fromMs, waited } = slot
-    const standing = this.standingOf(flow)
+    const standing = this.standingOf(flow, asking.tenant)
     // Sums of fractions come back to nearly nothing, so nothing is said where nothing is.
     this.underWay = --this.requests === 0 ? 0 : this.underWay - taken
     standing.underWay = --standing.requests === 0 ? 0 : standing.underWay - taken
     const nowMs = performance.now()
     this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs)
     this.estimates.measured(flow, asking.operation, units)
-    this.used(asking, units, true)
+    this.used(flow, asking, units, true)
     if (waited) this.queue.settle(flow, units - estimate)
     this.forgetIfIdle(flow, standing)
     if (this.queue.waiting > 0) this.admitNext()
@@ -255,7 +260,7 @@ export class Admission {
       const next = this.queue.next((flow) => this.mayServe(flow))
       if (next === undefined) break
       const { flow, item } = next
-      const standing = this.standingOf(flow)
+      const standing = this.standingOf(flow, item.asking.tenant)
       standing.served++
       if (this.queue.waitingOf(flow) === 0) standing.queuedSinceMs = undefined
       if (isOver(item, nowMs)) {
@@ -263,7 +268,7 @@ export class Admission {
         this.refuse(flow, item, nowMs - item.sinceMs)
         continue
       }
-      this.meter.admitted(nowMs - item.sinceMs)
+      this.noteWait(flow, standing, nowMs - item.sinceMs)
       item.admit(this.begin(flow, standing, item.asking, item.estimate, true))
     }
     if (this.queue.waiting === 0) this.stopSweeping()
@@ -271,14 +276,23 @@ export class Admission {
 
   private mayServe(flow: Flow): boolean {
     const free = this.concurrency.limit - this.underWay
-    const isBehind = typeof flow === 'string' || this.options.isolated?.(flow) === true
+    const standing = this.standings.get(flow)
+    const isBehind = isBackground(flow) || (standing !== undefined && this.isIsolated(standing))
     const times = isBehind ? SHARE_OF_FREE_BEHIND : SHARE_OF_FREE
-    const underWay = this.standings.get(flow)?.underWay ?? 0
-    return free > 0 && underWay < times * free
+    return free > 0 && (standing?.underWay ?? 0) < times * free
   }
 
-  private weightOf(tenant: TenantNumber, weight: number): number {
-    return this.options.isolated?.(tenant) ? weight * ISOLATED_PART : weight
+  private isIsolated({ tenant }: Pick<Standing, 'tenant'>): boolean {
+    return this.options.isolated?.(tenant) === true
+  }
+
+  private noteWait(flow: Flow, standing: Standing, waitedMs: number): void {
+    const isOfAll = !isBackground(flow) && !this.isIsolated(standing)
+    this.meter.admitted(waitedMs, isOfAll ? standing.tenant : undefined)
+  }
+
+  private weightOf(asking: Asking): number {
+    return this.isIsolated(asking) ? asking.weight * ISOLATED_PART : asking.weight
   }
 
   /** Refuses what has waited too long, or is waited for no more. */
@@ -296,23 +310,22 @@ export class Admission {
   }
 
   private refuse(flow: Flow, { asking, estimate, refuse }: Waiter, expectedMs: number): void {
-    const standing = this.standingOf(flow)
+    const standing = this.standingOf(flow, asking.tenant)
     if (this.queue.waitingOf(flow) === 0) standing.queuedSinceMs = undefined
     this.forgetIfIdle(flow, standing)
-    this.used(asking, estimate, false)
+    this.used(flow, asking, estimate, false)
     this.meter.refused()
-    refuse(asking.signal?.aborted ? asking.signal.reason : overloaded(expectedMs))
+    refuse(asking.signal?.aborted ? nobodyWaits(asking.signal) : overloaded(expectedMs))
   }
 
-  /** Background work asks for nothing more than it is given. */
-  private used({ tenant, weight, patient }: Asking, units: number, served: boolean): void {
-    if (!patient) this.options.onUse?.(tenant, weight, units, served)
+  private used(flow: Flow, { tenant, weight }: Asking, units: number, served: boolean): void {
+    if (!isBackground(flow)) this.options.onUse?.(tenant, weight, units, served)
   }
 
-  private standingOf(flow: Flow): Standing {
+  private standingOf(flow: Flow, tenant: TenantNumber): Standing {
     const known = this.standings.get(flow)
     if (known !== undefined) return known
-    const made: Standing = { underWay: 0, requests: 0, queuedSinceMs: undefined, served: 0, servedSinceMs: 0 }
+    const made = { tenant, underWay: 0, requests: 0, queuedSinceMs: undefined, served: 0, servedSinceMs: 0 }
     this.standings.set(flow, made)
     return made
   }
@@ -322,14 +335,16 @@ export class Admission {
   }
 }
 
+const isBackground = (flow: Flow): boolean => typeof flow === 'string' && flow.startsWith('background')
+
 /** What was counted, and time that the work itself took of the processor. */
 function costOf(meter: CostMeter): number {
   meter.busy(takeBusyMs())
   return meter.total
 }
 
-function allowedWaitMs({ queuedSinceMs }: Standing, { deadlineMs, patient }: Asking, nowMs: number): number {
-  if (patient) return Number.POSITIVE_INFINITY
+function allowedWaitMs({ queuedSinceMs }: Standing, { deadlineMs, begun }: Asking, nowMs: number): number {
+  if (begun) return Number.POSITIVE_INFINITY
   const isStanding = queuedSinceMs !== undefined && nowMs - queuedSinceMs > BURST_WAIT_MS
   const most = isStanding ? STANDING_WAIT_MS : BURST_WAIT_MS
   return deadlineMs === undefined ? most : Math.min(most, deadlineMs - nowMs - WORK_MS)
@@ -353,6 +368,9 @@ function expectedWaitMs(standing: Standing, before: number, nowMs: number): numb
   }
   return standing.served < ENOUGH_SERVED ? 0 : ((before + 1) * elapsedMs) / standing.served
 }
+
+const nobodyWaits = ({ reason }: AbortSignal): Error =>
+  new Error('nobody waits for this turn any more', { cause: reason })
 
 const overloaded = (expectedMs: number): Problem => {
   const seconds = Math.min(MOST_RETRY_AFTER_S, Math.max(1, Math.ceil(expectedMs / 1_000)))

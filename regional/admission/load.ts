@@ -1,10 +1,12 @@
 // How loaded one process is, by the second. Utilisation and waiting are what scaling goes by, `overloaded` is for
-// readiness: it takes several seconds to be believed, and several to be forgotten.
+// readiness: it takes several seconds to be believed, and several to be forgotten. Waiting is what tenants feel who do not
+// bring it about themselves: one that asks too much waits behind its own requests, and nobody has to go elsewhere for that.
+import type { TenantNumber } from '../../shared/tenant.ts'
 
 export interface LoadOfSecond {
   /** The busier of the event loop and the concurrency limit, from 0 to 1, in the last second. */
   utilisation: number
-  /** Mean time that requests admitted in the last second had waited. */
+  /** What a tenant in the middle waited in the last second, as a mean of its requests that were admitted. */
   queueWaitMs: number
   /** Requests a second, in the last second. */
   admitted: number
@@ -44,7 +46,7 @@ export const admissionGauges = (admission: { load(): Load }) =>
     ],
     [
       'coditect_queue_wait_seconds',
-      'Mean time that requests of the last second waited for their turn.',
+      'Mean time that requests of the tenant in the middle waited for their turn in the last second.',
       () => admission.load().queueWaitMs / 1_000,
     ],
     ['coditect_requests_waiting', 'Requests that wait for their turn.', () => admission.load().waiting],
@@ -59,6 +61,8 @@ export const admissionGauges = (admission: { load(): Load }) =>
 const OVERLOADED_WAIT_MS = 100
 const RELIEVED_WAIT_MS = 50
 const SECONDS_TO_BELIEVE = 3
+/** That fewer tenants wait is their own doing. */
+const WAITING_TENANTS = 3
 /** Contended: so busy (one tenant alone gets three quarters), while more than this part of what was asked was held up. */
 const BUSY = 0.7
 const HELD_SHARE = 0.05
@@ -75,8 +79,9 @@ export class LoadMeter {
   private readonly busy: () => number
   private admittedCount = 0
   private refusedCount = 0
-  private waitedMs = 0
   private waitedCount = 0
+  /** Of this second. */
+  private readonly waits = new Map<TenantNumber, Wait>()
   private otherwise = 0
 
   /** @param busy of the event loop since it was last asked, from 0 to 1 */
@@ -84,10 +89,17 @@ export class LoadMeter {
     this.busy = busy
   }
 
-  admitted(waitedMs: number): void {
+  /** @param tenant undefined where its waiting says nothing about that of others */
+  admitted(waitedMs: number, tenant: TenantNumber | undefined): void {
     this.admittedCount++
     if (waitedMs > 0) this.waitedCount++
-    this.waitedMs += waitedMs
+    if (tenant === undefined) return
+    const wait = this.waits.get(tenant)
+    if (wait === undefined) this.waits.set(tenant, { ms: waitedMs, requests: 1 })
+    else {
+      wait.ms += waitedMs
+      wait.requests++
+    }
   }
 
   refused(): void {
@@ -96,7 +108,7 @@ export class LoadMeter {
 
   /** Ends a second. @param taken of the concurrency limit, from 0 to 1 */
   tick(taken: number): void {
-    const queueWaitMs = this.admittedCount === 0 ? 0 : this.waitedMs / this.admittedCount
+    const queueWaitMs = waitInTheMiddle([...this.waits.values()])
     const { overloaded } = this.latest
     const seems = queueWaitMs > (overloaded ? RELIEVED_WAIT_MS : OVERLOADED_WAIT_MS)
     this.otherwise = seems === overloaded ? 0 : this.otherwise + 1
@@ -114,7 +126,18 @@ export class LoadMeter {
     }
     this.admittedCount = 0
     this.refusedCount = 0
-    this.waitedMs = 0
     this.waitedCount = 0
+    this.waits.clear()
   }
+}
+
+interface Wait {
+  ms: number
+  requests: number
+}
+
+/** Half of the tenants waited so long or longer, on average, and at least {@link WAITING_TENANTS}. */
+function waitInTheMiddle(waits: ReadonlyArray<Wait>): number {
+  const means = waits.map(({ ms, requests }) => ms / requests).toSorted((a, b) => a - b)
+  return means[Math.min((means.length - 1) >> 1, means.length - WAITING_TENANTS)] ?? 0
 }

@@ -59,6 +59,8 @@ export interface TenantRequest extends Wanted {
   clientIp: string | undefined
   /** When nobody waits for the answer any more, in milliseconds since 1970. */
   deadlineMs?: number | undefined
+  /** Aborts when whoever asks has gone away. Asked for only by who waits. */
+  client?: { readonly signal: AbortSignal } | undefined
   /** Of the tenant, beside others in a busy region. */
   weight: number
   /** Counts what it costs. */
@@ -70,11 +72,14 @@ export interface TenantRequest extends Wanted {
 }
 
 /** The request as it asks for its turn. */
-export const askingOf = ({ verified, weight, action, deadlineMs }: TenantRequest): Asking => ({
+export const askingOf = ({ verified, weight, action, deadlineMs, client }: TenantRequest): Asking => ({
   tenant: verified.principal.tenant,
   weight,
   operation: action,
   deadlineMs,
+  get signal() {
+    return client?.signal
+  },
 })
 
 export interface TransactDependencies {

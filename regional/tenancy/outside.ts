@@ -148,7 +148,12 @@ export class OutsideWorks {
         signal,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      const asking = { ...askingOf(asked), operation: `${asked.action} settled`, patient: true as const }
+      // Whether or not anybody still waits for the answer.
+      const asking = {
+        ...askingOf({ ...asked, client: undefined }),
+        operation: `${asked.action} settled`,
+        begun: true as const,
+      }
       return await this.admission.run(asking, (meter) =>
         this.settle({ ...asked, meter }, memory, context, (tx) => run.settle(tx, work, outcome)),
       )

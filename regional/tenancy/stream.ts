@@ -59,7 +59,7 @@ export async function openStream(
       tell: deadlineMs ? request.tell : () => {},
     }
     // Between its transactions a stream takes nothing of anybody's turn; once begun it is not refused its next one.
-    const asking = { ...askingOf(asked), ...(deadlineMs === undefined && { patient: true as const }) }
+    const asking = { ...askingOf(asked), ...(deadlineMs === undefined && { begun: true as const }) }
     await admission.run(asking, (meter) =>
       transact(dependencies, { ...asked, meter }, async (tx) => {
         value = { of: await work(tx) }

@@ -17,10 +17,11 @@ class Requests {
   private readonly ends = new Map<string, () => void>()
   private readonly all: Array<Promise<void>> = []
 
-  constructor(isolated: (n: number) => boolean = () => false) {
+  constructor(isolated: (n: number) => boolean = () => false, onUse: (n: number) => void = () => {}) {
     this.admission = new Admission({
       now: () => this.clock.nowMs,
       isolated: (number) => isolated(Number(number)),
+      onUse: (number) => onUse(Number(number)),
     })
   }
 
@@ -138,6 +139,32 @@ describe('admission', () => {
     expect(requests.begun).toHaveLength(360)
   })
 
+  test('many streams that read on keep no request of their tenant out, and count as what it asks for', async () => {
+    const asked: number[] = []
+    requests = new Requests(undefined, (n) => asked.push(n))
+    for (let i = 0; i < 1_000; i++) requests.ask(`batch ${i}`, 1, { begun: true })
+    for (let i = 0; i < 20; i++) requests.ask(`read ${i}`, 1)
+    await settled()
+    expect(requests.refused).toEqual([])
+    await requests.endAll()
+    expect(requests.begun).toHaveLength(1_020)
+    expect(asked).toHaveLength(1_020)
+  })
+
+  test('who goes away while it waits is not served', async () => {
+    requests = new Requests()
+    for (let i = 0; i < 150; i++) requests.ask(`before ${i}`, 1)
+    await settled()
+    const gone = new AbortController()
+    requests.ask('gone', 1, { signal: gone.signal })
+    await settled()
+    expect(requests.admission.load().waiting).toBeGreaterThan(0)
+    gone.abort()
+    await requests.endAll()
+    expect(requests.begun).not.toContain('gone')
+    expect(requests.refused).toEqual([])
+  })
+
   test('an isolated tenant gets less of what is free', async () => {
     const underWay = async (isolated: boolean) => {
       requests = new Requests(() => isolated)
@@ -237,12 +264,28 @@ describe('load', () => {
   test('overloaded is believed after three seconds, and forgotten after three', () => {
     const meter = new LoadMeter(() => 0.5)
     const second = (waitMs: number) => {
-      meter.admitted(waitMs)
+      for (let n = 1; n <= 3; n++) meter.admitted(waitMs, tenant(n))
       meter.tick(0.9)
       return meter.latest.overloaded
     }
     expect([150, 150, 150, 150].map(second)).toEqual([false, false, true, true])
     expect([70, 70, 20, 150, 20, 20, 20].map(second)).toEqual([true, true, true, true, true, true, false])
-    expect(meter.latest).toMatchObject({ utilisation: 0.9, queueWaitMs: 20, admitted: 1, refused: 0 })
+    expect(meter.latest).toMatchObject({ utilisation: 0.9, queueWaitMs: 20, admitted: 3, refused: 0 })
+  })
+
+  test.each([
+    ['one that floods, beside others', [900, 900, 900, 900, 1, 1, 2], false],
+    ['one that floods alone', [900, 900, 900], false],
+    ['two that flood, beside a third', [900, 900, 900, 800, 1], false],
+    ['most of them', [900, 900, 900, 900, 800, 700, 1], true],
+  ])('waiting is what most tenants feel: %s', (_what, waitsMs, isOverloaded) => {
+    const meter = new LoadMeter(() => 1)
+    // The first three are of one tenant.
+    const tenantOf = (i: number) => tenant(Math.max(1, i - 1))
+    for (let second = 0; second < 4; second++) {
+      for (const [i, ms] of waitsMs.entries()) meter.admitted(ms, tenantOf(i))
+      meter.tick(1)
+    }
+    expect(meter.latest.overloaded).toBe(isOverloaded)
   })
 })

@@ -1,5 +1,6 @@
 // Admission in real regions, over HTTP: what a tenant that asks too much means for it, and for the others.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type Engine, openEngine } from '../../regional/storage/open.ts'
@@ -76,7 +77,7 @@ const pass = (key: string, headers: Record<string, string> = {}) =>
   regions.ask('us', { as: key, path: '/v1/gate', headers })
 const read = (key: string) => regions.ask('us', { as: key, path: '/v1/projects' })
 const until = async (condition: () => boolean): Promise<void> => {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (!condition()) await pause(5)
 }
 
 test('a tenant whose requests hold every place it can get does not hold up another', async () => {
@@ -111,6 +112,27 @@ test('what was refused never began, and its body was not looked at', async () =>
   await Promise.all(held)
   expect(body.code).toBe('overloaded')
   expect((await read(noisy)).body).toEqual(before)
+})
+
+test('what waits for its turn is not done once its client has gone away', async () => {
+  const { key } = await regions.newTenant('leaving', 'us')
+  const waiting = async () => {
+    const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+    return Number(/^coditect_requests_waiting\S* (\d+)$/m.exec(text)?.[1])
+  }
+  const { body: before } = await read(key)
+  const held: Array<ReturnType<typeof pass>> = []
+  while ((await waiting()) === 0) held.push(...Array.from({ length: 10 }, () => pass(key)))
+  const [gone, others] = [new AbortController(), await waiting()]
+  const create = { as: key, method: 'POST', path: '/v1/projects', body: { name: 'Nobody waits' } }
+  const asked = Array.from({ length: 5 }, () => regions.open('us', create, gone.signal))
+  while ((await waiting()) < others + 5) await pause(5)
+  gone.abort()
+  await Promise.allSettled(asked)
+  while ((await waiting()) > others) await pause(5)
+  gate.open()
+  await Promise.all(held)
+  expect((await read(key)).body).toEqual(before)
 })
 
 test('a stream that waits holds no place', async () => {
