@@ -1,24 +1,32 @@
 // What this isolate has decided without a region, until a forward takes the counts along. Counts of a forward that did
 // not arrive are put back: they may be told twice, never lost while the isolate lives.
-import { EDGE_COUNTS_NAMES, type EdgeCount, type EdgeCounts, writeCounts } from '../shared/edge_counts.ts'
+import { type EdgeCount, type EdgeCounted, writeCounts } from '../shared/edge_counts.ts'
 
 export class Counts {
-  private counts: EdgeCounts = {}
+  private counts = new Map<string, EdgeCounted>()
 
-  add(name: EdgeCount, count = 1): void {
-    this.counts[name] = (this.counts[name] ?? 0) + count
+  /** @param of the region, for what is told to any region */
+  add(decision: EdgeCount, of?: string): void {
+    this.put({ decision, ...(of !== undefined && { of }), count: 1 })
   }
 
   /** @returns undefined when there is nothing to tell. */
   take(): { text: string; putBack: () => void } | undefined {
-    const taken = this.counts
-    if (Object.keys(taken).length === 0) return undefined
-    this.counts = {}
+    if (this.counts.size === 0) return undefined
+    const taken = [...this.counts.values()]
+    this.counts = new Map()
     return {
       text: writeCounts(taken),
       putBack: () => {
-        for (const name of EDGE_COUNTS_NAMES) if (taken[name] !== undefined) this.add(name, taken[name])
+        for (const counted of taken) this.put(counted)
       },
     }
+  }
+
+  private put(counted: EdgeCounted): void {
+    const key = `${counted.decision} ${counted.of}`
+    const known = this.counts.get(key)
+    if (known === undefined) this.counts.set(key, { ...counted })
+    else known.count += counted.count
   }
 }

@@ -111,8 +111,8 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     noteSpeaker(c.get('note'), verified)
     if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
-    for (const [decision, count] of Object.entries(readCounts(counts ?? ''))) {
-      metrics.edgeDecisions.inc({ decision }, count)
+    for (const { count, ...what } of counts === undefined ? [] : readCounts(counts)) {
+      metrics.edgeDecisions.inc(what, count)
     }
     await next()
     const snapshot = c.get('snapshot')

@@ -20,7 +20,7 @@ export interface Metrics {
   /** Calls that a fence refused: each one is a bug or an attack. */
   isolationViolations: Counter
   /** What edges decided without asking a region (shared/edge_counts.ts). */
-  edgeDecisions: Counter<'decision'>
+  edgeDecisions: Counter<'decision' | 'of'>
   requests: Histogram<'class' | 'status'>
   stages: Histogram<'stage'>
   inFlight: Gauge
@@ -62,8 +62,8 @@ export function regionMetrics(region: string): Metrics {
     }),
     edgeDecisions: new Counter({
       name: 'coditect_edge_decisions_total',
-      help: 'Requests that an edge refused, or let through without its limiter, and calls to limiters that failed.',
-      labelNames: ['decision'],
+      help: 'Requests that an edge refused, or let through without its limiter, and calls to limiters that failed; `of` which region, where an edge tells it to any.',
+      labelNames: ['decision', 'of'],
       registers,
     }),
     requests: new Histogram({

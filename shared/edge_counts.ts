@@ -1,5 +1,6 @@
 // What the edge counts of its own decisions: what it refused, and what it let through without its limiter. The region
 // never sees such requests, so the counts travel with the next one that it does see.
+import { REGION_NAME } from './region.ts'
 
 export const EDGE_COUNTS_NAMES = [
   /** Answered 429 `rate_limited`. */
@@ -16,27 +17,32 @@ export const EDGE_COUNTS_NAMES = [
   'limiter_closed',
   /** Reads that the local allowance let through, and streams without a slot, because the tenant's limiter did not answer. */
   'limiter_bypassed',
-  /** Answered 503 `region_unavailable`, because no instance of the region answered. */
+  /** Answered 503 `region_unavailable`, because no instance of the region answered: which one, is told as well. */
   'region_unavailable',
   /** Calls to a limiter that failed or took too long. */
   'limiter_failed',
 ] as const
 export type EdgeCount = (typeof EDGE_COUNTS_NAMES)[number]
-export type EdgeCounts = Partial<Record<EdgeCount, number>>
 
-/** Such as `throttled=12, limiter_failed=1`. */
-export const writeCounts = (counts: EdgeCounts): string =>
-  Object.entries(counts)
-    .map(([name, count]) => `${name}=${count}`)
+export interface EdgeCounted {
+  decision: EdgeCount
+  /** Of this region's requests, where it need not be the one that is told. */
+  of?: string
+  count: number
+}
+
+/** Such as `throttled=12, region_unavailable.eu=1`. */
+export const writeCounts = (counts: ReadonlyArray<EdgeCounted>): string =>
+  counts
+    .map(({ decision, of, count }) => `${decision}${of === undefined ? '' : `.${of}`}=${count}`)
     .join(', ')
 
 /** Leaves out what it does not know. */
-export function readCounts(text: string): EdgeCounts {
-  const counts: EdgeCounts = {}
-  for (const part of text.split(',')) {
-    const [, name, count] = /^ *(\w+)=(\d{1,12}) *$/.exec(part) ?? []
-    const known = EDGE_COUNTS_NAMES.find((each) => each === name)
-    if (known !== undefined) counts[known] = Number(count)
-  }
-  return counts
+export function readCounts(text: string): EdgeCounted[] {
+  return text.split(',').flatMap((part) => {
+    const [, name, of, count] = /^ *(\w+)(?:\.([a-z0-9-]+))?=(\d{1,12}) *$/.exec(part) ?? []
+    const decision = EDGE_COUNTS_NAMES.find((each) => each === name)
+    if (decision === undefined || (of !== undefined && !REGION_NAME.test(of))) return []
+    return [{ decision, ...(of !== undefined && { of }), count: Number(count) }]
+  })
 }

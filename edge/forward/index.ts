@@ -5,6 +5,7 @@ import {
   ASSERTION,
   CLIENT_IP,
   DRAINING,
+  EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MOVED_TO,
   REQUEST_DEADLINE,
@@ -49,8 +50,8 @@ export async function forward(context: RequestContext, forwarding: Forwarding): 
   const moved = movedTo(first, forwarding)
   if (moved === undefined) return first
   await first.body?.cancel()
-  // Whatever snapshot is held is of the time before the move.
-  const { [SNAPSHOT]: _, ...told } = forwarding.told
+  // Whatever snapshot is held is of the time before the move, and what was counted has been told.
+  const { [SNAPSHOT]: _, [EDGE_COUNTS]: _told, ...told } = forwarding.told
   return ask(context, body, { ...forwarding, region: moved, told })
 }
 

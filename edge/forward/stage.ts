@@ -26,6 +26,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
   const common = { publicOrigin, headerTimeoutMs, instances: new Instances(), regions }
   return async function forwarding(context) {
     const { principal, snapshot } = context
+    const region = decided(context.region)
     // Only a request that speaks for someone is believed about more than itself.
     const counted = principal && counts.take()
     const told = {
@@ -33,7 +34,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       ...(counted && { [EDGE_COUNTS]: counted.text }),
     }
     try {
-      const response = await forward(context, { ...common, region: decided(context.region), told })
+      const response = await forward(context, { ...common, region, told })
       if (ofTenant(principal)) {
         context.regionMs = Number(response.headers.get(TOOK))
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
@@ -45,7 +46,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       counted?.putBack()
       const { aborted } = context.request.signal
       if (error instanceof Problem && error.code === 'region_unavailable' && !aborted) {
-        counts.add('region_unavailable')
+        counts.add('region_unavailable', region.name)
       }
       throw error
     }
