@@ -1,6 +1,7 @@
 // Stage four, forward: the request as the region will see it, signed for it, and the region's answer as the client
 // will see it. What may safely be sent twice gets a second chance when an instance does not answer.
 import { signAssertion } from '../../shared/assertion.ts'
+import { utf8 } from '../../shared/bytes.ts'
 import {
   ASSERTION,
   CLIENT_IP,
@@ -27,6 +28,11 @@ export const HEADER_TIMEOUT_MS = 10_000
 /** Node reads 16 KiB of request line and headers; the rest is for what the connection adds. */
 const MAX_HEAD_BYTES = 15 * 1024
 const RETRY_AFTER_MS = 2_000
+/**
+ * Before each further try where one origin leads to several instances, and the one that answered is leaving: whoever
+ * balances notices within some seconds, by its probes. Nothing was done, so any request may wait for that.
+ */
+const ELSEWHERE_MS = [0, 100, 200, 400, 800, 1_600]
 
 export interface Forwarding {
   region: Region
@@ -76,7 +82,9 @@ async function ask(
   const twice = maySendTwice(context)
   let turns = instances.inTurn(region, twice, Date.now())
   if (turns.length === 0) throw notAsked(region.name, instances.waitMs(region, Date.now()))
-  for (let moves = 0; moves <= region.origins.length; moves++) {
+  const isOnlyOne = region.origins.length === 1
+  const most = isOnlyOne ? ELSEWHERE_MS.length : region.origins.length
+  for (let moves = 0; moves <= most; moves++) {
     let leaving: Response | undefined
     for (const turn of turns) {
       headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
@@ -91,14 +99,15 @@ async function ask(
         instances.answered(turn)
         return result.response
       }
-      // Behind an only origin stands a load balancer, which leads elsewhere the next time.
-      if (region.origins.length > 1) instances.leaving(turn, Date.now())
+      // Behind an only origin stands a load balancer, which leads elsewhere some time.
+      if (!isOnlyOne) instances.leaving(turn, Date.now())
       break
     }
     if (leaving === undefined) break
     turns = instances.inTurn(region, twice, Date.now())
-    if (turns.length === 0 || moves === region.origins.length) return leaving
+    if (turns.length === 0 || moves === most) return leaving
     await leaving.body?.cancel()
+    if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
   }
   throw unavailable(region.name)
 }
@@ -130,9 +139,13 @@ async function headersFor(
 
 function headBytes(target: string, headers: HeaderFields): number {
   let bytes = target.length
-  for (const [name, value] of Object.entries(headers)) bytes += name.length + value.length + 4
+  for (const [name, value] of Object.entries(headers)) {
+    bytes += name.length + 4 + (IS_ASCII.test(value) ? value.length : utf8(value).length)
+  }
   return bytes
 }
+
+const IS_ASCII = /^[\x20-\x7e\t]*$/
 
 /** These are known again by what they carry: a signed URL is its own idempotency key, and a webhook has its event's id. */
 const OWN_KEYS: ReadonlySet<Principal['kind'] | undefined> = new Set(['signed_url', 'webhook_source'])

@@ -258,6 +258,20 @@ test.each([
   }
 })
 
+test('who balances an only origin has time to notice that an instance leaves', async () => {
+  const marker = newMarker()
+  const to = await edgeTo({ us: [steady] })
+  const answer = await to.request(`http://edge/v1/balanced?${marker}`, { method: 'POST', headers, body: 'x' })
+  expect(answer.status).toBe(200)
+  expect(await seen(marker)).toHaveLength(5)
+})
+
+test('a head is as long as its bytes, not its characters', async () => {
+  const long = { ...headers, 'user-agent': 'é'.repeat(8_000) }
+  const answer = await edge.request('http://edge/v1/projects', { headers: long })
+  expect([answer.status, await answer.json()]).toMatchObject([431, { code: 'request_head_too_large' }])
+})
+
 test('while no instance answers, most requests are refused without waiting for one', async () => {
   const marker = newMarker()
   const toSilent = await edgeTo({ us: [steady] }, 50)

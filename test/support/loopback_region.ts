@@ -79,8 +79,9 @@ function answer(
     }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
     if (behaviour === 'silent') return
-    // The first time it is leaving; who asks again finds it as it should be.
-    if (behaviour === 'leaving' && seen.filter(({ target }) => target === entry.target).length === 1) {
+    // At first it is leaving; who asks again, or often enough, finds it as it should be.
+    const leavingTimes = { leaving: 1, balanced: 4 }[behaviour ?? ''] ?? 0
+    if (seen.filter(({ target }) => target === entry.target).length <= leavingTimes) {
       response.statusCode = 503
       response.setHeader('coditect-draining', '1')
       response.setHeader('connection', 'close')
