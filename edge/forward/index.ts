@@ -150,6 +150,9 @@ const IS_ASCII = /^[\x20-\x7e\t]*$/
 /** These are known again by what they carry: a signed URL is its own idempotency key, and a webhook has its event's id. */
 const OWN_KEYS: ReadonlySet<Principal['kind'] | undefined> = new Set(['signed_url', 'webhook_source'])
 
+/** RFC 9110 section 9.2.2. A region that has done it answers as it did then. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
+
 /** What can't do a thing twice gets a second chance. */
 const maySendTwice = ({ method, headers, principal }: RequestContext): boolean =>
-  method === 'GET' || method === 'HEAD' || headers.has(IDEMPOTENCY_KEY) || OWN_KEYS.has(principal?.kind)
+  IDEMPOTENT.has(method) || headers.has(IDEMPOTENCY_KEY) || OWN_KEYS.has(principal?.kind)

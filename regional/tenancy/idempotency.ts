@@ -115,17 +115,22 @@ export function newRecord(
   seal: (text: string) => string,
   nowMs: number,
 ): IdempotencyRecord {
-  const { requestId, key } = identity
-  if (key === undefined) return newMarker(requestId, attempt, nowMs)
+  const { requestId, key, route } = identity
+  const marker = newMarker(requestId, attempt, nowMs)
+  if (key === undefined && !IDEMPOTENT_ROUTE.test(route)) return marker
   const answer = JSON.stringify(reply)
   return {
-    requestId,
-    attempt,
-    expiresAt: rememberedUntil(identity, nowMs),
-    fingerprint: fingerprintOf(identity),
+    ...marker,
+    ...(key !== undefined && {
+      expiresAt: rememberedUntil(identity, nowMs),
+      fingerprint: fingerprintOf(identity),
+    }),
     ...(Buffer.byteLength(answer) <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
   }
 }
+
+/** What the edge sends again by itself, when no answer comes (RFC 9110 section 9.2.2): it gets the first one's. */
+const IDEMPOTENT_ROUTE = /^(?:put|delete) /
 
 /** Of work that outlives its transaction: believed until then, unless it is settled before. */
 export function runningRecord(

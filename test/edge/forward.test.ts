@@ -186,6 +186,7 @@ test('the patience is for the first byte: an answer may take longer', async () =
 test.each<[string, RequestInit, number]>([
   ['a read', {}, 2],
   ['a write with an idempotency key', { method: 'POST', body: 'x', headers: { 'idempotency-key': 'a' } }, 2],
+  ['what is idempotent by its method', { method: 'DELETE' }, 2],
   ['a write without one', { method: 'POST', body: 'x' }, 1],
 ])('%s is sent to so many instances when they reset: %#', async (_, init, times) => {
   const twoInstances = await edgeTo({ us: [steady, steady] })

@@ -113,6 +113,14 @@ describe('a request that is sent twice', () => {
     expect((await again()).status).toBe(409)
   })
 
+  test('under one request id, what is idempotent by its method is answered as it was the first time', async () => {
+    const { body: project } = await ask('/v1/projects', { method: 'POST', body: { name: 'Gone' } })
+    const requestId = newId('req')
+    const again = () => ask(`/v1/projects/${project.id}`, { method: 'DELETE', requestId })
+    expect([(await again()).status, (await again()).status]).toEqual([202, 202])
+    expect((await ask(`/v1/projects/${project.id}`, { method: 'DELETE' })).status).toBe(404)
+  })
+
   test('a new key shown once is sealed where it is kept for a replay', async () => {
     const headers = { 'idempotency-key': 'secret' }
     const made = { method: 'POST', body: { name: 'Sealed', scopes: ['projects:read'] }, headers }
