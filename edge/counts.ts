@@ -1,5 +1,5 @@
 // What this isolate has decided without a region, until a forward takes the counts along. Counts of a forward that did
-// not arrive are put back: they may be told twice, never lost while the isolate lives.
+// not arrive are put back, so they may be told twice; those of one whose client hangs up meanwhile are lost with it.
 import { type EdgeCount, type EdgeCounted, writeCounts } from '../shared/edge_counts.ts'
 
 export class Counts {

@@ -29,6 +29,8 @@ export const observing = (observers: Observers) =>
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
     c.res.headers.set(TOOK, headMs.toFixed(1))
+    // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
+    for (const [stage, ms] of Object.entries(note.stages)) metrics.stages.observe({ stage }, ms / 1_000)
     const over = () => {
       metrics.inFlight.dec()
       tell(observers, note, { method: c.req.method, status, headMs })
@@ -60,7 +62,6 @@ interface Answered {
 function tell({ log, metrics }: Observers, note: RequestNote, { method, status, headMs }: Answered): void {
   const { problem, route, tenant, principal, trace, units, attempts, stages } = note
   metrics.requests.observe({ class: note.class, status: `${Math.floor(status / 100)}xx` }, headMs / 1_000)
-  for (const [stage, ms] of Object.entries(stages)) metrics.stages.observe({ stage }, ms / 1_000)
   if (problem !== undefined) metrics.problems.inc({ code: problem })
   if (attempts > 0) metrics.attempts.inc(attempts)
   if (tenant !== undefined) metrics.used(tenant, units)
