@@ -19,6 +19,8 @@ export interface Metrics {
   readonly contentType: string
   /** Calls that a fence refused: each one is a bug or an attack. */
   isolationViolations: Counter
+  /** Of traces. */
+  spansLost: Counter
   /** What edges decided without asking a region (shared/edge_counts.ts). */
   edgeDecisions: Counter<'decision' | 'of'>
   requests: Histogram<'class' | 'status'>
@@ -58,6 +60,11 @@ export function regionMetrics(region: string): Metrics {
     isolationViolations: new Counter({
       name: 'coditect_isolation_violations_total',
       help: 'Calls that a fence refused because they would have left their tenant.',
+      registers,
+    }),
+    spansLost: new Counter({
+      name: 'coditect_spans_lost_total',
+      help: 'Spans of traces that could not be exported.',
       registers,
     }),
     edgeDecisions: new Counter({

@@ -67,6 +67,9 @@ const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
 const RENAME_EVERY_MS = 10_000
 const LOAD_EVERY_MS = 1_000
+/** So long, and so much of the drain, what is left of traces may take. */
+const STOP_TRACING_MS = 1_000
+const STOP_TRACING_SHARE = 0.1
 
 export interface Region {
   /** The app itself, for requests that come by no listener of ours. */
@@ -126,7 +129,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const tracing =
     config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
       ? undefined
-      : await startTracing(tracingConfig(config, config.OTEL_EXPORTER_OTLP_ENDPOINT))
+      : await startTracing({
+          ...tracingConfig(config, config.OTEL_EXPORTER_OTLP_ENDPOINT),
+          lost: (spans) => metrics.spansLost.inc(spans),
+          log,
+        })
   const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) => {
     metrics.isolationViolations.inc()
     log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation })
@@ -357,10 +364,12 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
       background.once('writing down which keys were used', () => uses.flush())
-      await background.stop()
+      await Promise.all([
+        background.stop(),
+        tracing?.stop(Math.min(STOP_TRACING_MS, config.DRAIN_MS * STOP_TRACING_SHARE)),
+      ])
       mailer?.close()
       await engine.close()
-      await tracing?.stop()
       log.info('stopped')
     },
   }
@@ -391,8 +400,13 @@ async function main(): Promise<void> {
       stopping = true
       // Whatever hangs, a database that does not answer for example.
       setTimeout(() => process.exit(1), config.DRAIN_MS).unref()
-      await region.close(drainWithin(config.DRAIN_MS))
-      process.exit(0)
+      try {
+        await region.close(drainWithin(config.DRAIN_MS))
+        process.exit(0)
+      } catch (error) {
+        process.stderr.write(`The region could not stop in order. ${messageOf(error)}\n`)
+        process.exit(1)
+      }
     }
     for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(event, () => void stop())
   } catch (error) {
@@ -407,7 +421,9 @@ function startError(error: unknown): string {
   if (error instanceof StorageError) return error.message
   const { code, port } = error as NodeJS.ErrnoException & { port?: number }
   if (code === 'EADDRINUSE') return `Port ${port} is taken. Stop what listens there, or choose another port.`
-  return `The region cannot start. ${error instanceof Error ? error.message : String(error)}`
+  return `The region cannot start. ${messageOf(error)}`
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 if (import.meta.main) await main()

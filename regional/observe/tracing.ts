@@ -12,13 +12,18 @@ import {
   trace,
 } from '@opentelemetry/api'
 import type { TraceParent } from '../../shared/trace.ts'
+import type { Log } from '../log.ts'
 import type { Span } from './request.ts'
+import { SpanBatches } from './span_batches.ts'
+
+/** After so long a batch is lost: the next ones wait for it. */
+const EXPORT_MS = 3_000
 
 export interface Tracing {
   /** @returns undefined where this trace is not kept */
   request(method: string, parent: TraceParent | undefined): Span | undefined
-  /** Exports what is left. */
-  stop(): Promise<void>
+  /** Exports what is left, for so long at most. Never rejects. */
+  stop(withinMs: number): Promise<void>
 }
 
 export interface TracingConfig {
@@ -30,12 +35,15 @@ export interface TracingConfig {
   ratio: number
   serviceName: string
   region: string
+  /** So many spans could not be exported. */
+  lost: (spans: number) => void
+  log: Log
 }
 
 /** Loads OpenTelemetry, which nobody needs who does not export. */
 export async function startTracing(config: TracingConfig): Promise<Tracing> {
   const [
-    { BatchSpanProcessor, BasicTracerProvider, TraceIdRatioBasedSampler },
+    { BasicTracerProvider, TraceIdRatioBasedSampler },
     { OTLPTraceExporter },
     { resourceFromAttributes },
   ] = await Promise.all([
@@ -43,15 +51,14 @@ export async function startTracing(config: TracingConfig): Promise<Tracing> {
     import('@opentelemetry/exporter-trace-otlp-http'),
     import('@opentelemetry/resources'),
   ])
-  const { endpoint, headers, ratio, serviceName, region } = config
+  const { endpoint, headers, ratio, serviceName, region, lost, log } = config
+  const url = `${endpoint.replace(/\/$/, '')}/v1/traces`
+  const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_MS })
+  const batches = new SpanBatches({ exporter, lost, log })
   const provider = new BasicTracerProvider({
     resource: resourceFromAttributes({ 'service.name': serviceName, 'cloud.region': region }),
     sampler: new TraceIdRatioBasedSampler(ratio),
-    spanProcessors: [
-      new BatchSpanProcessor(
-        new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces`, headers: { ...headers } }),
-      ),
-    ],
+    spanProcessors: [batches],
   })
   const tracer = provider.getTracer('coditect.region')
   return {
@@ -68,7 +75,7 @@ export async function startTracing(config: TracingConfig): Promise<Tracing> {
       const span = tracer.startSpan(method, { kind: SpanKind.SERVER }, from)
       return span.isRecording() ? new RecordedSpan(tracer, span, from, method) : undefined
     },
-    stop: () => provider.shutdown(),
+    stop: (withinMs) => batches.stop(withinMs),
   }
 }
 

@@ -49,9 +49,7 @@ beforeAll(async () => {
   const tracing = {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}/otel`,
     OTEL_EXPORTER_OTLP_HEADERS: 'x-token=of%20the%20collector',
-    OTEL_BSP_SCHEDULE_DELAY: '50',
   }
-  vi.stubEnv('OTEL_BSP_SCHEDULE_DELAY', '50')
   regions = await startRegions({}, (environment) =>
     startRegion(readConfig({ ...environment, ...tracing }), {
       writeLog: (line) => lines.push(line),
@@ -65,7 +63,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await regions.close()
   receiver.close()
-  vi.unstubAllEnvs()
 })
 
 const lineOf = (requestId: string): Promise<Line> =>
