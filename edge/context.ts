@@ -16,6 +16,8 @@ export interface RequestContext {
   /** For its body and its end; whatever else it says stands below. */
   readonly request: Request
   readonly requestId: Id<'req'>
+  /** When it came, in milliseconds since 1970. */
+  readonly startMs: number
   readonly method: string
   readonly url: string
   readonly path: string
@@ -47,9 +49,11 @@ export function contextOf(request: Request): RequestContext {
   if (known !== undefined) return known
   const { url } = request
   const { path, full } = targetOf(url)
+  const startMs = Date.now()
   const context: RequestContext = {
     request,
-    requestId: newId('req'),
+    requestId: newId('req', startMs),
+    startMs,
     method: request.method,
     url,
     path,

@@ -16,6 +16,8 @@ export const DRAINING = 'coditect-draining'
 export const TOOK = 'coditect-took'
 /** Edge → region: what the edge decided without asking a region (`shared/edge_counts.ts`). */
 export const EDGE_COUNTS = 'coditect-edge-counts'
+/** Edge → region: the edge's own part of the trace (`shared/trace.ts`). */
+export const EDGE_SPAN = 'coditect-edge-span'
 /** Edge → region: when nobody waits for the answer any more, in milliseconds since 1970. */
 export const REQUEST_DEADLINE = 'x-request-deadline'
 /** Region → edge, with a refusal: what the edge knows of the tenant's identity providers is out of date. */

@@ -123,13 +123,13 @@ const notAsked = (region: string, waitMs: number): Problem =>
   unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
 
 async function headersFor(
-  { requestId, method, headers, target, principal, clientIp }: RequestContext,
+  { requestId, startMs, method, headers, target, principal, clientIp }: RequestContext,
   { region, publicOrigin, told }: Forwarding,
 ): Promise<HeaderFields> {
   const asserted = { region: region.name, method, target, requestId, publicOrigin }
   return {
     ...strippedRequestHeaders(headers),
-    ...traceHeaders(headers),
+    ...traceHeaders(headers, startMs),
     [REQUEST_ID]: requestId,
     ...told,
     ...(clientIp !== undefined && { [CLIENT_IP]: clientIp }),

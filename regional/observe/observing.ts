@@ -1,8 +1,8 @@
 // The first thing that a request meets and the last: it is noted, and when its answer is over there is one line in the log,
 // one observation in each histogram and the end of one span. The line holds nothing that a client wrote.
 import { createMiddleware } from 'hono/factory'
-import { TOOK } from '../../shared/headers.ts'
-import { readTraceParent } from '../../shared/trace.ts'
+import { EDGE_SPAN, TOOK } from '../../shared/headers.ts'
+import { readEdgeSpan, readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { during, RequestNote } from './request.ts'
@@ -20,8 +20,11 @@ export type Observed = { note: RequestNote }
 export const observing = (observers: Observers) =>
   createMiddleware<{ Variables: Observed }>(async function observing(c, next) {
     const { metrics, tracing } = observers
-    const trace = readTraceParent(c.req.raw.headers.get('traceparent'))
-    const note = new RequestNote(performance.now(), trace, tracing?.request(c.req.method, trace))
+    const { method } = c.req
+    const said = c.req.raw.headers
+    const trace = readTraceParent(said.get('traceparent'))
+    const begun = tracing?.request(method, trace, trace && readEdgeSpan(said.get(EDGE_SPAN)))
+    const note = new RequestNote(performance.now(), trace, begun)
     const { span } = note
     c.set('note', note)
     metrics.inFlight.inc()
@@ -33,10 +36,10 @@ export const observing = (observers: Observers) =>
     for (const [stage, ms] of Object.entries(note.stages)) metrics.stages.observe({ stage }, ms / 1_000)
     const over = () => {
       metrics.inFlight.dec()
-      tell(observers, note, { method: c.req.method, status, headMs })
+      tell(observers, note, { method, status, headMs })
       span?.end(
         {
-          'http.request.method': c.req.method,
+          'http.request.method': method,
           'http.response.status_code': status,
           ...(note.route !== undefined && { 'http.route': note.route }),
           ...(note.tenant !== undefined && { 'coditect.tenant': String(note.tenant) }),

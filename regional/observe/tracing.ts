@@ -1,5 +1,5 @@
-// Traces by OpenTelemetry, exported by OTLP over HTTP. The edge hands on or begins a trace (`traceparent`); a region's
-// spans are the request and its stages. Whether a trace is kept depends on its id alone, so that all regions agree;
+// Traces by OpenTelemetry, exported by OTLP over HTTP. The edge hands on or begins a trace (`traceparent`) and tells its own
+// span, which is exported here; below it a region's spans are the request and its stages. Whether a trace is kept depends on its id alone, so that all regions agree;
 // a client's wish to be sampled is no reason, since it could fill the exporter.
 import {
   type Context,
@@ -11,7 +11,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import type { TraceParent } from '../../shared/trace.ts'
+import type { EdgeSpan, TraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Span } from './request.ts'
 import { SpanBatches } from './span_batches.ts'
@@ -20,8 +20,11 @@ import { SpanBatches } from './span_batches.ts'
 const EXPORT_MS = 3_000
 
 export interface Tracing {
-  /** @returns undefined where this trace is not kept */
-  request(method: string, parent: TraceParent | undefined): Span | undefined
+  /**
+   * @param edge of which it is a part, where it came through one
+   * @returns undefined where this trace is not kept
+   */
+  request(method: string, parent: TraceParent | undefined, edge: EdgeSpan | undefined): Span | undefined
   /** Exports what is left, for so long at most. Never rejects. */
   stop(withinMs: number): Promise<void>
 }
@@ -43,7 +46,7 @@ export interface TracingConfig {
 /** Loads OpenTelemetry, which nobody needs who does not export. */
 export async function startTracing(config: TracingConfig): Promise<Tracing> {
   const [
-    { BasicTracerProvider, TraceIdRatioBasedSampler },
+    { BasicTracerProvider, RandomIdGenerator, TraceIdRatioBasedSampler },
     { OTLPTraceExporter },
     { resourceFromAttributes },
   ] = await Promise.all([
@@ -55,28 +58,46 @@ export async function startTracing(config: TracingConfig): Promise<Tracing> {
   const url = `${endpoint.replace(/\/$/, '')}/v1/traces`
   const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_MS })
   const batches = new SpanBatches({ exporter, lost, log })
+  const random = new RandomIdGenerator()
+  /** Of the edge's span, which has them already. */
+  let given: { traceId: string; spanId: string } | undefined
   const provider = new BasicTracerProvider({
+    idGenerator: {
+      generateTraceId: () => given?.traceId ?? random.generateTraceId(),
+      generateSpanId: () => given?.spanId ?? random.generateSpanId(),
+    },
     resource: resourceFromAttributes({ 'service.name': serviceName, 'cloud.region': region }),
     sampler: new TraceIdRatioBasedSampler(ratio),
     spanProcessors: [batches],
   })
   const tracer = provider.getTracer('coditect.region')
+  const edgeTracer = provider.getTracer('coditect.edge')
+  const spanOfEdge = (method: string, parent: TraceParent, edge: EdgeSpan): OtelSpan => {
+    const { startMs, spanId = parent.spanId } = edge
+    given = { traceId: parent.traceId, spanId }
+    const options = { kind: SpanKind.SERVER, startTime: startMs, root: edge.spanId === undefined }
+    try {
+      return edgeTracer.startSpan(`${method} at the edge`, options, remote(parent))
+    } finally {
+      given = undefined
+    }
+  }
   return {
-    request(method, parent) {
-      const from =
-        parent === undefined
-          ? context.active()
-          : trace.setSpanContext(context.active(), {
-              traceId: parent.traceId,
-              spanId: parent.spanId,
-              traceFlags: parent.sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
-              isRemote: true,
-            })
+    request(method, parent, edge) {
+      const outer = parent && edge && spanOfEdge(method, parent, edge)
+      const from = outer ? trace.setSpan(context.active(), outer) : remote(parent)
       const span = tracer.startSpan(method, { kind: SpanKind.SERVER }, from)
-      return span.isRecording() ? new RecordedSpan(tracer, span, from, method) : undefined
+      return span.isRecording() ? new RecordedSpan(tracer, span, from, method, outer) : undefined
     },
     stop: (withinMs) => batches.stop(withinMs),
   }
+}
+
+function remote(parent: TraceParent | undefined): Context {
+  if (parent === undefined) return context.active()
+  const { traceId, spanId, sampled } = parent
+  const traceFlags = sampled ? TraceFlags.SAMPLED : TraceFlags.NONE
+  return trace.setSpanContext(context.active(), { traceId, spanId, traceFlags, isRemote: true })
 }
 
 class RecordedSpan implements Span {
@@ -84,9 +105,12 @@ class RecordedSpan implements Span {
   private readonly span: OtelSpan
   private readonly inside: Context
   private readonly name: string
+  private readonly outer: OtelSpan | undefined
 
-  constructor(tracer: Tracer, span: OtelSpan, outside: Context, name: string) {
+  /** @param outer ends with it */
+  constructor(tracer: Tracer, span: OtelSpan, outside: Context, name: string, outer?: OtelSpan) {
     this.tracer = tracer
+    this.outer = outer
     this.span = span
     this.inside = trace.setSpan(outside, span)
     this.name = name
@@ -102,5 +126,6 @@ class RecordedSpan implements Span {
     if (route !== undefined) this.span.updateName(`${this.name} ${route}`)
     if (failed) this.span.setStatus({ code: SpanStatusCode.ERROR })
     this.span.end()
+    this.outer?.end()
   }
 }

@@ -8,8 +8,10 @@ import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
+import { writeTraceParent } from '../../shared/trace.ts'
 import type { ModelStore } from '../models/catalogue.ts'
 import type { Model } from '../models/model.ts'
+import { noted } from '../observe/request.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
@@ -186,7 +188,12 @@ export function remoteCalls(from: string, peer: Peer): Calls {
       for (const url of peer.urls) {
         const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
         const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.assertionKey)
-        const headers = { [ASSERTION]: assertion, 'content-type': 'application/json' }
+        const trace = noted()?.trace
+        const headers = {
+          [ASSERTION]: assertion,
+          'content-type': 'application/json',
+          ...(trace && { traceparent: writeTraceParent(trace) }),
+        }
         const signal = AbortSignal.timeout(TIMEOUT_MS)
         const answer = await fetch(url + target, { method: 'POST', headers, body, signal }).catch(
           () => undefined,

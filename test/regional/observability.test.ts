@@ -1,4 +1,5 @@
 // What a region tells those who run it: a line a request, metrics, readiness, traces; and what it never tells them.
+import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -19,6 +20,7 @@ interface OtlpSpan {
   traceId: string
   spanId: string
   parentSpanId?: string
+  startTimeUnixNano: string
   attributes: Array<{ key: string; value: { stringValue?: string; intValue?: number } }>
 }
 
@@ -233,12 +235,10 @@ test('a region that is overloaded says that it is not ready, and answers all the
   expect(await ready()).toEqual([200, 'ready'])
 })
 
+const newTraceId = () => randomBytes(16).toString('hex')
+
 test('a client’s trace goes on in the region: the request, its transaction, and the stages in it', async () => {
-  const traceId = newId('req')
-    .slice(4)
-    .replace(/[^\da-f]/g, '0')
-    .padEnd(32, '1')
-    .slice(0, 32)
+  const traceId = newTraceId()
   const caller = 'c'.repeat(16)
   const headers = { traceparent: `00-${traceId}-${caller}-00` }
   const body = { name: 'Traced' }
@@ -269,3 +269,27 @@ test('a client’s trace goes on in the region: the request, its transaction, an
     'http.response.status_code': { intValue: 201 },
   })
 })
+
+test.each([
+  ['begins there', undefined, undefined],
+  ['goes on through it', 'd'.repeat(16), 'c'.repeat(16)],
+])(
+  'what the edge tells of its own span is the request’s outer one: a trace that %s',
+  async (_, spanId, parent) => {
+    const traceId = newTraceId()
+    const startMs = Date.now() - 50
+    const caller = 'c'.repeat(16)
+    const headers = {
+      traceparent: `00-${traceId}-${caller}-00`,
+      'coditect-edge-span': spanId === undefined ? String(startMs) : `${startMs};${spanId}`,
+    }
+    await regions.ask('us', { as: key, path: '/v1/tenant', headers })
+    const named = (name: string) => spans.find((span) => span.traceId === traceId && span.name === name)
+    await vi.waitFor(() => expect(named('GET at the edge')).toBeDefined(), { timeout: 20_000 })
+    const outer = named('GET at the edge')
+    expect(outer?.spanId).toBe(spanId ?? caller)
+    expect(outer?.parentSpanId).toBe(parent)
+    expect(Number(outer?.startTimeUnixNano) / 1e6).toBeCloseTo(startMs, 0)
+    expect(named('GET /v1/tenant')?.parentSpanId).toBe(spanId ?? caller)
+  },
+)
