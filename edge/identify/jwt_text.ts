@@ -21,7 +21,7 @@ export function readJwt(text: string): Claims | undefined {
   if (header === undefined || payload === undefined || !signature || rest.length > 0) return undefined
   if (fromBase64url(signature) === undefined) return undefined
   const { alg, typ } = jsonObject(header) ?? {}
-  if (!ALGORITHMS.includes(String(alg)) || !TYPES.includes(typ)) return undefined
+  if (typeof alg !== 'string' || !ALGORITHMS.includes(alg) || !TYPES.includes(typ)) return undefined
   return jsonObject(payload)
 }
 

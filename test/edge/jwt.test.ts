@@ -1,6 +1,6 @@
 // JWTs at the edge, inside workerd, against real issuers over HTTP.
 import fc from 'fast-check'
-import { SignJWT } from 'jose'
+import { CompactSign, importJWK, SignJWT } from 'jose'
 import { expect, inject, test } from 'vitest'
 import { toBase64url, utf8 } from '../../shared/bytes.ts'
 import { newId } from '../../shared/ids.ts'
@@ -186,6 +186,61 @@ test('whatever is made to look like a token is 401', async () => {
     }),
     { numRuns: 300 },
   )
+})
+
+/** JSON of every kind, objects that can't be made a text or a number among it. */
+const odd = fc.oneof(
+  fc.jsonValue(),
+  fc.dictionary(fc.constantFrom('toString', 'valueOf', 'toJSON', '__proto__', 'length'), fc.jsonValue()),
+  fc.array(fc.constant({ toString: null }), { maxLength: 2 }),
+)
+const orOdd = (...usual: ReadonlyArray<unknown>) => fc.oneof(fc.constantFrom(...usual), odd)
+const oddHeader = fc.record(
+  { alg: orOdd('ES256'), kid: orOdd('ES256-1'), typ: orOdd('JWT'), crit: odd, b64: odd, jwk: odd },
+  { requiredKeys: [] },
+)
+const oddClaims = (own: typeof tenant) =>
+  fc.record(
+    {
+      iss: orOdd(own.issuer),
+      aud: fc.oneof(fc.constant(own.audience), odd, fc.tuple(fc.constant(own.audience), odd)),
+      exp: orOdd(9_999_999_999),
+      nbf: orOdd(0),
+      sub: orOdd('ann'),
+      email: orOdd('ann@example.com'),
+      email_verified: orOdd(true),
+      realm_access: fc.oneof(odd, fc.record({ roles: odd }), fc.array(odd)),
+    },
+    { requiredKeys: ['iss', 'aud', 'exp', 'sub'] },
+  )
+
+test('whatever a header or a claim is, it is refused, and the edge does not stumble', async () => {
+  await fc.assert(
+    fc.asyncProperty(oddHeader, oddClaims(tenant), async (header, claims) => {
+      const text = `${base64url(JSON.stringify(header))}.${base64url(JSON.stringify(claims))}.AAAA`
+      expect([401, 403]).toContain((await ask(text, { 'x-tenant': tenant.id })).status)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('nor does it stumble over what an issuer has signed', async () => {
+  const own = await newTenant(undefined, { roleClaim: 'realm_access.roles' })
+  const jwk = inject('issuers').privateKeys.find(({ kid }) => kid === 'ES256-1')
+  const key = await importJWK(jwk ?? {}, 'ES256')
+  const header = fc.record({ kid: orOdd('ES256-1'), typ: orOdd('JWT') }, { requiredKeys: [] })
+  const statuses = new Set<number>()
+  await fc.assert(
+    fc.asyncProperty(header, oddClaims(own), async (more, claims) => {
+      const signing = new CompactSign(utf8(JSON.stringify(claims)))
+      const text = await signing.setProtectedHeader({ ...(more as object), alg: 'ES256' }).sign(key)
+      const { status } = await ask(text, { 'x-tenant': own.id })
+      statuses.add(status)
+      expect([200, 401, 403]).toContain(status)
+    }),
+    { numRuns: 500 },
+  )
+  expect(statuses).toContain(200)
 })
 
 test('a token that is too large is refused', async () => {
