@@ -4,9 +4,13 @@
 export class Lru<K, V> {
   private readonly entries = new Map<K, V>()
   private readonly capacity: number
+  private readonly weigh: (key: K, value: V) => number
+  private weight = 0
 
-  constructor(capacity: number) {
+  /** @param weigh where entries differ in size: says the same of an entry each time. Otherwise they are counted. */
+  constructor(capacity: number, weigh: (key: K, value: V) => number = () => 1) {
     this.capacity = capacity
+    this.weigh = weigh
   }
 
   get size(): number {
@@ -23,14 +27,20 @@ export class Lru<K, V> {
   }
 
   set(key: K, value: V): void {
-    this.entries.delete(key)
+    this.delete(key)
     this.entries.set(key, value)
-    if (this.entries.size <= this.capacity) return
-    const [oldest] = this.entries.keys()
-    if (oldest !== undefined) this.entries.delete(oldest)
+    this.weight += this.weigh(key, value)
+    if (this.weight <= this.capacity) return
+    for (const oldest of this.entries.keys()) {
+      this.delete(oldest)
+      if (this.weight <= this.capacity) return
+    }
   }
 
   delete(key: K): void {
+    const found = this.entries.get(key)
+    if (found === undefined) return
+    this.weight -= this.weigh(key, found)
     this.entries.delete(key)
   }
 }

@@ -8,8 +8,9 @@ export interface RefreshedOptions<K, V> {
   /**
    * Undefined when there is no such thing. Throws when it can't be told.
    * @param maxAgeMs older ones, from wherever they were kept, won't do
+   * @param kept what there is already
    */
-  load(key: K, maxAgeMs: number): Promise<V | undefined>
+  load(key: K, maxAgeMs: number, kept: V | undefined): Promise<V | undefined>
   /** Younger than this, a value is not renewed. */
   freshMs: number
   /** Older than this, it is not served. */
@@ -18,7 +19,9 @@ export interface RefreshedOptions<K, V> {
   againMs: number
   /** Longest time that a load may take. */
   loadMs: number
+  /** Of values, or of what they weigh together. */
   capacity: number
+  weigh?(value: V): number
   waitUntil(work: Promise<unknown>): void
   now(): number
 }
@@ -50,7 +53,7 @@ export class Refreshed<K, V> {
 
   constructor(options: RefreshedOptions<K, V>) {
     this.options = options
-    this.kept = new Lru(options.capacity)
+    this.kept = new Lru(options.capacity, (_, { value }) => options.weigh?.(value) ?? 1)
   }
 
   async get(key: K): Promise<Had<V>> {
@@ -93,7 +96,7 @@ export class Refreshed<K, V> {
     if (!this.mayTry(key, pauseMs)) return this.known(key)
     const triedAtMs = now()
     this.missing.set(key, { loadingUntilMs: triedAtMs + loadMs, triedAtMs, outcome: 'unavailable' })
-    const loaded = await this.options.load(key, maxAgeMs).then(
+    const loaded = await this.options.load(key, maxAgeMs, before?.value).then(
       (value) => (value === undefined ? ('absent' as const) : { value }),
       () => 'unavailable' as const,
     )

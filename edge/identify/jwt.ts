@@ -11,8 +11,7 @@ import type { JwtPrincipal } from '../../shared/principal.ts'
 import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import { Lru } from '../lru.ts'
-import { REMEMBERED } from './credential.ts'
-import { isTimely, personOf } from './jwt_claims.ts'
+import { isTimely, type Person, personOf } from './jwt_claims.ts'
 import { ALGORITHMS, audiencesOf, type Claims, readJwt } from './jwt_text.ts'
 import type { IssuerKeys, KeySource } from './oidc/issuer_keys.ts'
 
@@ -35,11 +34,20 @@ export interface JwtDependencies {
   now(): number
 }
 
-/** A token whose signature held, under these keys of its issuer. When they change it is checked again. */
+/** A token whose signature held. Of its claims no more is kept than is used: its issuer may write anything beside. */
 interface Proven {
   claims: Claims
-  keys: IssuerKeys
+  /** By this claim of roles. */
+  person: Person
+  roleClaim: string | null
+  /** The serial of the keys that it held under. When they change it is checked again. */
+  keys: number
 }
+
+/** Characters that all tokens together may have which an isolate remembers: those of some thousands. */
+const PROVEN_LENGTH = 4 * 2 ** 20
+/** What a token takes beside its text and the parts of it, in characters. */
+const TOKEN_LENGTH = 500
 
 const refused = (code: Extract<JwtVerdict, { outcome: 'refused' }>['code']): JwtVerdict => ({
   outcome: 'refused',
@@ -50,10 +58,11 @@ const unavailable = refused('identity_provider_unavailable')
 
 /** For one isolate: keeps the tokens that it has verified. */
 export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
-  const proven = new Lru<string, Proven>(REMEMBERED)
+  const proven = new Lru<string, Proven>(PROVEN_LENGTH, (text) => TOKEN_LENGTH + text.length)
 
   return async function identifyJwt(text, headers, host) {
-    const claims = proven.get(text)?.claims ?? readJwt(text)
+    const known = proven.get(text)
+    const claims = known?.claims ?? readJwt(text)
     if (claims === undefined || !isTimely(claims, now())) return invalid
     const named = tenantNamed(audiencesOf(claims), headers.get(TENANT) ?? null, host)
     if (named.outcome === 'nobody') return invalid
@@ -64,11 +73,17 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     const tenant = place.value.number
     const provider = await providerOf(tenant, claims)
     if (typeof provider === 'string') return provider === 'unavailable' ? unavailable : invalid
-    const signature = await signatureHolds(text, claims, provider)
-    if (signature !== 'holds') return signature === 'unavailable' ? unavailable : invalid
-    const person = personOf(claims, provider.roleClaim)
+    const { issuer, audience, id, roleClaim } = provider
+    const person = known?.roleClaim === roleClaim ? known.person : personOf(readJwt(text) ?? {}, roleClaim)
     if (person === undefined) return invalid
-    const { issuer, audience, id } = provider
+    const signature = await signatureHolds(text, provider, known?.keys)
+    if (typeof signature === 'string') return signature === 'unavailable' ? unavailable : invalid
+    if (known?.keys !== signature || known.person !== person) {
+      const { iss, exp, nbf } = claims
+      const kept = { claims: { iss, aud: audiencesOf(claims), exp, nbf }, person, roleClaim, keys: signature }
+      // A text of its own: the one at hand holds the whole header that it was cut from.
+      proven.set(text.split('.').join('.'), kept)
+    }
     const principal: JwtPrincipal = {
       kind: 'jwt',
       tenant,
@@ -98,25 +113,21 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     return (newer.outcome === 'had' ? newer.value.find(fits) : undefined) ?? 'unknown'
   }
 
+  /** @returns the serial of the keys that it holds under */
   async function signatureHolds(
     text: string,
-    claims: Claims,
     provider: ProviderEntry,
-  ): Promise<'holds' | 'wrong' | 'unavailable'> {
+    heldUnder: number | undefined,
+  ): Promise<number | 'wrong' | 'unavailable'> {
     const had = await keys.get(provider.issuer)
     if (had.outcome !== 'had') return 'unavailable'
-    if (proven.get(text)?.keys === had.value) return 'holds'
+    const { serial } = had.value
+    if (heldUnder === serial) return serial
     const first = await check(text, provider, had.value)
-    if (first !== 'no_such_key') {
-      if (first === 'holds') proven.set(text, { claims, keys: had.value })
-      return first
-    }
+    if (first !== 'no_such_key') return first === 'holds' ? serial : first
     const newer = await keys.renewed(provider.issuer)
-    if (newer.outcome !== 'had' || newer.value === had.value) return 'wrong'
-    const second = await check(text, provider, newer.value)
-    if (second !== 'holds') return 'wrong'
-    proven.set(text, { claims, keys: newer.value })
-    return 'holds'
+    if (newer.outcome !== 'had' || newer.value.serial === serial) return 'wrong'
+    return (await check(text, provider, newer.value)) === 'holds' ? newer.value.serial : 'wrong'
   }
 
   async function check(

@@ -7,7 +7,7 @@ import type { Claims } from './jwt_text.ts'
 /** Characters of role values, so that the assertion fits into a header. The rest counts for nothing. */
 const MAX_ROLES_LENGTH = 6_000
 
-type Person = Pick<JwtPrincipal, 'subject' | 'expiresAtMs' | 'email' | 'roles'>
+export type Person = Pick<JwtPrincipal, 'subject' | 'expiresAtMs' | 'email' | 'roles'>
 
 /** @returns undefined when a claim is missing or not what it has to be */
 export function personOf(claims: Claims, roleClaim: string | null): Person | undefined {

@@ -1,20 +1,25 @@
 // The public keys of OpenID issuers: found by discovery (OpenID Connect Discovery 1.0 section 4), kept in the isolate and
 // in the data centre's cache. They belong to the issuer, whichever tenants take its tokens. Known keys go on serving for
 // a day while the issuer does not answer; an unknown key id makes us ask again once in 30 seconds at most.
-import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
-import { Lru } from '../../lru.ts'
+import { createLocalJWKSet, type JWK } from 'jose'
 import { Refreshed } from '../../refreshed.ts'
+import { ALGORITHMS } from '../jwt_text.ts'
 import { FETCH_TIMEOUT_MS, fetchJson } from './fetch_json.ts'
 import type { KeyStore } from './key_store.ts'
 
 const FRESH_MS = 5 * 60_000
 export const KEEP_MS = 24 * 60 * 60_000
 const AGAIN_MS = 30_000
-const CAPACITY = 1_000
+/** Characters that all sets together may have: those of some thousand issuers. */
+const KEYS_LENGTH = 2 ** 20
+/** What a set takes beside its text, in characters. */
+const SET_LENGTH = 500
 const MAX_KEYS = 100
 
 /** The same object for as long as the issuer says the same. */
 export interface IssuerKeys {
+  /** No two sets have the same. */
+  serial: number
   text: string
   find: ReturnType<typeof createLocalJWKSet>
 }
@@ -30,7 +35,7 @@ export interface IssuerKeysOptions {
 export type KeySource = Pick<Refreshed<string, IssuerKeys>, 'get' | 'renewed'>
 
 export function issuerKeys({ store, development, waitUntil, now }: IssuerKeysOptions): KeySource {
-  const sets = new Lru<string, IssuerKeys>(CAPACITY)
+  let made = 0
   const source = new Refreshed<string, IssuerKeys>({
     load,
     freshMs: FRESH_MS,
@@ -38,48 +43,62 @@ export function issuerKeys({ store, development, waitUntil, now }: IssuerKeysOpt
     againMs: AGAIN_MS,
     // Discovery, then the keys.
     loadMs: 2 * FETCH_TIMEOUT_MS + 500,
-    capacity: CAPACITY,
+    capacity: KEYS_LENGTH,
+    weigh: ({ text }) => SET_LENGTH + text.length,
     waitUntil,
     now,
   })
 
-  async function load(issuer: string, maxAgeMs: number): Promise<IssuerKeys> {
+  async function load(issuer: string, maxAgeMs: number, known: IssuerKeys | undefined): Promise<IssuerKeys> {
     const stored = await store.get(issuer)
-    if (stored !== undefined && now() - stored.fetchedAtMs < maxAgeMs) return setOf(issuer, stored.text)
+    if (stored !== undefined && now() - stored.fetchedAtMs < maxAgeMs) return setOf(stored.text, known)
     try {
-      const text = JSON.stringify(await fetchKeys(issuer, development))
-      const keys = setOf(issuer, text)
-      waitUntil(store.put(issuer, { text, fetchedAtMs: now() }))
+      const keys = setOf(JSON.stringify(usable(await fetchKeys(issuer, development))), known)
+      waitUntil(store.put(issuer, { text: keys.text, fetchedAtMs: now() }))
       return keys
     } catch (error) {
       // Only for an isolate that begins while the issuer is down: what another one holds may be newer than this.
       const usable = stored !== undefined && now() - stored.fetchedAtMs < KEEP_MS
-      if (!usable || sets.get(issuer) !== undefined) throw error
-      return setOf(issuer, stored.text)
+      if (!usable || known !== undefined) throw error
+      return setOf(stored.text, known)
     }
   }
 
-  function setOf(issuer: string, text: string): IssuerKeys {
-    const known = sets.get(issuer)
+  function setOf(text: string, known: IssuerKeys | undefined): IssuerKeys {
     if (known?.text === text) return known
-    const made = { text, find: createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) }
-    sets.set(issuer, made)
-    return made
+    return { serial: ++made, text, find: createLocalJWKSet({ keys: JSON.parse(text) as JWK[] }) }
   }
 
   return source
 }
 
 /** @throws {Error} when the issuer does not answer as an issuer does */
-async function fetchKeys(issuer: string, development: boolean): Promise<JSONWebKeySet> {
+async function fetchKeys(issuer: string, development: boolean): Promise<ReadonlyArray<unknown>> {
   const configuration = await fetchJson(
     `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
     development,
   )
   if (configuration.issuer !== issuer) throw new Error('the configuration of another issuer')
-  const { keys } = await fetchJson(String(configuration.jwks_uri), development)
+  if (typeof configuration.jwks_uri !== 'string') throw new Error('no address of keys')
+  const { keys } = await fetchJson(configuration.jwks_uri, development)
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('not a set of keys')
-  // Throws for what is no set of keys.
-  createLocalJWKSet({ keys })
-  return { keys }
+  return keys
+}
+
+/** All that a key is made of (RFC 7518 section 6, RFC 8037 section 2). */
+const MEMBERS = ['kty', 'kid', 'alg', 'crv', 'x', 'y', 'n', 'e'] as const
+const KINDS: ReadonlyArray<unknown> = ['RSA', 'EC', 'OKP']
+
+/** The public keys that signatures may be checked with, and of them no more than that: an issuer may write anything beside. */
+function usable(keys: ReadonlyArray<unknown>): JWK[] {
+  return keys.flatMap((key) => {
+    const jwk = Object(key) as Record<string, unknown>
+    const { kty, alg = ALGORITHMS[0], use = 'sig', key_ops: uses = ['verify'], d } = jwk
+    if (!KINDS.includes(kty) || !ALGORITHMS.some((one) => one === alg) || use !== 'sig') return []
+    // Whoever publishes the private part has lost it.
+    if (d !== undefined || !Array.isArray(uses) || !uses.includes('verify')) return []
+    const members = MEMBERS.filter((name) => jwk[name] !== undefined).map((name) => [name, jwk[name]])
+    if (members.some(([, value]) => typeof value !== 'string')) return []
+    return [Object.fromEntries(members) as JWK]
+  })
 }

@@ -3,7 +3,7 @@
 import { sha256 } from '../../../shared/bytes.ts'
 
 export interface StoredKeys {
-  /** A JWK set (RFC 7517 section 5), as JSON. */
+  /** A list of public keys (JWK, RFC 7517), as JSON. */
   text: string
   fetchedAtMs: number
 }
@@ -19,7 +19,7 @@ const FETCHED_AT = 'coditect-fetched-at'
 export function cachedKeys(maxAgeSeconds: number): KeyStore {
   const place = async (issuer: string) => {
     const digest = (await sha256(issuer)).toHex()
-    return { cache: await caches.open('issuer-keys'), url: `https://issuer-keys.invalid/${digest}` }
+    return { cache: await caches.open('issuer-key-lists'), url: `https://issuer-keys.invalid/${digest}` }
   }
   return {
     async get(issuer) {
