@@ -9,7 +9,7 @@ export const MAX_ISSUER_LENGTH = 512
 export const MAX_SUBJECT_LENGTH = 255
 
 const ADDRESS = /^(?:\[.*\]|\d+\.\d+\.\d+\.\d+)$/
-const INNER_NAME = /(?:^|\.)(?:localhost|local|internal|intranet|home\.arpa|test|invalid)\.?$/
+const INNER_NAME = /(?:^|\.)(?:localhost|local|internal|intranet|home\.arpa|test|invalid)$/
 export const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost'])
 
 /**
@@ -22,7 +22,8 @@ export function isFetchable(text: string, development: boolean): boolean {
   if (username !== '' || password !== '') return false
   if (development && protocol === 'http:') return LOOPBACK.has(hostname)
   // The parser has already turned every spelling of an IPv4 address into four decimal numbers.
-  const isName = hostname.includes('.') && !ADDRESS.test(hostname) && !INNER_NAME.test(hostname)
+  // With a full stop at its end a name of the inside is found too, although it has only one part.
+  const isName = /\.[^.]+$/.test(hostname) && !ADDRESS.test(hostname) && !INNER_NAME.test(hostname)
   return protocol === 'https:' && isName
 }
 

@@ -6,7 +6,7 @@ import { toBase64url, utf8 } from '../../shared/bytes.ts'
 import { newId } from '../../shared/ids.ts'
 import { ALGORITHMS, type Token } from '../support/oidc_tokens.ts'
 import { asserted } from './asserted.ts'
-import { edgeForTokens, newTenant, sayProviders, tokenFor } from './jwt_support.ts'
+import { askedOf, edgeForTokens, newTenant, sayProviders, tokenFor } from './jwt_support.ts'
 import { bearer, edgeTo, newMarker, seen } from './support.ts'
 
 const base64url = (text: string) => toBase64url(utf8(text))
@@ -322,4 +322,5 @@ test('an issuer of this machine is asked only where that is allowed', async () =
   const own = await newTenant()
   const response = await strict.request('http://edge/v1/projects', { headers: bearer(await tokenFor(own)) })
   expect(await code(response)).toEqual([503, 'identity_provider_unavailable'])
+  expect(await askedOf(own)).toBe(0)
 })

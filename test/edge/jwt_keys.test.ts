@@ -62,6 +62,7 @@ test.each(LYING)(
     const asked = await askedOf(tenant)
     for (let i = 0; i < 5; i++) expect((await come(edge, token)).status).toBe(503)
     expect(await askedOf(tenant)).toBe(asked)
+    expect(await askedOf({ name: `elsewhere-${tenant.name}` })).toBe(0)
     await behave(tenant, 'well')
     clock.nowMs += 2_001
     expect((await come(edge, token)).status).toBe(200)

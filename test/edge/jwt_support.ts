@@ -50,7 +50,7 @@ export const behave = async ({ name }: TestTenant, behaviour: Behaviour): Promis
 }
 
 /** How often the issuer was asked for anything. */
-export const askedOf = async ({ name }: TestTenant): Promise<number> =>
+export const askedOf = async ({ name }: Pick<TestTenant, 'name'>): Promise<number> =>
   (await fetch(`${inject('issuers').origin}/asked/${name}`)).json()
 
 export const tokenFor = ({ issuer, audience }: TestTenant, more: Token = {}): Promise<string> =>

@@ -5,6 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import { ALGORITHMS, type Behaviour } from './oidc_tokens.ts'
 
+/** Before an issuer's name: a place where its genuine configuration and keys are too, and nobody may look for them. */
+const ELSEWHERE = 'elsewhere-'
+
 export interface OidcIssuers {
   /** `<origin>/<name>` is an issuer; `<origin>/control/<name>/<behaviour>` and `<origin>/asked/<name>` are the tests'. */
   origin: string
@@ -45,18 +48,21 @@ export async function startOidcIssuers(): Promise<OidcIssuers> {
     }
     const behaviour = behaviours.get(first) ?? 'well'
     asked.set(first, (asked.get(first) ?? 0) + 1)
-    const issuer = `${origin}/${first}`
+    const issuer = `${origin}/${first.replace(ELSEWHERE, '')}`
     const isKeys = second === 'keys'
     if (behaviour === 'silent') return
     if (behaviour === 'down') response.writeHead(500).end()
     else if (behaviour === 'html') response.setHeader('content-type', 'text/html').end('<html>')
     else if (behaviour === 'redirect' || (behaviour === 'redirect_keys' && isKeys)) {
-      response.writeHead(302, { location: 'http://10.0.0.1/keys' }).end()
+      response.writeHead(302, { location: `${origin}/${ELSEWHERE}${first}/${second}/${third}` }).end()
     } else if (!isKeys) {
       json(
         {
           issuer: behaviour === 'another_issuer' ? `${origin}/somebody-else` : issuer,
-          jwks_uri: behaviour === 'private_keys_address' ? 'http://10.0.0.1/keys' : `${issuer}/keys`,
+          jwks_uri:
+            behaviour === 'private_keys_address'
+              ? `${origin.replace('127.0.0.1', '0.0.0.0')}/${ELSEWHERE}${first}/keys`
+              : `${issuer}/keys`,
         },
         behaviour === 'plain_text' ? 'text/plain' : 'application/json',
       )
