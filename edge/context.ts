@@ -1,5 +1,6 @@
 // One request on its way through the edge: what it says, and what the stages decide of it. Each look at a native request
 // crosses the runtime's boundary and costs about a microsecond, so all that any stage needs is read once, here.
+import type { TenantName } from '../shared/edge_calls.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import { isOfTenant, type Principal, type TenantPrincipal } from '../shared/principal.ts'
 import type { TenantSnapshot } from '../shared/snapshot.ts'
@@ -27,7 +28,9 @@ export interface RequestContext {
   readonly clientIp: string | undefined
   /** Path and query to ask a region for. */
   target: string
-  /** The tenant that the host names. */
+  /** What the host names. */
+  named?: TenantName | undefined
+  /** The tenant that this is the name of. */
   host?: TenantNumber | undefined
   identity?: Identity
   region?: Region

@@ -27,7 +27,7 @@ import type { LeaseSource, NearSource } from './limit/limiter.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
 import { Snapshots } from './locate/snapshots.ts'
-import { inControlRegion, locating, naming } from './locate/stage.ts'
+import { hosting, inControlRegion, locating, naming } from './locate/stage.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
 import { type Stage, through } from './stage.ts'
 
@@ -72,6 +72,7 @@ export function createEdge(
   const keys = issuerKeys({ store: keyStore, development: config.developmentIssuers, waitUntil, now })
   const noteFailure = noting(new FailedAttempts(config.failureLimit), counts)
 
+  const host = hosting(config)
   const share = sharing(publicOrigin)
   const name = naming(config, directory)
   const identify = identifying(identifier(config, jwtIdentifier({ directory, keys, now }), now), noteFailure)
@@ -122,14 +123,16 @@ export function createEdge(
 
   /** To a region, whose answer the last stage makes the client's. */
   function answering(...stages: ReadonlyArray<Stage>) {
-    return (c: Context) => through(stages, contextOf(c.req.raw))
+    const all = [host, ...stages]
+    return (c: Context) => through(all, contextOf(c.req.raw))
   }
 
   /** What the edge answers itself. */
   function own(...stages: ReadonlyArray<Stage>) {
+    const all = [host, ...stages]
     return async (c: Context) => {
       const context = contextOf(c.req.raw)
-      return ownAnswer(context, await through(stages, context), publicOrigin)
+      return ownAnswer(context, await through(all, context), publicOrigin)
     }
   }
 

@@ -2,8 +2,9 @@
 // platform's own host names nobody, and neither does an address.
 import { isDomain, isWithin } from '../../shared/domain.ts'
 import type { TenantName } from '../../shared/edge_calls.ts'
+import { Problem } from '../../shared/problems.ts'
 import { SLUG, type TenantNumber } from '../../shared/tenant.ts'
-
+import type { RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
 import type { TenantDirectory } from './tenant_directory.ts'
@@ -27,32 +28,43 @@ export function tenantNamedBy(host: string, { publicOrigin, baseDomain }: Config
   return isDomain(host) ? { domain: host } : undefined
 }
 
-const AUTHORITY = /^[a-z]+:\/\/[^/?#]*/i
+const AUTHORITY = /^[a-z]+:\/\/([^/?#]*)/i
+/** RFC 9110 section 7.2, as clients send it: a name in ASCII or an address, and a port. */
+const HOST = /^(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])(?::\d{0,5})?$/i
 /** An isolate is asked for few hosts, and for one of them nearly always. */
 const HOSTS = 1_000
 
-export type HostTenantOf = (url: string) => Promise<HostTenant>
+/** @throws {Problem} `malformed_request` */
+export type NameOf = (asked: Pick<RequestContext, 'url' | 'headers'>) => TenantName | undefined
 
-/** For one isolate: keeps what the hosts that it is asked for name. */
-export function hostTenants(config: Config, directory: TenantDirectory): HostTenantOf {
+/**
+ * For one isolate: keeps what the hosts that it is asked for name. The runtime puts `Host` into the URL as it came, so
+ * neither is a host, nor the URL one, before this has looked at both.
+ */
+export function hostNames(config: Config): NameOf {
   const names = new Lru<string, { name: TenantName | undefined }>(HOSTS)
-
-  function namedIn(url: string): TenantName | undefined {
-    const authority = AUTHORITY.exec(url)?.[0] ?? ''
+  return function nameOf({ url, headers }) {
+    const authority = AUTHORITY.exec(url)?.[1] ?? ''
     const known = names.get(authority)
+    const isHost = HOST.test(headers.get('host') ?? authority)
+    if (!isHost || (known === undefined && !(HOST.test(authority) && URL.canParse(url)))) {
+      throw new Problem('malformed_request', 'The Host is no name or address that a request can be for.')
+    }
     if (known !== undefined) return known.name
     const name = tenantNamedBy(new URL(url).hostname, config)
     names.set(authority, { name })
     return name
   }
+}
 
-  return async (url) => {
-    const name = namedIn(url)
-    if (name === undefined) return { outcome: 'nobody' }
-    const place = await directory.placeOf(name)
-    if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
-    if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
-    // A domain that nobody has shown to be theirs may be the platform's own by another name.
-    return 'slug' in name ? { outcome: 'no_such_tenant' } : { outcome: 'nobody' }
-  }
+export async function tenantAt(
+  name: TenantName | undefined,
+  directory: TenantDirectory,
+): Promise<HostTenant> {
+  if (name === undefined) return { outcome: 'nobody' }
+  const place = await directory.placeOf(name)
+  if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
+  if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
+  // A domain that nobody has shown to be theirs may be the platform's own by another name.
+  return 'slug' in name ? { outcome: 'no_such_tenant' } : { outcome: 'nobody' }
 }

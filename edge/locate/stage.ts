@@ -1,5 +1,5 @@
-// Stage two in the pipeline: the tenant that the host names, before anybody is identified; and the region that answers,
-// once the credential has said whom it speaks for.
+// Stage two in the pipeline: what the host names, before anybody is identified; and the region that answers, once the
+// credential has said whom it speaks for.
 import { TENANT } from '../../shared/headers.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { decided } from '../context.ts'
@@ -7,15 +7,23 @@ import type { EdgeConfig } from '../env.ts'
 import { unavailable } from '../forward/index.ts'
 import { tenantMismatch } from '../identify/stage.ts'
 import type { Stage } from '../stage.ts'
-import { hostTenants } from './host.ts'
+import { hostNames, tenantAt } from './host.ts'
 import { locate } from './index.ts'
 import type { Snapshots } from './snapshots.ts'
 import type { TenantDirectory } from './tenant_directory.ts'
 
+/** Before anything else reads where a request goes. */
+export function hosting(config: EdgeConfig): Stage {
+  const nameOf = hostNames(config)
+  return function hosting(context) {
+    context.named = nameOf(context)
+    return undefined
+  }
+}
+
 export function naming(config: EdgeConfig, directory: TenantDirectory): Stage {
-  const tenantOf = hostTenants(config, directory)
   return async function naming(context) {
-    const host = await tenantOf(context.url)
+    const host = await tenantAt(context.named, directory)
     if (host.outcome === 'no_such_tenant') throw tenantMismatch()
     if (host.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
     if (host.outcome === 'tenant') context.host = host.number

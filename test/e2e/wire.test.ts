@@ -35,10 +35,11 @@ const request = (
   headers: ReadonlyArray<string> = [],
   body = '',
   key = stack.demo.apiKey,
+  host = 'edge',
 ): string =>
   [
     `${line} HTTP/1.1`,
-    'Host: edge',
+    `Host: ${host}`,
     'Connection: close',
     ...(key ? [`Authorization: Bearer ${key}`] : []),
     ...headers,
@@ -62,6 +63,54 @@ test.each([
   const answer = await exchange(request(`GET ${target}`))
   expect([answer.status, answer.body]).toEqual([status, expect.any(String)])
   if (status >= 400) expect(answer.head).toContain('content-type: application/problem+json')
+})
+
+const ROUTES = [
+  ...['GET /v1/tenant', 'POST /hooks/x', 'GET /platform/v1/tenants', 'GET /openapi.json', 'GET /healthz'],
+  ...[
+    'GET /docs',
+    'GET /admin/demo/',
+    'GET /admin/demo/sign-in/callback?state=x',
+    'GET /sign-up',
+    'GET /platform/',
+  ],
+]
+
+test.each([
+  ...['a b', '[::1', '%%%', 'a:99999', 'a:b', '\x7f', '999.1.1.1', '[v1.x]', 'user@edge', 'a,b', ':80'],
+  ...['a\\b', 'a<b', 'a%62', '%00', 'a..b', '.a'],
+])('a host that is none, %j, is 400 on every route', async (host) => {
+  for (const line of ROUTES) {
+    for (const key of ['', stack.demo.apiKey]) {
+      const { status, body } = await exchange(request(line, [], '', key, host))
+      expect([status, JSON.parse(body).code], line).toEqual([400, 'malformed_request'])
+    }
+  }
+})
+
+test.each(['', '\xfc'])('a host that the runtime refuses itself, %j, is 400', async (host) => {
+  expect((await exchange(request('GET /v1/tenant', [], '', undefined, host))).status).toBe(400)
+})
+
+test.each(['a/v1/tenant?', 'x?y', 'x#y', '/v1/tenant?', 'a/../v1/tenant?'])(
+  'a host that would lead to another path, %j, leads nowhere',
+  async (host) => {
+    for (const line of ROUTES)
+      expect((await exchange(request(line, [], '', undefined, host))).status).toBeOneOf([400, 404])
+  },
+)
+
+test.each([
+  'edge',
+  'EDGE:80',
+  'edge.',
+  'edge:',
+  '127.0.0.1',
+  '[::1]:8787',
+  'a_b.example',
+  'xn--bcher-kva.example',
+])('any other host, %j, is as good as ours', async (host) => {
+  expect((await exchange(request('GET /v1/tenant', [], '', undefined, host))).status).toBe(200)
 })
 
 test.each<[string, () => string, number, string]>([
