@@ -1,6 +1,7 @@
 // One request on its way through the edge: what it says, and what the stages decide of it. Each look at a native request
 // crosses the runtime's boundary and costs about a microsecond, so all that any stage needs is read once, here.
 import type { TenantName } from '../shared/edge_calls.ts'
+import { TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import { isOfTenant, type Principal, type TenantPrincipal } from '../shared/principal.ts'
 import type { TenantSnapshot } from '../shared/snapshot.ts'
@@ -30,7 +31,9 @@ export interface RequestContext {
   target: string
   /** What the host names. */
   named?: TenantName | undefined
-  /** The tenant that this is the name of. */
+  /** What `X-Tenant` says. */
+  claimedTenant: string | undefined
+  /** The tenant that the host's name is of. */
   host?: TenantNumber | undefined
   identity?: Identity
   region?: Region
@@ -53,6 +56,7 @@ export function contextOf(request: Request): RequestContext {
   const { url } = request
   const { path, full } = targetOf(url)
   const startMs = Date.now()
+  const headers = new Map(request.headers)
   const context: RequestContext = {
     request,
     requestId: newId('req', startMs),
@@ -60,7 +64,8 @@ export function contextOf(request: Request): RequestContext {
     method: request.method,
     url,
     path,
-    headers: new Map(request.headers),
+    headers,
+    claimedTenant: headers.get(TENANT),
     clientIp: clientIp(request),
     target: full,
     fields: {},

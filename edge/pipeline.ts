@@ -74,8 +74,9 @@ export function createEdge(
 
   const host = hosting(config)
   const share = sharing(publicOrigin)
-  const name = naming(config, directory)
-  const identify = identifying(identifier(config, jwtIdentifier({ directory, keys, now }), now), noteFailure)
+  const name = naming(config, directory, noteFailure)
+  const identifyJwt = jwtIdentifier({ directory, keys, now })
+  const identify = identifying(identifier(config, { name, identifyJwt, now }), noteFailure)
   const identifySource = identifyingSource(config, noteFailure)
   const locate = locating(config, snapshots)
   const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }))
@@ -90,8 +91,8 @@ export function createEdge(
 
   edge.all('/healthz', own(read, healthy))
   edge.all('/openapi.json', answering(read, inControlRegion(config), forward))
-  edge.all('/v1/*', answering(share, name, identify('tenant'), locate, enter(limit, held)))
-  edge.post('/hooks/*', answering(identifySource, locate, enter(limit, forward)))
+  edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held)))
+  edge.post('/hooks/*', answering(identifySource, name, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
   edge.all('/platform/v1/*', answering(identify('platform'), locate, forward))
   inside.all('/v1/*', presenting(locate, enter(limit, held)))
@@ -103,7 +104,7 @@ export function createEdge(
     config,
     inside: insideOf,
     noteInvalid: (request) => noteFailure(clientIp(request)),
-    placeOf: (slug) => directory.placeOf({ slug }),
+    placeOf: (slug, request) => directory.placeOf({ slug }, clientIp(request)),
     now,
   })
   for (const path of ['/admin', '/admin/*', '/platform', '/platform/*', '/sign-up', '/sign-up/*'])

@@ -26,7 +26,7 @@ const PATH = '/admin/:slug{[a-z0-9-]+}/sign-in'
 /** Of one browser, on its way to a provider and back. */
 type Journey = SignInBegin & { slug: string }
 
-export function signingIn({ config, inside, placeOf }: ConsoleDependencies, show: Show): Hono {
+export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
   const { publicOrigin, roots } = config
 
@@ -38,7 +38,8 @@ export function signingIn({ config, inside, placeOf }: ConsoleDependencies, show
   /** @returns undefined when it is no organisation's slug */
   async function placeIn(c: Context): Promise<{ slug: string; place: TenantPlace } | undefined> {
     const slug = c.req.param('slug') ?? ''
-    const place = SLUG.test(slug) ? await placeOf(slug) : undefined
+    const place = SLUG.test(slug) ? await placeOf(slug, c.req.raw) : undefined
+    if (place?.outcome === 'absent') noteInvalid(c.req.raw)
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
 

@@ -12,8 +12,8 @@ export interface ConsoleDependencies {
   inside: Inside
   /** Counts a link or cookie that is none. @throws {Problem} `too_many_failures` */
   noteInvalid: (request: Request) => void
-  /** Where the organisation of a slug lives. */
-  placeOf: (slug: string) => Promise<Had<TenantPlace>>
+  /** Where the organisation of a slug lives, for whoever sent the request. */
+  placeOf: (slug: string, request: Request) => Promise<Had<TenantPlace>>
   now: () => number
 }
 

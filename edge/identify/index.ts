@@ -5,6 +5,7 @@
 import type { RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
+import type { Stage } from '../stage.ts'
 import { type ApiKeyIdentity, identifyApiKey } from './api_key.ts'
 import { presentedCredential, REMEMBERED } from './credential.ts'
 import type { Identity } from './identity.ts'
@@ -33,15 +34,19 @@ export type Identify = (context: RequestContext, part: Part) => Promise<Identifi
 
 type Config = Pick<EdgeConfig, 'roots' | 'operators' | 'publicOrigin'>
 
-/** For one isolate: keeps the keys that it has verified. */
-export function identifier(config: Config, identifyJwt: IdentifyJwt, now: () => number = Date.now): Identify {
+/** For one isolate: keeps the keys that it has verified. What the host names, `name` finds out for tokens. */
+export function identifier(
+  config: Config,
+  { name, identifyJwt, now }: { name: Stage; identifyJwt: IdentifyJwt; now: () => number },
+): Identify {
   const verified = new Lru<string, ApiKeyIdentity>(REMEMBERED)
   return async function identify(context, part) {
     const presented = presentedCredential(context)
     if (presented.outcome === 'none') return { outcome: 'refused', code: 'credential_missing' }
     if (presented.outcome === 'several') return { outcome: 'refused', code: 'conflicting_credentials' }
     if (part === 'tenant' && presented.outcome === 'one' && looksLikeJwt(presented.text)) {
-      return identifyJwt(presented.text, context.headers, context.host)
+      await name(context)
+      return identifyJwt(presented.text, context)
     }
     const identity = await identityOf()
     if (identity === 'expired') return { outcome: 'refused', code: 'signed_url_expired' }

@@ -4,11 +4,11 @@
 import { errors, jwtVerify } from 'jose'
 import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
 import type { ProviderEntry } from '../../shared/edge_calls.ts'
-import { TENANT } from '../../shared/headers.ts'
 import type { Id } from '../../shared/ids.ts'
 import { isTenantAudience, tenantOfAudience } from '../../shared/issuer.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import type { RequestContext } from '../context.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import { Lru } from '../lru.ts'
 import { isTimely, type Person, personOf } from './jwt_claims.ts'
@@ -21,12 +21,9 @@ export type JwtVerdict =
   | { outcome: 'identified'; identity: JwtIdentity }
   | { outcome: 'refused'; code: 'credential_invalid' | 'tenant_mismatch' | 'identity_provider_unavailable' }
 
-/** @param host the tenant that the request's host names */
-export type IdentifyJwt = (
-  text: string,
-  headers: ReadonlyMap<string, string>,
-  host: TenantNumber | undefined,
-) => Promise<JwtVerdict>
+/** `host` is the tenant that the request's host names. */
+type Asked = Pick<RequestContext, 'claimedTenant' | 'host' | 'clientIp'>
+export type IdentifyJwt = (text: string, asked: Asked) => Promise<JwtVerdict>
 
 export interface JwtDependencies {
   directory: TenantDirectory
@@ -60,18 +57,18 @@ const unavailable = refused('identity_provider_unavailable')
 export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
   const proven = new Lru<string, Proven>(PROVEN_LENGTH, (text) => TOKEN_LENGTH + text.length)
 
-  return async function identifyJwt(text, headers, host) {
+  return async function identifyJwt(text, { claimedTenant, host, clientIp }) {
     const known = proven.get(text)
     const claims = known?.claims ?? readJwt(text)
     if (claims === undefined || !isTimely(claims, now())) return invalid
-    const named = tenantNamed(audiencesOf(claims), headers.get(TENANT) ?? null, host)
+    const named = tenantNamed(audiencesOf(claims), claimedTenant ?? null, host)
     if (named.outcome === 'nobody') return invalid
     if (named.outcome === 'several') return refused('tenant_mismatch')
-    const place = await directory.placeOf(named.tenant)
+    const place = await directory.placeOf(named.tenant, clientIp)
     if (place.outcome === 'unavailable') return unavailable
     if (place.outcome === 'absent') return invalid
     const tenant = place.value.number
-    const provider = await providerOf(tenant, claims)
+    const provider = await providerOf(tenant, claims, clientIp)
     if (typeof provider === 'string') return provider === 'unavailable' ? unavailable : invalid
     const { issuer, audience, id, roleClaim } = provider
     const person = known?.roleClaim === roleClaim ? known.person : personOf(readJwt(text) ?? {}, roleClaim)
@@ -98,17 +95,18 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
   async function providerOf(
     tenant: TenantNumber,
     claims: Claims,
+    asker: string | undefined,
   ): Promise<ProviderEntry | 'unknown' | 'unavailable'> {
     const audiences = audiencesOf(claims)
     const fits = ({ issuer, audience }: ProviderEntry) =>
       issuer === claims.iss && audiences.includes(audience)
-    const known = await directory.providersOf(tenant)
+    const known = await directory.providersOf(tenant, asker)
     if (known.outcome === 'had') {
       const found = known.value.find(fits)
       if (found !== undefined) return found
     }
     // A provider may have been added since.
-    const newer = known.outcome === 'had' ? await directory.newerProvidersOf(tenant) : known
+    const newer = known.outcome === 'had' ? await directory.newerProvidersOf(tenant, asker) : known
     if (newer.outcome === 'unavailable') return 'unavailable'
     return (newer.outcome === 'had' ? newer.value.find(fits) : undefined) ?? 'unknown'
   }

@@ -58,11 +58,11 @@ export function hostNames(config: Config): NameOf {
 }
 
 export async function tenantAt(
-  name: TenantName | undefined,
+  { named: name, clientIp }: Pick<RequestContext, 'named' | 'clientIp'>,
   directory: TenantDirectory,
 ): Promise<HostTenant> {
   if (name === undefined) return { outcome: 'nobody' }
-  const place = await directory.placeOf(name)
+  const place = await directory.placeOf(name, clientIp)
   if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
   if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
   // A domain that nobody has shown to be theirs may be the platform's own by another name.

@@ -1,11 +1,10 @@
 // Stage two in the pipeline: what the host names, before anybody is identified; and the region that answers, once the
 // credential has said whom it speaks for.
-import { TENANT } from '../../shared/headers.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { decided } from '../context.ts'
+import { decided, type RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
 import { unavailable } from '../forward/index.ts'
-import { tenantMismatch } from '../identify/stage.ts'
+import { type NoteFailure, tenantMismatch } from '../identify/stage.ts'
 import type { Stage } from '../stage.ts'
 import { hostNames, tenantAt } from './host.ts'
 import { locate } from './index.ts'
@@ -21,20 +20,38 @@ export function hosting(config: EdgeConfig): Stage {
   }
 }
 
-export function naming(config: EdgeConfig, directory: TenantDirectory): Stage {
+/**
+ * The tenant that the host names. Comes after a credential that says its tenant by itself, so that a stranger has nobody
+ * asked; and before a token, which may not.
+ */
+export function naming(config: EdgeConfig, directory: TenantDirectory, noteFailure: NoteFailure): Stage {
   return async function naming(context) {
-    const host = await tenantAt(context.named, directory)
-    if (host.outcome === 'no_such_tenant') throw tenantMismatch()
-    if (host.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
+    if (context.host !== undefined) return undefined
+    const host = await tenantAt(context, directory)
+    if (host.outcome === 'no_such_tenant') {
+      noteFailure(context.clientIp)
+      throw tenantMismatch()
+    }
+    if (host.outcome === 'unavailable' && !leftToRegion(context)) {
+      throw unavailable(config.controlRegion.name, 'Nothing was done.')
+    }
     if (host.outcome === 'tenant') context.host = host.number
     return undefined
   }
 }
 
+/** The credential's home region can hold one slug against it as well. */
+function leftToRegion(context: RequestContext): boolean {
+  const { identity, named } = context
+  if (identity === undefined || named === undefined || !('slug' in named)) return false
+  context.claimedTenant ??= named.slug
+  return context.claimedTenant === named.slug
+}
+
 export const locating = (config: EdgeConfig, snapshots: Snapshots): Stage => {
   const held = (tenant: TenantNumber) => snapshots.get(tenant, Date.now())
   return function locating(context) {
-    const claims = { claimedTenant: context.headers.get(TENANT) ?? null, host: context.host }
+    const claims = { claimedTenant: context.claimedTenant ?? null, host: context.host }
     const location = locate(decided(context.identity), claims, held, config)
     if (location.outcome === 'tenant_mismatch') throw tenantMismatch()
     if (location.outcome === 'region_unavailable') throw unavailable('of this credential')

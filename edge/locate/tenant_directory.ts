@@ -1,5 +1,7 @@
 // Where a tenant lives and whose tokens it takes, for credentials that don't say so themselves. Asked of regions on
 // first contact and then kept: what is kept only opens the way to the region, which reads all of it again.
+
+import { addressBlock } from '../../shared/address_block.ts'
 import {
   type ProviderEntry,
   type ProvidersAnswer,
@@ -9,9 +11,11 @@ import {
   type TenantPlace,
   tenantPath,
 } from '../../shared/edge_calls.ts'
+import type { Limit } from '../../shared/limits.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { EdgeConfig } from '../env.ts'
 import { LocalMeters } from '../limit/local_meters.ts'
+import { Lru } from '../lru.ts'
 import { type Had, Refreshed } from '../refreshed.ts'
 import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from './ask_region.ts'
 
@@ -22,7 +26,9 @@ const KEEP_MS = 60 * 60_000
 const AGAIN_MS = 1_000
 const CAPACITY = 10_000
 /** Questions a second, all tenants together: nobody's invented tokens keep regions busy. */
-const QUESTIONS = { rate: 50, burst: 100 }
+const QUESTIONS: Limit = { rate: 50, burst: 100 }
+/** What one address may look up that is new here, so that it leaves room for all others' questions. */
+const OF_ADDRESS: Limit = { rate: 5, burst: 20 }
 
 export interface TenantDirectoryOptions {
   config: Pick<EdgeConfig, 'regions' | 'controlRegion'>
@@ -30,12 +36,16 @@ export interface TenantDirectoryOptions {
   now(): number
 }
 
+/** Whose request it is, where the runtime can tell: nobody is held back for anybody. */
+export type Asker = string | undefined
 export type Providers = ReadonlyArray<ProviderEntry>
 
 export class TenantDirectory {
   private readonly places: Refreshed<string, TenantPlace>
   private readonly providers: Refreshed<TenantNumber, Providers>
   private readonly questions = new LocalMeters()
+  /** What has been found here before: looking it up again is nobody's. */
+  private readonly found = new Lru<string | TenantNumber, true>(2 * CAPACITY)
   private readonly options: TenantDirectoryOptions
 
   constructor(options: TenantDirectoryOptions) {
@@ -58,17 +68,17 @@ export class TenantDirectory {
     })
   }
 
-  placeOf(name: TenantName): Promise<Had<TenantPlace>> {
-    return this.places.get(tenantPath(name))
+  placeOf(name: TenantName, asker: Asker): Promise<Had<TenantPlace>> {
+    return this.first(this.places, tenantPath(name), asker)
   }
 
-  providersOf(tenant: TenantNumber): Promise<Had<Providers>> {
-    return this.providers.get(tenant)
+  providersOf(tenant: TenantNumber, asker: Asker): Promise<Had<Providers>> {
+    return this.first(this.providers, tenant, asker)
   }
 
   /** Where a token's provider is not among those of {@link providersOf}: it may have been added since. */
-  newerProvidersOf(tenant: TenantNumber): Promise<Had<Providers>> {
-    return this.providers.renewed(tenant)
+  newerProvidersOf(tenant: TenantNumber, asker: Asker): Promise<Had<Providers>> {
+    return this.mayAsk(asker) ? this.providers.renewed(tenant) : this.providers.get(tenant)
   }
 
   /** A region said that the providers have changed. */
@@ -76,12 +86,31 @@ export class TenantDirectory {
     this.providers.forget(tenant)
   }
 
+  private async first<K extends string | TenantNumber, V>(
+    values: Refreshed<K, V>,
+    key: K,
+    asker: Asker,
+  ): Promise<Had<V>> {
+    if (this.found.get(key) === undefined && !this.mayAsk(asker)) return { outcome: 'unavailable' }
+    const had = await values.get(key)
+    if (had.outcome === 'had') this.found.set(key, true)
+    return had
+  }
+
+  private mayAsk(asker: Asker): boolean {
+    return asker === undefined || this.admits(addressBlock(asker), OF_ADDRESS)
+  }
+
+  private admits(name: string, limit: Limit): boolean {
+    return this.questions.admit(name, limit, 1, this.options.now()).outcome === 'admitted'
+  }
+
   private async askPlace(path: string): Promise<TenantPlace | undefined> {
     return readPlace(await this.ask(this.options.config.controlRegion.name, path))
   }
 
   private async askProviders(tenant: TenantNumber): Promise<Providers | undefined> {
-    const place = await this.placeOf({ number: tenant })
+    const place = await this.places.get(tenantPath({ number: tenant }))
     if (place.outcome === 'absent') return undefined
     if (place.outcome === 'unavailable') throw new Error('nobody knows where the tenant lives')
     let answer = await this.askHome(place.value.region, tenant)
@@ -94,12 +123,9 @@ export class TenantDirectory {
   }
 
   private ask(name: string, path: string): Promise<unknown> {
-    const { config, now } = this.options
-    const region = config.regions.get(name)
+    const region = this.options.config.regions.get(name)
     if (region === undefined) throw new Error(`no way to the region ${name}`)
-    if (this.questions.admit('questions', QUESTIONS, 1, now()).outcome === 'throttled') {
-      throw new Error('too many questions')
-    }
+    if (!this.admits('everybody', QUESTIONS)) throw new Error('too many questions')
     return askRegion(region, path)
   }
 }
