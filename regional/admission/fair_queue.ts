@@ -8,9 +8,9 @@
 export interface FairQueueOptions {
   /** Units that a flow of weight 1 may spend in its turn. */
   quantum: number
-  /** Requests that one flow may have waiting. */
+  /** Requests that one flow may have waiting, beside those offered without a bound. */
   perFlow: number
-  /** Requests that all flows together may have waiting. */
+  /** The same of all flows together. */
   total: number
 }
 
@@ -18,6 +18,8 @@ export interface Waiting<K, T> {
   readonly flow: K
   /** In units, as estimated. */
   readonly cost: number
+  /** False: it counts for no bound, and its place is nobody else's. */
+  readonly bounded: boolean
   readonly item: T
 }
 
@@ -33,6 +35,8 @@ interface Flow<K, T> {
   /** Its turn has begun: it had its quantum. */
   inTurn: boolean
   readonly queue: Array<Waiting<K, T>>
+  /** So many of its queue are bounded. */
+  bounded: number
   /** Served, and not yet settled. */
   underWay: number
 }
@@ -49,6 +53,7 @@ export class FairQueue<K, T> {
   private readonly active = new Map<K, Flow<K, T>>()
   private readonly debtors = new Set<K>()
   private waitingCount = 0
+  private boundedCount = 0
 
   constructor(options: FairQueueOptions) {
     this.options = options
@@ -71,17 +76,17 @@ export class FairQueue<K, T> {
   /**
    * Puts a request at the end of its flow's queue.
    * @param weight of the flow from now on, above 0
-   * @param bounded false for those whose number whoever offers them keeps small
+   * @param bounded false for those whose number whoever offers them keeps small: they are never refused, nor put out
    */
   offer(flow: K, weight: number, cost: number, item: T, bounded = true): Offer<K, T> {
     const known = this.flows.get(flow)
-    const isFull = bounded && this.waitingCount >= this.options.total
-    if (bounded && (known?.queue.length ?? 0) >= this.options.perFlow) return { outcome: 'full' }
+    const isFull = bounded && this.boundedCount >= this.options.total
+    if (bounded && (known?.bounded ?? 0) >= this.options.perFlow) return { outcome: 'full' }
     const instead = isFull ? this.stealFor(known) : undefined
     if (isFull && instead === undefined) return { outcome: 'full' }
     const of = this.flowOf(flow, weight)
-    of.queue.push({ flow, cost, item })
-    this.waitingCount++
+    of.queue.push({ flow, cost, bounded, item })
+    this.count(of, bounded, 1)
     if (of.queue.length === 1) this.active.set(flow, of)
     this.debtors.delete(flow)
     return instead === undefined ? { outcome: 'queued' } : { outcome: 'queued', instead }
@@ -142,12 +147,12 @@ export class FairQueue<K, T> {
       const kept = flow.queue.filter((each) => {
         if (!isOver(each.item)) return true
         removed.push(each)
+        this.count(flow, each.bounded, -1)
         return false
       })
       flow.queue.splice(0, flow.queue.length, ...kept)
       if (kept.length === 0) this.rest(key, flow)
     }
-    this.waitingCount -= removed.length
     return removed
   }
 
@@ -157,7 +162,7 @@ export class FairQueue<K, T> {
       known.weight = weight
       return known
     }
-    const made: Flow<K, T> = { weight, deficit: 0, inTurn: false, queue: [], underWay: 0 }
+    const made: Flow<K, T> = { weight, deficit: 0, inTurn: false, queue: [], bounded: 0, underWay: 0 }
     this.flows.set(key, made)
     return made
   }
@@ -167,9 +172,16 @@ export class FairQueue<K, T> {
     return this.options.quantum * weight
   }
 
+  private count(flow: Flow<K, T>, bounded: boolean, change: 1 | -1): void {
+    this.waitingCount += change
+    if (!bounded) return
+    this.boundedCount += change
+    flow.bounded += change
+  }
+
   private serve(key: K, flow: Flow<K, T>, head: Waiting<K, T>): void {
     flow.queue.shift()
-    this.waitingCount--
+    this.count(flow, head.bounded, -1)
     flow.deficit -= head.cost
     flow.underWay++
     if (flow.queue.length === 0) this.rest(key, flow)
@@ -194,16 +206,17 @@ export class FairQueue<K, T> {
     for (const flow of flows) flow.deficit += Math.max(0, rounds - 1) * this.turnOf(flow)
   }
 
-  /** The last one of the queue that is longest for its weight, if that is longer than the one to grow. */
+  /** The last bounded one of the queue that has most of them for its weight, if it has more than the one to grow. */
   private stealFor(growing: Flow<K, T> | undefined): Waiting<K, T> | undefined {
     let longest: Flow<K, T> | undefined
     for (const flow of this.active.values()) {
       if (longest === undefined || lengthOf(flow) > lengthOf(longest)) longest = flow
     }
-    if (longest === undefined || longest === growing || longest.queue.length < 2) return undefined
+    if (longest === undefined || longest === growing || longest.bounded < 2) return undefined
     if (growing !== undefined && lengthOf(growing) + 1 / growing.weight >= lengthOf(longest)) return undefined
-    const stolen = longest.queue.pop()
-    if (stolen !== undefined) this.waitingCount--
+    const last = longest.queue.findLastIndex(({ bounded }) => bounded)
+    const [stolen] = longest.queue.splice(last, 1)
+    if (stolen !== undefined) this.count(longest, true, -1)
     return stolen
   }
 
@@ -232,4 +245,5 @@ export class FairQueue<K, T> {
   }
 }
 
-const lengthOf = <K, T>({ queue, weight }: Flow<K, T>): number => queue.length / weight
+/** For its weight. */
+const lengthOf = <K, T>({ bounded, weight }: Flow<K, T>): number => bounded / weight

@@ -1,6 +1,6 @@
 // One step of one job: the effect and the job's place after it in one commit. The entry in the queue, read and cleared
 // in that transaction, is what makes the step happen once: whoever finds it gone, or renewed, changes nothing.
-import { Problem } from '../../shared/problems.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TakeTurn } from '../admission/admission.ts'
 import type { Log } from '../log.ts'
@@ -43,6 +43,8 @@ export interface Turn {
 
 /** How long a job of a kind that this worker does not know (it may be older than the job) is left alone. */
 const UNKNOWN_KIND_MS = 60_000
+
+const TOO_BUSY: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded'])
 
 /** Runs the step that an entry of the queue stands for, or records why it failed. */
 export async function runStep(
@@ -179,8 +181,8 @@ function fail(
   log.error('a step of a job failed', { job: turn.id, kind: turn.entry.kind, error })
   return inTurn(dependencies, tenant, turn, async (scope, job, logs) => {
     const nowMs = now()
-    // Too busy or too slow a database is not the step's fault: it does not count.
-    if (error instanceof Problem && error.code === 'contention') {
+    // Too busy or too slow a database, or region, is not the step's fault: it does not count.
+    if (error instanceof Problem && TOO_BUSY.has(error.code)) {
       requeue(scope, job, { ...job, dueMs: nowMs + retry.firstMs })
       return
     }

@@ -165,6 +165,18 @@ describe('admission', () => {
     expect(requests.refused).toEqual([])
   })
 
+  test('background work keeps its place when everything that may wait does', async () => {
+    requests = new Requests()
+    for (let n = 1_000; n < 1_128; n++) requests.ask(`filling ${n}`, n)
+    for (let i = 0; i < 4; i++) requests.ask(`step ${i}`, 1, { background: true })
+    for (let n = 2_000; n < 6_100; n++) requests.ask(`request ${n}`, n)
+    await settled()
+    expect(requests.admission.load().waiting).toBe(4_100)
+    expect(requests.refused.length).toBe(4)
+    await requests.endAll()
+    expect(requests.begun.filter((name) => name.startsWith('step'))).toHaveLength(4)
+  })
+
   test('an isolated tenant gets less of what is free', async () => {
     const underWay = async (isolated: boolean) => {
       requests = new Requests(() => isolated)

@@ -159,8 +159,25 @@ describe('what is kept', () => {
     const offer = queue.offer('new', 1, 1, 0)
     expect('instead' in offer && offer.instead).toMatchObject({ flow: 'long', item: 7 })
     expect(queue.waiting).toBe(10)
-    // Work whose number is bounded elsewhere always finds room.
-    expect(queue.offer('behind', 1, 1, 0, false)).toEqual({ outcome: 'queued' })
+  })
+
+  test('is without a bound for work whose number is kept small elsewhere: it finds room, and keeps it', () => {
+    const queue = queueOf({ perFlow: 8, total: 10 })
+    for (let i = 0; i < 10; i++) queue.offer('short', 0.25, 1, i, i < 5)
+    for (let i = 0; i < 20; i++) {
+      // By its weight the longest by far.
+      expect(queue.offer('behind', 0.25, 1, i, false)).toEqual({ outcome: 'queued' })
+    }
+    for (let n = 0; n < 5; n++) expect(queue.offer(`other ${n}`, 1, 1, n)).toEqual({ outcome: 'queued' })
+    for (let n = 5; n < 9; n++) {
+      const offer = queue.offer(`other ${n}`, 1, 1, n)
+      expect('instead' in offer && offer.instead).toMatchObject({ flow: 'short', item: 9 - n })
+    }
+    expect(queue.offer('other 9', 1, 1, 9)).toEqual({ outcome: 'full' })
+    expect(queue.waiting).toBe(35)
+    const left = Array.from({ length: 35 }, () => queue.next()?.flow)
+    expect(left.filter((flow) => flow === 'behind')).toHaveLength(20)
+    expect(queue.waiting).toBe(0)
   })
 
   test('is nothing of a flow that has nothing waiting, under way or owed', () => {

@@ -6,6 +6,7 @@ import { takeLease } from '../../regional/jobs/lease.ts'
 import { enqueue, jobsOf } from '../../regional/jobs/queue.ts'
 import { jobSpace } from '../../regional/jobs/record.ts'
 import { statusSpace } from '../../regional/tenancy/records.ts'
+import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { count, counters, openQueue, type Queue, tenantNumber } from './support.ts'
 
@@ -172,6 +173,29 @@ describe('a step that fails', () => {
     const job = await queue.job(tenant, id)
     expect(job).toMatchObject({ failures: 3, error: 'Something went wrong on our side.' })
     expect(queue.logged.filter(([message]) => message.includes('failed'))).toHaveLength(3)
+  })
+
+  test('because the database, or a region that it asks, is too busy is tried until it does not', async () => {
+    const tenant = await queue.tenant(1)
+    let tries = 0
+    const busy = jobKind<null>({
+      kind: 'test.busy',
+      service: 'test',
+      retry: { firstMs: 10_000, maxMs: 60_000, tries: 3 },
+      async step() {
+        tries++
+        if (tries < 9) throw new Problem(tries % 2 ? 'overloaded' : 'contention', 'No time for this now.')
+        return { finished: true }
+      },
+    })
+    const worker = queue.worker({ kinds: [busy] })
+    const id = await queue.enqueue(tenant, busy, null)
+    await eventually(async () => {
+      queue.clock.nowMs += 10_000
+      await worker.look()
+      expect(await stateOf(tenant, id)).toBe('done')
+    })
+    expect(tries).toBe(9)
   })
 
   test('of a kind that this worker does not know waits for one that does', async () => {
