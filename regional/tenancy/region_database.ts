@@ -1,5 +1,6 @@
 // The one holder of a region's engine. Nothing leaves it unfenced: a transaction is of one tenant, of the platform's
 // directory, or of the region's own keys, and the fence below it refuses everything else.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { ChunkedSpace, type ChunkedSpaceDefinition } from '../storage/chunked_space.ts'
 import { CounterSpace, type CounterSpaceDefinition } from '../storage/counter_space.ts'
@@ -35,6 +36,7 @@ import { type Attempt, retrying } from './retry.ts'
 import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
 import { flushSpace, type UsageMetric } from './usage.ts'
 
+type Listener = (tenant: TenantNumber) => void
 type Report = (violation: IsolationViolation) => void
 
 /** How a transaction is to be run. */
@@ -234,8 +236,8 @@ export class RegionDatabase {
   private readonly keys: KeySpace
   private readonly tenantKeys: TenantKeysCache
   private readonly report: Report
-  private readonly wakeListeners = new Set<(tenant: TenantNumber) => void>()
-  private readonly callListeners = new Set<(tenant: TenantNumber) => void>()
+  private readonly wakeListeners = new Set<Listener>()
+  private readonly callListeners = new Set<Listener>()
 
   constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
     this.native = native
@@ -291,15 +293,13 @@ export class RegionDatabase {
   }
 
   /** Calls `listener` after each commit of this process that woke a tenant. @returns what ends that */
-  onWake(listener: (tenant: TenantNumber) => void): () => void {
-    this.wakeListeners.add(listener)
-    return () => void this.wakeListeners.delete(listener)
+  onWake(listener: Listener): () => void {
+    return listening(this.wakeListeners, listener)
   }
 
   /** As {@link onWake}, for standing work. */
-  onCall(listener: (tenant: TenantNumber) => void): () => void {
-    this.callListeners.add(listener)
-    return () => void this.callListeners.delete(listener)
+  onCall(listener: Listener): () => void {
+    return listening(this.callListeners, listener)
   }
 
   private grantOf(number: TenantNumber, writeOnly: ReadonlyArray<KeyRange>): Grant {
@@ -394,6 +394,13 @@ export class RegionDatabase {
     if (batch) native.setOption(TransactionOptionCode.PriorityBatch, null)
     return fenceTransaction(meter === undefined ? native : metered(native, meter), grant, this.report)
   }
+}
+
+/** What a listener begins outlives the request whose commit called it, so it is no part of that request. */
+function listening(listeners: Set<Listener>, listener: Listener): () => void {
+  const own = AsyncLocalStorage.bind(listener)
+  listeners.add(own)
+  return () => void listeners.delete(own)
 }
 
 /** The package's transaction over this very native one. The package makes them of a database only, so it gets one. */

@@ -5,6 +5,7 @@ import { jobKind } from '../../regional/jobs/kind.ts'
 import { takeLease } from '../../regional/jobs/lease.ts'
 import { enqueue, jobsOf } from '../../regional/jobs/queue.ts'
 import { jobSpace } from '../../regional/jobs/record.ts'
+import { during, noted, RequestNote } from '../../regional/observe/request.ts'
 import { statusSpace } from '../../regional/tenancy/records.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
@@ -208,6 +209,21 @@ describe('a step that fails', () => {
     queue.clock.nowMs += 60_000
     await ended(tenant, id)
   })
+})
+
+test('what a request called for is no part of that request: its note stays its own', async () => {
+  const tenant = await queue.tenant(1)
+  const notes: unknown[] = []
+  queue.database.onWake(() => notes.push(noted()))
+  queue.database.onCall(() => notes.push(noted()))
+  await during(new RequestNote(0), () =>
+    queue.inTenant(tenant, (scope) => {
+      scope.wake()
+      scope.call()
+      expect(noted()).toBeDefined()
+    }),
+  )
+  expect(notes).toEqual([undefined, undefined])
 })
 
 test('a cancelled job takes no further step, not even the one in flight', async () => {
