@@ -290,7 +290,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         endWork: (graceMs) => outside.stop(graceMs),
         startJobs: () => {
           const work = { database, now, random: Math.random, log }
-          const deliveries = new WebhookDeliveries({ ...work, tails, outbound, sealer })
+          const deliveries = new WebhookDeliveries({ ...work, tails, outbound, sealer, turn })
           const known = jobKinds([...kinds, deliveries])
           const worker = new JobWorker({ ...work, kinds: known, loans, erase, turn, stepped })
           return {

@@ -4,6 +4,7 @@
 // flight. Results are recorded together, as many as have come meanwhile, in one commit.
 import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { TakeTurn } from '../admission/admission.ts'
 import { standAt } from '../jobs/standing.ts'
 import type { Log } from '../log.ts'
 import type { Outbound } from '../outbound/client.ts'
@@ -11,7 +12,7 @@ import type { LogPosition } from '../storage/log_space.ts'
 import { FEED_BEGINNING, feedOf, type TenantEvent } from '../tenancy/events.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import { type StatusRecord, statusSpace } from '../tenancy/records.ts'
-import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
+import type { Bounds, RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import type { Tails } from '../tenancy/tails.ts'
 import { WEBHOOKS } from './call.ts'
 import { type Due, Lane, MAX_UNSENT, type Sendable } from './lane.ts'
@@ -38,6 +39,8 @@ export interface PumpDependencies {
   outbound: Outbound
   sealer: Sealer
   slots: SendingSlots
+  /** What reads or writes has its turn beside what somebody waits for. */
+  turn: TakeTurn
   now: () => number
   /** From 0 to 1. */
   random: () => number
@@ -77,12 +80,13 @@ export class TenantPump {
   private readonly results: Result[] = []
   private readonly underWay = new Set<Promise<void>>()
   private readonly aborting = new AbortController()
+  private readonly leaving = new AbortController()
   private recording: Promise<void> | undefined
   /** What endpoints and due deliveries were read at. */
   private changed: string | undefined
   private heldUntilMs = 0
-  private stopping = false
-  private turn = 0
+  /** Whose lane is the first to send. */
+  private first = 0
   private over: Pumped | undefined
   /** Somebody has called since it last looked. */
   private called = true
@@ -113,8 +117,12 @@ export class TenantPump {
 
   /** Ends it: what is in flight has a moment, and what it came to is recorded. */
   stop(): void {
-    this.stopping = true
+    this.leaving.abort()
     this.poke()
+  }
+
+  private get stopping(): boolean {
+    return this.leaving.signal.aborted
   }
 
   async run(): Promise<Pumped> {
@@ -126,9 +134,10 @@ export class TenantPump {
     })
     const renewal = setInterval(() => {
       if (this.heldUntilMs - now() > (LEASE_MS * 2) / 3) return
-      database
-        .tenant(this.tenant, async (scope) => ({ value: await this.hold(scope), commit: true }))
-        .catch((error: unknown) => this.failed(error))
+      // Not in a turn: what waits for one would lose the tenant, and send again what is sent. Behind others all the same,
+      // since on a cluster that has no time for it nobody else can take the tenant either.
+      const hold = async (scope: TenantScope) => ({ value: await this.hold(scope), commit: true })
+      database.tenant(this.tenant, hold, { batch: true }).catch((error: unknown) => this.failed(error))
     }, LEASE_MS / 4)
     try {
       return await this.pump()
@@ -193,10 +202,27 @@ export class TenantPump {
     this.poke()
   }
 
+  /**
+   * Runs one transaction when it is its turn. Nothing in a turn waits for another one.
+   * Whoever stops waits no more: what is left to do is little, and new requests go to other processes.
+   */
+  private async inTurn<T>(operation: string, work: (bounds: Bounds) => Promise<T>): Promise<T> {
+    const { tenant } = this
+    const { signal } = this.leaving
+    try {
+      return await this.dependencies.turn({ tenant, operation, signal }, (meter) =>
+        work({ batch: true, meter }),
+      )
+    } catch (error) {
+      if (error !== signal.reason) throw error
+      return work({ batch: true })
+    }
+  }
+
   /** Takes the tenant in hand. */
   private take(): Promise<boolean> {
     const { database, now } = this.dependencies
-    return database.tenant(this.tenant, async (scope) => {
+    const take = async (scope: TenantScope) => {
       const holders = scope.service(SERVICE).space(holderSpace)
       const [status, holder] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
@@ -207,7 +233,8 @@ export class TenantPump {
       this.heldUntilMs = now() + LEASE_MS
       holders.set(['holder'], { pump: this.id, untilMs: this.heldUntilMs })
       return { value: true, commit: true }
-    })
+    }
+    return this.inTurn('webhooks.take', (bounds) => database.tenant(this.tenant, take, bounds))
   }
 
   /** Makes sure that the tenant is still in hand and active, and that it stays so. Reads what a loss would change. */
@@ -229,25 +256,31 @@ export class TenantPump {
 
   /** Reads what is new: endpoints, events, deliveries whose time has come. */
   private async look(): Promise<void> {
-    const { database, now } = this.dependencies
-    this.called = false
     for (let again = true; again; ) {
-      const nowMs = now()
-      for (const lane of this.lanes.values()) {
-        if (lane.nextDueMs !== undefined && lane.nextDueMs <= nowMs) lane.dueIsStale = true
-      }
-      const dueOf = [...this.lanes.values()]
-        .filter((lane) => lane.dueIsStale)
-        .map((lane) => ({ lane, version: lane.dueVersion }))
-      const behind = Map.groupBy(
-        [...this.lanes.values()].filter((lane) => lane.hasRoom),
-        (lane) => lane.position,
-      )
-      again = await database.tenant(this.tenant, async (scope) => ({
-        value: await this.read(scope, dueOf, behind),
-        commit: false,
-      }))
+      again = await this.inTurn('webhooks.read', (bounds) => this.lookOnce(bounds))
     }
+  }
+
+  /** @returns whether to look again */
+  private lookOnce(bounds: Bounds): Promise<boolean> {
+    const { database, now } = this.dependencies
+    const nowMs = now()
+    this.called = false
+    for (const lane of this.lanes.values()) {
+      if (lane.nextDueMs !== undefined && lane.nextDueMs <= nowMs) lane.dueIsStale = true
+    }
+    const dueOf = [...this.lanes.values()]
+      .filter((lane) => lane.dueIsStale)
+      .map((lane) => ({ lane, version: lane.dueVersion }))
+    const behind = Map.groupBy(
+      [...this.lanes.values()].filter((lane) => lane.hasRoom),
+      (lane) => lane.position,
+    )
+    const read = async (scope: TenantScope) => ({
+      value: await this.read(scope, dueOf, behind),
+      commit: false,
+    })
+    return database.tenant(this.tenant, read, bounds)
   }
 
   /** @returns whether to read again, because the endpoints have changed, or there is more */
@@ -334,7 +367,7 @@ export class TenantPump {
     let nextMs = Number.POSITIVE_INFINITY
     // Another one first each time, so that where slots are few every endpoint has its turn.
     const lanes = [...this.lanes.values()]
-    const first = this.turn++ % Math.max(1, lanes.length)
+    const first = this.first++ % Math.max(1, lanes.length)
     for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
       for (;;) {
         if (this.results.length >= MAX_UNSENT || this.stopping || this.over !== undefined) return nextMs
@@ -382,20 +415,12 @@ export class TenantPump {
   }
 
   private async recordAll(): Promise<void> {
-    const { database, now, random, log } = this.dependencies
-    // What else comes in this turn goes along.
+    const { log } = this.dependencies
+    // What else comes at the same time goes along.
     await new Promise<void>((resolve) => setImmediate(resolve))
     while (this.results.length > 0 && this.over === undefined) {
-      const batch = this.results.slice(0, MAX_BATCH)
       try {
-        const recorded = await database.tenant(this.tenant, async (scope) => {
-          const held = this.hold(scope)
-          const work = { held, nowMs: now(), random }
-          const recorded = await record(scope, work, batch, (id, ids) => this.lanes.get(id)?.cursorAfter(ids))
-          return { value: recorded, commit: true }
-        })
-        this.results.splice(0, batch.length)
-        this.apply(batch, recorded)
+        await this.inTurn('webhooks.record', (bounds) => this.recordSome(bounds))
         // At once, whatever is being read meanwhile: an ordered lane has waited for this.
         this.hand()
       } catch (error) {
@@ -405,6 +430,21 @@ export class TenantPump {
       }
       this.poke()
     }
+  }
+
+  /** As many as have come by now. */
+  private async recordSome(bounds: Bounds): Promise<void> {
+    const { database, now, random } = this.dependencies
+    const batch = this.results.slice(0, MAX_BATCH)
+    const recording = async (scope: TenantScope) => {
+      const held = this.hold(scope)
+      const work = { held, nowMs: now(), random }
+      const recorded = await record(scope, work, batch, (id, ids) => this.lanes.get(id)?.cursorAfter(ids))
+      return { value: recorded, commit: true }
+    }
+    const recorded = await database.tenant(this.tenant, recording, bounds)
+    this.results.splice(0, batch.length)
+    this.apply(batch, recorded)
   }
 
   private apply(batch: ReadonlyArray<Result>, { again, disabled }: Recorded): void {
@@ -420,7 +460,7 @@ export class TenantPump {
   /** Hands the tenant back, in a transaction that has seen that there is nothing to do. @param anyway there may be */
   private leave(anyway = false): Promise<boolean> {
     const { database, now } = this.dependencies
-    return database.tenant(this.tenant, async (scope) => {
+    const leave = async (scope: TenantScope) => {
       await this.hold(scope)
       const tx = scope.service(SERVICE)
       const lanes = [...this.lanes.values()]
@@ -458,7 +498,8 @@ export class TenantPump {
       if (!isNew && !isDue && this.isIdle) await standAt(scope, WEBHOOKS, nextMs)
       tx.space(holderSpace).clear(['holder'])
       return { value: true, commit: true }
-    })
+    }
+    return this.inTurn('webhooks.leave', (bounds) => database.tenant(this.tenant, leave, bounds))
   }
 }
 

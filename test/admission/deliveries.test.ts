@@ -1,0 +1,237 @@
+// Webhook deliveries as work in the background: on the real engine, beside what requests hold, without HTTP.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Admission, type TakeTurn } from '../../regional/admission/admission.ts'
+import type { Called } from '../../regional/outbound/client.ts'
+import { TransactionOptionCode } from '../../regional/storage/foundationdb.ts'
+import { keySpace } from '../../regional/storage/keys.ts'
+import { type Engine, openEngine } from '../../regional/storage/open.ts'
+import { emitting, FEED_BEGINNING } from '../../regional/tenancy/events.ts'
+import { Sealer } from '../../regional/tenancy/idempotency.ts'
+import { statusSpace } from '../../regional/tenancy/records.ts'
+import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
+import { Tails } from '../../regional/tenancy/tails.ts'
+import { WebhookDeliveries } from '../../regional/webhooks/deliveries.ts'
+import {
+  deliverySpace,
+  endpointSpace,
+  holderSpace,
+  laneSpace,
+  SERVICE,
+} from '../../regional/webhooks/records.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+
+const tenant = asTenantNumber(7n)
+const standing = { status: 'active', epoch: 1, version: 1, webhooks: true } as const
+const ENDPOINT = 'whe_01k4z5h3w8e1q9r7t2y6m0n4b5'
+const log = { info() {}, error: (message: string) => void failures.push(message) }
+
+/** Of each transaction whether it is for the background, and whether somebody watches with it. */
+interface Noted {
+  batch: boolean
+  watch: boolean
+}
+
+let folder: string
+let engine: Engine
+let database: RegionDatabase
+let admission: Admission
+let transactions: Noted[]
+let turns: Array<{ operation: string; commits: number }>
+let failures: string[]
+/** Ids of events, as they came. */
+let sent: string[]
+let answer: () => Promise<void>
+let instances: Array<{ deliveries: WebhookDeliveries; tails: Tails }>
+let gate: PromiseWithResolvers<void>
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'coditect-deliveries-'))
+  engine = await openEngine({ dataDir: folder })
+  const create = engine.native.createTransaction.bind(engine.native)
+  engine.native.createTransaction = () => {
+    const tn = create()
+    const noted = { batch: false, watch: false }
+    transactions.push(noted)
+    const [setOption, watch] = [tn.setOption.bind(tn), tn.watch.bind(tn)]
+    tn.setOption = (code, value) => {
+      noted.batch ||= code === TransactionOptionCode.PriorityBatch
+      setOption(code, value)
+    }
+    tn.watch = (key, ignoreStandardErrors) => {
+      noted.watch = true
+      return watch(key, ignoreStandardErrors)
+    }
+    return tn
+  }
+  database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+    throw violation
+  })
+  admission = new Admission({ now: Date.now })
+  ;[transactions, turns, failures, sent, instances] = [[], [], [], [], []]
+  answer = async () => {}
+  gate = Promise.withResolvers()
+  await inTenant((scope) => {
+    const tx = scope.service(SERVICE)
+    scope.system('status', statusSpace).set(['status'], standing)
+    tx.space(laneSpace).set([ENDPOINT], {
+      cursor: FEED_BEGINNING,
+      highest: FEED_BEGINNING,
+      failingSinceMs: null,
+      warnings: 0,
+    })
+    tx.space(endpointSpace).set([ENDPOINT], {
+      ...{ id: ENDPOINT, url: 'https://hooks.example.com/', description: null, types: [], enabled: true },
+      ...{ disabled: null, mode: 'parallel', rate: null, headerNames: [], sealedHeaders: null, signers: [] },
+      ...{ createdAt: '2026-11-23T10:15:00.000Z', updatedAt: '2026-11-23T10:15:00.000Z', version: 1 },
+    })
+  })
+})
+afterEach(async () => {
+  gate.resolve()
+  await Promise.all(instances.map(stop))
+  await engine.close()
+  await rm(folder, { recursive: true, force: true })
+  expect(failures).toEqual([])
+})
+
+const inTenant = <T>(work: (scope: TenantScope) => Promise<T> | T): Promise<T> =>
+  database.tenant(tenant, async (scope) => ({ value: await work(scope), commit: true }))
+
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
+  vi.waitFor(check, { timeout: 20_000, interval: 10 })
+
+const noting: TakeTurn = (asking, work) =>
+  admission.background(asking, async (meter) => {
+    const commits = vi.spyOn(meter, 'commit')
+    const value = await work(meter)
+    turns.push({ operation: asking.operation, commits: commits.mock.calls.length })
+    return value
+  })
+
+function start(turn: TakeTurn = noting) {
+  const tails = new Tails(database, log)
+  const post = async ({ headers }: { headers: Readonly<Record<string, string>> }): Promise<Called> => {
+    sent.push(headers['webhook-id'] ?? '')
+    await answer()
+    return { outcome: 'answered', status: 204, answer: '', retryAfterMs: undefined, durationMs: 1 }
+  }
+  const deliveries = new WebhookDeliveries({
+    ...{ database, tails, log, turn, now: Date.now, random: Math.random },
+    outbound: { post, close: async () => {} },
+    sealer: new Sealer(Buffer.alloc(32)),
+  })
+  const instance = { deliveries, tails }
+  instances.push(instance)
+  return instance
+}
+
+async function stop({ deliveries, tails }: (typeof instances)[number]): Promise<void> {
+  tails.stop()
+  await deliveries.stop()
+}
+
+const emit = (name: string) =>
+  inTenant((scope) => {
+    const emitter = { standing, nowMs: Date.now(), actor: { kind: 'system', id: 'test' }, requestId: 'test' }
+    emitting(scope, emitter as Parameters<typeof emitting>[1])('project.created', name)
+  })
+
+const kept = () =>
+  inTenant(async (scope) => {
+    const tx = scope.service(SERVICE)
+    const { entries } = await tx.space(deliverySpace).page({ limit: 100 })
+    return {
+      holder: await tx.space(holderSpace).get(['holder']),
+      statuses: entries.map(([, { status }]) => status),
+    }
+  })
+
+/** Requests of others take every place, until the gate is opened. */
+function fill(): void {
+  for (let n = 10_000n; admission.load().waiting === 0; n++) {
+    const asking = { tenant: asTenantNumber(n), weight: 1, operation: 'held' }
+    admission.run(asking, () => gate.promise).catch(() => {})
+  }
+}
+
+test('deliveries take turns of background work, are metered, and have batch priority', async () => {
+  start()
+  for (let i = 0; i < 10; i++) await emit(`prj_${i}`)
+  await eventually(() => expect(turns.at(-1)?.operation).toBe('webhooks.leave'))
+  expect(sent).toHaveLength(10)
+  const of = (name: string) => turns.filter(({ operation }) => operation === `webhooks.${name}`)
+  for (const name of ['take', 'record', 'leave']) {
+    expect(of(name).every(({ commits }) => commits > 0)).toBe(true)
+    expect(of(name).length).toBeGreaterThan(0)
+  }
+  expect(of('read').length).toBeGreaterThan(0)
+  transactions.length = 0
+  await emit('prj_again')
+  await eventually(() =>
+    expect(turns.filter(({ operation }) => operation === 'webhooks.leave')).toHaveLength(2),
+  )
+  // The commit itself, and those with which the tail is watched: by streams too.
+  const [own, ...others] = transactions.filter(({ watch }) => !watch)
+  expect(own?.batch).toBe(false)
+  expect(others.length).toBeGreaterThanOrEqual(4)
+  expect(others.every(({ batch }) => batch)).toBe(true)
+})
+
+test('a region that is busy with requests of others delivers later, and nobody else meanwhile', async () => {
+  start()
+  fill()
+  await emit('prj_1')
+  expect(admission.load().waiting).toBeGreaterThan(0)
+  expect((await kept()).holder).toBeUndefined()
+  expect(sent).toEqual([])
+  gate.resolve()
+  await eventually(() => expect(sent).toHaveLength(1))
+
+  // Now busy with a delivery on its way: for longer than a lease lasts without a word.
+  gate = Promise.withResolvers()
+  const answered = Promise.withResolvers<void>()
+  answer = () => answered.promise
+  await emit('prj_2')
+  await eventually(() => expect(sent).toHaveLength(2))
+  fill()
+  answered.resolve()
+  const calm = new Admission({ now: Date.now })
+  const { deliveries: other } = start((asking, work) => calm.background(asking, work))
+  const until = (await kept()).holder?.untilMs ?? 0
+  await eventually(async () => {
+    other.call(tenant)
+    expect((await kept()).holder?.untilMs).toBeGreaterThan(until + 4_000)
+  })
+  expect((await kept()).statuses).toEqual(['delivered'])
+  gate.resolve()
+  await eventually(async () => expect((await kept()).statuses).toEqual(['delivered', 'delivered']))
+  expect(sent).toHaveLength(2)
+})
+
+test('whoever stops waits for no turn: what arrived is recorded, and the tenant handed back', async () => {
+  const instance = start()
+  const answered = Promise.withResolvers<void>()
+  answer = () => answered.promise
+  await emit('prj_1')
+  await eventually(() => expect(sent).toHaveLength(1))
+  fill()
+  const { waiting } = admission.load()
+  answered.resolve()
+  await eventually(() => expect(admission.load().waiting).toBeGreaterThan(waiting))
+  const startedAt = performance.now()
+  await stop(instance)
+  expect(performance.now() - startedAt).toBeLessThan(2_000)
+  expect(await kept()).toEqual({ holder: undefined, statuses: ['delivered'] })
+
+  // The same before its first turn.
+  const next = start()
+  await emit('prj_2')
+  await stop(next)
+  expect((await kept()).holder).toBeUndefined()
+  gate.resolve()
+  start().deliveries.call(tenant)
+  await eventually(() => expect(sent).toHaveLength(2))
+})
