@@ -140,13 +140,14 @@ async function workOutside(
   signal: AbortSignal,
 ): Promise<unknown> {
   if ('upkeep' in kind || kind.outside === undefined) return undefined
-  const found = await database.tenant(tenant, async (scope) => {
+  const read = async (scope: TenantScope) => {
     const record = await jobsOf(scope).space(jobSpace).get([id])
     if (record === undefined) return { value: undefined, commit: false }
     const job = shownTo(record)
     const tx = { tenant, ...scope.service(serviceOf(kind, job)) }
     return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
-  })
+  }
+  const found = await database.tenant(tenant, read, { batch: true })
   return found && kind.outside(found.job, signal, found.read)
 }
 

@@ -79,8 +79,8 @@ async function work(
   return undefined
 }
 
-const look = ({ database, kinds, now }: VisitDependencies, tenant: TenantNumber) =>
-  database.tenant(tenant, async (scope) => {
+function look({ database, kinds, now }: VisitDependencies, tenant: TenantNumber) {
+  const read = async (scope: TenantScope) => {
     const [status, { entries }] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       jobsOf(scope)
@@ -94,7 +94,9 @@ const look = ({ database, kinds, now }: VisitDependencies, tenant: TenantNumber)
     const standing = all.map(({ entry }) => standingKind(kinds, entry)).filter((kind) => kind !== undefined)
     const due = all.filter(({ entry }) => standingKind(kinds, entry) === undefined)
     return { value: { status: status?.status, standing, due }, commit: false }
-  })
+  }
+  return database.tenant(tenant, read, { batch: true })
+}
 
 function standingKind(kinds: JobKinds, { kind }: DueEntry): StandingKind | undefined {
   const known = kinds.get(kind)
@@ -120,10 +122,11 @@ async function leave(
 ): Promise<Visited> {
   for (;;) {
     // The fence wants to know beforehand which keys will be written, so the plan is made first, and made again below.
-    const plan = await database.tenant(tenant, async (scope) => ({
+    const making = async (scope: TenantScope) => ({
       value: await planOf(scope, kinds, now(), notBeforeMs),
       commit: false,
-    }))
+    })
+    const plan = await database.tenant(tenant, making, { batch: true })
     const times = [plan.kept, plan.next].filter((ms) => ms !== undefined)
     const left = await database.upkeep<Visited | 'changed'>(tenant, times, async (scope) => {
       const { kept, next } = await planOf(scope, kinds, plan.nowMs, notBeforeMs)

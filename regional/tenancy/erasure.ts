@@ -189,10 +189,11 @@ export class TenantEraser {
   /** The last transaction: finds nothing left, clears status and pointers, and leaves the certificate. */
   private async finish(number: TenantNumber): Promise<boolean> {
     const { database, now } = this.dependencies
-    const later = await database.tenant(number, async (scope) => ({
+    const read = async (scope: TenantScope) => ({
       value: await scope.system('status', laterSpace).get(['later']),
       commit: false,
-    }))
+    })
+    const later = await database.tenant(number, read, { batch: true })
     return database.erasure(number, later === undefined ? [] : [later], [], async (scope) => {
       const nowMs = now()
       const [before, left, kept, last] = await Promise.all([

@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Admission, type TakeTurn } from '../../regional/admission/admission.ts'
 import type { Called } from '../../regional/outbound/client.ts'
-import { TransactionOptionCode } from '../../regional/storage/foundationdb.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
-import { type Engine, openEngine } from '../../regional/storage/open.ts'
+import type { Engine } from '../../regional/storage/open.ts'
 import { emitting, FEED_BEGINNING } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { statusSpace } from '../../regional/tenancy/records.ts'
@@ -22,23 +21,18 @@ import {
   SERVICE,
 } from '../../regional/webhooks/records.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
 const tenant = asTenantNumber(7n)
 const standing = { status: 'active', epoch: 1, version: 1, webhooks: true } as const
 const ENDPOINT = 'whe_01k4z5h3w8e1q9r7t2y6m0n4b5'
 const log = { info() {}, error: (message: string) => void failures.push(message) }
 
-/** Of each transaction whether it is for the background, and whether somebody watches with it. */
-interface Noted {
-  batch: boolean
-  watch: boolean
-}
-
 let folder: string
 let engine: Engine
 let database: RegionDatabase
 let admission: Admission
-let transactions: Noted[]
+let transactions: NotedTransaction[]
 let turns: Array<{ operation: string; commits: number }>
 let failures: string[]
 /** Ids of events, as they came. */
@@ -49,28 +43,13 @@ let gate: PromiseWithResolvers<void>
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coditect-deliveries-'))
-  engine = await openEngine({ dataDir: folder })
-  const create = engine.native.createTransaction.bind(engine.native)
-  engine.native.createTransaction = () => {
-    const tn = create()
-    const noted = { batch: false, watch: false }
-    transactions.push(noted)
-    const [setOption, watch] = [tn.setOption.bind(tn), tn.watch.bind(tn)]
-    tn.setOption = (code, value) => {
-      noted.batch ||= code === TransactionOptionCode.PriorityBatch
-      setOption(code, value)
-    }
-    tn.watch = (key, ignoreStandardErrors) => {
-      noted.watch = true
-      return watch(key, ignoreStandardErrors)
-    }
-    return tn
-  }
+  transactions = []
+  engine = await openNoted({ dataDir: folder }, transactions)
   database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
     throw violation
   })
   admission = new Admission({ now: Date.now })
-  ;[transactions, turns, failures, sent, instances] = [[], [], [], [], []]
+  ;[turns, failures, sent, instances] = [[], [], [], []]
   answer = async () => {}
   gate = Promise.withResolvers()
   await inTenant((scope) => {

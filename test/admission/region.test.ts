@@ -3,9 +3,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
-import { type Engine, openEngine } from '../../regional/storage/open.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
+import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
 /** Answers when the test says so, and holds its place until then. */
 class Gate {
@@ -41,32 +41,17 @@ class Gate {
   }
 }
 
-/** The options that transactions were given, by transaction. */
-const options: Array<Array<[number, string]>> = []
-
-async function noting(where: Parameters<typeof openEngine>[0]): Promise<Engine> {
-  const engine = await openEngine(where)
-  const create = engine.native.createTransaction.bind(engine.native)
-  engine.native.createTransaction = () => {
-    const tn = create()
-    const set = tn.setOption.bind(tn)
-    const own: Array<[number, string]> = []
-    options.push(own)
-    tn.setOption = (code, value) => {
-      own.push([code, String(value ?? '')])
-      set(code, value)
-    }
-    return tn
-  }
-  return engine
-}
+const transactions: NotedTransaction[] = []
 
 const gate = new Gate()
 let regions: Regions
 let noisy: string
 let quiet: string
 beforeAll(async () => {
-  regions = await startRegions({ extraServices: [gate.service], open: noting })
+  regions = await startRegions({
+    extraServices: [gate.service],
+    open: (where) => openNoted(where, transactions),
+  })
   ;({ key: noisy } = await regions.newTenant('noisy', 'us'))
   ;({ key: quiet } = await regions.newTenant('quiet', 'us'))
 })
@@ -150,15 +135,13 @@ test('a stream that waits holds no place', async () => {
 })
 
 test('a cluster is told whose each transaction is, and which ones nobody waits for', async () => {
-  const [tag, batch] = [801, 201]
-  const has = (code: number) => (each: Array<[number, string]>) => each.some(([set]) => set === code)
-  options.length = 0
+  transactions.length = 0
   const create = { as: quiet, method: 'POST', path: '/v1/projects', body: { name: 'Tagged' } }
   const { body } = await regions.ask('us', create)
-  const own = options.findLast((each) => has(tag)(each) && !has(batch)(each))
-  expect(own?.find(([code]) => code === tag)?.[1]).toMatch(/^t[0-9a-z]{1,15}$/)
-  options.length = 0
+  const own = transactions.findLast(({ tag, batch }) => tag !== undefined && !batch)
+  expect(own?.tag).toMatch(/^t[0-9a-z]{1,15}$/)
+  transactions.length = 0
   await regions.ask('us', { as: quiet, method: 'DELETE', path: `/v1/projects/${body.id}` })
-  await until(() => options.some(has(batch)))
-  for (const step of options.filter(has(batch))) expect(step.some(([code]) => code === tag)).toBe(true)
+  await until(() => transactions.some(({ batch }) => batch))
+  for (const { tag } of transactions.filter(({ batch }) => batch)) expect(tag).toBeDefined()
 })

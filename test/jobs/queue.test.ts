@@ -9,6 +9,7 @@ import { during, noted, RequestNote } from '../../regional/observe/request.ts'
 import { statusSpace } from '../../regional/tenancy/records.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { type NotedTransaction, openNoted } from '../admission/noted_engine.ts'
 import { count, counters, openQueue, type Queue, tenantNumber } from './support.ts'
 
 const NEVER_MS = 1e8
@@ -280,6 +281,34 @@ test('work outside the database comes before its step, and ends when the worker 
   queue.worker({ kinds: [call] })
   await ended(tenant, id)
   expect(await queue.counter(tenant, 'answer')).toBe(2)
+})
+
+test('nothing that a worker does for a tenant comes before what somebody waits for', async () => {
+  await queue.close()
+  const transactions: NotedTransaction[] = []
+  queue = await openQueue((where) => openNoted(where, transactions))
+  const tenant = await queue.tenant(1)
+  const done = Promise.withResolvers<void>()
+  const call = jobKind<null, undefined, number, number>({
+    service: 'test',
+    retry: count.retry,
+    kind: 'test.call',
+    read: async () => 1,
+    outside: async (_job, _signal, read) => read + 1,
+    async step() {
+      done.resolve()
+      return { finished: true }
+    },
+  })
+  await queue.enqueue(tenant, call, null)
+  transactions.length = 0
+  const worker = queue.worker({ kinds: [call] })
+  await done.promise
+  await worker.stop()
+  const own = transactions.filter(({ tag }) => tag !== undefined)
+  // The look, what is read for the work outside, the step, and the end of the visit, planned and done.
+  expect(own.length).toBeGreaterThanOrEqual(5)
+  expect(own.every(({ batch }) => batch)).toBe(true)
 })
 
 test('a tenant with 20,000 jobs does not hold up the others', async () => {

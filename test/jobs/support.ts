@@ -39,9 +39,10 @@ export interface WorkerOptions {
   over?: RegionDatabase
 }
 
-export async function openQueue() {
+/** @param open the engine, otherwise than usual */
+export async function openQueue(open: typeof openEngine = openEngine) {
   const dataDir = await mkdtemp(join(tmpdir(), 'coditect-jobs-'))
-  const engine = await openEngine({ dataDir })
+  const engine = await open({ dataDir })
   const violations: unknown[] = []
   const anotherDatabase = () =>
     new RegionDatabase(engine.native, keySpace(''), (each) => violations.push(each))
