@@ -4,6 +4,7 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import { Lru } from '../lru.ts'
 import { LEASE_MS, type LeaseAnswer, type LeaseRequest, type VersionedLimit } from './ledger.ts'
 import { Pool } from './pool.ts'
+import { UnderWay } from './under_way.ts'
 
 /** One call to a tenant's object. */
 export type LeaseSource = (tenant: TenantNumber, request: LeaseRequest) => Promise<LeaseAnswer>
@@ -47,9 +48,9 @@ const CAPACITY = 10_000
 
 interface Tenant {
   pool: Pool
-  calls: number
   calledAtMs: number
-  renewing: boolean
+  /** Calls that no request waits for; one at a time. */
+  renewals: UnderWay
   suspectUntilMs: number
   probeAtMs: number
 }
@@ -124,16 +125,16 @@ export class Limiter {
     let lookAgainMs = LOOK_AGAIN_MS
     let nowMs = arrivedMs
     while (nowMs - arrivedMs < CALL_TIMEOUT_MS) {
-      if (tenant.calls < MAX_CALLS) {
+      if (pool.calls.count(nowMs) < MAX_CALLS) {
         const answer = await this.call(number, tenant, pool.request(units, nowMs))
         if (answer === undefined) return { outcome: 'unreachable' }
         if (answer.admitted) return { outcome: 'admitted', left: pool.left(now()), limit: answer.limit }
         return { outcome: 'throttled', retryAfterMs: Math.max(1, answer.retryAfterMs), limit: answer.limit }
       }
-      if (pool.waiting >= MAX_WAITING) return { outcome: 'unreachable' }
-      pool.waiting++
+      if (pool.waiters.count(nowMs) >= MAX_WAITING) return { outcome: 'unreachable' }
+      const waited = pool.waiters.begin(nowMs)
       await sleep(Math.max(lookAgainMs, tenant.calledAtMs + pool.roundTripMs - nowMs))
-      pool.waiting--
+      waited()
       lookAgainMs *= 2
       nowMs = now()
       const verdict = this.atOnce(number, tenant, units, nowMs)
@@ -145,36 +146,41 @@ export class Limiter {
   private tenant(number: TenantNumber): Tenant {
     const found = this.tenants.get(number)
     if (found) return found
-    const pool = new Pool(this.dependencies.now())
-    const made = { pool, calls: 0, calledAtMs: 0, renewing: false, suspectUntilMs: 0, probeAtMs: 0 }
+    const pool = new Pool(this.dependencies.now(), CALL_TIMEOUT_MS)
+    const renewals = new UnderWay(CALL_TIMEOUT_MS)
+    const made = { pool, calledAtMs: 0, renewals, suspectUntilMs: 0, probeAtMs: 0 }
     this.tenants.set(number, made)
     return made
   }
 
   /** In the background: what is left still serves while the answer is on its way. */
   private renewIfDue(number: TenantNumber, tenant: Tenant, nowMs: number): void {
-    if (tenant.renewing || nowMs < tenant.probeAtMs || !tenant.pool.isDue(nowMs)) return
-    tenant.renewing = true
-    const renewal = this.call(number, tenant, tenant.pool.request(0, nowMs)).finally(() => {
-      tenant.renewing = false
-    })
-    this.dependencies.waitUntil(renewal)
+    if (tenant.renewals.count(nowMs) > 0 || nowMs < tenant.probeAtMs || !tenant.pool.isDue(nowMs)) return
+    const renewed = tenant.renewals.begin(nowMs)
+    void this.call(number, tenant, tenant.pool.request(0, nowMs)).finally(renewed)
   }
 
-  private async call(
+  /** Goes on when the client of its request leaves: others wait for what it brings. */
+  private call(
+    number: TenantNumber,
+    tenant: Tenant,
+    request: LeaseRequest,
+  ): Promise<LeaseAnswer | undefined> {
+    const call = this.called(number, tenant, request)
+    this.dependencies.waitUntil(call)
+    return call
+  }
+
+  private async called(
     number: TenantNumber,
     tenant: Tenant,
     request: LeaseRequest,
   ): Promise<LeaseAnswer | undefined> {
     const { source, now, onFailure, waitUntil } = this.dependencies
     const askedAtMs = now()
-    tenant.calls++
-    tenant.pool.underWay += request.ahead
+    const ended = tenant.pool.calls.begin(askedAtMs, request.ahead)
     tenant.calledAtMs = askedAtMs
-    const answer = await inTime(source(number, request)).finally(() => {
-      tenant.calls--
-      tenant.pool.underWay -= request.ahead
-    })
+    const answer = await inTime(source(number, request)).finally(ended)
     if (answer === undefined) {
       onFailure()
       tenant.suspectUntilMs = now() + SUSPECT_MS

@@ -3,6 +3,7 @@
 import { compareVersions } from '../../shared/snapshot.ts'
 import { Demand } from './demand.ts'
 import { LEASE_MS, type LeaseAnswer, type LeaseRequest, SETTLE_MS, type VersionedLimit } from './ledger.ts'
+import { UnderWay } from './under_way.ts'
 
 /** A lease is to last so long at the present demand. */
 const AHEAD_SECONDS = 0.5
@@ -43,14 +44,17 @@ export class Pool {
   private free = 0
   /** How long a call to the object takes. */
   roundTripMs = 0
-  /** Units that calls on their way have asked for, beside those of their own requests. */
-  underWay = 0
+  /** To the object, with the units that they ask for beside those of their own requests. */
+  readonly calls: UnderWay
   /** Requests that wait for what a call brings. */
-  waiting = 0
+  readonly waiters: UnderWay
   private noRenewalBeforeMs = 0
 
-  constructor(nowMs: number) {
+  /** @param longestCallMs what a call takes at most */
+  constructor(nowMs: number, longestCallMs: number) {
     this.demand = new Demand(nowMs)
+    this.calls = new UnderWay(longestCallMs)
+    this.waiters = new UnderWay(longestCallMs)
   }
 
   /** The newest limit that anyone has told this isolate. */
@@ -105,9 +109,10 @@ export class Pool {
   }
 
   request(units: number, nowMs: number): LeaseRequest {
-    const usual = this.demand.rate(nowMs) * AHEAD_SECONDS + this.waiting
+    const usual = this.demand.rate(nowMs) * AHEAD_SECONDS + this.waiters.count(nowMs)
     const first = this.applied ? 0 : (this.newest?.limit.burst ?? 0) * FIRST_AHEAD_SHARE
-    const ahead = Math.ceil(Math.max(usual, first)) + 1 - this.leftAt(this.answerByMs(nowMs)) - this.underWay
+    const held = this.leftAt(this.answerByMs(nowMs)) + this.calls.units(nowMs)
+    const ahead = Math.ceil(Math.max(usual, first)) + 1 - held
     return { units, ahead: Math.max(0, ahead), ...this.settlement(nowMs) }
   }
 

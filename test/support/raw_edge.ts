@@ -3,7 +3,7 @@ import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { EDGE_OBJECTS, EDGE_TEXTS } from '../../dev/edge.ts'
+import { EDGE_ENTRY, EDGE_OBJECTS, EDGE_TEXTS } from '../../dev/edge.ts'
 import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
 import type { Bindings } from '../../edge/env.ts'
 
@@ -17,13 +17,19 @@ const BINDINGS: ReadonlyArray<keyof Bindings> = [
   'LIMITS',
 ]
 
+interface Started {
+  /** The module with the fetch handler, in `test/edge`; the edge's own, unless it is said. */
+  entry?: string
+}
+
 /** @param environment a region's own: it says all that an edge has to know */
 export async function startRawEdge(
   environment: Record<string, string>,
+  { entry }: Started = {},
 ): Promise<{ url: string; pid: number; stop(): void }> {
   const folder = mkdtempSync(join(tmpdir(), 'coditect-edge-'))
   const config = await buildWorker({
-    entry: fileURLToPath(new URL('../../edge/worker.ts', import.meta.url)),
+    entry: entry === undefined ? EDGE_ENTRY : fileURLToPath(new URL(`../edge/${entry}`, import.meta.url)),
     folder,
     bindings: BINDINGS,
     texts: EDGE_TEXTS,
