@@ -12,17 +12,20 @@ export interface Meter {
 
 export const emptyMeter = (nowMs: number): Meter => ({ backlog: 0, atMs: nowMs })
 
-/** The same meter, seen now. A clock that went back drains nothing. */
-export function drained({ backlog, atMs }: Meter, { rate }: Limit, nowMs: number): Meter {
+/**
+ * The same meter, seen now. A clock that went back drains nothing. What was asked under a larger limit counts as one burst of
+ * this one: what conforms to this one is never more than it allows by itself, and a lowered limit locks nobody out.
+ */
+export function drained({ backlog, atMs }: Meter, { rate, burst }: Limit, nowMs: number): Meter {
   const elapsed = Math.max(0, nowMs - atMs)
-  return { backlog: Math.max(0, backlog - (rate * elapsed) / 1_000), atMs: nowMs }
+  return { backlog: Math.max(0, Math.min(backlog, burst) - (rate * elapsed) / 1_000), atMs: nowMs }
 }
 
-/** Units that would conform now; below 0 while a lowered burst is still being worked off. */
+/** Units that would conform now. */
 export const conforming = (meter: Meter, limit: Limit, nowMs: number): number =>
   limit.burst - drained(meter, limit, nowMs).backlog
 
-/** Counts units as having come now, whether they conform or not. */
+/** Counts units as having come now, whether they conform or not; beyond the burst they are forgotten. */
 export function charged(meter: Meter, limit: Limit, nowMs: number, units: number): Meter {
   const now = drained(meter, limit, nowMs)
   return { backlog: now.backlog + units, atMs: nowMs }

@@ -1,6 +1,7 @@
 // The tenant's one bucket and the leases that are out, as pure decisions. What must stay true: backlog + outstanding
-// never exceeds the burst. A leased unit begins to drain only when it is reported spent, so however late an isolate
-// spends it, in no time t are more than burst + rate · t units admitted over all isolates.
+// never exceeds the burst when something is admitted. A leased unit begins to drain only when it is reported spent, so however
+// late an isolate spends it, in no time t are more than burst + rate · t units admitted over all isolates. Of a changed limit
+// that holds for all that it admits, whatever the one before it has admitted.
 import type { Limit } from '../../shared/limits.ts'
 import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { compareVersions, type SnapshotVersion } from '../../shared/snapshot.ts'
@@ -74,8 +75,10 @@ export function call(
   const free = () => conforming(meter, limit, nowMs) - leased
   let { meter } = settled
   const admitted = request.units <= free()
-  const short = Math.max(request.units, 1) - free()
-  const retryAfterMs = short <= 0 ? 0 : Math.ceil((short / limit.rate) * 1_000)
+  const due = Math.max(request.units, 1)
+  const shortMs = ((due - free()) / limit.rate) * 1_000
+  // Leases of a larger limit are over soon, however large they were.
+  const retryAfterMs = Math.ceil(Math.max(0, Math.min(shortMs, SETTLE_MS + (due / limit.rate) * 1_000)))
   if (admitted) meter = charged(meter, limit, nowMs, request.units)
   const units = admitted ? leaseSize(request.ahead, free(), leased, limit) : 0
   const lease = units > 0 ? { id, units } : undefined

@@ -77,6 +77,14 @@ test('a refusal costs nothing, and more than the burst is never admitted', () =>
   expect(admit(emptyMeter(START_MS), limit, START_MS + 1e9, 6).conforms).toBe(false)
 })
 
+test('of what a larger limit has admitted one burst remains', () => {
+  const full = charged(emptyMeter(START_MS), { rate: 1_000, burst: 4_000 }, START_MS, 4_000)
+  const lower = { rate: 1, burst: 5 }
+  expect(admit(full, lower, START_MS, 1)).toEqual({ conforms: false, retryAfterMs: 1_000 })
+  expect(admit(full, lower, START_MS + 1_000, 1).conforms).toBe(true)
+  expect(admit(full, lower, START_MS + 1_000, 2).conforms).toBe(false)
+})
+
 test('a million charges add up as one does: nothing is lost to rounding', () => {
   const limit = { rate: 5_000, burst: 1e9 }
   let meter: Meter = emptyMeter(START_MS)

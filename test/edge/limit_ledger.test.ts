@@ -130,14 +130,92 @@ test('leases never take the whole burst, so that it drains at the full rate whil
   expect(call(ledger, ask({ units: 51 }), START_MS, 'x').answer.admitted).toBe(false)
 })
 
-test('an older limit never replaces a newer one; a lower one is worked off, not forgotten', () => {
+test('an older limit never replaces a newer one; a lower one begins with its own burst used, and no more', () => {
   const wide = { epoch: 1, version: 2, limit: { rate: 100, burst: 100 } }
   const used = call(newLedger(START_MS), ask({ units: 80, limit: wide }), START_MS, 'a').ledger
   const older = { epoch: 1, version: 1, limit: { rate: 1, burst: 1 } }
   expect(call(used, ask({ limit: older }), START_MS, 'b').answer.limit).toEqual(wide)
   const lower = { epoch: 1, version: 3, limit: { rate: 10, burst: 20 } }
   const { answer } = call(used, ask({ units: 1, limit: lower }), START_MS, 'b')
-  expect(answer).toMatchObject({ admitted: false, retryAfterMs: 6_100, limit: lower })
+  expect(answer).toMatchObject({ admitted: false, retryAfterMs: 100, limit: lower })
+})
+
+test('a lowered limit locks nobody out, not even with all leases out, and a raised one is there at once', () => {
+  const wide = { epoch: 1, version: 1, limit: { rate: 1_000, burst: 4_000 } }
+  const used = call(newLedger(START_MS), ask({ units: 2_000, ahead: 4_000, limit: wide }), START_MS, 'a')
+  expect(used.answer.lease?.units).toBe(1_000)
+  const low = { epoch: 1, version: 2, limit: { rate: 1, burst: 5 } }
+  const lowered = call(used.ledger, ask({ units: 1, limit: low }), START_MS, 'b')
+  expect(lowered.answer).toMatchObject({ admitted: false, retryAfterMs: SETTLE_MS + 1_000 })
+  const onTime = START_MS + lowered.answer.retryAfterMs
+  expect(call(lowered.ledger, ask({ units: 1 }), onTime - 1, 'c').answer.admitted).toBe(false)
+  expect(call(lowered.ledger, ask({ units: 1 }), onTime, 'c').answer.admitted).toBe(true)
+  const raised = { ...wide, version: 3 }
+  expect(call(lowered.ledger, ask({ units: 1, limit: raised }), START_MS + 1, 'c').answer.admitted).toBe(true)
+})
+
+test('however limits change, what each has admitted conforms to it by itself', () => {
+  const changes = fc.record({
+    version: fc.nat({ max: 2 }),
+    rate: fc.integer({ min: 1, max: 200 }),
+    burst: fc.integer({ min: 1, max: 100 }),
+  })
+  const asks = fc.record({
+    afterMs: fc.nat({ max: 400 }),
+    units: fc.nat({ max: 30 }),
+    ahead: fc.nat({ max: 60 }),
+    spends: fc.double({ min: 0, max: 1, noNaN: true }),
+    reports: fc.boolean(),
+    change: fc.option(changes, { freq: 10 }),
+  })
+  fc.assert(
+    fc.property(fc.array(asks, { minLength: 1, maxLength: 100 }), (all) => {
+      let [ledger, limit, atMs] = [newLedger(START_MS), limited(50, 50), START_MS]
+      let held: Array<Held & { version: number }> = []
+      const admitted: Array<{ atMs: number; units: number; version: number }> = []
+      const limits = new Map([[limit.version, limit.limit]])
+      for (const [i, { afterMs, units, ahead, spends, reports, change }] of all.entries()) {
+        atMs += afterMs
+        if (change && change.version > 0) {
+          const version = limit.version + change.version
+          limit = { epoch: 1, version, limit: { rate: change.rate, burst: change.burst } }
+          limits.set(version, limit.limit)
+        }
+        for (const lease of held.filter(({ endsAtMs }) => atMs < endsAtMs)) {
+          const spent = Math.floor(lease.left * spends)
+          lease.left -= spent
+          admitted.push({ atMs, units: spent, version: lease.version })
+        }
+        const over = reports ? held.filter(({ endsAtMs, left }) => atMs >= endsAtMs || left === 0) : []
+        const settle = over.map(({ id, granted, left }) => ({ lease: id, spent: granted - left }))
+        held = held.filter((each) => !over.includes(each))
+        const { answer, ...after } = call(ledger, ask({ units, ahead, settle, limit }), atMs, `lease ${i}`)
+        ledger = after.ledger
+        const { version } = limit
+        if (answer.admitted) admitted.push({ atMs, units, version })
+        const { lease } = answer
+        if (lease) {
+          const granted = lease.units
+          held.push({ id: lease.id, granted, left: granted, endsAtMs: atMs + LEASE_MS, version })
+        }
+      }
+      for (const [version, { rate, burst }] of limits) {
+        const own = admitted.filter((each) => each.version === version)
+        for (let from = 0; from < own.length; from++) {
+          let sum = 0
+          for (const each of own.slice(from)) {
+            sum += each.units
+            const bound = burst + (rate * (each.atMs - (own[from]?.atMs ?? 0))) / 1_000
+            expect(sum).toBeLessThanOrEqual(bound + 1e-6)
+          }
+        }
+      }
+      const { rate } = limit.limit
+      const later = atMs + SETTLE_MS + Math.ceil(1_000 / rate)
+      expect(call(ledger, ask({ units: 1 }), later, 'last').answer.admitted).toBe(true)
+    }),
+    { numRuns: 300 },
+  )
 })
 
 test('a clock that went back over a restart locks nobody out', () => {

@@ -118,7 +118,7 @@ test('a smaller plan holds within a second of the next forward', async () => {
   await stop()
   const after = asked(seen, changedMs + 1_000)
   expect(new Set(after.map(({ policy }) => policy.split(',')[0]))).toEqual(new Set(['"tenant";q=40;w=2']))
-  // What was asked under the larger plan is worked off first; then there are 20 a second.
+  // Whatever was asked under the larger plan, at most the burst remains, and 20 a second.
   expect(after.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(40 + 20 * 2 + CLIENTS)
   expect(statuses(seen)).toEqual([200, 429])
   const widenedMs = await patch(id, { plan: 'enterprise' })
