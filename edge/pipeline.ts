@@ -24,6 +24,7 @@ import { Bulkhead } from './limit/bulkhead.ts'
 import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
 import type { LeaseSource, NearSource } from './limit/limiter.ts'
+import { newerLimits } from './limit/newer_limits.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
 import { Snapshots } from './locate/snapshots.ts'
@@ -79,7 +80,10 @@ export function createEdge(
   const identify = identifying(identifier(config, { name, identifyJwt, now }), noteFailure)
   const identifySource = identifyingSource(config, noteFailure)
   const locate = locating(config, snapshots)
-  const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }))
+  const limit = limiting(
+    leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }),
+    newerLimits({ snapshots, waitUntil, now }),
+  )
   const forward = forwarding({ config, snapshots, directory, counts, headerTimeoutMs })
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
   const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)

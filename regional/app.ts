@@ -182,6 +182,11 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     speakingAs(c.get('verified'), 'edge')
     return c.json(await dependencies.edgeCalls.providersOf(tenantNumber(c.req.param('number'))))
   })
+  app.get('/edge/v1/snapshots/:number', async (c) => {
+    speakingAs(c.get('verified'), 'edge')
+    const held = readVersion(c.req.query('held'))
+    return c.json(await dependencies.edgeCalls.snapshotOf(tenantNumber(c.req.param('number')), held))
+  })
   app.get('/edge/v1/erasures/:number/:job', async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const erasure = await dependencies.edgeCalls.erasureOf(

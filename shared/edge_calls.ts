@@ -1,6 +1,7 @@
 // What an edge asks regions for itself, before it knows who its client is: where a tenant lives, and whose tokens it
-// takes. The answers say nothing secret, hold for a while, and decide nothing: the home region reads it all again.
+// takes; and, while it refuses a tenant, how much that one may ask by now. The answers say nothing secret, hold for a while, and decide nothing: the home region reads it all again.
 import { REGION_NAME } from './region.ts'
+import { type SnapshotVersion, writeVersion } from './snapshot.ts'
 import { parseTenantNumber, type TenantNumber } from './tenant.ts'
 
 /** A tenant by number, by slug, or by a domain that it has shown to be its own. */
@@ -35,6 +36,18 @@ export function tenantPath(name: TenantName): string {
 
 /** To the tenant's home region. */
 export const providersPath = (tenant: TenantNumber): string => `/edge/v1/identity-providers/${tenant}`
+
+export interface SnapshotAnswer {
+  /** As `writeSnapshot` has it; null where the edge's is the present one, and where the tenant does not live. */
+  snapshot: string | null
+}
+
+/**
+ * To the tenant's home region.
+ * @param held what the edge has; undefined when it has none
+ */
+export const snapshotPath = (tenant: TenantNumber, held: SnapshotVersion | undefined): string =>
+  `/edge/v1/snapshots/${tenant}${held ? `?held=${writeVersion(held)}` : ''}`
 
 /** To the region that a tenant lived in. Whoever began the erasure knows its job's id, and nobody else does. */
 export const erasurePath = (tenant: TenantNumber, job: string): string => `/edge/v1/erasures/${tenant}/${job}`

@@ -14,8 +14,14 @@ const LIMIT_DETAILS = {
   ip: 'This address asks more than one address may.',
 } as const
 
-/** @param limits undefined where nobody is limited */
-export const limiting = (limits: RateLimits | undefined): Stage =>
+/**
+ * @param limits undefined where nobody is limited
+ * @param onThrottled told of each request that asks too much
+ */
+export const limiting = (
+  limits: RateLimits | undefined,
+  onThrottled: (context: RequestContext) => void,
+): Stage =>
   function limiting(context) {
     const { method, path, principal, snapshot, clientIp } = context
     if (limits === undefined || !ofTenant(principal)) return undefined
@@ -25,6 +31,7 @@ export const limiting = (limits: RateLimits | undefined): Stage =>
 
     function settle(verdict: LimitVerdict): undefined {
       if (verdict.outcome === 'throttled') {
+        onThrottled(context)
         throw new Problem('rate_limited', LIMIT_DETAILS[verdict.policy], { headers: verdict.fields })
       }
       if (verdict.outcome === 'closed') {

@@ -1,10 +1,18 @@
-// What edges ask for themselves: where a tenant lives (of the control region), whose tokens it takes, and how far its
-// erasure is (of its home).
-import type { ErasureShown, ProvidersAnswer, TenantName, TenantPlace } from '../../shared/edge_calls.ts'
+// What edges ask for themselves: where a tenant lives (of the control region), whose tokens it takes, how much it may ask, and
+// how far its erasure is (of its home).
+import type {
+  ErasureShown,
+  ProvidersAnswer,
+  SnapshotAnswer,
+  TenantName,
+  TenantPlace,
+} from '../../shared/edge_calls.ts'
+import { type SnapshotVersion, writeSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TenantEraser } from '../tenancy/erasure.ts'
-import { providerSpace, statusSpace } from '../tenancy/records.ts'
+import { providerSpace, type StatusRecord, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
+import { newerSnapshot } from '../tenancy/snapshot.ts'
 import type { Directory } from './directory.ts'
 import { erasureState, shownErasure } from './erasure.ts'
 
@@ -15,6 +23,7 @@ export interface EdgeCalls {
   /** Undefined when there is no such tenant; always, but in the control region. */
   placeOf(name: TenantName): Promise<TenantPlace | undefined>
   providersOf(tenant: TenantNumber): Promise<ProvidersAnswer>
+  snapshotOf(tenant: TenantNumber, held: SnapshotVersion | undefined): Promise<SnapshotAnswer>
   /** Undefined where there is none, or the job is another. */
   erasureOf(tenant: TenantNumber, job: string): Promise<ErasureShown | undefined>
 }
@@ -44,9 +53,7 @@ export const edgeCalls = (
       if (status?.status === 'moved' && status.movedTo !== undefined) {
         return { value: { outcome: 'moved', region: status.movedTo }, commit: false }
       }
-      if (status?.status !== 'active' && status?.status !== 'suspended') {
-        return { value: { outcome: 'unknown' }, commit: false }
-      }
+      if (!isHere(status)) return { value: { outcome: 'unknown' }, commit: false }
       const providers = page.entries.map(([, { id, issuer, audience, roleClaim }]) => ({
         id,
         issuer,
@@ -55,7 +62,18 @@ export const edgeCalls = (
       }))
       return { value: { outcome: 'known', providers }, commit: false }
     }),
+  snapshotOf: (tenant, held) =>
+    database.tenant<SnapshotAnswer>(tenant, async (scope) => {
+      const status = await scope.system('status', statusSpace).get(['status'])
+      const newer = isHere(status)
+        ? await newerSnapshot(scope, { epoch: status.epoch, version: status.version }, held)
+        : undefined
+      return { value: { snapshot: newer === undefined ? null : writeSnapshot(newer) }, commit: false }
+    }),
 })
+
+const isHere = (status: StatusRecord | undefined): status is StatusRecord =>
+  status?.status === 'active' || status?.status === 'suspended'
 
 async function numberOf(name: TenantName, directory: Directory): Promise<TenantNumber | undefined> {
   if ('slug' in name) return directory.ownerOf(name.slug)

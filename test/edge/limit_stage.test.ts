@@ -1,4 +1,4 @@
-import { expect, inject, test } from 'vitest'
+import { expect, inject, test, vi } from 'vitest'
 import { readBindings } from '../../edge/env.ts'
 import { costOf } from '../../edge/limit/cost.ts'
 import { mostRestrictive, policyField, rateLimitField } from '../../edge/limit/fields.ts'
@@ -7,7 +7,7 @@ import { createEdge } from '../../edge/pipeline.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import { memoryLeases } from './memory_leases.ts'
-import { bearer, bindings, newKey, newMarker, seen } from './support.ts'
+import { bearer, bindings, newKey, newMarker, seen, TENANT_NUMBER } from './support.ts'
 
 const { steady, other } = inject('regions')
 const key = await newKey()
@@ -40,6 +40,13 @@ async function edgeOver(
   /** A forward on whose answer the region tells this snapshot. */
   const told = (what: TenantSnapshot) => ask(`/v1/told?snapshot=${encodeURIComponent(writeSnapshot(what))}`)
   return { ask, told }
+}
+
+/** What a region answers an edge that asks, and has this one. */
+async function say(held: string, what: TenantSnapshot): Promise<void> {
+  const asked = `${TENANT_NUMBER}?held=${held}`
+  const query = new URLSearchParams({ asked, snapshot: writeSnapshot(what) })
+  await (await fetch(`${inject('regions').control}/snapshot?${query}`)).text()
 }
 
 const broken: LeaseSource = async () => {
@@ -92,6 +99,26 @@ test('a wider limit on the next forward lifts the refusal at once', async () => 
   expect(first.headers.get('ratelimit-policy')).toContain('"tenant";q=6;w=6')
   await told({ ...snapshot, version: 2 })
   for (let i = 0; i < 20; i++) expect((await ask('/v1/tenant')).status).toBe(200)
+})
+
+test('while it refuses, the edge asks the region for newer limits, at most once a second, and goes by them', async () => {
+  const { ask, told } = await edgeOver(memoryLeases())
+  const tiny = { rate: 0.001, burst: 1 }
+  await told({ ...snapshot, version: 70, limits: { tenant: tiny, key: tiny, ip: tiny } })
+  const asked = async () => (await seen(`/edge/v1/snapshots/${TENANT_NUMBER}?held=1.70`)).length
+  const within = { timeout: 5_000 }
+  const until = async (status: number) =>
+    vi.waitFor(async () => expect((await ask('/v1/tenant')).status).toBe(status), within)
+  await until(429)
+  const startedAtMs = Date.now()
+  await vi.waitFor(async () => {
+    expect((await ask('/v1/tenant')).status).toBe(429)
+    expect(await asked()).toBe(2)
+  }, within)
+  expect(Date.now() - startedAtMs).toBeGreaterThan(900)
+  await say('1.70', { ...snapshot, version: 71 })
+  await until(200)
+  expect((await ask('/v1/tenant')).headers.get('ratelimit-policy')).toContain('q=1000;w=1')
 })
 
 test('an older snapshot never replaces a newer one', async () => {

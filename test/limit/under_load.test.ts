@@ -131,6 +131,30 @@ test('a smaller plan holds within a second of the next forward', async () => {
   await again.stop()
 })
 
+test('a full bucket locks nobody out: lowered to next to nothing, and raised again, the tenant is served within two seconds', async () => {
+  const { id, key } = await regions.newTenant('lowered', 'us')
+  await patch(id, { limits: { requestsPerSecond: 20, burst: 1_000 } })
+  const { seen, stop } = load(key)
+  await expect.poll(() => seen.length, { timeout: 30_000 }).toBeGreaterThan(500)
+  const loweredMs = await patch(id, { limits: { requestsPerSecond: 1, burst: 5 } })
+  await expect.poll(() => asked(seen, loweredMs).at(-1)?.status).toBe(429)
+  const raisingMs = performance.now()
+  const raisedMs = await patch(id, { limits: { requestsPerSecond: 1_000, burst: 4_000 } })
+  const again = () =>
+    asked(seen, raisedMs).find(({ status, policy }) => status === 200 && policy.startsWith('"tenant";q=4000'))
+  await expect.poll(again, { timeout: 10_000 }).toBeDefined()
+  await enough(seen)
+  await stop()
+  expect(statuses(seen)).toEqual([200, 429])
+  const lowered = asked(seen, loweredMs + 1_000, raisingMs)
+  expect(lowered.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(
+    5 + (raisingMs - loweredMs) / 1_000,
+  )
+  const { askedAtMs, answeredAtMs } = again() ?? { askedAtMs: Number.POSITIVE_INFINITY, answeredAtMs: 0 }
+  expect(askedAtMs - raisedMs).toBeLessThan(2_000)
+  expect(statuses(asked(seen, answeredAtMs))).toEqual([200])
+})
+
 test('a move: from the commit of the tombstone on the new region answers, and nobody notices', async () => {
   const { id, key } = await regions.newTenant('moving', 'us')
   await patch(id, { plan: 'enterprise' })

@@ -5,6 +5,7 @@ import type { Id } from '../../shared/ids.ts'
 import type { JwtPrincipal, Principal } from '../../shared/principal.ts'
 import { ROLE_SCOPES, ROLES } from '../../shared/roles.ts'
 import { allows } from '../../shared/scopes.ts'
+import { readSnapshot } from '../../shared/snapshot.ts'
 import { type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import { type Answer, type Ask, type Regions, startRegions } from './support.ts'
 
@@ -402,6 +403,7 @@ describe('what an edge asks for itself', () => {
       `/edge/v1/tenants/number/${number}`,
       `/edge/v1/tenants/slug/people-${made}`,
       `/edge/v1/identity-providers/${number}`,
+      `/edge/v1/snapshots/${number}`,
     ]
     const answers = await Promise.all(paths.map((path) => ask({ kind: 'edge' }, path)))
     const { id, issuer, audience } = provider
@@ -409,6 +411,7 @@ describe('what an edge asks for itself', () => {
       { tenant: { number: String(number), region: 'us' } },
       { tenant: { number: String(number), region: 'us' } },
       { outcome: 'known', providers: [{ id, issuer, audience, roleClaim: 'groups' }] },
+      { snapshot: expect.stringMatching(/^\[\d+,\d+,"us",/) },
     ])
     for (const path of paths) {
       for (const as of [tenant.key, 'operator', 'region', person(tenant, provider, 'ann')]) {
@@ -423,5 +426,15 @@ describe('what an edge asks for itself', () => {
     expect((await ask(edge, '/edge/v1/tenants/number/99999999')).body).toEqual({ tenant: null })
     expect((await ask(edge, '/edge/v1/tenants/slug/nobody-here')).body).toEqual({ tenant: null })
     expect((await ask(edge, '/edge/v1/identity-providers/99999999')).body).toEqual({ outcome: 'unknown' })
+    expect((await ask(edge, '/edge/v1/snapshots/99999999')).body).toEqual({ snapshot: null })
+  })
+
+  test('a snapshot is told to an edge that has another one, and to no other', async () => {
+    const { number } = await newTenant()
+    const told = async (held: string) =>
+      (await ask({ kind: 'edge' }, `/edge/v1/snapshots/${number}?held=${held}`)).body.snapshot
+    const { epoch, version } = readSnapshot(await told('')) ?? {}
+    expect(await told(`${epoch}.${version}`)).toBeNull()
+    expect(await told(`${epoch}.9999`)).not.toBeNull()
   })
 })

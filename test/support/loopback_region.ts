@@ -11,9 +11,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const streaming = new Map<string, ServerResponse>()
   const issuers = await startOidcIssuers()
   const providers = new Map<string, unknown>()
-  const steady = await listen(createServer(answer(seen, streaming, providers, 'us')))
-  const fragile = await listen(createServer(answer(seen, streaming, providers, 'us')))
-  const other = await listen(createServer(answer(seen, streaming, providers, 'eu')))
+  const snapshots = new Map<string, string>()
+  const steady = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'us')))
+  const fragile = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'us')))
+  const other = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'eu')))
   const control = await listen(
     createServer((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control')
@@ -22,6 +23,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
       else if (pathname === '/open') fragile.open(done)
       else if (pathname === '/providers') {
         providers.set(searchParams.get('tenant') ?? '', JSON.parse(searchParams.get('answer') ?? 'null'))
+        done()
+      } else if (pathname === '/snapshot') {
+        snapshots.set(searchParams.get('asked') ?? '', searchParams.get('snapshot') ?? '')
         done()
       } else if (pathname === '/push') {
         for (const [target, open] of streaming) {
@@ -48,13 +52,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
+/** What tests have said of tenants. */
+interface Told {
+  /** By number. */
+  providers: ReadonlyMap<string, unknown>
+  /** As `writeSnapshot` has them, by number and what the edge has. */
+  snapshots: ReadonlyMap<string, string>
+}
+
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
-function answer(
-  seen: Seen[],
-  streaming: Map<string, ServerResponse>,
-  providers: ReadonlyMap<string, unknown>,
-  region: string,
-) {
+function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told, region: string) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const entry: Seen = {
       region,
@@ -71,10 +78,12 @@ function answer(
       entry.aborted = !response.writableFinished
     })
     for await (const chunk of request.setEncoding('utf8')) entry.body += chunk
-    const own = /^\/edge\/v1\/(tenants\/(?:number|slug|domain)|identity-providers)\/(.+)$/.exec(entry.target)
+    const own = /^\/edge\/v1\/(tenants\/(?:number|slug|domain)|identity-providers|snapshots)\/(.+)$/.exec(
+      entry.target,
+    )
     if (own !== null) {
       response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify(edgesAnswer(own[1] ?? '', own[2] ?? '', providers)))
+      response.end(JSON.stringify(edgesAnswer(own[1] ?? '', own[2] ?? '', told)))
       return
     }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
@@ -120,7 +129,8 @@ function answer(
 }
 
 /** A tenant is there when a test has said what providers it has, by number, `slug-<number>` or `own-<number>.example`. */
-function edgesAnswer(asked: string, name: string, providers: ReadonlyMap<string, unknown>): unknown {
+function edgesAnswer(asked: string, name: string, { providers, snapshots }: Told): unknown {
+  if (asked === 'snapshots') return { snapshot: snapshots.get(name) ?? null }
   const number = name.replace(/^(?:slug|own)-/, '').replace(/\.example$/, '')
   const known = providers.get(number)
   if (asked === 'identity-providers') return known ?? { outcome: 'unknown' }
