@@ -39,7 +39,7 @@ import { readinessOf } from './readiness.ts'
 import type { DomainOptions } from './services/domains/routes.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
-import { openEngine, StorageError } from './storage/open.ts'
+import { openEngine, StorageError, type WriteFailure } from './storage/open.ts'
 import { assertionVerifier } from './tenancy/assertion.ts'
 import { Costs } from './tenancy/cost.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
@@ -70,6 +70,8 @@ const LOAD_EVERY_MS = 1_000
 /** So long, and so much of the drain, what is left of traces may take. */
 const STOP_TRACING_MS = 1_000
 const STOP_TRACING_SHARE = 0.1
+/** For whoever waits to hear that their change was not stored. */
+const LAST_ANSWERS_MS = 250
 
 export interface Region {
   /** The app itself, for requests that come by no listener of ours. */
@@ -78,6 +80,8 @@ export interface Region {
   flush(): Promise<void>
   /** One an instance, in the order they were opened. */
   urls: ReadonlyArray<string>
+  /** Resolves when the database takes no more changes: the process is to end, for whoever supervises it to start it again. */
+  broken: Promise<void>
   /** Ends one instance at once, connections and all, as its crash would; the others go on. */
   dropInstance(index: number): Promise<void>
   /** Drains one instance and starts another in its place, as a rolling restart does. */
@@ -121,7 +125,21 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const log = jsonLog(region, parts.writeLog ?? standardOutput(), config.LOG_LEVEL)
+  const broken = Promise.withResolvers<void>()
+  let isBroken = false
+  const onWriteFailure = ({ message: failure, rolledBack }: WriteFailure): void => {
+    if (rolledBack) {
+      log.error('changes could not be stored: see whether the disk is full', { failure })
+      return
+    }
+    isBroken = true
+    log.error('the database takes no more changes: check the disk. The process ends, to be started again', {
+      failure,
+    })
+    broken.resolve()
+  }
   const engine = await open({
+    onWriteFailure,
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
@@ -261,7 +279,12 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       transact: transactions,
       admission,
-      readiness: () => readinessOf({ probe: () => database.region(probe), draining, overloaded }),
+      readiness: () =>
+        readinessOf({
+          probe: () => database.region(probe),
+          broken: () => isBroken,
+          ...{ draining, overloaded },
+        }),
       log,
       metrics,
       tracing,
@@ -348,6 +371,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   log.info('listening', { urls })
   return {
     urls,
+    broken: broken.promise,
     app: async () => newApp({ draining: () => false, ...ownParts() }),
     async flush() {
       await Promise.all([refusals.flush(), usage.flush(), uses.flush()])
@@ -394,6 +418,7 @@ async function main(): Promise<void> {
     const config = readConfig(process.env)
     const region = await startRegion(config)
     process.send?.({ type: 'listening', urls: region.urls })
+    void region.broken.then(() => setTimeout(() => process.exit(1), LAST_ANSWERS_MS))
     let stopping = false
     const stop = async () => {
       if (stopping) return

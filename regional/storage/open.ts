@@ -3,9 +3,9 @@
 import { openCluster } from './cluster.ts'
 import { openEmbedded } from './embedded/engine.ts'
 import { type NativeDatabase, selectApiVersion } from './foundationdb.ts'
-import { StorageError } from './storage_error.ts'
+import { StorageError, type WriteFailure } from './storage_error.ts'
 
-export { StorageError } from './storage_error.ts'
+export { StorageError, type WriteFailure } from './storage_error.ts'
 
 const API_VERSION = 720
 
@@ -15,12 +15,18 @@ export interface Engine {
   close(): Promise<void>
 }
 
+export interface EngineOptions {
+  clusterFile?: string
+  dataDir?: string
+  /** Told of commits that the embedded engine could not write; a cluster looks after its own disks. */
+  onWriteFailure?: (failure: WriteFailure) => void
+}
+
 /** Throws StorageError, whose message says in one line what to do, for what the person who starts it can mend. */
-export async function openEngine(options: { clusterFile?: string; dataDir?: string }): Promise<Engine> {
+export async function openEngine({ clusterFile, dataDir, ...told }: EngineOptions): Promise<Engine> {
   selectApiVersion(API_VERSION)
-  if (options.clusterFile) return openCluster(options.clusterFile)
-  if (!options.dataDir)
-    throw new StorageError('Set FDB_CLUSTER_FILE to a cluster file, or DATA_DIR to a directory.')
-  const engine = await openEmbedded({ dataDir: options.dataDir })
+  if (clusterFile) return openCluster(clusterFile)
+  if (!dataDir) throw new StorageError('Set FDB_CLUSTER_FILE to a cluster file, or DATA_DIR to a directory.')
+  const engine = await openEmbedded({ dataDir, ...told })
   return { kind: 'embedded', native: engine.database(), close: engine.close }
 }

@@ -3,3 +3,10 @@
 export class StorageError extends Error {
   override readonly name = 'StorageError'
 }
+
+/** Why commits were not written. */
+export interface WriteFailure {
+  message: string
+  /** Nothing of them is stored, and later ones may be. Otherwise nobody knows, and no other is taken until a new start. */
+  rolledBack: boolean
+}

@@ -13,6 +13,10 @@ const FIRST_DELAY_MS = 10
 const MAX_DELAY_MS = 1_000
 /** Timed out: the commit may have landed, or may land yet. Not retried by the client library, so done here. */
 const TIMED_OUT = 1031
+/** The engine's disk is full or fails: this commit was not written. */
+const IO_ERROR = 1510
+/** Whether it was committed is not known. */
+const IN_DOUBT: ReadonlySet<number> = new Set([1021, TIMED_OUT, 1039])
 
 /** What an attempt came to: a value, and whether the transaction is to be committed for it. */
 export interface Attempt<T> {
@@ -25,7 +29,8 @@ export interface Attempt<T> {
  * (1021, 1031, 1039), so it must recognise its own earlier work: by a key that it both reads and writes, under a
  * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
  * @param withinMs how long someone waits for it
- * @throws {Problem} `contention` when the attempts or the time run out; `deadline_exceeded` when nobody waits any more.
+ * @throws {Problem} `contention` when the attempts or the time run out; `deadline_exceeded` when nobody waits any more;
+ * `region_unavailable` when the disk takes nothing
  */
 export const retrying = <T>(
   begin: () => NativeTransaction,
@@ -44,6 +49,7 @@ async function tryAgain<T>(
   const leftMs = () => Math.max(0, start + withinMs - performance.now())
   if (withinMs <= 0) throw tooLate('Nothing was done.')
   let tn = begin()
+  let inDoubt = false
   for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
     // Some options do not survive a retry, so all of them are set again each time.
     tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
@@ -55,10 +61,11 @@ async function tryAgain<T>(
       else tn.cancel()
       return value
     } catch (error) {
-      if (!(error instanceof FDBError)) {
+      if (!(error instanceof FDBError) || error.code === IO_ERROR) {
         tn.cancel()
-        throw error
+        throw error instanceof FDBError ? notStored(inDoubt) : error
       }
+      inDoubt ||= IN_DOUBT.has(error.code)
       if (error.code !== TIMED_OUT && (await isRetried(tn, error.code))) {
         await sleep(Math.min(leftMs(), Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random()))
       }
@@ -80,6 +87,13 @@ export const tooLate = (what: string): Problem =>
   new Problem('deadline_exceeded', `The time for this request is over. ${what}`, {
     headers: { 'retry-after': '1' },
   })
+
+const notStored = (inDoubt: boolean): Problem => {
+  const what = inDoubt ? 'Whether a change was made is unknown.' : 'Nothing was done.'
+  return new Problem('region_unavailable', `The region can store nothing at present. ${what}`, {
+    headers: { 'retry-after': '5' },
+  })
+}
 
 /**
  * The client's own word on whether an error may be retried, after its own delay.

@@ -61,3 +61,14 @@ test('a body that asks for no commit gets none', async () => {
   expect(value).toBe('read')
   expect(await engine.native.createTransaction().get('not', false)).toBeUndefined()
 })
+
+test('what the disk does not take says whether something was done', async () => {
+  await expect(retrying(failing([{ commit: 1510 }]), write)).rejects.toMatchObject({
+    code: 'region_unavailable',
+    detail: expect.stringContaining('Nothing was done.'),
+  })
+  await expect(retrying(failing([{ commit: 1021 }, { commit: 1510 }]), write)).rejects.toMatchObject({
+    code: 'region_unavailable',
+    detail: expect.stringContaining('unknown'),
+  })
+})

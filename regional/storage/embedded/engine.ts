@@ -1,6 +1,6 @@
 // Opens the embedded engine in a directory: lock, format, reader, writer, in this order; closes in reverse.
 import { accessSync, constants } from 'node:fs'
-import { StorageError } from '../storage_error.ts'
+import { StorageError, type WriteFailure } from '../storage_error.ts'
 import { BaseReader } from './base_reader.ts'
 import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
@@ -24,6 +24,8 @@ export interface EmbeddedOptions {
   /** When memory is emptied and commits are refused; tests make them small. */
   thresholds?: Partial<Thresholds>
   random?: () => number
+  /** Told of every group of commits that could not be written. */
+  onWriteFailure?: (failure: WriteFailure) => void
 }
 
 export async function openEmbedded({
@@ -32,6 +34,7 @@ export async function openEmbedded({
   clock = () => performance.now(),
   thresholds,
   random = Math.random,
+  onWriteFailure = () => {},
 }: EmbeddedOptions): Promise<EmbeddedEngine> {
   checkDirectory(dataDir)
   const lock = lockDirectory(dataDir)
@@ -41,10 +44,8 @@ export async function openEmbedded({
     )
   try {
     checkFormat(dataDir)
-    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, {
-      ...THRESHOLDS,
-      ...thresholds,
-    })
+    const limits = { ...THRESHOLDS, ...thresholds }
+    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, limits, onWriteFailure)
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),

@@ -2,6 +2,7 @@
 // one fsync. This is the main thread's side of the writer; nothing here waits.
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import type { WriteFailure } from '../storage_error.ts'
 import { GROUP_BYTES } from './limits.ts'
 import { type Effect, encode, encodedSize } from './mutation_codec.ts'
 import type { WriterReply, WriterRequest } from './writer_thread.ts'
@@ -11,12 +12,6 @@ export interface PendingCommit {
   effects: Effect[]
   /** Called when the commit is durable, or with the reason why it is not. */
   settle(failure: WriteFailure | undefined): void
-}
-
-export interface WriteFailure {
-  message: string
-  /** Nothing of it is in the file; otherwise that is not known. */
-  rolledBack: boolean
 }
 
 /** What the storage does around groups. It is told before the commits of the group are. */

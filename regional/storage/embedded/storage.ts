@@ -1,10 +1,11 @@
 // The database behind all transactions of this process: read versions, snapshots, and commits in order. Reads
 // see the reader's SQLite snapshot under the memtable; a commit is resolved here, at once, and acknowledged
 // when the writer has it on disk. Invariant: a read version is never above a commit that is not durable.
+import type { WriteFailure } from '../storage_error.ts'
 import type { BaseReader } from './base_reader.ts'
 import { type CommitRequest, Effects } from './commit_request.ts'
 import { code, fdbError } from './errors.ts'
-import { GroupCommit, type GroupListener, type WriteFailure } from './group_commit.ts'
+import { GroupCommit, type GroupListener } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
 import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
 import { LogCopier } from './log_copier.ts'
@@ -24,6 +25,7 @@ export class Storage implements GroupListener {
   readonly base: BaseReader
   readonly #clock: VersionClock
   readonly #thresholds: Thresholds
+  readonly #onWriteFailure: (failure: WriteFailure) => void
   readonly #resolver: Resolver
   readonly #readVersions = new ReadVersions()
   /** Commits up to this version are on disk. */
@@ -36,8 +38,14 @@ export class Storage implements GroupListener {
   #logPages = 0
   #closed = false
 
-  constructor(base: BaseReader, clock: Clock, thresholds: Thresholds) {
+  constructor(
+    base: BaseReader,
+    clock: Clock,
+    thresholds: Thresholds,
+    onWriteFailure: (failure: WriteFailure) => void,
+  ) {
     this.#thresholds = thresholds
+    this.#onWriteFailure = onWriteFailure
     this.base = base
     this.#durable = base.version
     this.#clock = new VersionClock(base.version, clock)
@@ -172,6 +180,7 @@ export class Storage implements GroupListener {
 
   groupFailed(failure: WriteFailure): void {
     this.memtable.dropAfter(this.#durable)
+    if (!this.#closed && !this.#broken) this.#onWriteFailure(failure)
     if (!failure.rolledBack) this.#broken = failure
   }
 
