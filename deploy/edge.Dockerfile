@@ -14,6 +14,8 @@ RUN node deploy/workerd/build.ts /edge --objects /objects ${NETWORK:+--network "
   && cp "$(node -p "require('workerd').default")" /workerd && mkdir /objects && chown 65532:65532 /objects
 
 FROM debian:bookworm-slim
+# workerd does not start without the system's certificates, which it checks regions and tenants' issuers by.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 COPY --from=build /workerd /usr/local/bin/workerd
 COPY --from=build /edge /edge
 COPY --from=build --chown=65532:65532 /objects /objects

@@ -198,4 +198,15 @@ test('the image of the edge can be built from what its Dockerfile copies', async
   symlinkSync(join(ROOT, 'node_modules'), join(context, 'node_modules'))
   const { stdout } = await run(process.execPath, ['deploy/workerd/build.ts', 'out'], { cwd: context })
   expect(stdout.trim()).toBe(join('out', 'workerd.capnp'))
+  const config = readFileSync(join(context, 'out', 'workerd.capnp'), 'utf8')
+  // workerd ends at once where it is to trust the system's certificates and there are none: slim images have none.
+  expect(config).toContain('trustBrowserCas = true')
+  const final =
+    text('edge.Dockerfile')
+      .split(/^FROM /m)
+      .at(-1) ?? ''
+  expect(final).toMatch(/^debian:/)
+  const [installed = ''] = /apt-get install [^&]*/.exec(final) ?? []
+  expect(installed.split(/\s+/)).toContain('ca-certificates')
+  expect(final.indexOf(installed)).toBeLessThan(final.indexOf('USER'))
 })
