@@ -31,7 +31,7 @@ import { edgeCalls } from './platform/edge_calls.ts'
 import { finishProvisioning } from './platform/finisher.ts'
 import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
-import { TenantProvisioner } from './platform/provisioning.ts'
+import { type DigestKeys, TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
 import { signIns } from './platform/sign_in.ts'
 import { signUpCalls } from './platform/sign_up.ts'
@@ -159,9 +159,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const roots = await Roots.import(config.SIGNING_ROOTS)
   const mint = minting(config.KEY_ENVIRONMENT, region, roots)
   const linkAdmin = adminLinking(region, roots)
-  const [firstSealingKey, ...formerSealingKeys] = config.SEALING_KEY
-  const sealingKey = Buffer.from(firstSealingKey, 'base64url')
-  const sealer = new Sealer(sealingKey, ...formerSealingKeys.map((key) => Buffer.from(key, 'base64url')))
+  const bytesOf = (key: string): Buffer => Buffer.from(key, 'base64url')
+  const [currentKey, ...formerKeys] = config.SEALING_KEY
+  const sealingKeys: DigestKeys = [bytesOf(currentKey), ...formerKeys.map(bytesOf)]
+  const sealer = new Sealer(...sealingKeys)
   const lifecycle = new TenantLifecycle({ database, region, mint, linkAdmin, sealer, now })
   const directory = new Directory(database)
   const eraser = new TenantEraser({
@@ -218,7 +219,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
-  const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKey, now)
+  const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKeys, now)
 
   const mailer =
     config.SMTP_URL !== undefined && config.MAIL_FROM !== undefined
@@ -274,7 +275,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           ? signUpCalls({
               mailer: config.SIGNUP === 'open' ? mailer : undefined,
               regions: [...calls.keys()],
-              ...{ database, directory, provisioner, sealer, digestKey: sealingKey, now },
+              ...{ database, directory, provisioner, sealer, digestKeys: sealingKeys, now },
             })
           : [],
       transact: transactions,

@@ -17,11 +17,20 @@ import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Calls } from './calls.ts'
 import type { Directory } from './directory.ts'
 
+/** The first keys what is written; what an earlier one keyed is found all the same. */
+export type DigestKeys = readonly [Buffer, ...Buffer[]]
+
 /** An operator's request that was here before: keyed digests, so that nothing of a tenant can be read from it. */
 interface RequestRecord {
   number: string
   fingerprint: string
   expiresAt: number
+}
+
+/** What a request is known by, under one key. */
+interface RequestIdentity {
+  key: [digest: Buffer]
+  fingerprint: string
 }
 
 const requests = jsonSpace<[digest: Buffer], RequestRecord>('request')
@@ -40,21 +49,21 @@ export class TenantProvisioner {
   private readonly database: RegionDatabase
   private readonly directory: Directory
   private readonly callsTo: (region: string) => Calls
-  private readonly digestKey: Buffer
+  private readonly digestKeys: DigestKeys
   private readonly now: () => number
 
-  /** @param digestKey keys the digests of operators' requests */
+  /** @param digestKeys key the digests of operators' requests */
   constructor(
     database: RegionDatabase,
     directory: Directory,
     callsTo: (region: string) => Calls,
-    digestKey: Buffer,
+    digestKeys: DigestKeys,
     now: () => number,
   ) {
     this.database = database
     this.directory = directory
     this.callsTo = callsTo
-    this.digestKey = digestKey
+    this.digestKeys = digestKeys
     this.now = now
   }
 
@@ -84,19 +93,27 @@ export class TenantProvisioner {
     const fresh = await this.directory.allocate()
     const { operatorId, idempotencyKey, region, intent } = request
     if (idempotencyKey === undefined) return { number: fresh, replayed: false }
-    const key: [Buffer] = [this.digest('key', operatorId, idempotencyKey).subarray(0, 16)]
-    const fingerprint = this.digest('body', JSON.stringify([region, intent])).toString('base64url')
+    const identify = (by: Buffer): RequestIdentity => ({
+      key: [digest(by, 'key', operatorId, idempotencyKey).subarray(0, 16)],
+      fingerprint: digest(by, 'body', JSON.stringify([region, intent])).toString('base64url'),
+    })
+    const [current, ...former] = this.digestKeys
+    const own = identify(current)
+    const identities = [own, ...former.map(identify)]
     const nowMs = this.now()
     return this.database.platform(async (scope) => {
-      const known = await scope.space(requests).get(key)
+      const records = await Promise.all(identities.map(({ key }) => scope.space(requests).get(key)))
+      const at = records.findIndex((record) => record !== undefined && record.expiresAt > nowMs)
+      const known = records[at]
       const number = parseTenantNumber(known?.number ?? '')
-      if (known === undefined || number === undefined || known.expiresAt <= nowMs) {
+      if (known === undefined || number === undefined) {
+        const { key, fingerprint } = own
         const expiresAt = nowMs + REQUEST_TTL_MS
         scope.space(requests).set(key, { number: String(fresh), fingerprint, expiresAt })
         scope.space(requestExpiry).set([expiryHour(expiresAt), key[0]], 1)
         return { value: { number: fresh, replayed: false }, commit: true }
       }
-      if (known.fingerprint !== fingerprint) {
+      if (known.fingerprint !== identities[at]?.fingerprint) {
         throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
       }
       return { value: { number, replayed: number !== fresh }, commit: false }
@@ -120,11 +137,10 @@ export class TenantProvisioner {
       })
     }
   }
-
-  private digest(...parts: ReadonlyArray<string>): Buffer {
-    return createHmac('sha256', this.digestKey).update(JSON.stringify(parts)).digest()
-  }
 }
+
+const digest = (by: Buffer, ...parts: ReadonlyArray<string>): Buffer =>
+  createHmac('sha256', by).update(JSON.stringify(parts)).digest()
 
 const slugTaken = (slug: string): Problem =>
   new Problem('slug_taken', `Another organisation has the slug ${slug}.`)

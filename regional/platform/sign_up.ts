@@ -1,7 +1,7 @@
 // Signing up, where the platform is open to strangers: an organisation on the free plan for whoever confirms an e-mail
 // address. Nothing is kept before that: what was asked for travels, sealed, in the letter's link. How often is counted by
 // address and by mailbox, in the database, so that it holds for all instances; neither stands there in clear.
-import { createHmac } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { addressBlock } from '../../shared/address_block.ts'
@@ -22,7 +22,7 @@ import { jsonSpace } from '../storage/space.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Directory } from './directory.ts'
-import type { TenantProvisioner } from './provisioning.ts'
+import type { DigestKeys, TenantProvisioner } from './provisioning.ts'
 
 export interface SignUpDependencies {
   /** Undefined where strangers may not, or no letter can be sent. */
@@ -32,8 +32,8 @@ export interface SignUpDependencies {
   directory: Directory
   provisioner: TenantProvisioner
   sealer: Sealer
-  /** Keys the digests of addresses. */
-  digestKey: Buffer
+  /** Key the digests of addresses. */
+  digestKeys: DigestKeys
   now: () => number
 }
 
@@ -62,7 +62,8 @@ const SIGN_UP_OPERATOR = 'sign-up'
 const FORGET_AT_ONCE = 100
 
 type Counted = keyof typeof LIMITS
-const attempts = jsonSpace<[hourMs: number, what: Counted, digest: Buffer], number>('sign-up')
+type AttemptKey = [hourMs: number, what: Counted, digest: Buffer]
+const attempts = jsonSpace<AttemptKey, number>('sign-up')
 
 const SignUp = z.strictObject({
   slug: slugSchema,
@@ -128,7 +129,7 @@ class SignUps {
     await this.count('mailbox', asked.email.toLowerCase())
     const sealed = sealer.seal(JSON.stringify({ ...asked, expiresAtMs: now() + LINK_TTL_MS }), SEALED_FOR)
     const url = `${publicOrigin}${CONFIRM_PAGE}?token=${sealed}`
-    const id = `sign-up.${this.digest('letter', sealed).toString('hex')}`
+    const id = `sign-up.${hash('sha256', sealed)}`
     const sent = await Promise.race([
       mailer.send(letterOf(asked, url), id).catch(() => undefined),
       sleep(SEND_MS, undefined, { ref: false }),
@@ -156,7 +157,7 @@ class SignUps {
       operatorId: SIGN_UP_OPERATOR,
       requestId,
       publicOrigin,
-      idempotencyKey: this.digest('token', token).toString('hex'),
+      idempotencyKey: token,
       region,
       intent: { slug, name, plan: 'free', owner: { email } },
     })
@@ -187,16 +188,18 @@ class SignUps {
   private async count(what: Counted, of: string): Promise<void> {
     const { database, now } = this.dependencies
     const hourMs = Math.floor(now() / HOUR_MS) * HOUR_MS
-    const key: [number, Counted, Buffer] = [hourMs, what, this.digest(what, of)]
+    const [own, ...former] = this.keysOf(hourMs, what, of)
     const counted = await database.platform(async (scope) => {
       const space = scope.space(attempts)
-      const [before = 0, old] = await Promise.all([
-        space.get(key),
+      const [ofOwn = 0, ofFormer, old] = await Promise.all([
+        space.get(own),
+        Promise.all(former.map((key) => space.get(key))),
         space.page({ to: [hourMs], limit: FORGET_AT_ONCE }),
       ])
+      const before = ofFormer.reduce<number>((sum, count = 0) => sum + count, ofOwn)
       for (const [each] of old.entries) space.clear(each)
       // A commit whose outcome is unknown may count twice: no harm.
-      if (before < LIMITS[what]) space.set(key, before + 1)
+      if (before < LIMITS[what]) space.set(own, ofOwn + 1)
       return { value: before + 1, commit: true }
     })
     if (counted <= LIMITS[what]) return
@@ -205,11 +208,15 @@ class SignUps {
     })
   }
 
-  private digest(what: string, of: string): Buffer {
-    return createHmac('sha256', this.dependencies.digestKey)
-      .update(`sign-up ${what} ${of}`)
-      .digest()
-      .subarray(0, 16)
+  /** Where the attempts of one are counted: first where they are now, then where they were under earlier keys. */
+  private keysOf(hourMs: number, what: Counted, of: string): [AttemptKey, ...AttemptKey[]] {
+    const keyedBy = (key: Buffer): AttemptKey => [
+      hourMs,
+      what,
+      createHmac('sha256', key).update(`sign-up ${what} ${of}`).digest().subarray(0, 16),
+    ]
+    const [current, ...former] = this.dependencies.digestKeys
+    return [keyedBy(current), ...former.map(keyedBy)]
   }
 }
 

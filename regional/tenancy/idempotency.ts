@@ -63,6 +63,15 @@ export const newMarker = (id: string, attempt: number, nowMs: number): Idempoten
 
 const fingerprintOf = ({ content }: RequestIdentity): string => digest(content).toString('base64url')
 
+/** Its message is for the log. */
+export class SealError extends Error {
+  override readonly name = 'SealError'
+
+  constructor() {
+    super('a sealed text does not open: SEALING_KEY lacks the key that sealed it, or the text was altered')
+  }
+}
+
 /** Seals stored answers, so that a secret shown once does not lie in the database in clear. AES-256-GCM. */
 export class Sealer {
   private readonly keys: readonly [Buffer, ...Buffer[]]
@@ -80,23 +89,23 @@ export class Sealer {
     return Buffer.concat([iv, sealed, cipher.getAuthTag()]).toString('base64url')
   }
 
-  /** @throws {Error} when the text was altered, or sealed for something else. */
+  /** @throws {SealError} when none of our keys sealed it, it was altered, or it was sealed for something else. */
   open(sealed: string, bound: string): string {
     const bytes = Buffer.from(sealed, 'base64url')
     // Another spelling of the same bytes is altered, too.
-    if (bytes.toString('base64url') !== sealed) throw new Error('not base64url')
-    for (const [i, key] of this.keys.entries()) {
+    if (bytes.toString('base64url') !== sealed) throw new SealError()
+    for (const key of this.keys) {
       const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12))
         .setAAD(Buffer.from(bound))
         .setAuthTag(bytes.subarray(-16))
       const text = decipher.update(bytes.subarray(12, -16))
       try {
         return Buffer.concat([text, decipher.final()]).toString('utf8')
-      } catch (error) {
-        if (i === this.keys.length - 1) throw error
+      } catch {
+        // Another's, perhaps.
       }
     }
-    throw new Error('no key')
+    throw new SealError()
   }
 }
 

@@ -77,7 +77,7 @@ test('an operator’s request is forgotten after a day, and not before', async (
     database,
     directory,
     () => calls,
-    Buffer.alloc(32),
+    [Buffer.alloc(32)],
     () => clock.nowMs,
   )
   const intent = { slug: 'a', name: 'A', plan: 'free' as const, owner: { email: 'a@a.example' } }
