@@ -62,6 +62,8 @@ export interface AppDependencies extends Observers {
   outside: OutsideWorks
   readiness: () => Promise<Readiness>
   admission: Admission
+  /** Whether a client may hold a stream open: not where a request has the process to itself. */
+  holdsStreams: boolean
   /** Whether this instance is leaving. */
   draining: () => boolean
 }
@@ -264,6 +266,7 @@ async function answerTenant(
   }
   if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
     note.class = 'stream'
+    if (!dependencies.holdsStreams) throw noStreams()
     const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))
     return new Response(body, {
       headers: {
@@ -375,6 +378,9 @@ const leaving = (): Problem =>
   new Problem('region_unavailable', 'This instance is stopping. Nothing was done; send it again.', {
     headers: { [DRAINING]: '1', 'retry-after': '1', connection: 'close' },
   })
+
+const noStreams = (): Problem =>
+  new Problem('not_acceptable', 'This region holds no streams open. Ask for pages, from `after` on.')
 
 const noRoute = (): Problem =>
   new Problem('not_found', 'There is no such path. /openapi.json lists them all.')

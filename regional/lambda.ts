@@ -1,6 +1,7 @@
 // A region on AWS Lambda: the same app, asked by events of a Function URL or an HTTP API (payload format 2.0) in place of a
-// listener. Between two events Lambda freezes the process, so nothing here relies on a timer: usage is written down
-// before an answer ends, and jobs are for an instance that always runs (`node regional/server.ts`) in the same region.
+// listener. Between two events Lambda freezes the process, and may never wake it again, so nothing here relies on a timer:
+// whatever an event left in memory, such as usage, is written down before its answer ends, and jobs are for an instance that
+// always runs (`node regional/server.ts`) in the same region.
 import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Hono } from 'hono'
@@ -10,7 +11,6 @@ import { startRegion } from './server.ts'
 
 /** What could not be written in this time is left for a later event: the client waits for the answer's end. */
 const FLUSH_WITHIN_MS = 1_000
-const FLUSH_EVERY_MS = 1_000
 
 /** Only `/tmp` can be written there, and nothing can be mounted: the cluster file comes as a variable. */
 const { FDB_CLUSTER_FILE: clusterFile, FDB_CLUSTER_FILE_CONTENTS: contents } = process.env
@@ -21,26 +21,21 @@ if (clusterFile !== undefined && contents !== undefined && !existsSync(clusterFi
 /** No listener, and with it no worker. */
 const region = await startRegion({ ...readConfig(process.env), REGION_INSTANCES: 0 })
 const app = await region.app()
-let flushedAt = 0
 
-const flushing = () =>
-  new TransformStream<Uint8Array, Uint8Array>({
-    async flush() {
-      if (Date.now() - flushedAt < FLUSH_EVERY_MS) return
-      flushedAt = Date.now()
-      await Promise.race([region.flush(), pause(FLUSH_WITHIN_MS)])
-    },
-  })
+const flush = () => Promise.race([region.flush(), pause(FLUSH_WITHIN_MS)])
 
 const front = new Hono()
 // A Function URL is open to everyone, and these are of one instance among many.
 for (const path of ['/metrics', '/readyz']) front.all(path, (c) => c.notFound())
 front.all('*', async (c) => {
   const response = await app.fetch(c.req.raw)
-  return response.body === null ? response : new Response(response.body.pipeThrough(flushing()), response)
+  if (response.body !== null)
+    return new Response(response.body.pipeThrough(new TransformStream({ flush })), response)
+  await flush()
+  return response
 })
 
-/** For a Function URL with `InvokeMode: RESPONSE_STREAM`: answers stream. */
+/** For a Function URL with `InvokeMode: RESPONSE_STREAM`: answers stream, such as an agent's run. */
 export const handler = streamHandle(front)
-/** For an HTTP API, and a Function URL that buffers: an answer goes out when it is whole, so there are no event streams. */
+/** For an HTTP API, and a Function URL that buffers: an answer goes out when it is whole. */
 export const buffered = handle(front)

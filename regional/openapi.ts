@@ -215,6 +215,8 @@ function responsesOf(
     ...(declaration.params === undefined ? [] : (['not_found'] as const)),
     ...(declaration.query === undefined ? [] : (['invalid_cursor'] as const)),
     ...(streamsAs === undefined ? [] : (['too_many_streams'] as const)),
+    // Where a region holds no tails; a run is over by itself.
+    ...(streamsAs === undefined || declaration.method !== 'get' ? [] : (['not_acceptable'] as const)),
     ...(declaration.problems ?? []),
   ])
   for (const [status, ofStatus] of Map.groupBy(codes, (code) => PROBLEMS[code].status)) {

@@ -74,9 +74,9 @@ const STOP_TRACING_SHARE = 0.1
 const LAST_ANSWERS_MS = 250
 
 export interface Region {
-  /** The app itself, for requests that come by no listener of ours. */
+  /** The app itself, for requests that come by no listener of ours, one at a time: it holds no streams open. */
   app(): Promise<ReturnType<typeof regionApp>>
-  /** Writes down what is only in memory, such as usage. */
+  /** Writes down what is only in memory, such as usage. What can't be written is logged, and stays for the next time. */
   flush(): Promise<void>
   /** One an instance, in the order they were opened. */
   urls: ReadonlyArray<string>
@@ -248,7 +248,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       },
       extraServices,
     )
-  const newApp = ({ draining, ...own }: Pick<AppDependencies, 'draining' | 'tails' | 'outside'>) =>
+  const newApp = ({
+    draining,
+    ...own
+  }: Pick<AppDependencies, 'draining' | 'holdsStreams' | 'tails' | 'outside'>) =>
     regionApp({
       ...own,
       draining,
@@ -309,7 +312,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     Instance.start(config.HOST, port, async (draining) => {
       const { tails, outside } = ownParts()
       return {
-        fetch: newApp({ draining, tails, outside }).fetch,
+        fetch: newApp({ draining, holdsStreams: true, tails, outside }).fetch,
         endStreams: () => tails.stop(),
         endWork: (graceMs) => outside.stop(graceMs),
         startJobs: () => {
@@ -373,9 +376,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   return {
     urls,
     broken: broken.promise,
-    app: async () => newApp({ draining: () => false, ...ownParts() }),
+    app: async () => newApp({ draining: () => false, holdsStreams: false, ...ownParts() }),
     async flush() {
-      await Promise.all([refusals.flush(), usage.flush(), uses.flush()])
+      for (const result of await Promise.allSettled([refusals.flush(), usage.flush(), uses.flush()])) {
+        if (result.status === 'rejected') log.error('could not be written down', { error: result.reason })
+      }
     },
     dropInstance: (index) => at(index).drop(),
     async restartInstance(index, drain) {
