@@ -356,10 +356,15 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
   background.every(USES_EVERY_MS, 'writing down which keys were used', () => uses.flush())
-  background.every(LOAD_EVERY_MS, 'adding up load', () => {
+  background.every(LOAD_EVERY_MS, 'adding up load', async () => {
     const { contended } = admission.tick()
-    return isolations.keep(noisy.tick(contended), noisy.list())
+    for (const { tenant, stage = 'released', asked, fair } of noisy.tick(contended)) {
+      const units = { askedUnitsPerSecond: Math.round(asked), fairUnitsPerSecond: Math.round(fair) }
+      log.info('who is noisy changed', { tenant: String(tenant), stage, ...units })
+    }
   })
+  // Apart from that: a database that is slow must not stop the clock of what is measured every second.
+  background.every(LOAD_EVERY_MS, 'writing down who is isolated', () => isolations.keep(noisy.list()))
   background.every(SWEEP_EVERY_MS, 'forgetting who was noisy', () => isolations.sweep())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {

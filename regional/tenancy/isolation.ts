@@ -1,8 +1,10 @@
 // Isolation as it is kept: in the tenant, so that its edges hear of a lower limit and its people can see it, and among
-// the region's own keys, so that an operator sees all of them. It is a lease: the process that isolates a tenant renews it, and
-// a job ends it when nobody has, so that it ends by itself whatever becomes of that process.
+// the region's own keys, so that an operator sees all of them. Each process that isolates a tenant has a lease in it, which
+// it renews; the strongest stage counts, so that processes which judge otherwise do not undo each other's judgement. A job
+// ends it when no lease is left, so that it ends by itself whatever becomes of those processes.
+import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { Isolation, IsolationChange, IsolationStage } from '../admission/noisy.ts'
+import { ISOLATION_STAGES, type Isolation, type IsolationStage } from '../admission/noisy.ts'
 import type { UpkeepKind } from '../jobs/kind.ts'
 import { enqueue } from '../jobs/queue.ts'
 import type { Log } from '../log.ts'
@@ -10,6 +12,7 @@ import { numberKey, numberOfKey } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { emitting } from './events.ts'
 import {
+  type IsolationLease,
   type IsolationRecord,
   isolationSpace,
   profileSpace,
@@ -18,8 +21,8 @@ import {
 } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 
-export interface NoisyRow extends IsolationRecord {
-  /** Units a second that it asked for, and that were its share, when that was last written. */
+export interface NoisyRow extends Omit<IsolationRecord, 'leases'> {
+  /** Units a second that it asked for, and that were its share, of all processes that isolate it. */
   asked: number
   fair: number
 }
@@ -42,21 +45,29 @@ export interface IsolationsDependencies {
 
 export class Isolations {
   private readonly dependencies: IsolationsDependencies
-  private readonly renewedMs = new Map<TenantNumber, number>()
+  /** In the leases. */
+  private readonly process = randomUUID()
+  /** Of each tenant in which this process may have a lease: what it wrote last. */
+  private readonly written = new Map<TenantNumber, { stage: IsolationStage | undefined; atMs: number }>()
 
   constructor(dependencies: IsolationsDependencies) {
     this.dependencies = dependencies
   }
 
-  /** Writes down what changed, and renews what goes on. What fails is tried again with the next renewal. */
-  async keep(changes: ReadonlyArray<IsolationChange>, present: ReadonlyArray<Isolation>): Promise<void> {
-    const { now } = this.dependencies
-    const nowMs = now()
-    const changed = new Set(changes.map(({ tenant }) => tenant))
-    const due = present.filter(
-      ({ tenant }) => !changed.has(tenant) && nowMs - (this.renewedMs.get(tenant) ?? 0) >= RENEW_MS,
-    )
-    for (const change of [...changes, ...due]) await this.write(change)
+  /**
+   * Makes what is kept what this process finds: writes what differs from what it wrote last, renews what goes on, and
+   * gives up its leases in all others. What fails is made good the next time.
+   */
+  async keep(present: ReadonlyArray<Isolation>): Promise<void> {
+    const nowMs = this.dependencies.now()
+    const over = new Set(this.written.keys())
+    for (const isolation of present) {
+      over.delete(isolation.tenant)
+      const last = this.written.get(isolation.tenant)
+      if (last?.stage === isolation.stage && nowMs - last.atMs < RENEW_MS) continue
+      await this.write(isolation.tenant, isolation)
+    }
+    for (const tenant of over) await this.write(tenant, undefined)
   }
 
   /** Of this region, whichever process isolates them; the largest first. */
@@ -84,31 +95,35 @@ export class Isolations {
     })
   }
 
-  private async write({ tenant, stage, asked, fair }: IsolationChange): Promise<void> {
+  private async write(tenant: TenantNumber, found: Isolation | undefined): Promise<void> {
     const { database, now, log } = this.dependencies
+    // Not known, until it is known to be written: an attempt that fails may have been committed.
+    this.written.set(tenant, { stage: undefined, atMs: 0 })
     try {
+      const nowMs = now()
       const record = await database.tenant(tenant, async (scope) => {
-        const value = await isolate(scope, stage, now())
+        const value = await lease(scope, this.process, found, nowMs)
         return { value, commit: true }
       })
       await database.region(async (scope) => {
         const rows = scope.space(noisySpace)
         if (record === undefined) rows.clear([numberKey(tenant)])
-        else rows.set([numberKey(tenant)], { ...record, asked: Math.round(asked), fair: Math.round(fair) })
+        else rows.set([numberKey(tenant)], rowOf(record))
         return { value: undefined, commit: true }
       })
-      if (stage === undefined) this.renewedMs.delete(tenant)
-      else this.renewedMs.set(tenant, now())
+      if (found === undefined) this.written.delete(tenant)
+      else this.written.set(tenant, { stage: found.stage, atMs: nowMs })
     } catch (error) {
       log.error('an isolation could not be written', { tenant: String(tenant), error })
     }
   }
 }
 
-/** @returns what is kept of it now */
-async function isolate(
+/** Renews or gives up the lease of one process. @returns what is kept of the tenant now */
+async function lease(
   scope: TenantScope,
-  stage: IsolationStage | undefined,
+  process: string,
+  found: Isolation | undefined,
   nowMs: number,
 ): Promise<IsolationRecord | undefined> {
   const records = scope.system('profile', isolationSpace)
@@ -117,13 +132,50 @@ async function isolate(
     records.get(['isolation']),
   ])
   if (status?.status !== 'active') return undefined
-  const after = stage && { stage, sinceMs: before?.sinceMs ?? nowMs, untilMs: nowMs + LEASE_MS }
+  const { [process]: _, ...others } = leasesOf(before)
+  const leases = found === undefined ? others : { ...others, [process]: leaseOf(found, nowMs) }
+  const after = standing(leases, before?.sinceMs ?? nowMs, nowMs)
   await change(scope, status, before, after, nowMs)
   // Where there is one already, its job comes back until it is over.
   if (after !== undefined && before === undefined) {
     enqueue(scope, isolationEnds, {}, nowMs, { runAtMs: after.untilMs })
   }
   return after
+}
+
+type Leases = Readonly<Record<string, IsolationLease>>
+
+/** A record of before is as one lease, of a process that nobody knows. */
+function leasesOf(record: IsolationRecord | undefined): Leases {
+  if (record === undefined) return {}
+  const { leases, stage, untilMs } = record
+  return leases ?? { unknown: { stage, untilMs, asked: 0, fair: 0 } }
+}
+
+const leaseOf = ({ stage, asked, fair }: Isolation, nowMs: number): IsolationLease => ({
+  stage,
+  untilMs: nowMs + LEASE_MS,
+  asked: Math.round(asked),
+  fair: Math.round(fair),
+})
+
+function rowOf(record: IsolationRecord): NoisyRow {
+  const { stage, sinceMs, untilMs } = record
+  const row = { stage, sinceMs, untilMs, asked: 0, fair: 0 }
+  for (const { asked, fair } of Object.values(leasesOf(record))) {
+    row.asked += asked
+    row.fair += fair
+  }
+  return row
+}
+
+/** What leases come to; those that are over are forgotten. */
+function standing(leases: Leases, sinceMs: number, nowMs: number): IsolationRecord | undefined {
+  const live = Object.entries(leases).filter(([, { untilMs }]) => untilMs > nowMs)
+  const stage = ISOLATION_STAGES.findLast((each) => live.some(([, held]) => held.stage === each))
+  if (stage === undefined) return undefined
+  const untilMs = Math.max(...live.map(([, held]) => held.untilMs))
+  return { stage, sinceMs, untilMs, leases: Object.fromEntries(live) }
 }
 
 async function change(

@@ -29,10 +29,21 @@ export const statusSpace = jsonSpace<['status'], StatusRecord>('status')
 
 /** Of a tenant that asks a busy region for far more than its share (docs/fairness.md). */
 export interface IsolationRecord {
+  /** The strongest of the leases'. */
   stage: IsolationStage
   sinceMs: number
   /** It ends then, unless it is renewed. */
   untilMs: number
+  /** By process of the region, each of which judges by itself. Records of before have none. */
+  leases?: Readonly<Record<string, IsolationLease>>
+}
+
+export interface IsolationLease {
+  stage: IsolationStage
+  untilMs: number
+  /** Units a second that the process was asked for, and that were the tenant's share, when that was written. */
+  asked: number
+  fair: number
 }
 
 export const isolationSpace = jsonSpace<['isolation'], IsolationRecord>('isolation')

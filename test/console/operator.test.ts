@@ -213,6 +213,6 @@ async function isolate(dataDir: string, tenantId: string): Promise<void> {
   }
   const log = { info: () => {}, error: fail }
   const isolations = new Isolations({ database, now: () => Date.now() + 600_000, log })
-  await isolations.keep([{ tenant, stage: 'limited', asked: 9_000, fair: 400 }], [])
+  await isolations.keep([{ tenant, stage: 'limited', asked: 9_000, fair: 400 }])
   await engine.close()
 }
