@@ -1,7 +1,7 @@
 // Who asks a busy region for far more than its share, second by second. A tenant's fair share is what max–min fairness
 // gives it by weight: whoever wants less than an equal share gets what it wants, and the rest is shared by the others
 // (Bertsekas and Gallager, "Data Networks", 1992, section 6.5.2). Who asks for more than twice that, and for more than four
-// times what the others ask on average, is isolated, in two stages; who has asked for less for a while is let out
+// times what the one in the middle asks for, is isolated, in two stages; who has asked for less for a while is let out
 // again, one stage at a time. Asking again soon after makes the while longer. Pure: no clock but `tick`, no I/O.
 import type { TenantNumber } from '../../shared/tenant.ts'
 
@@ -22,12 +22,13 @@ export interface IsolationChange extends Omit<Isolation, 'stage'> {
   stage: IsolationStage | undefined
 }
 
-const ENTER = { share: 2, others: 4 }
-const STAY = { share: 1.25, others: 2 }
+/** Times its share, and what the one in the middle asks for: of all, since a mean follows those who ask too much. */
+const ENTER = { share: 2, middle: 4 }
+const STAY = { share: 1.25, middle: 2 }
 /** Seconds that it takes to be believed. */
 const SECONDS_TO_SLOW = 2
 const SECONDS_TO_LIMIT = 10
-/** Seconds of asking for less, until it is let out of one stage; twice as many each time it comes back, up to the most. */
+/** Seconds of asking for less, until it is let out of one stage; twice as many each time it comes back to a stage, up to the most. */
 const CALM_SECONDS = 10
 const MOST_CALM_SECONDS = 300
 /** After so many seconds outside, it counts as never having been in. */
@@ -53,7 +54,11 @@ interface Case {
   strikes: number
   calm: number
   calmNeeded: number
+  /** It was let back from the second stage to the first. */
+  eased: boolean
 }
+
+const NEW_CASE: Case = { stage: undefined, strikes: 0, calm: 0, calmNeeded: CALM_SECONDS, eased: false }
 
 export class NoisyDetector {
   private readonly rates = new Map<TenantNumber, Rate>()
@@ -88,25 +93,20 @@ export class NoisyDetector {
   /** Ends a second. @param contended whether the region had no time for all that was asked */
   tick(contended: boolean): ReadonlyArray<IsolationChange> {
     this.endSecond()
-    const totals = { asked: 0, weight: 0 }
-    for (const { asked, weight } of this.rates.values()) {
-      totals.asked += asked
-      totals.weight += weight
-    }
-    this.level = contended ? fairLevel([...this.rates.values()], this.capacity) : Number.POSITIVE_INFINITY
-    const exceeds = (tenant: TenantNumber, { share, others }: typeof ENTER): boolean => {
+    const rates = [...this.rates.values()]
+    this.level = contended ? fairLevel(rates, this.capacity) : Number.POSITIVE_INFINITY
+    const inTheMiddle = contended ? middleOf(rates) : 0
+    const exceeds = (tenant: TenantNumber, { share, middle }: typeof ENTER): boolean => {
       const rate = this.rates.get(tenant)
       if (!contended || rate === undefined) return false
-      const { asked, weight } = rate
-      const theirs = (totals.asked - asked) / (totals.weight - weight)
-      return asked > share * this.level * weight && theirs > 0 && asked / weight > others * theirs
+      const asked = rate.asked / rate.weight
+      return asked > share * this.level && asked > middle * inTheMiddle
     }
     const suspects = new Set(this.cases.keys())
     for (const tenant of this.rates.keys()) if (exceeds(tenant, ENTER)) suspects.add(tenant)
     const changes: IsolationChange[] = []
     for (const tenant of suspects) {
-      const known = this.cases.get(tenant)
-      const before = known ?? { stage: undefined, strikes: 0, calm: 0, calmNeeded: CALM_SECONDS }
+      const before = this.cases.get(tenant) ?? NEW_CASE
       const after = judged(before, exceeds(tenant, before.stage === undefined ? ENTER : STAY))
       if (after === undefined) this.cases.delete(tenant)
       else this.cases.set(tenant, after)
@@ -146,24 +146,32 @@ export class NoisyDetector {
 }
 
 /** @returns undefined once nothing has to be kept */
-function judged({ stage, strikes, calm, calmNeeded }: Case, exceeds: boolean): Case | undefined {
+function judged(before: Case, exceeds: boolean): Case | undefined {
+  const { stage, calmNeeded, eased } = before
+  const longer = Math.min(MOST_CALM_SECONDS, calmNeeded * 2)
   if (exceeds) {
-    const next = strikes + 1
-    if (stage === undefined && next >= SECONDS_TO_SLOW) {
-      return { stage: 'slowed', strikes: 0, calm: 0, calmNeeded }
+    const strikes = before.strikes + 1
+    if (stage === undefined && strikes >= SECONDS_TO_SLOW) return { ...NEW_CASE, stage: 'slowed', calmNeeded }
+    if (stage === 'slowed' && strikes >= SECONDS_TO_LIMIT) {
+      // It asked for less because it was limited, and for no other reason.
+      return { ...NEW_CASE, stage: 'limited', calmNeeded: eased ? longer : calmNeeded }
     }
-    if (stage === 'slowed' && next >= SECONDS_TO_LIMIT) {
-      return { stage: 'limited', strikes: 0, calm: 0, calmNeeded }
-    }
-    return { stage, strikes: next, calm: 0, calmNeeded }
+    return { ...before, strikes, calm: 0 }
   }
+  const calm = before.calm + 1
   if (stage === undefined) {
-    const isForgotten = calmNeeded === CALM_SECONDS || calm + 1 >= FORGET_SECONDS
-    return isForgotten ? undefined : { stage, strikes: 0, calm: calm + 1, calmNeeded }
+    const isForgotten = calmNeeded === CALM_SECONDS || calm >= FORGET_SECONDS
+    return isForgotten ? undefined : { ...before, strikes: 0, calm }
   }
-  if (calm + 1 < calmNeeded) return { stage, strikes: 0, calm: calm + 1, calmNeeded }
-  if (stage === 'limited') return { stage: 'slowed', strikes: 0, calm: 0, calmNeeded }
-  return { stage: undefined, strikes: 0, calm: 0, calmNeeded: Math.min(MOST_CALM_SECONDS, calmNeeded * 2) }
+  if (calm < calmNeeded) return { ...before, strikes: 0, calm }
+  if (stage === 'limited') return { ...NEW_CASE, stage: 'slowed', calmNeeded, eased: true }
+  return { ...NEW_CASE, calmNeeded: longer }
+}
+
+/** What is asked for weight 1 by the one in the middle; of an even number, by the one that asks for less. */
+function middleOf(rates: ReadonlyArray<{ asked: number; weight: number }>): number {
+  const sorted = rates.map(({ asked, weight }) => asked / weight).toSorted((a, b) => a - b)
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0
 }
 
 /** What weight 1 gets when `capacity` is shared max–min fairly; infinite when there is enough for all. */

@@ -78,6 +78,33 @@ describe('who asks a busy region for far more than its share', () => {
     expect(seconds(alone, 60, [[1, 5_000]])).toEqual([])
   })
 
+  test.each([3, 8, 15])('is found although %i of thirty or so do it at once', (count) => {
+    const detector = new NoisyDetector()
+    const noisy = Array.from({ length: count }, (_, i) => [i + 100, 1_000] as const)
+    const found = seconds(detector, 4, [...noisy, ...others])
+    expect(found.map(({ tenant }) => tenant)).toEqual(noisy.map(([n]) => tenant(n)))
+  })
+
+  test('who asks for little while it is limited, and for much as soon as it is not, is limited for ever longer', () => {
+    const detector = new NoisyDetector()
+    const stages: unknown[] = []
+    const limitedAt: number[] = []
+    let stage: string | undefined
+    for (let second = 0; second < 1_800; second++) {
+      const ask = stage === 'limited' ? 500 : 2_000
+      for (const change of seconds(detector, 1, [[1, ask], ...others], { contended: ask === 2_000 })) {
+        stage = change.stage
+        stages.push(stage)
+        if (stage === 'limited') limitedAt.push(second)
+      }
+    }
+    // Never out, and after a while in for five minutes at a time.
+    expect(stages).not.toContain(undefined)
+    const apart = limitedAt.slice(1).map((at, i) => at - (limitedAt[i] ?? 0))
+    expect(apart.slice(0, 5)).toEqual([20, 30, 50, 90, 170])
+    expect(apart.slice(5)).toEqual(apart.slice(5).map(() => 310))
+  })
+
   test('is measured by weight: a large plan may ask for more', () => {
     const detector = new NoisyDetector()
     expect(seconds(detector, 30, [[1, 800, 16], ...others.map(([n]) => [n, 50] as const)])).toEqual([])
