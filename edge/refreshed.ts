@@ -1,18 +1,26 @@
-// Values from afar, kept in this isolate: served at once while they are fresh enough, renewed in the background, served
-// stale while renewing fails, and asked for again no more often than allowed. Requests share values, never a promise:
-// workerd hangs a request that waits for another's. What is missing is kept apart, in a small space of its own, so that
-// asking for what does not exist pushes out nothing that does.
+// Values from afar, kept in this isolate: served at once while they are fresh enough, for a while renewed in the
+// background, then loaded before they are served, served stale while that fails, and asked for again no more often than
+// allowed. Requests share values, never a promise: workerd hangs a request that waits for another's. What is missing is
+// kept apart, in a small space of its own, so that asking for what does not exist pushes out nothing that does.
 import { Lru } from './lru.ts'
+
+/** As it was at that time, wherever it has been kept since. */
+export interface Dated<V> {
+  value: V
+  atMs: number
+}
 
 export interface RefreshedOptions<K, V> {
   /**
-   * Undefined when there is no such thing. Throws when it can't be told.
+   * Undefined when there is no such thing. Throws when it can't be told, or gives an older one than asked for.
    * @param maxAgeMs older ones, from wherever they were kept, won't do
    * @param kept what there is already
    */
-  load(key: K, maxAgeMs: number, kept: V | undefined): Promise<V | undefined>
+  load(key: K, maxAgeMs: number, kept: V | undefined): Promise<Dated<V> | undefined>
   /** Younger than this, a value is not renewed. */
   freshMs: number
+  /** Older than this, it is served only where loading fails. */
+  staleMs: number
   /** Older than this, it is not served. */
   keepMs: number
   /** Least time between two loads of a key, when a value seems to lack something. */
@@ -28,15 +36,11 @@ export interface RefreshedOptions<K, V> {
 
 export type Had<V> = { outcome: 'had'; value: V } | { outcome: 'absent' } | { outcome: 'unavailable' }
 
-interface Kept<V> {
-  value: V
-  loadedAtMs: number
-}
-
 interface Missing {
   /** Some request is loading it, and has until then. */
   loadingUntilMs: number
   triedAtMs: number
+  failedAtMs: number
   outcome: 'absent' | 'unavailable'
 }
 
@@ -44,11 +48,13 @@ interface Missing {
 const MISSING = 1_000
 /** For so long nobody asks again for what was not there. */
 const MISSING_MS = 2_000
+/** For so long after a failure nobody waits to see whether it goes on: what is kept is served meanwhile. */
+const FAILING_MS = 30_000
 const LOOK_AGAIN_MS = 5
 
 export class Refreshed<K, V> {
   private readonly options: RefreshedOptions<K, V>
-  private readonly kept: Lru<K, Kept<V>>
+  private readonly kept: Lru<K, Dated<V>>
   private readonly missing = new Lru<K, Missing>(MISSING)
 
   constructor(options: RefreshedOptions<K, V>) {
@@ -56,12 +62,15 @@ export class Refreshed<K, V> {
     this.kept = new Lru(options.capacity, (_, { value }) => options.weigh?.(value) ?? 1)
   }
 
-  async get(key: K): Promise<Had<V>> {
-    const { freshMs, keepMs, now, waitUntil } = this.options
+  /** @param staleMs where this one may be older before it is loaded anew */
+  async get(key: K, staleMs = this.options.staleMs): Promise<Had<V>> {
+    const { freshMs, keepMs, now } = this.options
     const kept = this.kept.get(key)
-    const ageMs = kept === undefined ? Infinity : now() - kept.loadedAtMs
-    if (kept === undefined || ageMs >= keepMs) return this.load(key, freshMs, MISSING_MS)
-    if (ageMs >= freshMs && this.mayTry(key, MISSING_MS)) waitUntil(this.load(key, freshMs, MISSING_MS))
+    const ageMs = kept === undefined ? Infinity : now() - kept.atMs
+    if (kept === undefined || ageMs >= (this.isFailing(key) ? keepMs : staleMs)) {
+      return this.loading(key, freshMs, MISSING_MS)
+    }
+    if (ageMs >= freshMs && this.mayTry(key, MISSING_MS)) void this.loading(key, freshMs, MISSING_MS)
     return { outcome: 'had', value: kept.value }
   }
 
@@ -69,8 +78,8 @@ export class Refreshed<K, V> {
   async renewed(key: K): Promise<Had<V>> {
     const { againMs, now } = this.options
     const kept = this.kept.get(key)
-    if (kept !== undefined && now() - kept.loadedAtMs < againMs) return { outcome: 'had', value: kept.value }
-    return this.load(key, againMs, againMs)
+    if (kept !== undefined && now() - kept.atMs < againMs) return { outcome: 'had', value: kept.value }
+    return this.loading(key, againMs, againMs)
   }
 
   forget(key: K): void {
@@ -85,37 +94,50 @@ export class Refreshed<K, V> {
     return nowMs >= missing.loadingUntilMs && nowMs - missing.triedAtMs >= pauseMs
   }
 
+  /** Goes on when the client whose request began it has gone: others may wait for it. */
+  private loading(key: K, maxAgeMs: number, pauseMs: number): Promise<Had<V>> {
+    const loading = this.load(key, maxAgeMs, pauseMs)
+    this.options.waitUntil(loading)
+    return loading
+  }
+
   private async load(key: K, maxAgeMs: number, pauseMs: number): Promise<Had<V>> {
     const { now, loadMs } = this.options
     // Checked without a pause before the load is announced: of many at once, one loads.
     while (this.isLoading(key)) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
     const before = this.kept.get(key)
-    if (before !== undefined && now() - before.loadedAtMs < maxAgeMs) {
-      return { outcome: 'had', value: before.value }
-    }
+    if (before !== undefined && now() - before.atMs < maxAgeMs) return { outcome: 'had', value: before.value }
     if (!this.mayTry(key, pauseMs)) return this.known(key)
     const triedAtMs = now()
-    this.missing.set(key, { loadingUntilMs: triedAtMs + loadMs, triedAtMs, outcome: 'unavailable' })
+    const failedAtMs = this.missing.get(key)?.failedAtMs ?? -Infinity
+    const loadingUntilMs = triedAtMs + loadMs
+    this.missing.set(key, { loadingUntilMs, triedAtMs, failedAtMs, outcome: 'unavailable' })
     const loaded = await this.options.load(key, maxAgeMs, before?.value).then(
-      (value) => (value === undefined ? ('absent' as const) : { value }),
+      (dated) => dated ?? ('absent' as const),
       () => 'unavailable' as const,
     )
-    if (typeof loaded === 'object') {
-      this.kept.set(key, { value: loaded.value, loadedAtMs: now() })
-      this.missing.delete(key)
-    } else {
-      if (loaded === 'absent') this.kept.delete(key)
-      this.missing.set(key, { loadingUntilMs: 0, triedAtMs, outcome: loaded })
+    const isDated = typeof loaded === 'object'
+    if (loaded === 'absent') this.kept.delete(key)
+    else if (isDated && loaded.atMs >= (before?.atMs ?? 0)) this.kept.set(key, loaded)
+    if (isDated && now() - loaded.atMs < maxAgeMs) this.missing.delete(key)
+    else {
+      const outcome = isDated ? 'unavailable' : loaded
+      this.missing.set(key, { loadingUntilMs: 0, triedAtMs, failedAtMs: now(), outcome })
     }
     return this.known(key)
   }
 
   private known(key: K): Had<V> {
     const kept = this.kept.get(key)
-    if (kept !== undefined && this.options.now() - kept.loadedAtMs < this.options.keepMs) {
+    if (kept !== undefined && this.options.now() - kept.atMs < this.options.keepMs) {
       return { outcome: 'had', value: kept.value }
     }
     return { outcome: this.missing.get(key)?.outcome ?? 'unavailable' }
+  }
+
+  private isFailing(key: K): boolean {
+    const missing = this.missing.get(key)
+    return missing !== undefined && this.options.now() - missing.failedAtMs < FAILING_MS
   }
 
   /** By another request, within the time that this may take. */

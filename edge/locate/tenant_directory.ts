@@ -16,10 +16,12 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import type { EdgeConfig } from '../env.ts'
 import { LocalMeters } from '../limit/local_meters.ts'
 import { Lru } from '../lru.ts'
-import { type Had, Refreshed } from '../refreshed.ts'
+import { type Dated, type Had, Refreshed } from '../refreshed.ts'
 import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from './ask_region.ts'
 
-const FRESH_MS = 60_000
+const FRESH_MS = 45_000
+/** A slug, a domain or a provider may be another's by now. */
+const STALE_MS = 60_000
 /** While the region that would know does not answer, it can't do anything either. */
 const KEEP_MS = 60 * 60_000
 /** Least time between two questions for the same tenant, when a token is of a provider that is not known. */
@@ -52,6 +54,7 @@ export class TenantDirectory {
     this.options = options
     const common = {
       freshMs: FRESH_MS,
+      staleMs: STALE_MS,
       keepMs: KEEP_MS,
       againMs: AGAIN_MS,
       capacity: CAPACITY,
@@ -59,17 +62,22 @@ export class TenantDirectory {
       now: options.now,
     }
     const onceMs = MAX_ASKED * ASK_TIMEOUT_MS + 500
-    this.places = new Refreshed({ ...common, loadMs: onceMs, load: (path) => this.askPlace(path) })
+    this.places = new Refreshed({
+      ...common,
+      loadMs: onceMs,
+      load: async (path) => this.dated(await this.askPlace(path)),
+    })
     // Of the control region, of the home, and of the home that the tenant has moved to.
     this.providers = new Refreshed({
       ...common,
       loadMs: 3 * onceMs,
-      load: (tenant) => this.askProviders(tenant),
+      load: async (tenant) => this.dated(await this.askProviders(tenant)),
     })
   }
 
   placeOf(name: TenantName, asker: Asker): Promise<Had<TenantPlace>> {
-    return this.first(this.places, tenantPath(name), asker)
+    // A number is one tenant's for ever, and the region that it has left knows where it is.
+    return this.first(this.places, tenantPath(name), asker, 'number' in name ? KEEP_MS : STALE_MS)
   }
 
   providersOf(tenant: TenantNumber, asker: Asker): Promise<Had<Providers>> {
@@ -90,9 +98,10 @@ export class TenantDirectory {
     values: Refreshed<K, V>,
     key: K,
     asker: Asker,
+    staleMs = STALE_MS,
   ): Promise<Had<V>> {
     if (this.found.get(key) === undefined && !this.mayAsk(asker)) return { outcome: 'unavailable' }
-    const had = await values.get(key)
+    const had = await values.get(key, staleMs)
     if (had.outcome === 'had') this.found.set(key, true)
     return had
   }
@@ -105,12 +114,16 @@ export class TenantDirectory {
     return this.questions.admit(name, limit, 1, this.options.now()).outcome === 'admitted'
   }
 
+  private dated<V>(value: V | undefined): Dated<V> | undefined {
+    return value === undefined ? undefined : { value, atMs: this.options.now() }
+  }
+
   private async askPlace(path: string): Promise<TenantPlace | undefined> {
     return readPlace(await this.ask(this.options.config.controlRegion.name, path))
   }
 
   private async askProviders(tenant: TenantNumber): Promise<Providers | undefined> {
-    const place = await this.places.get(tenantPath({ number: tenant }))
+    const place = await this.places.get(tenantPath({ number: tenant }), KEEP_MS)
     if (place.outcome === 'absent') return undefined
     if (place.outcome === 'unavailable') throw new Error('nobody knows where the tenant lives')
     let answer = await this.askHome(place.value.region, tenant)

@@ -130,6 +130,36 @@ test('a rotated key is found by asking again, once in 30 seconds at most, and th
   expect((await come(edge, old)).status).toBe(401)
 })
 
+test('a key that a healthy issuer has taken away opens nothing after ten minutes, not even once', async () => {
+  const { edge, clock } = await steered()
+  const tenant = await newTenant()
+  const old = await tokenFor(tenant, { exp: Math.floor(Date.now() / 1000) + 3_600 })
+  expect((await come(edge, old)).status).toBe(200)
+  await behave(tenant, 'rotated')
+  clock.nowMs += 10 * 60_000
+  expect(await code(come(edge, old))).toEqual([401, 'credential_invalid'])
+})
+
+test('keys live for a day from when their issuer said them, however many isolates have begun since', async () => {
+  const store = memoryStore()
+  const tenant = await newTenant()
+  const beganMs = Date.now()
+  const comeAfter = async (hours: number) => {
+    const { edge, clock } = await steered(store)
+    clock.nowMs = beganMs + hours * 3_600_000
+    const token = () => tokenFor(tenant, { exp: Math.floor(clock.nowMs / 1000) + 60 })
+    const first = (await come(edge, await token())).status
+    clock.nowMs += 3_600_000
+    return [first, (await come(edge, await token())).status]
+  }
+  expect(await comeAfter(0)).toEqual([200, 200])
+  await behave(tenant, 'down')
+  // The last it said, it said after one hour.
+  expect(await comeAfter(22)).toEqual([200, 200])
+  expect(await comeAfter(24.5)).toEqual([200, 503])
+  expect(await comeAfter(25.5)).toEqual([503, 503])
+})
+
 test('fifty first tokens at once ask an issuer once', async () => {
   const { edge } = await steered()
   const tenant = await newTenant()

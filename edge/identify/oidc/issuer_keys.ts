@@ -1,13 +1,15 @@
 // The public keys of OpenID issuers: found by discovery (OpenID Connect Discovery 1.0 section 4), kept in the isolate and
-// in the data centre's cache. They belong to the issuer, whichever tenants take its tokens. Known keys go on serving for
-// a day while the issuer does not answer; an unknown key id makes us ask again once in 30 seconds at most.
+// in the data centre's cache. They belong to the issuer, whichever tenants take its tokens. Keys that it takes away end
+// after ten minutes; while it does not answer, known ones go on serving for a day, counted from when it said them. An
+// unknown key id makes us ask again once in 30 seconds at most.
 import { createLocalJWKSet, type JWK } from 'jose'
-import { Refreshed } from '../../refreshed.ts'
+import { type Dated, Refreshed } from '../../refreshed.ts'
 import { ALGORITHMS } from '../jwt_text.ts'
 import { FETCH_TIMEOUT_MS, fetchJson } from './fetch_json.ts'
-import type { KeyStore } from './key_store.ts'
+import type { KeyStore, StoredKeys } from './key_store.ts'
 
 const FRESH_MS = 5 * 60_000
+const STALE_MS = 10 * 60_000
 export const KEEP_MS = 24 * 60 * 60_000
 const AGAIN_MS = 30_000
 /** Characters that all sets together may have: those of some thousand issuers. */
@@ -39,6 +41,7 @@ export function issuerKeys({ store, development, waitUntil, now }: IssuerKeysOpt
   const source = new Refreshed<string, IssuerKeys>({
     load,
     freshMs: FRESH_MS,
+    staleMs: STALE_MS,
     keepMs: KEEP_MS,
     againMs: AGAIN_MS,
     // Discovery, then the keys.
@@ -49,24 +52,28 @@ export function issuerKeys({ store, development, waitUntil, now }: IssuerKeysOpt
     now,
   })
 
-  async function load(issuer: string, maxAgeMs: number, known: IssuerKeys | undefined): Promise<IssuerKeys> {
+  async function load(
+    issuer: string,
+    maxAgeMs: number,
+    known: IssuerKeys | undefined,
+  ): Promise<Dated<IssuerKeys>> {
     const stored = await store.get(issuer)
-    if (stored !== undefined && now() - stored.fetchedAtMs < maxAgeMs) return setOf(stored.text, known)
+    if (stored !== undefined && now() - stored.fetchedAtMs < maxAgeMs) return setOf(stored, known)
     try {
-      const keys = setOf(JSON.stringify(usable(await fetchKeys(issuer, development))), known)
-      waitUntil(store.put(issuer, { text: keys.text, fetchedAtMs: now() }))
-      return keys
+      const text = JSON.stringify(usable(await fetchKeys(issuer, development)))
+      const fetched = { text, fetchedAtMs: now() }
+      waitUntil(store.put(issuer, fetched))
+      return setOf(fetched, known)
     } catch (error) {
-      // Only for an isolate that begins while the issuer is down: what another one holds may be newer than this.
-      const usable = stored !== undefined && now() - stored.fetchedAtMs < KEEP_MS
-      if (!usable || known !== undefined) throw error
-      return setOf(stored.text, known)
+      if (stored === undefined) throw error
+      return setOf(stored, known)
     }
   }
 
-  function setOf(text: string, known: IssuerKeys | undefined): IssuerKeys {
-    if (known?.text === text) return known
-    return { serial: ++made, text, find: createLocalJWKSet({ keys: JSON.parse(text) as JWK[] }) }
+  function setOf({ text, fetchedAtMs: atMs }: StoredKeys, known: IssuerKeys | undefined): Dated<IssuerKeys> {
+    if (known?.text === text) return { value: known, atMs }
+    const find = createLocalJWKSet({ keys: JSON.parse(text) as JWK[] })
+    return { value: { serial: ++made, text, find }, atMs }
   }
 
   return source

@@ -1,0 +1,152 @@
+// Values from afar, on a clock of the test's: how old one may be, and what counts while it can't be loaded.
+import { expect, test } from 'vitest'
+import { type Dated, Refreshed } from '../../edge/refreshed.ts'
+
+const [FRESH_MS, STALE_MS, KEEP_MS] = [100_000, 200_000, 1_000_000]
+
+/** What there is afar is `source`: a value, nothing, or an error; each load is counted, and waits where the test says. */
+function steered() {
+  const state = { nowMs: 1_000_000_000, loads: 0, ageMs: 0, gate: Promise.resolve() }
+  const source = { value: 'a' as string | undefined | Error }
+  const background: Promise<unknown>[] = []
+  const refreshed = new Refreshed<string, string>({
+    async load(): Promise<Dated<string> | undefined> {
+      state.loads++
+      await state.gate
+      const { value } = source
+      if (value instanceof Error) throw value
+      return value === undefined ? undefined : { value, atMs: state.nowMs - state.ageMs }
+    },
+    freshMs: FRESH_MS,
+    staleMs: STALE_MS,
+    keepMs: KEEP_MS,
+    againMs: 30_000,
+    loadMs: 5_000,
+    capacity: 10,
+    waitUntil: (work) => void background.push(work),
+    now: () => state.nowMs,
+  })
+  const get = async (key = 'k') => {
+    const had = await refreshed.get(key)
+    return had.outcome === 'had' ? had.value : had.outcome
+  }
+  return { state, source, get, background, settled: () => Promise.all(background.splice(0)) }
+}
+
+test('a fresh value is served as it is, an older one while the next is fetched', async () => {
+  const { state, source, get, settled } = steered()
+  expect(await get()).toBe('a')
+  source.value = 'b'
+  state.nowMs += FRESH_MS - 1
+  expect(await get()).toBe('a')
+  expect(state.loads).toBe(1)
+  state.nowMs += 1
+  expect(await get()).toBe('a')
+  await settled()
+  expect(await get()).toBe('b')
+  expect(state.loads).toBe(2)
+})
+
+test.each(['b', undefined])('a stale value is not served before it is loaded anew: %s', async (value) => {
+  const { state, source, get } = steered()
+  await get()
+  source.value = value
+  state.nowMs += STALE_MS
+  // All that come meanwhile wait too.
+  expect(await Promise.all([get(), get(), get()])).toEqual(Array(3).fill(value ?? 'absent'))
+  expect(state.loads).toBe(2)
+})
+
+test('while loading fails a stale value is served, and only the first request waits for that', async () => {
+  const { state, source, get, settled } = steered()
+  await get()
+  source.value = new Error('down')
+  state.nowMs += STALE_MS
+  expect(await get()).toBe('a')
+  expect(state.loads).toBe(2)
+  for (const loads of [3, 4]) {
+    state.nowMs += 29_000
+    let open = () => {}
+    state.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    expect(await get()).toBe('a')
+    expect(await get()).toBe('a')
+    expect(state.loads).toBe(loads)
+    open()
+    await settled()
+  }
+  // Long enough after the last failure, it may be over.
+  source.value = 'b'
+  state.nowMs += 30_000
+  expect(await get()).toBe('b')
+})
+
+test('a load goes on without the request that began it, since others wait for it', async () => {
+  const { state, get, background, settled } = steered()
+  let open = () => {}
+  state.gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const [first, second] = [get(), get()]
+  expect(background.length).toBeGreaterThan(0)
+  open()
+  await settled()
+  expect(await Promise.all([first, second, get()])).toEqual(['a', 'a', 'a'])
+  expect(state.loads).toBe(1)
+})
+
+test('a value that is too old is not served, whatever fails', async () => {
+  const { state, source, get } = steered()
+  await get()
+  source.value = new Error('down')
+  state.nowMs += KEEP_MS - 1
+  expect(await get()).toBe('a')
+  state.nowMs += 1
+  expect(await get()).toBe('unavailable')
+})
+
+test('a value is as old as its source says, so one that was kept elsewhere lives no longer here', async () => {
+  const { state, source, get, settled } = steered()
+  state.ageMs = STALE_MS + 1
+  expect(await get()).toBe('a')
+  state.nowMs += 3_000
+  expect(await get()).toBe('a')
+  // It was older than asked for, so its source has failed.
+  await settled()
+  expect(state.loads).toBe(2)
+  source.value = new Error('down')
+  state.nowMs += KEEP_MS - state.ageMs - 3_001
+  expect(await get()).toBe('a')
+  state.nowMs += 3_001
+  expect(await get()).toBe('unavailable')
+})
+
+test('an older value never takes a newer one’s place', async () => {
+  const { state, source, get } = steered()
+  await get()
+  source.value = 'older'
+  state.nowMs += STALE_MS
+  state.ageMs = STALE_MS + 1
+  expect(await get()).toBe('a')
+})
+
+test('what is not there is remembered for two seconds, and of a thousand keys at most', async () => {
+  const { state, source, get } = steered()
+  await get('there')
+  source.value = undefined
+  for (let i = 0; i < 1_000; i++) expect(await get(`${i}`)).toBe('absent')
+  const loads = state.loads
+  expect(await get('0')).toBe('absent')
+  expect(state.loads).toBe(loads)
+  await get('one more')
+  expect(await get('0')).toBe('absent')
+  expect(state.loads).toBe(loads + 1)
+  // The one that was asked for the longest ago had to go.
+  expect(await get('1')).toBe('absent')
+  expect(state.loads).toBe(loads + 2)
+  expect(await get('there')).toBe('a')
+  state.nowMs += 2_000
+  await get('0')
+  expect(state.loads).toBe(loads + 3)
+})
