@@ -48,11 +48,12 @@ async function steered() {
 test.each<TenantName>([{ slug: 'acme' }, { domain: 'api.acme.example' }])(
   'whoever has %o now is whom it names, a minute after it changed hands at the latest',
   async (name) => {
-    const { clock, region, placeOf } = await steered()
+    const { clock, region, placeOf, settled } = await steered()
     expect(await placeOf(name)).toBe(OLD)
     region.owner = NEW
     clock.nowMs += 44 * SECOND
     expect(await placeOf(name)).toBe(OLD)
+    await settled()
     expect(region.asked).toBe(1)
     clock.nowMs += 16 * SECOND
     expect(await placeOf(name)).toBe(NEW)
