@@ -46,6 +46,9 @@ const PROVEN_LENGTH = 4 * 2 ** 20
 /** What a token takes beside its text and the parts of it, in characters. */
 const TOKEN_LENGTH = 500
 
+/** Keys that a token is held against which says of none that it is its own. */
+const MAX_TRIED = 5
+
 const refused = (code: Extract<JwtVerdict, { outcome: 'refused' }>['code']): JwtVerdict => ({
   outcome: 'refused',
   code,
@@ -133,19 +136,35 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     { issuer, audience }: ProviderEntry,
     { find }: IssuerKeys,
   ): Promise<'holds' | 'wrong' | 'no_such_key'> {
+    const options = {
+      algorithms: [...ALGORITHMS],
+      issuer,
+      audience,
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      requiredClaims: ['exp', 'sub'],
+      currentDate: new Date(now()),
+    }
     try {
-      await jwtVerify(text, find, {
-        algorithms: [...ALGORITHMS],
-        issuer,
-        audience,
-        clockTolerance: CLOCK_TOLERANCE_SECONDS,
-        requiredClaims: ['exp', 'sub'],
-        currentDate: new Date(now()),
-      })
+      await jwtVerify(text, find, options)
       return 'holds'
     } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return anyOf(error)
       // Keys that the issuer describes wrongly throw whatever WebCrypto throws.
       return error instanceof errors.JWKSNoMatchingKey ? 'no_such_key' : 'wrong'
+    }
+
+    /** A token need not say which key it is of (RFC 7515 section 4.1.4). */
+    async function anyOf(candidates: errors.JWKSMultipleMatchingKeys): Promise<'holds' | 'no_such_key'> {
+      let left = MAX_TRIED
+      for await (const key of candidates) {
+        if (left-- === 0) break
+        const holds = await jwtVerify(text, key, options).then(
+          () => true,
+          () => false,
+        )
+        if (holds) return 'holds'
+      }
+      return 'no_such_key'
     }
   }
 }

@@ -1,7 +1,7 @@
 // The keys of issuers that are down, slow, rotated or lying: known keys go on, the rest is a clear refusal.
 import { expect, test, vi } from 'vitest'
 import { cachedKeys } from '../../edge/identify/oidc/key_store.ts'
-import type { Behaviour } from '../support/oidc_tokens.ts'
+import { ALGORITHMS, type Behaviour, type Token } from '../support/oidc_tokens.ts'
 import {
   askedOf,
   behave,
@@ -158,6 +158,30 @@ test('keys live for a day from when their issuer said them, however many isolate
   expect(await comeAfter(22)).toEqual([200, 200])
   expect(await comeAfter(24.5)).toEqual([200, 503])
   expect(await comeAfter(25.5)).toEqual([503, 503])
+})
+
+test('a token that names no key is held against those that it may be of', async () => {
+  const { edge, clock } = await steered()
+  const tenant = await newTenant()
+  const nameless = (set: 1 | 2, more: Token = {}) =>
+    tokenFor(tenant, { set, header: { kid: undefined }, ...more })
+  const status = async (token: Promise<string>) => (await come(edge, await token)).status
+  expect(await status(nameless(1))).toBe(200)
+  // Of a key that is not there yet.
+  expect(await status(nameless(2))).toBe(401)
+  await behave(tenant, 'both_sets')
+  clock.nowMs += 10 * 60_000
+  const exp = Math.floor(clock.nowMs / 1000) + 60
+  for (const alg of ALGORITHMS) {
+    for (const set of [1, 2] as const) expect(await status(nameless(set, { alg, exp }))).toBe(200)
+  }
+  const [head, body] = (await nameless(1, { exp, sub: 'bob' })).split('.')
+  const signature = (await nameless(1, { exp })).split('.')[2]
+  expect((await come(edge, `${head}.${body}.${signature}`)).status).toBe(401)
+  expect(await status(nameless(1, { exp, aud: 'another', iss: tenant.issuer }))).toBe(401)
+  expect(await status(nameless(2, { exp: exp - 120 }))).toBe(401)
+  // Whoever is named has to be the one.
+  expect(await status(tokenFor(tenant, { exp, header: { kid: 'ES256-2' } }))).toBe(401)
 })
 
 test('fifty first tokens at once ask an issuer once', async () => {

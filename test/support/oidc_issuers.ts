@@ -71,7 +71,7 @@ export async function startOidcIssuers(): Promise<OidcIssuers> {
     else {
       const set = behaviour === 'rotated' ? '-2' : '-1'
       json(
-        { keys: publicKeys.filter(({ kid }) => String(kid).endsWith(set)) },
+        { keys: publicKeys.filter(({ kid }) => behaviour === 'both_sets' || String(kid).endsWith(set)) },
         behaviour === 'plain_text' ? 'text/plain' : 'application/json',
       )
     }

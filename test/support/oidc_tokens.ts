@@ -3,10 +3,11 @@ import { importJWK, type JWK, type JWTPayload, SignJWT } from 'jose'
 
 export const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
 
-/** `rotated`: with the second set of keys alone. Others say what is wrong. */
+/** `rotated`: with the second set of keys alone; `both_sets`, with both. Others say what is wrong. */
 export type Behaviour =
   | 'well'
   | 'rotated'
+  | 'both_sets'
   | 'plain_text'
   | 'down'
   | 'silent'
