@@ -35,11 +35,11 @@ async function steered() {
     now: () => clock.nowMs,
   })
   const placeOf = async (name: TenantName) => {
-    const had = await directory.placeOf(name)
+    const had = await directory.placeOf(name, undefined)
     return had.outcome === 'had' ? had.value.number : had.outcome
   }
   const issuerOf = async (tenant: typeof OLD) => {
-    const had = await directory.providersOf(tenant)
+    const had = await directory.providersOf(tenant, undefined)
     return had.outcome === 'had' ? had.value[0]?.issuer : had.outcome
   }
   return { clock, region, placeOf, issuerOf, settled: () => Promise.all(background.splice(0)) }
