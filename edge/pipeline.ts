@@ -19,7 +19,7 @@ import { identifier } from './identify/index.ts'
 import { jwtIdentifier } from './identify/jwt.ts'
 import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
 import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
-import { identifying, identifyingSource, noting } from './identify/stage.ts'
+import { identifying, identifyingSource, noting, provingLate } from './identify/stage.ts'
 import { Bulkhead } from './limit/bulkhead.ts'
 import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
@@ -84,7 +84,10 @@ export function createEdge(
     leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }),
     newerLimits({ snapshots, waitUntil, now }),
   )
-  const forward = forwarding({ config, snapshots, directory, counts, headerTimeoutMs })
+  const forward = provingLate(
+    forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
+    noteFailure,
+  )
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
   const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
 

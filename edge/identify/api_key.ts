@@ -9,9 +9,10 @@ export type ApiKeyIdentity = {
   principal: TenantPrincipal
   /** The region that minted the key. */
   home: string
+  /** Of a compromised root: whether it is real, only the region's stored hash can tell. */
+  unproven: boolean
 }
 
-/** A key of a compromised root counts as identified: whether it is real, only the region's stored hash can tell. */
 export async function identifyApiKey(
   text: string,
   roots: Roots,
@@ -26,7 +27,8 @@ export async function identifyApiKey(
     kind: 'api_key',
     principal: { kind: 'api_key', tenant: key.tenant, keyId: key.keyId, secretHash },
     home: key.region,
+    unproven: verdict.outcome === 'unproven',
   }
-  if (verdict.outcome === 'verified') verified.set(text, identity)
+  if (!identity.unproven) verified.set(text, identity)
   return identity
 }

@@ -69,3 +69,20 @@ export const identifyingSource = ({ roots }: EdgeConfig, noteFailure: NoteFailur
     context.target = RECEIVE_PATH
     return undefined
   }
+
+/** What the edge could not prove, and the region knows nothing of, is a failed attempt as well. */
+export const provingLate = (forward: Stage, noteFailure: NoteFailure): Stage =>
+  async function provingLate(context) {
+    const answer = await forward(context)
+    const { identity, clientIp } = context
+    if (answer?.status !== 401 || identity === undefined || !('unproven' in identity) || !identity.unproven) {
+      return answer
+    }
+    try {
+      noteFailure(clientIp)
+    } catch (problem) {
+      await answer.body?.cancel()
+      throw problem
+    }
+    return answer
+  }

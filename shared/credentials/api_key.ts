@@ -31,7 +31,7 @@ export interface ApiKeyClaims extends CredentialHead {
   keyId: Id<'key'>
 }
 
-/** `unproven`: well formed, but its root is compromised, so only the region's stored hash can tell. */
+/** `unproven`: whoever has the compromised root can have made the tag, so only the region's stored hash can tell. */
 export type ApiKeyVerdict =
   | { outcome: 'verified' | 'unproven'; key: ApiKeyClaims; secretHash: string }
   | { outcome: 'refused' }
@@ -73,7 +73,7 @@ export async function verifyApiKey(text: string, roots: Roots): Promise<ApiKeyVe
     await tagOf(root.keys['api-key v1'], prefix, signed),
     body.subarray(SIGNED_BYTES),
   )
-  if (!proven && root.state !== 'compromised') return { outcome: 'refused' }
+  if (!proven) return { outcome: 'refused' }
   const keyId = idFromBytes('key', signed.subarray(HEAD_BYTES, HEAD_BYTES + ID_BYTES))
   return {
     outcome: root.state === 'compromised' ? 'unproven' : 'verified',

@@ -5,7 +5,8 @@ import type { TenantNumber } from '../tenant.ts'
 
 /**
  * `active`: signs and verifies; the active root with the highest id signs. `retired`: verifies as long as
- * credentials of it live. `compromised`: its tags prove nothing, so the edge lets the region's stored hash decide.
+ * credentials of it live. `compromised`: a tag may be anybody's who has the root. What third parties hold (API keys, tokens
+ * of webhook sources) still needs the right one, and then the region's stored hash decides; all else of it has ended.
  */
 export type RootState = 'active' | 'retired' | 'compromised'
 

@@ -57,6 +57,19 @@ test.each<[string, Record<string, string>, string]>([
   expect((await ask('192.0.2.1', headers, path)).status).toBe(429)
 })
 
+test('a key of a compromised root that the region knows nothing of counts, and no other answer of a region’s', async () => {
+  const ask = await edgeWithLimit()
+  for (let i = 0; i < 2 * BURST; i++) {
+    expect((await ask('192.0.2.1', bearer(await newKey('us', 1)), '/v1/refusing')).status).toBe(401)
+    expect((await ask('192.0.2.1', bearer(await newKey('us', 2)))).status).toBe(200)
+  }
+  for (let i = 0; i < BURST; i++) {
+    expect((await ask('192.0.2.1', bearer(await newKey('us', 2)), '/v1/refusing')).status).toBe(401)
+  }
+  expect((await ask('192.0.2.1', bearer(await newKey('us', 2)), '/v1/refusing')).status).toBe(429)
+  expect((await ask('192.0.2.1', bearer(await newKey('us', 2)))).status).toBe(200)
+})
+
 test('an IPv6 customer can’t take another address of its own for each attempt', async () => {
   const ask = await edgeWithLimit()
   for (let i = 0; i < BURST; i++) expect((await ask(`[2001:db8:0:1::${i}]`, invented())).status).toBe(401)

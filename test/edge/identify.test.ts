@@ -90,7 +90,7 @@ test('no change of one character of a key, and no invented key, reaches a region
   expect(await seen(marker)).toEqual([])
 })
 
-test("a compromised root's tags prove nothing: its keys go on for the region's stored hash to decide", async () => {
+test("a compromised root's key goes on, if its tag is right, for the region's stored hash to decide", async () => {
   const marker = newMarker()
   const compromised = await newKey('us', 2)
   const response = await edge.request(`http://edge/v1/projects?${marker}`, { headers: bearer(compromised) })

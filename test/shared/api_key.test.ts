@@ -80,6 +80,25 @@ describe('an API key', () => {
     expect((await verifyApiKey(key.text, await rootsWith('retired'))).outcome).toBe('verified')
     expect((await verifyApiKey(key.text, await rootsWith('compromised'))).outcome).toBe('unproven')
   })
+
+  test.each(['retired', 'compromised'] as const)(
+    'of a %s root needs the right tag all the same',
+    async (state) => {
+      const of = await rootsWith(state)
+      const secret = await Roots.import([{ id: 7, secret: second, state: 'active' }])
+      expect((await verifyApiKey((await mintApiKey('live', claims, secret)).text, of)).outcome).toBe(
+        'refused',
+      )
+      const at = fc.integer({ min: 'ck_live_'.length, max: key.text.length - 1 })
+      await fc.assert(
+        fc.asyncProperty(at, fc.constantFrom(...ALPHABET), async (i, character) => {
+          const altered = key.text.slice(0, i) + character + key.text.slice(i + 1)
+          fc.pre(altered !== key.text)
+          expect((await verifyApiKey(altered, of)).outcome).toBe('refused')
+        }),
+      )
+    },
+  )
 })
 
 test('the newest active root signs', async () => {

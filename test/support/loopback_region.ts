@@ -102,6 +102,7 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
       return
     }
     if (behaviour === 'failing') response.statusCode = 500
+    if (behaviour === 'refusing') response.statusCode = 401
     if (behaviour === 'chatty') {
       response.setHeader('connection', 'x-hop')
       response.setHeader('x-hop', 'of this connection only')
