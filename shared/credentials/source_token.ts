@@ -10,6 +10,7 @@ const SOURCE: TokenKind<'whs'> = {
   idPrefix: 'whs',
   purpose: 'webhook-source v1',
   extraBytes: 0,
+  outlivesTrust: true,
 }
 
 /** Where third parties call. */
@@ -32,11 +33,12 @@ export const mintSourceToken = (
 export async function verifySourceToken(
   text: string,
   roots: Roots,
-): Promise<{ source: SourceClaims; secretHash: string } | undefined> {
+): Promise<{ source: SourceClaims; secretHash: string; unproven: boolean } | undefined> {
   const verified = await verifyToken(SOURCE, text, roots)
   if (verified === undefined) return undefined
   const { rootId, tenant, region, id: sourceId } = verified.claims
-  return { source: { rootId, tenant, region, sourceId }, secretHash: verified.secretHash }
+  const { secretHash, unproven } = verified
+  return { source: { rootId, tenant, region, sourceId }, secretHash, unproven }
 }
 
 /** What providers say in headers about what they send: their signatures, ids, types and times. */

@@ -1,5 +1,5 @@
-// Tokens of the console: the head that every credential starts with, an id, a secret, and a tag under a key of the
-// tenant's own. Whoever invents or alters one is refused offline; whether a real one still holds, the region reads.
+// Tokens of the console and of webhook sources: the head that every credential starts with, an id, a secret, and a tag under
+// a key of the tenant's own. Whoever invents or alters one is refused offline; whether a real one still holds, the region reads.
 import { fromBase62, toBase62 } from '../base62.ts'
 import {
   type Bytes,
@@ -26,6 +26,8 @@ export interface TokenKind<P extends IdPrefix> {
   purpose: TenantPurpose
   /** Bytes that this kind says beside what every token says. */
   extraBytes: number
+  /** Third parties hold it: it outlives the trust in its root, and the region's stored hash decides. */
+  outlivesTrust?: true
 }
 
 export interface TokenClaims<P extends IdPrefix> extends CredentialHead {
@@ -37,6 +39,8 @@ export interface VerifiedToken<P extends IdPrefix> {
   claims: TokenClaims<P>
   /** SHA-256 of the whole text, in base64url: what is stored, and what travels to the region. */
   secretHash: string
+  /** Its root is compromised, so only the region's stored hash can tell. */
+  unproven: boolean
 }
 
 /** @throws {RangeError} for claims that are not of this kind. */
@@ -56,7 +60,7 @@ export async function mintToken<P extends IdPrefix>(
   return { text, secretHash: toBase64url(await sha256(text)) }
 }
 
-/** Checks a token as far as that goes offline, and of a compromised root believes nothing. */
+/** Checks a token as far as that goes offline. Of a compromised root one has ended, unless its kind outlives that. */
 export async function verifyToken<P extends IdPrefix>(
   kind: TokenKind<P>,
   text: string,
@@ -68,12 +72,14 @@ export async function verifyToken<P extends IdPrefix>(
   const head = signed && readHead(signed)
   const root = head && roots.get(head.rootId)
   if (bytes === undefined || signed === undefined || head === undefined) return undefined
-  if (root === undefined || root.state === 'compromised') return undefined
+  if (root === undefined) return undefined
+  const unproven = root.state === 'compromised'
+  if (unproven && !kind.outlivesTrust) return undefined
   const tag = await tagOf(await root.tenantKey(kind.purpose, head.tenant), kind, signed)
   if (!equalInConstantTime(tag, bytes.subarray(signed.length))) return undefined
   const id = idFromBytes(kind.idPrefix, signed.subarray(HEAD_BYTES, HEAD_BYTES + ID_BYTES))
   const extra = signed.subarray(HEAD_BYTES + ID_BYTES + SECRET_BYTES)
-  return { claims: { ...head, id, extra }, secretHash: toBase64url(await sha256(text)) }
+  return { claims: { ...head, id, extra }, secretHash: toBase64url(await sha256(text)), unproven }
 }
 
 const lengthOf = ({ extraBytes }: TokenKind<IdPrefix>): number =>

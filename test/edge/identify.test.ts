@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { newOperatorToken } from '../../shared/credentials/operator_token.ts'
-import { bearer, edgeTo, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
+import { bearer, edgeTo, newHookPath, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
 
 const edge = await edgeTo()
 const key = await newKey()
@@ -96,4 +96,12 @@ test("a compromised root's key goes on, if its tag is right, for the region's st
   const response = await edge.request(`http://edge/v1/projects?${marker}`, { headers: bearer(compromised) })
   expect(response.status).toBe(200)
   expect(await seen(marker)).toHaveLength(1)
+})
+
+test("a compromised root's webhook source goes on in the same way", async () => {
+  const before = (await seen('/hooks/receive')).length
+  const post = async (path: string) => (await edge.request(`http://edge${path}`, { method: 'POST' })).status
+  expect(await post(await newHookPath(2))).toBe(200)
+  expect((await seen('/hooks/receive')).length).toBeGreaterThan(before)
+  expect(await post((await newHookPath(2)).replace(/.$/, (end) => (end === 'A' ? 'B' : 'A')))).toBe(404)
 })

@@ -58,18 +58,20 @@ export async function edgeTo(
 }
 
 export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise<string> {
-  const roots = await Roots.import(
-    ROOTS.filter(({ id }) => id === root).map((one) => ({ ...one, state: 'active' })),
-  )
+  const roots = await activeRoot(root)
   const { text } = await mintApiKey('test', { keyId: newId('key'), tenant: TENANT_NUMBER, region }, roots)
   return text
 }
 
 /** The path that a third party sends its webhooks to. */
-export async function newHookPath(): Promise<string> {
+export async function newHookPath(root: number = ROOTS[0].id): Promise<string> {
   const claims = { sourceId: newId('whs'), tenant: TENANT_NUMBER, region: 'us' }
-  return HOOKS_PATH + (await mintSourceToken(claims, await Roots.import([ROOTS[0]]))).text
+  return HOOKS_PATH + (await mintSourceToken(claims, await activeRoot(root))).text
 }
+
+/** As it was when it still signed. */
+const activeRoot = (root: number): Promise<Roots> =>
+  Roots.import(ROOTS.filter(({ id }) => id === root).map((one) => ({ ...one, state: 'active' })))
 
 /** Path and query of a signed URL of the tenant's, as a region would have signed it. */
 export async function newSignedTarget(

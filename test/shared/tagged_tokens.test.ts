@@ -3,12 +3,13 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { toBase64url } from '../../shared/bytes.ts'
-import { Roots } from '../../shared/credentials/roots.ts'
+import { type RootState, Roots } from '../../shared/credentials/roots.ts'
 import { mintSession, verifySession } from '../../shared/credentials/session_token.ts'
 import { mintSourceToken, verifySourceToken } from '../../shared/credentials/source_token.ts'
 import { newId } from '../../shared/ids.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 
+const secret = toBase64url(new Uint8Array(32).fill(7))
 const head = { tenant: asTenantNumber(77n), region: 'us' }
 const kinds = [
   {
@@ -24,10 +25,10 @@ const kinds = [
     verify: verifySourceToken,
   },
 ]
+const inState = (state: RootState) => Roots.import([{ id: 1, secret, state }])
 let roots: Roots
 beforeAll(async () => {
-  const secret = toBase64url(new Uint8Array(32).fill(7))
-  roots = await Roots.import([{ id: 1, secret, state: 'active' }])
+  roots = await inState('active')
 })
 
 describe.each(kinds)('$kind token', ({ prefix, mint, verify }) => {
@@ -70,6 +71,14 @@ describe.each(kinds)('$kind token', ({ prefix, mint, verify }) => {
     )
   })
 
+  test('has the right tag, whatever became of its root', async () => {
+    const others = await Roots.import([{ id: 1, secret: secret.replace(/^./, 'A'), state: 'active' }])
+    const { text } = await mint(others)
+    for (const state of ['active', 'retired', 'compromised'] as const) {
+      expect(await verify(text, await inState(state))).toBeUndefined()
+    }
+  })
+
   test('is none of another kind', async () => {
     const { text } = await mint(roots)
     for (const other of kinds.filter((each) => each.prefix !== prefix)) {
@@ -77,4 +86,12 @@ describe.each(kinds)('$kind token', ({ prefix, mint, verify }) => {
       expect(await other.verify(other.prefix + text.slice(prefix.length), roots)).toBeUndefined()
     }
   })
+})
+
+test('of a compromised root a source’s token is for the region to decide, since third parties call its URL; a session has ended', async () => {
+  const source = await mintSourceToken({ ...head, sourceId: newId('whs') }, roots)
+  const session = await mintSession({ ...head, sessionId: newId('ses') }, roots)
+  expect(await verifySourceToken(source.text, await inState('retired'))).toMatchObject({ unproven: false })
+  expect(await verifySourceToken(source.text, await inState('compromised'))).toMatchObject({ unproven: true })
+  expect(await verifySession(session.text, await inState('compromised'))).toBeUndefined()
 })
