@@ -52,6 +52,12 @@ test('signing roots rotate without a refused request', async () => {
     await answer.arrayBuffer()
     return answer.status
   }
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the path answers
+  const call = async (method: string, path: string, body: object = {}): Promise<any> => {
+    const headers = { authorization: `Bearer ${old.key}`, 'content-type': 'application/json' }
+    const { url } = edges.at(-1) ?? { url: '' }
+    return (await fetch(url + path, { method, headers, body: JSON.stringify(body) })).json()
+  }
   const client = async () => {
     for (let turn = 0; asking; turn++) {
       const status = await ask(keys[turn % keys.length] ?? '')
@@ -65,6 +71,13 @@ test('signing roots rotate without a refused request', async () => {
   }
 
   edges.push(await startRawEdge({ ...environment, SIGNING_ROOTS: rootsAs('active'), LIMITS: 'off' }))
+  // Why edges are first.
+  expect(await ask(added.key)).toBe(401)
+  const source = await call('POST', '/v1/webhook-sources', {
+    name: 'Theirs',
+    provider: 'github',
+    secret: 'of-the-third-party',
+  })
   const clients = Array.from({ length: CLIENTS }, client)
   try {
     await roll(rootsAs('active', 'retired'))
@@ -77,6 +90,9 @@ test('signing roots rotate without a refused request', async () => {
     await Promise.all(clients)
   }
   expect([...seen.keys()]).toEqual([200])
+  // Third parties call on: the region is who finds that this one has not signed.
+  const hook = new URL(source.url).pathname
+  expect(await call('POST', hook)).toMatchObject({ code: 'signature_invalid' })
 
   // Whoever has the old secret can make tags, and no key that a region knows.
   const theirs = await Roots.import(JSON.parse(rootsAs('active')))
