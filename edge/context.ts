@@ -1,6 +1,5 @@
 // One request on its way through the edge: what it says, and what the stages decide of it. Each look at a native request
 // crosses the runtime's boundary and costs about a microsecond, so all that any stage needs is read once, here.
-import type { TenantName } from '../shared/edge_calls.ts'
 import { TENANT } from '../shared/headers.ts'
 import { type Id, newId } from '../shared/ids.ts'
 import { isOfTenant, type Principal, type TenantPrincipal } from '../shared/principal.ts'
@@ -9,6 +8,7 @@ import type { TenantNumber } from '../shared/tenant.ts'
 import type { Region } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
 import type { Identity } from './identify/identity.ts'
+import type { HostName } from './locate/host.ts'
 import { targetOf } from './target.ts'
 
 /** By name, in lower case. */
@@ -30,7 +30,7 @@ export interface RequestContext {
   /** Path and query to ask a region for. */
   target: string
   /** What the host names. */
-  named?: TenantName | undefined
+  named?: HostName
   /** What `X-Tenant` says. */
   claimedTenant: string | undefined
   /** The tenant that the host's name is of. */

@@ -12,18 +12,22 @@ import type { TenantDirectory } from './tenant_directory.ts'
 export type HostTenant =
   | { outcome: 'nobody' }
   | { outcome: 'tenant'; number: TenantNumber }
-  /** Below the base domain, and no tenant's slug. */
+  /** Below the base domain, and no tenant's. */
   | { outcome: 'no_such_tenant' }
   | { outcome: 'unavailable' }
 
 type Config = Pick<EdgeConfig, 'publicOrigin' | 'baseDomain'>
 
-/** @param host without its port */
-export function tenantNamedBy(host: string, { publicOrigin, baseDomain }: Config): TenantName | undefined {
-  if (host === new URL(publicOrigin).hostname) return undefined
+/** `no_tenant`: below the base domain, and nothing that a slug can be. */
+export type HostName = TenantName | 'no_tenant' | undefined
+
+/** @param hostname as a URL has it. With the dot at its end that DNS allows it is the same name. */
+export function tenantNamedBy(hostname: string, { publicOrigin, baseDomain }: Config): HostName {
+  const host = hostname.replace(/\.$/, '')
+  if (host === baseDomain || host === new URL(publicOrigin).hostname) return undefined
   if (baseDomain !== undefined && isWithin(host, baseDomain)) {
     const slug = host.slice(0, -baseDomain.length - 1)
-    return SLUG.test(slug) ? { slug } : undefined
+    return SLUG.test(slug) ? { slug } : 'no_tenant'
   }
   return isDomain(host) ? { domain: host } : undefined
 }
@@ -35,14 +39,14 @@ const HOST = /^(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])(?::\d{0,5})?$/i
 const HOSTS = 1_000
 
 /** @throws {Problem} `malformed_request` */
-export type NameOf = (asked: Pick<RequestContext, 'url' | 'headers'>) => TenantName | undefined
+export type NameOf = (asked: Pick<RequestContext, 'url' | 'headers'>) => HostName
 
 /**
  * For one isolate: keeps what the hosts that it is asked for name. The runtime puts `Host` into the URL as it came, so
  * neither is a host, nor the URL one, before this has looked at both.
  */
 export function hostNames(config: Config): NameOf {
-  const names = new Lru<string, { name: TenantName | undefined }>(HOSTS)
+  const names = new Lru<string, { name: HostName }>(HOSTS)
   return function nameOf({ url, headers }) {
     const authority = AUTHORITY.exec(url)?.[1] ?? ''
     const known = names.get(authority)
@@ -62,6 +66,7 @@ export async function tenantAt(
   directory: TenantDirectory,
 ): Promise<HostTenant> {
   if (name === undefined) return { outcome: 'nobody' }
+  if (name === 'no_tenant') return { outcome: 'no_such_tenant' }
   const place = await directory.placeOf(name, clientIp)
   if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
   if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }

@@ -43,7 +43,7 @@ export function naming(config: EdgeConfig, directory: TenantDirectory, noteFailu
 /** The credential's home region can hold one slug against it as well. */
 function leftToRegion(context: RequestContext): boolean {
   const { identity, named } = context
-  if (identity === undefined || named === undefined || !('slug' in named)) return false
+  if (identity === undefined || typeof named !== 'object' || !('slug' in named)) return false
   context.claimedTenant ??= named.slug
   return context.claimedTenant === named.slug
 }

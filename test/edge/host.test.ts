@@ -5,7 +5,7 @@ import { isDomain } from '../../shared/domain.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { newTenant, tokenFor } from './jwt_support.ts'
-import { bearer, edgeTo, newKey, newMarker, PUBLIC_ORIGIN, seen } from './support.ts'
+import { bearer, edgeTo, newHookPath, newKey, newMarker, PUBLIC_ORIGIN, seen } from './support.ts'
 
 const BASE_DOMAIN = 'orgs.test'
 const edge = await edgeTo(undefined, undefined, { BASE_DOMAIN, DEVELOPMENT_ISSUERS: 'on' })
@@ -24,7 +24,12 @@ const known = (number: TenantNumber) => ({
 test.each([
   ['api.test', undefined],
   ['acme.orgs.test', { slug: 'acme' }],
-  ['a.b.orgs.test', undefined],
+  ['acme.orgs.test.', { slug: 'acme' }],
+  ['a.b.orgs.test', 'no_tenant'],
+  ['-.orgs.test', 'no_tenant'],
+  ['orgs.test.', undefined],
+  ['api.test.', undefined],
+  ['api.acme.example.', { domain: 'api.acme.example' }],
   ['orgs.test', undefined],
   ['api.acme.example', { domain: 'api.acme.example' }],
   ['localhost', undefined],
@@ -57,7 +62,7 @@ test('a credential at another tenant’s host is a mismatch that reaches no regi
   const theirs = known(other.number)
   const marker = newMarker()
   for (const credential of [await tokenFor(own), await newKey()]) {
-    for (const host of [theirs.slug, theirs.own]) {
+    for (const host of [theirs.slug, theirs.own, `${theirs.slug}.`, `${theirs.own}.`, `x.${theirs.slug}`]) {
       expect(await codeOf(at(host, { headers: bearer(credential) }, marker))).toEqual([
         403,
         'tenant_mismatch',
@@ -72,6 +77,17 @@ test('a credential at another tenant’s host is a mismatch that reaches no regi
     expect((await at('elsewhere.example', { headers: bearer(credential) })).status).toBe(200)
   }
   expect(await seen(marker)).toEqual([])
+})
+
+test('a webhook at another tenant’s host is a mismatch too, and at no tenant’s host it arrives', async () => {
+  const theirs = known((await newTenant()).number)
+  const hook = await newHookPath()
+  const post = (host: string) => edge.request(`http://${host}${hook}`, { method: 'POST' })
+  for (const host of [theirs.slug, theirs.own, `x.${theirs.slug}`, `nobody.${BASE_DOMAIN}`]) {
+    expect(await codeOf(post(host))).toEqual([403, 'tenant_mismatch'])
+  }
+  for (const host of ['api.test', BASE_DOMAIN, 'elsewhere.example'])
+    expect((await post(host)).status).toBe(200)
 })
 
 const wide = { rate: 1_000, burst: 1_000 }
