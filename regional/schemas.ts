@@ -25,6 +25,18 @@ export const nameSchema = z
 export const timeSchema = z.iso.datetime().meta({ description: 'RFC 3339, UTC' })
 export const slugSchema = z.string().regex(SLUG, 'is a DNS label: a–z, 0–9 and -, at most 63 characters')
 
+/** Of the platform: parts of the console's paths, and hosts that people take for the platform's own. */
+const RESERVED_SLUGS: ReadonlySet<string> = new Set([
+  ...['enter', 'invitation', 'sign-in', 'sign-out', 'sign-up', 'operator', 'platform', 'console', 'hooks'],
+  ...['admin', 'api', 'docs', 'healthz', 'static', 'status', 'support', 'mail', 'www'],
+])
+
+/** Of an organisation that is to be. */
+export const newSlugSchema = slugSchema.refine(
+  (slug) => !RESERVED_SLUGS.has(slug),
+  'is reserved for the platform',
+)
+
 /** @returns whether text is an id of this kind, canonical spelling included. */
 export const isIdOf = (prefix: IdPrefix, text: string): boolean => idBytes(prefix, text) !== undefined
 

@@ -6,8 +6,8 @@ import { SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
 
 const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
 
-/** Slugs are DNS labels: nothing in one has a meaning in a cookie's name. */
-const nameOf = (slug: string): string => `__Host-coditect-${slug}`
+/** Slugs are DNS labels: nothing in one has a meaning in a cookie's name, and none is the name of the platform's own cookies. */
+const nameOf = (slug: string): string => `__Host-coditect-t-${slug}`
 
 export const readSessionCookie = (c: Context, slug: string): string | undefined => getCookie(c, nameOf(slug))
 

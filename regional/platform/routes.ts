@@ -12,7 +12,7 @@ import {
 } from '../../shared/tenant.ts'
 import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
-import { idSchema, nameSchema, slugSchema, timeSchema } from '../schemas.ts'
+import { idSchema, nameSchema, newSlugSchema, timeSchema } from '../schemas.ts'
 import { Tenant, UpdateLimits } from '../services/tenant/schema.ts'
 import { Usage, usageQuery, windowOf } from '../services/usage/schema.ts'
 import type { OperatorRequest } from '../tenancy/operator_request.ts'
@@ -32,7 +32,7 @@ const one = z.object({ id: idSchema('ten') })
 
 const CreateTenant = z
   .strictObject({
-    slug: slugSchema,
+    slug: newSlugSchema,
     name: nameSchema,
     region: z.string(),
     plan: z.enum(PLAN_NAMES).default('free'),

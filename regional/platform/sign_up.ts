@@ -17,7 +17,7 @@ import {
 import type { Letter } from '../mail/letter.ts'
 import type { Mailer } from '../mail/mailer.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
-import { nameSchema, slugSchema } from '../schemas.ts'
+import { nameSchema, newSlugSchema } from '../schemas.ts'
 import { jsonSpace } from '../storage/space.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
@@ -66,7 +66,7 @@ type AttemptKey = [hourMs: number, what: Counted, digest: Buffer]
 const attempts = jsonSpace<AttemptKey, number>('sign-up')
 
 const SignUp = z.strictObject({
-  slug: slugSchema,
+  slug: newSlugSchema,
   name: nameSchema,
   email: z.email().max(254),
   region: z.string(),

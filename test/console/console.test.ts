@@ -211,7 +211,7 @@ describe('a link', () => {
     expect([entered.status, entered.headers.get('location')]).toEqual([303, '/admin/links/api-keys'])
     const [cookie = ''] = entered.headers.getSetCookie()
     expect(cookie).toMatch(
-      /^__Host-coditect-links=ct_\w+; Max-Age=43200; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+      /^__Host-coditect-t-links=ct_\w+; Max-Age=43200; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
     )
   })
 })

@@ -65,7 +65,7 @@ test('a person goes to their provider and comes back into the console', async ()
   const audit = await stack.call<Body>('/v1/audit?limit=5', { as: keys.get('acme') ?? null })
   expect(audit.body.data.map(({ action }: Body) => action)).toContain('sessions.sign-in')
   const session = (await context.cookies()).map(({ name }) => name)
-  expect(session).toEqual(expect.arrayContaining(['__Host-coditect-acme']))
+  expect(session).toEqual(expect.arrayContaining(['__Host-coditect-t-acme']))
   expect(session).not.toContain('__Host-coditect-sign-in')
   // The provider's own pages want a font from elsewhere.
   const ours = complaints.filter(
@@ -138,7 +138,7 @@ async function returning(slug: string, login = 'bob'): Promise<{ client: Client;
   return { client, callback: await client.authorise(await client.begin(slug), login) }
 }
 
-const isIn = (client: Client, slug: string) => client.cookies(stack.edge).has(`__Host-coditect-${slug}`)
+const isIn = (client: Client, slug: string) => client.cookies(stack.edge).has(`__Host-coditect-t-${slug}`)
 
 describe('an answer of the provider', () => {
   test('lets in once, and only the browser that asked', async () => {

@@ -108,6 +108,12 @@ async function bytesOf(region: string): Promise<string> {
   return contents.join('\n')
 }
 
+test.each(['operator', 'sign-in', 'enter', 'www'])('the slug %s is the platform’s', async (slug) => {
+  const { status, body } = await make(slug)
+  expect([status, body.code]).toEqual([422, 'validation_failed'])
+  expect(body.errors).toEqual([{ pointer: '/slug', detail: 'is reserved for the platform' }])
+})
+
 test('a tenant leaves elsewhere nothing but number, slug and region in the control region', async () => {
   const { body } = await make('secluded', 'eu', { 'idempotency-key': 'secluded-key' })
   const { key } = await regions.newTenant('homely', 'us')
