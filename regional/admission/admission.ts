@@ -10,7 +10,7 @@ import { CostMeter } from './cost.ts'
 import { Estimates } from './estimates.ts'
 import { FairQueue } from './fair_queue.ts'
 import { type Load, LoadMeter, type LoadOfSecond } from './load.ts'
-import { BACKGROUND_WEIGHT, ISOLATED_PART } from './weights.ts'
+import { BACKGROUND_PART, ISOLATED_PART } from './weights.ts'
 
 /**
  * A tenant's requests are one flow. What has begun already, such as a stream that reads on, is another, so that requests
@@ -142,11 +142,12 @@ export class Admission {
 
   /** Runs a step of background work when it is its turn: behind requests, and never refused. */
   background<T>(
-    asking: Pick<Asking, 'tenant' | 'operation' | 'signal'>,
+    asking: Pick<Asking, 'tenant' | 'weight' | 'operation' | 'signal'>,
     work: (meter: CostMeter) => Promise<T>,
   ): Promise<T> {
     const flow: Flow = `background ${asking.tenant}`
-    return this.inTurn(flow, { ...asking, weight: BACKGROUND_WEIGHT, begun: true }, work)
+    const weight = asking.weight * BACKGROUND_PART
+    return this.inTurn(flow, { ...asking, weight, begun: true }, work)
   }
 
   /** How loaded this process is: what scaling and readiness go by. */

@@ -3,8 +3,8 @@ import { PLAN_NAMES, type PlanName } from '../../shared/plans.ts'
 
 const WEIGHTS: Readonly<Record<PlanName, number>> = { free: 1, team: 4, enterprise: 16 }
 
-/** Of a tenant's background work, whatever its plan. */
-export const BACKGROUND_WEIGHT = 0.25
+/** Of its weight, for a tenant's background work. */
+export const BACKGROUND_PART = 0.25
 /** What is left of the weight of a tenant that is isolated. */
 export const ISOLATED_PART = 0.25
 

@@ -39,6 +39,8 @@ export interface Turn {
   dueMs: number
   id: string
   entry: DueEntry
+  /** Of its tenant, by plan. */
+  weight: number
 }
 
 /** How long a job of a kind that this worker does not know (it may be older than the job) is left alone. */
@@ -79,7 +81,7 @@ async function step(
   if ('call' in kind) throw new Error('standing work has no steps')
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
-    await dependencies.turn({ tenant, operation: kind.kind, signal }, (meter) =>
+    await dependencies.turn({ tenant, weight: turn.weight, operation: kind.kind, signal }, (meter) =>
       dependencies.loans.borrow(tenant, (loan) => {
         const work: StepWork = async (scope, job, logs) => {
           const nowMs = now()

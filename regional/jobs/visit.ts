@@ -2,6 +2,7 @@
 // bound is what keeps a tenant with very many jobs from holding up the others.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
+import { weightIn } from '../tenancy/profile.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import type { JobKinds, StandingKind } from './kind.ts'
@@ -81,15 +82,16 @@ async function work(
 
 function look({ database, kinds, now }: VisitDependencies, tenant: TenantNumber) {
   const read = async (scope: TenantScope) => {
-    const [status, { entries }] = await Promise.all([
+    const [status, weight, { entries }] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
+      weightIn(scope),
       jobsOf(scope)
         .space(dueSpace)
         .page({ limit: SIDE_BY_SIDE * 4 }),
     ])
     const nowMs = now()
     const all = entries
-      .map(([[dueMs, id], entry]): Turn => ({ dueMs, id, entry }))
+      .map(([[dueMs, id], entry]): Turn => ({ dueMs, id, entry, weight }))
       .filter(({ dueMs }) => dueMs <= nowMs)
     const standing = all.map(({ entry }) => standingKind(kinds, entry)).filter((kind) => kind !== undefined)
     const due = all.filter(({ entry }) => standingKind(kinds, entry) === undefined)

@@ -7,6 +7,7 @@ import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TakeTurn } from '../admission/admission.ts'
 import { CostMeter } from '../admission/cost.ts'
+import { weightOf } from '../admission/weights.ts'
 import { advanced, noProgress, type Progress } from '../jobs/progress.ts'
 import { laterSpace } from '../jobs/record.ts'
 import { requireMatch } from '../operation.ts'
@@ -137,9 +138,9 @@ export class TenantEraser {
   ): Promise<number | undefined> {
     const { release, now } = this.dependencies
     do {
-      const chunk = await turn({ tenant: number, operation: 'erasure' }, (meter) =>
-        this.clearChunk(number, meter),
-      )
+      // What its plan was may be cleared by now.
+      const asking = { tenant: number, weight: weightOf(undefined), operation: 'erasure' }
+      const chunk = await turn(asking, (meter) => this.clearChunk(number, meter))
       if (chunk === 'over') return undefined
       if (chunk === 'cleared') continue
       try {

@@ -5,12 +5,14 @@
 import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TakeTurn } from '../admission/admission.ts'
+import { weightOf } from '../admission/weights.ts'
 import { standAt } from '../jobs/standing.ts'
 import type { Log } from '../log.ts'
 import type { Outbound } from '../outbound/client.ts'
 import type { LogPosition } from '../storage/log_space.ts'
 import { FEED_BEGINNING, feedOf, type TenantEvent } from '../tenancy/events.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
+import { weightIn } from '../tenancy/profile.ts'
 import { type StatusRecord, statusSpace } from '../tenancy/records.ts'
 import type { Bounds, RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import type { Tails } from '../tenancy/tails.ts'
@@ -85,6 +87,8 @@ export class TenantPump {
   /** What endpoints and due deliveries were read at. */
   private changed: string | undefined
   private heldUntilMs = 0
+  /** Of the tenant, by plan; as the smallest until that was read. */
+  private weight = weightOf(undefined)
   /** Whose lane is the first to send. */
   private first = 0
   private over: Pumped | undefined
@@ -207,10 +211,10 @@ export class TenantPump {
    * Whoever stops waits no more: what is left to do is little, and new requests go to other processes.
    */
   private async inTurn<T>(operation: string, work: (bounds: Bounds) => Promise<T>): Promise<T> {
-    const { tenant } = this
+    const { tenant, weight } = this
     const { signal } = this.leaving
     try {
-      return await this.dependencies.turn({ tenant, operation, signal }, (meter) =>
+      return await this.dependencies.turn({ tenant, weight, operation, signal }, (meter) =>
         work({ batch: true, meter }),
       )
     } catch (error) {
@@ -292,7 +296,8 @@ export class TenantPump {
     const tx = scope.service(SERVICE)
     const feed = feedOf(scope)
     const nowMs = this.dependencies.now()
-    const [status, holder, changed = '', trimmed] = await Promise.all([
+    const [weight, status, holder, changed = '', trimmed] = await Promise.all([
+      weightIn(scope),
       scope.system('status', statusSpace).get(['status']),
       tx.space(holderSpace).get(['holder']),
       tx.space(changedSpace).get(['changed']),
@@ -300,6 +305,7 @@ export class TenantPump {
     ])
     if (status?.status !== 'active') throw new Over('closed')
     if (holder?.pump !== this.id) throw new Over('lost')
+    this.weight = weight
     if (changed !== this.changed) {
       const [endpoints, lanes] = await Promise.all([
         tx.space(endpointSpace).page({ limit: MAX_ENDPOINTS }),

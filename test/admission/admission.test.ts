@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Admission, type Asking } from '../../regional/admission/admission.ts'
 import { LoadMeter } from '../../regional/admission/load.ts'
 import { during, noteBusy, RequestNote } from '../../regional/observe/request.ts'
@@ -75,7 +75,10 @@ test('what a request takes of the processor in its transaction is charged, and o
 
 describe('admission', () => {
   let requests: Requests
-  afterEach(() => requests.endAll())
+  afterEach(async () => {
+    vi.restoreAllMocks()
+    await requests.endAll()
+  })
 
   test('lets everybody in at once while there is room', async () => {
     requests = new Requests()
@@ -163,6 +166,27 @@ describe('admission', () => {
     await requests.endAll()
     expect(requests.begun).not.toContain('gone')
     expect(requests.refused).toEqual([])
+  })
+
+  test('background work has a quarter of the weight that requests of the same plan have', async () => {
+    requests = new Requests()
+    // The limit stays what it is.
+    vi.spyOn(performance, 'now').mockReturnValue(0)
+    for (let n = 100; n < 228; n++) requests.ask(`filling ${n}`, n)
+    await settled()
+    for (let i = 0; i < 100; i++) {
+      requests.ask(`step ${i}`, 1, { background: true, weight: 16 })
+      requests.ask(`request ${i}`, 2, { weight: 16 })
+      requests.ask(`free ${i}`, 3, { background: true, weight: 1 })
+    }
+    // One place at a time, and whoever got one gives it back at once: turns alone decide.
+    const [place = ''] = requests.begun
+    await requests.end(place)
+    for (let i = 128; i < 228; i++) await requests.end(requests.begun[i] ?? '')
+    const of = (name: string) => requests.begun.filter((each) => each.startsWith(name)).length
+    expect(of('request') / of('step')).toBeGreaterThan(3)
+    expect(of('request') / of('step')).toBeLessThan(5)
+    expect(of('step') / Math.max(1, of('free'))).toBeGreaterThan(8)
   })
 
   test('background work keeps its place when everything that may wait does', async () => {

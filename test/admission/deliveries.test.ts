@@ -9,7 +9,7 @@ import { keySpace } from '../../regional/storage/keys.ts'
 import type { Engine } from '../../regional/storage/open.ts'
 import { emitting, FEED_BEGINNING } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
-import { statusSpace } from '../../regional/tenancy/records.ts'
+import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
 import { Tails } from '../../regional/tenancy/tails.ts'
 import { WebhookDeliveries } from '../../regional/webhooks/deliveries.ts'
@@ -25,6 +25,11 @@ import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
 const tenant = asTenantNumber(7n)
 const standing = { status: 'active', epoch: 1, version: 1, webhooks: true } as const
+const at = '2026-11-23T10:15:00.000Z'
+const profile = {
+  ...{ id: 'ten_01k4z5h3w8e1q9r7t2y6m0n4b5', slug: 'acme', name: 'Acme', plan: 'enterprise', region: 'us' },
+  ...{ createdAt: at, updatedAt: at, version: 1 },
+} as const satisfies ProfileRecord
 const ENDPOINT = 'whe_01k4z5h3w8e1q9r7t2y6m0n4b5'
 const log = { info() {}, error: (message: string) => void failures.push(message) }
 
@@ -33,7 +38,7 @@ let engine: Engine
 let database: RegionDatabase
 let admission: Admission
 let transactions: NotedTransaction[]
-let turns: Array<{ operation: string; commits: number }>
+let turns: Array<{ operation: string; weight: number; commits: number }>
 let failures: string[]
 /** Ids of events, as they came. */
 let sent: string[]
@@ -55,6 +60,7 @@ beforeEach(async () => {
   await inTenant((scope) => {
     const tx = scope.service(SERVICE)
     scope.system('status', statusSpace).set(['status'], standing)
+    scope.system('profile', profileSpace).set(['profile'], profile)
     tx.space(laneSpace).set([ENDPOINT], {
       cursor: FEED_BEGINNING,
       highest: FEED_BEGINNING,
@@ -64,7 +70,7 @@ beforeEach(async () => {
     tx.space(endpointSpace).set([ENDPOINT], {
       ...{ id: ENDPOINT, url: 'https://hooks.example.com/', description: null, types: [], enabled: true },
       ...{ disabled: null, mode: 'parallel', rate: null, headerNames: [], sealedHeaders: null, signers: [] },
-      ...{ createdAt: '2026-11-23T10:15:00.000Z', updatedAt: '2026-11-23T10:15:00.000Z', version: 1 },
+      ...{ createdAt: at, updatedAt: at, version: 1 },
     })
   })
 })
@@ -86,7 +92,7 @@ const noting: TakeTurn = (asking, work) =>
   admission.background(asking, async (meter) => {
     const commits = vi.spyOn(meter, 'commit')
     const value = await work(meter)
-    turns.push({ operation: asking.operation, commits: commits.mock.calls.length })
+    turns.push({ operation: asking.operation, weight: asking.weight, commits: commits.mock.calls.length })
     return value
   })
 
@@ -147,6 +153,8 @@ test('deliveries take turns of background work, are metered, and have batch prio
     expect(of(name).length).toBeGreaterThan(0)
   }
   expect(of('read').length).toBeGreaterThan(0)
+  // By its plan, from the first look on.
+  expect(of('record').every(({ weight }) => weight === 16)).toBe(true)
   transactions.length = 0
   await emit('prj_again')
   await eventually(() =>

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { CostMeter } from '../../regional/admission/cost.ts'
 import { sweep } from '../../regional/jobs/expiry.ts'
 import { cancelJob } from '../../regional/jobs/finish.ts'
 import { jobKind } from '../../regional/jobs/kind.ts'
@@ -6,7 +7,8 @@ import { takeLease } from '../../regional/jobs/lease.ts'
 import { enqueue, jobsOf } from '../../regional/jobs/queue.ts'
 import { jobSpace } from '../../regional/jobs/record.ts'
 import { during, noted, RequestNote } from '../../regional/observe/request.ts'
-import { statusSpace } from '../../regional/tenancy/records.ts'
+import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
+import { newId } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { type NotedTransaction, openNoted } from '../admission/noted_engine.ts'
@@ -281,6 +283,29 @@ test('work outside the database comes before its step, and ends when the worker 
   queue.worker({ kinds: [call] })
   await ended(tenant, id)
   expect(await queue.counter(tenant, 'answer')).toBe(2)
+})
+
+test('a step asks for its turn by the plan of its tenant', async () => {
+  const weights = new Map<TenantNumber, number>()
+  queue.worker({
+    turn: (asking, work) => {
+      weights.set(asking.tenant, asking.weight)
+      return work(new CostMeter())
+    },
+  })
+  const [one, other] = [await queue.tenant(1), await queue.tenant(2)]
+  await queue.inTenant(one, (scope) => {
+    const { nowMs } = queue.clock
+    const at = new Date(nowMs).toISOString()
+    scope.system('profile', profileSpace).set(['profile'], {
+      ...{ id: newId('ten', nowMs), slug: 'acme', name: 'Acme', plan: 'enterprise', region: 'us' },
+      ...{ createdAt: at, updatedAt: at, version: 1 },
+    })
+  })
+  for (const tenant of [one, other]) {
+    await ended(tenant, await queue.enqueue(tenant, count, { name: 'a', steps: 1 }))
+  }
+  expect([weights.get(one), weights.get(other)]).toEqual([16, 1])
 })
 
 test('nothing that a worker does for a tenant comes before what somebody waits for', async () => {

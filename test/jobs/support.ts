@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TakeTurn } from '../../regional/admission/admission.ts'
 import { CostMeter } from '../../regional/admission/cost.ts'
 import { type JobKind, jobKind, jobKinds } from '../../regional/jobs/kind.ts'
 import { type EnqueueOptions, enqueue, jobsOf, readJob } from '../../regional/jobs/queue.ts'
@@ -37,6 +38,7 @@ export interface WorkerOptions {
   kinds?: ReadonlyArray<unknown>
   scanEveryMs?: number
   over?: RegionDatabase
+  turn?: TakeTurn
 }
 
 /** @param open the engine, otherwise than usual */
@@ -90,13 +92,18 @@ export async function openQueue(open: typeof openEngine = openEngine) {
       inTenant(tenant, async (scope) => (await jobsOf(scope).space(dueSpace).page({ limit: 1000 })).entries),
     counter: (tenant: TenantNumber, name: string) =>
       inTenant(tenant, async (scope) => (await scope.service('test').space(counters).get([name])) ?? 0),
-    worker({ kinds = [count], scanEveryMs = 100, over = database }: WorkerOptions = {}): JobWorker {
+    worker({
+      kinds = [count],
+      scanEveryMs = 100,
+      over = database,
+      turn = (_, work) => work(new CostMeter()),
+    }: WorkerOptions = {}): JobWorker {
       const worker = new JobWorker({
         database: over,
         kinds: jobKinds(kinds),
         loans: new ShardLoans(),
         erase: async () => undefined,
-        turn: (_, work) => work(new CostMeter()),
+        turn,
         now: () => clock.nowMs,
         random: Math.random,
         log,
