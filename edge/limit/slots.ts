@@ -33,6 +33,9 @@ export type SlotVerdict = { outcome: 'held'; slot: Slot } | { outcome: 'full' } 
 export const wantsStream = (accept: string | undefined): boolean =>
   accept !== undefined && /(?:^|[\s,])text\/event-stream\b/i.test(accept)
 
+/** Whether it was to be had; undefined where the object did not say. */
+type Held = boolean | undefined
+
 export class Slots {
   private readonly source: SlotSource
   private readonly waitUntil: (work: Promise<unknown>) => void
@@ -45,31 +48,38 @@ export class Slots {
   }
 
   async hold(tenant: TenantNumber, id: string, limit: number, client: AbortSignal): Promise<SlotVerdict> {
+    const { slot, taken } = this.take(tenant, id, limit)
+    if (client.aborted) slot.release()
+    client.addEventListener('abort', slot.release)
     const held = await Promise.race([
-      this.source.hold(tenant, id, limit).catch(() => undefined),
+      taken,
       new Promise<undefined>((resolve) => setTimeout(resolve, CALL_TIMEOUT_MS)),
     ])
-    if (held === undefined) return { outcome: 'silent' }
-    if (!held) return { outcome: 'full' }
-    const slot = this.slot(tenant, id, limit)
-    client.addEventListener('abort', slot.release)
-    return { outcome: 'held', slot }
+    if (held) return { outcome: 'held', slot }
+    slot.release()
+    return { outcome: held === undefined ? 'silent' : 'full' }
   }
 
-  private slot(tenant: TenantNumber, id: string, limit: number): Slot {
+  private take(tenant: TenantNumber, id: string, limit: number): { slot: Slot; taken: Promise<Held> } {
+    const { source, waitUntil, now } = this
+    const hold = (): Promise<Held> => source.hold(tenant, id, limit).catch(() => undefined)
+    // Said now, because a request whose client has left has no time to say it: the slot is to be given back then.
+    const { promise: givenBack, resolve: give } = Promise.withResolvers<unknown>()
+    waitUntil(givenBack)
     let over = false
-    let renewAtMs = this.now() + RENEW_EVERY_MS
-    // What is lost here the slot's own end makes good.
-    const later = (call: Promise<unknown>) => this.waitUntil(call.catch(() => {}))
+    let renewAtMs = now() + RENEW_EVERY_MS
+    const taken = hold()
+    let last = taken
     const release = (): void => {
       if (over) return
       over = true
-      later(this.source.release(tenant, id))
+      // After the call that may still take it. What is lost here the slot's own end makes good.
+      give(last.then((held) => (held === false ? undefined : source.release(tenant, id))).catch(() => {}))
     }
     const renew = (): void => {
-      if (over || this.now() < renewAtMs) return
-      renewAtMs = this.now() + RENEW_EVERY_MS
-      later(this.source.hold(tenant, id, limit))
+      if (over || now() < renewAtMs) return
+      renewAtMs = now() + RENEW_EVERY_MS
+      last = hold()
     }
     const during = (answer: Response): Response => {
       if (answer.body === null) {
@@ -78,7 +88,7 @@ export class Slots {
       }
       return new Response(passing(answer.body, { renew, release }), answer)
     }
-    return { during, release }
+    return { slot: { during, release }, taken }
   }
 }
 

@@ -91,7 +91,7 @@ export class TenantLimiter extends DurableObject {
     this.forgetOneDay()
     const { sql } = this.ctx.storage
     const nowMs = Date.now()
-    sql.exec('DELETE FROM slots WHERE until <= ?', nowMs)
+    sql.exec('DELETE FROM slots WHERE tenant = ? AND until <= ?', String(tenant), nowMs)
     const [others] = sql.exec<{ n: number }>(
       'SELECT count(*) AS n FROM slots WHERE tenant = ? AND id <> ?',
       String(tenant),

@@ -68,6 +68,63 @@ test('a slot is free again when its answer is over, when its client leaves, and 
   }
 })
 
+/** An object that answers when the test lets it, and what was asked of it. */
+function slowObject() {
+  const calls: string[] = []
+  const answers: Array<(held: boolean) => void> = []
+  const source: SlotSource = {
+    hold: (_, id) => {
+      calls.push(`hold ${id}`)
+      return new Promise((resolve) => answers.push(resolve))
+    },
+    async release(_, id) {
+      calls.push(`release ${id}`)
+    },
+  }
+  return { source, calls, answer: (held: boolean) => answers.shift()?.(held) }
+}
+
+test('a slot that was granted when its client had left, or had been given up on, is given back', async () => {
+  const { source, calls, answer } = slowObject()
+  const works: Promise<unknown>[] = []
+  const slots = new Slots({ source, waitUntil: (work) => works.push(work) })
+  const leaving = new AbortController()
+  const left = slots.hold(newTenant(), 'left', 1, leaving.signal)
+  leaving.abort()
+  expect(calls).toEqual(['hold left'])
+  answer(true)
+  expect((await left).outcome).toBe('held')
+  await Promise.all(works)
+  expect(calls).toEqual(['hold left', 'release left'])
+  const late = slots.hold(newTenant(), 'late', 1, new AbortController().signal)
+  expect((await late).outcome).toBe('silent')
+  answer(true)
+  await Promise.all(works)
+  expect(calls.slice(2)).toEqual(['hold late', 'release late'])
+  const full = slots.hold(newTenant(), 'full', 1, new AbortController().signal)
+  answer(false)
+  expect((await full).outcome).toBe('full')
+  await Promise.all(works)
+  expect(calls.slice(4)).toEqual(['hold full'])
+})
+
+test('a renewal that is still on its way when the answer ends does not take the slot again', async () => {
+  const { source, calls, answer } = slowObject()
+  const works: Promise<unknown>[] = []
+  let nowMs = 0
+  const slots = new Slots({ source, waitUntil: (work) => works.push(work), now: () => nowMs })
+  const holding = slots.hold(newTenant(), 'a', 1, new AbortController().signal)
+  answer(true)
+  const verdict = await holding
+  if (verdict.outcome !== 'held') throw new Error('no slot')
+  nowMs = 20_000
+  expect(await verdict.slot.during(new Response('all of it')).text()).toBe('all of it')
+  expect(calls).toEqual(['hold a', 'hold a'])
+  answer(true)
+  await Promise.all(works)
+  expect(calls).toEqual(['hold a', 'hold a', 'release a'])
+})
+
 async function edgeOver(slots: SlotSource) {
   const { steady } = inject('regions')
   const config = await readBindings(await bindings({ REGIONS: JSON.stringify({ us: [steady] }) }))

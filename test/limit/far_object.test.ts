@@ -36,8 +36,8 @@ async function create(key: string): Promise<{ status: number; tookMs: number; ra
   return { status, tookMs: performance.now() - startedAtMs, rateLimit: headers.get('ratelimit') }
 }
 
-const askAndLeave = (key: string, afterMs: number, more: ReadonlyArray<string> = []) =>
-  hangUp(edge.url, ['GET /v1/projects HTTP/1.1', `Authorization: Bearer ${key}`, ...more], afterMs)
+const askAndLeave = (key: string, afterMs: number, path = '/v1/projects', accept = 'application/json') =>
+  hangUp(edge.url, [`GET ${path} HTTP/1.1`, `Authorization: Bearer ${key}`, `Accept: ${accept}`], afterMs)
 
 test('clients that hang up while the object is asked leave the limiter as it was', async () => {
   const { key } = await regions.newTenant('left', 'us')
@@ -48,4 +48,24 @@ test('clients that hang up while the object is asked leave the limiter as it was
     expect(rateLimit).toMatch(/^"(tenant|key|ip)";r=\d+/)
     expect(tookMs).toBeLessThan(1_000)
   }
+})
+
+test('streams whose clients hang up while a slot is asked for leave all slots free', async () => {
+  const { id, key } = await regions.newTenant('streaming', 'us')
+  const streams = 8
+  const answer = await regions.ask('us', {
+    as: 'operator',
+    method: 'PATCH',
+    path: `/platform/v1/tenants/${id}`,
+    body: { limits: { streams } },
+  })
+  expect(answer.status).toBe(200)
+  // The edge hears of it.
+  expect((await create(key)).status).toBe(201)
+  // The lease takes the first round trip of a tenant that has none, and the slot the next.
+  const times = Array.from({ length: streams }, (_, i) => (i + 1) * (ROUND_TRIP_MS / 4))
+  const stream = (afterMs: number) => askAndLeave(key, afterMs, '/v1/events', 'text/event-stream')
+  await Promise.all(times.map(stream))
+  const all = () => Promise.all(times.map(async () => (await stream(1_500)).split(' ')[1]))
+  await expect.poll(all, { timeout: 20_000, interval: 500 }).toEqual(times.map(() => '200'))
 })
