@@ -22,7 +22,14 @@ export const policyField = (limits: Readonly<Partial<Record<Policy, Limit>>>): s
     return limit === undefined ? [] : [`"${policy}"${quotaOf(limit)}`]
   }).join(', ')
 
-const quotaOf = ({ rate, burst }: Limit): string => `;q=${whole(burst)};w=${Math.max(1, whole(burst / rate))}`
+/** In a window of whole seconds, and so never at more than the rate. */
+function quotaOf({ rate, burst }: Limit): string {
+  const units = whole(burst)
+  return `;q=${units};w=${Math.max(1, Math.ceil(units / rate - ROUNDING))}`
+}
+
+/** Far more than a double's. */
+const ROUNDING = 1e-9
 
 export const rateLimitField = ({ policy, left, retryAfterMs }: Standing): string =>
   `"${policy}";r=${whole(left)}${left < 1 ? `;t=${retryAfterSeconds(retryAfterMs)}` : ''}`

@@ -1,10 +1,12 @@
+import fc from 'fast-check'
 import { expect, inject, test, vi } from 'vitest'
 import { readBindings } from '../../edge/env.ts'
 import { costOf } from '../../edge/limit/cost.ts'
 import { mostRestrictive, policyField, rateLimitField } from '../../edge/limit/fields.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
-import { PLANS } from '../../shared/plans.ts'
+import { POLICIES } from '../../shared/limits.ts'
+import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import { memoryLeases } from './memory_leases.ts'
 import { bearer, bindings, newKey, newMarker, seen, TENANT_NUMBER } from './support.ts'
@@ -204,6 +206,24 @@ test('the fields are structured fields, and report the policy that refuses first
   expect(rateLimitField(mostRestrictive([standing('tenant', 7.9), standing('key', 3)]))).toBe('"key";r=3')
   expect(rateLimitField(standing('tenant', 0))).toBe('"tenant";r=0;t=2')
   expect(policyField({ tenant: { rate: 20, burst: 40 }, key: { rate: 3, burst: 4 } })).toBe(
-    '"tenant";q=40;w=2, "key";q=4;w=1',
+    '"tenant";q=40;w=2, "key";q=4;w=2',
+  )
+})
+
+test('no policy says more than the rate: q units in w seconds are at most that', () => {
+  const limits = fc.record({
+    requestsPerSecond: fc.integer({ min: 1, max: 1_000_000 }),
+    burst: fc.integer({ min: 1, max: 10_000_000 }),
+  })
+  fc.assert(
+    fc.property(limits, (own) => {
+      const said = rateLimitsOf({ ...PLANS.team, ...own })
+      for (const policy of POLICIES) {
+        const limit = said[policy]
+        const [, q, w] = /;q=(\d+);w=(\d+)$/.exec(policyField({ [policy]: limit })) ?? []
+        expect(Number(q)).toBeLessThanOrEqual(limit.burst)
+        expect(Number(q) / Number(w)).toBeLessThanOrEqual(limit.rate * (1 + 1e-6))
+      }
+    }),
   )
 })
