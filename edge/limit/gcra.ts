@@ -35,6 +35,9 @@ export function charged(meter: Meter, limit: Limit, nowMs: number, units: number
 export const waitFor = (meter: Meter, limit: Limit, nowMs: number, units: number): number =>
   Math.max(0, Math.ceil(((units - conforming(meter, limit, nowMs)) / limit.rate) * 1_000))
 
+/** What a request is charged: one that costs more than the burst would never conform, so it takes the whole of it. */
+export const chargeOf = (units: number, { burst }: Limit): number => Math.min(units, burst)
+
 export type Conformance = { conforms: true; meter: Meter } | { conforms: false; retryAfterMs: number }
 
 /** All of the units or none. More than `burst` of them never conform. */

@@ -83,10 +83,11 @@ export class RateLimits {
     for (const { policy, name } of localPolicies(request)) {
       const verdict = this.local.admit(name, limits[policy], units, this.now())
       if (verdict.outcome === 'throttled') {
-        this.giveBack(taken, units)
+        this.giveBack(taken)
         return throttled(policy, verdict.retryAfterMs, limits, limits.tenant)
       }
-      taken.push({ name, standing: { policy, left: verdict.left, retryAfterMs: CLOSED_RETRY_AFTER_MS } })
+      const { left, charged } = verdict
+      taken.push({ name, charged, standing: { policy, left, retryAfterMs: CLOSED_RETRY_AFTER_MS } })
     }
     const known = snapshot && {
       epoch: snapshot.epoch,
@@ -107,25 +108,25 @@ export class RateLimits {
       return { outcome: 'admitted', fields: fieldsOf(least, limits, admission.limit.limit) }
     }
     if (admission.outcome === 'throttled') {
-      this.giveBack(taken, units)
+      this.giveBack(taken)
       return throttled('tenant', admission.retryAfterMs, limits, admission.limit.limit)
     }
     if (this.mayBypass(request, limits.tenant, units)) {
       this.counts.add('limiter_bypassed')
       return { outcome: 'admitted', fields: {} }
     }
-    this.giveBack(taken, units)
+    this.giveBack(taken)
     return { outcome: 'closed', fields: { 'retry-after': String(retryAfterSeconds(CLOSED_RETRY_AFTER_MS)) } }
   }
 
-  private giveBack(taken: Taken['taken'], units: number): void {
-    for (const { name } of taken) this.local.giveBack(name, units)
+  private giveBack(taken: Taken['taken']): void {
+    for (const { name, charged } of taken) this.local.giveBack(name, charged)
   }
 
   private mayBypass({ method, principal }: Limited, tenant: Limit, units: number): boolean {
     if (method !== 'GET' && method !== 'HEAD') return false
     const share = Math.max(1, tenant.rate * BYPASS_SHARE)
-    const limit = { rate: share, burst: Math.max(share, units) }
+    const limit = { rate: share, burst: share }
     return this.local.admit(`bypass ${principal.tenant}`, limit, units, this.now()).outcome === 'admitted'
   }
 }
@@ -134,7 +135,7 @@ export class RateLimits {
 interface Taken {
   units: number
   limits: Limits
-  taken: Array<{ name: string; standing: Standing }>
+  taken: Array<{ name: string; charged: number; standing: Standing }>
 }
 
 function localPolicies({ principal, clientIp }: Limited): Array<{ policy: Policy; name: string }> {

@@ -5,7 +5,7 @@
 import type { Limit } from '../../shared/limits.ts'
 import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { compareVersions, type SnapshotVersion } from '../../shared/snapshot.ts'
-import { charged, conforming, drained, emptyMeter, type Meter } from './gcra.ts'
+import { charged, chargeOf, conforming, drained, emptyMeter, type Meter } from './gcra.ts'
 
 /** How long an isolate may spend a lease, on its own clock, from before it asked. */
 export const LEASE_MS = 1_000
@@ -74,12 +74,13 @@ export function call(
   const leased = outstanding(leases)
   const free = () => conforming(meter, limit, nowMs) - leased
   let { meter } = settled
-  const admitted = request.units <= free()
-  const due = Math.max(request.units, 1)
+  const asked = chargeOf(request.units, limit)
+  const admitted = asked <= free()
+  const due = Math.max(asked, 1)
   const shortMs = ((due - free()) / limit.rate) * 1_000
   // Leases of a larger limit are over soon, however large they were.
   const retryAfterMs = Math.ceil(Math.max(0, Math.min(shortMs, SETTLE_MS + (due / limit.rate) * 1_000)))
-  if (admitted) meter = charged(meter, limit, nowMs, request.units)
+  if (admitted) meter = charged(meter, limit, nowMs, asked)
   const units = admitted ? leaseSize(request.ahead, free(), leased, limit) : 0
   const lease = units > 0 ? { id, units } : undefined
   const after = new Map(leases)

@@ -2,6 +2,7 @@
 // Requests share what the object answered, never a promise: workerd hangs a request that waits for another's.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { Lru } from '../lru.ts'
+import { chargeOf } from './gcra.ts'
 import { LEASE_MS, type LeaseAnswer, type LeaseRequest, type VersionedLimit } from './ledger.ts'
 import { Pool } from './pool.ts'
 import { UnderWay } from './under_way.ts'
@@ -65,15 +66,18 @@ export class Limiter {
 
   /**
    * At once, when what this isolate holds is enough to tell.
+   * @param cost in units; counts as the burst where that is less
    * @param known the limit of the tenant's snapshot, if this isolate has one
    */
   admit(
     number: TenantNumber,
-    units: number,
+    cost: number,
     known: VersionedLimit | undefined,
   ): Admission | Promise<Admission> {
     const tenant = this.tenant(number)
     if (known) tenant.pool.learn(known)
+    const { limit } = tenant.pool
+    const units = limit ? chargeOf(cost, limit.limit) : cost
     const arrivedMs = this.dependencies.now()
     tenant.pool.ask(units, arrivedMs)
     return (

@@ -2,25 +2,26 @@
 // tenant's object does not answer. Bounded in number: what is forgotten begins again with a full burst.
 import type { Limit } from '../../shared/limits.ts'
 import { Lru } from '../lru.ts'
-import { admit, conforming, emptyMeter, type Meter } from './gcra.ts'
+import { admit, chargeOf, conforming, emptyMeter, type Meter } from './gcra.ts'
 
 const CAPACITY = 20_000
 
 export type LocalVerdict =
-  | { outcome: 'admitted'; left: number }
-  | { outcome: 'throttled'; retryAfterMs: number }
+  /** `charged`: what the units came to. */
+  { outcome: 'admitted'; left: number; charged: number } | { outcome: 'throttled'; retryAfterMs: number }
 
 export class LocalMeters {
   private readonly meters = new Lru<string, { meter: Meter }>(CAPACITY)
 
   admit(name: string, limit: Limit, units: number, nowMs: number): LocalVerdict {
     const kept = this.meters.get(name)
-    const verdict = admit(kept?.meter ?? emptyMeter(nowMs), limit, nowMs, units)
+    const charged = chargeOf(units, limit)
+    const verdict = admit(kept?.meter ?? emptyMeter(nowMs), limit, nowMs, charged)
     if (!verdict.conforms) return { outcome: 'throttled', retryAfterMs: verdict.retryAfterMs }
     const { meter } = verdict
     if (kept === undefined) this.meters.set(name, { meter })
     else kept.meter = meter
-    return { outcome: 'admitted', left: Math.floor(conforming(meter, limit, nowMs)) }
+    return { outcome: 'admitted', left: Math.floor(conforming(meter, limit, nowMs)), charged }
   }
 
   /** For a request that another policy has refused. */

@@ -83,7 +83,7 @@ test('whatever isolates do, no stretch of time holds more than burst + rate · t
               endsAtMs: atMs + LEASE_MS,
             })
           }
-          if (does === 'ask' && result.answer.admitted) admitted.push({ atMs, units })
+          if (does === 'ask' && result.answer.admitted) admitted.push({ atMs, units: Math.min(units, burst) })
           const free = conforming(ledger.meter, limit.limit, atMs) - outstanding(ledger.leases)
           expect(free).toBeGreaterThan(-1e-6)
         }
@@ -192,7 +192,7 @@ test('however limits change, what each has admitted conforms to it by itself', (
         const { answer, ...after } = call(ledger, ask({ units, ahead, settle, limit }), atMs, `lease ${i}`)
         ledger = after.ledger
         const { version } = limit
-        if (answer.admitted) admitted.push({ atMs, units, version })
+        if (answer.admitted) admitted.push({ atMs, units: Math.min(units, limit.limit.burst), version })
         const { lease } = answer
         if (lease) {
           const granted = lease.units
@@ -216,6 +216,16 @@ test('however limits change, what each has admitted conforms to it by itself', (
     }),
     { numRuns: 300 },
   )
+})
+
+test('a request that costs more than the burst takes the whole of it', () => {
+  const limit = limited(3, 5)
+  const first = call(newLedger(START_MS), ask({ units: 10, limit }), START_MS, 'a')
+  expect(first.answer).toMatchObject({ admitted: true, free: 0 })
+  const again = call(first.ledger, ask({ units: 10 }), START_MS, 'b')
+  expect(again.answer).toMatchObject({ admitted: false, retryAfterMs: 1_667 })
+  expect(call(first.ledger, ask({ units: 10 }), START_MS + 1_666, 'c').answer.admitted).toBe(false)
+  expect(call(first.ledger, ask({ units: 10 }), START_MS + 1_667, 'c').answer.admitted).toBe(true)
 })
 
 test('a clock that went back over a restart locks nobody out', () => {

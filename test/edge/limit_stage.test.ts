@@ -123,6 +123,23 @@ test('while it refuses, the edge asks the region for newer limits, at most once 
   expect((await ask('/v1/tenant')).headers.get('ratelimit-policy')).toContain('q=1000;w=1')
 })
 
+test('what costs more than the burst takes all of it, and is let through as soon as Retry-After says', async () => {
+  const { ask, told } = await edgeOver(memoryLeases())
+  const tiny = { rate: 2, burst: 1 }
+  await told({ ...snapshot, limits: { tenant: tiny, key: tiny, ip: tiny } })
+  const list = () => ask('/v1/projects')
+  // What was leased under the first limit is spent, or over.
+  await vi.waitFor(async () => expect((await list()).status).toBe(429))
+  for (let i = 0; i < 2; i++) {
+    const refused = await list()
+    expect(refused.status).toBe(429)
+    const waitMs = Number(refused.headers.get('retry-after')) * 1_000
+    expect(waitMs).toBeLessThanOrEqual(3_000)
+    await scheduler.wait(waitMs)
+    expect((await list()).status).toBe(200)
+  }
+})
+
 test('an older snapshot never replaces a newer one', async () => {
   const { ask, told } = await edgeOver(memoryLeases())
   await told({ ...snapshot, version: 2 })
