@@ -18,7 +18,7 @@ import { type ReadPage, resolve, resolveBound } from './fence_selector.ts'
 import { type Grant, type OwnGrant, ownGrant } from './grant.ts'
 
 export { IsolationViolation, type OnViolation } from './fence_gate.ts'
-export { type Grant, type KeyRange, prefixRange } from './grant.ts'
+export { type Grant, type KeyRange, keptRange, prefixRange } from './grant.ts'
 
 /** Rows come in batches of up to about 80 kB. */
 const STREAMING_MODE_SERIAL = 4

@@ -62,9 +62,24 @@ export function ownGrant(grant: Grant): OwnGrant {
 /** One copy a grant: what becomes of the grant after its first use moves no fence. */
 const owned = new WeakMap<Grant, OwnGrant>()
 
-function ownRange(range: KeyRange): KeyRange {
-  const begin = kept(range.begin)
-  const end = kept(range.end)
+/**
+ * A range of grants that are made again and again, for whoever keeps it: its copy to check by is made here and kept with it.
+ * Throws a `RangeError` for a range that can't be granted.
+ */
+export function keptRange(range: KeyRange): KeyRange {
+  const { begin, end } = checked(range)
+  const lasting = { begin: kept(begin), end: kept(end) }
+  keptCopies.set(lasting, { begin: kept(begin), end: kept(end) })
+  return lasting
+}
+
+const keptCopies = new WeakMap<KeyRange, KeyRange>()
+
+/** Any other range is gone with its transaction: in the slabs of what is kept its copy would leave a hole. */
+const ownRange = (range: KeyRange): KeyRange =>
+  keptCopies.get(range) ?? checked({ begin: Buffer.from(range.begin), end: Buffer.from(range.end) })
+
+function checked({ begin, end }: KeyRange): KeyRange {
   if (begin.length === 0) throw new RangeError('a grant cannot begin at the empty key')
   if (compare(begin, end) >= 0) throw new RangeError('a grant must hold at least one key')
   if (compare(end, SYSTEM_KEYS) > 0) throw new RangeError('a grant cannot hold system keys')

@@ -1,6 +1,6 @@
 // Bytes that are kept for long: prefixes, and what grants are checked by. Node cuts small buffers out of slabs of 64 KiB that
 // they share with whatever passes by at that moment, and one that stays keeps all of its slab: those of two thousand tenants
-// kept 220 MB for 3 MB. Here they have slabs of their own.
+// kept 220 MB for 3 MB. Here they have slabs of their own, for what stays alone: what soon goes again would leave holes.
 
 const SLAB_BYTES = 16 * 1024
 let slab = Buffer.alloc(0)

@@ -1,7 +1,7 @@
 // What a tenant's transactions are fenced by and where its subspaces lie: the same for each of them, so it is worked
 // out once for tenants that are busy. Keyed by the tenant's number, bounded, and never changed once made.
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { type Grant, type KeyRange, prefixRange } from '../storage/fence.ts'
+import { type Grant, keptRange, prefixRange } from '../storage/fence.ts'
 import { kept } from '../storage/kept_bytes.ts'
 import { type KeySpace, type SystemSubspace, serviceSubspace, systemSubspace } from '../storage/keys.ts'
 import { pointersOf } from './pointers.ts'
@@ -54,8 +54,6 @@ export class TenantKeys {
     return service
   }
 }
-
-const keptRange = ({ begin, end }: KeyRange): KeyRange => ({ begin: kept(begin), end: kept(end) })
 
 /** The keys of the tenants that asked last. */
 export class TenantKeysCache {

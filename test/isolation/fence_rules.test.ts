@@ -9,6 +9,7 @@ import {
   fenceTransaction,
   type Grant,
   type IsolationViolation,
+  keptRange,
   prefixRange,
 } from '../../regional/storage/fence.ts'
 import {
@@ -347,6 +348,18 @@ test('a grant moves with nobody: the bytes it was made of may change', async () 
   await violationOf(() => other.tn.set(neighbour, value))
 })
 
+test('nor with the bytes of a range that is kept for many grants', async () => {
+  const readWrite = keptRange(prefixRange(prefix))
+  const { tn, calls } = fencedFake({ name: 'tenant 41', readWrite })
+  readWrite.begin.fill(0)
+  readWrite.end.fill(0xff)
+  tn.set(own(1), value)
+  expect(calls).toHaveLength(1)
+  await violationOf(() => tn.set(neighbour, value))
+  const later = fencedFake({ name: 'tenant 41', readWrite })
+  await violationOf(() => later.tn.set(neighbour, value))
+})
+
 test('no grant holds everything, nothing, or system keys', () => {
   expect(prefixRange(Buffer.from([1, 0xff]))).toEqual({
     begin: Buffer.from([1, 0xff]),
@@ -367,6 +380,7 @@ test('no grant holds everything, nothing, or system keys', () => {
     const readWrite = { begin: Buffer.from(begin), end: Buffer.from(end) }
     const name = 'wrong'
     expect(() => fenceTransaction(fake, { name, readWrite }, () => {})).toThrow(RangeError)
+    expect(() => keptRange(readWrite)).toThrow(RangeError)
     expect(() => fenceTransaction(fake, { name, writeOnly: [readWrite] }, () => {})).toThrow(RangeError)
   }
   const widest = { begin: Buffer.from([0]), end: Buffer.from([0xff]) }

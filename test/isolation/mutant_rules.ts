@@ -37,6 +37,8 @@ const RULES: Readonly<Record<string, Rule[]>> = {
     rule('any object a key', /key instanceof Uint8Array/g, 'true'),
     rule('range not copied', /Buffer\.from\((range\.\w+)\)/g, '$1'),
     rule('range not checked', /\.map\(ownRange\)/g, ''),
+    rule('kept range not checked', /(?<== )checked\(range\)/g, 'range'),
+    rule('kept range not copied', /keptCopies\.set\(.+\)/g, 'keptCopies.set(lasting, lasting)'),
     rule('range not checked', /readWrite && ownRange\(readWrite\)/g, 'readWrite'),
     rule('range end not raised', /end\.readUInt8\(last\) \+ 1/g, 'end.readUInt8(last)'),
     rule('range end not cut', /last \+ 1/g, 'end.length'),
