@@ -35,7 +35,7 @@ const RULES: Readonly<Record<string, Rule[]>> = {
     rule('texts as latin1', /'utf8'/g, "'latin1'"),
     rule('key not copied', /\? Buffer\.from\(key\) : undefined/g, '? (key as Buffer) : undefined'),
     rule('any object a key', /key instanceof Uint8Array/g, 'true'),
-    rule('range not copied', /Buffer\.from\((range\.\w+)\)/g, '$1'),
+    rule('range not copied', /(?:Buffer\.from|kept)\((range\.\w+)\)/g, '$1'),
     rule('range not checked', /\.map\(ownRange\)/g, ''),
     rule('kept range not checked', /(?<== )checked\(range\)/g, 'range'),
     rule('kept range not copied', /keptCopies\.set\(.+\)/g, 'keptCopies.set(lasting, lasting)'),

@@ -6,46 +6,13 @@
 
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { rulesFor } from './mutant_rules.ts'
+import { type Mutant, mutantsOf, ROOT, SOURCES } from './mutant.ts'
 
-const SOURCES = ['grant', 'fence_selector', 'fence_options', 'fence_gate', 'fence']
-const ROOT = join(import.meta.dirname, '../..')
 /** A mutant that loops forever is noticed too, only later. */
 const TIMEOUT_MS = 120_000
 const PARALLEL = 2
-
-interface Mutant {
-  name: string
-  of: string
-  source: string
-}
-
-/** Every way of applying a rule once: one mutant a match. */
-function mutantsOf(source: string): Mutant[] {
-  const of = join(ROOT, 'regional/storage', `${source}.ts`)
-  const text = readFileSync(of, 'utf8')
-  return rulesFor(source).flatMap(({ name, find, replace }) => {
-    const matches = [...text.matchAll(find)].filter((match) => !inComment(text, match.index))
-    // A rule without a match guards nothing any more: whoever changed the source must change the rule.
-    if (matches.length === 0) throw new Error(`${source}.ts has nothing like ${find} (${name})`)
-    return matches.map((match) => {
-      const here = new RegExp(find.source, `${find.flags.replace('g', '')}y`)
-      here.lastIndex = match.index
-      const mutated = text.replace(here, replace)
-      const line = text.slice(0, match.index).split('\n').length
-      if (mutated === text) throw new Error(`${name} changes nothing at ${source}.ts:${line}`)
-      stripTypeScriptTypes(mutated) // A mutant that does not parse would be killed by anything.
-      return { name: `${source}.ts:${line} ${name}`, of, source: mutated }
-    })
-  })
-}
-
-function inComment(text: string, at: number): boolean {
-  return /^\s*(\/\/|\/?\*)/.test(text.slice(text.lastIndexOf('\n', at) + 1))
-}
 
 interface Verdict {
   passed: boolean
