@@ -64,6 +64,13 @@ test('fresh secrets are for their owner alone, differ by region, and never take 
   expect(readFileSync(join(folder, 'secrets', 'edge.env'), 'utf8')).toBe(before)
 })
 
+test('secrets, wherever in the repository they are made, get into no commit and no image', () => {
+  const lines = (file: string) => readFileSync(join(ROOT, file), 'utf8').split('\n')
+  // Git's patterns without a slash in front or within hold at every depth; Docker's do with `**/` alone.
+  expect(lines('.gitignore')).toEqual(expect.arrayContaining(['secrets/', '*.env']))
+  expect(lines('.dockerignore')).toEqual(expect.arrayContaining(['**/secrets', '**/*.env']))
+})
+
 const compose: Manifest = parse(text('compose.yaml'), { merge: true })
 const [configMap, deployment, service, budget, ingress] = manifests('kubernetes', 'region.yaml')
 const [keda] = manifests('kubernetes', 'keda.yaml')
