@@ -1,7 +1,7 @@
 // Fresh secrets for a deployment: a file of environment variables for the edge and for each region, as
 // `wrangler secret bulk`, `kubectl create secret --from-env-file`, compose and systemd read them.
 //
-//   node deploy/new_secrets.ts secrets us eu
+//   npx node deploy/new_secrets.ts secrets us eu
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -9,19 +9,29 @@ import { randomBytes, toBase64url } from '../shared/bytes.ts'
 import { hashOperatorToken, newOperatorToken } from '../shared/credentials/operator_token.ts'
 import { REGION_NAME } from '../shared/region.ts'
 
-const { positionals } = parseArgs({ allowPositionals: true })
+const USAGE = `Usage: npx node deploy/new_secrets.ts FOLDER REGION…
+
+  FOLDER   where the files go; none that is there is written over
+  REGION   the names of the regions, the control region first`
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { help: { type: 'boolean', default: false } },
+})
 const [folder, ...regions] = positionals
-if (folder === undefined || regions.length === 0 || !regions.every((region) => REGION_NAME.test(region))) {
-  process.stderr.write('Usage: node deploy/new_secrets.ts FOLDER REGION…\n')
-  process.exit(2)
+const [control] = regions
+if (values.help || folder === undefined || !control || !regions.every((region) => REGION_NAME.test(region))) {
+  process.stderr.write(`${USAGE}\n`)
+  process.exit(values.help ? 0 : 2)
 }
 
 const secret = (): string => toBase64url(randomBytes(32))
 const operatorToken = newOperatorToken()
+const keys = Object.fromEntries(regions.map((region) => [region, [{ kid: `${region}-1`, secret: secret() }]]))
+/** Who has a region's key can speak to it as anybody: a region has those of the regions that it calls, and no more. */
+const keysFor = (region: string) =>
+  region === control ? keys : Object.fromEntries([region, control].map((name) => [name, keys[name]]))
 const shared = {
-  ASSERTION_KEYS: JSON.stringify(
-    Object.fromEntries(regions.map((region) => [region, [{ kid: `${region}-1`, secret: secret() }]])),
-  ),
   SIGNING_ROOTS: JSON.stringify([{ id: 1, secret: secret(), state: 'active' }]),
   OPERATORS: JSON.stringify([
     { id: 'first', role: 'admin', secretHash: await hashOperatorToken(operatorToken) },
@@ -37,8 +47,11 @@ const asLines = (variables: Record<string, string>): string =>
     .map(([name, value]) => `${name}=${value}\n`)
     .join('')
 
-write('edge.env', asLines(shared))
-for (const region of regions) write(`${region}.env`, asLines({ ...shared, SEALING_KEY: secret() }))
+write('edge.env', asLines({ ASSERTION_KEYS: JSON.stringify(keys), ...shared }))
+for (const region of regions) {
+  const ASSERTION_KEYS = JSON.stringify(keysFor(region))
+  write(`${region}.env`, asLines({ ASSERTION_KEYS, ...shared, SEALING_KEY: secret() }))
+}
 write('operator-token', `${operatorToken}\n`)
 process.stdout.write(
   `${folder}: edge.env, ${regions.map((region) => `${region}.env`).join(', ')}, operator-token\n`,

@@ -35,8 +35,8 @@ const secrets: Record<string, Record<string, string>> = {}
 let region: Region
 
 beforeAll(async () => {
-  await run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us', 'eu'])
-  for (const name of ['edge', 'us', 'eu']) {
+  await run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us', 'eu', 'ap'])
+  for (const name of ['edge', 'us', 'eu', 'ap']) {
     const lines = readFileSync(join(folder, 'secrets', `${name}.env`), 'utf8')
       .trim()
       .split('\n')
@@ -62,6 +62,19 @@ test('fresh secrets are for their owner alone, differ by region, and never take 
   const again = run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us'])
   await expect(again).rejects.toThrow(/EEXIST/)
   expect(readFileSync(join(folder, 'secrets', 'edge.env'), 'utf8')).toBe(before)
+})
+
+test('a region has the assertion keys of those that it calls: the control region all, the others its', () => {
+  const keysOf = (name: string) => JSON.parse(secrets[name]?.ASSERTION_KEYS ?? '{}')
+  const { us, eu, ap } = keysOf('edge')
+  expect(keysOf('us')).toEqual({ us, eu, ap })
+  expect(keysOf('eu')).toEqual({ eu, us })
+  expect(keysOf('ap')).toEqual({ ap, us })
+})
+
+test.each(['new_secrets.ts', join('workerd', 'build.ts')])('%s says how it is called', async (script) => {
+  const { stderr } = await run(process.execPath, [deploy(script), '--help'])
+  expect(stderr).toMatch(/^Usage: npx node deploy\//)
 })
 
 test('secrets, wherever in the repository they are made, get into no commit and no image', () => {
