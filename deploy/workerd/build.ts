@@ -1,7 +1,7 @@
 // The edge for machines of one's own: the bundle that Cloudflare gets, with a configuration for workerd beside it.
 //
-//   node deploy/workerd/build.ts build/edge --objects /var/lib/coditect-edge --network 10.20.0.0/16
-//   workerd serve build/edge/workerd.capnp --socket-addr http=0.0.0.0:8787
+//   npx node deploy/workerd/build.ts build/edge --objects /var/lib/coditect-edge --network 10.20.0.0/16
+//   "$(node -p "require('workerd').default")" serve build/edge/workerd.capnp --socket-addr http=0.0.0.0:8787
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -12,7 +12,7 @@ import { workerdConfig } from '../../dev/workerd_config.ts'
 /** For a developer's machine and for benchmarks alone. */
 const NOT_HERE: ReadonlySet<string> = new Set(['LIMITS', 'DEVELOPMENT_ISSUERS'])
 
-const USAGE = `Usage: node deploy/workerd/build.ts FOLDER [--objects FOLDER] [--network BLOCK]…
+const USAGE = `Usage: npx node deploy/workerd/build.ts FOLDER [--objects FOLDER] [--network BLOCK]…
 
   FOLDER      where bundle and configuration go
   --objects   where tenants' rate limits are kept, on the machine that runs it (/var/lib/coditect-edge)

@@ -91,6 +91,10 @@ const DOING: Readonly<Record<string, (page: Page) => Promise<void>>> = {
   },
 }
 
+if (process.argv.length > 2) {
+  console.error('npm run screenshots: the pages of the console, into docs/images/. It takes no options.')
+  process.exit(process.argv[2] === '--help' ? 0 : 2)
+}
 const [stack, browser, models, receiver] = await Promise.all([
   startStack({ WEBHOOK_DEVELOPMENT_HOSTS: '127.0.0.1' }),
   startBrowser(),

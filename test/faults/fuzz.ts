@@ -77,10 +77,16 @@ async function fuzz(seconds: number, firstSeed: number): Promise<number> {
   return 0
 }
 
-const { values } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' } } })
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string' },
+    seed: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
 const seconds = Number(values.seconds ?? 60)
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31))
-if (!(seconds > 0) || !Number.isSafeInteger(seed)) {
-  console.error('npm run fuzz -- --seconds N [--seed S], both numbers')
-  process.exitCode = 2
+if (values.help || !(seconds > 0) || !Number.isSafeInteger(seed)) {
+  console.error('npm run fuzz -- [--seconds N] [--seed S], both numbers: for 60 seconds from any seed')
+  process.exitCode = values.help ? 0 : 2
 } else process.exitCode = await fuzz(seconds, seed)
