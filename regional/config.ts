@@ -93,7 +93,7 @@ const schema = z.object({
   /** Where the embedded database lies, when no cluster is given. */
   DATA_DIR: z.string().optional(),
   FDB_CLUSTER_FILE: z.string().optional(),
-  /** Stands before every key, for regions that share a cluster. */
+  /** Stands before every key: one for each region, where regions share a cluster. Never changed once there is data. */
   ROOT_PREFIX: z.string().default(''),
 })
 

@@ -49,6 +49,7 @@ import { KeyUses } from './tenancy/key_uses.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
+import { ownKeys } from './tenancy/own_keys.ts'
 import { ShardLoans } from './tenancy/quotas.ts'
 import { RefusalLog } from './tenancy/refusals.ts'
 import { RegionDatabase, type Scope } from './tenancy/region_database.ts'
@@ -156,6 +157,16 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     metrics.isolationViolations.inc()
     log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation })
   })
+  try {
+    await ownKeys(database, region)
+  } catch (error) {
+    // Without an answer it starts all the same, is not ready, and serves when there is one.
+    if (error instanceof StorageError) {
+      await engine.close()
+      throw error
+    }
+    log.error('could not see whose data this is', { error })
+  }
   const roots = await Roots.import(config.SIGNING_ROOTS)
   const mint = minting(config.KEY_ENVIRONMENT, region, roots)
   const linkAdmin = adminLinking(region, roots)

@@ -21,6 +21,7 @@
 //   │   ├─ 08                           jobs: records, the queue by due time, what expires when
 //   │   └─ 10 <service name> 00         one subspace a service
 //   └─ 02                               this region's own
+//       ├─ ('region', 'name')           whose keys these are
 //       ├─ ('epoch')                    grows when the data is copied, moved or restored
 //       ├─ ('flush', process)           the last flush of usage that a process has applied
 //       ├─ ('cost', day, number)        what a tenant cost the region on a day

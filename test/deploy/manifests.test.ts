@@ -105,8 +105,13 @@ const settingsIn: Record<string, Record<string, string>> = {
     REGION: 'us',
     CONTROL_REGION: 'us',
     REGIONS: '{"us":["https://us.region.example"]}',
+    ROOT_PREFIX: 'us',
   },
 }
+
+test('on Lambda a region’s keys stand under its name', () => {
+  expect(functionOf.Environment.Variables.ROOT_PREFIX).toEqual({ Ref: 'Region' })
+})
 
 test.each(Object.keys(settingsIn))('a region starts with what %s gives it, and reads all of it', (place) => {
   const given = settingsIn[place] ?? {}
@@ -118,6 +123,8 @@ test.each(Object.keys(settingsIn))('a region starts with what %s gives it, and r
   }
   const config = readConfig({ ...given, ...secrets.us })
   expect(config.REGION).toBe('us')
+  // Copied for another region of the same cluster, it would otherwise lie on this one's keys.
+  expect(given.ROOT_PREFIX).toBe('us')
 })
 
 test('the edge starts with what compose gives it', async () => {
