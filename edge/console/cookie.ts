@@ -1,7 +1,7 @@
 // The session's cookie. The tenant is in its name, so that sessions of two tenants live side by side in one browser;
 // `__Host-` has the browser keep it to this host, over TLS (or on this machine).
 import type { Context } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { deleteCookie, setCookie } from 'hono/cookie'
 import { SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
 
 const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
@@ -9,7 +9,23 @@ const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } 
 /** Slugs are DNS labels: nothing in one has a meaning in a cookie's name, and none is the name of the platform's own cookies. */
 const nameOf = (slug: string): string => `__Host-coditect-t-${slug}`
 
-export const readSessionCookie = (c: Context, slug: string): string | undefined => getCookie(c, nameOf(slug))
+/**
+ * A cookie as this console sets it: once, and in the one spelling. Hono's own reader takes others, quoted and escaped.
+ */
+export function readCookie(c: Context, name: string): string | undefined {
+  const said = (c.req.raw.headers.get('cookie') ?? '').split(/;[ \t]*/)
+  const [value, ...others] = said.filter((each) => each.startsWith(`${name}=`))
+  if (value === undefined || others.length > 0) return undefined
+  const sent = value.slice(name.length + 1)
+  try {
+    const text = decodeURIComponent(sent)
+    return encodeURIComponent(text) === sent ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const readSessionCookie = (c: Context, slug: string): string | undefined => readCookie(c, nameOf(slug))
 
 export const setSessionCookie = (c: Context, slug: string, text: string): void =>
   setCookie(c, nameOf(slug), text, { ...ATTRIBUTES, maxAge: SESSION_LIFE_MS / 1000 })

@@ -2,17 +2,18 @@
 // nonce, PKCE) is in a cookie of ten minutes; the region speaks to the provider, and then the session begins in a
 // transaction that reads whether the person is a member.
 import { type Context, Hono } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { equalInConstantTime, fromBase64url, randomBytes, toBase64url, utf8 } from '../../shared/bytes.ts'
+import { deleteCookie, setCookie } from 'hono/cookie'
+import { equalInConstantTime, randomBytes, toBase64url, utf8 } from '../../shared/bytes.ts'
 import { mintSession } from '../../shared/credentials/session_token.ts'
 import type { TenantPlace } from '../../shared/edge_calls.ts'
 import { newId } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
-import { type SignedInPerson, type SignInBegin, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
+import { type SignedInPerson, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
 import { SLUG } from '../../shared/tenant.ts'
 import { Api, type Refused } from './api.ts'
-import { setSessionCookie } from './cookie.ts'
+import { readCookie, setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
+import { type Journey, readJourney, writeJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
 import { Refusal, type Show } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
@@ -22,9 +23,6 @@ const COOKIE = '__Host-coditect-sign-in'
 const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
 const LIFE_SECONDS = 600
 const PATH = '/admin/:slug{[a-z0-9-]+}/sign-in'
-
-/** Of one browser, on its way to a provider and back. */
-type Journey = SignInBegin & { slug: string }
 
 export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
@@ -64,14 +62,14 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
     const { slug: _, ...body } = journey
     const answer = await apiOf(c, place).post<{ url: string }>(signInCall(place.number, 'begin'), { body })
     if (!answer.ok) return refusal(c, answer)
-    setCookie(c, COOKIE, toBase64url(utf8(JSON.stringify(journey))), { ...ATTRIBUTES, maxAge: LIFE_SECONDS })
+    setCookie(c, COOKIE, writeJourney(journey), { ...ATTRIBUTES, maxAge: LIFE_SECONDS })
     // A page, because a form's answer may lead to this origin alone (`form-action`).
     return leaving(c, answer.body.url)
   })
 
   app.get(`${PATH}/callback`, async (c) => {
     const at = await placeIn(c)
-    const journey = readJourney(getCookie(c, COOKIE))
+    const journey = readJourney(readCookie(c, COOKIE))
     deleteCookie(c, COOKIE, ATTRIBUTES)
     const state = c.req.query('state') ?? ''
     const isOurs =
@@ -149,21 +147,3 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
 
   return app
 }
-
-/** It came back from the browser that it was given to: anything but what was given is no journey. */
-function readJourney(cookie: string | undefined): Journey | undefined {
-  const bytes = cookie === undefined ? undefined : fromBase64url(cookie)
-  if (bytes === undefined) return undefined
-  try {
-    const journey: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    const isOne =
-      typeof journey === 'object' &&
-      journey !== null &&
-      FIELDS.every((name) => typeof Reflect.get(journey, name) === 'string')
-    return isOne ? (journey as Journey) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const FIELDS = ['slug', 'provider', 'state', 'nonce', 'verifier', 'redirectUri'] as const

@@ -1,8 +1,9 @@
-// The tokens that share one construction (sessions, webhook sources): no text but the one that was minted is one, none of
+// The tokens that share one construction (sessions, webhook sources, invitations): no text but the one that was minted is one, none of
 // one kind is one of another, and no text makes a parser throw.
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { toBase64url } from '../../shared/bytes.ts'
+import { mintInvitation, verifyInvitation } from '../../shared/credentials/invitation_token.ts'
 import { type RootState, Roots } from '../../shared/credentials/roots.ts'
 import { mintSession, verifySession } from '../../shared/credentials/session_token.ts'
 import { mintSourceToken, verifySourceToken } from '../../shared/credentials/source_token.ts'
@@ -23,6 +24,12 @@ const kinds = [
     prefix: 'cw_',
     mint: (roots: Roots) => mintSourceToken({ ...head, sourceId: newId('whs') }, roots),
     verify: verifySourceToken,
+  },
+  {
+    kind: 'an invitation’s',
+    prefix: 'ci_',
+    mint: (roots: Roots) => mintInvitation({ ...head, invitationId: newId('inv') }, roots),
+    verify: verifyInvitation,
   },
 ]
 const inState = (state: RootState) => Roots.import([{ id: 1, secret, state }])

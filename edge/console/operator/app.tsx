@@ -1,10 +1,11 @@
 // The operator's pages, /platform/: the tenants of this deployment. A token pasted once becomes a session of an hour;
 // what the pages show and change, they ask of /platform/v1, as that operator.
 import { type Context, Hono } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { deleteCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
+import { readCookie } from '../cookie.ts'
 import { csrfTokenOf, ownForm, readForm } from '../csrf.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
@@ -52,7 +53,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
 
 const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
   createMiddleware<OperatorTypes>(async function visiting(c, next) {
-    const cookie = getCookie(c, COOKIE)
+    const cookie = readCookie(c, COOKIE)
     const identity =
       cookie === undefined
         ? undefined
