@@ -137,8 +137,8 @@ const kept = () =>
 /** Requests of others take every place, until the gate is opened. */
 function fill(): void {
   for (let n = 10_000n; admission.load().waiting === 0; n++) {
-    const asking = { tenant: asTenantNumber(n), weight: 1, operation: 'held' }
-    admission.run(asking, () => gate.promise).catch(() => {})
+    const asking = { tenant: asTenantNumber(n), weight: 1, operation: 'held', patient: true } as const
+    void admission.run(asking, () => gate.promise)
   }
 }
 
@@ -171,7 +171,7 @@ test('a region that is busy with requests of others delivers later, and nobody e
   start()
   fill()
   await emit('prj_1')
-  expect(admission.load().waiting).toBeGreaterThan(0)
+  expect(admission.load().waiting).toBe(2)
   expect((await kept()).holder).toBeUndefined()
   expect(sent).toEqual([])
   gate.resolve()
@@ -210,7 +210,7 @@ test('whoever stops waits for no turn: what arrived is recorded, and the tenant 
   await eventually(() => expect(admission.load().waiting).toBeGreaterThan(waiting))
   const startedAt = performance.now()
   await stop(instance)
-  expect(performance.now() - startedAt).toBeLessThan(2_000)
+  expect(performance.now() - startedAt).toBeLessThan(8_000)
   expect(await kept()).toEqual({ holder: undefined, statuses: ['delivered'] })
 
   // The same before its first turn.
