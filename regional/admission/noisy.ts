@@ -85,6 +85,13 @@ export class NoisyDetector {
     )
   }
 
+  /** Goes on where another detector is, or was: with those that it had isolated, as if they had just got there. */
+  adopt(found: ReadonlyArray<Pick<Isolation, 'tenant' | 'stage'>>): void {
+    for (const { tenant, stage } of found) {
+      if (!this.isIsolated(tenant)) this.cases.set(tenant, { ...NEW_CASE, stage })
+    }
+  }
+
   /** Tenants of which anything is kept. */
   get known(): number {
     return new Set([...this.rates.keys(), ...this.cases.keys()]).size

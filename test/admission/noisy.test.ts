@@ -111,6 +111,18 @@ describe('who asks a busy region for far more than its share', () => {
   })
 })
 
+test('a detector that begins goes on where another one was, and lets go of it as that one would have', () => {
+  const detector = new NoisyDetector()
+  detector.adopt([{ tenant: NOISY, stage: 'limited' }])
+  expect(detector.list()).toMatchObject([{ tenant: NOISY, stage: 'limited' }])
+  const quiet = (count: number) => seconds(detector, count, others, { contended: false })
+  expect(quiet(9)).toEqual([])
+  expect(quiet(1)).toMatchObject([{ stage: 'slowed' }])
+  // What it has found itself since is newer.
+  detector.adopt([{ tenant: NOISY, stage: 'limited' }])
+  expect(quiet(10)).toMatchObject([{ tenant: NOISY, stage: undefined }])
+})
+
 test('what is kept is bounded, and goes away', () => {
   const detector = new NoisyDetector()
   seconds(
