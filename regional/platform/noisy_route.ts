@@ -22,7 +22,7 @@ const NoisyTenant = z
   })
   .meta({ id: 'NoisyTenant' })
 
-/** More than these are described a hundred at a time, and nobody reads them. */
+/** Of all, and of each region: more are described a hundred at a time, and nobody reads them. */
 const SHOWN = 100
 
 export const noisyOperation = (
@@ -35,33 +35,49 @@ export const noisyOperation = (
     tag: 'Platform',
     summary: 'List the tenants that are isolated because they ask for far more than their share',
     role: 'read',
-    answers: { 200: z.object({ data: z.array(NoisyTenant), nextCursor: z.null() }) },
-    async handle() {
-      const found = await Promise.all(
-        regions.map(async (region) => {
-          // A region that does not answer must not hide the others'.
-          const noisy = await callsTo(region)
-            .noisy({})
-            .catch(() => [])
-          return noisy.flatMap(({ number: text, ...row }) => {
-            const number = parseTenantNumber(text)
-            return number === undefined ? [] : [{ number, region, ...row }]
-          })
+    answers: {
+      200: z.object({
+        data: z.array(NoisyTenant),
+        nextCursor: z.null(),
+        more: z.boolean().meta({ description: 'Whether there are more than these, which ask for less.' }),
+        unreachable: z.array(z.string()).meta({
+          description: 'Regions that did not answer: who is isolated there is not among these.',
         }),
+      }),
+    },
+    async handle() {
+      const lists = await Promise.all(
+        // A region that does not answer must not hide the others'.
+        regions.map((region) => noisyIn(region, callsTo).catch(() => undefined)),
       )
-      const rows = found
-        .flat()
-        .toSorted((a, b) => b.asked - a.asked)
-        .slice(0, SHOWN)
-      const described = await describeAll(rows, callsTo)
-      const data = rows.flatMap(({ region, stage, asked, fair, sinceMs, untilMs }, i) => {
-        const tenant = described[i]?.tenant
-        if (tenant === undefined) return []
-        const since = new Date(sinceMs).toISOString()
-        const until = new Date(untilMs).toISOString()
-        const units = { askedUnitsPerSecond: asked, fairUnitsPerSecond: fair }
-        return [{ tenant: tenant.id, slug: tenant.slug, region, stage, ...units, since, until }]
-      })
-      return { status: 200, body: { data, nextCursor: null } }
+      const data = lists
+        .flatMap((list) => list?.largest ?? [])
+        .toSorted((a, b) => b.askedUnitsPerSecond - a.askedUnitsPerSecond)
+      const more = data.length > SHOWN || lists.some((list) => list?.more)
+      const unreachable = regions.filter((_, i) => lists[i] === undefined)
+      return { status: 200, body: { data: data.slice(0, SHOWN), nextCursor: null, more, unreachable } }
     },
   })
+
+interface NoisyList {
+  largest: ReadonlyArray<z.output<typeof NoisyTenant>>
+  more: boolean
+}
+
+async function noisyIn(region: string, callsTo: (region: string) => Calls): Promise<NoisyList> {
+  const noisy = await callsTo(region).noisy({})
+  const rows = noisy.slice(0, SHOWN).flatMap(({ number: text, ...row }) => {
+    const number = parseTenantNumber(text)
+    return number === undefined ? [] : [{ number, region, ...row }]
+  })
+  const described = await describeAll(rows, callsTo)
+  const largest = rows.flatMap(({ stage, asked, fair, sinceMs, untilMs }, i) => {
+    const tenant = described[i]?.tenant
+    if (tenant === undefined) return []
+    const since = new Date(sinceMs).toISOString()
+    const until = new Date(untilMs).toISOString()
+    const units = { askedUnitsPerSecond: asked, fairUnitsPerSecond: fair }
+    return [{ tenant: tenant.id, slug: tenant.slug, region, stage, ...units, since, until }]
+  })
+  return { largest, more: noisy.length > SHOWN }
+}

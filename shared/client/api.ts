@@ -214,7 +214,7 @@ export interface Operations {
   /** Read a model. */
   'GET /platform/v1/models/{name}': { params: { name: string }; answer: PlatformModel }
   /** List the tenants that are isolated because they ask for far more than their share. */
-  'GET /platform/v1/noisy': { answer: { data: Array<NoisyTenant>; nextCursor: null } }
+  'GET /platform/v1/noisy': { answer: { data: Array<NoisyTenant>; nextCursor: null; more: boolean; unreachable: Array<string> } }
   /** List the plans and their limits. */
   'GET /platform/v1/plans': { answer: { data: Array<Plan>; nextCursor: null } }
   /** List the regions and how loaded they are. */

@@ -16,25 +16,43 @@ interface Noisy {
   until: string
 }
 
+interface NoisyList extends List<Noisy> {
+  more: boolean
+  unreachable: ReadonlyArray<string>
+}
+
 export function noisyPages(app: Hono<OperatorTypes>): void {
   app.get('/noisy', async (c) => {
-    const answer = await c.var.visit.api.get<List<Noisy>>('/platform/v1/noisy')
+    const answer = await c.var.visit.api.get<NoisyList>('/platform/v1/noisy')
     if (!answer.ok) return c.var.refuse(answer)
-    const { data } = answer.body
+    const { data, more, unreachable } = answer.body
     return c.var.page(
       'Noisy tenants',
-      data.length === 0 ? (
-        <EmptyState title="Nobody is too noisy">
-          <p>
-            Who asks a busy region for far more than their share is slowed, then limited, and listed here
-            until it ends.
-          </p>
-        </EmptyState>
-      ) : (
-        <div class="panel">
-          <Table caption="Isolated now, the largest first" columns={COLUMNS} rows={data} />
-        </div>
-      ),
+      <>
+        {unreachable.length > 0 && (
+          <div class="notice bad" role="status">
+            <p>No answer from {unreachable.join(', ')}: who is isolated there is not shown.</p>
+          </div>
+        )}
+        {data.length === 0 ? (
+          <EmptyState title="Nobody is too noisy">
+            <p>
+              Who asks a busy region for far more than their share is slowed, then limited, and listed here
+              until it ends.
+            </p>
+          </EmptyState>
+        ) : (
+          <div class="panel">
+            <Table
+              caption={
+                more ? `The largest ${data.length} of those isolated now` : 'Isolated now, the largest first'
+              }
+              columns={COLUMNS}
+              rows={data}
+            />
+          </div>
+        )}
+      </>,
     )
   })
 }
