@@ -1,4 +1,4 @@
-// Stage three in the pipeline: whether the tenant may ask so much now, and hold one more stream.
+// Stage three in the pipeline: whether the tenant may ask so much now, and hold one more stream or long request.
 import { PLANS } from '../../shared/plans.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
@@ -6,7 +6,7 @@ import { ofTenant, type RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Stage } from '../stage.ts'
 import type { LimitVerdict, RateLimits } from './index.ts'
-import { type Slots, wantsStream } from './slots.ts'
+import { needsSlot, type Slots } from './slots.ts'
 
 const LIMIT_DETAILS = {
   tenant: 'The organisation asks more than its plan allows.',
@@ -47,27 +47,31 @@ export const limiting = (
 const FIRST_STREAMS = PLANS.team.streams
 const STREAMS_RETRY_AFTER_SECONDS = '5'
 
-/** A stream holds a concurrency slot of its tenant for as long as it lasts. */
+/** Streams and long requests hold a concurrency slot of their tenant for as long as they last. */
 export function holding(slots: Slots | undefined, counts: Counts, answering: Stage): Stage {
   if (slots === undefined) return answering
   return function holding(context) {
-    const { principal, headers } = context
-    if (!ofTenant(principal) || !wantsStream(headers.get('accept'))) return answering(context)
-    return streaming(slots, context, principal)
+    const { principal, method, path, headers } = context
+    if (!ofTenant(principal) || !needsSlot(method, path, headers.get('accept'))) return answering(context)
+    return heldBy(slots, context, principal)
   }
 
-  async function streaming(slots: Slots, context: RequestContext, { tenant }: TenantPrincipal) {
+  async function heldBy(slots: Slots, context: RequestContext, { tenant }: TenantPrincipal) {
     const { snapshot, requestId, request } = context
     const limit = snapshot?.streams ?? FIRST_STREAMS
     const verdict = await slots.hold(tenant, requestId, limit, request.signal)
     if (verdict.outcome === 'full') {
       counts.add('streams_refused')
-      throw new Problem('too_many_streams', `The organisation may have ${limit} streams at the same time.`, {
-        headers: { 'retry-after': STREAMS_RETRY_AFTER_SECONDS },
-      })
+      throw new Problem(
+        'too_many_streams',
+        `The organisation may have ${limit} streams and long requests at the same time.`,
+        {
+          headers: { 'retry-after': STREAMS_RETRY_AFTER_SECONDS },
+        },
+      )
     }
     if (verdict.outcome === 'silent') {
-      // The rate limit has let it through already: a stream more is the smaller harm.
+      // The rate limit has let it through already: one more is the smaller harm.
       counts.add('limiter_bypassed')
       return answering(context)
     }

@@ -161,7 +161,25 @@ test('a stream above the plan’s number is 429 and reaches no region; other req
   expect(await refused.json()).toMatchObject({ code: 'too_many_streams' })
   expect((await edge.request('http://edge/v1/projects', { headers: bearer(key) })).status).toBe(200)
   for (const { body } of open) await body?.cancel()
-  expect(held.size).toBe(0)
+  await vi.waitFor(() => expect(held.size).toBe(0))
+})
+
+test('a run of an agent holds a slot until it is over, however it is answered', async () => {
+  const { source, calls, answer } = slowObject()
+  const edge = await edgeOver(source)
+  const path = '/v1/projects/prj_01h455vb4pex5vsknk084sn02q/agents/agt_01h455vb4pex5vsknk084sn02q/runs'
+  const asked = edge.request(`http://edge${path}`, {
+    method: 'POST',
+    headers: { ...bearer(await newKey()), 'content-type': 'application/json' },
+    body: '{"input":"Hello"}',
+  })
+  await vi.waitFor(() => expect(calls).toHaveLength(1))
+  answer(true)
+  const run = await asked
+  expect(run.status).toBe(200)
+  expect(calls).toHaveLength(1)
+  await run.text()
+  await vi.waitFor(() => expect(calls.map((call) => call.split(' ')[0])).toEqual(['hold', 'release']))
 })
 
 test('an object that does not answer keeps no stream away', async () => {
