@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { expect, test, vi } from 'vitest'
 import { openWriter } from '../../regional/storage/embedded/data_file.ts'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { checkSqlite } from '../../regional/storage/embedded/sqlite_version.ts'
 import { openEngine, StorageError } from '../../regional/storage/open.ts'
 import { temporaryDirectory, temporaryEngine } from './temporary.ts'
 
@@ -33,6 +34,14 @@ test('a second engine in the same process is refused too', async () => {
   await expect(openEngine({ dataDir })).rejects.toThrow(/in use by another process/)
   await engine.close()
   await (await openEngine({ dataDir })).close()
+})
+
+test('a Node whose SQLite could lose commits is refused in one clear line', () => {
+  for (const version of [undefined, '3.49.1', '3.51.2', '2.99.9']) {
+    expect(() => checkSqlite(version)).toThrow(StorageError)
+    expect(() => checkSqlite(version)).toThrow(/^Node v.* needs 3\.51\.3 or newer\. Start it .*$/)
+  }
+  for (const version of ['3.51.3', '3.52.0', '3.53.4', '4.0.0']) checkSqlite(version)
 })
 
 test('data of another format is refused with both formats named', async () => {

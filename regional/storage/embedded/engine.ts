@@ -6,6 +6,7 @@ import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
 import { THRESHOLDS, type Thresholds } from './limits.ts'
+import { checkSqlite } from './sqlite_version.ts'
 import { Storage } from './storage.ts'
 import type { Clock } from './version_clock.ts'
 
@@ -36,6 +37,7 @@ export async function openEmbedded({
   random = Math.random,
   onWriteFailure = () => {},
 }: EmbeddedOptions): Promise<EmbeddedEngine> {
+  checkSqlite(process.versions.sqlite)
   checkDirectory(dataDir)
   const lock = lockDirectory(dataDir)
   if (!lock)

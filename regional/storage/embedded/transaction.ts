@@ -114,10 +114,10 @@ export class EmbeddedTransaction implements NativeTransaction {
     const to = toKey(end)
     const begin = selector(from, beginOrEq, beginOffset)
     const until = selector(to, endOrEq, endOffset)
-    return this.#answer(
+    return this.#checkedAnswer(
       cb,
-      (attempt, limits) => attempt.reads.getRange(begin, until, from, to, limits, isSnapshot, reverse),
       () => rangeLimits(limit, targetBytes, mode, iter),
+      (attempt, limits) => attempt.reads.getRange(begin, until, from, to, limits, isSnapshot, reverse),
     )
   }
 
@@ -412,24 +412,23 @@ export class EmbeddedTransaction implements NativeTransaction {
   }
 
   /** Computes now, answers a turn later: in between, a cancel or reset still takes the answer away. */
-  #answer<T>(cb: Callback<T> | undefined, compute: (attempt: Attempt) => T): Promise<T> | undefined
-  #answer<T, P>(
+  #answer<T>(cb: Callback<T> | undefined, compute: (attempt: Attempt) => T): Promise<T> | undefined {
+    return this.#checkedAnswer(cb, () => undefined, compute)
+  }
+
+  /** What `check` throws comes before all else. */
+  #checkedAnswer<T, P>(
     cb: Callback<T> | undefined,
-    compute: (attempt: Attempt, parameters: P) => T,
     check: () => P,
-  ): Promise<T> | undefined
-  #answer<T, P>(
-    cb: Callback<T> | undefined,
     compute: (attempt: Attempt, parameters: P) => T,
-    check?: () => P,
   ): Promise<T> | undefined {
-    const answer = this.#compute(compute, check)
+    const answer = this.#compute(check, compute)
     return cb ? void deliver(answer, cb) : answer
   }
 
-  async #compute<T, P>(compute: (attempt: Attempt, parameters: P) => T, check?: () => P): Promise<T> {
+  async #compute<T, P>(check: () => P, compute: (attempt: Attempt, parameters: P) => T): Promise<T> {
     const attempt = this.#attempt
-    const parameters = check?.() as P
+    const parameters = check()
     attempt.checkDeferred()
     this.#expire(attempt)
     const value = compute(attempt, parameters)
