@@ -62,6 +62,7 @@ Ctrl-C stops all of it.
   REGION_INSTANCES   listeners in each region's process (1)
   FDB_CLUSTER_FILE   a FoundationDB cluster for both regions, in place of the embedded database
   FDB_CLUSTER_FILE_US, FDB_CLUSTER_FILE_EU   a cluster for each
+  OPERATORS          operators beside the developer's own ([])
   FAILURE_LIMIT      invalid credentials of one address, a second and at once ({"rate":5,"burst":500})
   LIMITS             off: no rate limits, for benchmarks that compare (on)
   WEBHOOK_DEVELOPMENT_HOSTS   hosts that webhooks may be sent to over http, in private networks too (none)

@@ -1,6 +1,6 @@
 // The whole of Coditect on one machine: the regions first, since the edge must know where they are.
 import type { Bindings } from '../edge/env.ts'
-import { hashOperatorToken } from '../shared/credentials/operator_token.ts'
+import { hashOperatorToken, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
 import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS, EDGE_TEXTS } from './edge.ts'
 import { Part } from './part.ts'
@@ -181,8 +181,10 @@ export class Stack {
   }
 
   private async operators(): Promise<string> {
-    const secretHash = await hashOperatorToken(this.options.secrets.operatorToken)
-    return JSON.stringify([{ id: 'dev', role: 'admin', secretHash }])
+    const { secrets, environment } = this.options
+    const secretHash = await hashOperatorToken(secrets.operatorToken)
+    const others: ReadonlyArray<OperatorConfig> = JSON.parse(environment.OPERATORS ?? '[]')
+    return JSON.stringify([{ id: 'dev', role: 'admin', secretHash }, ...others])
   }
 }
 

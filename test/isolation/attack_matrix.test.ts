@@ -1,6 +1,7 @@
 // Every operation of the OpenAPI document × every kind of credential × what belongs to another tenant, through the
 // whole stack. A new route is attacked without a new line here.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Answer, type CallOptions, type Stack, startStack } from '../e2e/stack.ts'
 import { type OidcIssuers, startOidcIssuers } from '../support/oidc_issuers.ts'
@@ -25,6 +26,8 @@ let issuers: OidcIssuers
 let attackersToken: string
 /** The same person's, for an audience that is nobody's. */
 let strayToken: string
+/** Of an operator who may look and change nothing. */
+const onlookersToken = newOperatorToken()
 let victim: Tenant
 /** Of the victim's owner, in the console. */
 let victimsCookie: string
@@ -87,7 +90,11 @@ const withoutRequestId = ({ status, body }: Answer<Body>) => ({ status, body: { 
 
 beforeAll(async () => {
   // Most of it is failed attempts, all from one address.
-  stack = await startStack({ FAILURE_LIMIT: '{"rate":1000,"burst":100000}' })
+  const onlooker = { id: 'onlooker', role: 'read', secretHash: await hashOperatorToken(onlookersToken) }
+  stack = await startStack({
+    FAILURE_LIMIT: '{"rate":1000,"burst":100000}',
+    OPERATORS: JSON.stringify([onlooker]),
+  })
   document = (await stack.call<Document>('/openapi.json', { as: null })).body
   tenantRoutes = routesOf(document).filter(({ path }) => path.startsWith('/v1/'))
   issuers = await startOidcIssuers()
@@ -383,6 +390,32 @@ describe('every route refuses', () => {
       expect(answer.body.requestId).not.toBe('req_forged')
     }
   })
+})
+
+test('an operator who may look sees what there is, and changes nothing', async () => {
+  const routes = routesOf(document).filter(({ path }) => path.startsWith('/platform/'))
+  const looks = routes.filter(({ method }) => method === 'GET')
+  const ask = (as: string, { method, path, operation }: Route) =>
+    stack.call<Body>(
+      fill(path, (collection) => (collection.endsWith('/tenants') ? victim.id : 'sample')),
+      { method, as, ...(method !== 'GET' && { body: bodyOf(operation, document) }) },
+    )
+  const everything = () =>
+    Promise.all(looks.map(async (route) => (await ask(stack.operatorToken, route)).status))
+  const before = [await everythingOf(victim), await everything()]
+  for (const route of routes) {
+    const name = `${route.method} ${route.path}`
+    const answer = await ask(onlookersToken, route)
+    if (route.method === 'GET') {
+      expect(answer.status, name).toBe((await ask(stack.operatorToken, route)).status)
+      expect([200, 404], name).toContain(answer.status)
+    } else {
+      expect([answer.status, answer.body.code], name).toEqual([403, 'insufficient_scope'])
+    }
+  }
+  expect(looks.length).toBeGreaterThan(3)
+  expect(routes.length - looks.length).toBeGreaterThan(3)
+  expect([await everythingOf(victim), await everything()]).toEqual(before)
 })
 
 /** An id of the same kind as the victim's, of nobody. */
