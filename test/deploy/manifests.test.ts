@@ -1,7 +1,16 @@
 // What lies in deploy/ fits the code: every setting is one that is read, every secret one that is made, every file one that
 // the image holds, every signal one that a region gives; and the manifests fit the schemas of what they are given to.
 import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -19,6 +28,7 @@ import { parse, parseAllDocuments } from 'yaml'
 import { readBindings } from '../../edge/env.ts'
 import { readConfig, SETTINGS } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
+import { PLANS } from '../../shared/plans.ts'
 import { ROOT } from '../e2e/stack.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests, each looked at where it is used
@@ -159,6 +169,16 @@ test('autoscalers go by signals that a region gives', async () => {
   expect(keda.spec.scaleTargetRef.name).toBe(deployment.metadata.name)
 })
 
+test('on Cloud Run it is processor time that scales a region, and no tenant’s tails fill its instances', () => {
+  const { annotations } = cloudRun.spec.template.metadata
+  expect(annotations['run.googleapis.com/scaling-cpu-target']).toBe('0.8')
+  expect(Number(annotations['autoscaling.knative.dev/minScale'])).toBeGreaterThan(1)
+  const most = Math.max(...Object.values(PLANS).map(({ streams }) => streams))
+  const places =
+    cloudRun.spec.template.spec.containerConcurrency * annotations['autoscaling.knative.dev/maxScale']
+  expect(places).toBeGreaterThan(4 * most)
+})
+
 test('the ingress lets through all that the edge and other regions ask, and no metrics', async () => {
   const paths: Array<{ path: string }> = ingress.spec.rules[0].http.paths
   const own = ['/metrics', '/readyz', '/*']
@@ -167,6 +187,28 @@ test('the ingress lets through all that the edge and other regions ask, and no m
   const isOpen = (route: string) => paths.some(({ path }) => route === path || route.startsWith(`${path}/`))
   expect(routes.filter((route) => !isOpen(route))).toEqual([])
   expect(own.slice(0, 2).filter(isOpen)).toEqual([])
+})
+
+test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {
+  const script: string = compose.services['fdb-configured'].entrypoint.at(-1)
+  const here = join(folder, 'compose')
+  mkdirSync(here)
+  writeFileSync(join(here, 'fdb.cluster'), 'coditect:local@172.28.0.10:4500')
+  /** Fewer looks at the database's status than `healthyAt` are in vain. */
+  const configured = (healthyAt: number) => {
+    const asked = join(here, `asked-${healthyAt}`)
+    const stand = (name: string, text: string) =>
+      writeFileSync(join(here, name), `#!/bin/bash\n${text}\n`, { mode: 0o755 })
+    stand('sleep', '')
+    stand(
+      'fdbcli',
+      `[[ $4 == status ]] || exit 1; echo >> ${asked}; (( $(wc -l < ${asked}) < ${healthyAt} )) || echo Healthy`,
+    )
+    const own = script.replaceAll('/cluster/', `${here}/`).replaceAll('$$', '$')
+    return run('bash', ['-c', own], { env: { PATH: `${here}:${process.env.PATH}` } })
+  }
+  await configured(4)
+  await expect(configured(1_000)).rejects.toMatchObject({ code: 1 })
 })
 
 test('whoever ends an instance leaves it the time to drain', () => {
