@@ -20,8 +20,10 @@ export function readJwt(text: string): Claims | undefined {
   const [header, payload, signature, ...rest] = text.split('.')
   if (header === undefined || payload === undefined || !signature || rest.length > 0) return undefined
   if (fromBase64url(signature) === undefined) return undefined
-  const { alg, typ } = jsonObject(header) ?? {}
+  const { alg, typ, crit } = jsonObject(header) ?? {}
   if (typeof alg !== 'string' || !ALGORITHMS.includes(alg) || !TYPES.includes(typ)) return undefined
+  // Extensions that must be understood (RFC 7515 section 4.1.11): we know none.
+  if (crit !== undefined) return undefined
   return jsonObject(payload)
 }
 
