@@ -1,7 +1,7 @@
 // JWTs of the issuers that a tenant has registered (RFC 7519, RFC 8725). Which tenant is meant, the audience that we
 // issued to it says, or the host, or X-Tenant; never the issuer, which two tenants may share and one may register of another. Only
 // then the token is checked, against that tenant's providers alone.
-import { compactVerify, errors } from 'jose'
+import { compactVerify } from 'jose'
 import type { ProviderEntry } from '../../shared/edge_calls.ts'
 import type { Id } from '../../shared/ids.ts'
 import { isTenantAudience, tenantOfAudience } from '../../shared/issuer.ts'
@@ -11,7 +11,7 @@ import type { RequestContext } from '../context.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import { Lru } from '../lru.ts'
 import { isTimely, type Person, personOf } from './jwt_claims.ts'
-import { ALGORITHMS, audiencesOf, type Claims, readJwt } from './jwt_text.ts'
+import { ALGORITHMS, audiencesOf, type Claims, headerOf, KEY_TYPES, readJwt } from './jwt_text.ts'
 import type { IssuerKeys, KeySource } from './oidc/issuer_keys.ts'
 
 export type JwtIdentity = { kind: 'jwt'; principal: JwtPrincipal; home: string }
@@ -54,8 +54,6 @@ const refused = (code: Extract<JwtVerdict, { outcome: 'refused' }>['code']): Jwt
 })
 const invalid = refused('credential_invalid')
 const unavailable = refused('identity_provider_unavailable')
-
-const SIGNATURES = { algorithms: [...ALGORITHMS] }
 
 /** For one isolate: keeps the tokens that it has verified. */
 export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
@@ -125,37 +123,28 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     if (had.outcome !== 'had') return 'unavailable'
     const { serial } = had.value
     if (heldUnder === serial) return serial
-    const first = await check(text, had.value)
-    if (first !== 'no_such_key') return first === 'holds' ? serial : first
+    if (await holds(text, had.value)) return serial
     const newer = await keys.renewed(issuer)
     if (newer.outcome !== 'had' || newer.value.serial === serial) return 'wrong'
-    return (await check(text, newer.value)) === 'holds' ? newer.value.serial : 'wrong'
+    return (await holds(text, newer.value)) ? newer.value.serial : 'wrong'
   }
 
   /** Its signature alone: what it claims has been looked at. */
-  async function check(text: string, { find }: IssuerKeys): Promise<'holds' | 'wrong' | 'no_such_key'> {
-    try {
-      await compactVerify(text, find, SIGNATURES)
-      return 'holds'
-    } catch (error) {
-      if (error instanceof errors.JWKSMultipleMatchingKeys) return anyOf(error)
+  async function holds(text: string, { keys: ofIssuer }: IssuerKeys): Promise<boolean> {
+    const { alg, kid } = headerOf(text)
+    const mayBe = ofIssuer.filter(
+      (key) =>
+        // A token need not say which key it is of (RFC 7515 section 4.1.4).
+        (kid === undefined || key.kid === kid) &&
+        (key.alg ?? alg) === alg &&
+        key.kty === KEY_TYPES[alg as string],
+    )
+    for (const key of mayBe.slice(0, MAX_TRIED)) {
+      const verified = compactVerify(text, key, { algorithms: ALGORITHMS })
       // Keys that the issuer describes wrongly throw whatever WebCrypto throws.
-      return error instanceof errors.JWKSNoMatchingKey ? 'no_such_key' : 'wrong'
+      if (await verified.catch(() => undefined)) return true
     }
-
-    /** A token need not say which key it is of (RFC 7515 section 4.1.4). */
-    async function anyOf(candidates: errors.JWKSMultipleMatchingKeys): Promise<'holds' | 'no_such_key'> {
-      let left = MAX_TRIED
-      for await (const key of candidates) {
-        if (left-- === 0) break
-        const holds = await compactVerify(text, key, SIGNATURES).then(
-          () => true,
-          () => false,
-        )
-        if (holds) return 'holds'
-      }
-      return 'no_such_key'
-    }
+    return false
   }
 }
 

@@ -4,8 +4,14 @@
 import { fromBase64url } from '../../shared/bytes.ts'
 
 const MAX_LENGTH = 8 * 1024
-/** Those that a key pair makes: with them no verification key can sign (RFC 8725 section 3.1). */
-export const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
+/** The algorithms that a key pair signs with, and the type of its keys: with them no verification key can sign (RFC 8725 section 3.1). */
+export const KEY_TYPES: Readonly<Record<string, string>> = {
+  RS256: 'RSA',
+  PS256: 'RSA',
+  ES256: 'EC',
+  EdDSA: 'OKP',
+}
+export const ALGORITHMS = Object.keys(KEY_TYPES)
 /** Other types, such as a logout token, are no credentials (RFC 8725 section 3.11). */
 const TYPES: ReadonlyArray<unknown> = [undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+jwt']
 
@@ -26,6 +32,9 @@ export function readJwt(text: string): Claims | undefined {
   if (crit !== undefined) return undefined
   return jsonObject(payload)
 }
+
+/** Of a text that {@link readJwt} takes. */
+export const headerOf = (text: string): Claims => jsonObject(text.slice(0, text.indexOf('.'))) ?? {}
 
 function jsonObject(part: string): Claims | undefined {
   const bytes = fromBase64url(part)

@@ -1,10 +1,10 @@
 // The public keys of OpenID issuers: found by discovery (OpenID Connect Discovery 1.0 section 4), kept in the isolate and
 // in the data centre's cache. They belong to the issuer, whichever tenants take its tokens. Keys that it takes away end
-// after ten minutes; while it does not answer, known ones go on serving for a day, counted from when it said them. An
-// unknown key id makes us ask again once in 30 seconds at most.
-import { createLocalJWKSet, type JWK } from 'jose'
+// after ten minutes; while it does not answer, known ones go on serving for a day, counted from when it said them. A
+// signature that holds under none of them makes us ask again once in 30 seconds at most.
+import type { JWK } from 'jose'
 import { type Dated, Refreshed } from '../../refreshed.ts'
-import { ALGORITHMS } from '../jwt_text.ts'
+import { KEY_TYPES } from '../jwt_text.ts'
 import { FETCH_TIMEOUT_MS, fetchJson } from './fetch_json.ts'
 import type { KeyStore, StoredKeys } from './key_store.ts'
 
@@ -23,7 +23,7 @@ export interface IssuerKeys {
   /** No two sets have the same. */
   serial: number
   text: string
-  find: ReturnType<typeof createLocalJWKSet>
+  keys: ReadonlyArray<JWK>
 }
 
 export interface IssuerKeysOptions {
@@ -72,8 +72,7 @@ export function issuerKeys({ store, development, waitUntil, now }: IssuerKeysOpt
 
   function setOf({ text, fetchedAtMs: atMs }: StoredKeys, known: IssuerKeys | undefined): Dated<IssuerKeys> {
     if (known?.text === text) return { value: known, atMs }
-    const find = createLocalJWKSet({ keys: JSON.parse(text) as JWK[] })
-    return { value: { serial: ++made, text, find }, atMs }
+    return { value: { serial: ++made, text, keys: JSON.parse(text) as JWK[] }, atMs }
   }
 
   return source
@@ -94,14 +93,14 @@ async function fetchKeys(issuer: string, development: boolean): Promise<Readonly
 
 /** All that a key is made of (RFC 7518 section 6, RFC 8037 section 2). */
 const MEMBERS = ['kty', 'kid', 'alg', 'crv', 'x', 'y', 'n', 'e'] as const
-const KINDS: ReadonlyArray<unknown> = ['RSA', 'EC', 'OKP']
 
 /** The public keys that signatures may be checked with, and of them no more than that: an issuer may write anything beside. */
 function usable(keys: ReadonlyArray<unknown>): JWK[] {
   return keys.flatMap((key) => {
     const jwk = Object(key) as Record<string, unknown>
-    const { kty, alg = ALGORITHMS[0], use = 'sig', key_ops: uses = ['verify'], d } = jwk
-    if (!KINDS.includes(kty) || !ALGORITHMS.some((one) => one === alg) || use !== 'sig') return []
+    const { kty, alg, use = 'sig', key_ops: uses = ['verify'], d } = jwk
+    const isOf = ([name, type]: [string, string]) => type === kty && (alg === undefined || alg === name)
+    if (!Object.entries(KEY_TYPES).some(isOf) || use !== 'sig') return []
     // Whoever publishes the private part has lost it.
     if (d !== undefined || !Array.isArray(uses) || !uses.includes('verify')) return []
     const members = MEMBERS.filter((name) => jwk[name] !== undefined).map((name) => [name, jwk[name]])
