@@ -22,7 +22,7 @@ import {
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 
 export interface NoisyRow extends Omit<IsolationRecord, 'leases'> {
-  /** Units a second that it asked for, and that were its share, of all processes that isolate it. */
+  /** Units a second that it asked for, and that were its share, where it asked for most: in one process. */
   asked: number
   fair: number
 }
@@ -159,14 +159,11 @@ const leaseOf = ({ stage, asked, fair }: Isolation, nowMs: number): IsolationLea
   fair: Math.round(fair),
 })
 
+/** Not the sum: the lease of a process that was replaced stands beside its successor's for a while. */
 function rowOf(record: IsolationRecord): NoisyRow {
   const { stage, sinceMs, untilMs } = record
-  const row = { stage, sinceMs, untilMs, asked: 0, fair: 0 }
-  for (const { asked, fair } of Object.values(leasesOf(record))) {
-    row.asked += asked
-    row.fair += fair
-  }
-  return row
+  const [largest] = Object.values(leasesOf(record)).toSorted((a, b) => b.asked - a.asked)
+  return { stage, sinceMs, untilMs, asked: largest?.asked ?? 0, fair: largest?.fair ?? 0 }
 }
 
 /** What leases come to; those that are over are forgotten. */

@@ -118,7 +118,7 @@ test('processes that judge otherwise have a lease each: the strongest counts, an
     queue.clock.nowMs += 1_000
   }
   expect([await versionOf(tenant), await eventsOf(tenant)]).toEqual([2, told])
-  expect(await isolatedRows()).toMatchObject([{ tenant, stage: 'limited', asked: 1_900, fair: 20 }])
+  expect(await isolatedRows()).toMatchObject([{ tenant, stage: 'limited', asked: 1_000, fair: 10 }])
 
   await one.keep([])
   told.push(['tenant.isolated', 'slowed'])
