@@ -15,7 +15,6 @@ const LIST =
 /** The first that fits. */
 const PRICES: ReadonlyArray<Price> = [
   { methods: ['POST'], path: /:batch$/, units: 5 },
-  { methods: ['POST'], path: /^\/v1\/exports$/, units: 10 },
   { methods: READING, path: LIST, units: 2 },
 ]
 
