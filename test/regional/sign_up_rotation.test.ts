@@ -1,0 +1,83 @@
+// Signing up while the sealing key is replaced: a link of before makes the same organisation, and attempts of before count.
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Letter } from '../../regional/mail/letter.ts'
+import type { Calls } from '../../regional/platform/calls.ts'
+import { Directory } from '../../regional/platform/directory.ts'
+import { type DigestKeys, TenantProvisioner } from '../../regional/platform/provisioning.ts'
+import { signUpCalls } from '../../regional/platform/sign_up.ts'
+import { Sealer } from '../../regional/tenancy/idempotency.ts'
+import { SIGN_UP_CALL } from '../../shared/sign_up.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { openQueue, type Queue } from '../jobs/support.ts'
+
+const [old, fresh] = [randomBytes(32), randomBytes(32)]
+const asked = { slug: 'acme', name: 'Acme', email: 'ada@acme.example', region: 'us' }
+const visitor = { clientIp: '203.0.113.7', publicOrigin: 'https://api.test', requestId: 'req_1' }
+const letters: Letter[] = []
+/** The tenants that their home was asked to make. */
+const made: TenantNumber[] = []
+const home = {
+  async provision({ number }: { number: TenantNumber }) {
+    made.push(number)
+    return { adminLink: { url: 'https://api.test/admin/enter' } }
+  },
+  async activate() {},
+} as unknown as Calls
+
+let queue: Queue
+beforeEach(async () => {
+  queue = await openQueue()
+})
+afterEach(() => queue.close())
+
+/** What an instance with these keys is asked to do. */
+function instance(...keys: DigestKeys) {
+  const { database, clock } = queue
+  const now = () => clock.nowMs
+  const directory = new Directory(database)
+  const calls = signUpCalls({
+    mailer: {
+      async send(letter) {
+        letters.push(letter)
+        return { outcome: 'sent' }
+      },
+      close() {},
+    },
+    regions: ['us'],
+    provisioner: new TenantProvisioner(database, directory, () => home, keys, now),
+    sealer: new Sealer(...keys),
+    digestKeys: keys,
+    ...{ database, directory, now },
+  })
+  return async (step: '' | '/confirm', body: object): Promise<void> => {
+    const call = calls.find(
+      ({ declaration: { method, path } }) => method === 'post' && path === `${SIGN_UP_CALL}${step}`,
+    )
+    await call?.prepare({
+      ...{ params: {}, query: {}, contentType: 'application/json', body: Buffer.from(JSON.stringify(body)) },
+      ...{ ifMatch: undefined, idempotencyKey: undefined, lastEventId: undefined, header: () => undefined },
+    })(visitor)
+  }
+}
+
+test('a link that is opened before and after makes one organisation', async () => {
+  await instance(old)('', asked)
+  const token = new URL(letters.at(-1)?.link?.url ?? '').searchParams.get('token')
+  await instance(old, fresh)('/confirm', { token })
+  await instance(fresh, old)('/confirm', { token })
+  expect(made).toHaveLength(2)
+  expect(new Set(made).size).toBe(1)
+})
+
+test('a mailbox gets no more letters for it', async () => {
+  const first: DigestKeys[] = [[old], [old, fresh], [fresh, old]]
+  for (const keys of first) await instance(...keys)('', asked)
+  const refused: DigestKeys[] = [
+    [fresh, old],
+    [old, fresh],
+  ]
+  for (const keys of refused) {
+    await expect(instance(...keys)('', asked)).rejects.toMatchObject({ code: 'rate_limited' })
+  }
+})
