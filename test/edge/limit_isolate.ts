@@ -3,7 +3,7 @@
 import { waitUntil } from 'cloudflare:workers'
 import { leasesFrom, objectsOf } from '../../edge/limit/lease_source.ts'
 import { type LeaseSource, Limiter } from '../../edge/limit/limiter.ts'
-import { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
+import { leaseHere, TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 import type { Load, Measured } from '../limit/load.ts'
 
@@ -25,6 +25,8 @@ interface Env {
   TENANT_LIMITER: DurableObjectNamespace<CountedLimiter>
   /** How many objects the tenants share; empty: each has its own. */
   SHARED: string
+  /** Not empty: the objects live in this very isolate. */
+  NEAR: string
 }
 
 const TICK_MS = 5
@@ -41,6 +43,7 @@ export default {
     const objectOf = objectsOf(env.TENANT_LIMITER, env.SHARED ? Number(env.SHARED) : undefined)
     limiter ??= new Limiter({
       source: observed(leasesFrom(objectOf)),
+      near: env.NEAR ? leaseHere : undefined,
       waitUntil,
       now: Date.now,
       onFailure: () => {},

@@ -59,3 +59,20 @@ test('an object that fails is waited for by few, asked again, and forgiven', asy
   const [back] = await isolates.run(load, [0])
   expect(back?.admitted).toBeGreaterThan(0)
 })
+
+// Tried again, because a machine that is busy elsewhere does not ask as fast as the isolate is meant to.
+test('beside its objects, and so mostly without a call, an isolate is as exact', { retry: 2 }, async () => {
+  const near = await Isolates.startNear(16)
+  try {
+    const limit = limited(1_000, 2_000)
+    const load = { tenant: String(100 + round++), limit, durationMs: 6_000 }
+    expectExact(await near.run({ ...load, perSecond: 3_000 }), limit.limit)
+    const quiet = { ...load, tenant: String(100 + round++), perSecond: 50, durationMs: 2_000 }
+    const [far] = await near.run(quiet)
+    expect(far?.admitted).toBe(far?.asked)
+    // Those that came before the object knew the limit.
+    expect(far?.calls).toBeLessThan((far?.asked ?? 0) / 5)
+  } finally {
+    await near.stop()
+  }
+})

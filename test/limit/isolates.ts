@@ -16,15 +16,25 @@ export class Isolates {
   private ports = new Map<string, number>()
 
   private readonly shared: number | undefined
+  private readonly near: boolean
 
-  private constructor(count: number, shared: number | undefined) {
+  private constructor(count: number, shared: number | undefined, near: boolean) {
     this.shared = shared
+    this.near = near
     this.names = Array.from({ length: count }, (_, i) => `isolate${i}`)
   }
 
   /** @param shared how many objects the tenants share; undefined: each has its own */
   static async start(count: number, shared?: number): Promise<Isolates> {
-    const isolates = new Isolates(count, shared)
+    return Isolates.launched(new Isolates(count, shared, false))
+  }
+
+  /** One isolate with its objects in it, as a workerd of one's own has it. */
+  static startNear(shared: number): Promise<Isolates> {
+    return Isolates.launched(new Isolates(1, shared, true))
+  }
+
+  private static async launched(isolates: Isolates): Promise<Isolates> {
     mkdirSync(join(isolates.folder, 'objects'))
     await bundleWorker(ENTRY, join(isolates.folder, 'worker.js'))
     writeFileSync(join(isolates.folder, 'workerd.capnp'), isolates.config())
@@ -95,6 +105,7 @@ export class Isolates {
       bindings = [
         (name = "TENANT_LIMITER", durableObjectNamespace = ${binding}),
         (name = "SHARED", text = "${this.shared ?? ''}"),
+        (name = "NEAR", text = "${this.near ? 'yes' : ''}"),
       ],${more}
     )`
     const owner = worker(
@@ -113,7 +124,7 @@ const config :Workerd.Config = (
 ${this.names.map((name) => `    (name = "${name}", worker = ${worker(bound)}),`).join('\n')}
   ],
   sockets = [
-${this.names.map((name) => `    (name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}"),`).join('\n')}
+${this.names.map((name) => `    (name = "${name}", address = "127.0.0.1:0", http = (), service = "${this.near ? 'owner' : name}"),`).join('\n')}
   ],
 );
 `

@@ -72,7 +72,7 @@ function load(key: string): { seen: Seen[]; stop: () => Promise<void> } {
 
 const enough = async (seen: ReadonlyArray<Seen>) => {
   const from = seen.length
-  await expect.poll(() => seen.length).toBeGreaterThan(from + 100)
+  await expect.poll(() => seen.length, { timeout: 20_000 }).toBeGreaterThan(from + 100)
 }
 
 /** @returns when the change was known to be committed. */
@@ -106,6 +106,30 @@ test('suspension: no request that comes after its commit is served, and a resume
   expect(statuses(asked(seen, suspendedMs, resumingMs))).toEqual([403])
   expect(statuses(asked(seen, resumedMs))).toEqual([200])
   expect(statuses(seen)).toEqual([200, 403])
+})
+
+test('a revoked key: no request that comes after its commit is served, and another key of the tenant is', async () => {
+  const { id, key } = await regions.newTenant('revoking', 'us')
+  await patch(id, { plan: 'enterprise' })
+  const owner = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+  const made = await fetch(`${edge.url}/v1/api-keys`, {
+    method: 'POST',
+    headers: owner,
+    body: JSON.stringify({ name: 'Second', scopes: ['*'] }),
+  })
+  expect(made.status).toBe(201)
+  const second = (await made.json()) as { id: string; key: string }
+  const { seen, stop } = load(second.key)
+  const other = load(key)
+  await enough(seen)
+  const path = `${edge.url}/v1/api-keys/${second.id}`
+  expect((await fetch(path, { method: 'DELETE', headers: owner })).status).toBe(204)
+  const revokedMs = performance.now()
+  await enough(seen)
+  await Promise.all([stop(), other.stop()])
+  expect(statuses(asked(seen, revokedMs))).toEqual([401])
+  expect(statuses(seen)).toEqual([200, 401])
+  expect(statuses(other.seen)).toEqual([200])
 })
 
 test('a smaller plan holds within a second of the next forward', async () => {
@@ -212,7 +236,9 @@ test("what the edge refused by itself is in the region's metrics", async () => {
   const { id, key } = await regions.newTenant('counted', 'us')
   await patch(id, { plan: 'free' })
   const { seen, stop } = load(key)
-  await expect.poll(() => seen.filter(({ status }) => status === 429).length).toBeGreaterThan(20)
+  await expect
+    .poll(() => seen.filter(({ status }) => status === 429).length, { timeout: 20_000 })
+    .toBeGreaterThan(20)
   await stop()
   await expect
     .poll(async () => {
