@@ -28,8 +28,14 @@ export interface Asking {
   deadlineMs?: number | undefined
   /** It has begun already, and is never refused: whoever asks sees to it that there are few. */
   begun?: true
-  /** Ends the waiting: with an error that no client sees, since nobody waits for an answer. */
+  /** Ends the waiting, with {@link WaitEnded}: no client sees it, since nobody waits for an answer. */
   readonly signal?: AbortSignal | undefined
+}
+
+export class WaitEnded extends Error {
+  constructor() {
+    super('nobody waits for this turn any more')
+  }
 }
 
 export interface AdmissionOptions {
@@ -316,7 +322,7 @@ export class Admission {
     this.forgetIfIdle(flow, standing)
     this.used(flow, asking, estimate, false)
     this.meter.refused()
-    refuse(asking.signal?.aborted ? nobodyWaits(asking.signal) : overloaded(expectedMs))
+    refuse(asking.signal?.aborted ? new WaitEnded() : overloaded(expectedMs))
   }
 
   private used(flow: Flow, { tenant, weight }: Asking, units: number, served: boolean): void {
@@ -369,9 +375,6 @@ function expectedWaitMs(standing: Standing, before: number, nowMs: number): numb
   }
   return standing.served < ENOUGH_SERVED ? 0 : ((before + 1) * elapsedMs) / standing.served
 }
-
-const nobodyWaits = ({ reason }: AbortSignal): Error =>
-  new Error('nobody waits for this turn any more', { cause: reason })
 
 const overloaded = (expectedMs: number): Problem => {
   const seconds = Math.min(MOST_RETRY_AFTER_S, Math.max(1, Math.ceil(expectedMs / 1_000)))

@@ -4,7 +4,7 @@
 // flight. Results are recorded together, as many as have come meanwhile, in one commit.
 import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { TakeTurn } from '../admission/admission.ts'
+import { type TakeTurn, WaitEnded } from '../admission/admission.ts'
 import { weightOf } from '../admission/weights.ts'
 import { standAt } from '../jobs/standing.ts'
 import type { Log } from '../log.ts'
@@ -218,7 +218,7 @@ export class TenantPump {
         work({ batch: true, meter }),
       )
     } catch (error) {
-      if (error !== signal.reason) throw error
+      if (!(error instanceof WaitEnded)) throw error
       return work({ batch: true })
     }
   }
