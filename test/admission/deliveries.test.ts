@@ -137,7 +137,7 @@ const kept = () =>
 /** Requests of others take every place, until the gate is opened. */
 function fill(): void {
   for (let n = 10_000n; admission.load().waiting === 0; n++) {
-    const asking = { tenant: asTenantNumber(n), weight: 1, operation: 'held', patient: true } as const
+    const asking = { tenant: asTenantNumber(n), weight: 1, operation: 'held', begun: true } as const
     void admission.run(asking, () => gate.promise)
   }
 }
