@@ -1,4 +1,5 @@
-// Agents and runs as they are kept. A run is two entries: what lists show of it, and its texts, which may be long.
+// Agents and runs as they are kept. A run is two entries: what lists show of it, and its texts, which may be long. An agent
+// is two as well: its instructions are longer than one value may be.
 import { newId } from '../../../shared/ids.ts'
 import type { Message } from '../../models/gateway.ts'
 import {
@@ -15,6 +16,9 @@ export interface AgentRecord extends Agent {
   version: number
 }
 
+/** Older ones hold their instructions themselves. */
+type KeptAgent = Omit<AgentRecord, 'instructions'> & { instructions?: string }
+
 /** A run, and what it holds of the month's tokens until it is settled. */
 export interface RunRecord extends ListedRun {
   reservedTokens: number
@@ -29,7 +33,8 @@ export interface Texts {
 
 export type AgentsTransaction = Pick<TenantTransaction, 'space' | 'chunked' | 'take' | 'emit'>
 
-const agents = jsonSpace<[projectId: string, agentId: string], AgentRecord>('agent')
+const agents = jsonSpace<[projectId: string, agentId: string], KeptAgent>('agent')
+const instructionsOf = chunkedSpace<[projectId: string, agentId: string]>('instructions')
 const runs = jsonSpace<[projectId: string, agentId: string, runId: string], RunRecord>('run')
 const texts = chunkedSpace<[projectId: string, agentId: string, runId: string]>('texts')
 
@@ -48,20 +53,39 @@ export function createAgent(
     updatedAt: createdAt,
     version: 1,
   }
-  tx.space(agents).set([projectId, agent.id], agent)
+  writeAgent(tx, agent)
   tx.emit('agent.created', agent.id, { project: projectId })
   return agent
 }
 
+function writeAgent(tx: AgentsTransaction, { instructions, ...agent }: AgentRecord): void {
+  const key: [string, string] = [agent.projectId, agent.id]
+  tx.space(agents).set(key, agent)
+  tx.chunked(instructionsOf).set(key, Buffer.from(instructions))
+}
+
+function clearAgent(tx: AgentsTransaction, key: [projectId: string, id: string]): void {
+  tx.space(agents).clear(key)
+  tx.chunked(instructionsOf).clear(key)
+}
+
+const wholeAgent = (kept: KeptAgent, instructions: Buffer | undefined): AgentRecord => ({
+  ...kept,
+  instructions: instructions?.toString() ?? kept.instructions ?? '',
+})
+
 /** @throws {Problem} `not_found` */
 export async function readAgent(
-  tx: Pick<AgentsTransaction, 'space'>,
+  tx: Pick<AgentsTransaction, 'space' | 'chunked'>,
   projectId: string,
   id: string,
 ): Promise<AgentRecord> {
-  const agent = await tx.space(agents).get([projectId, id])
-  if (agent === undefined) throw notFound()
-  return agent
+  const [kept, instructions] = await Promise.all([
+    tx.space(agents).get([projectId, id]),
+    tx.chunked(instructionsOf).get([projectId, id]),
+  ])
+  if (kept === undefined) throw notFound()
+  return wholeAgent(kept, instructions)
 }
 
 type Listed<V> = { entries: ReadonlyArray<readonly [id: [string], value: V]>; more: boolean }
@@ -71,13 +95,32 @@ const byLast = <V>({ entries, more }: Page<ReadonlyArray<string>, V>): Listed<V>
   more,
 })
 
-export const listAgents = async (
-  tx: Pick<AgentsTransaction, 'space'>,
+/** Of instructions, in a page of agents: it ends early when there is more. */
+const MAX_PAGE_BYTES = 1024 * 1024
+
+export async function listAgents(
+  tx: Pick<AgentsTransaction, 'space' | 'chunked'>,
   projectId: string,
   limit: number,
   after: [id: string] | undefined,
-): Promise<Listed<AgentRecord>> =>
-  byLast(await tx.space(agents).page({ under: [projectId], limit, after: after && [projectId, after[0]] }))
+): Promise<Listed<AgentRecord>> {
+  const under = [projectId]
+  const page = await tx.space(agents).page({ under, limit, after: after && [projectId, after[0]] })
+  const { entries, more } = byLast(page)
+  if (entries.length === 0) return { entries: [], more }
+  const texts = await tx.chunked(instructionsOf).page({
+    ...{ under, limit, maxBytes: MAX_PAGE_BYTES },
+    from: page.entries[0]?.[0],
+    through: page.entries.at(-1)?.[0],
+  })
+  const byId = new Map(texts.entries.map(([[, id], text]) => [id, text]))
+  const last = texts.entries.at(-1)?.[0][1]
+  const shown = texts.more && last !== undefined ? entries.filter(([[id]]) => id <= last) : entries
+  return {
+    entries: shown.map(([key, kept]) => [key, wholeAgent(kept, byId.get(key[0]))] as const),
+    more: more || shown.length < entries.length,
+  }
+}
 
 export interface AgentChanges {
   name?: string | undefined
@@ -98,14 +141,14 @@ export function updateAgent(
 ): AgentRecord {
   const updatedAt = new Date(tx.context.nowMs).toISOString()
   const after = { ...before, name, model, instructions, parameters, updatedAt, version: before.version + 1 }
-  tx.space(agents).set([after.projectId, after.id], after)
+  writeAgent(tx, after)
   tx.emit('agent.updated', after.id, { project: after.projectId })
   return after
 }
 
 /** Its runs are cleared by a job; without it nobody finds them. */
 export function removeAgent(tx: AgentsTransaction, { projectId, id }: AgentRecord): void {
-  tx.space(agents).clear([projectId, id])
+  clearAgent(tx, [projectId, id])
   tx.emit('agent.deleted', id, { project: projectId })
 }
 
@@ -184,6 +227,6 @@ export async function clearAgents(
   projectId: string,
 ): Promise<{ cleared: number; more: boolean }> {
   const { entries, more } = await tx.space(agents).page({ under: [projectId], limit: CLEARED_AT_A_TIME })
-  for (const [key] of entries) tx.space(agents).clear(key)
+  for (const [key] of entries) clearAgent(tx, key)
   return { cleared: entries.length, more }
 }
