@@ -41,6 +41,7 @@ import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
 import { openStream } from './tenancy/stream.ts'
 import type { Tails } from './tenancy/tails.ts'
+import { tooLarge } from './tenancy/too_large.ts'
 import { transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
 
@@ -211,7 +212,8 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     const { tenant, trace } = c.get('note')
     const whose = tenant === undefined ? undefined : String(tenant)
     log.error('a request failed', { requestId, traceId: trace?.traceId, tenant: whose, error })
-    return refuse(c, new Problem('internal', 'Try again; if it stays, tell us the request id.'))
+    const internal = () => new Problem('internal', 'Try again; if it stays, tell us the request id.')
+    return refuse(c, tooLarge(error) ?? internal())
   })
   return app
 }
