@@ -72,8 +72,10 @@ export function assertionVerifier(
 const refused = (why: string): AssertionVerdict => ({ outcome: 'refused', why })
 
 /** Of texts, in a time that depends on their lengths alone. */
-const equal = (a: string, b: string): boolean =>
-  a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+function equal(a: string, b: string): boolean {
+  const [ours, theirs] = [Buffer.from(a), Buffer.from(b)]
+  return ours.length === theirs.length && timingSafeEqual(ours, theirs)
+}
 
 /** Of base64url. */
 function readJson<T extends object>(text: string): Partial<T> | undefined {

@@ -51,6 +51,13 @@ test('an assertion lives thirty seconds, with five for the clocks', () => {
   expect(outcome({}, NOW - 6_000)).toBe('refused')
 })
 
+test('a signature of as many characters that are more bytes is refused like any other', () => {
+  const [header, payload, signature = ''] = token.split('.')
+  for (const forged of ['é'.repeat(signature.length), `é${signature.slice(1)}`, '語'.repeat(3)]) {
+    expect(outcome({}, NOW, `${header}.${payload}.${forged}`)).toBe('refused')
+  }
+})
+
 test('every change of an assertion is refused', () => {
   for (let at = 0; at < token.length; at++) {
     for (const character of ['A', 'B', '.', '=', '-']) {
