@@ -11,6 +11,32 @@ beforeAll(async () => {
 })
 afterAll(() => regions.close())
 
+test('a type that the source does not name is the provider’s own word, whatever the word', async () => {
+  const { key } = await regions.newTenant('words', 'us')
+  const ask = (path: string, method = 'GET', body?: unknown) =>
+    regions.ask('us', { as: key, method, path, ...(body !== undefined && { body }) })
+  const secret = 'a-secret-of-ours'
+  const typesOf = async (eventTypes: Record<string, string>) => {
+    const given = { name: 'Code', provider: 'github', secret, eventTypes }
+    const source = (await ask('/v1/webhook-sources', 'POST', given)).body
+    const types: unknown[] = []
+    for (const word of ['push', 'constructor', '__proto__', 'toString']) {
+      const body = JSON.stringify({ word })
+      const signature = createHmac('sha256', secret).update(body).digest('hex')
+      const headers = { 'x-hub-signature-256': `sha256=${signature}`, 'x-github-event': word }
+      const { body: sent } = await regions.ask('us', {
+        ...{ as: source.url, method: 'POST', path: '', body, headers },
+      })
+      types.push((await ask(`/v1/webhook-sources/${source.id}/received/${sent.id}`)).body.type)
+    }
+    return types
+  }
+  expect(await typesOf({ push: 'code.pushed' })).toEqual([
+    ...['code.pushed', 'constructor', '__proto__', 'toString'],
+  ])
+  expect(await typesOf({ '*': 'code.other' })).toEqual(Array(4).fill('code.other'))
+})
+
 test('what came is forgotten when its time is over, with its bytes and its marks', {
   timeout: 60_000,
 }, async () => {

@@ -81,6 +81,12 @@ export interface Genuine {
   body: Uint8Array
 }
 
+/** What the source's owner calls it. The provider's word is anybody's: `constructor` is no event type of theirs. */
+function typeOf({ eventTypes }: SourceRecord, type: string | undefined): string {
+  const named = [type ?? '', '*'].find((name) => Object.hasOwn(eventTypes, name))
+  return (named === undefined ? type : eventTypes[named]) ?? 'unknown'
+}
+
 /** @throws {Problem} `quota_exceeded` */
 export async function keep(
   tx: TenantTransaction,
@@ -92,7 +98,7 @@ export async function keep(
   const webhook: ReceivedWebhook = {
     id,
     sourceId: source.id,
-    type: source.eventTypes[type ?? ''] ?? source.eventTypes['*'] ?? type ?? 'unknown',
+    type: typeOf(source, type),
     providerType: type ?? null,
     providerEventId: eventId ?? null,
     bytes: body.length,
