@@ -43,8 +43,10 @@ export class LogCopier {
       this.#isDone = true
     }
     worker.on('message', over)
-    // The writer's checkpoint does it then.
-    worker.on('error', () => {
+    // However it ended, and it may without an error: the writer's checkpoint does it then, and the next copy has a new thread.
+    worker.on('error', () => {})
+    worker.on('exit', () => {
+      if (this.#worker !== worker) return
       this.#worker = undefined
       over()
     })
