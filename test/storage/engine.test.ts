@@ -270,6 +270,30 @@ test('commits are refused, to be retried, while too many wait for the disk', asy
   await tn.commit()
 })
 
+test('a cleared range fires the watches of its keys, and of no others', async () => {
+  const engine = await temporaryEngine()
+  const db = engine.database()
+  const watched = Array.from({ length: 600 }, (_, i) => `k/${String(i).padStart(3, '0')}`)
+  const set = db.createTransaction()
+  for (const key of watched) set.set(key, 'v')
+  await set.commit()
+  const fired: string[] = []
+  const tn = db.createTransaction()
+  const watches = watched.map((key) => ({ key, watch: tn.watch(key, false) }))
+  for (const { key, watch } of watches) {
+    watch.promise.then(
+      (changed) => changed && fired.push(key),
+      () => {},
+    )
+  }
+  await tn.commit()
+  const clear = db.createTransaction()
+  clear.clearRange('k/100', 'k/400')
+  await clear.commit()
+  await vi.waitFor(() => expect(fired).toHaveLength(300))
+  expect(fired).toEqual(watched.slice(100, 400))
+})
+
 test('a transaction that is dropped takes its watches with it, and they no longer count', async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

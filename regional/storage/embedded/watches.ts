@@ -4,6 +4,10 @@ import { code, fdbError } from './errors.ts'
 import type { Key } from './key.ts'
 import { DEFAULT_MAX_WATCHES } from './limits.ts'
 import { Change, type Effect } from './mutation_codec.ts'
+import { OrderedMap } from './ordered_map.ts'
+
+/** Behind every key: a character of one is a byte. */
+const PAST_ALL: Key = '\u0100'
 
 type Outcome = { changed: true } | { failure: Error }
 
@@ -48,7 +52,8 @@ export const sameValue = (a: Buffer | undefined, b: Buffer | undefined): boolean
   a === undefined || b === undefined ? a === b : a.equals(b)
 
 export class Watches {
-  readonly #byKey = new Map<Key, Set<Watch>>()
+  /** In order, so that a cleared range finds its own. */
+  readonly #byKey = new OrderedMap<Set<Watch>>()
   /** Set in a transaction, committed or not: all count against the limit. */
   #open = 0
   limit = DEFAULT_MAX_WATCHES
@@ -86,13 +91,24 @@ export class Watches {
         this.#look(effect.key, currentValue)
         continue
       }
-      for (const key of [...this.#byKey.keys()])
-        if (key >= effect.begin && key < effect.end) this.#look(key, currentValue)
+      for (const key of this.#keys(effect.begin, effect.end)) this.#look(key, currentValue)
     }
   }
 
   failAll(failure: Error): void {
-    for (const watches of [...this.#byKey.values()]) for (const watch of [...watches]) watch.fail(failure)
+    for (const key of this.#keys('', PAST_ALL)) {
+      for (const watch of [...(this.#byKey.get(key) ?? [])]) watch.fail(failure)
+    }
+  }
+
+  /** A copy: watches that end leave the map. */
+  #keys(begin: Key, end: Key): Key[] {
+    const keys: Key[] = []
+    this.#byKey.scan(begin, end, (key) => {
+      keys.push(key)
+      return true
+    })
+    return keys
   }
 
   #look(key: Key, currentValue: (key: Key) => Buffer | undefined): void {
