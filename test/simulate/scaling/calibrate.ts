@@ -31,7 +31,10 @@ export function serviceOf({ reads, fewCreates, creates }: CalibrationLoads): Ser
   const first = spent.first.map((ms) => Math.max(LEAST_MS, ms - overhead))
   const scaled = (values: ReadonlyArray<number>, mean: number) => {
     const factor = mean / meanOf(values)
-    return slicesOf(values, SLICES).map((ms) => rounded(ms * factor))
+    // To stand still takes as long whatever is asked.
+    return slicesOf(values, SLICES).map((slice) =>
+      typeof slice === 'number' ? rounded(slice * factor) : slice.map(rounded),
+    )
   }
   const alone = latencies(fewCreates.requests).map((ms) => Math.max(LEAST_MS, ms - overhead - firstCreate))
   return {

@@ -3,7 +3,7 @@
 import { Histogram } from './histogram.ts'
 import { ADMISSION, Instance, type Interval, type Service } from './instance.ts'
 import { Autoscaler, type Policy, SYNC_S } from './policy.ts'
-import { exponential, meanOf, type Random } from './random.ts'
+import { exponential, meanOfSlices, type Random } from './random.ts'
 
 export interface FleetOptions {
   service: Service
@@ -122,7 +122,7 @@ export function runFleet(rates: Float64Array, options: FleetOptions): Outcome {
 
 /** Of a busy instance: what its capacity follows from. */
 export const meanServiceMs = ({ next }: Service, creates: number): number =>
-  meanOf(next.read) * (1 - creates) + meanOf(next.create) * creates
+  meanOfSlices(next.read) * (1 - creates) + meanOfSlices(next.create) * creates
 
 /** One second of Poisson arrivals. */
 function arrive(

@@ -23,7 +23,8 @@ export interface Measured {
   checks: Checked[]
 }
 
-const SECONDS = 6
+/** Long enough for a process to stand still as often as it does: it collects garbage every few seconds. */
+const SECONDS = 20
 const CALIBRATION = {
   reads: { rate: 1_200, creates: 0, seconds: SECONDS },
   fewCreates: { rate: 100, creates: 1, seconds: SECONDS },
@@ -42,7 +43,7 @@ const WARM_UP: Load = { rate: 500, creates: 0.3, seconds: 6 }
 
 export const readMeasured = (): Measured => JSON.parse(readFileSync(FILE, 'utf8')) as Measured
 
-/** Measures all of it anew, in about five minutes, and keeps it. */
+/** Measures all of it anew, in about seven minutes, and keeps it. */
 export async function measureAll(seed: number, say: (line: string) => void): Promise<Measured> {
   const random = seeded(seed)
   say('starting instances …')

@@ -20,10 +20,10 @@ export interface Policy {
 
 /** What deploy/kubernetes/keda.yaml says; a test holds the two together. */
 export const SHIPPED: Policy = {
-  targetUtilisation: 0.8,
+  targetUtilisation: 0.85,
   targetQueueWaitMs: 20,
   minimum: 2,
-  maximum: 50,
+  maximum: 100,
   upTimes: 2,
   stabilisationS: 300,
   downPart: 0.1,

@@ -16,11 +16,17 @@ export function seeded(seed: number): Random {
 
 export const exponential = (random: Random, mean: number): number => -mean * Math.log(1 - random())
 
-/** A measured distribution: means of equally likely slices, in order, so that the mean is kept, and most of the tail. */
-export type Slices = ReadonlyArray<number>
+/**
+ * A measured distribution: means of equally likely slices, in order, and of the last one each value, equally likely among
+ * themselves: a mean would make many short waits of the few times that a process stands still.
+ */
+export type Slices = ReadonlyArray<number | ReadonlyArray<number>>
 
 /** @throws {Error} for no values */
-export function slicesOf(values: ReadonlyArray<number>, count: number): number[] {
+export function slicesOf(
+  values: ReadonlyArray<number>,
+  count: number,
+): Array<number | ReadonlyArray<number>> {
   if (values.length === 0) throw new Error('nothing was measured')
   const sorted = Float64Array.from(values).sort()
   const many = Math.min(count, sorted.length)
@@ -29,14 +35,24 @@ export function slicesOf(values: ReadonlyArray<number>, count: number): number[]
       Math.floor((slice * sorted.length) / many),
       Math.floor(((slice + 1) * sorted.length) / many),
     )
-    return own.reduce((sum, value) => sum + value, 0) / own.length
+    return slice === many - 1 ? [...own] : meanOf(own)
   })
 }
 
-export const meanOf = (values: ReadonlyArray<number>): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length
+export const meanOf = (values: ReadonlyArray<number> | Float64Array): number => {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum / values.length
+}
+
+export const meanOfSlices = (slices: Slices): number =>
+  meanOf(slices.map((slice) => (typeof slice === 'number' ? slice : meanOf(slice))))
 
 export function sampler(slices: Slices, random: Random): () => number {
-  const table = Float64Array.from(slices)
-  return () => table[Math.floor(random() * table.length)] ?? 0
+  const last = slices.at(-1) ?? 0
+  const tail = Float64Array.from(typeof last === 'number' ? [last] : last)
+  const table = Float64Array.from(slices.filter((slice) => typeof slice === 'number'))
+  const one = (of: Float64Array): number => of[Math.floor(random() * of.length)] ?? 0
+  if (table.length === slices.length) return () => one(table)
+  return () => table[Math.floor(random() * slices.length)] ?? one(tail)
 }
