@@ -21,7 +21,7 @@ import {
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
-import type { Admission } from './admission/admission.ts'
+import { type Admission, WaitEnded } from './admission/admission.ts'
 import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
@@ -207,11 +207,17 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
   app.onError((error, c) => {
     if (error instanceof Problem) return refuse(c, error)
-    if (c.req.raw.signal.aborted) return new Response(null, { status: GONE })
+    if (error instanceof WaitEnded) return new Response(null, { status: GONE })
     const requestId = requestIdOf(c)
     const { tenant, trace } = c.get('note')
     const whose = tenant === undefined ? undefined : String(tenant)
-    log.error('a request failed', { requestId, traceId: trace?.traceId, tenant: whose, error })
+    const what = { requestId, traceId: trace?.traceId, tenant: whose, error }
+    if (c.req.raw.signal.aborted) {
+      // Most likely its body ended with it; what else it may be stays to be seen.
+      log.info('a request failed whose client has gone', what)
+      return new Response(null, { status: GONE })
+    }
+    log.error('a request failed', what)
     const internal = () => new Problem('internal', 'Try again; if it stays, tell us the request id.')
     return refuse(c, tooLarge(error) ?? internal())
   })
