@@ -50,13 +50,15 @@ export function hostNames(config: Config): NameOf {
   return function nameOf({ url, headers }) {
     const authority = AUTHORITY.exec(url)?.[1] ?? ''
     const known = names.get(authority)
-    const isHost = HOST.test(headers.get('host') ?? authority)
+    const host = headers.get('host') ?? authority
+    const isHost = HOST.test(host)
     if (!isHost || (known === undefined && !(HOST.test(authority) && URL.canParse(url)))) {
       throw new Problem('malformed_request', 'The Host is no name or address that a request can be for.')
     }
     if (known !== undefined) return known.name
     const name = tenantNamedBy(new URL(url).hostname, config)
-    names.set(authority, { name })
+    // The header's own text where it says the same: a part of the URL would keep the whole of it.
+    names.set(host === authority ? host : authority, { name })
     return name
   }
 }
