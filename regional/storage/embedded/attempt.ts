@@ -15,8 +15,6 @@ export class Attempt {
   readonly options: Options
   readonly reads: Reads
   readonly writes: Writes
-  /** Why every further call fails: cancelled, reset, timed out, or used during its commit. */
-  failure: Error | undefined
   commitStarted = false
   committedVersion = -1
   /** Set by a call that can't throw, and thrown by the next that answers. */
@@ -24,6 +22,8 @@ export class Attempt {
   readonly #storage: Storage
   #lease: Lease | undefined
   #snapshot: VersionedSnapshot | undefined
+  #failureCode: number | undefined
+  #failure: Error | undefined
   #onFailure: ((failure: Error) => void)[] = []
 
   constructor(storage: Storage, options: Options) {
@@ -38,10 +38,19 @@ export class Attempt {
     return this.reads.bytes + this.writes.bytes
   }
 
-  fail(failure: Error): void {
-    if (this.failure) return
-    this.failure = failure
-    for (const callback of this.#onFailure.splice(0)) callback(failure)
+  /**
+   * Why every further call fails: cancelled, reset, timed out, or used during its commit. Made when it is asked for:
+   * what only reads ends by being cancelled, and an error's stack would cost it more than one of its reads.
+   */
+  get failure(): Error | undefined {
+    if (this.#failureCode !== undefined) this.#failure ??= fdbError(this.#failureCode)
+    return this.#failure
+  }
+
+  fail(errorCode: number): void {
+    if (this.#failureCode !== undefined) return
+    this.#failureCode = errorCode
+    for (const callback of this.#onFailure.splice(0)) this.onFailure(callback)
   }
 
   onFailure(callback: (failure: Error) => void): void {
@@ -49,8 +58,8 @@ export class Attempt {
     else this.#onFailure.push(callback)
   }
 
-  cancelWatches(failure: Error): void {
-    for (const watch of this.writes.watches.splice(0)) watch.fail(failure)
+  cancelWatches(failure: () => Error): void {
+    for (const watch of this.writes.watches.splice(0)) watch.fail(failure())
   }
 
   checkDeferred(): void {
@@ -59,9 +68,8 @@ export class Attempt {
 
   checkNotCommitting(): void {
     if (!this.commitStarted) return
-    const misuse = fdbError(code.usedDuringCommit)
-    if (this.options.protectDuringCommit) this.fail(misuse)
-    throw misuse
+    if (this.options.protectDuringCommit) this.fail(code.usedDuringCommit)
+    throw fdbError(code.usedDuringCommit)
   }
 
   checkAlive(): void {

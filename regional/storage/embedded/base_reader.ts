@@ -2,6 +2,8 @@
 // never blocked by the writer (WAL). `advance` moves it to the newest committed version.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { storedVersionBound } from './data_file.ts'
+import { KeptValues } from './kept_values.ts'
+import { type Key, keyBytes } from './key.ts'
 import type { Pair } from './snapshot_range.ts'
 
 /** Rows asked for at first when only bytes limit a read; more follow by the size seen. */
@@ -19,6 +21,7 @@ export class BaseReader {
   readonly #begin: StatementSync
   readonly #end: StatementSync
   readonly #measure: StatementSync
+  readonly #kept = new KeptValues()
   #open = false
   version = 0
 
@@ -40,11 +43,16 @@ export class BaseReader {
     this.#touch = prepare('SELECT format FROM meta')
     this.#begin = db.prepare('BEGIN')
     this.#end = db.prepare('COMMIT')
-    this.advance(storedVersionBound(db))
+    this.advance(storedVersionBound(db), undefined)
   }
 
-  /** Moves the snapshot to what is committed now, of which `version` is the last. */
-  advance(version: number): void {
+  /**
+   * Moves the snapshot to what is committed now, of which `version` is the last. `changed`: at least the keys that differ;
+   * undefined: any may.
+   */
+  advance(version: number, changed: Iterable<Key> | undefined): void {
+    if (changed === undefined) this.#kept.clear()
+    else for (const key of changed) this.#kept.forget(key)
     if (this.#open) this.#end.run()
     this.#begin.run()
     this.#open = true
@@ -53,9 +61,15 @@ export class BaseReader {
     this.version = version
   }
 
-  get(key: Uint8Array): Buffer | undefined {
-    const row = this.#get.get(key) as unknown as [Uint8Array] | undefined
-    return row && asBuffer(row[0])
+  /** `bytes`: the same key, if the caller has it at hand. The answer is shared: nobody may change it. */
+  get(key: Key, bytes?: Buffer): Buffer | undefined {
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) return kept
+    const row = this.#get.get(bytes ?? keyBytes(key)) as unknown as [Uint8Array] | undefined
+    if (row === undefined) return undefined
+    const value = asBuffer(row[0])
+    this.#kept.keep(key, value)
+    return value
   }
 
   /** At most `rows` rows of [begin, end). */

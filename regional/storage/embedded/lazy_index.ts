@@ -39,6 +39,10 @@ export class LazyIndex<V> {
     return this.#values.entries()
   }
 
+  keys(): MapIterator<Key> {
+    return this.#values.keys()
+  }
+
   clear(): void {
     this.#values.clear()
     this.#sorted.clear()

@@ -127,6 +127,11 @@ export class Memtable {
     return found
   }
 
+  /** The keys that have a change at any version; undefined if ranges were cleared, so that any may. */
+  changedKeys(): Iterable<Key> | undefined {
+    return this.#clears.size === 1 ? this.#changes.keys() : undefined
+  }
+
   /** Forgets what a snapshot at `version` holds. */
   foldUpTo(version: number): void {
     if (version >= this.#newest) this.#forgetAll()

@@ -205,12 +205,12 @@ export class Storage implements GroupListener {
     if (this.#closed) return
     this.#logPages = 0
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
-    this.base.advance(this.#durable)
+    this.base.advance(this.#durable, this.memtable.changedKeys())
   }
 
   /** The writer is idle, so what is committed is what is known to be durable. */
   #fold(): void {
-    this.base.advance(this.#durable)
+    this.base.advance(this.#durable, this.memtable.changedKeys())
     this.memtable.foldUpTo(this.#durable)
   }
 
@@ -225,7 +225,7 @@ export class Storage implements GroupListener {
   #valueAt(key: Key, version: number): Buffer | undefined {
     const found = this.memtable.get(key, version)
     if (found === cleared) return undefined
-    return found ?? this.base.get(keyBytes(key))
+    return found ?? this.base.get(key)
   }
 
   #activeWriter(): GroupCommit {

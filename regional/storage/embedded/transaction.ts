@@ -29,10 +29,10 @@ const standardWatchErrors = new Set<number>([
   code.notCommitted,
 ])
 
+const cancelled = (): Error => fdbError(code.transactionCancelled)
+
 /** A transaction that was dropped with watches set takes them with it, as the binding's does. */
-const abandoned = new FinalizationRegistry<Attempt>((attempt) =>
-  attempt.cancelWatches(fdbError(code.transactionCancelled)),
-)
+const abandoned = new FinalizationRegistry<Attempt>((attempt) => attempt.cancelWatches(cancelled))
 
 type RangeRead = [
   start: NativeValue,
@@ -280,8 +280,7 @@ export class EmbeddedTransaction implements NativeTransaction {
 
   cancel(): void {
     this.#expire(this.#attempt)
-    const cancelled = fdbError(code.transactionCancelled)
-    this.#attempt.fail(cancelled)
+    this.#attempt.fail(code.transactionCancelled)
     if (!this.#attempt.commitStarted) this.#attempt.cancelWatches(cancelled)
     this.#attempt.end()
   }
@@ -295,7 +294,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     }
     const failed = (error: Error): void => {
       attempt.end()
-      attempt.cancelWatches(error)
+      attempt.cancelWatches(() => error)
       stamp.promise.catch(() => {})
       stamp.reject(fdbError(code.transactionInvalidVersion))
       reject(error)
@@ -337,7 +336,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     this.#retries++
     if (spent || !isRetriedByOnError(errorCode)) {
       // After an error that is not retried only `reset` makes the transaction usable again.
-      attempt.fail(fdbError(code.transactionCancelled))
+      attempt.fail(code.transactionCancelled)
       attempt.end()
       throw fdbError(errorCode === 0 ? code.clientInvalidOperation : errorCode)
     }
@@ -368,10 +367,9 @@ export class EmbeddedTransaction implements NativeTransaction {
     stamp.promise.catch(() => {})
     this.#versionstamp = Promise.withResolvers<Buffer>()
     this.#attempt = this.#newAttempt()
-    const cancelled = fdbError(code.transactionCancelled)
-    old.fail(cancelled)
+    old.fail(code.transactionCancelled)
     old.cancelWatches(cancelled)
-    stamp.reject(cancelled)
+    stamp.reject(cancelled())
   }
 
   #newAttempt(): Attempt {
@@ -385,7 +383,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   #expire(attempt: Attempt): void {
     const { timeoutMs } = attempt.options
     if (timeoutMs > 0 && this.#database.clock() >= this.#createdMs + timeoutMs)
-      attempt.fail(fdbError(code.transactionTimedOut))
+      attempt.fail(code.transactionTimedOut)
   }
 
   /** Only what waits needs a timer; other calls look at the clock. Call the answer when the wait is over. */
@@ -393,7 +391,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     const { timeoutMs } = attempt.options
     if (timeoutMs === 0) return () => {}
     const timer = setTimeout(
-      () => attempt.fail(fdbError(code.transactionTimedOut)),
+      () => attempt.fail(code.transactionTimedOut),
       this.#createdMs + timeoutMs - this.#database.clock(),
     )
     return () => clearTimeout(timer)

@@ -31,7 +31,7 @@ export class VersionedSnapshot implements Snapshot {
       if (found === cleared) return undefined
       if (found !== undefined) return found
     }
-    return base.get(bytes ?? keyBytes(key))
+    return base.get(key, bytes)
   }
 
   pairs(
