@@ -17,7 +17,6 @@ import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
 import { JobWorker } from './jobs/worker.ts'
 import { jsonLog, standardOutput, type WriteLog } from './log.ts'
-import { smtpMailer } from './mail/mailer.ts'
 import { regionMetrics } from './metrics.ts'
 import { modelAccess } from './models/access.ts'
 import { Catalogue, ModelStore } from './models/catalogue.ts'
@@ -234,7 +233,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
 
   const mailer =
     config.SMTP_URL !== undefined && config.MAIL_FROM !== undefined
-      ? smtpMailer(config.SMTP_URL, config.MAIL_FROM)
+      ? (await import('./mail/mailer.ts')).smtpMailer(config.SMTP_URL, config.MAIL_FROM)
       : undefined
   const newServices = () =>
     services(

@@ -1,7 +1,5 @@
 // One call of a model, streamed. Whatever the upstream does, it comes to a typed outcome with the text so far and the
 // tokens that it took: as the upstream counted them, or else estimated.
-import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
-import { APICallError, streamText } from 'ai'
 import type { Model } from './model.ts'
 
 export interface Message {
@@ -56,6 +54,16 @@ const BYTES_PER_TOKEN = 4
 /** What a message takes beside its text. */
 const TOKENS_PER_MESSAGE = 8
 
+/** Large, and most requests need none of it: loaded with the first call. */
+const library = async () => {
+  const [{ APICallError, streamText }, { createOpenAICompatible }] = await Promise.all([
+    import('ai'),
+    import('@ai-sdk/openai-compatible'),
+  ])
+  return { APICallError, streamText, createOpenAICompatible }
+}
+type Library = Awaited<ReturnType<typeof library>>
+
 const bytesOf = (text: string): number => Buffer.byteLength(text)
 
 /** Never less than the upstream will count: no tokenizer makes more tokens than bytes. */
@@ -75,6 +83,7 @@ export async function callModel(
   { signal, onText }: { signal: AbortSignal; onText: (text: string) => Promise<void> },
   times: CallTimes = CALL_TIMES,
 ): Promise<Called> {
+  const { APICallError, streamText, createOpenAICompatible } = await library()
   const startedAt = performance.now()
   const silence = new AbortController()
   let timer = setTimeout(() => silence.abort(), times.firstTextMs)
@@ -129,7 +138,7 @@ export async function callModel(
       ? 'upstream_timeout'
       : failure === undefined
         ? 'succeeded'
-        : failureOf(failure, firstTextMs !== null)
+        : failureOf(APICallError, failure, firstTextMs !== null)
   // Nothing was taken where the upstream never began.
   const began = told || text !== '' || outcome === 'succeeded' || outcome === 'upstream_broken_off'
   return {
@@ -147,7 +156,7 @@ export async function callModel(
   }
 }
 
-function failureOf(error: unknown, begun: boolean): CallFailure {
+function failureOf(APICallError: Library['APICallError'], error: unknown, begun: boolean): CallFailure {
   if (!APICallError.isInstance(error)) return begun ? 'upstream_broken_off' : 'upstream_failed'
   const { statusCode } = error
   if (statusCode === undefined) return begun ? 'upstream_broken_off' : 'upstream_unavailable'

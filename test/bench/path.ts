@@ -12,7 +12,7 @@ import { type Load, measure, median, percentile } from './closed_loop.ts'
 
 const ROUNDS = 5
 const ROUND_MS = 2_000
-const CONNECTIONS = [1, 16]
+export const CONNECTIONS = [1, 16]
 
 type Contender = 'coditect' | 'bare'
 type Operation = 'read' | 'create'

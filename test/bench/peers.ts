@@ -22,7 +22,7 @@ import { LoneRegion } from './tenants/lone_region.ts'
 const TENANTS = Number(process.env.TENANTS ?? 1_000)
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const ROUND_MS = Number(process.env.ROUND_MS ?? 2_000)
-const CONNECTIONS = (process.env.CONNECTIONS ?? '16').split(',').map(Number)
+const CONNECTIONS = (process.env.CONNECTIONS ?? '1,16').split(',').map(Number)
 const AT_ONCE = 32
 
 type Operation = 'read' | 'create'
@@ -65,7 +65,7 @@ export async function run(emit: Emit, say: Say): Promise<void> {
     const contenders = [...ours, ...peer]
     const machine = { cpus: cpus().length, cpu: cpus()[0]?.model, load: loadavg()[0], node: process.version }
     emit({ bench: 'peers', ...machine, tenants: TENANTS, rounds: ROUNDS, roundMs: ROUND_MS })
-    say('operation  connections                      requests/s    p50 ms    p99 ms    CPU µs')
+    say('operation  connections                          requests/s    p50 ms    p99 ms    CPU µs')
     for (const operation of ['read', 'create'] as const) {
       for (const connections of CONNECTIONS) {
         const results = await inTurns(contenders, operation, connections)
@@ -153,7 +153,7 @@ const row = (operation: Operation, connections: number, name: string, result: Re
   [
     operation.padEnd(9),
     String(connections).padStart(13),
-    name.padStart(26),
+    name.padStart(30),
     ...FIGURES.map((figure) => String(result[figure]).padStart(10)),
   ].join('')
 

@@ -5,6 +5,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -258,6 +259,22 @@ test.each([
   expect(packages.length).toBeGreaterThan(10)
   expect([...new Set(packages)].filter((name) => dependencies[name] === undefined)).toEqual([])
 })
+
+test.each([['Dockerfile'], [join('lambda', 'Dockerfile')]])(
+  '%s compiles the region ahead, where its processes look for it',
+  async (dockerfile) => {
+    const lines = text(dockerfile).split('\n')
+    const compile = lines.findIndex((line) => line.startsWith('RUN node '))
+    expect(lines[compile - 1]).toMatch(/^ENV NODE_COMPILE_CACHE=\S+$/)
+    expect(lines.slice(0, compile).some((line) => line.startsWith('USER '))).toBe(false)
+    const compiled = join(folder, dockerfile, 'compiled')
+    await run('/bin/sh', ['-c', lines[compile]?.replace('RUN ', '') ?? ''], {
+      cwd: ROOT,
+      env: { ...process.env, NODE_COMPILE_CACHE: compiled },
+    })
+    expect(readdirSync(compiled, { recursive: true }).length).toBeGreaterThan(100)
+  },
+)
 
 test('the image of the edge can be built from what its Dockerfile copies', async () => {
   const context = join(folder, 'context')

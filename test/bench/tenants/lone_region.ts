@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { COMPILED } from '../../../dev/region.ts'
 import { type Answer, RegionClient, type RegionSecrets } from '../../support/region_client.ts'
 
 const SERVER = fileURLToPath(new URL('../../../regional/server.ts', import.meta.url))
@@ -32,7 +33,7 @@ export class LoneRegion {
   static async start(dataDir: string, secrets: RegionSecrets): Promise<LoneRegion> {
     const environment = await secrets.environment('us', { us: 'http://127.0.0.1' })
     const child = spawn(process.execPath, [SERVER], {
-      env: { ...process.env, ...environment, PORT: '0', DATA_DIR: dataDir },
+      env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...environment, PORT: '0', DATA_DIR: dataDir },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     const [message] = (await once(child, 'message')) as [{ urls: string[] }]
