@@ -5,7 +5,7 @@ import { EDGE_SPAN, TOOK } from '../../shared/headers.ts'
 import { readEdgeSpan, readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { during, RequestNote } from './request.ts'
+import { during, RequestNote, STAGES, type Stage } from './request.ts'
 import type { Tracing } from './tracing.ts'
 
 export interface Observers {
@@ -33,7 +33,10 @@ export const observing = (observers: Observers) =>
     const headMs = performance.now() - note.startedAt
     c.res.headers.set(TOOK, headMs.toFixed(1))
     // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
-    for (const [stage, ms] of Object.entries(note.stages)) metrics.stages.observe({ stage }, ms / 1_000)
+    for (const stage of STAGES) {
+      const ms = note.stages[stage]
+      if (ms !== undefined) metrics.stages.observe({ stage }, ms / 1_000)
+    }
     const over = () => {
       metrics.inFlight.dec()
       tell(observers, note, { method, status, headMs })
@@ -80,11 +83,20 @@ function tell({ log, metrics }: Observers, note: RequestNote, { method, status, 
     units: rounded(units),
     attempts,
     ms: rounded(performance.now() - note.startedAt),
-    stages: Object.fromEntries(Object.entries(stages).map(([stage, ms]) => [stage, rounded(ms)])),
+    stages: roundedEach(stages),
   })
 }
 
 const rounded = (value: number): number => Math.round(value * 100) / 100
+
+function roundedEach(stages: RequestNote['stages']): RequestNote['stages'] {
+  const all: Partial<Record<Stage, number>> = {}
+  for (const stage of STAGES) {
+    const ms = stages[stage]
+    if (ms !== undefined) all[stage] = rounded(ms)
+  }
+  return all
+}
 
 /** The same body; `over` is called once, when it has ended, failed, or is wanted no more. Reads nothing ahead. */
 function whole(

@@ -16,6 +16,10 @@ export const OTHER = 'other'
 export class TopTenants {
   private readonly labels: number
   private readonly counters = new Map<TenantNumber, number>()
+  /** Of all counters. */
+  private total = 0
+  /** Goes round them, whoever is added or forgotten meanwhile. */
+  private hand = this.counters.keys()
   private labelled = new Set<TenantNumber>()
 
   constructor(labels: number) {
@@ -27,7 +31,8 @@ export class TopTenants {
     const count = this.counters.get(tenant)
     if (count !== undefined) this.counters.set(tenant, count + units)
     else if (this.counters.size < this.labels * COUNTERS_PER_LABEL) this.counters.set(tenant, units)
-    else this.replaceLeast(tenant, units)
+    else this.replaceSmall(tenant, units)
+    this.total += units
     return this.labelled.has(tenant) ? String(tenant) : OTHER
   }
 
@@ -41,20 +46,33 @@ export class TopTenants {
       if (units < 1) this.counters.delete(tenant)
       else this.counters.set(tenant, units * DECAY)
     }
+    this.total = [...this.counters.values()].reduce((sum, units) => sum + units, 0)
     return [...before].filter((tenant) => !this.labelled.has(tenant)).map(String)
   }
 
-  /** The newcomer inherits the count: it can't have had more before, or it would still be here. */
-  private replaceLeast(tenant: TenantNumber, units: number): void {
-    let least: TenantNumber | undefined
-    let fewest = Number.POSITIVE_INFINITY
-    for (const [each, count] of this.counters) {
-      if (count >= fewest) continue
-      least = each
-      fewest = count
+  /**
+   * In place of one that has no more than a fair part of all units, so that nobody with more is ever forgotten: the least has no
+   * more, but to find it would be a look at all of them with each request. The newcomer inherits the count: it can't have had
+   * more before, or it would still be here.
+   */
+  private replaceSmall(tenant: TenantNumber, units: number): void {
+    const fair = this.total / this.counters.size
+    for (let looked = 0; ; looked++) {
+      const each = this.next()
+      if (each === undefined) return
+      const count = this.counters.get(each) ?? 0
+      // After a whole round only what sums round off can be in the way.
+      if (count > fair && looked < this.counters.size) continue
+      this.counters.delete(each)
+      this.counters.set(tenant, count + units)
+      return
     }
-    if (least === undefined) return
-    this.counters.delete(least)
-    this.counters.set(tenant, fewest + units)
+  }
+
+  private next(): TenantNumber | undefined {
+    const { value, done } = this.hand.next()
+    if (done !== true) return value
+    this.hand = this.counters.keys()
+    return this.hand.next().value
   }
 }
