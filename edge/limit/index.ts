@@ -80,8 +80,9 @@ export class RateLimits {
     const limits = snapshot?.limits ?? FIRST_LIMITS
     const units = costOf(request.method, request.path)
     const taken: Taken['taken'] = []
+    const nowMs = this.now()
     for (const { policy, name } of localPolicies(request)) {
-      const verdict = this.local.admit(name, limits[policy], units, this.now())
+      const verdict = this.local.admit(name, limits[policy], units, nowMs)
       if (verdict.outcome === 'throttled') {
         this.giveBack(taken)
         return throttled(policy, verdict.retryAfterMs, limits, limits.tenant)

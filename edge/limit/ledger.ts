@@ -18,6 +18,9 @@ const LARGEST_LEASE_SHARE = 1 / 2
 
 export type VersionedLimit = SnapshotVersion & { limit: Limit }
 
+export const isSameLimit = (a: VersionedLimit, b: VersionedLimit): boolean =>
+  compareVersions(a, b) === 0 && a.limit.rate === b.limit.rate && a.limit.burst === b.limit.burst
+
 export interface LeaseRequest {
   /** Units of the request that waits for this call: admitted at once or not at all. 0 when none waits. */
   units: number
@@ -83,8 +86,7 @@ export function call(
   if (admitted) meter = charged(meter, limit, nowMs, asked)
   const units = admitted ? leaseSize(request.ahead, free(), leased, limit) : 0
   const lease = units > 0 ? { id, units } : undefined
-  const after = new Map(leases)
-  if (lease) after.set(id, { units, settleByMs: nowMs + SETTLE_MS })
+  const after = lease ? new Map(leases).set(id, { units, settleByMs: nowMs + SETTLE_MS }) : leases
   return {
     ledger: { meter, limit: versioned, leases: after },
     answer: { admitted, lease, free: Math.max(0, free() - units), retryAfterMs, limit: versioned },
@@ -135,6 +137,7 @@ export function outstanding(leases: Ledger['leases']): number {
 
 /** Leases that nobody reported are taken for spent, each at its own time, so that they drain from then on. */
 function expire(ledger: Ledger, nowMs: number): Ledger {
+  if (ledger.leases.size === 0) return ledger
   const over = [...ledger.leases].filter(([, { settleByMs }]) => settleByMs <= nowMs)
   if (over.length === 0) return ledger
   let { meter } = ledger
@@ -147,6 +150,7 @@ function expire(ledger: Ledger, nowMs: number): Ledger {
 }
 
 function settle(ledger: Ledger, reports: LeaseRequest['settle'], nowMs: number): Ledger {
+  if (reports.length === 0) return ledger
   let { meter } = ledger
   const leases = new Map(ledger.leases)
   for (const { lease: id, spent } of reports) {

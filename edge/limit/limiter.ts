@@ -111,7 +111,7 @@ export class Limiter {
   ): Admission | undefined {
     const { near } = this.dependencies
     if (near === undefined) return undefined
-    const request = { ...pool.request(units, nowMs), ahead: 0 }
+    const request = pool.requestOf(units, nowMs)
     const answer = near(number, request, nowMs)
     if (answer === undefined) return undefined
     pool.answered(request, answer, nowMs, nowMs)

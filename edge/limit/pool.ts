@@ -18,6 +18,8 @@ const FRUITLESS_PAUSE_MS = 20
 /** Of what the object had left: so much less, for two seconds, is no loss. */
 const NEGLIGIBLE_SHARE = 1 / 5
 
+const NOTHING: LeaseRequest['settle'] = []
+
 interface Held {
   id: string
   granted: number
@@ -129,7 +131,12 @@ export class Pool {
   /** Only tells what is over; undefined when there is nothing to tell. */
   report(nowMs: number): LeaseRequest | undefined {
     this.endLeases(nowMs)
-    return this.reports.length === 0 ? undefined : { units: 0, ahead: 0, ...this.settlement(nowMs) }
+    return this.reports.length === 0 ? undefined : this.requestOf(0, nowMs)
+  }
+
+  /** Asks for these units, and no lease; tells what is over. */
+  requestOf(units: number, nowMs: number): LeaseRequest {
+    return { units, ahead: 0, ...this.settlement(nowMs) }
   }
 
   /**
@@ -143,8 +150,10 @@ export class Pool {
 
   /** @param askedAtMs this isolate's clock from before the call: the lease lives from then */
   answered(request: LeaseRequest, answer: LeaseAnswer, askedAtMs: number, nowMs: number): void {
-    const told = new Set(request.settle.map(({ lease }) => lease))
-    this.reports = this.reports.filter(({ lease }) => !told.has(lease))
+    if (request.settle.length > 0) {
+      const told = new Set(request.settle.map(({ lease }) => lease))
+      this.reports = this.reports.filter(({ lease }) => !told.has(lease))
+    }
     this.applied = answer.limit
     this.free = answer.free
     if (this.newest === undefined || compareVersions(answer.limit, this.newest) >= 0)
@@ -176,9 +185,10 @@ export class Pool {
 
   private settlement(nowMs: number): Pick<LeaseRequest, 'settle' | 'limit'> {
     this.endLeases(nowMs)
+    if (this.reports.length === 0) return { settle: NOTHING, limit: this.newest }
     this.reports = this.reports.filter(({ uselessFromMs }) => nowMs < uselessFromMs)
     const settle = this.reports.map(({ lease, spent }) => ({ lease, spent }))
-    return { settle, ...(this.newest && { limit: this.newest }) }
+    return { settle, limit: this.newest }
   }
 
   /** Ends what is spent or over its time; a clock that went back ends everything, since nobody knows how far. */

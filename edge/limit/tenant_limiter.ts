@@ -10,6 +10,7 @@ import { Lru } from '../lru.ts'
 import {
   afterRestart,
   call,
+  isSameLimit,
   type Lease,
   type LeaseAnswer,
   type LeaseRequest,
@@ -19,6 +20,7 @@ import {
   SETTLED_MS,
   standing,
   unwrittenUnits,
+  type VersionedLimit,
 } from './ledger.ts'
 import { SLOT_MS } from './slots.ts'
 
@@ -46,7 +48,7 @@ interface Kept {
 
 interface Written {
   leases: Ledger['leases']
-  limit: string
+  limit: VersionedLimit
 }
 
 /** What the objects keep that live in this very isolate. Of one that was evicted it may stand here, until it begins anew. */
@@ -75,7 +77,9 @@ const NO_LEASE = ''
 
 /** So little has changed that nothing has to be written. */
 const isNegligible = (ledger: Ledger, written: Written | undefined, nowMs: number): boolean =>
-  written?.limit === JSON.stringify(ledger.limit) && standing(ledger, nowMs) <= unwrittenUnits(ledger.limit)
+  written !== undefined &&
+  isSameLimit(written.limit, ledger.limit) &&
+  standing(ledger, nowMs) <= unwrittenUnits(ledger.limit)
 
 export class TenantLimiter extends DurableObject {
   private readonly kept = new Lru<TenantNumber, Kept>(MOST_LEDGERS)
@@ -192,7 +196,7 @@ export class TenantLimiter extends DurableObject {
     const idleMs = nowMs - (askedAtMs.get(tenant) ?? nowMs)
     return {
       ledger: idleMs > SETTLED_MS ? ledger : afterRestart(ledger, nowMs),
-      written: { leases, limit: JSON.stringify(limit) },
+      written: { leases, limit },
     }
   }
 
@@ -215,6 +219,6 @@ export class TenantLimiter extends DurableObject {
       if (!before.has(id))
         sql.exec('INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)', key, id, units, settleByMs)
     }
-    return { leases, limit: JSON.stringify(limit) }
+    return { leases, limit }
   }
 }
