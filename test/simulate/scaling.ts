@@ -16,7 +16,7 @@ export const help = `Usage: npm run simulate scaling [-- options]
 A day of a region's fleet under its autoscaling policy, simulated request by request, for 1,000 to 1,000,000 tenants,
 with service times measured of a real region (test/simulate/scaling/measured.json). Plots go to docs/images/.
 
-  --measure       measure service times, three loads and start times anew first, here; about seven minutes
+  --measure       measure service times, three loads and start times anew first, here; about nine minutes
   --seed <n>      of all randomness (default 9)
   --target <n>    another target utilisation than the one shipped, from 0 to 1
   --no-plots      leave docs/images/ as it is
