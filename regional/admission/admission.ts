@@ -28,8 +28,11 @@ export interface Asking {
   deadlineMs?: number | undefined
   /** It has begun already, and is never refused: whoever asks sees to it that there are few. */
   begun?: true
-  /** Ends the waiting, with {@link WaitEnded}: no client sees it, since nobody waits for an answer. */
-  readonly signal?: AbortSignal | undefined
+  /**
+   * Its signal ends the waiting, with {@link WaitEnded}: no client sees it, since nobody waits for an answer. Looked at only
+   * while there is a wait, because a request makes its signal when it is asked for.
+   */
+  asker?: { readonly signal: AbortSignal } | undefined
 }
 
 export class WaitEnded extends Error {
@@ -148,7 +151,7 @@ export class Admission {
 
   /** Runs a step of background work when it is its turn: behind requests, and never refused. */
   background<T>(
-    asking: Pick<Asking, 'tenant' | 'weight' | 'operation' | 'signal'>,
+    asking: Pick<Asking, 'tenant' | 'weight' | 'operation' | 'asker'>,
     work: (meter: CostMeter) => Promise<T>,
   ): Promise<T> {
     const flow: Flow = `background ${asking.tenant}`
@@ -322,7 +325,7 @@ export class Admission {
     this.forgetIfIdle(flow, standing)
     this.used(flow, asking, estimate, false)
     this.meter.refused()
-    refuse(asking.signal?.aborted ? new WaitEnded() : overloaded(expectedMs))
+    refuse(asking.asker?.signal.aborted ? new WaitEnded() : overloaded(expectedMs))
   }
 
   private used(flow: Flow, { tenant, weight }: Asking, units: number, served: boolean): void {
@@ -361,7 +364,7 @@ function allowedWaitMs({ queuedSinceMs }: Standing, { deadlineMs, begun }: Askin
 export type TakeTurn = Admission['background']
 
 const isOver = ({ untilMs, asking }: Waiter, nowMs: number): boolean =>
-  untilMs <= nowMs || asking.signal?.aborted === true
+  untilMs <= nowMs || asking.asker?.signal.aborted === true
 
 /**
  * By Little's law, once enough of this queue was served to tell its rate; before that nobody is refused for it.

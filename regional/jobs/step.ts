@@ -81,22 +81,24 @@ async function step(
   if ('call' in kind) throw new Error('standing work has no steps')
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
-    await dependencies.turn({ tenant, weight: turn.weight, operation: kind.kind, signal }, (meter) =>
-      dependencies.loans.borrow(tenant, (loan) => {
-        const work: StepWork = async (scope, job, logs) => {
-          const nowMs = now()
-          const step =
-            'upkeep' in kind
-              ? await kind.upkeep(scope, shownTo(job), nowMs)
-              : await kind.step(
-                  jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, logs, nowMs),
-                  shownTo(job),
-                  outside,
-                )
-          await apply(scope, job, step, nowMs, logs)
-        }
-        return inTurn(dependencies, tenant, turn, work, meter)
-      }),
+    await dependencies.turn(
+      { tenant, weight: turn.weight, operation: kind.kind, asker: { signal } },
+      (meter) =>
+        dependencies.loans.borrow(tenant, (loan) => {
+          const work: StepWork = async (scope, job, logs) => {
+            const nowMs = now()
+            const step =
+              'upkeep' in kind
+                ? await kind.upkeep(scope, shownTo(job), nowMs)
+                : await kind.step(
+                    jobTransaction(scope, tenant, loan, serviceOf(kind, shownTo(job)), job, logs, nowMs),
+                    shownTo(job),
+                    outside,
+                  )
+            await apply(scope, job, step, nowMs, logs)
+          }
+          return inTurn(dependencies, tenant, turn, work, meter)
+        }),
     )
     return 'done'
   } catch (error) {

@@ -71,15 +71,16 @@ export interface TenantRequest extends Wanted {
   tell: (snapshot: TenantSnapshot) => void
 }
 
-/** The request as it asks for its turn. */
+/**
+ * The request as it asks for its turn. Without an accessor: each object with one of its own has a shape of its own, and V8 keeps
+ * that, with all that it refers to, until the next collection of everything.
+ */
 export const askingOf = ({ verified, weight, action, deadlineMs, client }: TenantRequest): Asking => ({
   tenant: verified.principal.tenant,
   weight,
   operation: action,
   deadlineMs,
-  get signal() {
-    return client?.signal
-  },
+  asker: client,
 })
 
 export interface TransactDependencies {

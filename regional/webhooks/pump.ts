@@ -212,9 +212,8 @@ export class TenantPump {
    */
   private async inTurn<T>(operation: string, work: (bounds: Bounds) => Promise<T>): Promise<T> {
     const { tenant, weight } = this
-    const { signal } = this.leaving
     try {
-      return await this.dependencies.turn({ tenant, weight, operation, signal }, (meter) =>
+      return await this.dependencies.turn({ tenant, weight, operation, asker: this.leaving }, (meter) =>
         work({ batch: true, meter }),
       )
     } catch (error) {

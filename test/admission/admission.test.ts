@@ -159,7 +159,7 @@ describe('admission', () => {
     for (let i = 0; i < 150; i++) requests.ask(`before ${i}`, 1)
     await settled()
     const gone = new AbortController()
-    requests.ask('gone', 1, { signal: gone.signal })
+    requests.ask('gone', 1, { asker: gone })
     await settled()
     expect(requests.admission.load().waiting).toBeGreaterThan(0)
     gone.abort()
@@ -233,7 +233,7 @@ describe('admission', () => {
   test('is over for whoever is waited for no more', async () => {
     requests = new Requests()
     const gone = new AbortController()
-    for (let i = 0; i < 300; i++) requests.ask(`${i}`, 1, { background: true, signal: gone.signal })
+    for (let i = 0; i < 300; i++) requests.ask(`${i}`, 1, { background: true, asker: gone })
     await settled()
     gone.abort(new Error('stopped'))
     while (requests.admission.load().waiting > 0) await settled()
