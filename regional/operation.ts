@@ -101,8 +101,10 @@ function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, d
 
 /** An id that cannot exist is answered as one that does not. */
 function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
-  if (schema !== undefined && !schema.safeParse(params).success) throw notFound()
-  return check(schema, params, 'not_found', '')
+  if (schema === undefined) return undefined as Parsed<S>
+  const parsed = schema.safeParse(params)
+  if (!parsed.success) throw notFound()
+  return parsed.data as Parsed<S>
 }
 
 /** @throws {Problem} for a body that does not fit */
