@@ -168,6 +168,22 @@ describe('admission', () => {
     expect(requests.refused).toEqual([])
   })
 
+  test('who is served at once is asked for no signal: a request makes one when it is asked', async () => {
+    requests = new Requests()
+    class Asker {
+      asked = 0
+      get signal(): AbortSignal {
+        this.asked++
+        return new AbortController().signal
+      }
+    }
+    const asker = new Asker()
+    requests.ask('at once', 1, { asker })
+    await requests.endAll()
+    expect(requests.begun).toEqual(['at once'])
+    expect(asker.asked).toBe(0)
+  })
+
   test('background work has a quarter of the weight that requests of the same plan have', async () => {
     requests = new Requests()
     // The limit stays what it is.
