@@ -1,5 +1,5 @@
-// Distance, which loopback hides: a warm request costs one round trip to the region, whatever that takes; credential,
-// tenant and limit cost none. Whoever waits for two of them shows here.
+// Distance, which loopback hides: a warm request costs one round trip to the region and next to nothing more, though the
+// tenant's Durable Object is 80 ms away; credential, tenant and limit cost none.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
@@ -18,8 +18,22 @@ beforeAll(async () => {
 })
 afterAll(() => regions.close())
 
+/** Beyond the round trip, as this machine's relay makes it. */
+const OWN_MS = 5
+const TIMES = 31
+let round = 0
+
+/** The quickest of them: what others at work on the machine take is not what is asked here. */
+async function best(ask: () => Promise<number>): Promise<number> {
+  let quickest = Number.POSITIVE_INFINITY
+  for (let i = 0; i < TIMES; i++) quickest = Math.min(quickest, await ask())
+  return quickest
+}
+
+// Tried again, because a machine that is busy elsewhere takes some milliseconds of its own, of all that are timed.
 test.each([40, 120])(
-  '%i ms away, a warm read and a warm write cost one round trip each',
+  '%i ms away, a warm read and a warm write cost one round trip each and at most 5 ms',
+  { retry: 3 },
   async (roundTripMs) => {
     const relays: Record<string, FarAway> = {
       us: await farAway(regions.url('us'), roundTripMs),
@@ -28,31 +42,28 @@ test.each([40, 120])(
     const REGIONS = JSON.stringify(
       Object.fromEntries(Object.entries(relays).map(([name, { url }]) => [name, [url]])),
     )
-    const edge = await startRawEdge({ ...environment, REGIONS })
-    const { key } = await regions.newTenant(`far-${roundTripMs}`, 'eu')
-    const ask = async (method: string): Promise<number> => {
+    const edge = await startRawEdge({ ...environment, REGIONS }, { entry: 'far_object.ts' })
+    const { key } = await regions.newTenant(`far-${roundTripMs}-${++round}`, 'eu')
+    const timed = async (url: string, init: RequestInit, status: number): Promise<number> => {
       const startedAt = performance.now()
-      const answer = await fetch(`${edge.url}/v1/projects`, {
-        method,
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        ...(method === 'POST' && { body: '{"name":"Far"}' }),
-      })
+      const answer = await fetch(url, init)
       await answer.text()
-      expect(answer.status).toBe(method === 'POST' ? 201 : 200)
+      expect(answer.status).toBe(status)
       return performance.now() - startedAt
     }
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const projects = `${edge.url}/v1/projects`
+    const read = () => timed(projects, { headers }, 200)
+    const create = () => timed(projects, { method: 'POST', headers, body: '{"name":"Far"}' }, 201)
     try {
-      for (const method of ['GET', 'POST']) {
-        // The first ones connect, and learn of the tenant.
-        for (let i = 0; i < 3; i++) await ask(method)
-        const times: number[] = []
-        for (let i = 0; i < 11; i++) times.push(await ask(method))
-        const best = Math.min(...times)
-        expect(best).toBeGreaterThanOrEqual(roundTripMs - 1)
-        // The quickest of them: what others at work on the machine take is not what is asked here.
-        expect(best, `${method}: ${times.map(Math.round).join(' ')}`).toBeLessThan(
-          roundTripMs + 0.5 * roundTripMs,
-        )
+      const roundTrip = await best(() => timed(`${relays.eu?.url}/healthz`, {}, 200))
+      expect(roundTrip).toBeGreaterThanOrEqual(roundTripMs - 1)
+      for (const ask of [read, create]) {
+        // The first ones connect, and learn of the tenant and its limits.
+        for (let i = 0; i < 3; i++) await ask()
+        const warm = await best(ask)
+        expect(warm).toBeGreaterThanOrEqual(roundTripMs - 1)
+        expect(warm).toBeLessThan(roundTrip + OWN_MS)
       }
     } finally {
       edge.stop()

@@ -47,14 +47,24 @@ interface Seen {
   body: any
 }
 
+interface Asking {
+  method: 'GET' | 'POST'
+  path: string
+  body?: string
+}
+const READING: Asking = { method: 'GET', path: '/v1/tenant' }
+const CREATING: Asking = { method: 'POST', path: '/v1/projects', body: '{"name":"Moving"}' }
+
 /** Clients that ask again and again until they are stopped. */
-function load(key: string): { seen: Seen[]; stop: () => Promise<void> } {
+function load(key: string, what = READING): { seen: Seen[]; stop: () => Promise<void> } {
   const seen: Seen[] = []
   let asking = true
+  const { path, ...init } = what
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
   const client = async () => {
     while (asking) {
       const askedAtMs = performance.now()
-      const answer = await fetch(`${edge.url}/v1/tenant`, { headers: { authorization: `Bearer ${key}` } })
+      const answer = await fetch(edge.url + path, { ...init, headers })
       const policy = answer.headers.get('ratelimit-policy') ?? ''
       const body = await answer.json()
       seen.push({ askedAtMs, answeredAtMs: performance.now(), status: answer.status, policy, body })
@@ -183,12 +193,23 @@ test('a move: from the commit of the tombstone on the new region answers, and no
   const { id, key } = await regions.newTenant('moving', 'us')
   await patch(id, { plan: 'enterprise' })
   const { seen, stop } = load(key)
-  await enough(seen)
+  const writing = load(key, CREATING)
+  await Promise.all([enough(seen), enough(writing.seen)])
   await copyTo('eu', { id, slug: 'moving' })
   const movedMs = await leaveFor('eu', { id, slug: 'moving' })
-  await enough(seen)
-  await stop()
+  await Promise.all([enough(seen), enough(writing.seen)])
+  await Promise.all([stop(), writing.stop()])
   expect(statuses(seen)).toEqual([200])
+  expect(statuses(writing.seen)).toEqual([201])
+  // What was written after the copy is written where the tenant is now; none of it twice.
+  const made = asked(writing.seen, movedMs).map(({ body }) => body.id)
+  expect(new Set(made).size).toBe(made.length)
+  for (const project of made) {
+    const { status } = await fetch(`${edge.url}/v1/projects/${project}`, {
+      headers: { authorization: `Bearer ${key}` },
+    })
+    expect(status).toBe(200)
+  }
   expect(new Set(asked(seen, movedMs).map(({ body }) => body.region))).toEqual(new Set(['eu']))
   expect(seen.some(({ body }) => body.region === 'us')).toBe(true)
 })
