@@ -2,36 +2,22 @@
 // records what came of it. Reading, sending and recording go on side by side. Nothing is written before an event is
 // sent: the feed is durable, and where an endpoint stands in it, so whoever comes after a crash sends again what was in
 // flight. Results are recorded together, as many as have come meanwhile, in one commit.
-import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { type TakeTurn, WaitEnded } from '../admission/admission.ts'
 import { weightOf } from '../admission/weights.ts'
 import { standAt } from '../jobs/standing.ts'
 import type { Log } from '../log.ts'
 import type { Outbound } from '../outbound/client.ts'
-import type { LogPosition } from '../storage/log_space.ts'
-import { FEED_BEGINNING, feedOf, type TenantEvent } from '../tenancy/events.ts'
+import { feedOf } from '../tenancy/events.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
-import { weightIn } from '../tenancy/profile.ts'
-import { type StatusRecord, statusSpace } from '../tenancy/records.ts'
 import type { Bounds, RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import type { Tails } from '../tenancy/tails.ts'
 import { WEBHOOKS } from './call.ts'
-import { type Due, Lane, MAX_UNSENT, type Sendable } from './lane.ts'
+import { Hold, LEASE_MS, Over, type Pumped } from './hold.ts'
+import { Lane, MAX_UNSENT, type Sendable } from './lane.ts'
+import { type ReadEndpoints, type ReadWork, readNext } from './reading.ts'
 import { type Recorded, type Result, record } from './recording.ts'
-import {
-  changedSpace,
-  deliveryId,
-  deliverySpace,
-  dueSpace,
-  type EndpointRecord,
-  endpointSpace,
-  holderSpace,
-  type LaneRecord,
-  laneSpace,
-  SERVICE,
-  wants,
-} from './records.ts'
+import { changedSpace, dueSpace, laneSpace, SERVICE } from './records.ts'
 import { Sender } from './sender.ts'
 import type { SendingSlots } from './slots.ts'
 
@@ -49,34 +35,17 @@ export interface PumpDependencies {
   log: Log
 }
 
-/** How long a tenant is held without a word: what a crash costs, at most. */
-const LEASE_MS = 4_000
 /** Held so long without work, so that the next event finds everything ready. */
 const LINGER_MS = 2_000
-const MAX_ENDPOINTS = 1_000
-const FEED_PAGE = 100
-const DUE_PAGE = 64
 const MAX_BATCH = 64
 const RECORD_AGAIN_MS = 100
 /** What is in flight has so long when the process stops. */
 const STOP_MS = 1_000
 
-/** `left`: nothing to do; `busy`: another one has the tenant; `lost`: it has now; `closed`: the tenant is not active. */
-export type Pumped = 'left' | 'busy' | 'lost' | 'closed'
-
-class Over extends Error {
-  readonly how: Pumped
-
-  constructor(how: Pumped) {
-    super(how)
-    this.how = how
-  }
-}
-
 export class TenantPump {
   private readonly dependencies: PumpDependencies
   private readonly tenant: TenantNumber
-  private readonly id = randomUUID()
+  private readonly hold: Hold
   private readonly sender: Sender
   private readonly lanes = new Map<string, Lane>()
   private readonly results: Result[] = []
@@ -86,7 +55,6 @@ export class TenantPump {
   private recording: Promise<void> | undefined
   /** What endpoints and due deliveries were read at. */
   private changed: string | undefined
-  private heldUntilMs = 0
   /** Of the tenant, by plan; as the smallest until that was read. */
   private weight = weightOf(undefined)
   /** Whose lane is the first to send. */
@@ -101,6 +69,7 @@ export class TenantPump {
   constructor(dependencies: PumpDependencies, tenant: TenantNumber) {
     this.dependencies = dependencies
     this.tenant = tenant
+    this.hold = new Hold(dependencies.now)
     this.sender = new Sender(dependencies, tenant, this.aborting.signal)
   }
 
@@ -130,18 +99,18 @@ export class TenantPump {
   }
 
   async run(): Promise<Pumped> {
-    const { tails, database, now, log } = this.dependencies
+    const { tails, database, log } = this.dependencies
     if (!(await this.take())) return 'busy'
     const unsubscribe = tails.subscribe(this.tenant, {
       changed: () => this.call(),
       stopping: () => this.stop(),
     })
     const renewal = setInterval(() => {
-      if (this.heldUntilMs - now() > (LEASE_MS * 2) / 3) return
+      if (!this.hold.isRunningOut) return
       // Not in a turn: what waits for one would lose the tenant, and send again what is sent. Behind others all the same,
       // since on a cluster that has no time for it nobody else can take the tenant either.
-      const hold = async (scope: TenantScope) => ({ value: await this.hold(scope), commit: true })
-      database.tenant(this.tenant, hold, { batch: true }).catch((error: unknown) => this.failed(error))
+      const keep = async (scope: TenantScope) => ({ value: await this.hold.keep(scope), commit: true })
+      database.tenant(this.tenant, keep, { batch: true }).catch((error: unknown) => this.failed(error))
     }, LEASE_MS / 4)
     try {
       return await this.pump()
@@ -224,37 +193,13 @@ export class TenantPump {
 
   /** Takes the tenant in hand. */
   private take(): Promise<boolean> {
-    const { database, now } = this.dependencies
     const take = async (scope: TenantScope) => {
-      const holders = scope.service(SERVICE).space(holderSpace)
-      const [status, holder] = await Promise.all([
-        scope.system('status', statusSpace).get(['status']),
-        holders.get(['holder']),
-      ])
-      const isHeld = holder !== undefined && holder.pump !== this.id && holder.untilMs > now()
-      if (status?.status !== 'active' || isHeld) return { value: false, commit: false }
-      this.heldUntilMs = now() + LEASE_MS
-      holders.set(['holder'], { pump: this.id, untilMs: this.heldUntilMs })
-      return { value: true, commit: true }
+      const isTaken = await this.hold.take(scope)
+      return { value: isTaken, commit: isTaken }
     }
-    return this.inTurn('webhooks.take', (bounds) => database.tenant(this.tenant, take, bounds))
-  }
-
-  /** Makes sure that the tenant is still in hand and active, and that it stays so. Reads what a loss would change. */
-  private async hold(scope: TenantScope): Promise<StatusRecord> {
-    const nowMs = this.dependencies.now()
-    const holders = scope.service(SERVICE).space(holderSpace)
-    const [status, holder] = await Promise.all([
-      scope.system('status', statusSpace).get(['status']),
-      holders.get(['holder']),
-    ])
-    if (status === undefined || (status.status !== 'active' && status.status !== 'suspended')) {
-      throw new Over('closed')
-    }
-    if (holder?.pump !== this.id) throw new Over('lost')
-    this.heldUntilMs = nowMs + LEASE_MS
-    holders.set(['holder'], { pump: this.id, untilMs: this.heldUntilMs })
-    return status
+    return this.inTurn('webhooks.take', (bounds) =>
+      this.dependencies.database.tenant(this.tenant, take, bounds),
+    )
   }
 
   /** Reads what is new: endpoints, events, deliveries whose time has come. */
@@ -264,79 +209,36 @@ export class TenantPump {
     }
   }
 
-  /** @returns whether to look again */
-  private lookOnce(bounds: Bounds): Promise<boolean> {
+  /** @returns whether to look again, because the endpoints have changed, or there is more */
+  private async lookOnce(bounds: Bounds): Promise<boolean> {
     const { database, now } = this.dependencies
     const nowMs = now()
     this.called = false
-    for (const lane of this.lanes.values()) {
+    const lanes = [...this.lanes.values()]
+    for (const lane of lanes) {
       if (lane.nextDueMs !== undefined && lane.nextDueMs <= nowMs) lane.dueIsStale = true
     }
-    const dueOf = [...this.lanes.values()]
-      .filter((lane) => lane.dueIsStale)
-      .map((lane) => ({ lane, version: lane.dueVersion }))
-    const behind = Map.groupBy(
-      [...this.lanes.values()].filter((lane) => lane.hasRoom),
-      (lane) => lane.position,
-    )
-    const read = async (scope: TenantScope) => ({
-      value: await this.read(scope, dueOf, behind),
+    const wanted = {
+      changed: this.changed,
+      dueOf: lanes.filter(({ dueIsStale }) => dueIsStale).map((lane) => ({ lane, version: lane.dueVersion })),
+      behind: Map.groupBy(
+        lanes.filter(({ hasRoom }) => hasRoom),
+        ({ position }) => position,
+      ),
+    }
+    const next = async (scope: TenantScope) => ({
+      value: await readNext(scope, this.hold, wanted, nowMs),
       commit: false,
     })
-    return database.tenant(this.tenant, read, bounds)
+    const { weight, read } = await database.tenant(this.tenant, next, bounds)
+    this.weight = weight
+    if ('dues' in read) return this.takeWork(read)
+    this.reconcile(read)
+    return true
   }
 
-  /** @returns whether to read again, because the endpoints have changed, or there is more */
-  private async read(
-    scope: TenantScope,
-    dueOf: ReadonlyArray<{ lane: Lane; version: number }>,
-    behind: ReadonlyMap<LogPosition, ReadonlyArray<Lane>>,
-  ): Promise<boolean> {
-    const tx = scope.service(SERVICE)
-    const feed = feedOf(scope)
-    const nowMs = this.dependencies.now()
-    const [weight, status, holder, changed = '', trimmed] = await Promise.all([
-      weightIn(scope),
-      scope.system('status', statusSpace).get(['status']),
-      tx.space(holderSpace).get(['holder']),
-      tx.space(changedSpace).get(['changed']),
-      feed.trimmed(),
-    ])
-    if (status?.status !== 'active') throw new Over('closed')
-    if (holder?.pump !== this.id) throw new Over('lost')
-    this.weight = weight
-    if (changed !== this.changed) {
-      const [endpoints, lanes] = await Promise.all([
-        tx.space(endpointSpace).page({ limit: MAX_ENDPOINTS }),
-        tx.space(laneSpace).page({ limit: MAX_ENDPOINTS }),
-      ])
-      const records = new Map(lanes.entries.map(([[id], lane]) => [id, lane] as const))
-      this.reconcile(
-        endpoints.entries.map(([, endpoint]) => endpoint),
-        records,
-      )
-      this.changed = changed
-      return true
-    }
-    const [dues, pages] = await Promise.all([
-      Promise.all(dueOf.map(async (each) => ({ ...each, ...(await readDue(scope, each.lane, nowMs)) }))),
-      Promise.all(
-        [...behind].map(async ([position, lanes]) => {
-          // What is not kept any more cannot be sent: the reading goes on behind it.
-          const from = trimmed !== undefined && trimmed > position ? trimmed : position
-          const { events, more } = await feed.page(FEED_PAGE, from)
-          const through = events.at(-1)?.sequence ?? from
-          return {
-            more,
-            through,
-            lanes: await Promise.all(
-              lanes.map(async (lane) => ({ lane, events: await notRecorded(scope, lane, events) })),
-            ),
-          }
-        }),
-      ),
-    ])
-    // From here on nothing can fail any more, so what was read is taken once.
+  /** @returns whether there is more, and room for it */
+  private takeWork({ dues, pages }: ReadWork): boolean {
     for (const lane of this.lanes.values()) lane.hasMore ||= !lane.hasRoom
     for (const { lane, version, due, nextDueMs } of dues) lane.addDue(due, nextDueMs, version)
     let again = false
@@ -349,20 +251,15 @@ export class TenantPump {
     return again
   }
 
-  private reconcile(
-    endpoints: ReadonlyArray<EndpointRecord>,
-    records: ReadonlyMap<string, LaneRecord>,
-  ): void {
-    const known = new Set(endpoints.map(({ id }) => id as string))
+  private reconcile({ changed, endpoints, lanes }: ReadEndpoints): void {
+    this.changed = changed
+    const known = new Set<string>(endpoints.map(({ id }) => id))
     for (const id of [...this.lanes.keys()]) if (!known.has(id)) this.lanes.delete(id)
     for (const endpoint of endpoints) {
       const lane = this.lanes.get(endpoint.id)
-      const record = records.get(endpoint.id)
-      if (lane !== undefined) {
-        lane.endpoint = endpoint
-      } else if (record !== undefined) {
-        this.lanes.set(endpoint.id, new Lane(endpoint, record))
-      }
+      const record = lanes.get(endpoint.id)
+      if (lane !== undefined) lane.endpoint = endpoint
+      else if (record !== undefined) this.lanes.set(endpoint.id, new Lane(endpoint, record))
     }
   }
 
@@ -442,7 +339,7 @@ export class TenantPump {
     const { database, now, random } = this.dependencies
     const batch = this.results.slice(0, MAX_BATCH)
     const recording = async (scope: TenantScope) => {
-      const held = this.hold(scope)
+      const held = this.hold.keep(scope)
       const work = { held, nowMs: now(), random }
       const recorded = await record(scope, work, batch, (id, ids) => this.lanes.get(id)?.cursorAfter(ids))
       return { value: recorded, commit: true }
@@ -466,7 +363,7 @@ export class TenantPump {
   private leave(anyway = false): Promise<boolean> {
     const { database, now } = this.dependencies
     const leave = async (scope: TenantScope) => {
-      await this.hold(scope)
+      await this.hold.keep(scope)
       const tx = scope.service(SERVICE)
       const lanes = [...this.lanes.values()]
       const active = lanes.filter(({ endpoint }) => endpoint.enabled)
@@ -501,7 +398,7 @@ export class TenantPump {
       )
       // As long as somebody is to be called, the entry stays.
       if (!isNew && !isDue && this.isIdle) await standAt(scope, WEBHOOKS, nextMs)
-      tx.space(holderSpace).clear(['holder'])
+      this.hold.give(scope)
       return { value: true, commit: true }
     }
     return this.inTurn('webhooks.leave', (bounds) => database.tenant(this.tenant, leave, bounds))
@@ -514,41 +411,4 @@ function judged({ called }: Result): ['succeeded' | 'failed' | 'throttled', numb
   const { status, retryAfterMs } = called
   if (status >= 200 && status < 300) return ['succeeded', undefined]
   return [[429, 502, 504].includes(status) ? 'throttled' : 'failed', retryAfterMs]
-}
-
-async function readDue(
-  scope: TenantScope,
-  lane: Lane,
-  nowMs: number,
-): Promise<{ due: Due[]; nextDueMs: number | undefined }> {
-  const tx = scope.service(SERVICE)
-  const { enabled, mode } = lane.endpoint
-  const isOrdered = mode === 'fifo'
-  const { entries } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: DUE_PAGE })
-  const isTest = (sequence: LogPosition) => sequence === FEED_BEGINNING
-  const waiting = entries.filter(([[, , sequence, id]]) => !lane.isBusy(id) && (enabled || isTest(sequence)))
-  const ready = isOrdered ? waiting.slice(0, 1) : waiting.filter(([, due]) => due.notBeforeMs <= nowMs)
-  const records = await Promise.all(ready.map(([[, , , id]]) => tx.space(deliverySpace).get([id])))
-  const due = ready.flatMap(([, { notBeforeMs }], i) => {
-    const record = records[i]
-    return record === undefined ? [] : [{ record, notBeforeMs }]
-  })
-  const next = isOrdered ? undefined : waiting.find(([, { notBeforeMs }]) => notBeforeMs > nowMs)
-  return { due, nextDueMs: next?.[1].notBeforeMs }
-}
-
-/** Of these events, those that the lane's endpoint wants and that nobody has recorded. */
-async function notRecorded(
-  scope: TenantScope,
-  lane: Lane,
-  events: ReadonlyArray<TenantEvent>,
-): Promise<TenantEvent[]> {
-  const deliveries = scope.service(SERVICE).space(deliverySpace)
-  const wanted = events.filter((event) => wants(lane.endpoint, event))
-  const known = await Promise.all(
-    wanted.map(({ id, sequence }) =>
-      sequence <= lane.recordedTo ? deliveries.get([deliveryId(lane.endpoint.id, id)]) : undefined,
-    ),
-  )
-  return wanted.filter((_, i) => known[i] === undefined)
 }
