@@ -44,7 +44,7 @@ import { Costs } from './tenancy/cost.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { Isolations } from './tenancy/isolation.ts'
-import { KeyUses } from './tenancy/key_uses.ts'
+import { KeyUses, PARTS } from './tenancy/key_uses.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
@@ -62,7 +62,8 @@ import { WebhookDeliveries } from './webhooks/deliveries.ts'
 const FINISH_EVERY_MS = 5_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
-const USES_EVERY_MS = 60_000
+/** So that each tenant has its turn once a minute. */
+const USES_EVERY_MS = 60_000 / PARTS
 const MODELS_EVERY_MS = 2_000
 const SWEEP_EVERY_MS = 60_000
 const RENAME_EVERY_MS = 10_000
@@ -365,7 +366,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
   background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
-  background.every(USES_EVERY_MS, 'writing down which keys were used', () => uses.flush())
+  background.every(USES_EVERY_MS, 'writing down which keys were used', () => uses.flushPart())
   // Otherwise a rolling restart would let everybody loose.
   background.once('hearing who is isolated', async () => noisy.adopt(await isolations.list()))
   background.every(LOAD_EVERY_MS, 'adding up load', async () => {

@@ -1,49 +1,75 @@
 // When API keys were last used, to the minute. A request that reads commits nothing, so uses are gathered in memory and
-// written down once a minute, apart from the keys: using a key changes nothing that it is checked by.
+// written down once a minute, apart from the keys: using a key changes nothing that it is checked by. Each tenant has its
+// own second of the minute, so that nobody waits for the writes of all of them.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { credentialSpace, seenSpace, statusSpace } from './records.ts'
 import type { RegionDatabase } from './region_database.ts'
 
 /** Tenants that are written at the same time. */
 const AT_ONCE = 16
+/** Parts that the tenants are in, one of which is written at a time. */
+export const PARTS = 60
 
 /** By key, in milliseconds since 1970. */
 type Uses = Map<string, number>
 
+/** Of the tenants of one part. */
+type Part = Map<TenantNumber, Uses>
+
 export class KeyUses {
   private readonly database: RegionDatabase
-  private noted = new Map<TenantNumber, Uses>()
+  private readonly noted: Part[] = Array.from({ length: PARTS }, () => new Map())
+  private turn = 0
 
   constructor(database: RegionDatabase) {
     this.database = database
   }
 
   note(tenant: TenantNumber, keyId: string, nowMs: number): void {
-    const ofTenant = this.noted.get(tenant)
-    if (ofTenant === undefined) this.noted.set(tenant, new Map([[keyId, nowMs]]))
+    const part = this.partOf(tenant)
+    const ofTenant = part.get(tenant)
+    if (ofTenant === undefined) part.set(tenant, new Map([[keyId, nowMs]]))
     else ofTenant.set(keyId, nowMs)
   }
 
-  /** Writes what was noted so far. What could not be written is noted again, unless the key was used meanwhile. */
+  /** Writes what was noted of the next part of the tenants. What could not be written is noted again. */
+  async flushPart(): Promise<void> {
+    this.turn = (this.turn + 1) % PARTS
+    await this.write(this.noted.slice(this.turn, this.turn + 1))
+  }
+
+  /** Writes all that was noted so far. */
   async flush(): Promise<void> {
-    const all = [...this.noted]
-    this.noted = new Map()
+    await this.write(this.noted)
+  }
+
+  private partOf(tenant: TenantNumber): Part {
+    const part = this.noted[Number(tenant % BigInt(PARTS))]
+    if (part === undefined) throw new RangeError(`there is no part for ${tenant}`)
+    return part
+  }
+
+  private async write(parts: ReadonlyArray<Part>): Promise<void> {
+    const all = parts.flatMap((part) => [...part])
+    for (const part of parts) part.clear()
     const failures: unknown[] = []
     for (let i = 0; i < all.length; i += AT_ONCE) {
       const some = all.slice(i, i + AT_ONCE)
-      const written = await Promise.allSettled(some.map(([tenant, uses]) => this.write(tenant, uses)))
+      const written = await Promise.allSettled(some.map(([tenant, uses]) => this.writeOne(tenant, uses)))
       for (const [at, result] of written.entries()) {
         const entry = some[at]
         if (result.status === 'fulfilled' || entry === undefined) continue
         failures.push(result.reason)
-        this.noted.set(entry[0], new Map([...entry[1], ...(this.noted.get(entry[0]) ?? [])]))
+        const [tenant, uses] = entry
+        const part = this.partOf(tenant)
+        part.set(tenant, new Map([...uses, ...(part.get(tenant) ?? [])]))
       }
     }
     if (failures.length > 0) throw new AggregateError(failures, `${failures.length} tenants wait`)
   }
 
   /** Repeatable: a later time, or a key that is gone, stays as it is. */
-  private write(tenant: TenantNumber, uses: Uses): Promise<void> {
+  private writeOne(tenant: TenantNumber, uses: Uses): Promise<void> {
     return this.database.tenant(tenant, async (scope) => {
       const keys = scope.system('credentials', credentialSpace)
       const seen = scope.system('credentials', seenSpace)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
-import { KeyUses } from '../../regional/tenancy/key_uses.ts'
+import { KeyUses, PARTS } from '../../regional/tenancy/key_uses.ts'
 import {
   type CredentialRecord,
   credentialSpace,
@@ -15,7 +15,7 @@ import {
 } from '../../regional/tenancy/records.ts'
 import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
-import { asTenantNumber } from '../../shared/tenant.ts'
+import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -47,50 +47,82 @@ test('a key says when it was last used, and one that nobody used says so', async
   expect((await ask(`/v1/api-keys/${used.id}`)).body.lastUsedAt).toBe(at.get(used.id))
 })
 
-test('an earlier use, a revoked key and a tenant that is being erased leave nothing behind', async () => {
+interface Opened {
+  database: RegionDatabase
+  /** Makes a tenant with a key. */
+  make(tenant: TenantNumber, keyId: string, status?: StatusRecord['status']): Promise<void>
+  seen(tenant: TenantNumber, keyId: string): Promise<number | undefined>
+}
+
+async function withDatabase(work: (opened: Opened) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'coditect-uses-'))
   const engine = await openEngine({ dataDir: folder })
   const database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
     throw violation
   })
-  const [here, leaving] = [asTenantNumber(1n), asTenantNumber(2n)]
-  const [live, gone] = [newId('key'), newId('key')]
-  const record: CredentialRecord = {
-    ...{ id: live, name: 'a key', scopes: ['*'], secretHash: 'hash' },
-    ...{ createdAt: new Date().toISOString(), expiresAt: null },
-  }
-  const seen = (tenant: typeof here, id: string) =>
-    database.tenant(tenant, async (scope) => ({
-      value: await scope.system('credentials', seenSpace).get([id]),
-      commit: false,
-    }))
   try {
-    for (const [tenant, status] of [
-      [here, 'active'],
-      [leaving, 'erasing'],
-    ] as const) {
-      await database.tenant(tenant, async (scope) => {
-        const standing: StatusRecord = { status, epoch: 1, version: 1 }
-        scope.system('status', statusSpace).set(['status'], standing)
-        scope.system('credentials', credentialSpace).set([live], record)
-        return { value: undefined, commit: true }
-      })
-    }
+    await work({
+      database,
+      make: (tenant, keyId, status = 'active') =>
+        database.tenant(tenant, async (scope) => {
+          const record: CredentialRecord = {
+            ...{ id: keyId as CredentialRecord['id'], name: 'a key', scopes: ['*'], secretHash: 'hash' },
+            ...{ createdAt: new Date().toISOString(), expiresAt: null },
+          }
+          scope.system('status', statusSpace).set(['status'], { status, epoch: 1, version: 1 })
+          scope.system('credentials', credentialSpace).set([keyId], record)
+          return { value: undefined, commit: true }
+        }),
+      seen: (tenant, keyId) =>
+        database.tenant(tenant, async (scope) => ({
+          value: await scope.system('credentials', seenSpace).get([keyId]),
+          commit: false,
+        })),
+    })
+  } finally {
+    await engine.close()
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('an earlier use, a revoked key and a tenant that is being erased leave nothing behind', () =>
+  withDatabase(async ({ database, make, seen }) => {
+    const [here, leaving] = [asTenantNumber(1n), asTenantNumber(2n)]
+    const [live, gone] = [newId('key'), newId('key')]
+    await make(here, live)
+    await make(leaving, live, 'erasing')
     const uses = new KeyUses(database)
-    for (const [id, atMs] of [
-      [live, 2_000],
-      [gone, 2_000],
-    ] as const) {
-      uses.note(here, id, atMs)
-      uses.note(leaving, id, atMs)
+    for (const id of [live, gone]) {
+      uses.note(here, id, 2_000)
+      uses.note(leaving, id, 2_000)
     }
     await uses.flush()
     uses.note(here, live, 1_000)
     await uses.flush()
     expect([await seen(here, live), await seen(here, gone)]).toEqual([2_000, undefined])
     expect(await seen(leaving, live)).toBeUndefined()
-  } finally {
-    await engine.close()
-    await rm(folder, { recursive: true })
-  }
-})
+  }))
+
+test('of many tenants, only some are written at a time, and all of them in a minute', () =>
+  withDatabase(async ({ database, make, seen }) => {
+    const tenants = Array.from({ length: 4 * PARTS }, (_, i) => asTenantNumber(BigInt(i * 7 + 1)))
+    const id = newId('key')
+    const uses = new KeyUses(database)
+    for (const tenant of tenants) {
+      await make(tenant, id)
+      uses.note(tenant, id, 2_000)
+    }
+    const written = async () => {
+      const times = await Promise.all(tenants.map((tenant) => seen(tenant, id)))
+      return times.filter((time) => time === 2_000).length
+    }
+    let most = 0
+    for (let part = 0, before = 0; part < PARTS; part++) {
+      await uses.flushPart()
+      const now = await written()
+      most = Math.max(most, now - before)
+      before = now
+    }
+    expect(await written()).toBe(tenants.length)
+    expect(most).toBeLessThanOrEqual(8)
+  }))
