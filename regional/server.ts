@@ -143,7 +143,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
-  const metrics = regionMetrics(region)
+  const metrics = regionMetrics(region, Object.keys(config.REGIONS))
   const tracing =
     config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
       ? undefined

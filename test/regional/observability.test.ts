@@ -214,6 +214,7 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
     /^coditect_event_loop_active_seconds_total [\d.]+$/m,
     /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m,
     /^coditect_isolation_violations_total\{region="us"\} 0$/m,
+    /^coditect_edge_decisions_total\{decision="unanswered",of="eu",region="us"\} 0$/m,
   ]) {
     expect(text).toMatch(shown)
   }
