@@ -61,7 +61,7 @@ export interface AppDependencies extends Observers {
   transact: TransactDependencies
   tails: Tails
   outside: OutsideWorks
-  readiness: () => Promise<Readiness>
+  readiness: (exclude?: string) => Promise<Readiness>
   admission: Admission
   /** Whether a client may hold a stream open: not where a request has the process to itself. */
   holdsStreams: boolean
@@ -95,7 +95,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
 
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
   app.get('/readyz', async (c) => {
-    const status = await readiness()
+    const status = await readiness(c.req.query('exclude'))
     return c.json({ status, region }, status === 'ready' ? 200 : 503)
   })
   app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))

@@ -293,12 +293,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       transact: transactions,
       admission,
-      readiness: () =>
-        readinessOf({
-          probe: () => database.region(probe),
-          broken: () => isBroken,
-          ...{ draining, overloaded },
-        }),
+      readiness: (exclude) =>
+        readinessOf(
+          { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
+          exclude,
+        ),
       log,
       metrics,
       tracing,

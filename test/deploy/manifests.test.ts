@@ -212,6 +212,15 @@ test('compose waits until a fresh database is healthy, and gives up on one that 
   await expect(configured(1_000)).rejects.toMatchObject({ code: 1 })
 })
 
+test('in Kubernetes overload takes no instance out of the Service, and a database that is away ends none', async () => {
+  const { startupProbe, readinessProbe, livenessProbe } = deployment.spec.template.spec.containers[0]
+  expect(readinessProbe.httpGet.path).toBe('/readyz?exclude=overloaded')
+  expect([startupProbe, livenessProbe].map(({ httpGet }) => httpGet.path)).toEqual(['/healthz', '/healthz'])
+  for (const { httpGet } of [startupProbe, readinessProbe]) {
+    expect((await fetch(region.urls[0] + httpGet.path)).status).toBe(200)
+  }
+})
+
 test('whoever ends an instance leaves it the time to drain', () => {
   const { terminationGracePeriodSeconds, containers } = deployment.spec.template.spec
   const drainSeconds = Number(configMap.data.DRAIN_MS) / 1_000

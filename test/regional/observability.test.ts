@@ -224,13 +224,16 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
 })
 
 test('a region that is overloaded says that it is not ready, and answers all the same', async () => {
-  const ready = async () => {
-    const answer = await fetch(`${regions.url('us')}/readyz`)
+  const ready = async (query = '') => {
+    const answer = await fetch(`${regions.url('us')}/readyz${query}`)
     return [answer.status, ((await answer.json()) as { status: string }).status]
   }
   expect(await ready()).toEqual([200, 'ready'])
   overloaded = true
   expect(await ready()).toEqual([503, 'overloaded'])
+  expect(await ready('?exclude=draining')).toEqual([503, 'overloaded'])
+  // For who would take all instances out at once.
+  expect(await ready('?exclude=overloaded')).toEqual([200, 'ready'])
   expect((await regions.ask('us', { as: key, path: '/v1/projects' })).status).toBe(200)
   overloaded = false
   expect(await ready()).toEqual([200, 'ready'])
