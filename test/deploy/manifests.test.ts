@@ -269,21 +269,26 @@ test.each([
   expect([...new Set(packages)].filter((name) => dependencies[name] === undefined)).toEqual([])
 })
 
-test.each([['Dockerfile'], [join('lambda', 'Dockerfile')]])(
-  '%s compiles the region ahead, where its processes look for it',
-  async (dockerfile) => {
-    const lines = text(dockerfile).split('\n')
-    const compile = lines.findIndex((line) => line.startsWith('RUN node '))
-    expect(lines[compile - 1]).toMatch(/^ENV NODE_COMPILE_CACHE=\S+$/)
-    expect(lines.slice(0, compile).some((line) => line.startsWith('USER '))).toBe(false)
-    const compiled = join(folder, dockerfile, 'compiled')
-    await run('/bin/sh', ['-c', lines[compile]?.replace('RUN ', '') ?? ''], {
-      cwd: ROOT,
-      env: { ...process.env, NODE_COMPILE_CACHE: compiled },
-    })
-    expect(readdirSync(compiled, { recursive: true }).length).toBeGreaterThan(100)
-  },
-)
+test('the image of a region compiles it ahead, as the user that runs it: Node looks at what that one compiled alone', async () => {
+  const lines = text('Dockerfile').split('\n')
+  const at = (start: string) => lines.findIndex((line) => line.startsWith(start))
+  const [compile, user] = [at('RUN node '), at('USER ')]
+  expect(lines.filter((line) => line.startsWith('USER '))).toEqual(['USER node'])
+  expect(user).toBeLessThan(compile)
+  const [, where] =
+    /^ENV NODE_COMPILE_CACHE=\/app\/(\S+)$/.exec(lines[at('ENV NODE_COMPILE_CACHE=')] ?? '') ?? []
+  expect(lines.slice(0, user)).toContain(`RUN mkdir ${where} && chown node ${where}`)
+  // That user's number in Node's own image.
+  expect(deployment.spec.template.spec.securityContext.runAsUser).toBe(1000)
+  const compiled = join(folder, 'compiled')
+  await run('/bin/sh', ['-c', lines[compile]?.replace('RUN ', '') ?? ''], {
+    cwd: ROOT,
+    env: { ...process.env, NODE_COMPILE_CACHE: compiled },
+  })
+  expect(readdirSync(compiled, { recursive: true }).length).toBeGreaterThan(100)
+  const [own = ''] = readdirSync(compiled)
+  expect(own).toMatch(new RegExp(`-${process.getuid?.()}$`))
+})
 
 test('the image of the edge can be built from what its Dockerfile copies', async () => {
   const context = join(folder, 'context')
