@@ -29,6 +29,7 @@ import { parse, parseAllDocuments } from 'yaml'
 import { readBindings } from '../../edge/env.ts'
 import { readConfig, SETTINGS } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
+import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { ROOT } from '../e2e/stack.ts'
 
@@ -170,6 +171,11 @@ test('autoscalers go by signals that a region gives', async () => {
   expect(keda.spec.scaleTargetRef.name).toBe(deployment.metadata.name)
 })
 
+test('while nobody can tell how busy a region is, it does not shrink', () => {
+  expect(keda.spec.fallback.behavior).toBe('currentReplicasIfHigher')
+  expect(keda.spec.fallback.replicas).toBeGreaterThan(keda.spec.minReplicaCount)
+})
+
 test('on Cloud Run it is processor time that scales a region, and no tenant’s tails fill its instances', () => {
   const { annotations } = cloudRun.spec.template.metadata
   expect(annotations['run.googleapis.com/scaling-cpu-target']).toBe('0.8')
@@ -188,6 +194,11 @@ test('the ingress lets through all that the edge and other regions ask, and no m
   const isOpen = (route: string) => paths.some(({ path }) => route === path || route.startsWith(`${path}/`))
   expect(routes.filter((route) => !isOpen(route))).toEqual([])
   expect(own.slice(0, 2).filter(isOpen)).toEqual([])
+})
+
+test('the ingress takes every body that the platform does', () => {
+  const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size']
+  expect(Number.parseInt(most, 10) * 2 ** 20).toBeGreaterThan(MAX_BODY_BYTES)
 })
 
 test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {
