@@ -29,6 +29,8 @@ import { parse, parseAllDocuments } from 'yaml'
 import { readBindings } from '../../edge/env.ts'
 import { readConfig, SETTINGS } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
+import { RUN_MS } from '../../regional/services/agents/runs.ts'
+import { SETTLE_MS } from '../../regional/tenancy/outside.ts'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { ROOT } from '../e2e/stack.ts'
@@ -230,6 +232,10 @@ test('in Kubernetes overload takes no instance out of the Service, and a databas
   for (const { httpGet } of [startupProbe, readinessProbe]) {
     expect((await fetch(region.urls[0] + httpGet.path)).status).toBe(200)
   }
+})
+
+test('Lambda cuts off no work that a region would let go on', () => {
+  expect(functionOf.Timeout * 1_000).toBeGreaterThan(RUN_MS + SETTLE_MS)
 })
 
 test('whoever ends an instance leaves it the time to drain', () => {
