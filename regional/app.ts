@@ -94,11 +94,15 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   ])
 
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
-  app.get('/readyz', async (c) => {
+  app.get('/readyz', async (c, next) => {
+    if (isFromOutside(c)) return next()
     const status = await readiness(c.req.query('exclude'))
     return c.json({ status, region }, status === 'ready' ? 200 : 503)
   })
-  app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))
+  app.get('/metrics', async (c, next) => {
+    if (isFromOutside(c)) return next()
+    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+  })
 
   app.use(observing(dependencies))
   app.use(async (c, next) => {
@@ -223,6 +227,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
   return app
 }
+
+/**
+ * Whoever comes by a proxy may be anybody: some places (Cloud Run) have no other way in, and open it to everyone. Probes and
+ * Prometheus ask the instance itself.
+ */
+const isFromOutside = (c: RegionContext): boolean => c.req.header('x-forwarded-for') !== undefined
 
 /** Nobody reads it: the client went away, as proxies log it since nginx. */
 const GONE = 499

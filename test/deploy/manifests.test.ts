@@ -188,6 +188,10 @@ test('on Cloud Run it is processor time that scales a region, and no tenant’s 
   expect(places).toBeGreaterThan(4 * most)
 })
 
+test('on Cloud Run Google lets the edge and other regions through, which have no token of Google’s', () => {
+  expect(cloudRun.metadata.annotations['run.googleapis.com/invoker-iam-disabled']).toBe('true')
+})
+
 test('the ingress lets through all that the edge and other regions ask, and no metrics', async () => {
   const paths: Array<{ path: string }> = ingress.spec.rules[0].http.paths
   const own = ['/metrics', '/readyz', '/*']

@@ -239,6 +239,16 @@ test('a region that is overloaded says that it is not ready, and answers all the
   expect(await ready()).toEqual([200, 'ready'])
 })
 
+test.each(['/metrics', '/readyz'])(
+  '%s is for those beside the instance: by a proxy it is as any path',
+  async (path) => {
+    const ask = async (headers: Record<string, string>) =>
+      (await fetch(regions.url('us') + path, { headers })).status
+    expect(await ask({})).toBe(200)
+    expect(await ask({ 'x-forwarded-for': '192.0.2.1' })).toBe(401)
+  },
+)
+
 const newTraceId = () => randomBytes(16).toString('hex')
 
 test('a client’s trace goes on in the region: the request, its transaction, and the stages in it', async () => {
