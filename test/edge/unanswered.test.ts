@@ -80,7 +80,7 @@ test('a key of a region that this edge knows no way to', async () => {
   expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toBe('unanswered.us=1')
 })
 
-test('operators, strangers, clients that left and a tenant’s own issuer spend nothing of it', async () => {
+test('operators, strangers, tokens that nobody can check and clients that left spend nothing of it', async () => {
   const edge = await edgeTo({ us: [nowhere], eu: [other] })
   const ask = async (path: string, init: RequestInit = {}) =>
     (await edge.request(`http://${path}`, init)).status
