@@ -1,6 +1,8 @@
 // What this isolate has decided without a region, until a forward takes the counts along. Counts of a forward that did
 // not arrive are put back, so they may be told twice; those of one whose client hangs up meanwhile are lost with it.
 import { type EdgeCount, type EdgeCounted, writeCounts } from '../shared/edge_counts.ts'
+import { PROBLEMS, type Problem } from '../shared/problems.ts'
+import { ofTenant, type RequestContext } from './context.ts'
 
 export class Counts {
   private counts = new Map<string, EdgeCounted>()
@@ -30,3 +32,10 @@ export class Counts {
     else known.count += counted.count
   }
 }
+
+/**
+ * Whether a region was not available to a tenant for this refusal (docs/slo.md). Who has not shown a credential is nobody's:
+ * otherwise strangers could spend a region's error budget.
+ */
+export const isUnanswered = ({ identity, request }: RequestContext, { code }: Problem): boolean =>
+  ofTenant(identity?.principal) && PROBLEMS[code].status >= 500 && !request.signal.aborted

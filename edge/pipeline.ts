@@ -8,7 +8,7 @@ import type { Inside } from './console/api.ts'
 import { describing, showing } from './console/loaded.ts'
 import { contextOf } from './context.ts'
 import { isPreflight, preflightAnswer } from './cors.ts'
-import { Counts } from './counts.ts'
+import { Counts, isUnanswered } from './counts.ts'
 import type { EdgeConfig } from './env.ts'
 import { clientIp } from './forward/client_ip.ts'
 import { HEADER_TIMEOUT_MS } from './forward/index.ts'
@@ -156,6 +156,8 @@ export function createEdge(
   function refusing(app: Pick<Hono, 'notFound' | 'onError'>): void {
     const refuse = (c: Context, problem: Problem) => {
       const context = contextOf(c.req.raw)
+      const { region = config.controlRegion } = context
+      if (isUnanswered(context, problem)) counts.add('unanswered', region.name)
       return ownAnswer(context, problemResponse(problem, context.requestId), publicOrigin)
     }
     app.notFound((c) => refuse(c, new Problem('not_found', 'There is nothing at this path.')))

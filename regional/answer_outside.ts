@@ -5,7 +5,7 @@ import { stream, streamSSE } from 'hono/streaming'
 import type { StatusCode } from 'hono/utils/http-status'
 import type { StreamingApi } from 'hono/utils/stream'
 import { REQUEST_ID } from '../shared/headers.ts'
-import { Problem, type ProblemDetails, problemDetails } from '../shared/problems.ts'
+import { Problem, type ProblemCode, type ProblemDetails, problemDetails } from '../shared/problems.ts'
 import type { Reply } from './operation.ts'
 import type { Begin, Outside } from './tenancy/outside.ts'
 
@@ -20,6 +20,8 @@ interface Shown {
   requestId: string
   /** Told of what is nobody's fault but ours. */
   report: (error: unknown) => void
+  /** Told how work ended whose answer had begun as if all were well. */
+  failed: (code: ProblemCode) => void
 }
 
 export function answerOutside(c: Context, begin: Begin, shown: Shown): Response {
@@ -54,7 +56,7 @@ export function answerOutside(c: Context, begin: Begin, shown: Shown): Response 
 async function ending(
   out: StreamingApi,
   begin: Begin,
-  { requestId, report }: Shown,
+  { requestId, report, failed }: Shown,
   { send, heartbeat }: { send: Outside['send']; heartbeat: string },
 ): Promise<Reply | { problem: ProblemDetails }> {
   if (begin.outcome === 'replayed') return begin.reply
@@ -64,9 +66,12 @@ async function ending(
   try {
     return await begin.finish({ gone: gone.signal, send })
   } catch (error) {
-    if (error instanceof Problem) return { problem: problemDetails(error, requestId) }
-    report(error)
-    const problem = new Problem('internal', 'Try again; if it stays, tell us the request id.')
+    const isProblem = error instanceof Problem
+    if (!isProblem) report(error)
+    const problem = isProblem
+      ? error
+      : new Problem('internal', 'Try again; if it stays, tell us the request id.')
+    failed(problem.code)
     return { problem: problemDetails(problem, requestId) }
   } finally {
     clearInterval(beating)

@@ -18,7 +18,7 @@ import {
   REQUEST_ID,
   SNAPSHOT,
 } from '../shared/headers.ts'
-import { Problem, problemResponse } from '../shared/problems.ts'
+import { Problem, type ProblemCode, problemResponse } from '../shared/problems.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
 import { type Admission, WaitEnded } from './admission/admission.ts'
@@ -61,7 +61,7 @@ export interface AppDependencies extends Observers {
   transact: TransactDependencies
   tails: Tails
   outside: OutsideWorks
-  readiness: () => Promise<Readiness>
+  readiness: (exclude?: string) => Promise<Readiness>
   admission: Admission
   /** Whether a client may hold a stream open: not where a request has the process to itself. */
   holdsStreams: boolean
@@ -94,11 +94,15 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   ])
 
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
-  app.get('/readyz', async (c) => {
-    const status = await readiness()
+  app.get('/readyz', async (c, next) => {
+    if (isFromOutside(c)) return next()
+    const status = await readiness(c.req.query('exclude'))
     return c.json({ status, region }, status === 'ready' ? 200 : 503)
   })
-  app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))
+  app.get('/metrics', async (c, next) => {
+    if (isFromOutside(c)) return next()
+    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+  })
 
   app.use(observing(dependencies))
   app.use(async (c, next) => {
@@ -111,7 +115,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   app.use(async (c, next) => {
     const verified = timedNow('verify', () => verify(c.req.raw, verifier))
     c.set('verified', verified)
-    noteSpeaker(c.get('note'), verified)
+    noteSpeaker(c.get('note'), verified, c.req.method)
     if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
     for (const { count, ...what } of counts === undefined ? [] : readCounts(counts)) {
@@ -224,6 +228,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   return app
 }
 
+/**
+ * Whoever comes by a proxy may be anybody: some places (Cloud Run) have no other way in, and open it to everyone. Probes and
+ * Prometheus ask the instance itself.
+ */
+const isFromOutside = (c: RegionContext): boolean => c.req.header('x-forwarded-for') !== undefined
+
 /** Nobody reads it: the client went away, as proxies log it since nginx. */
 const GONE = 499
 
@@ -270,7 +280,10 @@ async function answerTenant(
     const requestId = requestIdOf(c)
     const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
     const events = operation.streams && accepts(c, EVENT_STREAM)
-    return answerOutside(c, begin, { status: operation.status, events, requestId, report })
+    const failed = (code: ProblemCode) => {
+      note.problem = code
+    }
+    return answerOutside(c, begin, { status: operation.status, events, requestId, report, failed })
   }
   if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
     note.class = 'stream'
@@ -397,9 +410,12 @@ const requestIdOf = (c: RegionContext): string => c.get('note').requestId
 
 const CLASS_OF_SPEAKER = { operator: 'operator', region: 'region', edge: 'edge' } as const
 
-function noteSpeaker(note: RequestNote, { principal, requestId }: Verified): void {
+function noteSpeaker(note: RequestNote, { principal, requestId }: Verified, method: string): void {
   note.asserted(requestId)
   note.principal = principal.kind
-  if ('tenant' in principal) note.tenant = principal.tenant
-  else note.class = CLASS_OF_SPEAKER[principal.kind]
+  if ('tenant' in principal) {
+    note.tenant = principal.tenant
+    // Its route knows better. What is refused before it is there was asked by a tenant all the same.
+    note.class = method === 'GET' || method === 'HEAD' ? 'read' : 'write'
+  } else note.class = CLASS_OF_SPEAKER[principal.kind]
 }

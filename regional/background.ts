@@ -20,11 +20,14 @@ export class Background {
     )
   }
 
-  /** Runs `round` now. */
+  /** Runs `round` as soon as no other of its kind is under way. */
   once(name: string, round: () => Promise<void>): void {
-    const done = round()
+    const done = (this.running.get(name) ?? Promise.resolve())
+      .then(round)
       .catch((error: unknown) => this.log.error(`background work failed: ${name}`, { error }))
-      .finally(() => this.running.delete(name))
+      .finally(() => {
+        if (this.running.get(name) === done) this.running.delete(name)
+      })
     this.running.set(name, done)
   }
 

@@ -37,7 +37,8 @@ export interface Metrics {
   watch(name: `coditect_${string}`, help: string, read: () => number): void
 }
 
-export function regionMetrics(region: string): Metrics {
+/** @param all the platform's regions: what none has told yet of one is 0, so that the first count is seen as an increase */
+export function regionMetrics(region: string, all: Iterable<string>): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ region })
   const registers = [registry]
@@ -54,6 +55,13 @@ export function regionMetrics(region: string): Metrics {
     registers,
   })
   const top = new TopTenants(TENANT_LABELS)
+  const edgeDecisions = new Counter({
+    name: 'coditect_edge_decisions_total',
+    help: 'Requests that an edge refused, or let through without its limiter, and calls to limiters that failed; `of` which region, where an edge tells it to any.',
+    labelNames: ['decision', 'of'],
+    registers,
+  })
+  for (const of of all) edgeDecisions.inc({ decision: 'unanswered', of }, 0)
   return {
     contentType: registry.contentType,
     text: async () => (await registry.metrics()) + (await processMetrics().metrics()),
@@ -67,15 +75,10 @@ export function regionMetrics(region: string): Metrics {
       help: 'Spans of traces that could not be exported.',
       registers,
     }),
-    edgeDecisions: new Counter({
-      name: 'coditect_edge_decisions_total',
-      help: 'Requests that an edge refused, or let through without its limiter, and calls to limiters that failed; `of` which region, where an edge tells it to any.',
-      labelNames: ['decision', 'of'],
-      registers,
-    }),
+    edgeDecisions,
     requests: new Histogram({
       name: 'coditect_request_duration_seconds',
-      help: 'From the request’s head to the answer’s end; of streams, to the answer’s head.',
+      help: 'From the request’s head to the answer’s head.',
       labelNames: ['class', 'status'],
       buckets: LATENCY_BUCKETS,
       registers,

@@ -11,15 +11,14 @@ export interface ReadinessOptions {
   overloaded: () => boolean
 }
 
-export async function readinessOf({
-  probe,
-  broken,
-  draining,
-  overloaded,
-}: ReadinessOptions): Promise<Readiness> {
+/** @param exclude what is no reason not to be ready, for who asks */
+export async function readinessOf(
+  { probe, broken, draining, overloaded }: ReadinessOptions,
+  exclude?: string,
+): Promise<Readiness> {
   if (draining()) return 'draining'
   if (broken()) return 'no_database'
-  if (overloaded()) return 'overloaded'
+  if (exclude !== ('overloaded' satisfies Readiness) && overloaded()) return 'overloaded'
   return probe().then(
     () => 'ready',
     () => 'no_database',

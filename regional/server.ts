@@ -144,7 +144,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
-  const metrics = regionMetrics(region)
+  const metrics = regionMetrics(region, Object.keys(config.REGIONS))
   const tracing =
     config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
       ? undefined
@@ -294,12 +294,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       transact: transactions,
       admission,
-      readiness: () =>
-        readinessOf({
-          probe: () => database.region(probe),
-          broken: () => isBroken,
-          ...{ draining, overloaded },
-        }),
+      readiness: (exclude) =>
+        readinessOf(
+          { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
+          exclude,
+        ),
       log,
       metrics,
       tracing,

@@ -19,6 +19,11 @@ export const EDGE_COUNTS_NAMES = [
   'limiter_bypassed',
   /** Answered 503 `region_unavailable`, because no instance of the region answered: which one, is told as well. */
   'region_unavailable',
+  /**
+   * Requests of tenants that a region should have answered and did not, for any of these reasons: they were answered 5xx by
+   * the edge, or by whoever stands before the region. Which region, is told as well.
+   */
+  'unanswered',
   /** Calls to a limiter that failed or took too long. */
   'limiter_failed',
 ] as const

@@ -104,9 +104,9 @@ async function ask(
       break
     }
     if (leaving === undefined) break
-    turns = instances.inTurn(region, twice, Date.now())
-    if (turns.length === 0 || moves === most) return leaving
     await leaving.body?.cancel()
+    turns = instances.inTurn(region, twice, Date.now())
+    if (turns.length === 0 || moves === most) throw stopping(region.name)
     if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
   }
   throw unavailable(region.name)
@@ -121,6 +121,9 @@ export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY
 
 const notAsked = (region: string, waitMs: number): Problem =>
   unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
+
+const stopping = (region: string): Problem =>
+  unavailable(region, 'All instances that were asked are stopping, and nothing was done.', 1_000)
 
 async function headersFor(
   { requestId, startMs, method, headers, target, principal, clientIp }: RequestContext,

@@ -36,6 +36,8 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
     try {
       const response = await forward(context, { ...common, region, told })
       if (ofTenant(principal)) {
+        // Whoever stands before the region has no instance to ask, and nobody there counts it.
+        if (response.status >= 500 && !response.headers.has(TOOK)) counts.add('unanswered', region.name)
         context.regionMs = Number(response.headers.get(TOOK))
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())

@@ -37,7 +37,7 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
    * Whose API keys those were that found no place, so that the next time it is known without looking. Keys alone, because a
    * key is of one tenant: which tenant a token is for, the rest of the request may say.
    */
-  const refused = new Lru<string, TenantNumber>(MAX_REFUSED)
+  const refused = new Lru<string, { tenant: TenantNumber; region: string }>(MAX_REFUSED)
   let refusedAtMs = Number.NEGATIVE_INFINITY
   const noPlace = new Problem('overloaded', NO_PLACE, { headers: RETRY_AFTER })
   const { status } = PROBLEMS[noPlace.code]
@@ -59,11 +59,12 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
       const nowMs = now()
       if (nowMs - refusedAtMs > FLOOD_MS) return undefined
       const credential = request.headers.get('authorization')
-      const tenant = credential === null ? undefined : refused.get(credential)
-      if (tenant === undefined || bulkhead.hasPlace(tenant, nowMs)) return undefined
+      const known = credential === null ? undefined : refused.get(credential)
+      if (known === undefined || bulkhead.hasPlace(known.tenant, nowMs)) return undefined
       // Whether a page of another origin may read the answer is not known yet.
       if (!isOfApi(request.url) || request.headers.has('origin')) return undefined
       refuse()
+      counts.add('unanswered', known.region)
       const requestId = newId('req', nowMs)
       return new Response(JSON.stringify(problemDetails(noPlace, requestId)), {
         status,
@@ -74,11 +75,12 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
       return async function entered(context) {
         const { principal, method } = context
         if (!ofTenant(principal)) return through(stages, context)
-        const pass = bulkhead.enter(principal.tenant, `${method} ${decided(context.region).name}`, now())
+        const region = decided(context.region).name
+        const pass = bulkhead.enter(principal.tenant, `${method} ${region}`, now())
         if (pass === undefined) {
           const credential = credentialOf(context)
           if (credential !== undefined && principal.kind === 'api_key')
-            refused.set(credential, principal.tenant)
+            refused.set(credential, { tenant: principal.tenant, region })
           refuse()
           throw noPlace
         }

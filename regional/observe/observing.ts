@@ -2,6 +2,7 @@
 // one observation in each histogram and the end of one span. The line holds nothing that a client wrote.
 import { createMiddleware } from 'hono/factory'
 import { EDGE_SPAN, TOOK } from '../../shared/headers.ts'
+import { PROBLEMS } from '../../shared/problems.ts'
 import { readEdgeSpan, readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -50,7 +51,7 @@ export const observing = (observers: Observers) =>
           'coditect.units': note.units,
           'coditect.attempts': note.attempts,
         },
-        status >= 500,
+        outcomeOf(note, status) >= 500,
       )
     }
     const isStream = note.class === 'outside' || headers.get('content-type') === 'text/event-stream'
@@ -67,7 +68,8 @@ interface Answered {
 
 function tell({ log, metrics }: Observers, note: RequestNote, { method, status, headMs }: Answered): void {
   const { problem, route, tenant, principal, trace, units, attempts, stages } = note
-  metrics.requests.observe({ class: note.class, status: `${Math.floor(status / 100)}xx` }, headMs / 1_000)
+  const answered = `${Math.floor(outcomeOf(note, status) / 100)}xx`
+  metrics.requests.observe({ class: note.class, status: answered }, headMs / 1_000)
   if (problem !== undefined) metrics.problems.inc({ code: problem })
   if (attempts > 0) metrics.attempts.inc(attempts)
   if (tenant !== undefined) metrics.used(tenant, units)
@@ -86,6 +88,10 @@ function tell({ log, metrics }: Observers, note: RequestNote, { method, status, 
     stages: roundedEach(stages),
   })
 }
+
+/** The status of what it came to: a problem may have come after the head. */
+const outcomeOf = ({ problem }: RequestNote, status: number): number =>
+  problem === undefined ? status : PROBLEMS[problem].status
 
 const rounded = (value: number): number => Math.round(value * 100) / 100
 

@@ -3,6 +3,7 @@
 // in the background has none. Nothing that a client wrote gets in here but what has a bounded shape.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Id, newId } from '../../shared/ids.ts'
+import type { ProblemCode } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TraceParent } from '../../shared/trace.ts'
 
@@ -41,8 +42,8 @@ export class RequestNote {
   tenant: TenantNumber | undefined
   /** The kind of credential. */
   principal: string | undefined
-  /** Of a problem that was answered. */
-  problem: string | undefined
+  /** Of a problem that was answered, in the body alone where the head was out before. */
+  problem: ProblemCode | undefined
   /** Request units. */
   units = 0
   /** Milliseconds in which the process did nothing else for it, and that are not counted among its units yet. */

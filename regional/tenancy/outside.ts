@@ -28,7 +28,7 @@ import { readingTransaction, type TenantTransaction, writingTransaction } from '
 import { type Memory, memoryOf, writeOnce } from './write_once.ts'
 
 /** Time to settle in, after the work's own is over. */
-const SETTLE_MS = 30_000
+export const SETTLE_MS = 30_000
 
 /** What a beginning leaves for the rest. */
 export interface Begun<W> {

@@ -29,6 +29,9 @@ import { parse, parseAllDocuments } from 'yaml'
 import { readBindings } from '../../edge/env.ts'
 import { readConfig, SETTINGS } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
+import { RUN_MS } from '../../regional/services/agents/runs.ts'
+import { SETTLE_MS } from '../../regional/tenancy/outside.ts'
+import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { ROOT } from '../e2e/stack.ts'
 
@@ -170,6 +173,11 @@ test('autoscalers go by signals that a region gives', async () => {
   expect(keda.spec.scaleTargetRef.name).toBe(deployment.metadata.name)
 })
 
+test('while nobody can tell how busy a region is, it does not shrink', () => {
+  expect(keda.spec.fallback.behavior).toBe('currentReplicasIfHigher')
+  expect(keda.spec.fallback.replicas).toBeGreaterThan(keda.spec.minReplicaCount)
+})
+
 test('on Cloud Run it is processor time that scales a region, and no tenant’s tails fill its instances', () => {
   const { annotations } = cloudRun.spec.template.metadata
   expect(annotations['run.googleapis.com/scaling-cpu-target']).toBe('0.8')
@@ -180,6 +188,10 @@ test('on Cloud Run it is processor time that scales a region, and no tenant’s 
   expect(places).toBeGreaterThan(4 * most)
 })
 
+test('on Cloud Run Google lets the edge and other regions through, which have no token of Google’s', () => {
+  expect(cloudRun.metadata.annotations['run.googleapis.com/invoker-iam-disabled']).toBe('true')
+})
+
 test('the ingress lets through all that the edge and other regions ask, and no metrics', async () => {
   const paths: Array<{ path: string }> = ingress.spec.rules[0].http.paths
   const own = ['/metrics', '/readyz', '/*']
@@ -188,6 +200,11 @@ test('the ingress lets through all that the edge and other regions ask, and no m
   const isOpen = (route: string) => paths.some(({ path }) => route === path || route.startsWith(`${path}/`))
   expect(routes.filter((route) => !isOpen(route))).toEqual([])
   expect(own.slice(0, 2).filter(isOpen)).toEqual([])
+})
+
+test('the ingress takes every body that the platform does', () => {
+  const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size']
+  expect(Number.parseInt(most, 10) * 2 ** 20).toBeGreaterThan(MAX_BODY_BYTES)
 })
 
 test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {
@@ -210,6 +227,19 @@ test('compose waits until a fresh database is healthy, and gives up on one that 
   }
   await configured(4)
   await expect(configured(1_000)).rejects.toMatchObject({ code: 1 })
+})
+
+test('in Kubernetes overload takes no instance out of the Service, and a database that is away ends none', async () => {
+  const { startupProbe, readinessProbe, livenessProbe } = deployment.spec.template.spec.containers[0]
+  expect(readinessProbe.httpGet.path).toBe('/readyz?exclude=overloaded')
+  expect([startupProbe, livenessProbe].map(({ httpGet }) => httpGet.path)).toEqual(['/healthz', '/healthz'])
+  for (const { httpGet } of [startupProbe, readinessProbe]) {
+    expect((await fetch(region.urls[0] + httpGet.path)).status).toBe(200)
+  }
+})
+
+test('Lambda cuts off no work that a region would let go on', () => {
+  expect(functionOf.Timeout * 1_000).toBeGreaterThan(RUN_MS + SETTLE_MS)
 })
 
 test('whoever ends an instance leaves it the time to drain', () => {
@@ -260,21 +290,26 @@ test.each([
   expect([...new Set(packages)].filter((name) => dependencies[name] === undefined)).toEqual([])
 })
 
-test.each([['Dockerfile'], [join('lambda', 'Dockerfile')]])(
-  '%s compiles the region ahead, where its processes look for it',
-  async (dockerfile) => {
-    const lines = text(dockerfile).split('\n')
-    const compile = lines.findIndex((line) => line.startsWith('RUN node '))
-    expect(lines[compile - 1]).toMatch(/^ENV NODE_COMPILE_CACHE=\S+$/)
-    expect(lines.slice(0, compile).some((line) => line.startsWith('USER '))).toBe(false)
-    const compiled = join(folder, dockerfile, 'compiled')
-    await run('/bin/sh', ['-c', lines[compile]?.replace('RUN ', '') ?? ''], {
-      cwd: ROOT,
-      env: { ...process.env, NODE_COMPILE_CACHE: compiled },
-    })
-    expect(readdirSync(compiled, { recursive: true }).length).toBeGreaterThan(100)
-  },
-)
+test('the image of a region compiles it ahead, as the user that runs it: Node looks at what that one compiled alone', async () => {
+  const lines = text('Dockerfile').split('\n')
+  const at = (start: string) => lines.findIndex((line) => line.startsWith(start))
+  const [compile, user] = [at('RUN node '), at('USER ')]
+  expect(lines.filter((line) => line.startsWith('USER '))).toEqual(['USER node'])
+  expect(user).toBeLessThan(compile)
+  const [, where] =
+    /^ENV NODE_COMPILE_CACHE=\/app\/(\S+)$/.exec(lines[at('ENV NODE_COMPILE_CACHE=')] ?? '') ?? []
+  expect(lines.slice(0, user)).toContain(`RUN mkdir ${where} && chown node ${where}`)
+  // That user's number in Node's own image.
+  expect(deployment.spec.template.spec.securityContext.runAsUser).toBe(1000)
+  const compiled = join(folder, 'compiled')
+  await run('/bin/sh', ['-c', lines[compile]?.replace('RUN ', '') ?? ''], {
+    cwd: ROOT,
+    env: { ...process.env, NODE_COMPILE_CACHE: compiled },
+  })
+  expect(readdirSync(compiled, { recursive: true }).length).toBeGreaterThan(100)
+  const [own = ''] = readdirSync(compiled)
+  expect(own).toMatch(new RegExp(`-${process.getuid?.()}$`))
+})
 
 test('the image of the edge can be built from what its Dockerfile copies', async () => {
   const context = join(folder, 'context')

@@ -1,10 +1,11 @@
 // The rules that a deployment's Prometheus is given speak of metrics and labels that a region really has.
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { CLASSES, STAGES } from '../../regional/observe/request.ts'
 import { EDGE_COUNTS_NAMES } from '../../shared/edge_counts.ts'
 import { PROBLEMS } from '../../shared/problems.ts'
@@ -19,9 +20,27 @@ interface Rule {
   labels?: { severity: string }
 }
 
-const file = join(ROOT, 'deploy', 'prometheus', 'rules.yaml')
-const { groups } = parse(readFileSync(file, 'utf8')) as { groups: Array<{ rules: Rule[] }> }
+interface Cases {
+  tests: Array<{ alert_rule_test?: Array<{ alertname: string; exp_alerts: unknown[] }> }>
+}
+
+interface Scrape {
+  scrape_configs: Array<{
+    job_name: string
+    kubernetes_sd_configs: unknown[]
+    relabel_configs: Array<{
+      source_labels: string[]
+      regex?: string
+      target_label?: string
+      action?: string
+    }>
+  }>
+}
+
+const textOf = (...path: string[]): string => readFileSync(join(ROOT, 'deploy', ...path), 'utf8')
+const { groups } = parse(textOf('prometheus', 'rules.yaml')) as { groups: Array<{ rules: Rule[] }> }
 const rules = groups.flatMap((group) => group.rules)
+const alerts = rules.filter(({ alert }) => alert !== undefined)
 
 let regions: Regions
 let text: string
@@ -66,11 +85,45 @@ test('every value that a rule picks is one that its label can have', () => {
 
 test('every alert says how urgent it is, in one sentence what is wrong, and docs/slo.md explains it', () => {
   const slo = readFileSync(join(ROOT, 'docs', 'slo.md'), 'utf8')
-  for (const { alert, labels, annotations } of rules.filter((rule) => rule.alert !== undefined)) {
+  for (const { alert, labels, annotations } of alerts) {
     expect(['page', 'ticket']).toContain(labels?.severity)
     expect(annotations?.summary).toMatch(/\.$|\?$/)
     expect(slo).toContain(`\`${alert}\``)
   }
+})
+
+test('of every alert there is a case in which it fires', () => {
+  const { tests } = parse(textOf('prometheus', 'rules.test.yaml')) as Cases
+  const firing = tests
+    .flatMap(({ alert_rule_test: cases = [] }) => cases)
+    .filter(({ exp_alerts: expected }) => expected.length > 0)
+    .map(({ alertname }) => alertname)
+  expect(alerts.length).toBeGreaterThan(10)
+  expect(alerts.filter(({ alert }) => !firing.includes(alert ?? ''))).toEqual([])
+})
+
+const { scrape_configs: jobs } = parse(textOf('prometheus', 'scrape.yaml')) as Scrape
+
+test('in Kubernetes a region’s pods are found, by what they say of themselves, under the name that rules go by', () => {
+  const [job] = jobs
+  const down = alerts.find(({ alert }) => alert === 'InstanceDown')
+  const [, named = ''] = /job=~"([^"]+)"/.exec(down?.expr ?? '') ?? []
+  expect(job?.job_name).toMatch(new RegExp(`^(?:${named})$`))
+  const deployment = parseAllDocuments(textOf('kubernetes', 'region.yaml'), { merge: true })
+    .map((document) => document.toJS())
+    .find(({ kind }) => kind === 'Deployment')
+  const { metadata, spec } = deployment.spec.template
+  const port = spec.containers[0].ports[0].name
+  const labels = Object.entries<string>(metadata.labels).map(
+    ([name, value]) => [`__meta_kubernetes_pod_label_${name.replace(/\W/g, '_')}`, value] as const,
+  )
+  const said = new Map([...labels, ['__meta_kubernetes_pod_container_port_name', port]])
+  const [kept] = job?.relabel_configs.filter(({ action }) => action === 'keep') ?? []
+  expect(kept?.source_labels.map((name) => said.get(name)).join(';')).toBe(kept?.regex)
+  const region = job?.relabel_configs.find(({ target_label: label }) => label === 'region')
+  expect(region?.source_labels.map((name) => said.get(name))).toEqual(['us'])
+  // What finds pods by annotation would find them a second time.
+  expect(metadata.annotations).toBeUndefined()
 })
 
 /** Debian: `apt-get install prometheus`. */
@@ -85,4 +138,16 @@ test.runIf(hasPromtool)('the alerts fire when they should, and only then', async
   await run('check', 'rules', 'rules.yaml')
   const { stdout } = await run('test', 'rules', 'rules.test.yaml')
   expect(stdout).toContain('SUCCESS')
+})
+
+test.runIf(hasPromtool)('Prometheus takes the job as a part of its configuration', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'coditect-prometheus-'))
+  // Debian's promtool knows nothing of Kubernetes.
+  const config = jobs.map(({ kubernetes_sd_configs: found, ...job }) => ({
+    ...job,
+    static_configs: found.map(() => ({ targets: [] })),
+  }))
+  writeFileSync(join(folder, 'prometheus.json'), JSON.stringify({ scrape_configs: config }))
+  await promisify(execFile)('promtool', ['check', 'config', join(folder, 'prometheus.json')])
+  rmSync(folder, { recursive: true })
 })

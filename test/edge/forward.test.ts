@@ -243,7 +243,9 @@ test('requests that no instance answered are counted, and a region that answers 
   await expectUnavailable(await to.request(`http://edge/v1/reset?${newMarker()}`, { headers }))
   const marker = newMarker()
   await to.request(`http://edge/v1/projects?${marker}`, { headers })
-  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toBe('region_unavailable.us=1')
+  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toBe(
+    'region_unavailable.us=1, unanswered.us=1',
+  )
 })
 
 test.each([

@@ -8,6 +8,8 @@ export interface Brewery {
   service: Service
   /** Waits until the work on `name` goes on, and ends it. */
   pour(name: string): Promise<void>
+  /** Waits until the work on `name` goes on, and has it fail by a mistake of its own. */
+  spill(name: string): Promise<void>
   begun(name: string): Promise<void>
   /** How often the work on `name` went on. */
   times(name: string): number
@@ -80,6 +82,10 @@ export function brewery(): Brewery {
     pour: async (name) => {
       await cupOf(name).begun.promise
       cupOf(name).poured.resolve()
+    },
+    spill: async (name) => {
+      await cupOf(name).begun.promise
+      cupOf(name).poured.reject(new Error('spilt'))
     },
     begun: (name) => cupOf(name).begun.promise,
     times: (name) => cupOf(name).times,

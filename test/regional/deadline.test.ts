@@ -21,6 +21,9 @@ describe('a request that nobody waits for any more', () => {
     expect(refused.headers.get('retry-after')).toBe('1')
     const { body } = await regions.ask('us', { as: key, path: '/v1/projects' })
     expect(body.data).toEqual([])
+    const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+    expect(text).toMatch(/_seconds_count\{region="us",class="write",status="5xx"\} 1$/m)
+    expect(text).not.toMatch(/_seconds_count\{region="us",class="none",status="5xx"\}/)
   })
 
   test('is so for operators as well; one with time left, or without a deadline that can be read, is served', async () => {

@@ -214,6 +214,7 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
     /^coditect_event_loop_active_seconds_total [\d.]+$/m,
     /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m,
     /^coditect_isolation_violations_total\{region="us"\} 0$/m,
+    /^coditect_edge_decisions_total\{decision="unanswered",of="eu",region="us"\} 0$/m,
   ]) {
     expect(text).toMatch(shown)
   }
@@ -223,17 +224,30 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
 })
 
 test('a region that is overloaded says that it is not ready, and answers all the same', async () => {
-  const ready = async () => {
-    const answer = await fetch(`${regions.url('us')}/readyz`)
+  const ready = async (query = '') => {
+    const answer = await fetch(`${regions.url('us')}/readyz${query}`)
     return [answer.status, ((await answer.json()) as { status: string }).status]
   }
   expect(await ready()).toEqual([200, 'ready'])
   overloaded = true
   expect(await ready()).toEqual([503, 'overloaded'])
+  expect(await ready('?exclude=draining')).toEqual([503, 'overloaded'])
+  // For who would take all instances out at once.
+  expect(await ready('?exclude=overloaded')).toEqual([200, 'ready'])
   expect((await regions.ask('us', { as: key, path: '/v1/projects' })).status).toBe(200)
   overloaded = false
   expect(await ready()).toEqual([200, 'ready'])
 })
+
+test.each(['/metrics', '/readyz'])(
+  '%s is for those beside the instance: by a proxy it is as any path',
+  async (path) => {
+    const ask = async (headers: Record<string, string>) =>
+      (await fetch(regions.url('us') + path, { headers })).status
+    expect(await ask({})).toBe(200)
+    expect(await ask({ 'x-forwarded-for': '192.0.2.1' })).toBe(401)
+  },
+)
 
 const newTraceId = () => randomBytes(16).toString('hex')
 

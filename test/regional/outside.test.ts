@@ -110,6 +110,28 @@ describe('as a stream', () => {
   })
 })
 
+test.each([{}, stream])(
+  'work that fails by our fault is a failed request, though its head said otherwise: %o',
+  async (accept) => {
+    const { key } = await regions.newTenant(`spillers-${Object.keys(accept).length}`, 'us')
+    const failed = async () => {
+      const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+      return Number(
+        /^coditect_request_duration_seconds_count\{region="us",class="outside",status="5xx"\} (\d+)$/m.exec(
+          text,
+        )?.[1] ?? 0,
+      )
+    }
+    const before = await failed()
+    const name = `spilt ${Object.keys(accept).length}`
+    const answering = regions.open('us', { ...asking(name, accept), as: key })
+    await brewing.spill(name)
+    const answer = await answering
+    expect([answer.ok, await answer.text()]).toEqual([true, expect.stringContaining('"code":"internal"')])
+    await expect.poll(failed).toBe(before + 1)
+  },
+)
+
 test('a region that stops settles what goes on first', async () => {
   const first = regions.ask('us', asking('beer'))
   await brewing.begun('beer')

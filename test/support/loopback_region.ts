@@ -89,7 +89,7 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
     if (behaviour === 'silent') return
     // At first it is leaving; who asks again, or often enough, finds it as it should be.
-    const leavingTimes = { leaving: 1, balanced: 4 }[behaviour ?? ''] ?? 0
+    const leavingTimes = { leaving: 1, balanced: 4, departed: Number.POSITIVE_INFINITY }[behaviour ?? ''] ?? 0
     if (seen.filter(({ target }) => target === entry.target).length <= leavingTimes) {
       response.statusCode = 503
       response.setHeader('coditect-draining', '1')

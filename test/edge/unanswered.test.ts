@@ -1,0 +1,95 @@
+// Every request of a tenant that is answered 5xx without a region counts against that region, and another one hears of it.
+import { expect, inject, test, vi } from 'vitest'
+import { Bulkhead } from '../../edge/limit/bulkhead.ts'
+import type { LeaseSource } from '../../edge/limit/limiter.ts'
+import type { EdgeOptions } from '../../edge/pipeline.ts'
+import { newTenant, tokenFor } from './jwt_support.ts'
+import { bearer, edgeTo, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
+
+const { steady, other } = inject('regions')
+const nowhere = 'http://127.0.0.1:1'
+const headers = bearer(await newKey())
+const elsewhere = bearer(await newKey('eu'))
+
+type Edge = Awaited<ReturnType<typeof edgeTo>>
+
+/** What the next request that gets through tells a region: how many were unanswered, by region. */
+async function toldBy(edge: Edge): Promise<string[]> {
+  const marker = newMarker()
+  expect((await edge.request(`http://edge/v1/tenant?${marker}`, { headers: elsewhere })).status).toBe(200)
+  const text = (await seen(marker))[0]?.headers['coditect-edge-counts'] ?? ''
+  return text.split(', ').filter((part) => part.startsWith('unanswered'))
+}
+
+const broken: LeaseSource = async () => {
+  throw new Error('no way there')
+}
+
+const causes: Array<[string, string[], string, RequestInit, EdgeOptions]> = [
+  ['no instance answers', [nowhere], 'edge/v1/projects', {}, {}],
+  ['all instances are leaving', [steady, steady], 'edge/v1/departed', { method: 'POST', body: 'x' }, {}],
+  ['a balancer has nobody to ask', [steady], 'edge/v1/failing', {}, {}],
+  ['nobody knows whose host it is', [nowhere], 'api.acme.example/v1/projects', {}, {}],
+  [
+    'the limiter is out of reach',
+    [steady],
+    'edge/v1/projects',
+    { method: 'POST', body: 'x' },
+    { leases: broken },
+  ],
+]
+test.each(causes)('%s', async (_, us, path, init, options) => {
+  const edge = await edgeTo({ us, eu: [other] }, undefined, {}, options)
+  const answer = await edge.request(`http://${path}?${newMarker()}`, { ...init, headers })
+  expect(answer.status).toBeGreaterThanOrEqual(500)
+  await answer.text()
+  expect(await toldBy(edge)).toEqual(['unanswered.us=1'])
+})
+
+test('when all instances are leaving, the client hears that nothing was done, and when to ask again', async () => {
+  const edge = await edgeTo({ us: [steady, steady] })
+  const answer = await edge.request(`http://edge/v1/departed?${newMarker()}`, { headers })
+  expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1'])
+  expect(await answer.json()).toMatchObject({
+    code: 'region_unavailable',
+    detail: expect.stringContaining('nothing was done'),
+  })
+})
+
+test('the edge has no time, whether or not it has read who asks', async () => {
+  let nowMs = Date.now()
+  const bulkhead = new Bulkhead({ least: 1, first: 1, most: 1, targetMs: 50 })
+  const edge = await edgeTo({ us: [steady], eu: [other] }, undefined, {}, { bulkhead, now: () => nowMs })
+  const abort = new AbortController()
+  const silent = newMarker()
+  const held = edge.request(new Request(`http://edge/v1/silent?${silent}`, { headers, signal: abort.signal }))
+  await vi.waitFor(async () => expect(await seen(silent)).toHaveLength(1))
+  for (let i = 0; i < 2; i++)
+    expect((await edge.request('http://edge/v1/tenant', { headers })).status).toBe(503)
+  nowMs += 1_001
+  expect(await toldBy(edge)).toEqual(['unanswered.us=2'])
+  abort.abort()
+  await held
+})
+
+test('a key of a region that this edge knows no way to', async () => {
+  const edge = await edgeTo({ us: [steady] })
+  expect((await edge.request('http://edge/v1/projects', { headers: elsewhere })).status).toBe(503)
+  const marker = newMarker()
+  await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
+  expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toBe('unanswered.us=1')
+})
+
+test('operators, strangers, tokens that nobody can check and clients that left spend nothing of it', async () => {
+  const edge = await edgeTo({ us: [nowhere], eu: [other] })
+  const ask = async (path: string, init: RequestInit = {}) =>
+    (await edge.request(`http://${path}`, init)).status
+  expect(await ask('edge/platform/v1/tenants', { headers: bearer(OPERATOR_TOKEN) })).toBe(503)
+  expect(await ask('edge/openapi.json')).toBe(503)
+  const token = await tokenFor(await newTenant())
+  expect(await ask('api.acme.example/v1/projects', { headers: bearer(token) })).toBe(503)
+  expect(await ask('edge/v1/projects', { headers: bearer(token) })).toBe(503)
+  await edge.request(new Request('http://edge/v1/projects', { headers, signal: AbortSignal.abort() }))
+  expect(await ask('edge/v1/projects', { headers: bearer('ck_') })).toBe(401)
+  expect(await toldBy(edge)).toEqual([])
+})

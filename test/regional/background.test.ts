@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { Background } from '../../regional/background.ts'
+import { jsonLog } from '../../regional/log.ts'
+
+const lines: string[] = []
+const newBackground = () => new Background(jsonLog('us', (line) => lines.push(line), 'info'))
+
+test('the last round comes after the one under way, and stopping waits for both', async () => {
+  const background = newBackground()
+  const said: string[] = []
+  const first = Promise.withResolvers<void>()
+  background.once('flush', async () => {
+    await first.promise
+    said.push('first')
+  })
+  background.once('flush', async () => void said.push('last'))
+  const stopped = background.stop().then(() => said.push('stopped'))
+  first.resolve()
+  await stopped
+  expect(said).toEqual(['first', 'last', 'stopped'])
+})
+
+test('a round that fails is logged, and keeps the next one from nothing', async () => {
+  const background = newBackground()
+  background.once('flush', async () => {
+    throw new Error('no way there')
+  })
+  let ran = false
+  background.once('flush', async () => {
+    ran = true
+  })
+  await background.stop()
+  expect(ran).toBe(true)
+  expect(lines.join('')).toContain('background work failed: flush')
+})
