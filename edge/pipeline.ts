@@ -80,16 +80,17 @@ export function createEdge(
   const identify = identifying(identifier(config, { name, identifyJwt, now }), noteFailure)
   const identifySource = identifyingSource(config, noteFailure)
   const locate = locating(config, snapshots)
-  const limit = limiting(
-    leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }),
-    newerLimits({ snapshots, waitUntil, now }),
-  )
+  const newer = newerLimits({ snapshots, regions: config.regions, waitUntil, now })
+  const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }), newer)
   const forward = provingLate(
     forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
     noteFailure,
   )
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
-  const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
+  const held = holding(
+    { slots: slots && new Slots({ source: slots, waitUntil, now }), newer, counts },
+    forward,
+  )
 
   const getPath = (request: Request) => contextOf(request).path
   const edge = new Hono({ getPath })
