@@ -1,15 +1,7 @@
 // Edge and region agree on what takes long: each operation that works outside its transaction holds a concurrency slot.
 import { expect, test } from 'vitest'
 import { needsSlot } from '../../edge/limit/slots.ts'
-import { type ServiceOptions, services } from '../../regional/services/index.ts'
-
-const nothing = (): never => {
-  throw new Error('nothing is asked for here')
-}
-/** What the operations work with; here they are only looked at. */
-const parts: unknown = new Proxy(Object.assign(nothing, {}), { get: () => parts })
-const operations = services(parts as ServiceOptions).flatMap((service) => service.operations)
-const pathOf = (path: string): string => path.replaceAll(/\{\w+\}/g, 'prj_01h455vb4pex5vsknk084sn02q')
+import { operations, pathOf } from './operations.ts'
 
 test('each operation that works outside its transaction holds a slot, and no other that is no stream', () => {
   const slotted = operations.filter(({ declaration: { method, path } }) =>
