@@ -38,7 +38,10 @@ export interface RequestContext {
   identity?: Identity
   region?: Region
   principal?: Principal | undefined
+  /** What the tenant's region said of it within the last minute. */
   snapshot?: TenantSnapshot | undefined
+  /** What it said last, however long ago: nearer to the tenant's plan and limits than any guess. */
+  lastSnapshot?: TenantSnapshot | undefined
   /** How long a region had it, in milliseconds, where one said so. */
   regionMs?: number
   /** Pages of other origins may read the answer, where the tenant has named them. */

@@ -2,6 +2,7 @@
 // what a stage decides, the next one finds in the request's context.
 import type { Context } from 'hono'
 import { Hono } from 'hono/tiny'
+import { isPlainlySpelled } from '../shared/path_spelling.ts'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { ownAnswer } from './answer.ts'
 import type { Inside } from './console/api.ts'
@@ -80,16 +81,17 @@ export function createEdge(
   const identify = identifying(identifier(config, { name, identifyJwt, now }), noteFailure)
   const identifySource = identifyingSource(config, noteFailure)
   const locate = locating(config, snapshots)
-  const limit = limiting(
-    leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }),
-    newerLimits({ snapshots, waitUntil, now }),
-  )
+  const newer = newerLimits({ snapshots, regions: config.regions, waitUntil, now })
+  const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }), newer)
   const forward = provingLate(
     forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
     noteFailure,
   )
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
-  const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
+  const held = holding(
+    { slots: slots && new Slots({ source: slots, waitUntil, now }), newer, counts },
+    forward,
+  )
 
   const getPath = (request: Request) => contextOf(request).path
   const edge = new Hono({ getPath })
@@ -131,7 +133,7 @@ export function createEdge(
 
   /** To a region, whose answer the last stage makes the client's. */
   function answering(...stages: ReadonlyArray<Stage>) {
-    const all = [host, ...stages]
+    const all = [host, spelt, ...stages]
     return (c: Context) => through(all, contextOf(c.req.raw))
   }
 
@@ -145,10 +147,11 @@ export function createEdge(
   }
 
   function presenting(...stages: ReadonlyArray<Stage>) {
+    const all = [spelt, ...stages]
     return (c: Context<InsideBindings>) => {
       const context = contextOf(c.req.raw)
       context.identity = c.env.identity
-      return through(stages, context)
+      return through(all, context)
     }
   }
 
@@ -177,6 +180,15 @@ const healthy: Stage = () => Response.json({ status: 'ok' })
 const read: Stage = function read({ method }) {
   if (method === 'GET' || method === 'HEAD') return undefined
   throw new Problem('method_not_allowed', 'This can only be read.', { headers: { allow: 'GET, HEAD' } })
+}
+
+/** What a path costs, and whether it takes long, is told by the path as it came: the region must not read another one. */
+const spelt: Stage = function spelt({ path }) {
+  if (isPlainlySpelled(path)) return undefined
+  throw new Problem(
+    'malformed_request',
+    'Letters, digits and -._~ are written in a path as they are, not escaped.',
+  )
 }
 
 const onlyPost: Stage = function onlyPost() {

@@ -1,5 +1,6 @@
 // The one spelling of a request's path and query that the edge routes by, signs, and sends. A raw `/v1/../x` or
-// `/%2e%2e/x` is resolved here once, so that no later stage can read another path than the region does.
+// `/%2e%2e/x` is resolved here once, so that no later stage can read another path than the region does. Escapes stay as they
+// are; those that a region would read as something else are refused (shared/path_spelling.ts).
 
 export interface Target {
   path: string

@@ -1,5 +1,6 @@
 // What an edge asks regions for itself, before it knows who its client is: where a tenant lives, and whose tokens it
-// takes; and, while it refuses a tenant, how much that one may ask by now. The answers say nothing secret, hold for a while, and decide nothing: the home region reads it all again.
+// takes; and how much a tenant may ask by now, where no answer to its requests says so. The answers say nothing secret,
+// hold for a while, and decide nothing: the home region reads it all again.
 import { REGION_NAME } from './region.ts'
 import { type SnapshotVersion, writeVersion } from './snapshot.ts'
 import { parseTenantNumber, type TenantNumber } from './tenant.ts'
@@ -40,6 +41,8 @@ export const providersPath = (tenant: TenantNumber): string => `/edge/v1/identit
 export interface SnapshotAnswer {
   /** As `writeSnapshot` has it; null where the edge's is the present one, and where the tenant does not live. */
   snapshot: string | null
+  /** The region that it has moved to. */
+  movedTo?: string
 }
 
 /**

@@ -13,6 +13,7 @@ import {
 import { type CredentialHead, HEAD_BYTES, readHead, writeHead } from './credentials/head.ts'
 import type { Roots } from './credentials/roots.ts'
 import { type Id, idBytes, idFromBytes } from './ids.ts'
+import { isPlainlySpelled } from './path_spelling.ts'
 
 /** The query parameter that carries it. No operation has one of this name. */
 export const SIGNATURE = 'signature'
@@ -135,13 +136,14 @@ export async function verifySignedUrl(
 }
 
 /**
- * The one spelling of a path and query that can be signed: as a URL parser leaves it (WHATWG URL), parameters in the
- * order of their raw text. The signature is the last one, so it is not among them.
+ * The one spelling of a path and query that can be signed: as a URL parser leaves it (WHATWG URL), nothing escaped in the path
+ * that need not be, parameters in the order of their raw text. The signature is the last one, so it is not among them.
  * @returns undefined where there is no such spelling: not a path, a fragment, a parameter twice or without a name
  */
 export function canonicalTarget(target: string): string | undefined {
   const url = URL.canParse(target, 'http://edge') ? new URL(target, 'http://edge') : undefined
   if (url === undefined || url.hash !== '' || url.pathname + url.search !== target) return undefined
+  if (!isPlainlySpelled(url.pathname)) return undefined
   const raw = url.search === '' ? [] : url.search.slice(1).split('&')
   const names = new Set([...url.searchParams.keys(), SIGNATURE])
   // Each name once, and an own one: an empty part would vanish, a doubled name read differently by two readers.

@@ -25,12 +25,13 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
   const { regions, publicOrigin } = config
   const common = { publicOrigin, headerTimeoutMs, instances: new Instances(), regions }
   return async function forwarding(context) {
-    const { principal, snapshot } = context
+    const { principal, snapshot, lastSnapshot } = context
     const region = decided(context.region)
     // Only a request that speaks for someone is believed about more than itself.
     const counted = principal && counts.take()
     const told = {
-      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot), [PLAN]: snapshot.plan }),
+      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
+      ...(lastSnapshot && { [PLAN]: lastSnapshot.plan }),
       ...(counted && { [EDGE_COUNTS]: counted.text }),
     }
     try {

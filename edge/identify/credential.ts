@@ -16,8 +16,11 @@ export type Presented =
   | { outcome: 'several' }
   | { outcome: 'unreadable' }
 
-/** RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1). */
-const BEARER = /^bearer +([\x21-\x7e]+)$/i
+/**
+ * RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1). A few spaces and no more, because the text
+ * that is cut out holds the whole header in memory for as long as it is remembered.
+ */
+const BEARER = /^bearer {1,8}([\x21-\x7e]+)$/i
 
 /** Repeated headers arrive joined by a comma, and no credential holds one. */
 export function presentedCredential({ headers, url }: Asked): Presented {

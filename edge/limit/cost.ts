@@ -8,9 +8,9 @@ interface Price {
 }
 
 const READING = ['GET', 'HEAD']
-/** A collection's own path: a path that ends in an id, or in `/v1/tenant`, is one thing. */
+/** A path that ends in an id, or in `/v1/tenant`, is one thing (a test holds it to the regions' operations). */
 const LIST =
-  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|jobs|events|audit|deliveries|webhook-endpoints|webhook-sources|domains|collections)$/
+  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|events|audit|deliveries|webhook-endpoints|missed|webhook-sources|received|domains|collections)$/
 
 /** The first that fits. */
 const PRICES: ReadonlyArray<Price> = [

@@ -35,7 +35,8 @@ const RETRY_AFTER = { 'retry-after': '1' }
 export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDependencies): Crowding {
   /**
    * Whose API keys those were that found no place, so that the next time it is known without looking. Keys alone, because a
-   * key is of one tenant: which tenant a token is for, the rest of the request may say.
+   * key is of one tenant: which tenant a token is for, the rest of the request may say. By the whole header, which is hardly longer
+   * than the key (credential.ts).
    */
   const refused = new Lru<string, { tenant: TenantNumber; region: string }>(MAX_REFUSED)
   let refusedAtMs = Number.NEGATIVE_INFINITY

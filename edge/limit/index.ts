@@ -25,6 +25,7 @@ export interface Limited {
   path: string
   principal: TenantPrincipal
   clientIp: string | undefined
+  /** The last that this isolate has heard of. */
   snapshot: TenantSnapshot | undefined
 }
 
@@ -44,7 +45,7 @@ export interface LimitDependencies {
   now?: () => number
 }
 
-/** Until a region has said the tenant's limits. */
+/** Until a region has said the tenant's limits to this isolate for the first time. */
 const FIRST_LIMITS = rateLimitsOf(PLANS.team)
 /** Of the tenant's rate, what each isolate lets be read while the object does not answer. */
 const BYPASS_SHARE = 0.1

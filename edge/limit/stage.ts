@@ -6,6 +6,7 @@ import { ofTenant, type RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Stage } from '../stage.ts'
 import type { LimitVerdict, RateLimits } from './index.ts'
+import type { NewerLimits } from './newer_limits.ts'
 import { needsSlot, type Slots } from './slots.ts'
 
 const LIMIT_DETAILS = {
@@ -14,16 +15,10 @@ const LIMIT_DETAILS = {
   ip: 'This address asks more than one address may.',
 } as const
 
-/**
- * @param limits undefined where nobody is limited
- * @param onThrottled told of each request that asks too much
- */
-export const limiting = (
-  limits: RateLimits | undefined,
-  onThrottled: (context: RequestContext) => void,
-): Stage =>
+/** @param limits undefined where nobody is limited */
+export const limiting = (limits: RateLimits | undefined, newer: NewerLimits): Stage =>
   function limiting(context) {
-    const { method, path, principal, snapshot, clientIp } = context
+    const { method, path, principal, lastSnapshot: snapshot, clientIp } = context
     if (limits === undefined || !ofTenant(principal)) return undefined
     const verdict = limits.decide({ method, path, principal, snapshot, clientIp })
     if (verdict instanceof Promise) return verdict.then(settle)
@@ -31,7 +26,7 @@ export const limiting = (
 
     function settle(verdict: LimitVerdict): undefined {
       if (verdict.outcome === 'throttled') {
-        onThrottled(context)
+        newer.afterRefusal(context)
         throw new Problem('rate_limited', LIMIT_DETAILS[verdict.policy], { headers: verdict.fields })
       }
       if (verdict.outcome === 'closed') {
@@ -43,12 +38,22 @@ export const limiting = (
     }
   }
 
-/** Until a region has said how many streams the tenant may have. */
+/** Where no region can say how many streams the tenant may have. */
 const FIRST_STREAMS = PLANS.team.streams
 const STREAMS_RETRY_AFTER_SECONDS = '5'
 
-/** Streams and long requests hold a concurrency slot of their tenant for as long as they last. */
-export function holding(slots: Slots | undefined, counts: Counts, answering: Stage): Stage {
+interface HoldingDependencies {
+  /** Undefined where nobody counts them. */
+  slots: Slots | undefined
+  newer: NewerLimits
+  counts: Counts
+}
+
+/**
+ * Streams and long requests hold a concurrency slot of their tenant for as long as they last. They are few, and one that is let
+ * in by mistake may last for hours: so none is let in, or refused, by what an isolate guesses or heard long ago.
+ */
+export function holding({ slots, newer, counts }: HoldingDependencies, answering: Stage): Stage {
   if (slots === undefined) return answering
   return function holding(context) {
     const { principal, method, path, headers } = context
@@ -57,11 +62,13 @@ export function holding(slots: Slots | undefined, counts: Counts, answering: Sta
   }
 
   async function heldBy(slots: Slots, context: RequestContext, { tenant }: TenantPrincipal) {
-    const { snapshot, requestId, request } = context
-    const limit = snapshot?.streams ?? FIRST_STREAMS
+    const { requestId, request } = context
+    await newer.beforeStream(context)
+    const limit = context.lastSnapshot?.streams ?? FIRST_STREAMS
     const verdict = await slots.hold(tenant, requestId, limit, request.signal)
     if (verdict.outcome === 'full') {
       counts.add('streams_refused')
+      newer.afterRefusal(context)
       throw new Problem(
         'too_many_streams',
         `The organisation may have ${limit} streams and long requests at the same time.`,

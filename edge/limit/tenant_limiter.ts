@@ -90,18 +90,21 @@ export class TenantLimiter extends DurableObject {
     this.createTables()
   }
 
-  /** Takes a concurrency slot, or renews it under the same id. @returns false when `limit` others are held */
+  /**
+   * Takes a concurrency slot, or renews the one that is held under this id, whatever the limit is by then.
+   * @returns false when there are as many as `limit`
+   */
   hold(tenant: TenantNumber, id: string, limit: number): boolean {
     this.forgetOneDay()
     const { sql } = this.ctx.storage
     const nowMs = Date.now()
     sql.exec('DELETE FROM slots WHERE tenant = ? AND until <= ?', String(tenant), nowMs)
-    const [others] = sql.exec<{ n: number }>(
-      'SELECT count(*) AS n FROM slots WHERE tenant = ? AND id <> ?',
-      String(tenant),
+    const [held] = sql.exec<{ n: number; own: number }>(
+      'SELECT count(*) AS n, coalesce(sum(id = ?), 0) AS own FROM slots WHERE tenant = ?',
       id,
+      String(tenant),
     )
-    if ((others?.n ?? 0) >= limit) return false
+    if (held !== undefined && held.own === 0 && held.n >= limit) return false
     sql.exec('INSERT OR REPLACE INTO slots VALUES (?, ?, ?)', String(tenant), id, nowMs + SLOT_MS)
     return true
   }

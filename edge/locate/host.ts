@@ -35,6 +35,9 @@ export function tenantNamedBy(hostname: string, { publicOrigin, baseDomain }: Co
 const AUTHORITY = /^[a-z]+:\/\/([^/?#]*)/i
 /** RFC 9110 section 7.2, as clients send it: a name in ASCII or an address, and a port. */
 const HOST = /^(?:[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])(?::\d{0,5})?$/i
+/** A name has at most 253 characters (RFC 1035 section 2.3.4), with its last dot and a port. It is remembered, whoever sent it. */
+const LONGEST_HOST = 253 + 1 + 6
+const isHost = (text: string): boolean => text.length <= LONGEST_HOST && HOST.test(text)
 /** An isolate is asked for few hosts, and for one of them nearly always. */
 const HOSTS = 1_000
 
@@ -51,8 +54,8 @@ export function hostNames(config: Config): NameOf {
     const authority = AUTHORITY.exec(url)?.[1] ?? ''
     const known = names.get(authority)
     const host = headers.get('host') ?? authority
-    const isHost = HOST.test(host)
-    if (!isHost || (known === undefined && !(HOST.test(authority) && URL.canParse(url)))) {
+    const isKnown = known !== undefined || (isHost(authority) && URL.canParse(url))
+    if (!isHost(host) || !isKnown) {
       throw new Problem('malformed_request', 'The Host is no name or address that a request can be for.')
     }
     if (known !== undefined) return known.name

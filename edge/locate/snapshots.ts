@@ -1,5 +1,6 @@
-// Snapshots of tenants: a minute old at most, never replaced by an older one, bounded in number. They only ever say
-// where to ask and how much: whether the tenant may ask at all, its region decides.
+// Snapshots of tenants: never replaced by an older one, bounded in number. They only ever say where to ask and how much:
+// whether the tenant may ask at all, its region decides. After a minute one no longer says where, and the region is to tell
+// it anew; of how much it is still the best that this isolate knows.
 import { compareVersions, type TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { Lru } from '../lru.ts'
@@ -19,12 +20,15 @@ export class Snapshots {
     this.kept = new Lru(capacity)
   }
 
+  /** At most a minute old. */
   get(tenant: TenantNumber, nowMs: number): TenantSnapshot | undefined {
     const found = this.kept.get(tenant)
-    if (found === undefined) return undefined
-    if (nowMs < found.expiresAtMs) return found.snapshot
-    this.kept.delete(tenant)
-    return undefined
+    return found !== undefined && nowMs < found.expiresAtMs ? found.snapshot : undefined
+  }
+
+  /** However old. */
+  last(tenant: TenantNumber): TenantSnapshot | undefined {
+    return this.kept.get(tenant)?.snapshot
   }
 
   /** @returns what is held from now on. */

@@ -1,7 +1,8 @@
 // Stage two in the pipeline: what the host names, before anybody is identified; and the region that answers, once the
 // credential has said whom it speaks for.
+import type { Principal } from '../../shared/principal.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { decided, type RequestContext } from '../context.ts'
+import { decided, ofTenant, type RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
 import { unavailable } from '../forward/index.ts'
 import { type NoteFailure, tenantMismatch } from '../identify/stage.ts'
@@ -50,6 +51,8 @@ function leftToRegion(context: RequestContext): boolean {
 
 export const locating = (config: EdgeConfig, snapshots: Snapshots): Stage => {
   const held = (tenant: TenantNumber) => snapshots.get(tenant, Date.now())
+  const lastOf = (principal: Principal) =>
+    ofTenant(principal) ? snapshots.last(principal.tenant) : undefined
   return function locating(context) {
     const claims = { claimedTenant: context.claimedTenant ?? null, host: context.host }
     const location = locate(decided(context.identity), claims, held, config)
@@ -58,6 +61,7 @@ export const locating = (config: EdgeConfig, snapshots: Snapshots): Stage => {
     context.region = location.region
     context.principal = location.principal
     context.snapshot = location.snapshot
+    context.lastSnapshot = location.snapshot ?? lastOf(location.principal)
     return undefined
   }
 }

@@ -4,6 +4,7 @@
 // times what the one in the middle asks for, is isolated, in two stages; who has asked for less for a while is let out
 // again, one stage at a time. Asking again soon after makes the while longer. Pure: no clock but `tick`, no I/O.
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { ClockHand } from '../clock_hand.ts'
 
 /** `slowed`: a smaller weight, and fewer places. `limited`: also a lower rate limit at the edge. */
 export const ISOLATION_STAGES = ['slowed', 'limited'] as const
@@ -48,6 +49,10 @@ interface Rate {
   asked: number
 }
 
+const newRate = (): Rate => ({ weight: 1, asking: 0, served: 0, asked: 0 })
+/** This second included. */
+const askedOf = (rate: Rate | undefined): number => (rate === undefined ? 0 : rate.asked + rate.asking)
+
 interface Case {
   stage: IsolationStage | undefined
   /** Seconds in a row that it asked for too much, or not. */
@@ -62,15 +67,18 @@ const NEW_CASE: Case = { stage: undefined, strikes: 0, calm: 0, calmNeeded: CALM
 
 export class NoisyDetector {
   private readonly rates = new Map<TenantNumber, Rate>()
+  private readonly hand = new ClockHand(this.rates)
+  /** Of all rates: what they are, and what was asked in this second. */
+  private total = 0
   private readonly cases = new Map<TenantNumber, Case>()
   private capacity = 0
   private level = Number.POSITIVE_INFINITY
 
   used(tenant: TenantNumber, weight: number, units: number, served: boolean): void {
     const rate = this.rateOf(tenant)
-    if (rate === undefined) return
     rate.weight = weight
     rate.asking += units
+    this.total += units
     if (served) rate.served += units
   }
 
@@ -129,24 +137,36 @@ export class NoisyDetector {
     return { asked, fair: Math.min(asked, this.level * weight) }
   }
 
-  private rateOf(tenant: TenantNumber): Rate | undefined {
+  private rateOf(tenant: TenantNumber): Rate {
     const known = this.rates.get(tenant)
     if (known !== undefined) return known
-    // Whoever asks far too much has asked already.
-    if (this.rates.size >= MAX_TENANTS) return undefined
-    const made: Rate = { weight: 1, asking: 0, served: 0, asked: 0 }
-    this.rates.set(tenant, made)
-    return made
+    const rate = (this.rates.size < MAX_TENANTS ? undefined : this.takeSmall()) ?? newRate()
+    this.rates.set(tenant, rate)
+    return rate
+  }
+
+  /**
+   * Of one that asks for no more than most, whom the next one goes on for: so the sums of all stay true, and whoever asks for more
+   * is never forgotten (Space-Saving, as in observe/top_tenants.ts).
+   */
+  private takeSmall(): Rate | undefined {
+    const fair = this.total / this.rates.size
+    const small = this.hand.next((tenant) => askedOf(this.rates.get(tenant)) <= fair)
+    const rate = small && this.rates.get(small)
+    if (small !== undefined) this.rates.delete(small)
+    return rate
   }
 
   private endSecond(): void {
     let served = 0
+    this.total = 0
     for (const [tenant, rate] of this.rates) {
       rate.asked += (rate.asking - rate.asked) * WEIGHT
       served += rate.served
       rate.asking = 0
       rate.served = 0
       if (rate.asked < NEXT_TO_NOTHING) this.rates.delete(tenant)
+      else this.total += rate.asked
     }
     this.capacity += (served - this.capacity) * WEIGHT
   }

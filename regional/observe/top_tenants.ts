@@ -3,6 +3,7 @@
 // Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005): with c counters
 // whoever has more than a c-th of all units is surely among them. Pure: whoever calls says when a round is over.
 import type { TenantNumber } from '../../shared/tenant.ts'
+import { ClockHand } from '../clock_hand.ts'
 
 /** Counters for each label: enough that small tenants, coming and going, do not push out a large one. */
 const COUNTERS_PER_LABEL = 8
@@ -18,8 +19,7 @@ export class TopTenants {
   private readonly counters = new Map<TenantNumber, number>()
   /** Of all counters. */
   private total = 0
-  /** Goes round them, whoever is added or forgotten meanwhile. */
-  private hand = this.counters.keys()
+  private readonly hand = new ClockHand(this.counters)
   private labelled = new Set<TenantNumber>()
 
   constructor(labels: number) {
@@ -57,22 +57,12 @@ export class TopTenants {
    */
   private replaceSmall(tenant: TenantNumber, units: number): void {
     const fair = this.total / this.counters.size
-    for (let looked = 0; ; looked++) {
-      const each = this.next()
-      if (each === undefined) return
-      const count = this.counters.get(each) ?? 0
-      // After a whole round only what sums round off can be in the way.
-      if (count > fair && looked < this.counters.size) continue
-      this.counters.delete(each)
-      this.counters.set(tenant, count + units)
-      return
-    }
-  }
-
-  private next(): TenantNumber | undefined {
-    const { value, done } = this.hand.next()
-    if (done !== true) return value
-    this.hand = this.counters.keys()
-    return this.hand.next().value
+    const countOf = (each: TenantNumber) => this.counters.get(each) ?? 0
+    // After a whole round only what sums round off can be in the way.
+    const small = this.hand.next((each) => countOf(each) <= fair)
+    if (small === undefined) return
+    const count = countOf(small)
+    this.counters.delete(small)
+    this.counters.set(tenant, count + units)
   }
 }

@@ -65,6 +65,9 @@ export const edgeCalls = (
   snapshotOf: (tenant, held) =>
     database.tenant<SnapshotAnswer>(tenant, async (scope) => {
       const status = await scope.system('status', statusSpace).get(['status'])
+      if (status?.status === 'moved' && status.movedTo !== undefined) {
+        return { value: { snapshot: null, movedTo: status.movedTo }, commit: false }
+      }
       const newer = isHere(status)
         ? await newerSnapshot(scope, { epoch: status.epoch, version: status.version }, held)
         : undefined

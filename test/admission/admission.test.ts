@@ -229,6 +229,25 @@ describe('admission', () => {
     expect(await underWay(true)).toBeLessThan((await underWay(false)) * 0.6)
   })
 
+  test('an isolated tenant has a quarter of its weight in turns', async () => {
+    requests = new Requests((n) => n === 1)
+    // The limit stays what it is.
+    vi.spyOn(performance, 'now').mockReturnValue(0)
+    for (let n = 100; n < 228; n++) requests.ask(`filling ${n}`, n)
+    await settled()
+    for (let i = 0; i < 100; i++) {
+      requests.ask(`isolated ${i}`, 1, { weight: 16 })
+      requests.ask(`other ${i}`, 2, { weight: 16 })
+    }
+    // As above: with one place, which is free again at once, its smaller share of what is free is in nobody's way.
+    const [place = ''] = requests.begun
+    await requests.end(place)
+    for (let i = 128; i < 228; i++) await requests.end(requests.begun[i] ?? '')
+    const of = (name: string) => requests.begun.filter((each) => each.startsWith(name)).length
+    expect(of('other') / of('isolated')).toBeGreaterThan(3)
+    expect(of('other') / of('isolated')).toBeLessThan(5)
+  })
+
   test('refuses with 503 and Retry-After what would wait too long: at once, or when its time is over', async () => {
     requests = new Requests()
     for (let i = 0; i < 400; i++) requests.ask(`${i}`, 1)

@@ -123,6 +123,22 @@ test('a detector that begins goes on where another one was, and lets go of it as
   expect(quiet(10)).toMatchObject([{ tenant: NOISY, stage: undefined }])
 })
 
+test('a newcomer is found although as many as are kept ask for a little all the time', () => {
+  const detector = new NoisyDetector()
+  const polling = (second: number) =>
+    Array.from({ length: 5_000 }, (_, i) => [i + 100, (i + second) % 5 === 0 ? 1 : 0] as const).filter(
+      ([, units]) => units > 0,
+    )
+  const found: unknown[] = []
+  for (let second = 0; second < 60; second++) {
+    const newcomer = second < 40 ? [] : [[1, 5_000] as const]
+    found.push(...seconds(detector, 1, [...polling(second), ...newcomer], { capacity: 1_100 }))
+    expect(detector.known).toBeLessThanOrEqual(4_096)
+    if (second === 43) expect(found).toMatchObject([{ tenant: NOISY, stage: 'slowed' }])
+  }
+  expect(found).toMatchObject([{ stage: 'slowed' }, { tenant: NOISY, stage: 'limited' }])
+})
+
 test('what is kept is bounded, and goes away', () => {
   const detector = new NoisyDetector()
   seconds(

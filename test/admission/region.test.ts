@@ -3,7 +3,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
+import { noteBusy } from '../../regional/observe/request.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
+import { type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
 import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
@@ -11,6 +13,10 @@ import { type NotedTransaction, openNoted } from './noted_engine.ts'
 class Gate {
   private opened = Promise.withResolvers<void>()
   inside = 0
+  /** Whose requests came in, in this order. */
+  readonly order: TenantNumber[] = []
+  /** Of large requests, each by itself: what ends them. */
+  readonly large: Array<() => void> = []
   readonly service: Service = {
     name: 'gate',
     operations: [
@@ -22,9 +28,24 @@ class Gate {
         summary: 'Wait until the gate is opened',
         scope: 'projects:read',
         answers: { 200: z.object({}) },
-        handle: async () => {
+        handle: async ({ context }) => {
           this.inside++
+          this.order.push(context.tenant)
           await this.opened.promise
+          return { status: 200, body: {} }
+        },
+      }),
+      tenantOperation({
+        name: 'passLarge',
+        method: 'get',
+        path: '/v1/gate/large',
+        tag: 'Test',
+        summary: 'Take as much as one request may',
+        scope: 'projects:read',
+        answers: { 200: z.object({}) },
+        handle: async () => {
+          noteBusy(50)
+          await new Promise<void>((resolve) => this.large.push(resolve))
           return { status: 200, body: {} }
         },
       }),
@@ -38,6 +59,7 @@ class Gate {
   close(): void {
     this.opened = Promise.withResolvers<void>()
     this.inside = 0
+    this.order.length = 0
   }
 }
 
@@ -61,6 +83,10 @@ afterAll(() => regions.close())
 const pass = (key: string, headers: Record<string, string> = {}) =>
   regions.ask('us', { as: key, path: '/v1/gate', headers })
 const read = (key: string) => regions.ask('us', { as: key, path: '/v1/projects' })
+const waiting = async (): Promise<number> => {
+  const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+  return Number(/^coditect_requests_waiting\S* (\d+)$/m.exec(text)?.[1])
+}
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await pause(5)
 }
@@ -84,6 +110,37 @@ test('a tenant whose requests hold every place it can get does not hold up anoth
   }
 })
 
+test('of two that want more than there is, the one on the larger plan gets more turns', async () => {
+  const passLarge = async (slug: string) => {
+    const { key } = await regions.newTenant(slug, 'us')
+    return regions.ask('us', { as: key, path: '/v1/gate/large' })
+  }
+  const first = passLarge('large-first')
+  await until(() => gate.large.length === 1)
+  gate.large.shift()?.()
+  await first
+  // So each of the others is known to take an eighth of all there is.
+  const others = Array.from({ length: 8 }, (_, i) => passLarge(`large-${i}`))
+  await until(() => gate.large.length === 8)
+  const small = await regions.newTenant('small-plan', 'us')
+  const large = await regions.newTenant('large-plan', 'us')
+  const held = Array.from({ length: 40 }, () => [
+    pass(small.key, { 'coditect-plan': 'free' }),
+    pass(large.key, { 'coditect-plan': 'enterprise' }),
+  ]).flat()
+  let refused = 0
+  for (const each of held) void each.then(({ status }) => status === 503 && refused++)
+  while ((await waiting()) < 60) await pause(5)
+  gate.large.shift()?.()
+  await until(() => refused + gate.inside === held.length)
+  const passedOf = ({ id }: { id: string }) =>
+    gate.order.filter((tenant) => tenant === tenantNumberOf(id)).length
+  expect(passedOf(large)).toBeGreaterThan(2 * passedOf(small))
+  gate.open()
+  for (const end of gate.large.splice(0)) end()
+  await Promise.all([...held, ...others])
+})
+
 test('what was refused never began, and its body was not looked at', async () => {
   const { body: before } = await read(noisy)
   const held = Array.from({ length: 400 }, () => pass(noisy))
@@ -101,10 +158,6 @@ test('what was refused never began, and its body was not looked at', async () =>
 
 test('what waits for its turn is not done once its client has gone away', async () => {
   const { key } = await regions.newTenant('leaving', 'us')
-  const waiting = async () => {
-    const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
-    return Number(/^coditect_requests_waiting\S* (\d+)$/m.exec(text)?.[1])
-  }
   const { body: before } = await read(key)
   const held: Array<ReturnType<typeof pass>> = []
   while ((await waiting()) === 0) held.push(...Array.from({ length: 10 }, () => pass(key)))

@@ -58,6 +58,7 @@ test.each([
   ['an encoded slash', '/v1%2Ftenant', 404],
   ['raw bytes beyond ASCII', '/v1/ten\xc3\xa4nt', 404],
   ['an encoding that is none', '/v1/%zz', 404],
+  ['a letter that is escaped', '/v1/%74enant', 400],
   ['an absolute target', 'http://elsewhere/v1/tenant', 200],
 ])('%s: the region is asked for what the edge has checked', async (_, target, status) => {
   const answer = await exchange(request(`GET ${target}`))

@@ -39,6 +39,12 @@ test.each([
   expect(tenantNamedBy(host, { publicOrigin: PUBLIC_ORIGIN, baseDomain: BASE_DOMAIN })).toEqual(named)
 })
 
+test('a name that is longer than any is refused, so that no host fills the memory', async () => {
+  const name = (length: number) => `${'a.'.repeat(length / 2)}b`
+  expect((await edge.request(`http://${name(252)}:12345/healthz`)).status).toBe(200)
+  expect(await codeOf(edge.request(`http://${name(260)}/healthz`))).toEqual([400, 'malformed_request'])
+})
+
 test('an address is never a domain, however it is written', () => {
   const none = ['1.2.3.4', '0x7f.1', '1.2', 'a', '', 'a.b.', 'A.b', 'a_b.c', `${'x.'.repeat(130)}example`]
   expect(none.filter(isDomain)).toEqual([])

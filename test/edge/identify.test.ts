@@ -58,6 +58,7 @@ test.each([
   ['another scheme', `Basic ${btoa('a:b')}`],
   ['no scheme', key],
   ['an empty token', 'Bearer '],
+  ['a key after more spaces than anybody writes', `Bearer${' '.repeat(30_000)}${key}`],
   ['white space inside', `Bearer ${key.slice(0, 20)} ${key.slice(20)}`],
   ['an unknown operator token', `Bearer ${newOperatorToken()}`],
 ])('%s is 401', async (_, authorization) => {

@@ -9,7 +9,7 @@ import { POLICIES } from '../../shared/limits.ts'
 import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import { memoryLeases } from './memory_leases.ts'
-import { bearer, bindings, newKey, newMarker, seen, TENANT_NUMBER } from './support.ts'
+import { bearer, bindings, newKey, newMarker, saySnapshot, seen, TENANT_NUMBER } from './support.ts'
 
 const { steady, other } = inject('regions')
 const key = await newKey()
@@ -42,13 +42,6 @@ async function edgeOver(
   /** A forward on whose answer the region tells this snapshot. */
   const told = (what: TenantSnapshot) => ask(`/v1/told?snapshot=${encodeURIComponent(writeSnapshot(what))}`)
   return { ask, told }
-}
-
-/** What a region answers an edge that asks, and has this one. */
-async function say(held: string, what: TenantSnapshot): Promise<void> {
-  const asked = `${TENANT_NUMBER}?held=${held}`
-  const query = new URLSearchParams({ asked, snapshot: writeSnapshot(what) })
-  await (await fetch(`${inject('regions').control}/snapshot?${query}`)).text()
 }
 
 const broken: LeaseSource = async () => {
@@ -118,7 +111,8 @@ test('while it refuses, the edge asks the region for newer limits, at most once 
     expect(await asked()).toBe(2)
   }, within)
   expect(Date.now() - startedAtMs).toBeGreaterThan(900)
-  await say('1.70', { ...snapshot, version: 71 })
+  const newer = { ...snapshot, version: 71 }
+  await saySnapshot({ tenant: TENANT_NUMBER, held: '1.70' }, { snapshot: writeSnapshot(newer) })
   await until(200)
   expect((await ask('/v1/tenant')).headers.get('ratelimit-policy')).toContain('q=1000;w=1')
 })
@@ -147,6 +141,30 @@ test('an older snapshot never replaces a newer one', async () => {
   const marker = newMarker()
   expect((await ask(`/v1/tenant?${marker}`)).headers.get('ratelimit-policy')).toContain('q=1000;w=1')
   expect((await seen(marker))[0]?.headers['coditect-snapshot']).toBe('1.2')
+})
+
+test('a snapshot of more than a minute ago says where no more, but how much until there is another', async () => {
+  const { ask, told } = await edgeOver(memoryLeases())
+  const limits = rateLimitsOf(PLANS.enterprise)
+  await told({ ...snapshot, plan: 'enterprise', limits })
+  const [fresh, old, retold] = [newMarker(), newMarker(), newMarker()]
+  await ask(`/v1/tenant?${fresh}`)
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })
+  try {
+    const { headers } = await ask(`/v1/tenant?${old}`)
+    expect(headers.get('ratelimit-policy')).toContain('"key";q=9000;w=2, "ip";q=8000;w=2')
+  } finally {
+    vi.useRealTimers()
+  }
+  await told({ ...snapshot, version: 2 })
+  await ask(`/v1/tenant?${retold}`)
+  const says = async (marker: string) => {
+    const headers = (await seen(marker))[0]?.headers
+    return [headers?.['coditect-snapshot'], headers?.['coditect-plan']]
+  }
+  expect(await says(fresh)).toEqual(['1.1', 'enterprise'])
+  expect(await says(old)).toEqual([undefined, 'enterprise'])
+  expect(await says(retold)).toEqual(['1.2', 'team'])
 })
 
 test('with the object out of reach writes are refused, reads pass up to a bound, and all of it is told', async () => {

@@ -9,7 +9,7 @@ import { createEdge } from '../../edge/pipeline.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { memoryLeases } from './memory_leases.ts'
-import { bearer, bindings, newKey, newMarker } from './support.ts'
+import { bearer, bindings, newKey, newMarker, saySnapshot, seen } from './support.ts'
 
 const source = slotsFrom(objectsOf(env.TENANT_LIMITER as DurableObjectNamespace<TenantLimiter>))
 let tenants = 70_000n
@@ -126,14 +126,17 @@ test('a renewal that is still on its way when the answer ends does not take the 
 })
 
 async function edgeOver(slots: SlotSource) {
-  const { steady } = inject('regions')
-  const config = await readBindings(await bindings({ REGIONS: JSON.stringify({ us: [steady] }) }))
-  return createEdge(config, { leases: memoryLeases(), slots })
+  const { steady, other } = inject('regions')
+  const regions = { us: [steady], eu: [other] }
+  const config = await readBindings(await bindings({ REGIONS: JSON.stringify(regions) }))
+  // Not the clock itself, which tests put forward.
+  return createEdge(config, { leases: memoryLeases(), slots, now: () => Date.now() })
 }
 
-test('a stream above the plan’s number is 429 and reaches no region; other requests need no slot', async () => {
-  const held = new Set<string>()
-  const edge = await edgeOver({
+/** An object in memory, of one tenant. */
+function memorySlots(...ids: ReadonlyArray<string>) {
+  const held = new Set<string>(ids)
+  const source: SlotSource = {
     async hold(_, id, limit) {
       if (!held.has(id) && held.size >= limit) return false
       held.add(id)
@@ -142,7 +145,86 @@ test('a stream above the plan’s number is 429 and reaches no region; other req
     async release(_, id) {
       held.delete(id)
     },
-  })
+  }
+  return { held, source }
+}
+
+/** A tenant that no isolate has heard of, with many streams open already, and what asks for one more. */
+async function openAlready(streams: number) {
+  const tenant = newTenant()
+  const { source } = memorySlots(...Array.from({ length: streams }, (_, i) => `open ${i}`))
+  const edge = await edgeOver(source)
+  const headers = { ...bearer(await newKey('us', undefined, tenant)), accept: 'text/event-stream' }
+  const stream = async (marker = newMarker()) => {
+    const { status, body } = await edge.request(`http://edge/v1/stream?${marker}`, { headers })
+    await body?.cancel()
+    return status
+  }
+  return { tenant, stream }
+}
+
+const answerOf = (streams: number, version = 1) => ({
+  snapshot: writeSnapshot({ ...snapshot, version, streams }),
+})
+
+test('an isolate that has heard nothing of a tenant asks its region before it lets in or refuses a stream', async () => {
+  const large = await openAlready(200)
+  await saySnapshot({ tenant: large.tenant }, answerOf(5_000))
+  expect(await large.stream()).toBe(200)
+
+  const small = await openAlready(7)
+  await saySnapshot({ tenant: small.tenant }, answerOf(10))
+  const edge = await edgeOver(memorySlots(...Array.from({ length: 7 }, (_, i) => `open ${i}`)).source)
+  const headers = { ...bearer(await newKey('us', undefined, small.tenant)), accept: 'text/event-stream' }
+  const asked = Array.from({ length: 40 }, () => edge.request('http://edge/v1/stream', { headers }))
+  const answers = await Promise.all(asked)
+  for (const { body } of answers) await body?.cancel()
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(3)
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(37)
+  // All of them share one answer.
+  const questions = await seen(`/edge/v1/snapshots/${small.tenant}`)
+  expect(questions.filter(({ target }) => !target.includes('held'))).toHaveLength(1)
+})
+
+test('it asks again after a minute, goes by what it heard last where nobody answers, and follows a tenant that has moved', async () => {
+  const { tenant, stream } = await openAlready(200)
+  await saySnapshot({ tenant }, answerOf(201))
+  expect(await stream()).toBe(200)
+  const later = async (minutes: number) => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + minutes * 61_000 })
+    try {
+      return await stream()
+    } finally {
+      vi.useRealTimers()
+    }
+  }
+  await saySnapshot({ tenant }, { snapshot: null })
+  expect(await later(1)).toBe(200)
+  await saySnapshot({ tenant }, answerOf(200, 2))
+  expect(await later(2)).toBe(429)
+  await saySnapshot({ tenant }, { snapshot: null, movedTo: 'eu' })
+  await saySnapshot({ tenant }, answerOf(300, 3), 'eu')
+  expect(await later(4)).toBe(200)
+})
+
+test('while it refuses streams it asks its region whether there may be more by now', async () => {
+  const { tenant, stream } = await openAlready(10)
+  await saySnapshot({ tenant }, answerOf(10, 5))
+  expect(await stream()).toBe(429)
+  await saySnapshot({ tenant, held: '1.5' }, answerOf(200, 6))
+  await vi.waitFor(async () => expect(await stream()).toBe(200), { timeout: 5_000 })
+})
+
+test('a slot that is held is renewed, however few there may be by then', async () => {
+  const tenant = newTenant()
+  const hold = (id: string, limit: number) => source.hold(tenant, id, limit)
+  expect([await hold('a', 2), await hold('b', 2)]).toEqual([true, true])
+  expect([await hold('a', 1), await hold('c', 2)]).toEqual([true, false])
+})
+
+test('a stream above the plan’s number is 429 and reaches no region; other requests need no slot', async () => {
+  const { held, source } = memorySlots()
+  const edge = await edgeOver(source)
   const key = await newKey()
   const headers = { ...bearer(key), accept: 'text/event-stream' }
   const path = (marker: string) => `http://edge/v1/stream?${marker}`

@@ -7,9 +7,10 @@ import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { HOOKS_PATH, mintSourceToken } from '../../shared/credentials/source_token.ts'
+import type { SnapshotAnswer } from '../../shared/edge_calls.ts'
 import { newId } from '../../shared/ids.ts'
 import { signUrl } from '../../shared/signed_url.ts'
-import { asTenantNumber } from '../../shared/tenant.ts'
+import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { memoryLeases } from './memory_leases.ts'
 import type { Seen } from './seen.ts'
 
@@ -57,9 +58,13 @@ export async function edgeTo(
   })
 }
 
-export async function newKey(region = 'us', root: number = ROOTS[0].id): Promise<string> {
+export async function newKey(
+  region = 'us',
+  root: number = ROOTS[0].id,
+  tenant = TENANT_NUMBER,
+): Promise<string> {
   const roots = await activeRoot(root)
-  const { text } = await mintApiKey('test', { keyId: newId('key'), tenant: TENANT_NUMBER, region }, roots)
+  const { text } = await mintApiKey('test', { keyId: newId('key'), tenant, region }, roots)
   return text
 }
 
@@ -95,6 +100,20 @@ export async function seen(marker: string): Promise<Seen[]> {
 /** Writes the next part of an answer to `/v1/stream` that is under way. */
 export const push = async (marker: string, part: string): Promise<void> => {
   await (await fetch(`${inject('regions').control}/push?marker=${marker}&part=${part}`)).text()
+}
+
+/**
+ * What the region `us` answers an edge that asks of the tenant's snapshot.
+ * @param held the version that it has, such as `1.2`; undefined when it has none
+ */
+export async function saySnapshot(
+  { tenant, held }: { tenant: TenantNumber; held?: string },
+  answer: SnapshotAnswer,
+  region = 'us',
+): Promise<void> {
+  const asked = held === undefined ? String(tenant) : `${tenant}?held=${held}`
+  const query = new URLSearchParams({ region, asked, answer: JSON.stringify(answer) })
+  await (await fetch(`${inject('regions').control}/snapshot?${query}`)).text()
 }
 
 export const control = async (action: 'close' | 'open'): Promise<void> => {

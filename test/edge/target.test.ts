@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { targetOf } from '../../edge/target.ts'
 import { asserted } from './asserted.ts'
-import { bearer, edgeTo, newKey, newMarker, seen } from './support.ts'
+import { bearer, edgeTo, newHookPath, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
 
 const edge = await edgeTo()
 const key = await newKey()
@@ -55,6 +55,32 @@ test('the target that is signed is the target that a region sees, whatever the p
     await asserted(headers['coditect-assertion'], { region: 'us', method, target })
     expect(target).toMatch(/^\/v1\//)
   }
+})
+
+test.each([
+  ['POST', '/v1/projects/prj_01h455vb4pex5vsknk084sn02q/agents/agt_01h455vb4pex5vsknk084sn02q/runs'],
+  ['POST', '/v1/projects/prj_01h455vb4pex5vsknk084sn02q/collections/notes/records:batch'],
+  ['GET', '/v1/projects/prj_01h455vb4pex5vsknk084sn02q/collections/my-notes/records'],
+  ['POST', '/platform/v1/tenants'],
+  ['POST', '/hooks/'],
+])('%s %s with a character escaped that need not be reaches no region', async (method, begins) => {
+  const path = begins === '/hooks/' ? await newHookPath() : begins
+  const marker = newMarker()
+  const as = path.startsWith('/platform') ? OPERATOR_TOKEN : key
+  const init = { method, headers: path.startsWith('/hooks') ? {} : bearer(as) }
+  // Before that it is another part of the edge, or none.
+  const from = Math.max(path.indexOf('/v1/') + 4, path.indexOf('/hooks/') + 7)
+  for (let at = from; at < path.length; at++) {
+    if (/[/:]/.test(path.charAt(at))) continue
+    const hex = path.charCodeAt(at).toString(16)
+    for (const escaped of [`%${hex}`, `%${hex.toUpperCase()}`]) {
+      const spelling = path.slice(0, at) + escaped + path.slice(at + 1)
+      const answer = await edge.request(new Request(`http://edge${spelling}?${marker}`, init))
+      expect(answer.status, spelling).toBe(400)
+      expect(await answer.json()).toMatchObject({ code: 'malformed_request' })
+    }
+  }
+  expect(await seen(marker)).toEqual([])
 })
 
 test('dots are resolved before anything reads the path, in every spelling', () => {

@@ -8,6 +8,7 @@ import { keySpace } from '../../regional/storage/keys.ts'
 import { type Engine, openEngine } from '../../regional/storage/open.ts'
 import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
+import { snapshotPath } from '../../shared/edge_calls.ts'
 import { namesOf, rowsOfTenant } from '../bench/tenants/rows.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
 import { startRawEdge } from '../support/raw_edge.ts'
@@ -212,6 +213,10 @@ test('a move: from the commit of the tombstone on the new region answers, and no
   }
   expect(new Set(asked(seen, movedMs).map(({ body }) => body.region))).toEqual(new Set(['eu']))
   expect(seen.some(({ body }) => body.region === 'us')).toBe(true)
+  // An edge that asks for its limits is led there too.
+  const path = snapshotPath(namesOf({ id, slug: 'moving' }).number, undefined)
+  const { body } = await regions.ask('us', { as: { kind: 'edge' }, path })
+  expect(body).toEqual({ snapshot: null, movedTo: 'eu' })
 })
 
 const database = (region: string): RegionDatabase => {

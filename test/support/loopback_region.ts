@@ -11,7 +11,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const streaming = new Map<string, ServerResponse>()
   const issuers = await startOidcIssuers()
   const providers = new Map<string, unknown>()
-  const snapshots = new Map<string, string>()
+  const snapshots = new Map<string, unknown>()
   const steady = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'us')))
   const fragile = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'us')))
   const other = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'eu')))
@@ -25,7 +25,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
         providers.set(searchParams.get('tenant') ?? '', JSON.parse(searchParams.get('answer') ?? 'null'))
         done()
       } else if (pathname === '/snapshot') {
-        snapshots.set(searchParams.get('asked') ?? '', searchParams.get('snapshot') ?? '')
+        const asked = `${searchParams.get('region')} ${searchParams.get('asked')}`
+        snapshots.set(asked, JSON.parse(searchParams.get('answer') ?? 'null'))
         done()
       } else if (pathname === '/push') {
         for (const [target, open] of streaming) {
@@ -56,8 +57,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 interface Told {
   /** By number. */
   providers: ReadonlyMap<string, unknown>
-  /** As `writeSnapshot` has them, by number and what the edge has. */
-  snapshots: ReadonlyMap<string, string>
+  /** By region, number and what the edge has. */
+  snapshots: ReadonlyMap<string, unknown>
 }
 
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
@@ -83,7 +84,7 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
     )
     if (own !== null) {
       response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify(edgesAnswer(own[1] ?? '', own[2] ?? '', told)))
+      response.end(JSON.stringify(edgesAnswer(own[1] ?? '', own[2] ?? '', told, region)))
       return
     }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
@@ -130,8 +131,8 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
 }
 
 /** A tenant is there when a test has said what providers it has, by number, `slug-<number>` or `own-<number>.example`. */
-function edgesAnswer(asked: string, name: string, { providers, snapshots }: Told): unknown {
-  if (asked === 'snapshots') return { snapshot: snapshots.get(name) ?? null }
+function edgesAnswer(asked: string, name: string, { providers, snapshots }: Told, region: string): unknown {
+  if (asked === 'snapshots') return snapshots.get(`${region} ${name}`) ?? { snapshot: null }
   const number = name.replace(/^(?:slug|own)-/, '').replace(/\.example$/, '')
   const known = providers.get(number)
   if (asked === 'identity-providers') return known ?? { outcome: 'unknown' }
