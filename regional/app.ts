@@ -41,6 +41,7 @@ import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
 import { openStream } from './tenancy/stream.ts'
 import type { Tails } from './tenancy/tails.ts'
+import type { TenantTransaction } from './tenancy/tenant_transaction.ts'
 import { tooLarge } from './tenancy/too_large.ts'
 import { transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
@@ -233,7 +234,7 @@ const isOfTheApi = ({ declaration }: TenantOperation): boolean => declaration.pa
 async function answerTenant(
   c: RegionContext,
   dependencies: AppDependencies,
-  { name: service, mintsCredentials }: Service,
+  { name: service, mintsCredentials, operations }: Service,
   operation: TenantOperation,
 ): Promise<Response> {
   const verified = speakingAs(c.get('verified'), ...operation.speakers)
@@ -293,10 +294,18 @@ async function answerTenant(
     // What changes nothing may be done again, and is not remembered.
     const content = kind === 'read' ? NOTHING : contentOf(c, raw)
     const request = { ...asked, content, meter }
-    const reply = await transact(dependencies.transact, request, work)
+    const reader = declaration.method === 'put' ? readerOf(declaration, operations) : undefined
+    const shows = reader && ((tx: TenantTransaction) => reader.prepare(raw)(tx))
+    const reply = await transact(dependencies.transact, request, work, shows)
     return meter.timed(() => answer(c, reply))
   })
 }
+
+/** What reads at the same path: what a PUT has made of it (RFC 9110 section 9.3.4). */
+const readerOf = ({ path }: Declaration, operations: ReadonlyArray<TenantOperation>) =>
+  operations
+    .filter((operation) => operation.answers === 'in_transaction')
+    .find(({ declaration }) => declaration.path === path && declaration.method === 'get')
 
 const NOTHING = new Uint8Array()
 
