@@ -5,7 +5,6 @@ import { utf8 } from '../../shared/bytes.ts'
 import {
   ASSERTION,
   CLIENT_IP,
-  DRAINING,
   EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MOVED_TO,
@@ -17,9 +16,9 @@ import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { HeaderFields, RequestContext } from '../context.ts'
 import type { Region } from '../env.ts'
+import { askInstances } from './ask_instances.ts'
 import { attempt } from './attempt.ts'
 import { readBody } from './body.ts'
-import type { Instances } from './instances.ts'
 import { strippedRequestHeaders } from './strip.ts'
 import { traceHeaders } from './trace.ts'
 
@@ -27,18 +26,11 @@ import { traceHeaders } from './trace.ts'
 export const HEADER_TIMEOUT_MS = 10_000
 /** Node reads 16 KiB of request line and headers; the rest is for what the connection adds. */
 const MAX_HEAD_BYTES = 15 * 1024
-const RETRY_AFTER_MS = 2_000
-/**
- * Before each further try where one origin leads to several instances, and the one that answered is leaving: whoever
- * balances notices within some seconds, by its probes. Nothing was done, so any request may wait for that.
- */
-const ELSEWHERE_MS = [0, 100, 200, 400, 800, 1_600]
 
 export interface Forwarding {
   region: Region
   publicOrigin: string
   headerTimeoutMs: number
-  instances: Instances
   /** What the edge tells the region beside the request, by internal header. */
   told: Readonly<Record<string, string>>
   /** Where a tenant may have moved to. */
@@ -72,55 +64,18 @@ async function ask(
   body: Uint8Array<ArrayBuffer> | undefined,
   forwarding: Forwarding,
 ): Promise<Response> {
-  const { region, headerTimeoutMs, instances } = forwarding
+  const { region, headerTimeoutMs } = forwarding
   const { request, method, target } = context
   const headers = await headersFor(context, forwarding)
   if (headBytes(target, headers) > MAX_HEAD_BYTES) {
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
   }
   const init = { method, headers, ...(body && { body }) }
-  const twice = maySendTwice(context)
-  let turns = instances.inTurn(region, twice, Date.now())
-  if (turns.length === 0) throw notAsked(region.name, instances.waitMs(region, Date.now()))
-  const isOnlyOne = region.origins.length === 1
-  const most = isOnlyOne ? ELSEWHERE_MS.length : region.origins.length
-  for (let moves = 0; moves <= most; moves++) {
-    let leaving: Response | undefined
-    for (const turn of turns) {
-      headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
-      const result = await attempt(turn.origin + target, init, request.signal, headerTimeoutMs)
-      if (result.outcome === 'abandoned') throw unavailable(region.name)
-      if (result.outcome === 'unreachable') {
-        instances.unreachable(turn, Date.now())
-        continue
-      }
-      leaving = result.response.headers.has(DRAINING) ? result.response : undefined
-      if (leaving === undefined) {
-        instances.answered(turn)
-        return result.response
-      }
-      // Behind an only origin stands a load balancer, which leads elsewhere some time.
-      if (!isOnlyOne) instances.leaving(turn, Date.now())
-      break
-    }
-    if (leaving === undefined) break
-    turns = instances.inTurn(region, twice, Date.now())
-    if (turns.length === 0 || moves === most) return leaving
-    await leaving.body?.cancel()
-    if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
-  }
-  throw unavailable(region.name)
-}
-
-const UNKNOWN = 'Whether a change was made is unknown; send it again with its Idempotency-Key.'
-
-export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY_AFTER_MS): Problem =>
-  new Problem('region_unavailable', `The region ${region} does not answer. ${what}`, {
-    headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
+  return askInstances(region, maySendTwice(context), (origin) => {
+    headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
+    return attempt(origin + target, init, request.signal, headerTimeoutMs)
   })
-
-const notAsked = (region: string, waitMs: number): Problem =>
-  unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
+}
 
 async function headersFor(
   { requestId, startMs, method, headers, target, principal, clientIp }: RequestContext,

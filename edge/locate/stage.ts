@@ -3,7 +3,7 @@
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { decided, type RequestContext } from '../context.ts'
 import type { EdgeConfig } from '../env.ts'
-import { unavailable } from '../forward/index.ts'
+import { unavailable } from '../forward/ask_instances.ts'
 import { type NoteFailure, tenantMismatch } from '../identify/stage.ts'
 import type { Stage } from '../stage.ts'
 import { hostNames, tenantAt } from './host.ts'
