@@ -6,13 +6,11 @@ import {
   ASSERTION,
   CLIENT_IP,
   EDGE_COUNTS,
-  IDEMPOTENCY_KEY,
   MOVED_TO,
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
 } from '../../shared/headers.ts'
-import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { HeaderFields, RequestContext } from '../context.ts'
 import type { Region } from '../env.ts'
@@ -102,12 +100,8 @@ function headBytes(target: string, headers: HeaderFields): number {
 
 const IS_ASCII = /^[\x20-\x7e\t]*$/
 
-/** These are known again by what they carry: a signed URL is its own idempotency key, and a webhook has its event's id. */
-const OWN_KEYS: ReadonlySet<Principal['kind'] | undefined> = new Set(['signed_url', 'webhook_source'])
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
-/** RFC 9110 section 9.2.2. A region that has done it answers as it did then. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
-
-/** What can't do a thing twice gets a second chance. */
-const maySendTwice = ({ method, headers, principal }: RequestContext): boolean =>
-  IDEMPOTENT.has(method) || headers.has(IDEMPOTENCY_KEY) || OWN_KEYS.has(principal?.kind)
+/** A region knows a tenant's or an operator's request again by its id, and what strangers ask it does not remember. */
+const maySendTwice = ({ method, principal }: RequestContext): boolean =>
+  SAFE.has(method) || (principal !== undefined && principal.kind !== 'edge')
