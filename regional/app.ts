@@ -11,7 +11,6 @@ import {
   CLIENT_IP,
   DRAINING,
   EDGE_COUNTS,
-  IDEMPOTENCY_KEY,
   MAX_BODY_BYTES,
   PLAN,
   REQUEST_DEADLINE,
@@ -257,7 +256,6 @@ async function answerTenant(
     tell: (snapshot: TenantSnapshot) => c.set('snapshot', snapshot),
     weight: weightOf(c.req.header(PLAN)),
     route: `${declaration.method} ${declaration.path}`,
-    idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
     content: NOTHING,
   }
   const { admission } = dependencies
@@ -361,7 +359,7 @@ async function readRaw(c: RegionContext): Promise<RawInput> {
     contentType: c.req.header('content-type'),
     body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : NOTHING,
     ifMatch: c.req.header('if-match'),
-    idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
+    idempotencyKey: c.get('verified').idempotencyKey,
     lastEventId: c.req.header('last-event-id'),
     header: (name) => c.req.header(name),
   }

@@ -6,6 +6,7 @@ import {
   ASSERTION,
   CLIENT_IP,
   EDGE_COUNTS,
+  IDEMPOTENCY_KEY,
   MOVED_TO,
   REQUEST_DEADLINE,
   REQUEST_ID,
@@ -79,9 +80,11 @@ async function headersFor(
   { requestId, startMs, method, headers, target, principal, clientIp }: RequestContext,
   { region, publicOrigin, told }: Forwarding,
 ): Promise<HeaderFields> {
-  const asserted = { region: region.name, method, target, requestId, publicOrigin }
+  const passed = strippedRequestHeaders(headers)
+  const idempotencyKey = passed[IDEMPOTENCY_KEY]
+  const asserted = { region: region.name, method, target, requestId, idempotencyKey, publicOrigin }
   return {
-    ...strippedRequestHeaders(headers),
+    ...passed,
     ...traceHeaders(headers, startMs),
     [REQUEST_ID]: requestId,
     ...told,

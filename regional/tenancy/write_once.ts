@@ -42,8 +42,8 @@ export interface Memory {
   replay(record: IdempotencyRecord): Reply
 }
 
-export function memoryOf({ kind, verified, route, content, idempotencyKey }: Asked, sealer: Sealer): Memory {
-  const { principal, requestId } = verified
+export function memoryOf({ kind, verified, route, content }: Asked, sealer: Sealer): Memory {
+  const { principal, requestId, idempotencyKey } = verified
   const identity: RequestIdentity = {
     requestId,
     route,

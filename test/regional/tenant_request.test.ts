@@ -127,6 +127,18 @@ describe('a request that is sent twice', () => {
       expect(made).toHaveLength(1)
     })
 
+    test.each<[string, string | null, Record<string, string>]>([
+      ['without a key, replayed with one', null, { 'idempotency-key': 'added' }],
+      ['with a key, replayed without', 'taken away', {}],
+      ['with a key, replayed with another', 'changed', { 'idempotency-key': 'another' }],
+    ])('has one effect, whatever header stands beside its assertion: %s', async (_, keySaid, headers) => {
+      const sent = { method: 'POST', body: { name: 'Captured' }, requestId: newId('req'), keySaid }
+      const own: Record<string, string> = keySaid === null ? {} : { 'idempotency-key': keySaid }
+      const first = await ask('/v1/projects', { ...sent, headers: own })
+      const second = await ask('/v1/projects', { ...sent, headers })
+      expect([second.status, second.body.id]).toEqual([first.status, first.body.id])
+    })
+
     test('of what is deleted by it, too', async () => {
       const { body: project } = await create('Gone')
       const requestId = newId('req')
