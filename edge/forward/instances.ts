@@ -7,7 +7,7 @@ export interface Turn {
   admission: Admission
 }
 
-/** Who has been asked in vain so often says nothing that the next one would not. */
+/** Instances that one request waits for. */
 export const MAX_TURNS = 2
 
 export class Instances {

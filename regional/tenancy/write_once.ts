@@ -76,7 +76,7 @@ export function memoryOf({ kind, verified, route, content }: Asked, sealer: Seal
 
 export interface Change<T> {
   work(tx: TenantTransaction): Promise<T>
-  /** What tells, without changing anything, what this very request was answered that comes again. */
+  /** Answers this very request when it comes again and its answer was not kept. Changes nothing. */
   again?: ((tx: TenantTransaction) => Promise<Reply>) | undefined
   /** The id of what it was done to, for the audit trail. */
   target(result: T): string | null
@@ -140,12 +140,12 @@ export function writeOnce<T>(
       return { value: written, commit: true }
 
       async function answerOf(record: IdempotencyRecord): Promise<Reply> {
-        const isKept = record.running === true || record.sealed !== undefined
-        const isOwn = record.requestId === requestId
-        if (isKept || !isOwn || known === undefined || change.again === undefined)
-          return memory.replay(record)
-        const context = contextOf(request, admitted, known)
-        return change.again(readingTransaction(scope, { service, context }))
+        const isDone = record.running === undefined && record.requestId === requestId
+        if (isDone && record.sealed === undefined && change.again !== undefined && known !== undefined) {
+          const context = contextOf(request, admitted, known)
+          return change.again(readingTransaction(scope, { service, context }))
+        }
+        return memory.replay(record)
       }
     },
     boundsOf(dependencies, request),

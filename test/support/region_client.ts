@@ -94,7 +94,7 @@ export class RegionClient {
   /** As {@link ask}, for an answer that is not over yet. */
   async open(region: string, ask: Ask, signal?: AbortSignal): Promise<Response> {
     const { method = 'GET', body, headers = {}, requestId = newId('req') } = ask
-    const { keySaid = headers[IDEMPOTENCY_KEY] } = ask
+    const { keySaid = new Headers(headers).get(IDEMPOTENCY_KEY) } = ask
     const { principal, path } = await this.speaker(ask, method)
     const key = await importAssertionKey(this.secrets.assertionKeys[region] ?? [])
     const idempotencyKey = keySaid ?? undefined
