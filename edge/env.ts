@@ -5,6 +5,7 @@ import type { OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { Roots, type SigningRootConfig } from '../shared/credentials/roots.ts'
 import type { Limit } from '../shared/limits.ts'
 import { REGION_NAME } from '../shared/region.ts'
+import { Instances } from './forward/instances.ts'
 import { FAILURE_LIMIT } from './identify/failed_attempts.ts'
 
 export interface Bindings {
@@ -40,8 +41,8 @@ declare global {
 
 export interface Region {
   name: string
-  /** Origins without a trailing slash, one an instance; never empty. */
-  origins: readonly [string, ...string[]]
+  /** Whom to ask there; all that this isolate asks of the region shares what is known of them. */
+  instances: Instances
   assertionKey: AssertionKey
 }
 
@@ -72,7 +73,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     if (first === undefined) throw new Error(`REGIONS: ${name} has no instance`)
     regions.set(name, {
       name,
-      origins: [first, ...others],
+      instances: new Instances([first, ...others]),
       assertionKey: await inBinding('ASSERTION_KEYS', () => importAssertionKey(keys[name] ?? [])),
     })
   }

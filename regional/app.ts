@@ -11,7 +11,6 @@ import {
   CLIENT_IP,
   DRAINING,
   EDGE_COUNTS,
-  IDEMPOTENCY_KEY,
   MAX_BODY_BYTES,
   PLAN,
   REQUEST_DEADLINE,
@@ -41,6 +40,7 @@ import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
 import { openStream } from './tenancy/stream.ts'
 import type { Tails } from './tenancy/tails.ts'
+import type { TenantTransaction } from './tenancy/tenant_transaction.ts'
 import { tooLarge } from './tenancy/too_large.ts'
 import { transact } from './tenancy/transact.ts'
 import { speakingAs, type Verified, verify } from './tenancy/verify.ts'
@@ -243,7 +243,7 @@ const isOfTheApi = ({ declaration }: TenantOperation): boolean => declaration.pa
 async function answerTenant(
   c: RegionContext,
   dependencies: AppDependencies,
-  { name: service, mintsCredentials }: Service,
+  { name: service, mintsCredentials, operations }: Service,
   operation: TenantOperation,
 ): Promise<Response> {
   const verified = speakingAs(c.get('verified'), ...operation.speakers)
@@ -266,7 +266,6 @@ async function answerTenant(
     tell: (snapshot: TenantSnapshot) => c.set('snapshot', snapshot),
     weight: weightOf(c.req.header(PLAN)),
     route: `${declaration.method} ${declaration.path}`,
-    idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
     content: NOTHING,
   }
   const { admission } = dependencies
@@ -306,10 +305,18 @@ async function answerTenant(
     // What changes nothing may be done again, and is not remembered.
     const content = kind === 'read' ? NOTHING : contentOf(c, raw)
     const request = { ...asked, content, meter }
-    const reply = await transact(dependencies.transact, request, work)
+    const reader = declaration.method === 'put' ? readerOf(declaration, operations) : undefined
+    const shows = reader && ((tx: TenantTransaction) => reader.prepare(raw)(tx))
+    const reply = await transact(dependencies.transact, request, work, shows)
     return meter.timed(() => answer(c, reply))
   })
 }
+
+/** What reads at the same path: what a PUT has made of it (RFC 9110 section 9.3.4). */
+const readerOf = ({ path }: Declaration, operations: ReadonlyArray<TenantOperation>) =>
+  operations
+    .filter((operation) => operation.answers === 'in_transaction')
+    .find(({ declaration }) => declaration.path === path && declaration.method === 'get')
 
 const NOTHING = new Uint8Array()
 
@@ -365,7 +372,7 @@ async function readRaw(c: RegionContext): Promise<RawInput> {
     contentType: c.req.header('content-type'),
     body: hasBody ? new Uint8Array(await c.req.arrayBuffer()) : NOTHING,
     ifMatch: c.req.header('if-match'),
-    idempotencyKey: c.req.header(IDEMPOTENCY_KEY),
+    idempotencyKey: c.get('verified').idempotencyKey,
     lastEventId: c.req.header('last-event-id'),
     header: (name) => c.req.header(name),
   }

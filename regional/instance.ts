@@ -11,6 +11,9 @@ const KEEP_ALIVE_MS = 75_000
 /** How often connections are looked at, when no more will be asked on them. */
 const CLOSE_IDLE_MS = 50
 
+/** So long a connection that was just made may take to ask something: what is on its way must not be cut off. */
+const FIRST_REQUEST_MS = 1_000
+
 /** How an instance leaves; milliseconds from the start on. */
 export interface Drain {
   /** So long the listener stays, to tell whoever comes to go elsewhere. */
@@ -49,7 +52,8 @@ export class Instance {
   private readonly server: ServerType
   private readonly parts: InstanceParts
   private readonly leaving: AbortController
-  private readonly sockets: ReadonlySet<Socket>
+  /** With when each was opened, by `performance.now()`. */
+  private readonly sockets: ReadonlyMap<Socket, number>
   private readonly jobs: Jobs
   private readonly closed: Promise<void>
 
@@ -57,7 +61,7 @@ export class Instance {
     server: ServerType,
     parts: InstanceParts,
     leaving: AbortController,
-    sockets: ReadonlySet<Socket>,
+    sockets: ReadonlyMap<Socket, number>,
     host: string,
   ) {
     this.server = server
@@ -85,9 +89,9 @@ export class Instance {
       fetch: parts.fetch,
       serverOptions: { keepAliveTimeout: KEEP_ALIVE_MS },
     })
-    const sockets = new Set<Socket>()
+    const sockets = new Map<Socket, number>()
     server.on('connection', (socket: Socket) => {
-      sockets.add(socket)
+      sockets.set(socket, performance.now())
       socket.once('close', () => sockets.delete(socket))
     })
     server.listen(port, host)
@@ -133,10 +137,13 @@ export class Instance {
   private closeIdle(): void {
     if ('closeIdleConnections' in this.server) this.server.closeIdleConnections()
     // One on which nothing was ever asked is not idle to Node, but waiting for its first request.
-    for (const socket of this.sockets) if (socket.bytesRead === 0) socket.destroy()
+    const before = performance.now() - FIRST_REQUEST_MS
+    for (const [socket, openedAt] of this.sockets) {
+      if (socket.bytesRead === 0 && openedAt < before) socket.destroy()
+    }
   }
 
   private cut(): void {
-    for (const socket of this.sockets) socket.destroy()
+    for (const socket of this.sockets.keys()) socket.destroy()
   }
 }

@@ -30,7 +30,8 @@ import { edgeCalls } from './platform/edge_calls.ts'
 import { finishProvisioning } from './platform/finisher.ts'
 import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
-import { type DigestKeys, TenantProvisioner } from './platform/provisioning.ts'
+import { type DigestKeys, OperatorRequests } from './platform/operator_requests.ts'
+import { TenantProvisioner } from './platform/provisioning.ts'
 import { platformOperations } from './platform/routes.ts'
 import { signIns } from './platform/sign_in.ts'
 import { signUpCalls } from './platform/sign_up.ts'
@@ -230,7 +231,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
-  const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKeys, now)
+  const requests = new OperatorRequests(database, sealingKeys, now)
+  const provisioner = new TenantProvisioner(database, directory, callsTo, requests)
 
   const mailer =
     config.SMTP_URL !== undefined && config.MAIL_FROM !== undefined
@@ -276,6 +278,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
               ...platformOperations({ regions: [...calls.keys()], directory, provisioner, callsTo }),
               ...modelOperations({
                 models,
+                requests,
                 changed: () => catalogue.refresh(),
                 development: config.DEVELOPMENT_ISSUERS === 'on',
               }),
@@ -380,7 +383,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(SWEEP_EVERY_MS, 'forgetting who was noisy', () => isolations.sweep())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
   if (region === controlRegion) {
-    background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => provisioner.sweep())
+    background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => requests.sweep())
   }
 
   const at = (index: number): Instance => {

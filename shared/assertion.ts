@@ -1,5 +1,6 @@
 // The assertion: how a region knows that a request came through the edge, for whom, and that it is this request.
-// A JWS (RFC 7515, HS256) under a key of that region alone, bound to method, path, query and request id, for 30 s.
+// A JWS (RFC 7515, HS256) under a key of that region alone, bound to method, path, query, request id and Idempotency-Key,
+// for 30 s.
 import { type Bytes, fromBase64url, toBase64url, utf8, type WebCryptoKey } from './bytes.ts'
 import type { Principal } from './principal.ts'
 
@@ -28,11 +29,13 @@ export interface AssertedRequest {
   /** Path and query exactly as they are sent, such as `/v1/projects?limit=5`. */
   target: string
   requestId: string
+  /** What the client sent as that: the region takes it from nowhere else, so that a replay has the one it had. */
+  idempotencyKey?: string | undefined
   /** The edge's public origin, as its configuration has it. Regions that ask each other have none. */
   publicOrigin?: string
 }
 
-/** What is signed (RFC 7519 section 4.1, and three of our own). */
+/** What is signed (RFC 7519 section 4.1, and four of our own). */
 export interface AssertionClaims {
   /** Method. */
   m: string
@@ -40,6 +43,8 @@ export interface AssertionClaims {
   t: string
   /** The principal; JSON has no integers as large as a tenant's number. */
   p: { kind: Principal['kind']; tenant?: string }
+  /** The Idempotency-Key, where there is one. */
+  k?: string
   iss?: string
   aud: string
   jti: string
@@ -70,7 +75,7 @@ export const protectedHeader = (kid: string): string => encoded({ alg: 'HS256', 
 
 /** JWS compact serialisation (RFC 7515 section 7.1), written out: every request is signed, and only ever in this way. */
 export async function signAssertion(
-  { region, method, target, requestId, publicOrigin }: AssertedRequest,
+  { region, method, target, requestId, idempotencyKey, publicOrigin }: AssertedRequest,
   principal: Principal,
   { header, key }: AssertionKey,
   nowMs = Date.now(),
@@ -80,6 +85,7 @@ export async function signAssertion(
     m: method,
     t: target,
     p: 'tenant' in principal ? { ...principal, tenant: String(principal.tenant) } : principal,
+    ...(idempotencyKey !== undefined && { k: idempotencyKey }),
     ...(publicOrigin !== undefined && { iss: publicOrigin }),
     aud: region,
     jti: requestId,

@@ -10,7 +10,6 @@ import type { Snapshots } from '../locate/snapshots.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import type { Stage } from '../stage.ts'
 import { forward } from './index.ts'
-import { Instances } from './instances.ts'
 
 export interface ForwardDependencies {
   config: EdgeConfig
@@ -23,7 +22,7 @@ export interface ForwardDependencies {
 export function forwarding(dependencies: ForwardDependencies): Stage {
   const { config, snapshots, directory, counts, headerTimeoutMs } = dependencies
   const { regions, publicOrigin } = config
-  const common = { publicOrigin, headerTimeoutMs, instances: new Instances(), regions }
+  const common = { publicOrigin, headerTimeoutMs, regions }
   return async function forwarding(context) {
     const { principal, snapshot, lastSnapshot } = context
     const region = decided(context.region)

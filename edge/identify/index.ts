@@ -28,6 +28,7 @@ export type Identification =
         | 'signed_url_expired'
         | 'tenant_mismatch'
         | 'identity_provider_unavailable'
+        | 'region_unavailable'
     }
 
 export type Identify = (context: RequestContext, part: Part) => Promise<Identification>

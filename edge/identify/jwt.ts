@@ -18,7 +18,15 @@ export type JwtIdentity = { kind: 'jwt'; principal: JwtPrincipal; home: string }
 
 export type JwtVerdict =
   | { outcome: 'identified'; identity: JwtIdentity }
-  | { outcome: 'refused'; code: 'credential_invalid' | 'tenant_mismatch' | 'identity_provider_unavailable' }
+  | {
+      outcome: 'refused'
+      code:
+        | 'credential_invalid'
+        | 'tenant_mismatch'
+        | 'identity_provider_unavailable'
+        /** Who knows where the tenant lives, or whose tokens it takes, does not answer. */
+        | 'region_unavailable'
+    }
 
 /** `host` is the tenant that the request's host names. */
 type Asked = Pick<RequestContext, 'claimedTenant' | 'host' | 'clientIp'>
@@ -53,7 +61,7 @@ const refused = (code: Extract<JwtVerdict, { outcome: 'refused' }>['code']): Jwt
   code,
 })
 const invalid = refused('credential_invalid')
-const unavailable = refused('identity_provider_unavailable')
+const noRegion = refused('region_unavailable')
 
 /** For one isolate: keeps the tokens that it has verified. */
 export function jwtIdentifier({ directory, keys, now }: JwtDependencies): IdentifyJwt {
@@ -67,16 +75,17 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     if (named.outcome === 'nobody') return invalid
     if (named.outcome === 'several') return refused('tenant_mismatch')
     const place = await directory.placeOf(named.tenant, clientIp)
-    if (place.outcome === 'unavailable') return unavailable
+    if (place.outcome === 'unavailable') return noRegion
     if (place.outcome === 'absent') return invalid
     const tenant = place.value.number
     const provider = await providerOf(tenant, claims, clientIp)
-    if (typeof provider === 'string') return provider === 'unavailable' ? unavailable : invalid
+    if (typeof provider === 'string') return provider === 'unavailable' ? noRegion : invalid
     const { issuer, audience, id, roleClaim } = provider
     const person = known?.roleClaim === roleClaim ? known.person : personOf(readJwt(text) ?? {}, roleClaim)
     if (person === undefined) return invalid
     const signature = await signatureHolds(text, issuer, known?.keys)
-    if (typeof signature === 'string') return signature === 'unavailable' ? unavailable : invalid
+    if (signature === 'unavailable') return refused('identity_provider_unavailable')
+    if (signature === 'wrong') return invalid
     if (known?.keys !== signature || known.person !== person) {
       const { iss, exp, nbf } = claims
       const kept = { claims: { iss, aud: audiencesOf(claims), exp, nbf }, person, roleClaim, keys: signature }

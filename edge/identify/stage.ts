@@ -1,6 +1,6 @@
 // Stage one in the pipeline: who asks, or why that can't be told. Failures are counted by address.
 import { MAX_HOOK_BYTES, RECEIVE_PATH } from '../../shared/credentials/source_token.ts'
-import { Problem } from '../../shared/problems.ts'
+import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { EdgeConfig } from '../env.ts'
@@ -16,6 +16,7 @@ const REFUSALS = {
   conflicting_credentials: 'Send one credential only.',
   tenant_mismatch: 'The credential, the host and X-Tenant have to name one and the same organisation.',
   identity_provider_unavailable: 'The identity provider’s keys can’t be had at present, and none are known.',
+  region_unavailable: 'The region that knows whose tokens hold does not answer. Nothing was done.',
   signed_url_expired: 'Ask whoever sent you this URL for a new one.',
 } as const
 
@@ -45,7 +46,7 @@ export const identifying =
         const { code } = verdict
         if (code === 'credential_invalid') noteFailure(context.clientIp)
         throw new Problem(code, REFUSALS[code], {
-          ...(code === 'identity_provider_unavailable' && { headers: { 'retry-after': '2' } }),
+          ...(PROBLEMS[code].status === 503 && { headers: { 'retry-after': '2' } }),
         })
       }
       const { identity } = verdict

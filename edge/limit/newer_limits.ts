@@ -6,7 +6,7 @@ import { readSnapshot, type SnapshotVersion, type TenantSnapshot } from '../../s
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { decided, ofTenant, type RequestContext } from '../context.ts'
 import type { EdgeConfig, Region } from '../env.ts'
-import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from '../locate/ask_region.ts'
+import { ASKED_WITHIN_MS, askRegion } from '../locate/ask_region.ts'
 import type { Snapshots } from '../locate/snapshots.ts'
 import { Refreshed } from '../refreshed.ts'
 import { LocalMeters } from './local_meters.ts'
@@ -18,7 +18,7 @@ const QUESTIONS = { rate: 50, burst: 100 }
 const SHARED_MS = 1_000
 const SHARED = 1_000
 /** Of a tenant's home, and of the region that it has moved to. */
-const LONGEST_MS = 2 * (MAX_ASKED * ASK_TIMEOUT_MS + 500)
+const LONGEST_MS = 2 * (ASKED_WITHIN_MS + 500)
 
 export interface NewerLimits {
   /** To be told of each request that is refused: asks in the background. */

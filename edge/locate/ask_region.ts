@@ -1,30 +1,40 @@
 // A question of the edge's own to a region (shared/edge_calls.ts): small, short, and of the next instance when one is
-// silent.
+// silent or leaving.
 import { signAssertion } from '../../shared/assertion.ts'
+import { ELSEWHERE_MS } from '../../shared/draining.ts'
 import { ASSERTION, REQUEST_ID } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import type { Region } from '../env.ts'
+import { askInstances } from '../forward/ask_instances.ts'
+import type { Attempt } from '../forward/attempt.ts'
+import { MAX_TURNS } from '../forward/instances.ts'
 
 /** Of one instance. */
-export const ASK_TIMEOUT_MS = 2_000
-export const MAX_ASKED = 2
+const ASK_TIMEOUT_MS = 2_000
+/** Of all that are asked. */
+export const ASKED_WITHIN_MS = ELSEWHERE_MS.reduce((sum, ms) => sum + ms, MAX_TURNS * ASK_TIMEOUT_MS)
 
 /** @throws {Error} when no instance gives a plain answer */
-export async function askRegion({ name, origins, assertionKey }: Region, path: string): Promise<unknown> {
-  for (const origin of origins.slice(0, MAX_ASKED)) {
-    const requestId = newId('req')
-    const asked = { region: name, method: 'GET', target: path, requestId }
-    const answer = await fetch(origin + path, {
-      headers: {
-        [ASSERTION]: await signAssertion(asked, { kind: 'edge' }, assertionKey),
-        [REQUEST_ID]: requestId,
-      },
-      redirect: 'manual',
-      cache: 'no-store',
-      signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
-    }).catch(() => undefined)
-    if (answer?.status === 200) return answer.json()
-    await answer?.body?.cancel()
+export async function askRegion(region: Region, path: string): Promise<unknown> {
+  const answer = await askInstances(region, true, (origin) => ask(region, origin, path))
+  if (answer.status === 200) return answer.json()
+  await answer.body?.cancel()
+  throw new Error(`the region ${region.name} answers ${answer.status}`)
+}
+
+async function ask({ name, assertionKey }: Region, origin: string, path: string): Promise<Attempt> {
+  const requestId = newId('req')
+  const asked = { region: name, method: 'GET', target: path, requestId }
+  const headers = {
+    [ASSERTION]: await signAssertion(asked, { kind: 'edge' }, assertionKey),
+    [REQUEST_ID]: requestId,
   }
-  throw new Error(`the region ${name} does not answer`)
+  // The signal is for the body as well: nobody but us would give up on it.
+  const signal = AbortSignal.timeout(ASK_TIMEOUT_MS)
+  try {
+    const init = { headers, redirect: 'manual', cache: 'no-store', signal } as const
+    return { outcome: 'answered', response: await fetch(origin + path, init) }
+  } catch {
+    return { outcome: 'unreachable' }
+  }
 }

@@ -17,7 +17,7 @@ import type { EdgeConfig } from '../env.ts'
 import { LocalMeters } from '../limit/local_meters.ts'
 import { Lru } from '../lru.ts'
 import { type Dated, type Had, Refreshed } from '../refreshed.ts'
-import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from './ask_region.ts'
+import { ASKED_WITHIN_MS, askRegion } from './ask_region.ts'
 
 const FRESH_MS = 45_000
 /** A slug, a domain or a provider may be another's by now. */
@@ -61,7 +61,7 @@ export class TenantDirectory {
       waitUntil: options.waitUntil,
       now: options.now,
     }
-    const onceMs = MAX_ASKED * ASK_TIMEOUT_MS + 500
+    const onceMs = ASKED_WITHIN_MS + 500
     this.places = new Refreshed({
       ...common,
       loadMs: onceMs,

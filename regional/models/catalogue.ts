@@ -2,13 +2,16 @@
 // old at most, and goes on with it while the control region does not answer.
 import { jsonSpace } from '../storage/space.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
-import type { RegionDatabase } from '../tenancy/region_database.ts'
+import type { RegionDatabase, Scope } from '../tenancy/region_database.ts'
 import type { Model } from './model.ts'
 
 type StoredModel = Omit<Model, 'apiKey'> & { sealedKey: string | null; createdAt: string; updatedAt: string }
 export type ListedModel = Model & { createdAt: string; updatedAt: string }
 
 const modelSpace = jsonSpace<[name: string], StoredModel>('model')
+/** Whether this very change was not made before. Asked in its transaction, and remembered with it. */
+export type IsFirst = (scope: Scope) => Promise<boolean>
+
 /** A platform has a handful. */
 const MAX_MODELS = 200
 
@@ -39,7 +42,7 @@ export class ModelStore {
   }
 
   /** @returns undefined when there is one of that name already, or no room for more */
-  add(model: Model): Promise<ListedModel | undefined> {
+  add(model: Model, isFirst: IsFirst): Promise<ListedModel | undefined> {
     const at = new Date(this.now()).toISOString()
     const stored = this.sealed({ ...model, createdAt: at, updatedAt: at })
     return this.database.platform(async (scope) => {
@@ -48,21 +51,19 @@ export class ModelStore {
         models.get([model.name]),
         models.page({ limit: MAX_MODELS }),
       ])
-      // A retry after an unknown outcome finds what it wrote itself.
-      if (known?.sealedKey === stored.sealedKey && known.createdAt === at) {
-        return { value: this.opened(known), commit: false }
-      }
+      if (!(await isFirst(scope))) return { value: known && this.opened(known), commit: false }
       if (known !== undefined || entries.length >= MAX_MODELS) return { value: undefined, commit: false }
       models.set([model.name], stored)
       return { value: this.opened(stored), commit: true }
     })
   }
 
-  change(name: string, changes: Partial<Model>): Promise<ListedModel | undefined> {
+  change(name: string, changes: Partial<Model>, isFirst: IsFirst): Promise<ListedModel | undefined> {
     return this.database.platform(async (scope) => {
       const models = scope.space(modelSpace)
       const before = await models.get([name])
       if (before === undefined) return { value: undefined, commit: false }
+      if (!(await isFirst(scope))) return { value: this.opened(before), commit: false }
       const after = {
         ...this.opened(before),
         ...changes,
@@ -74,8 +75,10 @@ export class ModelStore {
     })
   }
 
-  remove(name: string): Promise<boolean> {
+  /** @returns false when there is none */
+  remove(name: string, isFirst: IsFirst): Promise<boolean> {
     return this.database.platform(async (scope) => {
+      if (!(await isFirst(scope))) return { value: true, commit: false }
       const models = scope.space(modelSpace)
       const known = (await models.get([name])) !== undefined
       models.clear([name])

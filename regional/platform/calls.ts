@@ -1,8 +1,10 @@
 // Calls between regions: what the control region asks a tenant's home, and the home the control region. One table
 // holds both ends to the same shapes. They travel as `POST /internal/v1/<call>` under an assertion of the called
 // region's key, which the edge never makes for such a path.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { type AssertionKey, signAssertion } from '../../shared/assertion.ts'
+import { ELSEWHERE_MS } from '../../shared/draining.ts'
 import { ASSERTION, DRAINING } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
@@ -180,38 +182,42 @@ const TIMEOUT_MS = 5_000
 
 /** Calls to another region. A call may arrive twice: every one of them is repeatable. */
 export function remoteCalls(from: string, peer: Peer): Calls {
+  /** @returns undefined where nobody answers */
+  async function ask(url: string, target: string, body: string): Promise<Response | undefined> {
+    const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
+    const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.assertionKey)
+    const trace = noted()?.trace
+    const headers = {
+      [ASSERTION]: assertion,
+      'content-type': 'application/json',
+      ...(trace && { traceparent: writeTraceParent(trace) }),
+    }
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    return fetch(url + target, { method: 'POST', headers, body, signal }).catch(() => undefined)
+  }
+
   const send =
     <N extends CallName>(name: N) =>
     async (input: CallInput<N>): Promise<Answers[N]> => {
       const target = `/internal/v1/${name}`
       const body = JSON.stringify(input, (_, value) => (typeof value === 'bigint' ? String(value) : value))
-      for (const url of peer.urls) {
-        const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
-        const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.assertionKey)
-        const trace = noted()?.trace
-        const headers = {
-          [ASSERTION]: assertion,
-          'content-type': 'application/json',
-          ...(trace && { traceparent: writeTraceParent(trace) }),
+      for (const waitMs of [...ELSEWHERE_MS, undefined]) {
+        let isLeaving = false
+        for (const url of peer.urls) {
+          const answer = await ask(url, target, body)
+          if (answer?.ok) return (await answer.json()) as Answers[N]
+          if (answer !== undefined && !answer.headers.has(DRAINING)) throw await problemOf(answer)
+          await answer?.body?.cancel()
+          isLeaving ||= answer !== undefined
         }
-        const signal = AbortSignal.timeout(TIMEOUT_MS)
-        const answer = await fetch(url + target, { method: 'POST', headers, body, signal }).catch(
-          () => undefined,
-        )
-        if (answer === undefined) continue
-        if (answer.headers.has(DRAINING)) {
-          await answer.body?.cancel()
-          continue
-        }
-        if (answer.ok) return (await answer.json()) as Answers[N]
-        throw await problemOf(answer)
+        // Behind an only address stands a load balancer, which leads elsewhere some time.
+        if (!isLeaving || peer.urls.length > 1 || waitMs === undefined) break
+        await sleep(waitMs)
       }
       throw new Problem(
         'region_unavailable',
         `The region ${peer.region} cannot be reached. Try again soon.`,
-        {
-          headers: { 'retry-after': '1' },
-        },
+        { headers: { 'retry-after': '1' } },
       )
     }
   return {

@@ -1,12 +1,15 @@
 // /platform/v1/models: the operator's catalogue of models that all tenants share.
 import { z } from 'zod'
 import { PLAN_NAMES } from '../../shared/plans.ts'
+import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
-import type { ListedModel, ModelStore } from '../models/catalogue.ts'
+import type { IsFirst, ListedModel, ModelStore } from '../models/catalogue.ts'
 import { MODEL_NAME } from '../models/model.ts'
 import { notFound } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
+import type { Verified } from '../tenancy/verify.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
+import { type OperatorRequests, requestOf } from './operator_requests.ts'
 
 const name = z.string().regex(MODEL_NAME, 'is letters, digits, dots, - and _, at most 63')
 const one = z.object({ name })
@@ -58,6 +61,7 @@ const shown = ({ apiKey, ...model }: ListedModel): z.output<typeof PlatformModel
 
 export interface ModelRoutes {
   models: ModelStore
+  requests: OperatorRequests
   /** Has this region know of a change at once. */
   changed: () => Promise<void>
   /** Whether upstreams may be of this machine, over http. */
@@ -66,6 +70,7 @@ export interface ModelRoutes {
 
 export function modelOperations({
   models,
+  requests,
   changed,
   development,
 }: ModelRoutes): ReadonlyArray<OperatorOperation> {
@@ -90,6 +95,15 @@ export function modelOperations({
     .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
     .meta({ id: 'UpdateModel' })
 
+  const isFirst =
+    (
+      operator: Verified<OperatorPrincipal>,
+      idempotencyKey: string | undefined,
+      ...content: unknown[]
+    ): IsFirst =>
+    async (scope) =>
+      (await requests.before(scope, { ...requestOf(operator), idempotencyKey, content })) === undefined
+
   return [
     operatorOperation({
       method: 'post',
@@ -100,8 +114,9 @@ export function modelOperations({
       body: CreateModel,
       answers: { 201: PlatformModel },
       problems: ['conflict'],
-      async handle({ body }) {
-        const made = await models.add({ ...body, upstreamModel: body.upstreamModel ?? body.name })
+      async handle({ body, idempotencyKey }, operator) {
+        const model = { ...body, upstreamModel: body.upstreamModel ?? body.name }
+        const made = await models.add(model, isFirst(operator, idempotencyKey, 'add model', body))
         if (made === undefined) throw new Problem('conflict', `There is a model ${body.name} already.`)
         await changed()
         return {
@@ -145,9 +160,10 @@ export function modelOperations({
       params: one,
       body: UpdateModel,
       answers: { 200: PlatformModel },
-      async handle({ params, body }) {
+      async handle({ params: { name }, body, idempotencyKey }, operator) {
         const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
-        const model = await models.change(params.name, changes)
+        const first = isFirst(operator, idempotencyKey, 'change model', name, body)
+        const model = await models.change(name, changes, first)
         if (model === undefined) throw notFound()
         await changed()
         return { status: 200, body: shown(model) }
@@ -161,8 +177,9 @@ export function modelOperations({
       role: 'admin',
       params: one,
       answers: { 204: null },
-      async handle({ params }) {
-        if (!(await models.remove(params.name))) throw notFound()
+      async handle({ params: { name }, idempotencyKey }, operator) {
+        const first = isFirst(operator, idempotencyKey, 'remove model', name)
+        if (!(await models.remove(name, first))) throw notFound()
         await changed()
         return { status: 204 }
       },

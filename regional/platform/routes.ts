@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
-import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import {
   parseTenantNumber,
@@ -15,8 +14,6 @@ import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
 import { idSchema, nameSchema, newSlugSchema, timeSchema } from '../schemas.ts'
 import { Tenant, UpdateLimits } from '../services/tenant/schema.ts'
 import { Usage, usageQuery, windowOf } from '../services/usage/schema.ts'
-import type { OperatorRequest } from '../tenancy/operator_request.ts'
-import type { Verified } from '../tenancy/verify.ts'
 import type { Calls, Described } from './calls.ts'
 import { capacityOperations } from './capacity_routes.ts'
 import { listByCost } from './cost_order.ts'
@@ -25,6 +22,7 @@ import type { Directory } from './directory.ts'
 import { shownErasure, TenantErasure } from './erasure.ts'
 import { noisyOperation } from './noisy_route.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
+import { requestOf } from './operator_requests.ts'
 import type { TenantProvisioner } from './provisioning.ts'
 
 const LIST = 'tenants'
@@ -74,12 +72,6 @@ export interface PlatformDependencies {
   provisioner: TenantProvisioner
   callsTo: (region: string) => Calls
 }
-
-/** Who asks, for the tenant's own audit trail. */
-const requestOf = ({ principal, requestId }: Verified<OperatorPrincipal>): OperatorRequest => ({
-  operatorId: principal.operatorId,
-  requestId,
-})
 
 const reply = (status: number, { tenant, version }: Described): Reply => ({
   status,

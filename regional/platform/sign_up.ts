@@ -22,7 +22,8 @@ import { jsonSpace } from '../storage/space.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Directory } from './directory.ts'
-import type { DigestKeys, TenantProvisioner } from './provisioning.ts'
+import type { DigestKeys } from './operator_requests.ts'
+import type { TenantProvisioner } from './provisioning.ts'
 
 export interface SignUpDependencies {
   /** Undefined where strangers may not, or no letter can be sent. */

@@ -53,7 +53,6 @@ export interface TenantRequest extends Wanted {
   route: string
   /** The id in the path, where there is one. */
   target: string | undefined
-  idempotencyKey: string | undefined
   /** What the client sent beside the key: path, query and body. */
   content: Uint8Array
   clientIp: string | undefined

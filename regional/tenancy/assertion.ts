@@ -21,7 +21,13 @@ export interface AskedRequest {
 }
 
 export type AssertionVerdict =
-  | { outcome: 'verified'; principal: Principal; requestId: string; publicOrigin: string | undefined }
+  | {
+      outcome: 'verified'
+      principal: Principal
+      requestId: string
+      idempotencyKey: string | undefined
+      publicOrigin: string | undefined
+    }
   /** `why` is for the operator's log, never for an answer. */
   | { outcome: 'refused'; why: string }
 
@@ -65,7 +71,8 @@ export function assertionVerifier(
     const isOfNow = age >= -CLOCK_TOLERANCE_SECONDS && age <= ASSERTION_TTL_SECONDS + CLOCK_TOLERANCE_SECONDS
     if (!isOfNow || !(exp > nowSeconds - CLOCK_TOLERANCE_SECONDS)) return refused('of another time')
     if (jti === undefined) return refused('has no request id')
-    return { outcome: 'verified', principal, requestId: jti, publicOrigin: claims.iss }
+    const { k: idempotencyKey, iss: publicOrigin } = claims
+    return { outcome: 'verified', principal, requestId: jti, idempotencyKey, publicOrigin }
   }
 }
 

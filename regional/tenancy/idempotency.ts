@@ -1,6 +1,7 @@
 // Idempotency: a request that is sent twice has one effect. The record is written in the same commit as the work, so
 // there is no instant at which one is there without the other. A record also tells a request's own retry, after a
-// commit with an unknown outcome, that it has already happened.
+// commit with an unknown outcome, that it has already happened; and an edge that sends a request again, because its
+// answer got lost, what that was.
 import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto'
 import { Problem } from '../../shared/problems.ts'
 import type { Reply } from '../operation.ts'
@@ -8,22 +9,23 @@ import { jsonSpace } from '../storage/space.ts'
 
 /** How long an answer is kept for a client's own key. */
 const ANSWER_TTL_MS = 24 * 60 * 60 * 1000
-/** How long a request without a key is remembered: longer than any retry of it lives. */
+/** How long a request without a key is remembered, with its answer: longer than any retry of it lives. */
 const MARKER_TTL_MS = 10 * 60 * 1000
 /** A record is not deleted by one clock while another still lets the request in. */
 const CLOCK_SLACK_MS = 60_000
-/** Larger answers are not kept; their replay is told to read the resource. */
+/** Larger answers are not kept; their replay reads the resource, or is told to. */
 const MAX_ANSWER_BYTES = 16 * 1024
 
 export interface IdempotencyRecord {
   requestId: string
-  /** Which attempt of that request committed. */
+  /** Which attempt at that request committed. */
   attempt: number
   expiresAt: number
   /** It has begun, and goes on outside any transaction: there is no answer yet. */
   running?: true
-  /** Only with a client's key: what the request was, and its sealed answer if it was small enough. */
+  /** Only with a client's key: what the request was. */
   fingerprint?: string
+  /** The answer, if it was small enough. */
   sealed?: string
 }
 
@@ -49,11 +51,16 @@ const digest = (...parts: ReadonlyArray<string | Uint8Array>): Buffer =>
 
 const bytesOf = (part: string | Uint8Array) => (typeof part === 'string' ? Buffer.from(part) : part)
 
-export const recordKey = ({ key, principal, route, requestId }: RequestIdentity): Buffer =>
-  key === undefined ? markerKey(requestId) : digest('key', principal, route, key).subarray(0, 16)
+export const recordKey = ({ key, principal, route, requestId }: RequestIdentity): Buffer => {
+  const known = key === undefined ? ['request', principal, route, requestId] : ['key', principal, route, key]
+  return digest(...known).subarray(0, 16)
+}
 
-/** Where a transaction that has no client's key leaves its marker, under an id of its own. */
+/** Where a transaction that is no client's request leaves its marker, under an id of its own. */
 export const markerKey = (id: string): Buffer => digest('request', id).subarray(0, 16)
+
+/** Names one attempt among all of them, of whatever instance: two may try one request at the same time. */
+export const newAttempt = (): number => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
 
 export const newMarker = (id: string, attempt: number, nowMs: number): IdempotencyRecord => ({
   requestId: id,
@@ -124,22 +131,16 @@ export function newRecord(
   seal: (text: string) => string,
   nowMs: number,
 ): IdempotencyRecord {
-  const { requestId, key, route } = identity
-  const marker = newMarker(requestId, attempt, nowMs)
-  if (key === undefined && !IDEMPOTENT_ROUTE.test(route)) return marker
+  const { requestId, key } = identity
   const answer = JSON.stringify(reply)
   return {
-    ...marker,
-    ...(key !== undefined && {
-      expiresAt: rememberedUntil(identity, nowMs),
-      fingerprint: fingerprintOf(identity),
-    }),
+    requestId,
+    attempt,
+    expiresAt: rememberedUntil(identity, nowMs),
+    ...(key !== undefined && { fingerprint: fingerprintOf(identity) }),
     ...(Buffer.byteLength(answer) <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
   }
 }
-
-/** What the edge sends again by itself, when no answer comes (RFC 9110 section 9.2.2): it gets the first one's. */
-const IDEMPOTENT_ROUTE = /^(?:put|delete) /
 
 /** Of work that outlives its transaction: believed until then, unless it is settled before. */
 export function runningRecord(
@@ -171,7 +172,8 @@ export function replay(
     throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
   }
   if (record.running) {
-    throw new Problem('request_in_progress', 'It goes on. Send it again later for its answer.', {
+    const later = identity.key === undefined ? '' : ' Send it again later for its answer.'
+    throw new Problem('request_in_progress', `It goes on.${later}`, {
       headers: { 'retry-after': '1' },
     })
   }

@@ -20,12 +20,14 @@ import { answering, memoryOf, writeOnce } from './write_once.ts'
 
 /**
  * Runs a service's work for a tenant and commits it with all that belongs to it.
+ * @param shows what shows a change whose answer is too large to be kept
  * @throws {Problem} when the tenant or the credential no longer holds, or the service refuses.
  */
 export async function transact(
   dependencies: TransactDependencies,
   request: TenantRequest,
   work: (tx: TenantTransaction) => Promise<Reply>,
+  shows?: (tx: TenantTransaction) => Promise<Reply>,
 ): Promise<Reply> {
   const { tenant } = request.verified.principal
   const asked: Asked = { ...request, actor: undefined }
@@ -41,8 +43,9 @@ export async function transact(
       return reply
     }
     const memory = memoryOf(asked, dependencies.sealer)
+    const again = request.kind === 'sensitive' ? work : shows
     const written = await dependencies.loans.borrow(tenant, (loan) =>
-      writeOnce(dependencies, asked, loan, memory, answering(memory, work)),
+      writeOnce(dependencies, asked, loan, memory, answering(memory, work, again)),
     )
     if (written.outcome === 'replayed') return written.reply
     usage.count(tenant, 'changes', 1, now())

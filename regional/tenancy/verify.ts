@@ -12,6 +12,8 @@ export interface Verified<P extends Principal = Principal> {
   readonly [verified]: true
   readonly principal: P
   readonly requestId: string
+  /** What the client sent as that, whatever it is. */
+  readonly idempotencyKey: string | undefined
   /** Where clients find the edge that it came through; undefined between regions. */
   readonly publicOrigin: string | undefined
 }
@@ -23,8 +25,8 @@ export function verify({ method, url, headers }: Request, verifier: AssertionVer
   if (verdict.outcome === 'refused') {
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }
-  const { principal, requestId, publicOrigin } = verdict
-  return { principal, requestId, publicOrigin } as Verified
+  const { principal, requestId, idempotencyKey, publicOrigin } = verdict
+  return { principal, requestId, idempotencyKey, publicOrigin } as Verified
 }
 
 /** Narrows to some kinds of principal. @throws {Problem} `credential_invalid` for any other kind. */

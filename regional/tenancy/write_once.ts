@@ -18,6 +18,8 @@ import {
   type IdempotencyRecord,
   idempotencySpace,
   isLive,
+  newAttempt,
+  newMarker,
   newRecord,
   type RequestIdentity,
   recordKey,
@@ -27,7 +29,7 @@ import {
 } from './idempotency.ts'
 import type { ShardLoan } from './quotas.ts'
 import { seenIn } from './sessions.ts'
-import { type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
+import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { countWrite } from './usage.ts'
 
 /** Where a request stands among the records, and how its answer is sealed there. */
@@ -40,23 +42,21 @@ export interface Memory {
   replay(record: IdempotencyRecord): Reply
 }
 
-export function memoryOf({ verified, route, content, idempotencyKey }: Asked, sealer: Sealer): Memory {
-  const { principal, requestId } = verified
+export function memoryOf({ kind, verified, route, content }: Asked, sealer: Sealer): Memory {
+  const { principal, requestId, idempotencyKey } = verified
   const identity: RequestIdentity = {
     requestId,
     route,
     content,
-    ...(principal.kind === 'signed_url'
-      ? {
-          principal: `${principal.kind} ${principal.keyId}`,
-          key: principal.nonce,
-          validUntil: principal.expiresAtMs,
-        }
-      : {
-          principal: callerOf(principal),
-          // A third party's key is its own business: a refusal of its webhook must not outlive what was wrong with it.
-          key: principal.kind === 'webhook_source' ? undefined : idempotencyKey,
-        }),
+    principal: principal.kind === 'signed_url' ? `${principal.kind} ${principal.keyId}` : callerOf(principal),
+    ...keyOf(),
+  }
+  function keyOf(): Pick<RequestIdentity, 'key' | 'validUntil'> {
+    // Who reads again wants to know how it is by now.
+    if (kind === 'sensitive') return { key: undefined }
+    if (principal.kind === 'signed_url') return { key: principal.nonce, validUntil: principal.expiresAtMs }
+    // A third party's key is its own business: a refusal of its webhook must not outlive what was wrong with it.
+    return { key: principal.kind === 'webhook_source' ? undefined : idempotencyKey }
   }
   const key: [Buffer] = [recordKey(identity)]
   const bound = `${principal.tenant} ${key[0].toString('hex')}`
@@ -64,7 +64,9 @@ export function memoryOf({ verified, route, content, idempotencyKey }: Asked, se
     identity,
     key,
     answered: (reply, attempt, nowMs) =>
-      newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
+      kind === 'sensitive'
+        ? newMarker(requestId, attempt, nowMs)
+        : newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
     replay(record) {
       const reply = replay(record, identity, (sealed) => sealer.open(sealed, bound))
       return { ...reply, headers: { ...reply.headers, [IDEMPOTENCY_REPLAYED]: 'true' } }
@@ -74,6 +76,8 @@ export function memoryOf({ verified, route, content, idempotencyKey }: Asked, se
 
 export interface Change<T> {
   work(tx: TenantTransaction): Promise<T>
+  /** Answers this very request when it comes again and its answer was not kept. Changes nothing. */
+  again?: ((tx: TenantTransaction) => Promise<Reply>) | undefined
   /** The id of what it was done to, for the audit trail. */
   target(result: T): string | null
   /** Until when the request is remembered, when it is carried out at `nowMs`. */
@@ -95,12 +99,12 @@ export function writeOnce<T>(
 ): Promise<Written<T>> {
   const { service, action, clientIp, verified } = request
   const { principal, requestId } = verified
-  /** By attempt: what this very request came to, should one of its commits turn out to have landed. */
-  const earlier: Array<Written<T>> = []
+  /** By attempt: what it came to, should one of its commits turn out to have landed. */
+  const earlier = new Map<number, Written<T>>()
 
   return dependencies.database.tenant(
     principal.tenant,
-    async (scope, attempt) => {
+    async (scope) => {
       const records = scope.system('idempotency', idempotencySpace)
       const [{ admitted, actor: known, join }, record] = await Promise.all([
         admit(dependencies, request, scope),
@@ -108,8 +112,8 @@ export function writeOnce<T>(
       ])
       const { nowMs, logs } = admitted
       if (isLive(record, nowMs)) {
-        const own = record.requestId === requestId ? earlier[record.attempt] : undefined
-        return { value: own ?? { outcome: 'replayed', reply: memory.replay(record) }, commit: false }
+        const value = earlier.get(record.attempt) ?? { outcome: 'replayed', reply: await answerOf(record) }
+        return { value, commit: false }
       }
 
       const actor = known ?? (await join(loan))
@@ -119,7 +123,8 @@ export function writeOnce<T>(
         expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
       ])
       const written: Written<T> = { outcome: 'written', result, context }
-      earlier[attempt] = written
+      const attempt = newAttempt()
+      earlier.set(attempt, written)
       if (admitted.unnoted !== undefined) seenIn(scope, admitted.unnoted, nowMs)
       countWrite(scope, nowMs)
       auditOf(scope).append(logs.epoch, {
@@ -133,6 +138,15 @@ export function writeOnce<T>(
       })
       records.set(memory.key, change.record(result, attempt, nowMs))
       return { value: written, commit: true }
+
+      async function answerOf(record: IdempotencyRecord): Promise<Reply> {
+        const isDone = record.running === undefined && record.requestId === requestId
+        if (isDone && record.sealed === undefined && change.again !== undefined && known !== undefined) {
+          const context = contextOf(request, admitted, known)
+          return change.again(readingTransaction(scope, { service, context }))
+        }
+        return memory.replay(record)
+      }
     },
     boundsOf(dependencies, request),
   )
@@ -142,8 +156,10 @@ export function writeOnce<T>(
 export const answering = (
   memory: Memory,
   work: (tx: TenantTransaction) => Promise<Reply>,
+  again?: Change<Reply>['again'],
 ): Change<Reply> => ({
   work,
+  again,
   target: ({ body }) => idIn(body),
   rememberedUntil: (nowMs) => rememberedUntil(memory.identity, nowMs),
   record: memory.answered,

@@ -9,7 +9,7 @@ import { afterAll, expect, test, vi } from 'vitest'
 import { claimable } from '../../dev/ports.ts'
 import { launchRegion } from '../../dev/region.ts'
 import { readConfig } from '../../regional/config.ts'
-import { drainWithin } from '../../regional/instance.ts'
+import { AT_ONCE, drainWithin, Instance } from '../../regional/instance.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
@@ -207,4 +207,23 @@ test('a connection on which nothing was ever asked holds nobody up', async () =>
   const cut = new Promise<string>((resolve) => setTimeout(resolve, 8_000, 'still there').unref())
   expect(await Promise.race([region.close().then(() => 'closed'), cut])).toBe('closed')
   await closed
+})
+
+test('a connection that was made just before the listener closed is answered', async () => {
+  const instance = await Instance.start('127.0.0.1', 0, async (draining) => ({
+    fetch: () => new Response(draining() ? 'leaving' : 'here'),
+    endStreams() {},
+    async endWork() {},
+    startJobs: () => ({ waiting: 0, async stop() {} }),
+  }))
+  const socket = connect(Number(new URL(instance.url).port), '127.0.0.1')
+  await once(socket, 'connect')
+  // Who is answered on a later connection was let in later.
+  await (await fetch(instance.url)).text()
+  const drained = instance.drain(AT_ONCE)
+  await new Promise((resolve) => setImmediate(resolve))
+  socket.write('GET / HTTP/1.1\r\nHost: region\r\n\r\n')
+  const [answer] = await Promise.race([once(socket, 'data'), once(socket, 'close')])
+  expect(String(answer)).toContain('leaving')
+  await drained
 })

@@ -1,6 +1,6 @@
 // What an edge has asserted, read by a library that knows nothing of ours (jose).
 import { jwtVerify } from 'jose'
-import type { AssertionClaims, AssertionKeyConfig } from '../../shared/assertion.ts'
+import type { AssertedRequest, AssertionClaims, AssertionKeyConfig } from '../../shared/assertion.ts'
 import { fromBase64url } from '../../shared/bytes.ts'
 import { EU_KEYS, US_KEYS } from './support.ts'
 
@@ -12,16 +12,21 @@ type Asserted = Omit<AssertionClaims['p'], 'tenant'> & { tenant?: bigint }
 export async function asserted(
   token: string | undefined,
   { region, method, target }: { region: 'us' | 'eu'; method: string; target: string },
-): Promise<{ principal: Asserted; requestId: string; publicOrigin: string | undefined }> {
+): Promise<Pick<AssertedRequest, 'requestId' | 'idempotencyKey' | 'publicOrigin'> & { principal: Asserted }> {
   const [{ kid, secret }] = KEYS[region] as [AssertionKeyConfig]
   const { payload, protectedHeader } = await jwtVerify<AssertionClaims>(
     token ?? '',
     fromBase64url(secret) ?? new Uint8Array(),
     { algorithms: ['HS256'], audience: region, maxTokenAge: 30, requiredClaims: ['exp', 'jti'] },
   )
-  const { m, t, p, jti, iss } = payload
+  const { m, t, p, k, jti, iss } = payload
   if (protectedHeader.kid !== kid || m !== method || t !== target) throw new Error('made for another request')
   const { tenant, ...rest } = p
   const principal = { ...rest, ...(tenant !== undefined && { tenant: BigInt(tenant) }) }
-  return { principal, requestId: jti, publicOrigin: iss }
+  return {
+    principal,
+    requestId: jti,
+    ...(k !== undefined && { idempotencyKey: k }),
+    ...(iss !== undefined && { publicOrigin: iss }),
+  }
 }

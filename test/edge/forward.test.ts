@@ -1,9 +1,12 @@
 import { expect, inject, test, vi } from 'vitest'
+import { contextOf } from '../../edge/context.ts'
+import { readBindings } from '../../edge/env.ts'
 import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
-import { HEADER_TIMEOUT_MS } from '../../edge/forward/index.ts'
+import { forward, HEADER_TIMEOUT_MS } from '../../edge/forward/index.ts'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import {
   bearer,
+  bindings,
   control,
   edgeTo,
   newHookPath,
@@ -183,19 +186,44 @@ test('the patience is for the first byte: an answer may take longer', async () =
   abort.abort()
 })
 
-test.each<[string, RequestInit, number]>([
-  ['a read', {}, 2],
-  ['a write with an idempotency key', { method: 'POST', body: 'x', headers: { 'idempotency-key': 'a' } }, 2],
-  ['what is idempotent by its method', { method: 'DELETE' }, 2],
-  ['a write without one', { method: 'POST', body: 'x' }, 1],
-])('%s is sent to so many instances when they reset: %#', async (_, init, times) => {
+test.each<[string, RequestInit, string]>([
+  ['a read', {}, '/v1'],
+  ['a write with an idempotency key', { method: 'POST', headers: { 'idempotency-key': 'a' } }, '/v1'],
+  ['a write without one', { method: 'POST', body: 'x' }, '/v1'],
+  ['an operator’s', { method: 'POST', body: 'x', headers: bearer(OPERATOR_TOKEN) }, '/platform/v1'],
+])('%s is sent to two instances when they reset, and is the same request to both', async (_, init, part) => {
   const twoInstances = await edgeTo({ us: [steady, steady] })
   const marker = newMarker()
   const all = { ...headers, ...(init.headers as Record<string, string>) }
-  const response = await twoInstances.request(`http://edge/v1/reset?${marker}`, { ...init, headers: all })
+  const response = await twoInstances.request(`http://edge${part}/reset?${marker}`, { ...init, headers: all })
   await expectUnavailable(response)
-  expect(await seen(marker)).toHaveLength(times)
+  const [first, second, ...more] = await seen(marker)
+  expect(more).toEqual([])
+  expect(second?.headers['x-request-id']).toBe(first?.headers['x-request-id'])
+  expect(second?.headers['coditect-assertion']).toBe(first?.headers['coditect-assertion'])
 })
+
+test.each([
+  ['POST', 1],
+  ['GET', 2],
+])(
+  'of what the edge asks for a stranger a region knows nothing again: %s is sent to %i',
+  async (method, times) => {
+    const {
+      controlRegion: region,
+      regions,
+      publicOrigin,
+    } = await readBindings(
+      await bindings({ REGIONS: JSON.stringify({ us: [steady, steady], eu: [steady] }) }),
+    )
+    const marker = newMarker()
+    const context = contextOf(new Request(`http://edge/v1/reset?${marker}`, { method }))
+    context.principal = { kind: 'edge' }
+    const forwarding = { region, regions, publicOrigin, headerTimeoutMs: HEADER_TIMEOUT_MS, told: {} }
+    await expect(forward(context, forwarding)).rejects.toMatchObject({ code: 'region_unavailable' })
+    expect(await seen(marker)).toHaveLength(times)
+  },
+)
 
 test('a signed write is sent to so many as well: it happens once all the same', async () => {
   const twoInstances = await edgeTo({ us: [steady, steady] })
@@ -205,22 +233,24 @@ test('a signed write is sent to so many as well: it happens once all the same', 
   expect(await seen(marker)).toHaveLength(2)
 })
 
-test('with one of two instances down every read is answered', async () => {
-  const twoInstances = await edgeTo({ us: ['http://127.0.0.1:1', steady] })
-  for (let i = 0; i < 4; i++) {
-    expect((await twoInstances.request('http://edge/v1/projects', { headers })).status).toBe(200)
-  }
-})
-
-test('and every webhook: its provider may never send it again', async () => {
-  const twoInstances = await edgeTo({ us: ['http://127.0.0.1:1', steady] })
-  const path = await newHookPath()
-  for (let i = 0; i < 4; i++) {
-    expect((await twoInstances.request(`http://edge${path}`, { method: 'POST', body: '{}' })).status).toBe(
-      200,
-    )
-  }
-})
+test.each<[string, () => Promise<string>, RequestInit]>([
+  ['read', async () => '/v1/projects', { headers }],
+  ['write', async () => '/v1/projects', { method: 'POST', headers, body: '{}' }],
+  ['webhook, which its provider may never send again', newHookPath, { method: 'POST', body: '{}' }],
+])(
+  'with one of two instances down every %s of an isolate that is hardly asked is answered',
+  async (...of) => {
+    const [, pathOf, init] = of
+    const path = await pathOf()
+    for (let i = 0; i < 4; i++) {
+      // Each knows of nothing, and asks the instance that is down first or second.
+      const quiet = await edgeTo({
+        us: i % 2 ? ['http://127.0.0.1:1', steady] : [steady, 'http://127.0.0.1:1'],
+      })
+      expect((await quiet.request(`http://edge${path}`, init)).status).toBe(200)
+    }
+  },
+)
 
 test('an instance that stopped answering is passed over, and found again when it is back', async () => {
   const toBoth = await edgeTo({ us: [fragile, steady] })
@@ -228,7 +258,6 @@ test('an instance that stopped answering is passed over, and found again when it
   const write = () => toBoth.request('http://edge/v1/projects', { method: 'POST', headers, body: 'x' })
   await control('close')
   for (let i = 0; i < 2 * FAILURES_TO_OPEN; i++) expect((await read()).status).toBe(200)
-  // A write without a key has one try only, and none of them is spent on the instance that is down.
   for (let i = 0; i < 10; i++) expect((await write()).status).toBe(200)
   await control('open')
   await vi.waitFor(async () => {

@@ -317,6 +317,17 @@ test('on the platform’s part of the API a token is no credential', async () =>
   ])
 })
 
+test.each([
+  ['where the tenant lives', 'us'],
+  ['whose tokens it takes', 'eu'],
+])('a token is no worse for a region that does not answer: nobody can tell %s', async (_, control) => {
+  const regions = { us: ['http://127.0.0.1:1'], eu: [inject('regions').steady] }
+  const to = await edgeTo(regions, undefined, { CONTROL_REGION: control })
+  const response = await to.request('http://edge/v1/projects', { headers: bearer(await tokenFor(tenant)) })
+  expect(response.headers.get('retry-after')).toMatch(/^[1-9]/)
+  expect(await code(response)).toEqual([503, 'region_unavailable'])
+})
+
 test('an issuer of this machine is asked only where that is allowed', async () => {
   const strict = await edgeTo()
   const own = await newTenant()

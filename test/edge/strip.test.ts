@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { strippedAnswerHeaders, strippedRequestHeaders } from '../../edge/forward/strip.ts'
+import { asserted } from './asserted.ts'
 import { bearer, edgeTo, newKey, newMarker, seen } from './support.ts'
 
 const FORGED = [
@@ -109,6 +110,8 @@ test('over the wire: forged headers never arrive, and those of the content do', 
     'if-match': '"1"',
     'content-length': '13',
   })
+  const of = { region: 'us', method: 'POST', target: `/v1/projects?${marker}` } as const
+  expect(await asserted(request?.headers['coditect-assertion'], of)).toMatchObject({ idempotencyKey: 'once' })
   expect(Object.values(request?.headers ?? {})).not.toContain('forged')
   expect(request?.headers).not.toHaveProperty('authorization')
   expect(request?.headers['x-request-id']).toMatch(/^req_/)

@@ -98,7 +98,7 @@ export class RegionClients {
 
   async send(region: string, ask: Parameters<Regions['ask']>[1]): Promise<Sending> {
     this.requests++
-    const requestId = newId('req')
+    const { requestId = newId('req') } = ask
     const sentAt = this.events.next()
     const answer = await this.regions.ask(region, { ...ask, requestId })
     return { requestId, sentAt, answeredAt: this.events.next(), answer }
@@ -148,7 +148,10 @@ export class RegionClients {
     if (answer?.status === 204) revoked.revokedAt = Math.min(revoked.revokedAt, this.events.next())
   }
 
-  /** Sends a request: some with an Idempotency-Key, some of those several times at once; then until it is answered. */
+  /**
+   * Sends a request until it is answered, some of them several times at once: with an Idempotency-Key, as clients do, or
+   * under one request id, as edges do.
+   */
   private async intend(
     tenant: TenantLog,
     key: ApiKey,
@@ -174,16 +177,17 @@ export class RegionClients {
       ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
       ...(ifMatch !== undefined && { 'if-match': ifMatch }),
     }
+    const same = idempotencyKey === undefined && { requestId: newId('req') }
     const once = async (): Promise<Answer | undefined> => {
       for (let i = 0; i < MAX_SENDINGS; i++) {
-        const sending = await this.send(tenant.region, { as: key.text, method, path, body, headers })
+        const asked = { as: key.text, method, path, body, headers, ...same }
+        const sending = await this.send(tenant.region, asked)
         intent.sendings.push(sending)
-        // Without a key nobody can tell whether it happened: such a client does not ask again.
-        if (sending.answer.status !== 503 || idempotencyKey === undefined) return sending.answer
+        if (sending.answer.status !== 503) return sending.answer
       }
       return undefined
     }
-    const copies = idempotencyKey !== undefined && this.random.chance(0.3) ? 1 + this.random.below(3) : 1
+    const copies = this.random.chance(0.3) ? 1 + this.random.below(3) : 1
     const answers = await Promise.all(Array.from({ length: copies }, once))
     return answers.find((answer) => answer !== undefined && answer.status < 300) ?? answers[0]
   }

@@ -51,9 +51,11 @@ export class TenantMakers {
     const idempotencyKey = this.random.chance(0.6) ? newId('req') : undefined
     const making: Making = { slug, region, idempotencyKey, sendings: [] }
     this.makings.push(making)
+    const same = idempotencyKey === undefined && { requestId: newId('req') }
     const once = async () => {
       for (let i = 0; i < MAX_SENDINGS; i++) {
         const sending = await this.clients.send('us', {
+          ...same,
           as: 'operator',
           method: 'POST',
           path: '/platform/v1/tenants',
@@ -61,10 +63,10 @@ export class TenantMakers {
           headers: idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey },
         })
         making.sendings.push(sending)
-        if (sending.answer.status !== 503 || idempotencyKey === undefined) return
+        if (sending.answer.status !== 503) return
       }
     }
-    const copies = idempotencyKey !== undefined && this.random.chance(0.3) ? 2 : 1
+    const copies = this.random.chance(0.3) ? 2 : 1
     await Promise.all(Array.from({ length: copies }, once))
   }
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { expireAt, sweep } from '../../regional/jobs/expiry.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
+import { OperatorRequests } from '../../regional/platform/operator_requests.ts'
 import { TenantProvisioner } from '../../regional/platform/provisioning.ts'
 import { jsonSpace } from '../../regional/storage/space.ts'
 import { TenantEraser } from '../../regional/tenancy/erasure.ts'
@@ -73,13 +74,8 @@ test('an operator’s request is forgotten after a day, and not before', async (
   const calls = {} as Calls
   const directory = new Directory(queue.database)
   const { clock, database } = queue
-  const provisioner = new TenantProvisioner(
-    database,
-    directory,
-    () => calls,
-    [Buffer.alloc(32)],
-    () => clock.nowMs,
-  )
+  const asked = new OperatorRequests(database, [Buffer.alloc(32)], () => clock.nowMs)
+  const provisioner = new TenantProvisioner(database, directory, () => calls, asked)
   const intent = { slug: 'a', name: 'A', plan: 'free' as const, owner: { email: 'a@a.example' } }
   const requests = jsonSpace<[digest: Buffer], unknown>('request')
   const expiries = jsonSpace<[hourMs: number, digest: Buffer], unknown>('request-expiry')
@@ -105,10 +101,10 @@ test('an operator’s request is forgotten after a day, and not before', async (
       .catch(() => undefined)
   }
   clock.nowMs += 22 * HOUR_MS
-  await provisioner.sweep()
+  await asked.sweep()
   expect(await kept()).toEqual([300, 300])
   clock.nowMs += 3 * HOUR_MS
-  await provisioner.sweep()
+  await asked.sweep()
   expect(await kept()).toEqual([0, 0])
 })
 

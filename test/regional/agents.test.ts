@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
+import { newId } from '../../shared/ids.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
-import { type Regions, startRegions } from './support.ts'
+import { type Ask, type Regions, startRegions } from './support.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of several routes, each checked where it is used
 type Body = any
@@ -87,6 +88,34 @@ describe('the catalogue', () => {
           },
         ])
     }
+  })
+
+  test.each<[string, () => Partial<Ask>]>([
+    ['by an edge, because its answer was lost', () => ({ requestId: newId('req') })],
+    ['with its Idempotency-Key', () => ({ headers: { 'idempotency-key': newId('req') } })],
+  ])('changes once by a request that is sent again %s', async (_, newIdentity) => {
+    const twice = async (method: string, path: string, body?: unknown) => {
+      const asked = { as: 'operator', method, path: `/platform/v1/models${path}`, body, ...newIdentity() }
+      return [await regions.ask('us', asked), await regions.ask('us', asked)] as const
+    }
+    const made = await twice('POST', '', { name: 'twice', baseUrl: server.baseUrl })
+    expect(made.map(({ status }) => status)).toEqual([201, 201])
+    expect(made[1].body).toEqual(made[0].body)
+    const changed = await twice('PATCH', '/twice', { maxConcurrent: 3 })
+    expect(changed[1].body).toEqual(changed[0].body)
+    expect((await twice('DELETE', '/twice')).map(({ status }) => status)).toEqual([204, 204])
+    expect((await operator('GET', '/models/twice')).status).toBe(404)
+  })
+
+  test('hears no other request under a key that was used', async () => {
+    const ask = (name: string) =>
+      regions.ask('us', {
+        ...{ as: 'operator', method: 'POST', path: '/platform/v1/models' },
+        ...{ body: { name, baseUrl: server.baseUrl }, headers: { 'idempotency-key': 'used' } },
+      })
+    expect((await ask('first')).status).toBe(201)
+    expect((await ask('second')).body.code).toBe('idempotency_key_reuse')
+    await operator('DELETE', '/models/first')
   })
 
   test('is checked at its fields, and not found where there is nothing', async () => {

@@ -37,6 +37,12 @@ test('an assertion gives back who asked, the tenant’s whole number included', 
   })
 })
 
+test('an assertion says which Idempotency-Key its request came with', async () => {
+  const keyed = { ...asserted, idempotencyKey: 'once' }
+  const text = await signAssertion(keyed, principal, await importAssertionKey([KEY]), NOW)
+  expect(verifier(text, request, NOW)).toMatchObject({ outcome: 'verified', idempotencyKey: 'once' })
+})
+
 test('an assertion holds for its own method, path, query and region only', () => {
   expect(outcome({ method: 'DELETE' })).toBe('refused')
   expect(outcome({ target: '/v1/projects?a=2' })).toBe('refused')

@@ -47,6 +47,21 @@ test('the same Idempotency-Key gives the same tenant and the same key', async ()
   expect([reused.status, reused.body.code]).toEqual([422, 'idempotency_key_reuse'])
 })
 
+test('a request that an edge sends again, because its answer was lost, makes one tenant', async () => {
+  const requestId = newId('req')
+  const body = {
+    slug: 'again',
+    name: 'Again',
+    region: 'eu',
+    plan: 'free',
+    owner: { email: 'a@again.example' },
+  }
+  const again = () => operator(TENANTS, { method: 'POST', body, requestId })
+  const [first, second] = [await again(), await again()]
+  expect([first.status, second.status]).toEqual([201, 201])
+  expect(second.body).toEqual(first.body)
+})
+
 test('an operator lists, renames, suspends and resumes', async () => {
   const { body } = await make('life')
   const path = `${TENANTS}/${body.tenant.id}`

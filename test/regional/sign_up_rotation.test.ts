@@ -4,7 +4,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Letter } from '../../regional/mail/letter.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
-import { type DigestKeys, TenantProvisioner } from '../../regional/platform/provisioning.ts'
+import { type DigestKeys, OperatorRequests } from '../../regional/platform/operator_requests.ts'
+import { TenantProvisioner } from '../../regional/platform/provisioning.ts'
 import { signUpCalls } from '../../regional/platform/sign_up.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { SIGN_UP_CALL } from '../../shared/sign_up.ts'
@@ -45,7 +46,12 @@ function instance(...keys: DigestKeys) {
       close() {},
     },
     regions: ['us'],
-    provisioner: new TenantProvisioner(database, directory, () => home, keys, now),
+    provisioner: new TenantProvisioner(
+      database,
+      directory,
+      () => home,
+      new OperatorRequests(database, keys, now),
+    ),
     sealer: new Sealer(...keys),
     digestKeys: keys,
     ...{ database, directory, now },

@@ -106,19 +106,75 @@ describe('a request that is sent twice', () => {
     expect(second.body.id).not.toBe(first.body.id)
   })
 
-  test('under one request id, as a replayed assertion would be, has one effect', async () => {
-    const requestId = newId('req')
-    const again = () => ask('/v1/projects', { method: 'POST', body: { name: 'Replayed' }, requestId })
-    expect((await again()).status).toBe(201)
-    expect((await again()).status).toBe(409)
-  })
+  describe('under one request id, as an edge sends again whose answer was lost', () => {
+    test('has one effect, and is answered as it was the first time', async () => {
+      const requestId = newId('req')
+      const again = () => ask('/v1/projects', { method: 'POST', body: { name: 'Again' }, requestId })
+      const [first, second] = [await again(), await again()]
+      expect([first.status, second.status]).toEqual([201, 201])
+      expect(second.body).toEqual(first.body)
+      expect(second.headers.get('idempotency-replayed')).toBe('true')
+    })
 
-  test('under one request id, what is idempotent by its method is answered as it was the first time', async () => {
-    const { body: project } = await ask('/v1/projects', { method: 'POST', body: { name: 'Gone' } })
-    const requestId = newId('req')
-    const again = () => ask(`/v1/projects/${project.id}`, { method: 'DELETE', requestId })
-    expect([(await again()).status, (await again()).status]).toEqual([202, 202])
-    expect((await ask(`/v1/projects/${project.id}`, { method: 'DELETE' })).status).toBe(404)
+    test('at the same time, too', async () => {
+      const requestId = newId('req')
+      const again = () => ask('/v1/projects', { method: 'POST', body: { name: 'At once' }, requestId })
+      const answers = await Promise.all(Array.from({ length: 8 }, again))
+      expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(201))
+      const { body } = await ask('/v1/projects?limit=100')
+      const made = body.data.filter(({ name }: { name: string }) => name === 'At once')
+      expect(new Set(answers.map(({ body: { id } }) => id))).toEqual(new Set([made[0].id]))
+      expect(made).toHaveLength(1)
+    })
+
+    test.each<[string, string | null, Record<string, string>]>([
+      ['without a key, replayed with one', null, { 'idempotency-key': 'added' }],
+      ['with a key, replayed without', 'taken away', {}],
+      ['with a key, replayed with another', 'changed', { 'idempotency-key': 'another' }],
+    ])('has one effect, whatever header stands beside its assertion: %s', async (_, keySaid, headers) => {
+      const sent = { method: 'POST', body: { name: 'Captured' }, requestId: newId('req'), keySaid }
+      const own: Record<string, string> = keySaid === null ? {} : { 'idempotency-key': keySaid }
+      const first = await ask('/v1/projects', { ...sent, headers: own })
+      const second = await ask('/v1/projects', { ...sent, headers })
+      expect([second.status, second.body.id]).toEqual([first.status, first.body.id])
+    })
+
+    test('of what is deleted by it, too', async () => {
+      const { body: project } = await create('Gone')
+      const requestId = newId('req')
+      const again = () => ask(`/v1/projects/${project.id}`, { method: 'DELETE', requestId })
+      expect([(await again()).status, (await again()).status]).toEqual([202, 202])
+      expect((await ask(`/v1/projects/${project.id}`, { method: 'DELETE' })).status).toBe(404)
+    })
+
+    test('of an answer too large to be kept: a PUT shows what it has made', async () => {
+      const { body: project } = await create('Large')
+      const records = `/v1/projects/${project.id}/collections/things/records`
+      const { body: record } = await ask(records, { method: 'POST', body: { data: {} } })
+      const text = 'x'.repeat(20_000)
+      const sent = { method: 'PUT', body: { data: { text } }, requestId: newId('req') }
+      const [first, second] = [
+        await ask(`${records}/${record.id}`, sent),
+        await ask(`${records}/${record.id}`, sent),
+      ]
+      expect([first.status, second.status]).toEqual([200, 200])
+      expect(second.body).toEqual(first.body)
+      expect(second.headers.get('etag')).toBe(first.headers.get('etag'))
+    })
+
+    test.each([{}, { 'idempotency-key': 'read' }])(
+      'of the audit trail: it is read again, and was read once: %o',
+      async (headers) => {
+        const { key: own } = await regions.newTenant(`audited-${Object.keys(headers).length}`, 'us')
+        const requestId = newId('req')
+        const read = { as: own, requestId, headers }
+        const answers = [await ask('/v1/audit?limit=100', read), await ask('/v1/audit?limit=100', read)]
+        expect(answers.map(({ status }) => status)).toEqual([200, 200])
+        const later = await ask('/v1/audit?limit=100', { ...read, requestId: newId('req') })
+        const told = later.body.data.filter((entry: { requestId: string }) => entry.requestId === requestId)
+        expect(told).toHaveLength(1)
+      },
+    )
   })
 
   test('a new key shown once is sealed where it is kept for a replay', async () => {

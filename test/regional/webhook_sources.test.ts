@@ -1,6 +1,7 @@
 // What third parties sent is kept as long as the plan keeps events, and then known no more.
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from './support.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -35,6 +36,21 @@ test('a type that the source does not name is the provider’s own word, whateve
     ...['code.pushed', 'constructor', '__proto__', 'toString'],
   ])
   expect(await typesOf({ '*': 'code.other' })).toEqual(Array(4).fill('code.other'))
+})
+
+test('a webhook that an edge sends again, because its answer was lost, was kept once and is answered as it was', async () => {
+  const { key } = await regions.newTenant('lost', 'us')
+  const given = { name: 'Code', provider: 'github', secret: 'a-secret-of-ours' }
+  const { body: source } = await regions.ask('us', {
+    ...{ as: key, method: 'POST', path: '/v1/webhook-sources', body: given },
+  })
+  const body = '{}'
+  const signature = createHmac('sha256', given.secret).update(body).digest('hex')
+  const headers = { 'x-hub-signature-256': `sha256=${signature}`, 'x-github-delivery': 'd-1' }
+  const sent = { as: source.url, method: 'POST', path: '', body, headers, requestId: newId('req') }
+  const [first, second] = [await regions.ask('us', sent), await regions.ask('us', sent)]
+  expect([first.status, second.status]).toEqual([200, 200])
+  expect(second.body).toEqual(first.body)
 })
 
 test('what came is forgotten when its time is over, with its bytes and its marks', {

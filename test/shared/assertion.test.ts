@@ -13,13 +13,19 @@ test('an assertion is a JWS that others can verify, and says which request it is
   const tenant = asTenantNumber(2n ** 63n + 1n)
   const principal = { kind: 'api_key', tenant, keyId: newId('key'), secretHash: 'x'.repeat(43) } as const
   const key = await importAssertionKey([{ kid: 'a', secret: toBase64url(secret) }])
-  const token = await signAssertion({ ...request, publicOrigin: 'https://api.test' }, principal, key, NOW)
+  const token = await signAssertion(
+    { ...request, idempotencyKey: 'once', publicOrigin: 'https://api.test' },
+    principal,
+    key,
+    NOW,
+  )
   const { payload, protectedHeader } = await jwtVerify(token, secret, { currentDate: new Date(NOW) })
   expect(protectedHeader).toEqual({ alg: 'HS256', kid: 'a' })
   expect(payload).toEqual({
     m: 'POST',
     t: '/v1/projects?a=1',
     p: { ...principal, tenant: '9223372036854775809' },
+    k: 'once',
     iss: 'https://api.test',
     aud: 'eu',
     jti: request.requestId,

@@ -6,7 +6,7 @@ import { verifyApiKey } from '../../shared/credentials/api_key.ts'
 import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { HOOKS_PATH, RECEIVE_PATH, verifySourceToken } from '../../shared/credentials/source_token.ts'
-import { ASSERTION } from '../../shared/headers.ts'
+import { ASSERTION, IDEMPOTENCY_KEY } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import type { AdminLinkPrincipal, Principal, SignedUrlPrincipal } from '../../shared/principal.ts'
 import { verifySignedUrl } from '../../shared/signed_url.ts'
@@ -32,6 +32,8 @@ export interface Ask {
   body?: unknown
   headers?: Record<string, string>
   requestId?: string
+  /** What the edge says is the Idempotency-Key, where a replay has another header; null for none. */
+  keySaid?: string | null
 }
 
 /** Fresh secrets, as the regions of one test and their client share them. */
@@ -92,9 +94,11 @@ export class RegionClient {
   /** As {@link ask}, for an answer that is not over yet. */
   async open(region: string, ask: Ask, signal?: AbortSignal): Promise<Response> {
     const { method = 'GET', body, headers = {}, requestId = newId('req') } = ask
+    const { keySaid = new Headers(headers).get(IDEMPOTENCY_KEY) } = ask
     const { principal, path } = await this.speaker(ask, method)
     const key = await importAssertionKey(this.secrets.assertionKeys[region] ?? [])
-    const request = { region, method, target: path, requestId, publicOrigin: PUBLIC_ORIGIN }
+    const idempotencyKey = keySaid ?? undefined
+    const request = { region, method, target: path, requestId, idempotencyKey, publicOrigin: PUBLIC_ORIGIN }
     return fetch(this.urlOf(region) + path, {
       method,
       headers: {

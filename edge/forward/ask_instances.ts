@@ -1,0 +1,62 @@
+// One question to a region: of its instances in turn, until one answers that stays.
+import { ELSEWHERE_MS } from '../../shared/draining.ts'
+import { DRAINING } from '../../shared/headers.ts'
+import { Problem } from '../../shared/problems.ts'
+import type { Region } from '../env.ts'
+import type { Attempt } from './attempt.ts'
+
+const RETRY_AFTER_MS = 2_000
+
+/**
+ * @param maySendTwice also where an instance may have done it and not said so
+ * @param ask one try, at one origin
+ * @throws {Problem} `region_unavailable`
+ */
+export async function askInstances(
+  { name, instances }: Region,
+  maySendTwice: boolean,
+  ask: (origin: string) => Promise<Attempt>,
+): Promise<Response> {
+  let turns = instances.inTurn(maySendTwice, Date.now())
+  if (turns.length === 0) throw notAsked(name, instances.waitMs(Date.now()))
+  const isOnlyOne = instances.origins.length === 1
+  const most = isOnlyOne ? ELSEWHERE_MS.length : instances.origins.length
+  for (let moves = 0; moves <= most; moves++) {
+    let leaving: Response | undefined
+    for (const turn of turns) {
+      const result = await ask(turn.origin)
+      if (result.outcome === 'abandoned') throw unavailable(name)
+      if (result.outcome === 'unreachable') {
+        instances.unreachable(turn, Date.now())
+        continue
+      }
+      leaving = result.response.headers.has(DRAINING) ? result.response : undefined
+      if (leaving === undefined) {
+        instances.answered(turn)
+        return result.response
+      }
+      // Behind an only origin stands a load balancer, which leads elsewhere some time.
+      if (!isOnlyOne) instances.leaving(turn, Date.now())
+      break
+    }
+    if (leaving === undefined) break
+    await leaving.body?.cancel()
+    turns = instances.inTurn(maySendTwice, Date.now())
+    if (turns.length === 0 || moves === most) throw stopping(name)
+    if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
+  }
+  throw unavailable(name)
+}
+
+const UNKNOWN = 'Whether a change was made is unknown; send it again with its Idempotency-Key.'
+
+export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY_AFTER_MS): Problem =>
+  new Problem('region_unavailable', `The region ${region} does not answer. ${what}`, {
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
+  })
+
+const notAsked = (region: string, waitMs: number): Problem =>
+  unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
+
+const stopping = (region: string): Problem =>
+  unavailable(region, 'All instances that were asked are stopping, and nothing was done.', 1_000)

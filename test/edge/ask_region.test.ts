@@ -1,0 +1,68 @@
+// The edge's own questions take the way of every request: each instance in its turn, none that is known not to answer,
+// and another one where the one that was asked is leaving.
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { readBindings } from '../../edge/env.ts'
+import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
+import { askRegion } from '../../edge/locate/ask_region.ts'
+import { bindings } from './support.ts'
+
+/** A region whose instances answer as the test says, and the hosts that were asked. */
+async function regionOf(answers: Record<string, () => Response>) {
+  const origins = Object.keys(answers).map((host) => `http://${host}`)
+  const { controlRegion } = await readBindings(
+    await bindings({ REGIONS: JSON.stringify({ us: origins, eu: origins }) }),
+  )
+  const asked: string[] = []
+  const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async (input) => {
+    const { host } = new URL(String(input))
+    asked.push(host)
+    return answers[host]?.() ?? Response.error()
+  })
+  onTestFinished(() => fetching.mockRestore())
+  return { region: controlRegion, asked }
+}
+
+const down = (): never => {
+  throw new TypeError('Network connection lost.')
+}
+const up = () => Response.json('here')
+const leaving = () => new Response('{}', { status: 503, headers: { 'coditect-draining': '1' } })
+
+test('with two of three instances down, whichever they are, questions are answered', async () => {
+  const { region, asked } = await regionOf({ a: down, b: down, c: up })
+  const ask = () => askRegion(region, '/edge/v1/x').catch(() => 'nobody')
+  // Until both are known to be down, some questions meet nobody else.
+  for (let i = 0; i < 3 * FAILURES_TO_OPEN; i++) await ask()
+  asked.length = 0
+  for (let i = 0; i < 10; i++) expect(await ask()).toBe('here')
+  expect(asked.filter((host) => host === 'c')).toHaveLength(10)
+})
+
+test('who has not answered requests is not asked questions, and the other way round', async () => {
+  const { region, asked } = await regionOf({ a: down, b: up })
+  const turn = { origin: 'http://a', admission: 'pass' } as const
+  for (let i = 0; i < FAILURES_TO_OPEN; i++) region.instances.unreachable(turn, Date.now())
+  expect(await askRegion(region, '/edge/v1/x')).toBe('here')
+  expect(asked).toEqual(['b'])
+})
+
+test('instances are asked in turns', async () => {
+  const { region, asked } = await regionOf({ a: up, b: up, c: up })
+  for (let i = 0; i < 6; i++) await askRegion(region, '/edge/v1/x')
+  expect(asked.toSorted()).toEqual(['a', 'a', 'b', 'b', 'c', 'c'])
+})
+
+test.each<[string, Record<string, () => Response>]>([
+  ['behind one address', { a: leaves(3) }],
+  ['of several', { a: leaving, b: up }],
+])('an instance that is leaving, %s, fails no question', async (_, answers) => {
+  const { region } = await regionOf(answers)
+  expect(await askRegion(region, '/edge/v1/x')).toBe('here')
+  expect(await askRegion(region, '/edge/v1/x')).toBe('here')
+})
+
+/** So many times it is leaving; then another one is behind its address. */
+function leaves(times: number): () => Response {
+  let left = times
+  return () => (left-- > 0 ? leaving() : up())
+}
