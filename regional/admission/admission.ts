@@ -267,7 +267,7 @@ export class Admission {
   private admitNext(): void {
     const nowMs = this.options.now()
     while (this.underWay < this.concurrency.limit) {
-      const next = this.queue.next((flow) => this.mayServe(flow))
+      const next = this.queue.next((flow, part) => this.mayServe(flow, part))
       if (next === undefined) break
       const { flow, item } = next
       const standing = this.standingOf(flow, item.asking.tenant)
@@ -284,12 +284,13 @@ export class Admission {
     if (this.queue.waiting === 0) this.stopSweeping()
   }
 
-  private mayServe(flow: Flow): boolean {
+  /** @param part the flow's weight, of the largest that waits: turns alone would give all of them the same room */
+  private mayServe(flow: Flow, part = 1): boolean {
     const free = this.concurrency.limit - this.underWay
     const standing = this.standings.get(flow)
     const isBehind = isBackground(flow) || (standing !== undefined && this.isIsolated(standing))
     const times = isBehind ? SHARE_OF_FREE_BEHIND : SHARE_OF_FREE
-    return free > 0 && (standing?.underWay ?? 0) < times * free
+    return free > 0 && (standing?.underWay ?? 0) < times * part * free
   }
 
   private isIsolated({ tenant }: Pick<Standing, 'tenant'>): boolean {

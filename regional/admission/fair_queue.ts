@@ -51,6 +51,8 @@ export class FairQueue<K, T> {
   private readonly flows = new Map<K, Flow<K, T>>()
   /** Those with something waiting, in the order of their turns. */
   private readonly active = new Map<K, Flow<K, T>>()
+  /** By weight, how many of those there are. */
+  private readonly activeOf = new Map<number, number>()
   private readonly debtors = new Set<K>()
   private waitingCount = 0
   private boundedCount = 0
@@ -87,17 +89,21 @@ export class FairQueue<K, T> {
     const of = this.flowOf(flow, weight)
     of.queue.push({ flow, cost, bounded, item })
     this.count(of, bounded, 1)
-    if (of.queue.length === 1) this.active.set(flow, of)
+    if (of.queue.length === 1) {
+      this.active.set(flow, of)
+      this.weigh(weight, 1)
+    }
     this.debtors.delete(flow)
     return instead === undefined ? { outcome: 'queued' } : { outcome: 'queued', instead }
   }
 
   /**
    * Takes out the request whose turn it is, and charges its flow the estimate. Each is to be {@link settle}d.
-   * @param mayServe false passes a flow over, which keeps its place
+   * @param mayServe false passes a flow over, which keeps its place; told its weight, as part of the largest that waits
    * @returns undefined when nothing waits that may be served
    */
-  next(mayServe: (flow: K) => boolean = () => true): Waiting<K, T> | undefined {
+  next(mayServe: (flow: K, part: number) => boolean = () => true): Waiting<K, T> | undefined {
+    const largest = Math.max(...this.activeOf.keys())
     for (;;) {
       const inDebt: Array<Flow<K, T>> = []
       let left = this.active.size
@@ -105,7 +111,7 @@ export class FairQueue<K, T> {
       for (const [key, flow] of this.active) {
         if (left-- === 0) break
         const [head] = flow.queue
-        if (head === undefined || !mayServe(key)) continue
+        if (head === undefined || !mayServe(key, flow.weight / largest)) continue
         if (!flow.inTurn) {
           flow.deficit += this.turnOf(flow)
           flow.inTurn = true
@@ -159,6 +165,10 @@ export class FairQueue<K, T> {
   private flowOf(key: K, weight: number): Flow<K, T> {
     const known = this.flows.get(key)
     if (known !== undefined) {
+      if (this.active.has(key) && known.weight !== weight) {
+        this.weigh(known.weight, -1)
+        this.weigh(weight, 1)
+      }
       known.weight = weight
       return known
     }
@@ -170,6 +180,12 @@ export class FairQueue<K, T> {
   /** Units that a flow may spend in one turn. */
   private turnOf({ weight }: Flow<K, T>): number {
     return this.options.quantum * weight
+  }
+
+  private weigh(weight: number, change: 1 | -1): void {
+    const count = (this.activeOf.get(weight) ?? 0) + change
+    if (count > 0) this.activeOf.set(weight, count)
+    else this.activeOf.delete(weight)
   }
 
   private count(flow: Flow<K, T>, bounded: boolean, change: 1 | -1): void {
@@ -190,6 +206,7 @@ export class FairQueue<K, T> {
   /** Nothing of it waits any more: what it has not spent is gone, what it owes is not. */
   private rest(key: K, flow: Flow<K, T>): void {
     this.active.delete(key)
+    this.weigh(flow.weight, -1)
     flow.inTurn = false
     flow.deficit = Math.min(0, flow.deficit)
     this.forgetIfIdle(key, flow)

@@ -205,6 +205,47 @@ describe('admission', () => {
     expect(of('step') / Math.max(1, of('free'))).toBeGreaterThan(8)
   })
 
+  test.each([1, 10, 100])(
+    'of %i tenants on each of two plans, who weighs 16 times as much is served so much more',
+    async (count) => {
+      // The limit stays what it is.
+      vi.spyOn(performance, 'now').mockReturnValue(0)
+      const UNITS = 2
+      const admission = new Admission({ now: () => 1_000_000 })
+      const served = { large: 0, small: 0 }
+      const ends: Array<() => void> = []
+      let isOver = false
+      const client = async (n: number, plan: keyof typeof served, weight: number) => {
+        while (!isOver) {
+          await admission.run({ tenant: tenant(n), weight, operation: 'change' }, async (meter) => {
+            served[plan]++
+            meter.busy((UNITS - meter.total) / 10)
+            await new Promise<void>((resolve) => ends.push(resolve))
+          })
+        }
+      }
+      const clients: Array<Promise<void>> = []
+      // Each wants more than there is for it.
+      for (let n = 1; n <= count; n++) {
+        for (let i = 0; i < Math.min(100, 1_500 / count); i++) {
+          clients.push(client(n, 'large', 16), client(1_000 + n, 'small', 1))
+        }
+      }
+      await settled()
+      for (let i = 0; i < 5_000; i++) {
+        // What requests cost is known by then.
+        if (i === 1_000) Object.assign(served, { large: 0, small: 0 })
+        ends.shift()?.()
+        await settled()
+      }
+      expect(served.large / served.small).toBeGreaterThan(8)
+      expect(served.large / served.small).toBeLessThan(24)
+      isOver = true
+      for (; ends.length > 0; await settled()) ends.shift()?.()
+      await Promise.all(clients)
+    },
+  )
+
   test('background work keeps its place when everything that may wait does', async () => {
     requests = new Requests()
     for (let n = 1_000; n < 1_128; n++) requests.ask(`filling ${n}`, n)
