@@ -27,6 +27,8 @@ export interface RequestContext {
   readonly headers: ReadonlyMap<string, string>
   /** Where it came from, where the runtime tells. */
   readonly clientIp: string | undefined
+  /** While it is forwarded: see `forward/body.ts`. */
+  body?: Uint8Array<ArrayBuffer> | undefined
   /** Path and query to ask a region for. */
   target: string
   /** What the host names. */

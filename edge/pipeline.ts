@@ -10,6 +10,8 @@ import { contextOf } from './context.ts'
 import { isPreflight, preflightAnswer } from './cors.ts'
 import { Counts } from './counts.ts'
 import type { EdgeConfig } from './env.ts'
+import { buffering, holdingBodies } from './forward/body.ts'
+import { BodyBudget } from './forward/body_budget.ts'
 import { clientIp } from './forward/client_ip.ts'
 import { HEADER_TIMEOUT_MS } from './forward/index.ts'
 import { forwarding } from './forward/stage.ts'
@@ -43,6 +45,8 @@ export interface EdgeOptions {
   slots?: SlotSource | undefined
   /** How many requests of tenants are under way at a time. */
   bulkhead?: Bulkhead
+  /** How many bytes of bodies are held at a time. */
+  bodies?: BodyBudget
   /** Keeps work alive beyond its request's answer. */
   waitUntil?: (work: Promise<unknown>) => void
   /** Where the keys of OpenID issuers are kept beside the isolate. */
@@ -61,6 +65,7 @@ export function createEdge(
     nearLeases,
     slots,
     bulkhead = new Bulkhead(),
+    bodies = new BodyBudget(),
     waitUntil = () => {},
     keyStore = cachedKeys(KEEP_MS / 1_000),
     now = Date.now,
@@ -84,9 +89,10 @@ export function createEdge(
     leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }),
     newerLimits({ snapshots, waitUntil, now }),
   )
-  const forward = provingLate(
-    forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
-    noteFailure,
+  const withBody = holdingBodies({ budget: bodies, counts, now })
+  const forward = buffering(
+    withBody,
+    provingLate(forwarding({ config, snapshots, directory, counts, headerTimeoutMs }), noteFailure),
   )
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
   const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
