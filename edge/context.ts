@@ -38,6 +38,8 @@ export interface RequestContext {
   /** The tenant that the host's name is of. */
   host?: TenantNumber | undefined
   identity?: Identity
+  /** The region says that the identity was read by providers that have changed. It did nothing. */
+  outdated?: boolean
   region?: Region
   principal?: Principal | undefined
   snapshot?: TenantSnapshot | undefined

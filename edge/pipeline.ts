@@ -21,7 +21,7 @@ import { identifier } from './identify/index.ts'
 import { jwtIdentifier } from './identify/jwt.ts'
 import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
 import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
-import { identifying, identifyingSource, noting, provingLate } from './identify/stage.ts'
+import { identifying, identifyingAnew, identifyingSource, noting, provingLate } from './identify/stage.ts'
 import { Bulkhead } from './limit/bulkhead.ts'
 import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
@@ -90,12 +90,15 @@ export function createEdge(
     newerLimits({ snapshots, waitUntil, now }),
   )
   const withBody = holdingBodies({ budget: bodies, counts, now })
-  const forward = buffering(
-    withBody,
-    provingLate(forwarding({ config, snapshots, directory, counts, headerTimeoutMs }), noteFailure),
+  const forwardOnce = provingLate(
+    forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
+    noteFailure,
   )
+  const forward = buffering(withBody, forwardOnce)
+  const forwardTokens = buffering(withBody, identifyingAnew(identify('tenant'), locate, forwardOnce))
+  const concurrency = slots && new Slots({ source: slots, waitUntil, now })
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
-  const held = holding(slots && new Slots({ source: slots, waitUntil, now }), counts, forward)
+  const held = (answering: Stage) => holding(concurrency, counts, answering)
 
   const getPath = (request: Request) => contextOf(request).path
   const edge = new Hono({ getPath })
@@ -104,11 +107,11 @@ export function createEdge(
 
   edge.all('/healthz', own(read, healthy))
   edge.all('/openapi.json', answering(read, inControlRegion(config), forward))
-  edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held)))
+  edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held(forwardTokens))))
   edge.post('/hooks/*', answering(identifySource, name, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
   edge.all('/platform/v1/*', answering(identify('platform'), locate, forward))
-  inside.all('/v1/*', presenting(locate, enter(limit, held)))
+  inside.all('/v1/*', presenting(locate, enter(limit, held(forward))))
   inside.all('/console/v1/*', presenting(locate, enter(limit, forward)))
   inside.all('/edge/v1/*', presenting(locate, forward))
   inside.all('/platform/v1/*', presenting(locate, forward))

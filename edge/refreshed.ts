@@ -98,7 +98,8 @@ export class Refreshed<K, V> {
 
   forget(key: K): void {
     this.kept.delete(key)
-    this.missing.delete(key)
+    // Who loads it already does so for all that wait.
+    if (!this.isLoading(key)) this.missing.delete(key)
   }
 
   private mayTry(key: K, pauseMs: number): boolean {
