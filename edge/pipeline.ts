@@ -5,7 +5,7 @@ import { Hono } from 'hono/tiny'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { ownAnswer } from './answer.ts'
 import type { Inside } from './console/api.ts'
-import { describing, showing } from './console/loaded.ts'
+import { explaining, showing } from './console/loaded.ts'
 import { contextOf } from './context.ts'
 import { isPreflight, preflightAnswer } from './cors.ts'
 import { Counts } from './counts.ts'
@@ -30,8 +30,9 @@ import { newerLimits } from './limit/newer_limits.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
 import { Snapshots } from './locate/snapshots.ts'
-import { hosting, inControlRegion, locating, naming } from './locate/stage.ts'
+import { hosting, locating, naming } from './locate/stage.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
+import { describing, description } from './openapi.ts'
 import { type Stage, through } from './stage.ts'
 
 export interface EdgeOptions {
@@ -75,6 +76,7 @@ export function createEdge(
   const counts = new Counts()
   const snapshots = new Snapshots()
   const directory = new TenantDirectory({ config, waitUntil, now })
+  const describe = description({ config, waitUntil, now })
   const keys = issuerKeys({ store: keyStore, development: config.developmentIssuers, waitUntil, now })
   const noteFailure = noting(new FailedAttempts(config.failureLimit), counts)
 
@@ -106,7 +108,8 @@ export function createEdge(
   const inside = new Hono<InsideBindings>({ getPath })
 
   edge.all('/healthz', own(read, healthy))
-  edge.all('/openapi.json', answering(read, inControlRegion(config), forward))
+  edge.all('/openapi.json', own(read, describing(describe)))
+  edge.all('/docs', own(read, explaining(describe)))
   edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held(forwardTokens))))
   edge.post('/hooks/*', answering(identifySource, name, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
@@ -125,13 +128,6 @@ export function createEdge(
   })
   for (const path of ['/admin', '/admin/*', '/platform', '/platform/*', '/sign-up', '/sign-up/*'])
     edge.all(path, own(pages))
-  edge.all(
-    '/docs',
-    own(
-      read,
-      describing(async (request) => edge.fetch(request)),
-    ),
-  )
   for (const app of [edge, inside] as ReadonlyArray<Pick<Hono, 'notFound' | 'onError'>>) refusing(app)
   // In a flood even to look for the route is too much.
   const { fetch } = edge

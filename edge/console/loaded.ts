@@ -1,4 +1,5 @@
 // The console and the reader of the docs, loaded with the first page that is asked for: the API starts without them.
+import type { Describe } from '../openapi.ts'
 import type { Stage } from '../stage.ts'
 import type { ConsoleDependencies } from './visit.ts'
 
@@ -9,9 +10,8 @@ interface Pages {
 export const showing = (dependencies: ConsoleDependencies): Stage =>
   loaded(async () => (await import('./app.tsx')).createConsole(dependencies))
 
-/** @param read asks the API as any client does */
-export const describing = (read: (request: Request) => Promise<Response>): Stage =>
-  loaded(async () => (await import('./app.tsx')).createDocs(read))
+export const explaining = (describe: Describe): Stage =>
+  loaded(async () => (await import('./app.tsx')).createDocs(describe))
 
 function loaded(load: () => Promise<Pages>): Stage {
   let pages: Pages | undefined

@@ -36,3 +36,26 @@ test('the page shows every operation, to anyone, with no script and nothing of a
   expect((await fetch(stack.edge + style)).status).toBe(200)
   expect((await fetch(`${stack.edge}/docs`, { method: 'POST' })).status).toBe(405)
 })
+
+/** How many requests the region has answered. */
+async function answered(): Promise<number> {
+  const text = await (await fetch(`${stack.regions.us}/metrics`)).text()
+  const counts = text.matchAll(/^coditect_request_duration_seconds_count\S* (\d+)$/gm)
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+test('strangers who look at the description and its page cost no region anything, and need none', async () => {
+  const title = async () => /<title>.*<\/title>/.exec(await (await fetch(`${stack.edge}/docs`)).text())?.[0]
+  const first = await title()
+  const before = await answered()
+  expect(before).toBeGreaterThan(0)
+  for (let i = 0; i < 25; i++) {
+    expect(await title()).toBe(first)
+    expect((await fetch(`${stack.edge}/openapi.json?${i}`)).status).toBe(200)
+  }
+  // One is the renewal of a minute’s end, if that comes to pass just now.
+  expect(await answered()).toBeLessThan(before + 5)
+  await stack.kill('us')
+  expect(await title()).toBe(first)
+  await stack.back('us')
+})
