@@ -29,6 +29,7 @@ import type { LeaseSource, NearSource } from './limit/limiter.ts'
 import { newerLimits } from './limit/newer_limits.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
+import { Visits } from './limit/visits.ts'
 import { Snapshots } from './locate/snapshots.ts'
 import { hosting, locating, naming } from './locate/stage.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
@@ -118,11 +119,14 @@ export function createEdge(
   inside.all('/console/v1/*', presenting(locate, enter(limit, forward)))
   inside.all('/edge/v1/*', presenting(locate, forward))
   inside.all('/platform/v1/*', presenting(locate, forward))
+  const visits = new Visits()
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
   const pages = showing({
     config,
     inside: insideOf,
+    withBody,
     noteInvalid: (request) => noteFailure(clientIp(request)),
+    admitVisit: (request) => visits.admit(clientIp(request), now()),
     placeOf: (slug, request) => directory.placeOf({ slug }, clientIp(request)),
     now,
   })

@@ -8,7 +8,7 @@ import { Api } from './api.ts'
 import { Erasure } from './parts/erasure.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Show } from './respond.tsx'
-import type { ConsoleDependencies } from './visit.ts'
+import { admittingVisits, type ConsoleDependencies } from './visit.ts'
 
 /** No slug begins with `-`. */
 const PATH = '/admin/-/erasure'
@@ -16,8 +16,10 @@ const PATH = '/admin/-/erasure'
 export const erasurePageOf = (region: string, { tenant, id }: { tenant: string; id: string }): string =>
   `${PATH}/${region}/${tenant}/${id}`
 
-export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
+export function erasures(dependencies: ConsoleDependencies, show: Show): Hono {
+  const { config, inside, noteInvalid } = dependencies
   const app = new Hono()
+  app.use(`${PATH}/*`, admittingVisits(dependencies))
   app.get(`${PATH}/:region/:tenant/:job`, async (c) => {
     const { region, tenant, job } = c.req.param()
     const number = tenantNumberOf(tenant)

@@ -10,13 +10,14 @@ import { newId } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import { type SignedInPerson, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
 import { SLUG } from '../../shared/tenant.ts'
+import { unavailable } from '../forward/index.ts'
 import { Api, type Refused } from './api.ts'
 import { readCookie, setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
 import { type Journey, readJourney, writeJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
-import { Refusal, type Show } from './respond.tsx'
-import type { ConsoleDependencies } from './visit.ts'
+import { type Show, showRefusal } from './respond.tsx'
+import { admittingVisits, type ConsoleDependencies } from './visit.ts'
 
 const COOKIE = '__Host-coditect-sign-in'
 /** Sent along when the provider sends the browser back, which is a navigation from another site. */
@@ -24,7 +25,8 @@ const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } 
 const LIFE_SECONDS = 600
 const PATH = '/admin/:slug{[a-z0-9-]+}/sign-in'
 
-export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDependencies, show: Show): Hono {
+export function signingIn(dependencies: ConsoleDependencies, show: Show): Hono {
+  const { config, inside, withBody, noteInvalid, placeOf } = dependencies
   const app = new Hono()
   const { publicOrigin, roots } = config
 
@@ -33,17 +35,25 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
       publicOrigin,
     })
 
-  /** @returns undefined when it is no organisation's slug */
+  /**
+   * @returns undefined when it is no organisation's slug
+   * @throws {Problem} `region_unavailable` when nobody can tell
+   */
   async function placeIn(c: Context): Promise<{ slug: string; place: TenantPlace } | undefined> {
     const slug = c.req.param('slug') ?? ''
     const place = SLUG.test(slug) ? await placeOf(slug, c.req.raw) : undefined
     if (place?.outcome === 'absent') noteInvalid(c.req.raw)
+    if (place?.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
+
+  // Before the slug is looked at: it says nothing of it.
+  app.use(`${PATH}/*`, admittingVisits(dependencies))
 
   app.get(PATH, async (c) => {
     const at = await placeIn(c)
     const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))
+    if (answer?.ok === false && answer.status >= 500) return refusal(c, answer)
     // Who has no organisation of that name, and who has one without a provider, are told the same.
     const providers = answer?.ok ? answer.body.providers : []
     return choice(c, c.req.param('slug'), providers)
@@ -51,7 +61,7 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
 
   app.post(PATH, async (c) => {
     const at = await placeIn(c)
-    const provider = (await readForm(c))?.get('provider')
+    const provider = (await readForm(c, withBody))?.get('provider')
     if (at === undefined || typeof provider !== 'string') return choice(c, c.req.param('slug'), [])
     const { slug, place } = at
     const secret = () => toBase64url(randomBytes(32))
@@ -126,8 +136,7 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
       ),
     })
 
-  const refusal = (c: Context, refused: Refused) =>
-    show(c, { title: 'Not signed in', status: refused.status, body: <Refusal refused={refused} /> })
+  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'Not signed in', refused)
 
   const notOurs = (c: Context) =>
     show(c, {

@@ -9,7 +9,7 @@ import type { BodyBudget, BodyOwner, HeldBody } from './body_budget.ts'
 
 const METHODS_WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 /** No more than its request takes anyway, so it is not counted. */
-const SMALL_BYTES = 4_096
+export const SMALL_BYTES = 4_096
 /** A body has this long to arrive, and longer for what it may be large: as long as half a megabit a second takes. */
 const LEAST_MS = 10_000
 const BYTES_PER_MS = 64

@@ -16,12 +16,10 @@ class Upload {
   closed = false
   readonly socket: Socket
 
-  constructor(key: string, announced: number, sent: number) {
+  constructor(head: ReadonlyArray<string>, announced: number, sent: number) {
     const { port, hostname } = new URL(stack.edge)
-    const head = `POST /v1/projects HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json`
-    this.socket = connect(Number(port), hostname, () => {
-      this.socket.write(`${head}\r\nContent-Length: ${announced}\r\n\r\n${' '.repeat(sent)}`)
-    })
+    const lines = [...head, 'Host: edge', `Content-Length: ${announced}`, '', ' '.repeat(sent)]
+    this.socket = connect(Number(port), hostname, () => this.socket.write(lines.join('\r\n')))
     this.socket.setEncoding('latin1').on('data', (text: string) => {
       this.answer += text
     })
@@ -37,6 +35,12 @@ class Upload {
     return this.answer === '' ? undefined : Number(this.answer.split(' ')[1])
   }
 }
+
+const newProject = (key: string) => [
+  'POST /v1/projects HTTP/1.1',
+  `Authorization: Bearer ${key}`,
+  'Content-Type: application/json',
+]
 
 async function newTenant(slug: string): Promise<string> {
   const { apiKey } = await stack.client(stack.operatorToken).call('POST /platform/v1/tenants', {
@@ -58,7 +62,7 @@ test('one tenant’s stalled uploads take no other’s room, and are forgotten w
   for (let round = 0; round < 3; round++) {
     const uploads = Array.from(
       { length: 16 },
-      () => new Upload(slow, MAX_BODY_BYTES, MAX_BODY_BYTES - 100_000),
+      () => new Upload(newProject(slow), MAX_BODY_BYTES, MAX_BODY_BYTES - 100_000),
     )
     const statuses = () => uploads.map(({ status }) => status).filter((status) => status !== undefined)
     // Twelve of them are half of the room.
@@ -70,8 +74,24 @@ test('one tenant’s stalled uploads take no other’s room, and are forgotten w
   }
 })
 
+test('a session’s forms take the room of its organisation', async () => {
+  const entered = await fetch(stack.demo.adminUrl ?? '', { method: 'POST', redirect: 'manual' })
+  const cookie = entered.headers.get('set-cookie')?.split(';')[0] ?? ''
+  const head = [
+    'POST /admin/demo/projects HTTP/1.1',
+    `Cookie: ${cookie}`,
+    `Origin: ${stack.edge}`,
+    'Content-Type: application/x-www-form-urlencoded',
+  ]
+  const forms = Array.from({ length: 20 }, () => new Upload(head, 1_450_000, 1_000_000))
+  // Seventeen of them are half of the room.
+  const statuses = () => forms.map(({ status }) => status).filter((status) => status !== undefined)
+  await expect.poll(statuses).toEqual([503, 503, 503])
+  expect((await large(stack.demo.apiKey)).status).toBe(503)
+})
+
 test('a body that stops on its way is given up after ten seconds', async () => {
-  const upload = new Upload(stack.demo.apiKey, 100, 10)
+  const upload = new Upload(newProject(stack.demo.apiKey), 100, 10)
   const begun = performance.now()
   await expect.poll(() => upload.status, { timeout: 30_000 }).toBe(408)
   expect(performance.now() - begun).toBeGreaterThan(9_000)
