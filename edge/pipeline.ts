@@ -5,7 +5,7 @@ import { Hono } from 'hono/tiny'
 import { Problem, problemResponse } from '../shared/problems.ts'
 import { ownAnswer } from './answer.ts'
 import type { Inside } from './console/api.ts'
-import { explaining, showing } from './console/loaded.ts'
+import { describing, showing } from './console/loaded.ts'
 import { contextOf } from './context.ts'
 import { isPreflight, preflightAnswer } from './cors.ts'
 import { Counts } from './counts.ts'
@@ -29,11 +29,9 @@ import type { LeaseSource, NearSource } from './limit/limiter.ts'
 import { newerLimits } from './limit/newer_limits.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
-import { Visits } from './limit/visits.ts'
 import { Snapshots } from './locate/snapshots.ts'
 import { hosting, locating, naming } from './locate/stage.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
-import { describing, description } from './openapi.ts'
 import { type Stage, through } from './stage.ts'
 
 export interface EdgeOptions {
@@ -77,7 +75,6 @@ export function createEdge(
   const counts = new Counts()
   const snapshots = new Snapshots()
   const directory = new TenantDirectory({ config, waitUntil, now })
-  const describe = description({ config, waitUntil, now })
   const keys = issuerKeys({ store: keyStore, development: config.developmentIssuers, waitUntil, now })
   const noteFailure = noting(new FailedAttempts(config.failureLimit), counts)
 
@@ -109,8 +106,8 @@ export function createEdge(
   const inside = new Hono<InsideBindings>({ getPath })
 
   edge.all('/healthz', own(read, healthy))
-  edge.all('/openapi.json', own(read, describing(describe)))
-  edge.all('/docs', own(read, explaining(describe)))
+  const description = describing({ config, waitUntil, now })
+  for (const path of ['/openapi.json', '/docs']) edge.all(path, own(read, description))
   edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held(forwardTokens))))
   edge.post('/hooks/*', answering(identifySource, name, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
@@ -119,14 +116,12 @@ export function createEdge(
   inside.all('/console/v1/*', presenting(locate, enter(limit, forward)))
   inside.all('/edge/v1/*', presenting(locate, forward))
   inside.all('/platform/v1/*', presenting(locate, forward))
-  const visits = new Visits()
   const insideOf: Inside = async (request, identity) => inside.fetch(request, { identity })
   const pages = showing({
     config,
     inside: insideOf,
     withBody,
     noteInvalid: (request) => noteFailure(clientIp(request)),
-    admitVisit: (request) => visits.admit(clientIp(request), now()),
     placeOf: (slug, request) => directory.placeOf({ slug }, clientIp(request)),
     now,
   })

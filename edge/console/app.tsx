@@ -8,13 +8,14 @@ import type { Child } from 'hono/jsx'
 import { ENTER_PATH } from '../../shared/admin_link.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import { allows } from '../../shared/scopes.ts'
+import { SIGN_UP_PAGE } from '../../shared/sign_up.ts'
 import { SLUG, tenantNumberOf } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
 import { csrfTokenOf, withOwnForm } from './csrf.ts'
 import { entering } from './enter.tsx'
-import { erasures } from './erasure.tsx'
+import { ERASURE_PAGE, erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
 import { inviting } from './invitation.tsx'
 import { operatorPages } from './operator/app.tsx'
@@ -22,10 +23,11 @@ import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
 import { Advice, foreignForm, Sent, type Show, showing, showRefusal } from './respond.tsx'
-import { signingIn } from './sign_in.tsx'
+import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
+import { admittingVisits } from './visits.ts'
 
 export { createDocs } from './docs/app.tsx'
 
@@ -35,6 +37,9 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   const show = showing(assets)
   const app = new Hono<ConsoleTypes>({ getPath: (request) => targetOf(request.url).path })
 
+  // Before the slug is looked at, of which a refusal is to say nothing.
+  const visitor = admittingVisits(dependencies.now)
+  for (const page of [ERASURE_PAGE, SIGN_UP_PAGE, SIGN_IN_PAGE]) app.use(`${page}/*`, visitor)
   app.route('/', erasures(dependencies, show))
   app.get(`${STATIC}/*`, (c) => serve(c.req.path, c.req.raw) ?? nothing(c, show))
   // Before anything else looks at a form: it has to come from this very origin.

@@ -8,19 +8,17 @@ import { Api } from './api.ts'
 import { Erasure } from './parts/erasure.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Show } from './respond.tsx'
-import { admittingVisits, type ConsoleDependencies } from './visit.ts'
+import type { ConsoleDependencies } from './visit.ts'
 
 /** No slug begins with `-`. */
-const PATH = '/admin/-/erasure'
+export const ERASURE_PAGE = '/admin/-/erasure'
 
 export const erasurePageOf = (region: string, { tenant, id }: { tenant: string; id: string }): string =>
-  `${PATH}/${region}/${tenant}/${id}`
+  `${ERASURE_PAGE}/${region}/${tenant}/${id}`
 
-export function erasures(dependencies: ConsoleDependencies, show: Show): Hono {
-  const { config, inside, noteInvalid } = dependencies
+export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
-  app.use(`${PATH}/*`, admittingVisits(dependencies))
-  app.get(`${PATH}/:region/:tenant/:job`, async (c) => {
+  app.get(`${ERASURE_PAGE}/:region/:tenant/:job`, async (c) => {
     const { region, tenant, job } = c.req.param()
     const number = tenantNumberOf(tenant)
     if (number === undefined || !config.regions.has(region) || idBytes('job', job) === undefined) {

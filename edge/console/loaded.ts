@@ -1,6 +1,6 @@
 // The console and the reader of the docs, loaded with the first page that is asked for: the API starts without them.
-import type { Describe } from '../openapi.ts'
 import type { Stage } from '../stage.ts'
+import type { DescriptionDependencies } from './docs/description.ts'
 import type { ConsoleDependencies } from './visit.ts'
 
 interface Pages {
@@ -10,8 +10,8 @@ interface Pages {
 export const showing = (dependencies: ConsoleDependencies): Stage =>
   loaded(async () => (await import('./app.tsx')).createConsole(dependencies))
 
-export const explaining = (describe: Describe): Stage =>
-  loaded(async () => (await import('./app.tsx')).createDocs(describe))
+export const describing = (dependencies: DescriptionDependencies): Stage =>
+  loaded(async () => (await import('./app.tsx')).createDocs(dependencies))
 
 function loaded(load: () => Promise<Pages>): Stage {
   let pages: Pages | undefined

@@ -17,16 +17,18 @@ import { readForm } from './csrf.ts'
 import { type Journey, readJourney, writeJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
-import { admittingVisits, type ConsoleDependencies } from './visit.ts'
+import type { ConsoleDependencies } from './visit.ts'
 
 const COOKIE = '__Host-coditect-sign-in'
 /** Sent along when the provider sends the browser back, which is a navigation from another site. */
 const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
 const LIFE_SECONDS = 600
-const PATH = '/admin/:slug{[a-z0-9-]+}/sign-in'
+export const SIGN_IN_PAGE = '/admin/:slug{[a-z0-9-]+}/sign-in'
 
-export function signingIn(dependencies: ConsoleDependencies, show: Show): Hono {
-  const { config, inside, withBody, noteInvalid, placeOf } = dependencies
+export function signingIn(
+  { config, inside, withBody, noteInvalid, placeOf }: ConsoleDependencies,
+  show: Show,
+): Hono {
   const app = new Hono()
   const { publicOrigin, roots } = config
 
@@ -47,10 +49,7 @@ export function signingIn(dependencies: ConsoleDependencies, show: Show): Hono {
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
 
-  // Before the slug is looked at: it says nothing of it.
-  app.use(`${PATH}/*`, admittingVisits(dependencies))
-
-  app.get(PATH, async (c) => {
+  app.get(SIGN_IN_PAGE, async (c) => {
     const at = await placeIn(c)
     const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))
     if (answer?.ok === false && answer.status >= 500) return refusal(c, answer)
@@ -59,7 +58,7 @@ export function signingIn(dependencies: ConsoleDependencies, show: Show): Hono {
     return choice(c, c.req.param('slug'), providers)
   })
 
-  app.post(PATH, async (c) => {
+  app.post(SIGN_IN_PAGE, async (c) => {
     const at = await placeIn(c)
     const provider = (await readForm(c, withBody))?.get('provider')
     if (at === undefined || typeof provider !== 'string') return choice(c, c.req.param('slug'), [])
@@ -77,7 +76,7 @@ export function signingIn(dependencies: ConsoleDependencies, show: Show): Hono {
     return leaving(c, answer.body.url)
   })
 
-  app.get(`${PATH}/callback`, async (c) => {
+  app.get(`${SIGN_IN_PAGE}/callback`, async (c) => {
     const at = await placeIn(c)
     const journey = readJourney(readCookie(c, COOKIE))
     deleteCookie(c, COOKIE, ATTRIBUTES)

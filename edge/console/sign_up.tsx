@@ -16,7 +16,7 @@ import { VISITOR } from './identity.ts'
 import { errorAt, Field, Select } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
 import { Advice, type Show, showRefusal } from './respond.tsx'
-import { admittingVisits, type ConsoleDependencies, field } from './visit.ts'
+import { type ConsoleDependencies, field } from './visit.ts'
 
 /** What was wrong with what was asked for. */
 interface Wrong {
@@ -24,13 +24,11 @@ interface Wrong {
   given: SignUpRequest
 }
 
-export function signingUp(dependencies: ConsoleDependencies, show: Show): Hono {
-  const { config, inside, withBody } = dependencies
+export function signingUp({ config, inside, withBody }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
   const { publicOrigin } = config
   const apiFor = (c: Context) => new Api(inside, VISITOR, c.req.raw, { publicOrigin })
 
-  app.use(`${SIGN_UP_PAGE}/*`, admittingVisits(dependencies))
   app.get(SIGN_UP_PAGE, (c) => form(c))
   app.post(SIGN_UP_PAGE, async (c) => {
     const sent = (await readForm(c, withBody)) ?? new FormData()

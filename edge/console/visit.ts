@@ -1,6 +1,5 @@
 // What every page of the console has: who is there, the API as they see it, and how a page is answered.
 import type { Context } from 'hono'
-import { createMiddleware } from 'hono/factory'
 import type { Child } from 'hono/jsx'
 import type { TenantPlace } from '../../shared/edge_calls.ts'
 import type { Role } from '../../shared/roles.ts'
@@ -16,8 +15,6 @@ export interface ConsoleDependencies {
   noteInvalid: (request: Request) => void
   /** What a form sends is held under the isolate's bound on bodies. */
   withBody: WithBody
-  /** Comes before whatever is asked of a region for somebody who is nobody yet. @throws {Problem} `rate_limited` */
-  admitVisit: (request: Request) => void
   /** Where the organisation of a slug lives, for whoever sent the request. */
   placeOf: (slug: string, request: Request) => Promise<Had<TenantPlace>>
   now: () => number
@@ -89,13 +86,6 @@ export interface ConsoleTypes {
 }
 
 export type ConsoleContext = Context<ConsoleTypes>
-
-/** Stands before every page that asks a region for somebody who is nobody yet. */
-export const admittingVisits = ({ admitVisit }: Pick<ConsoleDependencies, 'admitVisit'>) =>
-  createMiddleware(async function admittingVisits(c, next) {
-    admitVisit(c.req.raw)
-    await next()
-  })
 
 /** A field of a form as text, trimmed; empty where there is none. */
 export function field(form: FormData, name: string): string {

@@ -1,10 +1,11 @@
-// Answers /docs, with the console's own style and policy. The page is made once of a description, whoever looks at it.
+// Answers /openapi.json, and /docs with the console's own style and policy. Both are for strangers, so the page is made once of
+// a description, whoever looks at it.
 import { type Context, Hono } from 'hono'
 import { raw } from 'hono/html'
-import type { Published } from '../../../shared/published.ts'
-import type { Describe } from '../../openapi.ts'
+import { type Published, publishedJson } from '../../../shared/published.ts'
 import { showing } from '../respond.tsx'
 import { staticFiles } from '../static_files.ts'
+import { type DescriptionDependencies, description } from './description.ts'
 import { Docs, type OpenApi } from './page.tsx'
 
 interface Made {
@@ -13,14 +14,16 @@ interface Made {
   body: string
 }
 
-export async function createDocs(describe: Describe) {
+export async function createDocs(dependencies: DescriptionDependencies) {
   const { assets } = await staticFiles()
   const show = showing(assets)
+  const describe = description(dependencies)
   const app = new Hono()
+  app.get('/openapi.json', async (c) => publishedJson(await describe(), c.req.header('if-none-match')))
   let made: Made | undefined
   app.get('/docs', async (c: Context) => {
-    const description = await describe()
-    if (made?.etag !== description.etag) made = await make(description)
+    const described = await describe()
+    if (made?.etag !== described.etag) made = await make(described)
     return show(c, { title: made.title, body: raw(made.body) })
   })
   // The edge gives refusals their answers.

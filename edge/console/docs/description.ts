@@ -1,11 +1,10 @@
 // The API's description. The control region is asked for it once in a while and no more, however many strangers look at it,
 // and it is there while no region answers.
-import { type Published, publish, publishedJson } from '../shared/published.ts'
-import type { EdgeConfig } from './env.ts'
-import { unavailable } from './forward/index.ts'
-import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from './locate/ask_region.ts'
-import { Refreshed } from './refreshed.ts'
-import type { Stage } from './stage.ts'
+import { type Published, publish } from '../../../shared/published.ts'
+import type { EdgeConfig } from '../../env.ts'
+import { unavailable } from '../../forward/index.ts'
+import { ASK_TIMEOUT_MS, askRegion, MAX_ASKED } from '../../locate/ask_region.ts'
+import { Refreshed } from '../../refreshed.ts'
 
 const PATH = '/openapi.json'
 const FRESH_MS = 60_000
@@ -15,7 +14,7 @@ const KEEP_MS = 24 * 60 * 60_000
 /** @throws {Problem} `region_unavailable` */
 export type Describe = () => Promise<Published>
 
-interface DescriptionDependencies {
+export interface DescriptionDependencies {
   config: Pick<EdgeConfig, 'controlRegion'>
   waitUntil(work: Promise<unknown>): void
   now(): number
@@ -47,8 +46,3 @@ export function description({
     return had.value
   }
 }
-
-export const describing = (describe: Describe): Stage =>
-  async function describing({ headers }) {
-    return publishedJson(await describe(), headers.get('if-none-match'))
-  }
