@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono'
 import { raw } from 'hono/html'
 import { type Published, publishedJson } from '../../../shared/published.ts'
+import { targetOf } from '../../target.ts'
 import { showing } from '../respond.tsx'
 import { staticFiles } from '../static_files.ts'
 import { type DescriptionDependencies, description } from './description.ts'
@@ -18,7 +19,7 @@ export async function createDocs(dependencies: DescriptionDependencies) {
   const { assets } = await staticFiles()
   const show = showing(assets)
   const describe = description(dependencies)
-  const app = new Hono()
+  const app = new Hono({ getPath: (request) => targetOf(request.url).path })
   app.get('/openapi.json', async (c) => publishedJson(await describe(), c.req.header('if-none-match')))
   let made: Made | undefined
   app.get('/docs', async (c: Context) => {
