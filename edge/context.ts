@@ -27,6 +27,8 @@ export interface RequestContext {
   readonly headers: ReadonlyMap<string, string>
   /** Where it came from, where the runtime tells. */
   readonly clientIp: string | undefined
+  /** While it is forwarded: see `forward/body.ts`. */
+  body?: Uint8Array<ArrayBuffer> | undefined
   /** Path and query to ask a region for. */
   target: string
   /** What the host names. */
@@ -36,6 +38,8 @@ export interface RequestContext {
   /** The tenant that the host's name is of. */
   host?: TenantNumber | undefined
   identity?: Identity
+  /** The region says that the identity was read by providers that have changed. It did nothing. */
+  outdated?: boolean
   region?: Region
   principal?: Principal | undefined
   /** What the tenant's region said of it within the last minute. */

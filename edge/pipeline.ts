@@ -11,6 +11,8 @@ import { contextOf } from './context.ts'
 import { isPreflight, preflightAnswer } from './cors.ts'
 import { Counts, isUnanswered } from './counts.ts'
 import type { EdgeConfig } from './env.ts'
+import { buffering, holdingBodies } from './forward/body.ts'
+import { BodyBudget } from './forward/body_budget.ts'
 import { clientIp } from './forward/client_ip.ts'
 import { HEADER_TIMEOUT_MS } from './forward/index.ts'
 import { forwarding } from './forward/stage.ts'
@@ -20,7 +22,7 @@ import { identifier } from './identify/index.ts'
 import { jwtIdentifier } from './identify/jwt.ts'
 import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
 import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
-import { identifying, identifyingSource, noting, provingLate } from './identify/stage.ts'
+import { identifying, identifyingAnew, identifyingSource, noting, provingLate } from './identify/stage.ts'
 import { Bulkhead } from './limit/bulkhead.ts'
 import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
@@ -29,7 +31,7 @@ import { newerLimits } from './limit/newer_limits.ts'
 import { type SlotSource, Slots } from './limit/slots.ts'
 import { holding, limiting } from './limit/stage.ts'
 import { Snapshots } from './locate/snapshots.ts'
-import { hosting, inControlRegion, locating, naming } from './locate/stage.ts'
+import { hosting, locating, naming } from './locate/stage.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
 import { type Stage, through } from './stage.ts'
 
@@ -44,6 +46,8 @@ export interface EdgeOptions {
   slots?: SlotSource | undefined
   /** How many requests of tenants are under way at a time. */
   bulkhead?: Bulkhead
+  /** How many bytes of bodies are held at a time. */
+  bodies?: BodyBudget
   /** Keeps work alive beyond its request's answer. */
   waitUntil?: (work: Promise<unknown>) => void
   /** Where the keys of OpenID issuers are kept beside the isolate. */
@@ -62,6 +66,7 @@ export function createEdge(
     nearLeases,
     slots,
     bulkhead = new Bulkhead(),
+    bodies = new BodyBudget(),
     waitUntil = () => {},
     keyStore = cachedKeys(KEEP_MS / 1_000),
     now = Date.now,
@@ -83,15 +88,16 @@ export function createEdge(
   const locate = locating(config, snapshots)
   const newer = newerLimits({ snapshots, regions: config.regions, waitUntil, now })
   const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }), newer)
-  const forward = provingLate(
+  const withBody = holdingBodies({ budget: bodies, counts, now })
+  const forwardOnce = provingLate(
     forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
     noteFailure,
   )
+  const forward = buffering(withBody, forwardOnce)
+  const forwardTokens = buffering(withBody, identifyingAnew(identify('tenant'), locate, forwardOnce))
+  const concurrency = slots && new Slots({ source: slots, waitUntil, now })
   const { turnAway, enter } = crowding({ bulkhead, counts, publicOrigin, now })
-  const held = holding(
-    { slots: slots && new Slots({ source: slots, waitUntil, now }), newer, counts },
-    forward,
-  )
+  const held = (answering: Stage) => holding({ slots: concurrency, newer, counts }, answering)
 
   const getPath = (request: Request) => contextOf(request).path
   const edge = new Hono({ getPath })
@@ -99,12 +105,13 @@ export function createEdge(
   const inside = new Hono<InsideBindings>({ getPath })
 
   edge.all('/healthz', own(read, healthy))
-  edge.all('/openapi.json', answering(read, inControlRegion(config), forward))
-  edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held)))
+  const description = describing({ config, waitUntil, now })
+  for (const path of ['/openapi.json', '/docs']) edge.all(path, own(read, description))
+  edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held(forwardTokens))))
   edge.post('/hooks/*', answering(identifySource, name, locate, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
   edge.all('/platform/v1/*', answering(identify('platform'), locate, forward))
-  inside.all('/v1/*', presenting(locate, enter(limit, held)))
+  inside.all('/v1/*', presenting(locate, enter(limit, held(forward))))
   inside.all('/console/v1/*', presenting(locate, enter(limit, forward)))
   inside.all('/edge/v1/*', presenting(locate, forward))
   inside.all('/platform/v1/*', presenting(locate, forward))
@@ -112,19 +119,13 @@ export function createEdge(
   const pages = showing({
     config,
     inside: insideOf,
+    withBody,
     noteInvalid: (request) => noteFailure(clientIp(request)),
     placeOf: (slug, request) => directory.placeOf({ slug }, clientIp(request)),
     now,
   })
   for (const path of ['/admin', '/admin/*', '/platform', '/platform/*', '/sign-up', '/sign-up/*'])
     edge.all(path, own(pages))
-  edge.all(
-    '/docs',
-    own(
-      read,
-      describing(async (request) => edge.fetch(request)),
-    ),
-  )
   for (const app of [edge, inside] as ReadonlyArray<Pick<Hono, 'notFound' | 'onError'>>) refusing(app)
   // In a flood even to look for the route is too much.
   const { fetch } = edge

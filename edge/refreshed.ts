@@ -36,6 +36,13 @@ export interface RefreshedOptions<K, V> {
 
 export type Had<V> = { outcome: 'had'; value: V } | { outcome: 'absent' } | { outcome: 'unavailable' }
 
+/** How new a value is wanted, how long after a try for another, and whether it may be asked for at all. */
+interface Wanted {
+  maxAgeMs: number
+  pauseMs: number
+  mayLoad: () => boolean
+}
+
 interface Missing {
   /** Some request is loading it, and has until then. */
   loadingUntilMs: number
@@ -52,6 +59,8 @@ const MISSING_MS = 2_000
 const FAILING_MS = 30_000
 const LOOK_AGAIN_MS = 5
 
+const always = (): boolean => true
+
 export class Refreshed<K, V> {
   private readonly options: RefreshedOptions<K, V>
   private readonly kept: Lru<K, Dated<V>>
@@ -62,29 +71,35 @@ export class Refreshed<K, V> {
     this.kept = new Lru(options.capacity, (_, { value }) => options.weigh?.(value) ?? 1)
   }
 
-  /** @param staleMs where this one may be older before it is loaded anew */
-  async get(key: K, staleMs = this.options.staleMs): Promise<Had<V>> {
+  /**
+   * @param staleMs where this one may be older before it is loaded anew
+   * @param mayLoad asked when a load would begin, and then alone
+   */
+  async get(key: K, staleMs = this.options.staleMs, mayLoad = always): Promise<Had<V>> {
     const { freshMs, keepMs, now } = this.options
     const kept = this.kept.get(key)
     const ageMs = kept === undefined ? Infinity : now() - kept.atMs
     if (kept === undefined || ageMs >= (this.isFailing(key) ? keepMs : staleMs)) {
-      return this.loading(key, freshMs, MISSING_MS)
+      return this.loading(key, { maxAgeMs: freshMs, pauseMs: MISSING_MS, mayLoad })
     }
-    if (ageMs >= freshMs && this.mayTry(key, MISSING_MS)) void this.loading(key, freshMs, MISSING_MS)
+    if (ageMs >= freshMs && this.mayTry(key, MISSING_MS)) {
+      void this.loading(key, { maxAgeMs: freshMs, pauseMs: MISSING_MS, mayLoad })
+    }
     return { outcome: 'had', value: kept.value }
   }
 
   /** Where what {@link get} gave lacks something: a newer one, if it is time for one. */
-  async renewed(key: K): Promise<Had<V>> {
+  async renewed(key: K, mayLoad = always): Promise<Had<V>> {
     const { againMs, now } = this.options
     const kept = this.kept.get(key)
     if (kept !== undefined && now() - kept.atMs < againMs) return { outcome: 'had', value: kept.value }
-    return this.loading(key, againMs, againMs)
+    return this.loading(key, { maxAgeMs: againMs, pauseMs: againMs, mayLoad })
   }
 
   forget(key: K): void {
     this.kept.delete(key)
-    this.missing.delete(key)
+    // Who loads it already does so for all that wait.
+    if (!this.isLoading(key)) this.missing.delete(key)
   }
 
   private mayTry(key: K, pauseMs: number): boolean {
@@ -95,19 +110,21 @@ export class Refreshed<K, V> {
   }
 
   /** Goes on when the client whose request began it has gone: others may wait for it. */
-  private loading(key: K, maxAgeMs: number, pauseMs: number): Promise<Had<V>> {
-    const loading = this.load(key, maxAgeMs, pauseMs)
+  private loading(key: K, wanted: Wanted): Promise<Had<V>> {
+    const loading = this.load(key, wanted)
     this.options.waitUntil(loading)
     return loading
   }
 
-  private async load(key: K, maxAgeMs: number, pauseMs: number): Promise<Had<V>> {
+  private async load(key: K, { maxAgeMs, pauseMs, mayLoad }: Wanted): Promise<Had<V>> {
     const { now, loadMs } = this.options
     // Checked without a pause before the load is announced: of many at once, one loads.
     while (this.isLoading(key)) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
     const before = this.kept.get(key)
     if (before !== undefined && now() - before.atMs < maxAgeMs) return { outcome: 'had', value: before.value }
     if (!this.mayTry(key, pauseMs)) return this.known(key)
+    // What was not there a while ago may be there now, and nobody has looked.
+    if (!mayLoad()) return this.lastHad(key) ?? { outcome: 'unavailable' }
     const triedAtMs = now()
     const failedAtMs = this.missing.get(key)?.failedAtMs ?? -Infinity
     const loadingUntilMs = triedAtMs + loadMs
@@ -128,11 +145,13 @@ export class Refreshed<K, V> {
   }
 
   private known(key: K): Had<V> {
+    return this.lastHad(key) ?? { outcome: this.missing.get(key)?.outcome ?? 'unavailable' }
+  }
+
+  private lastHad(key: K): Had<V> | undefined {
     const kept = this.kept.get(key)
-    if (kept !== undefined && this.options.now() - kept.atMs < this.options.keepMs) {
-      return { outcome: 'had', value: kept.value }
-    }
-    return { outcome: this.missing.get(key)?.outcome ?? 'unavailable' }
+    if (kept === undefined || this.options.now() - kept.atMs >= this.options.keepMs) return undefined
+    return { outcome: 'had', value: kept.value }
   }
 
   private isFailing(key: K): boolean {

@@ -18,6 +18,7 @@ import {
   SNAPSHOT,
 } from '../shared/headers.ts'
 import { Problem, type ProblemCode, problemResponse } from '../shared/problems.ts'
+import { publish, publishedJson } from '../shared/published.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
 import { type Admission, WaitEnded } from './admission/admission.ts'
@@ -93,6 +94,8 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     })),
   ])
 
+  const description = publish(JSON.stringify(document))
+
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
   app.get('/readyz', async (c, next) => {
     if (isFromOutside(c)) return next()
@@ -110,7 +113,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     await next()
     if (draining()) c.res.headers.set('connection', 'close')
   })
-  app.get('/openapi.json', (c) => c.json(document))
+  app.get('/openapi.json', async (c) => publishedJson(await description, c.req.header('if-none-match')))
 
   app.use(async (c, next) => {
     const verified = timedNow('verify', () => verify(c.req.raw, verifier))

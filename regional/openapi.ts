@@ -50,6 +50,7 @@ const OF_TENANTS: ReadonlyArray<ProblemCode> = [
 const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'malformed_json',
   'body_too_large',
+  'body_too_slow',
   'unsupported_media_type',
   'validation_failed',
 ]

@@ -29,6 +29,7 @@ export const PROBLEMS = {
   not_found: { status: 404, title: 'There is nothing here' },
   method_not_allowed: { status: 405, title: 'The method does not exist here' },
   not_acceptable: { status: 406, title: 'The answer cannot be had in the type that was asked for' },
+  body_too_slow: { status: 408, title: 'The body did not arrive in time' },
   slug_taken: { status: 409, title: 'The slug is taken' },
   project_archived: { status: 409, title: 'The project is archived' },
   unique_violation: { status: 409, title: 'Another record has this value' },

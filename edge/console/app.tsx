@@ -8,24 +8,26 @@ import type { Child } from 'hono/jsx'
 import { ENTER_PATH } from '../../shared/admin_link.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import { allows } from '../../shared/scopes.ts'
-import { SLUG } from '../../shared/tenant.ts'
+import { SIGN_UP_PAGE } from '../../shared/sign_up.ts'
+import { SLUG, tenantNumberOf } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
-import { csrfTokenOf, ownForm } from './csrf.ts'
+import { csrfTokenOf, withOwnForm } from './csrf.ts'
 import { entering } from './enter.tsx'
-import { erasures } from './erasure.tsx'
+import { ERASURE_PAGE, erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
 import { inviting } from './invitation.tsx'
 import { operatorPages } from './operator/app.tsx'
 import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
-import { Advice, foreignForm, Refusal, Sent, type Show, showing } from './respond.tsx'
-import { signingIn } from './sign_in.tsx'
+import { Advice, foreignForm, Sent, type Show, showing, showRefusal } from './respond.tsx'
+import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
+import { admittingVisits } from './visits.ts'
 
 export { createDocs } from './docs/app.tsx'
 
@@ -35,6 +37,9 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   const show = showing(assets)
   const app = new Hono<ConsoleTypes>({ getPath: (request) => targetOf(request.url).path })
 
+  // Before the slug is looked at, of which a refusal is to say nothing.
+  const visitor = admittingVisits(dependencies.now)
+  for (const page of [ERASURE_PAGE, SIGN_UP_PAGE, SIGN_IN_PAGE]) app.use(`${page}/*`, visitor)
   app.route('/', erasures(dependencies, show))
   app.get(`${STATIC}/*`, (c) => serve(c.req.path, c.req.raw) ?? nothing(c, show))
   // Before anything else looks at a form: it has to come from this very origin.
@@ -45,7 +50,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.route('/', signingUp(dependencies, show))
   app.route('/', signingIn(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
-  app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
+  app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(dependencies, show))
   app.post('/admin/:slug/sign-out', async (c) => {
     const { api, organisation } = c.var.visit
     const answer = await api.delete('/console/v1/session')
@@ -107,14 +112,16 @@ const visiting = ({ config, inside, noteInvalid }: ConsoleDependencies, show: Sh
   })
 
 /** A request that changes something is a form of this very session's, or nothing. */
-const checkingForms = (show: Show) =>
+const checkingForms = ({ withBody }: ConsoleDependencies, show: Show) =>
   createMiddleware<ConsoleTypes>(async function checkingForms(c, next) {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     if (c.req.method !== 'POST') return nothing(c, show, 405)
-    const form = await ownForm(c, c.var.visit.csrf)
-    if (form === undefined) return foreignForm(c, show)
-    c.set('form', form)
-    await next()
+    const { csrf, organisation } = c.var.visit
+    return withOwnForm(c, csrf, { withBody, owner: tenantNumberOf(organisation.id) }, async (form) => {
+      if (form === undefined) return foreignForm(c, show)
+      c.set('form', form)
+      await next()
+    })
   })
 
 /** What a page answers with. */
@@ -170,19 +177,15 @@ const framing = (page: ConsolePage, show: Show) =>
     await next()
   })
 
-const refusedBy = ({ code, detail }: Problem): Refused => ({
+const refusedBy = ({ code, detail, extras }: Problem): Refused => ({
   ok: false,
   status: PROBLEMS[code].status,
   problem: { type: '', ...PROBLEMS[code], detail, code, requestId: '' },
-  retryAfter: undefined,
+  retryAfter: extras.headers?.['retry-after'],
 })
 
 const refuse = (c: Context, show: Show, refused: Refused, next?: Child) =>
-  show(c, {
-    title: refused.problem.title,
-    status: refused.status,
-    body: <Refusal refused={refused}>{next}</Refusal>,
-  })
+  showRefusal(c, show, refused.problem.title, refused, next)
 
 const SignIn = ({ slug }: { slug: string }) => (
   <p>

@@ -3,29 +3,54 @@
 import type { Context } from 'hono'
 import { equalInConstantTime, sha256, toBase64url, utf8 } from '../../shared/bytes.ts'
 import { Problem } from '../../shared/problems.ts'
+import { contextOf } from '../context.ts'
+import { SMALL_BYTES, type WithBody } from '../forward/body.ts'
+import type { BodyOwner } from '../forward/body_budget.ts'
 
 export const CSRF_FIELD = 'csrf'
 /** Forms of the console are small, but for a record that is edited as JSON. */
 const MAX_FORM_BYTES = 1_500_000
+/** What anybody may send has a few short fields, and takes no room of anybody's. */
+const MAX_STRANGERS_BYTES = SMALL_BYTES
 
 export const csrfTokenOf = async (cookie: string): Promise<string> =>
   toBase64url((await sha256(`coditect csrf ${cookie}`)).subarray(0, 18))
 
 /**
- * What a form sent.
- * @returns undefined for one that does not carry this session's token
- * @throws {Problem} `body_too_large`
+ * Does the work with what a form sent, and holds it no longer.
+ * @param owner whose the session is
+ * @param work given undefined for a form that does not carry this session's token
+ * @throws {Problem} `body_too_large`, and those of {@link WithBody}
  */
-export async function ownForm(c: Context, token: string): Promise<FormData | undefined> {
-  const form = await readForm(c)
-  const sent = form?.get(CSRF_FIELD)
-  return typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token)) ? form : undefined
+export async function withOwnForm<T>(
+  c: Context,
+  token: string,
+  { withBody, owner }: { withBody: WithBody; owner: BodyOwner },
+  work: (form: FormData | undefined) => Promise<T>,
+): Promise<T> {
+  hasAtMost(MAX_FORM_BYTES, c)
+  return withBody(contextOf(c.req.raw), owner, async () => {
+    const form = await formIn(c)
+    const sent = form?.get(CSRF_FIELD)
+    const isOurs = typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token))
+    return work(isOurs ? form : undefined)
+  })
 }
 
-/** @throws {Problem} `body_too_large` */
-export async function readForm(c: Context): Promise<FormData | undefined> {
-  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_FORM_BYTES) {
+/** What somebody sent who may be anybody. @throws {Problem} as {@link withOwnForm} does */
+export async function readForm(c: Context, withBody: WithBody): Promise<FormData | undefined> {
+  hasAtMost(MAX_STRANGERS_BYTES, c)
+  return withBody(contextOf(c.req.raw), undefined, () => formIn(c))
+}
+
+function hasAtMost(bytes: number, c: Context): void {
+  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > bytes) {
     throw new Problem('body_too_large', 'The form is too large.')
   }
-  return c.req.formData().catch(() => undefined)
+}
+
+async function formIn(c: Context): Promise<FormData | undefined> {
+  const { body } = contextOf(c.req.raw)
+  const headers = { 'content-type': c.req.header('content-type') ?? '' }
+  return new Response(body ?? null, { headers }).formData().catch(() => undefined)
 }

@@ -9,7 +9,7 @@ import { Api, type Refused } from './api.ts'
 import { setSessionCookie } from './cookie.ts'
 import { type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
 import { Alone } from './parts/layout.tsx'
-import { Refusal, type Show } from './respond.tsx'
+import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies, Organisation } from './visit.ts'
 
 const ENTRY = '/console/v1/entry'
@@ -83,7 +83,7 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
     const told: Refused = expired
       ? { ...refused, status: 410, problem: { ...refused.problem, code: 'admin_link_expired' } }
       : refused
-    return show(c, { title: 'No way in', status: told.status, body: <Refusal refused={told} /> })
+    return showRefusal(c, show, 'No way in', told)
   }
 
   const confirmation = (c: Context, { organisation, role, email, expiresAt }: Entry) =>

@@ -11,14 +11,14 @@ import type { Show } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
 /** No slug begins with `-`. */
-const PATH = '/admin/-/erasure'
+export const ERASURE_PAGE = '/admin/-/erasure'
 
 export const erasurePageOf = (region: string, { tenant, id }: { tenant: string; id: string }): string =>
-  `${PATH}/${region}/${tenant}/${id}`
+  `${ERASURE_PAGE}/${region}/${tenant}/${id}`
 
 export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
-  app.get(`${PATH}/:region/:tenant/:job`, async (c) => {
+  app.get(`${ERASURE_PAGE}/:region/:tenant/:job`, async (c) => {
     const { region, tenant, job } = c.req.param()
     const number = tenantNumberOf(tenant)
     if (number === undefined || !config.regions.has(region) || idBytes('job', job) === undefined) {

@@ -14,7 +14,7 @@ import type { Role } from '../../shared/roles.ts'
 import { Api, type Refused } from './api.ts'
 import { setSessionCookie } from './cookie.ts'
 import { Alone } from './parts/layout.tsx'
-import { Refusal, type Show } from './respond.tsx'
+import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
 const INVITATION = '/console/v1/invitation'
@@ -113,8 +113,7 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
     })
   }
 
-  const refusal = (c: Context, refused: Refused) =>
-    show(c, { title: 'No way in', status: refused.status, body: <Refusal refused={refused} /> })
+  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'No way in', refused)
 
   return app
 }

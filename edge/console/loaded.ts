@@ -1,5 +1,6 @@
 // The console and the reader of the docs, loaded with the first page that is asked for: the API starts without them.
 import type { Stage } from '../stage.ts'
+import type { DescriptionDependencies } from './docs/description.ts'
 import type { ConsoleDependencies } from './visit.ts'
 
 interface Pages {
@@ -9,9 +10,8 @@ interface Pages {
 export const showing = (dependencies: ConsoleDependencies): Stage =>
   loaded(async () => (await import('./app.tsx')).createConsole(dependencies))
 
-/** @param read asks the API as any client does */
-export const describing = (read: (request: Request) => Promise<Response>): Stage =>
-  loaded(async () => (await import('./app.tsx')).createDocs(read))
+export const describing = (dependencies: DescriptionDependencies): Stage =>
+  loaded(async () => (await import('./app.tsx')).createDocs(dependencies))
 
 function loaded(load: () => Promise<Pages>): Stage {
   let pages: Pages | undefined

@@ -173,8 +173,7 @@ export function Sent({ refused, form, action }: { refused: Refused; form?: FormD
   )
 }
 
-/** A refusal as a page on its own. */
-export function Refusal({ refused, children }: { refused: Refused; children?: Child }) {
+function Refusal({ refused, children }: { refused: Refused; children?: Child }) {
   const { title, what } = adviceOn(refused)
   return (
     <Alone title={title}>
@@ -183,6 +182,12 @@ export function Refusal({ refused, children }: { refused: Refused; children?: Ch
       <Reference refused={refused} />
     </Alone>
   )
+}
+
+/** A refusal as a page on its own; `next` is what can be done about it. */
+export function showRefusal(c: Context, show: Show, title: string, refused: Refused, next?: Child) {
+  if (refused.retryAfter !== undefined) c.header('retry-after', refused.retryAfter)
+  return show(c, { title, status: refused.status, body: <Refusal refused={refused}>{next}</Refusal> })
 }
 
 export const foreignForm = (c: Context, show: Show) =>

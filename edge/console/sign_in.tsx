@@ -10,21 +10,25 @@ import { newId } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import { type SignedInPerson, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
 import { SLUG } from '../../shared/tenant.ts'
+import { unavailable } from '../forward/ask_instances.ts'
 import { Api, type Refused } from './api.ts'
 import { readCookie, setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
 import { type Journey, readJourney, writeJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
-import { Refusal, type Show } from './respond.tsx'
+import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
 const COOKIE = '__Host-coditect-sign-in'
 /** Sent along when the provider sends the browser back, which is a navigation from another site. */
 const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
 const LIFE_SECONDS = 600
-const PATH = '/admin/:slug{[a-z0-9-]+}/sign-in'
+export const SIGN_IN_PAGE = '/admin/:slug{[a-z0-9-]+}/sign-in'
 
-export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDependencies, show: Show): Hono {
+export function signingIn(
+  { config, inside, withBody, noteInvalid, placeOf }: ConsoleDependencies,
+  show: Show,
+): Hono {
   const app = new Hono()
   const { publicOrigin, roots } = config
 
@@ -33,25 +37,30 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
       publicOrigin,
     })
 
-  /** @returns undefined when it is no organisation's slug */
+  /**
+   * @returns undefined when it is no organisation's slug
+   * @throws {Problem} `region_unavailable` when nobody can tell
+   */
   async function placeIn(c: Context): Promise<{ slug: string; place: TenantPlace } | undefined> {
     const slug = c.req.param('slug') ?? ''
     const place = SLUG.test(slug) ? await placeOf(slug, c.req.raw) : undefined
     if (place?.outcome === 'absent') noteInvalid(c.req.raw)
+    if (place?.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
 
-  app.get(PATH, async (c) => {
+  app.get(SIGN_IN_PAGE, async (c) => {
     const at = await placeIn(c)
     const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))
+    if (answer?.ok === false && answer.status >= 500) return refusal(c, answer)
     // Who has no organisation of that name, and who has one without a provider, are told the same.
     const providers = answer?.ok ? answer.body.providers : []
     return choice(c, c.req.param('slug'), providers)
   })
 
-  app.post(PATH, async (c) => {
+  app.post(SIGN_IN_PAGE, async (c) => {
     const at = await placeIn(c)
-    const provider = (await readForm(c))?.get('provider')
+    const provider = (await readForm(c, withBody))?.get('provider')
     if (at === undefined || typeof provider !== 'string') return choice(c, c.req.param('slug'), [])
     const { slug, place } = at
     const secret = () => toBase64url(randomBytes(32))
@@ -67,7 +76,7 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
     return leaving(c, answer.body.url)
   })
 
-  app.get(`${PATH}/callback`, async (c) => {
+  app.get(`${SIGN_IN_PAGE}/callback`, async (c) => {
     const at = await placeIn(c)
     const journey = readJourney(readCookie(c, COOKIE))
     deleteCookie(c, COOKIE, ATTRIBUTES)
@@ -126,8 +135,7 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
       ),
     })
 
-  const refusal = (c: Context, refused: Refused) =>
-    show(c, { title: 'Not signed in', status: refused.status, body: <Refusal refused={refused} /> })
+  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'Not signed in', refused)
 
   const notOurs = (c: Context) =>
     show(c, {

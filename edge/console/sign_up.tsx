@@ -15,7 +15,7 @@ import { readForm } from './csrf.ts'
 import { VISITOR } from './identity.ts'
 import { errorAt, Field, Select } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
-import { Advice, Refusal, type Show } from './respond.tsx'
+import { Advice, type Show, showRefusal } from './respond.tsx'
 import { type ConsoleDependencies, field } from './visit.ts'
 
 /** What was wrong with what was asked for. */
@@ -24,14 +24,14 @@ interface Wrong {
   given: SignUpRequest
 }
 
-export function signingUp({ config, inside }: ConsoleDependencies, show: Show): Hono {
+export function signingUp({ config, inside, withBody }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
   const { publicOrigin } = config
   const apiFor = (c: Context) => new Api(inside, VISITOR, c.req.raw, { publicOrigin })
 
   app.get(SIGN_UP_PAGE, (c) => form(c))
   app.post(SIGN_UP_PAGE, async (c) => {
-    const sent = (await readForm(c)) ?? new FormData()
+    const sent = (await readForm(c, withBody)) ?? new FormData()
     const [slug, name] = [field(sent, 'slug').trim(), field(sent, 'name').trim()]
     const given = { slug, name, email: field(sent, 'email').trim(), region: field(sent, 'region') }
     const answer = await apiFor(c).post(SIGN_UP_CALL, { body: given })
@@ -152,8 +152,7 @@ export function signingUp({ config, inside }: ConsoleDependencies, show: Show): 
       ),
     })
 
-  const refusal = (c: Context, refused: Refused) =>
-    show(c, { title: 'Sign up', status: refused.status, body: <Refusal refused={refused} /> })
+  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'Sign up', refused)
 
   return app
 }

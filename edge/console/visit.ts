@@ -4,6 +4,7 @@ import type { Child } from 'hono/jsx'
 import type { TenantPlace } from '../../shared/edge_calls.ts'
 import type { Role } from '../../shared/roles.ts'
 import type { EdgeConfig } from '../env.ts'
+import type { WithBody } from '../forward/body.ts'
 import type { Had } from '../refreshed.ts'
 import type { Api, Inside, Refused } from './api.ts'
 
@@ -12,6 +13,8 @@ export interface ConsoleDependencies {
   inside: Inside
   /** Counts a link or cookie that is none. @throws {Problem} `too_many_failures` */
   noteInvalid: (request: Request) => void
+  /** What a form sends is held under the isolate's bound on bodies. */
+  withBody: WithBody
   /** Where the organisation of a slug lives, for whoever sent the request. */
   placeOf: (slug: string, request: Request) => Promise<Had<TenantPlace>>
   now: () => number

@@ -17,7 +17,6 @@ import type { HeaderFields, RequestContext } from '../context.ts'
 import type { Region } from '../env.ts'
 import { askInstances } from './ask_instances.ts'
 import { attempt } from './attempt.ts'
-import { readBody } from './body.ts'
 import { strippedRequestHeaders } from './strip.ts'
 import { traceHeaders } from './trace.ts'
 
@@ -38,11 +37,10 @@ export interface Forwarding {
 
 /**
  * The region's answer, as it gave it.
- * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large`, `body_too_large` and
- *   `malformed_request` for what no region could read
+ * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large` for what no region could read
  */
 export async function forward(context: RequestContext, forwarding: Forwarding): Promise<Response> {
-  const body = await readBody(context)
+  const { body } = context
   const first = await ask(context, body, forwarding)
   const moved = movedTo(first, forwarding)
   if (moved === undefined) return first

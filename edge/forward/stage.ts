@@ -41,7 +41,8 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
         context.regionMs = Number(response.headers.get(TOOK))
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
-        if (response.headers.has(STALE_PROVIDERS)) directory.forgetProvidersOf(principal.tenant)
+        context.outdated = response.headers.has(STALE_PROVIDERS)
+        if (context.outdated) directory.forgetProvidersOf(principal.tenant)
       }
       return answerOfRegion(context, response, publicOrigin)
     } catch (error) {

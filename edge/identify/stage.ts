@@ -87,3 +87,14 @@ export const provingLate = (forward: Stage, noteFailure: NoteFailure): Stage =>
     }
     return answer
   }
+
+/** Whose provider has changed since the edge read of it is identified by what it says now, once, and asked for again. */
+export const identifyingAnew = (identify: Stage, locate: Stage, forward: Stage): Stage =>
+  async function identifyingAnew(context) {
+    const answer = await forward(context)
+    if (!context.outdated) return answer
+    await answer?.body?.cancel()
+    await identify(context)
+    await locate(context)
+    return forward(context)
+  }

@@ -65,10 +65,3 @@ export const locating = (config: EdgeConfig, snapshots: Snapshots): Stage => {
     return undefined
   }
 }
-
-/** Where what everybody may read is read. */
-export const inControlRegion = ({ controlRegion }: EdgeConfig): Stage =>
-  function inControlRegion(context) {
-    context.region = controlRegion
-    return undefined
-  }

@@ -27,10 +27,12 @@ const KEEP_MS = 60 * 60_000
 /** Least time between two questions for the same tenant, when a token is of a provider that is not known. */
 const AGAIN_MS = 1_000
 const CAPACITY = 10_000
-/** Questions a second, all tenants together: nobody's invented tokens keep regions busy. */
-const QUESTIONS: Limit = { rate: 50, burst: 100 }
-/** What one address may look up that is new here, so that it leaves room for all others' questions. */
+/** Look-ups of what is new here, for all addresses together: nobody's invented names and tokens keep regions busy. */
+const FIRST: Limit = { rate: 50, burst: 100 }
+/** What one address may have of them, so that it leaves room for all others'. */
 const OF_ADDRESS: Limit = { rate: 5, burst: 20 }
+/** Look-ups again of what was found before: enough to renew all that is kept in its time. */
+const AGAIN: Limit = { rate: 500, burst: 1_000 }
 
 export interface TenantDirectoryOptions {
   config: Pick<EdgeConfig, 'regions' | 'controlRegion'>
@@ -45,8 +47,8 @@ export type Providers = ReadonlyArray<ProviderEntry>
 export class TenantDirectory {
   private readonly places: Refreshed<string, TenantPlace>
   private readonly providers: Refreshed<TenantNumber, Providers>
-  private readonly questions = new LocalMeters()
-  /** What has been found here before: looking it up again is nobody's. */
+  private readonly lookUps = new LocalMeters()
+  /** What has been found here before: looking it up again is no address's. */
   private readonly found = new Lru<string | TenantNumber, true>(2 * CAPACITY)
   private readonly options: TenantDirectoryOptions
 
@@ -86,7 +88,7 @@ export class TenantDirectory {
 
   /** Where a token's provider is not among those of {@link providersOf}: it may have been added since. */
   newerProvidersOf(tenant: TenantNumber, asker: Asker): Promise<Had<Providers>> {
-    return this.mayAsk(asker) ? this.providers.renewed(tenant) : this.providers.get(tenant)
+    return this.providers.renewed(tenant, () => this.mayLookUp(asker))
   }
 
   /** A region said that the providers have changed. */
@@ -100,18 +102,22 @@ export class TenantDirectory {
     asker: Asker,
     staleMs = STALE_MS,
   ): Promise<Had<V>> {
-    if (this.found.get(key) === undefined && !this.mayAsk(asker)) return { outcome: 'unavailable' }
-    const had = await values.get(key, staleMs)
+    const had = await values.get(key, staleMs, () =>
+      this.found.get(key) === undefined ? this.mayLookUp(asker) : this.admits('again', AGAIN),
+    )
     if (had.outcome === 'had') this.found.set(key, true)
     return had
   }
 
-  private mayAsk(asker: Asker): boolean {
-    return asker === undefined || this.admits(addressBlock(asker), OF_ADDRESS)
+  /** What a stranger may have invented. */
+  private mayLookUp(asker: Asker): boolean {
+    return (
+      (asker === undefined || this.admits(addressBlock(asker), OF_ADDRESS)) && this.admits('first', FIRST)
+    )
   }
 
   private admits(name: string, limit: Limit): boolean {
-    return this.questions.admit(name, limit, 1, this.options.now()).outcome === 'admitted'
+    return this.lookUps.admit(name, limit, 1, this.options.now()).outcome === 'admitted'
   }
 
   private dated<V>(value: V | undefined): Dated<V> | undefined {
@@ -138,7 +144,6 @@ export class TenantDirectory {
   private ask(name: string, path: string): Promise<unknown> {
     const region = this.options.config.regions.get(name)
     if (region === undefined) throw new Error(`no way to the region ${name}`)
-    if (!this.admits('everybody', QUESTIONS)) throw new Error('too many questions')
     return askRegion(region, path)
   }
 }

@@ -12,7 +12,10 @@ import { claimable } from '../../dev/ports.ts'
 import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
 import { readConfig } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
+import { mintApiKey } from '../../shared/credentials/api_key.ts'
+import { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
 import { RegionClient, RegionSecrets } from '../support/region_client.ts'
 import { ROOT } from './stack.ts'
 
@@ -121,12 +124,14 @@ test('one of two instances going away fails no request, with a key or without, a
   expect(kept.toSorted()).toEqual([...made].toSorted())
 })
 
-test.each(['/openapi.json?silent', '/openapi.json?streams'])(
+test.each(['/v1/projects?silent', '/v1/projects?streams'])(
   'a client that hangs up ends its request at the region: %s',
   async (path) => {
+    const claims = { keyId: newId('key'), tenant: asTenantNumber(7n), region: 'eu' }
+    const { text } = await mintApiKey('test', claims, await Roots.import(secrets.signingRoots))
     const socket = connect(Number(new URL(origin).port), '127.0.0.1')
     socket.on('error', () => {})
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: edge\r\n\r\n`)
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer ${text}\r\n\r\n`)
     if (path.endsWith('streams')) await once(socket, 'data')
     await vi.waitUntil(() => open.has(path), { timeout: 5_000 })
     // With a reset: a connection that only says it sends no more may still be listening, and workerd takes it so.

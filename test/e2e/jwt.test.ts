@@ -69,6 +69,35 @@ test.each(['us', 'eu'])('good tokens read and write in %s, as far as their roles
   expect(members.body.data).toHaveLength(1 + ALGORITHMS.length + 2)
 })
 
+test('when a provider’s role claim changes, no token under use meets anything but its new role', async () => {
+  const tenant = await newTenant('changing')
+  const provider = await provide(tenant, 'changing')
+  const as = await sign('changing', provider.audience, { groups: ['dev'], roles: ['ops'] })
+  const readBy = (roleClaim: string) =>
+    call(`/v1/identity-providers/${provider.id}`, { as: tenant.key, method: 'PATCH', body: { roleClaim } })
+  expect((await call('/v1/projects', { as, ...newProject })).status).toBe(201)
+  await readBy('roles')
+  // Sent twice by the edge, with its body, and done once.
+  expect((await call('/v1/projects', { as, method: 'POST', body: { name: 'Second' } })).status).toBe(201)
+  const { body } = await call('/v1/projects', { as })
+  expect(body.data.map(({ name }: Body) => name).toSorted()).toEqual(['Mine', 'Second'])
+  expect((await call('/v1/api-keys', { as })).status).toBe(200)
+  await readBy('groups')
+  const many = await Promise.all(Array.from({ length: 20 }, () => call('/v1/projects', { as })))
+  expect(new Set(many.map(({ status }) => status))).toEqual(new Set([200]))
+  expect(code(await call('/v1/api-keys', { as }))).toEqual([403, 'insufficient_scope'])
+})
+
+test('a provider that is removed and registered anew lets its tokens in at once', async () => {
+  const tenant = await newTenant('anew')
+  const before = await provide(tenant, 'anew')
+  const as = await sign('anew', before.audience)
+  expect((await call('/v1/projects', { as })).status).toBe(200)
+  await call(`/v1/identity-providers/${before.id}`, { as: tenant.key, method: 'DELETE' })
+  await provide(tenant, 'anew')
+  expect((await call('/v1/projects', { as })).status).toBe(200)
+})
+
 test('from the commit on a removed member is refused, and a deleted provider’s tokens are', async () => {
   const tenant = await newTenant('leaving')
   const provider = await provide(tenant, 'leaving')

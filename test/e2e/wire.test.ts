@@ -54,6 +54,8 @@ test.each([
   ['encoded dots', '/platform/%2e%2e/v1/tenant', 200],
   ['dots that leave for the operator', '/v1/../platform/v1/tenants', 401],
   ['encoded dots that leave for the operator', '/v1/%2e%2E/platform/v1/tenants', 401],
+  ['dots that leave for the description', '/v1/../openapi.json', 200],
+  ['encoded dots that leave for its page', '/v1/%2e%2e/docs', 200],
   ['a doubled slash', '//v1/tenant', 404],
   ['an encoded slash', '/v1%2Ftenant', 404],
   ['raw bytes beyond ASCII', '/v1/ten\xc3\xa4nt', 404],

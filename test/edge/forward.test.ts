@@ -360,14 +360,10 @@ test('browsers are told to stay on https where the edge is found there, and only
   expect(sent.get('x-frame-options')).toBe('DENY')
 })
 
-test('liveness answers at the edge; the API description comes from the control region, without a credential', async () => {
+test('liveness answers at the edge', async () => {
   const healthz = await edge.request('http://edge/healthz')
   expect(healthz.status).toBe(200)
   expect(healthz.headers.get('x-request-id')).toMatch(/^req_/)
-  const openapi = await edge.request('http://edge/openapi.json')
-  const { target, headers: sent } = await openapi.json<{ target: string; headers: Record<string, string> }>()
-  expect(target).toBe('/openapi.json')
-  expect(sent).not.toHaveProperty('coditect-assertion')
 })
 
 test.each([

@@ -79,6 +79,18 @@ test.each(FLOODS)(
   },
 )
 
+test('a host that nobody has claimed is looked up once, however often one address asks there', async () => {
+  const ask = await newEdge()
+  const tenant = await newTenant()
+  const own = [await keyOf(tenant.number), await tokenFor(tenant)]
+  for (let i = 0; i < 60; i++) {
+    for (const credential of own) {
+      const answer = await ask(STRANGER, 'http://elsewhere.example/v1/projects', bearer(credential))
+      expect(answer.status).toBe(200)
+    }
+  }
+})
+
 test('who shows no credential, or an invented one, has no region asked', async () => {
   const ask = await newEdge()
   const url = at(0)

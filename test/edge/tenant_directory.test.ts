@@ -113,3 +113,29 @@ test('a name of nobody is remembered for two seconds', async () => {
   expect(await placeOf({ slug: 'nobody' })).toBe('absent')
   expect(region.asked).toBe(2)
 })
+
+test('of more than a thousand tenants that ask all the time, each one’s providers are those of the last minute', async () => {
+  const { clock, region, placeOf, issuerOf, settled } = await steered()
+  const tenants = Array.from({ length: 1_500 }, (_, i) => asTenantNumber(BigInt(i + 1)))
+  const known = async () => {
+    const issuers = []
+    for (const number of tenants) {
+      await placeOf({ number })
+      issuers.push(await issuerOf(number))
+    }
+    await settled()
+    return issuers
+  }
+  const seconds = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      clock.nowMs += SECOND
+      await known()
+    }
+  }
+  // Each of them is met for the first time, at the pace at which anybody's names are looked up.
+  await seconds(70)
+  expect(new Set(await known())).toEqual(new Set(['https://a.example']))
+  region.issuer = 'https://b.example'
+  await seconds(60)
+  expect(new Set(await known())).toEqual(new Set(['https://b.example']))
+})

@@ -29,6 +29,17 @@ test('the document is OpenAPI 3.1 and shows every operation with its body, answe
   expect(document.paths['/platform/v1/tenants'].post.security).toEqual([{ operator: [] }])
 })
 
+test('the document is written once, and whoever has it is told so', async () => {
+  const url = `${regions.url('us')}/openapi.json`
+  const { headers } = await fetch(url)
+  expect(headers.get('cache-control')).toBe('public, max-age=60')
+  const etag = headers.get('etag') ?? ''
+  const again = await fetch(url, { headers: { 'if-none-match': etag } })
+  expect([again.status, again.headers.get('etag'), await again.text()]).toEqual([304, etag, ''])
+  const other = await fetch(url, { headers: { 'if-none-match': '"other"' } })
+  expect([other.status, await other.json()]).toEqual([200, document])
+})
+
 test('every operation has an id of its own, and every reference is there', () => {
   const ids = Object.values(document.paths).flatMap((path) =>
     Object.values(path as Record<string, { operationId: string }>).map(({ operationId }) => operationId),

@@ -6,7 +6,7 @@ import { createMiddleware } from 'hono/factory'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { readCookie } from '../cookie.ts'
-import { csrfTokenOf, ownForm, readForm } from '../csrf.ts'
+import { csrfTokenOf, readForm, withOwnForm } from '../csrf.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
 import { Advice, foreignForm, Sent, type Show } from '../respond.tsx'
@@ -21,13 +21,13 @@ const COOKIE = '__Host-coditect-operator'
 const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Strict' } as const
 
 export function operatorPages(dependencies: ConsoleDependencies, show: Show): Hono<OperatorTypes> {
-  const { config, noteInvalid, now } = dependencies
+  const { config, withBody, noteInvalid, now } = dependencies
   const app = new Hono<OperatorTypes>()
 
   app.get(BASE, (c) => c.redirect(`${BASE}/`, 308))
   app.get(`${BASE}/sign-in`, (c) => signInPage(c, show))
   app.post(`${BASE}/sign-in`, async (c) => {
-    const token = (await readForm(c))?.get('token')
+    const token = (await readForm(c, withBody))?.get('token')
     const identity =
       typeof token === 'string' ? await identifyOperator(token.trim(), config.operators) : undefined
     if (identity === undefined) {
@@ -51,7 +51,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
   return app
 }
 
-const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
+const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: Show) =>
   createMiddleware<OperatorTypes>(async function visiting(c, next) {
     const cookie = readCookie(c, COOKIE)
     const identity =
@@ -96,12 +96,12 @@ const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
         { status: refused.status },
       ),
     )
-    if (c.req.method === 'POST') {
-      const form = await ownForm(c, visit.csrf)
+    if (c.req.method !== 'POST') return next()
+    return withOwnForm(c, visit.csrf, { withBody, owner: undefined }, async (form) => {
       if (form === undefined) return foreignForm(c, show)
       c.set('form', form)
-    }
-    await next()
+      await next()
+    })
   })
 
 const MENU = [
