@@ -184,7 +184,7 @@ export interface MemberRecord {
   role: Role
   /**
    * `provider`: let in by an identity provider's word, so its rules hold for each of their tokens, and `role` is what
-   * the first one came with. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
+   * the last one came with that joined or changed something. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
    */
   decidedBy: 'provider' | 'organisation'
   /** None until someone says who it is. */

@@ -102,7 +102,7 @@ export function writeOnce<T>(
     principal.tenant,
     async (scope, attempt) => {
       const records = scope.system('idempotency', idempotencySpace)
-      const [{ admitted, actor: known, join }, record] = await Promise.all([
+      const [{ admitted, actor: known, join, follow }, record] = await Promise.all([
         admit(dependencies, request, scope),
         records.get(memory.key),
       ])
@@ -118,6 +118,7 @@ export function writeOnce<T>(
         timed('work', () => change.work(writingTransaction(scope, { service, context }, loan, logs))),
         expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
       ])
+      await follow()
       const written: Written<T> = { outcome: 'written', result, context }
       earlier[attempt] = written
       if (admitted.unnoted !== undefined) seenIn(scope, admitted.unnoted, nowMs)
