@@ -17,6 +17,8 @@ export type JobTransaction = Omit<
   | 'usage'
   | 'jobs'
   | 'webhooks'
+  | 'issuers'
+  | 'takeBackInvitations'
 > & {
   readonly webhooks: Pick<TenantTransaction['webhooks'], 'call'>
   readonly tenant: TenantNumber

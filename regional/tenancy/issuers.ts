@@ -1,7 +1,9 @@
 // Who stands behind what lets people in (admin links, the sessions that come of them, invitations): it holds as long as
 // they may give the role that it gives. Read in the transaction of the work, so nothing outlives its maker.
-import type { Id } from '../../shared/ids.ts'
+import { type Id, isId } from '../../shared/ids.ts'
+import { Problem } from '../../shared/problems.ts'
 import { highestRole, mayGrant, ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
+import type { TenantContext } from './admission.ts'
 import {
   credentialSpace,
   type Issuer,
@@ -10,8 +12,27 @@ import {
   memberSpace,
   type ProviderRecord,
   providerSpace,
+  sessionSpace,
 } from './records.ts'
 import type { TenantScope } from './region_database.ts'
+
+/**
+ * Whoever stands behind the one who asks: never a session, which would end too soon.
+ * @throws {Problem} `insufficient_scope`
+ */
+export async function issuerOf(
+  scope: TenantScope,
+  { principal, actor }: Pick<TenantContext, 'principal' | 'actor'>,
+): Promise<Issuer> {
+  if (principal.kind === 'api_key') return { kind: 'api_key', id: principal.keyId }
+  if (principal.kind === 'jwt' && isId('mem', actor.id)) return { kind: 'member', id: actor.id }
+  const session =
+    principal.kind === 'session'
+      ? await scope.system('credentials', sessionSpace).get([principal.sessionId])
+      : undefined
+  if (session === undefined) throw new Problem('insufficient_scope', 'This credential lets nobody in.')
+  return session.member === null ? session.issuer : { kind: 'member', id: session.member }
+}
 
 /** Whether the issuer is still there and may still do all that the role may. */
 export async function mayStillGive(

@@ -76,7 +76,7 @@ export const invitationOperations = (
     answers: { 201: CreatedInvitation },
     problems: ['quota_exceeded'],
     async handle(tx, { body: { email, role, expiresIn } }) {
-      const { tenant, actor, publicOrigin: origin, nowMs } = tx.context
+      const { tenant, publicOrigin: origin, nowMs } = tx.context
       if (origin === undefined) throw new Error('the edge did not say where clients find it')
       const id = newId('inv', nowMs)
       const { text, secretHash } = await tokens.mint({ tenant, invitationId: id })
@@ -85,7 +85,7 @@ export const invitationOperations = (
         secretHash,
         email,
         role,
-        invitedBy: { kind: actor.kind, id: actor.id },
+        invitedBy: await tx.issuers.own(),
         delivery: send === undefined ? 'link' : 'sending',
         createdAt: new Date(nowMs).toISOString(),
         expiresAtMs: nowMs + expiresIn * 1000,

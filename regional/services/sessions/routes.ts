@@ -106,7 +106,7 @@ export const sessions: Service = {
       method: 'delete',
       path: '/v1/sessions',
       tag: TAG,
-      summary: 'End every session of the console, and take back every unused admin link',
+      summary: 'End every session of the console, and take back every unused admin link and invitation',
       scope: 'sessions:write',
       answers: { 204: null },
       async handle(tx) {

@@ -90,11 +90,11 @@ export async function endSession(tx: TenantTransaction, id: string): Promise<voi
   await takeBackLinks(tx, ({ madeIn }) => madeIn === id)
 }
 
-/** With every link that nobody has used: whoever is to be kept out may have made one. */
+/** With every link and invitation that nobody has used: whoever is to be kept out may have made one. */
 export async function endAll(tx: TenantTransaction): Promise<void> {
   const { entries } = await tx.space(sessionSpace).page({ limit: MAX_AT_ONCE })
   for (const [[id]] of entries) end(tx, id)
-  await takeBackLinks(tx, () => true)
+  await Promise.all([takeBackLinks(tx, () => true), tx.takeBackInvitations()])
 }
 
 async function takeBackLinks(
