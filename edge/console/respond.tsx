@@ -141,7 +141,7 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
 )
 
 /** Fields that nobody typed, and those that are not to be seen. */
-const UNSEEN = new Set([CSRF_FIELD, 'once', 'version', 'secret', 'clientSecret'])
+const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])
 
 /** What a refused form had in it, so that nothing that was typed is lost; and the form again, where that can help. */
 export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {

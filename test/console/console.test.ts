@@ -309,13 +309,22 @@ describe('a session', () => {
   test('a form sent twice has one effect', async () => {
     const { page, context } = await signedIn(two)
     await page.goto('/admin/two/api-keys')
-    const [csrf, once] = await Promise.all(
-      ['csrf', 'once'].map((name) => page.locator(`main input[name=${name}]`).first().inputValue()),
-    )
-    const form = { csrf: csrf ?? '', once: once ?? '', name: 'Twice', scopes: 'projects:read', days: '0' }
+    const hidden = (name: string) => page.locator(`main input[name=${name}]`).first().inputValue()
+    const [csrf, once, shown] = [await hidden('csrf'), await hidden('once'), await hidden('shown')]
+    const form = { csrf, once, shown, name: 'Twice', scopes: 'projects:read', days: '90' }
     const headers = { 'sec-fetch-site': 'same-origin' }
-    for (let i = 0; i < 2; i++) {
-      expect((await page.request.post('/admin/two/api-keys', { form, headers })).status()).toBe(200)
+    const post = async (changed: Partial<typeof form> = {}) => {
+      const answer = await page.request.post('/admin/two/api-keys', {
+        form: { ...form, ...changed },
+        headers,
+      })
+      return [answer.status(), /ck_\w+/.exec(await answer.text())?.[0]]
+    }
+    const first = await post()
+    expect(first).toEqual([200, expect.stringMatching(/^ck_dev_/)])
+    expect(await post()).toEqual(first)
+    for (const wrong of [{ shown: 'never' }, { shown: '' }, { days: '1e12' }, { days: 'ninety' }]) {
+      expect(await post({ ...wrong, once: `${once}-${Object.values(wrong)}` })).toEqual([422, undefined])
     }
     const { body } = await stack.call<{ data: Array<{ name: string }> }>('/v1/api-keys', { as: two.key })
     expect(body.data.filter(({ name }) => name === 'Twice')).toHaveLength(1)
