@@ -19,6 +19,7 @@ export type JobTransaction = Omit<
   | 'webhooks'
   | 'issuers'
   | 'takeBackInvitations'
+  | 'beginSession'
 > & {
   readonly webhooks: Pick<TenantTransaction['webhooks'], 'call'>
   readonly tenant: TenantNumber

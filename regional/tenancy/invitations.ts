@@ -2,7 +2,6 @@
 // they accepted it for. It holds as long as whoever made it may give that role.
 import type { InvitationPrincipal } from '../../shared/principal.ts'
 import { Problem, type ProblemCode } from '../../shared/problems.ts'
-import { ROLE_SCOPES } from '../../shared/roles.ts'
 import type { Actor } from './audit.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
 import type { Emit } from './events.ts'
@@ -37,7 +36,7 @@ export async function ofInvitation(
     const isOwn = accepted.session !== undefined && accepted.session === begins?.sessionId
     if (!isOwn || member === undefined)
       return refused('invitation_used', 'The invitation was accepted already.')
-    return { outcome: 'holds', scopes: ROLE_SCOPES[member.role], actor: { kind: 'member', id: member.id } }
+    return { outcome: 'holds', scopes: ['members:read'], actor: { kind: 'member', id: member.id } }
   }
   if (revokedAt !== null)
     return refused('invitation_revoked', 'The invitation was taken back. Ask whoever sent it.')

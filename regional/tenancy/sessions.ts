@@ -1,15 +1,20 @@
 // What admin links and console sessions come to, read in the transaction of the work. Neither outlives who issued it: a
 // link, and every session that came of it, holds only as long as its issuer may give that role.
-import { SESSION_IDLE_MS } from '../../shared/credentials/session_token.ts'
+import { SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
 import type { Id } from '../../shared/ids.ts'
 import type { AdminLinkPrincipal, SessionPrincipal } from '../../shared/principal.ts'
 import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import { ROLE_SCOPES } from '../../shared/roles.ts'
+import { expireAt } from '../jobs/expiry.ts'
 import type { Actor } from './audit.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
+import type { Emit } from './events.ts'
 import { lesser, mayStillGive, roleOfMember } from './issuers.ts'
-import { adminLinkSpace, seenSpace, sessionSpace } from './records.ts'
+import { adminLinkSpace, type SessionRecord, seenSpace, sessionSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
+
+/** What is known of a session before it begins. */
+export type NewSession = Omit<SessionRecord, 'createdAt' | 'expiresAtMs'>
 
 /** A session's use is noted this often, so that a busy one does not write with every request. */
 const NOTE_EVERY_MS = 60_000
@@ -75,6 +80,26 @@ export async function ofAdminLink(
     return refused('admin_link_revoked', 'Whoever made the link may not let you in any more.')
   }
   return { outcome: 'holds', scopes: ['sessions:write'], actor }
+}
+
+/** @throws {Problem} `conflict` for one that has begun already */
+export async function beginSession(
+  scope: TenantScope,
+  given: NewSession,
+  nowMs: number,
+  emit: Emit,
+): Promise<SessionRecord> {
+  const sessions = scope.system('credentials', sessionSpace)
+  if ((await sessions.get([given.id])) !== undefined) {
+    throw new Problem('conflict', 'The session has begun already.')
+  }
+  const expiresAtMs = nowMs + SESSION_LIFE_MS
+  const session: SessionRecord = { ...given, createdAt: new Date(nowMs).toISOString(), expiresAtMs }
+  sessions.set([session.id], session)
+  seenIn(scope, session.id, nowMs)
+  await expireAt(scope, expiresAtMs, 'session', session.id, nowMs)
+  emit('session.created', session.id)
+  return session
 }
 
 export const seenIn = (scope: TenantScope, id: Id<'ses'>, nowMs: number): void =>

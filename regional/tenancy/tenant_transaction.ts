@@ -19,8 +19,15 @@ import { issuerOf, mayStillGive } from './issuers.ts'
 import { organisationOf } from './profile.ts'
 import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
-import { type Issuer, type LogStanding, type Organisation, statusSpace } from './records.ts'
+import {
+  type Issuer,
+  type LogStanding,
+  type Organisation,
+  type SessionRecord,
+  statusSpace,
+} from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
+import { beginSession, type NewSession } from './sessions.ts'
 import { renewSnapshot } from './snapshot.ts'
 import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
 
@@ -66,6 +73,8 @@ export interface TenantTransaction extends ServiceScope {
     /** Whether they are still there, and may do all that the role may. */
     mayStillGive(issuer: Issuer, role: Role): Promise<boolean>
   }
+  /** Lets somebody into the console. @throws {Problem} `conflict` for a session that has begun already */
+  beginSession(session: NewSession): Promise<SessionRecord>
   /** Takes back every invitation that nobody has accepted. */
   takeBackInvitations(): Promise<void>
   /** The organisation's webhook endpoints. */
@@ -111,6 +120,7 @@ export const readingTransaction = (scope: TenantScope, working: Working): Tenant
   eraseOrganisation: async () => changesNothing(),
   take: async () => changesNothing(),
   renewSnapshot: async () => changesNothing(),
+  beginSession: async () => changesNothing(),
   takeBackInvitations: async () => changesNothing(),
   emit: changesNothing,
   events: feedOf(scope),
@@ -137,6 +147,7 @@ export function writingTransaction(
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     renewSnapshot: () => renewSnapshot(scope),
+    beginSession: (session) => beginSession(scope, session, nowMs, emit),
     takeBackInvitations: () => takeBackInvitations(scope, nowMs, emit),
     emit,
     events: feedOf(scope),

@@ -88,6 +88,24 @@ test('from the link to a key that works, and to its end', async () => {
   await context.close()
 })
 
+/** What a browser is given with the page of a link or an invitation. */
+async function enteringCookie(url: string): Promise<string> {
+  const [cookie = '', ...more] = (await fetch(url)).headers.getSetCookie()
+  expect(cookie).toMatch(
+    /^__Host-coditect-enter-(lnk|inv)_\w+=ct_\w+; Max-Age=900; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+  )
+  expect(more).toEqual([])
+  return cookie.split(';')[0] ?? ''
+}
+
+/** The button of that page; the session's cookie, if it begins one. */
+async function useAs(url: string, cookie: string): Promise<{ status: number; session: string | undefined }> {
+  const headers = { origin: stack.edge, ...(cookie !== '' && { cookie }) }
+  const answer = await fetch(url, { method: 'POST', redirect: 'manual', headers })
+  const [session] = answer.headers.getSetCookie().map((each) => each.split(';')[0])
+  return { status: answer.status, session }
+}
+
 describe('a link', () => {
   const failures: Array<[string, (tenant: Tenant) => Promise<string>, number, RegExp]> = [
     [
@@ -203,6 +221,37 @@ describe('a link', () => {
     const { page, context } = await newPerson(browser, stack.edge)
     await enter(page, url)
     await context.close()
+  })
+
+  test('is used by the browser that used it still, when the answer was lost, and by no other', async () => {
+    const { id, url } = await newLink(tenant.key)
+    const other = await enteringCookie((await newLink(tenant.key)).url)
+    const cookie = await enteringCookie(url)
+    const used = await Promise.all([1, 2].map(() => useAs(url, cookie)))
+    expect(used[0]).toMatchObject({
+      status: 303,
+      session: expect.stringMatching(/^__Host-coditect-t-links=ct_/),
+    })
+    expect(used[1]).toEqual(used[0])
+    // Opened once more from the mail, and used from there.
+    expect((await fetch(url, { headers: { cookie } })).status).toBe(200)
+    expect(await useAs(url, cookie)).toEqual(used[0])
+    const [, value = ''] = cookie.split('=')
+    for (const stranger of [
+      '',
+      other,
+      cookie.replace(/.$/, (end) => (end === '0' ? '1' : '0')),
+      cookie.replace(value, 'ct_invented'),
+    ]) {
+      expect((await useAs(url, stranger)).status).toBe(410)
+      expect((await fetch(url, { headers: { cookie: stranger } })).status).toBe(410)
+    }
+    const headers = { cookie: used[0]?.session ?? '' }
+    expect((await fetch(`${stack.edge}/admin/links/`, { headers })).status).toBe(200)
+    const { body } = await stack.call<{ data: Array<{ link: string }> }>('/v1/sessions?limit=100', {
+      as: tenant.key,
+    })
+    expect(body.data.filter(({ link }) => link === id)).toHaveLength(1)
   })
 
   test('leads where it was made to lead, and never out of the console', async () => {
@@ -495,6 +544,30 @@ describe('every page', () => {
     expect(complaints).toEqual([])
     await context.close()
     await other.context.close()
+  })
+
+  test('for an invitation that is sent twice begins one session, and one member', async () => {
+    const own = await newTenant('twice')
+    const invited = await stack.call<{ url: string }>('/v1/invitations', {
+      as: own.key,
+      method: 'POST',
+      body: { email: 'bob@twice.example', role: 'member' },
+    })
+    const { url } = invited.body
+    const cookie = await enteringCookie(url)
+    const used = await Promise.all([1, 2].map(() => useAs(url, cookie)))
+    expect(used[0]).toMatchObject({
+      status: 303,
+      session: expect.stringMatching(/^__Host-coditect-t-twice=ct_/),
+    })
+    expect(used[1]).toEqual(used[0])
+    expect((await fetch(url, { headers: { cookie } })).status).toBe(200)
+    expect(await useAs(url, cookie)).toEqual(used[0])
+    expect((await useAs(url, '')).status).toBe(410)
+    const headers = { cookie: used[0]?.session ?? '' }
+    expect((await fetch(`${stack.edge}/admin/twice/`, { headers })).status).toBe(200)
+    const { body } = await stack.call<{ data: unknown[] }>('/v1/members', { as: own.key })
+    expect(body.data).toHaveLength(2)
   })
 
   test('gives the audit log as files that no spreadsheet calculates with', async () => {

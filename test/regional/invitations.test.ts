@@ -162,6 +162,31 @@ describe('an invitation', () => {
     expect(told(await invite('viewer', {}, viewer))).toEqual([403, 'insufficient_scope'])
   })
 
+  test('accepted by its token alone makes a member and begins their session, in one commit', async () => {
+    const { ask, invite, number } = await newTenant()
+    const { body } = await invite('admin')
+    const [sessionId, secretHash] = [newId('ses'), toBase64url(randomBytes(32))]
+    const accepting: Partial<Ask> = {
+      ...{ as: body.url, method: 'POST', body: { userAgent: 'a browser' } },
+      ...{ entering: { begins: { sessionId, secretHash } }, headers: { 'idempotency-key': sessionId } },
+    }
+    const accepted = await ask('/console/v1/invitation', accepting)
+    expect(accepted.status).toBe(200)
+    const session: Principal = { kind: 'session', tenant: number, sessionId, secretHash }
+    const { body: presence } = await ask('/console/v1/session', { as: session })
+    const own = { role: 'admin', member: accepted.body.id, email: 'ann@example.com', userAgent: 'a browser' }
+    expect(presence.session).toMatchObject(own)
+    expect((await ask('/console/v1/invitation', accepting)).body).toEqual(accepted.body)
+    const stranger = { ...accepting, entering: { begins: { sessionId: newId('ses'), secretHash } } }
+    expect(told(await ask('/console/v1/invitation', stranger))).toEqual([410, 'invitation_used'])
+    expect((await ask('/v1/members')).body.data).toHaveLength(2)
+    expect((await ask('/v1/sessions')).body.data).toHaveLength(1)
+    const { body: trail } = await ask('/v1/audit')
+    expect(trail.data).toContainEqual(
+      expect.objectContaining({ action: 'members.accept-in-console', target: accepted.body.id }),
+    )
+  })
+
   test('ends with whoever made it, or with their right to give its role', async () => {
     const { ask, post, invite, accept, person } = await newTenant()
     const opened = ({ url }: Answer['body']) => ask('/console/v1/invitation', { as: url })
@@ -183,6 +208,7 @@ describe('an invitation', () => {
       const taken = await ask('/console/v1/invitation', {
         as: body.url,
         method: 'POST',
+        body: { userAgent: null },
         entering: { begins },
       })
       expect(told(taken)).toEqual([410, 'invitation_revoked'])

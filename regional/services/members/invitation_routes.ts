@@ -34,7 +34,7 @@ import {
   revokeInvitation,
 } from './invitations.ts'
 import { replyMember } from './reply.ts'
-import { Member } from './schema.ts'
+import { Member, memberId } from './schema.ts'
 
 export interface InvitationOptions {
   tokens: InvitationTokens
@@ -198,19 +198,24 @@ export const invitationOperations = (
     method: 'post',
     path: '/console/v1/invitation',
     tag: 'Invitations',
-    summary: 'Accept an invitation by its token alone, for one session',
+    summary: 'Accept an invitation by its token alone; it begins a session',
     scope: 'members:read',
-    answers: { 200: OpenedInvitation },
-    async handle(tx) {
+    body: z.strictObject({ userAgent: z.string().max(300).nullable() }),
+    answers: { 200: OpenedInvitation.extend({ id: memberId }) },
+    async handle(tx, { body: { userAgent } }) {
       const { invitationId, secretHash, begins } = holderOf(tx)
       if (begins === undefined) {
         throw new Problem('malformed_request', 'The session that is to begin is missing.')
       }
       const { email, role, expiresAtMs } = await readInvitation(tx, invitationId)
-      await acceptInvitation(tx, { invitationId, secretHash }, null, begins.sessionId)
+      const { id } = await acceptInvitation(tx, { invitationId, secretHash }, null, begins.sessionId)
+      await tx.beginSession({
+        ...{ id: begins.sessionId, secretHash: begins.secretHash, link: null, role, email, member: id },
+        ...{ issuer: { kind: 'member', id }, userAgent, ip: tx.context.clientIp ?? null },
+      })
       const { slug, name } = await tx.organisation()
       const expiresAt = new Date(expiresAtMs).toISOString()
-      return { status: 200, body: { organisation: { slug, name }, email, role, expiresAt } }
+      return { status: 200, body: { id, organisation: { slug, name }, email, role, expiresAt } }
     },
   }),
 ]
