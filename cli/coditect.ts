@@ -25,7 +25,8 @@ const program = new Command('coditect')
   .addHelpText(
     'after',
     `
-CODITECT_URL and CODITECT_TOKEN say where the platform is and who asks; without them a profile does.
+A profile that is named (--profile, CODITECT_PROFILE) says where the platform is and who asks; otherwise CODITECT_URL and
+CODITECT_TOKEN do, both of them; without those, the profile in use.
 Exit codes: 0 done, 1 refused or failed, 2 typed wrongly, 3 nobody answered.`,
   )
 

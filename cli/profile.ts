@@ -44,20 +44,29 @@ function readKept(file: string): Kept {
   }
 }
 
-/** @throws {UsageError} that says what to do when nothing says where and who */
+/**
+ * A profile that is named, then the environment, then the profile in use: each whole, since a token goes to the platform that
+ * it is for, and nowhere else.
+ * @throws {UsageError} that says what to do when nothing says where and who, or only half of it
+ */
 export function readProfile(environment: Environment, name: string | undefined): Profile {
-  const { CODITECT_URL: url, CODITECT_TOKEN: token, CODITECT_PROFILE: named } = environment
-  if (name === undefined && url && token) return { url, token }
+  const { CODITECT_URL: url, CODITECT_TOKEN: token, CODITECT_PROFILE } = environment
+  const named = name || CODITECT_PROFILE || undefined
+  if (named === undefined && url && token) return { url, token }
+  if (named === undefined && (url || token)) {
+    const [set, missing] = url ? ['CODITECT_URL', 'CODITECT_TOKEN'] : ['CODITECT_TOKEN', 'CODITECT_URL']
+    throw new UsageError(`${set} is set and ${missing} is not: set both, or name a profile with --profile`)
+  }
   const { current, profiles } = readKept(profileFile(environment))
-  const profile = profiles[name ?? named ?? current]
+  const profile = profiles[named ?? current]
   if (profile === undefined) {
     throw new UsageError(
-      name === undefined
+      named === undefined
         ? 'set CODITECT_URL and CODITECT_TOKEN, or run: coditect login --url <url>'
-        : `there is no profile ${name}; run: coditect login --as ${name} --url <url>`,
+        : `there is no profile ${named}; run: coditect login --as ${named} --url <url>`,
     )
   }
-  return { url: url ?? profile.url, token: token ?? profile.token }
+  return profile
 }
 
 /** @returns the file, which its owner alone can read */

@@ -1,12 +1,11 @@
 // The way in. GET shows whom a link lets in where, and consumes nothing: mail scanners open links. POST uses it, once,
-// in the region, and sets the session's cookie; the address that the browser then shows says nothing of the link.
+// in the region, and sets the session's cookie; the address that the browser then shows says nothing of the link. Sent
+// again by the same browser, it is the same session.
 import { type Context, Hono } from 'hono'
 import { ENTER_PATH } from '../../shared/admin_link.ts'
-import { mintSession } from '../../shared/credentials/session_token.ts'
-import { newId } from '../../shared/ids.ts'
 import type { Role } from '../../shared/roles.ts'
 import { Api, type Refused } from './api.ts'
-import { setSessionCookie } from './cookie.ts'
+import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
 import { type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
@@ -28,32 +27,38 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
   app.get(ENTER_PATH, async (c) => {
     const link = await identifyAdminLink(c.req.raw.url, config)
     if (link === undefined) return notOurs(c)
-    const answer = await apiAs(link.identity, c).get<Entry>(ENTRY)
-    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer, link.expiresAtMs)
+    const way = wayOf(link.identity)
+    const beginning = await beginningOf(c, way, config.roots)
+    const answer = await apiAs(link.identity, beginning, c).get<Entry>(ENTRY)
+    if (!answer.ok) return refusal(c, answer, link.expiresAtMs)
+    keepBeginning(c, way, beginning)
+    return confirmation(c, answer.body)
   })
 
   app.post(ENTER_PATH, async (c) => {
     const link = await identifyAdminLink(c.req.raw.url, config)
     if (link === undefined) return notOurs(c)
-    const { identity } = link
-    const { tenant } = identity.principal
-    const sessionId = newId('ses')
-    const session = await mintSession({ tenant, region: identity.home, sessionId }, config.roots)
-    const begins = { sessionId, secretHash: session.secretHash }
-    const begun = { ...identity, principal: { ...identity.principal, begins } }
+    const way = wayOf(link.identity)
+    const beginning = await beginningOf(c, way, config.roots)
     const userAgent = c.req.header('user-agent')?.slice(0, 300) ?? null
-    const answer = await apiAs(begun, c).post<Entry>(ENTRY, {
+    const answer = await apiAs(link.identity, beginning, c).post<Entry>(ENTRY, {
       body: { userAgent },
-      idempotencyKey: sessionId,
+      idempotencyKey: beginning.begins.sessionId,
     })
     if (!answer.ok) return refusal(c, answer, link.expiresAtMs)
     const { organisation, returnPath } = answer.body
-    setSessionCookie(c, organisation.slug, session.text)
+    becomeSession(c, way, beginning, organisation.slug)
     return c.redirect(landing(organisation.slug, returnPath), 303)
   })
 
-  const apiAs = (identity: AdminLinkIdentity, c: Context) =>
-    new Api(inside, identity, c.req.raw, { publicOrigin: config.publicOrigin })
+  const wayOf = ({ principal: { linkId, tenant }, home }: AdminLinkIdentity): WayIn => ({
+    ...{ id: linkId, tenant, region: home },
+  })
+
+  const apiAs = (identity: AdminLinkIdentity, { begins }: Beginning, c: Context) =>
+    new Api(inside, { ...identity, principal: { ...identity.principal, begins } }, c.req.raw, {
+      publicOrigin: config.publicOrigin,
+    })
 
   /** Never outside this tenant's console, whatever the link says. */
   function landing(slug: string, returnPath: string): string {

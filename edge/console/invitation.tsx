@@ -1,5 +1,5 @@
 // Where an invitation's link leads. GET says whose it is and consumes nothing: mail scanners open links. POST accepts it,
-// once, and begins a session. Who would rather be known by their organisation's provider signs in there, and accepts by
+// once, and begins a session; sent again by the same browser, it is the same one. Who would rather be known by their organisation's provider signs in there, and accepts by
 // the API.
 import { type Context, Hono } from 'hono'
 import {
@@ -7,12 +7,10 @@ import {
   INVITATION_TOKEN,
   verifyInvitation,
 } from '../../shared/credentials/invitation_token.ts'
-import { mintSession } from '../../shared/credentials/session_token.ts'
-import { newId } from '../../shared/ids.ts'
-import type { InvitationPrincipal } from '../../shared/principal.ts'
 import type { Role } from '../../shared/roles.ts'
 import { Api, type Refused } from './api.ts'
-import { setSessionCookie } from './cookie.ts'
+import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
+import type { InvitationIdentity } from './identity.ts'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
@@ -30,44 +28,47 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
   const app = new Hono()
   const { publicOrigin, roots } = config
 
-  const apiAs = (c: Context, principal: InvitationPrincipal, home: string) =>
-    new Api(inside, { kind: 'invitation', principal, home }, c.req.raw, { publicOrigin })
+  const apiAs = (c: Context, { principal, home }: InvitationIdentity, { begins }: Beginning) =>
+    new Api(inside, { kind: 'invitation', principal: { ...principal, begins }, home }, c.req.raw, {
+      publicOrigin,
+    })
 
-  async function invitationIn(
-    c: Context,
-  ): Promise<{ principal: InvitationPrincipal; home: string } | undefined> {
+  const wayOf = ({ principal: { invitationId, tenant }, home }: InvitationIdentity): WayIn => ({
+    ...{ id: invitationId, tenant, region: home },
+  })
+
+  async function invitationIn(c: Context): Promise<InvitationIdentity | undefined> {
     const token = c.req.query('token') ?? ''
     const verified = INVITATION_TOKEN.test(token) ? await verifyInvitation(token, roots) : undefined
     if (verified === undefined) return undefined
     const { secretHash } = verified
     const { tenant, region: home, invitationId } = verified.invitation
-    return { principal: { kind: 'invitation', tenant, invitationId, secretHash }, home }
+    return { kind: 'invitation', principal: { kind: 'invitation', tenant, invitationId, secretHash }, home }
   }
 
   app.get(INVITATION_PATH, async (c) => {
     const held = await invitationIn(c)
     if (held === undefined) return notOurs(c)
-    const answer = await apiAs(c, held.principal, held.home).get<Opened>(INVITATION)
-    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer)
+    const beginning = await beginningOf(c, wayOf(held), roots)
+    const answer = await apiAs(c, held, beginning).get<Opened>(INVITATION)
+    if (!answer.ok) return refusal(c, answer)
+    keepBeginning(c, wayOf(held), beginning)
+    return confirmation(c, answer.body)
   })
 
   app.post(INVITATION_PATH, async (c) => {
     const held = await invitationIn(c)
     if (held === undefined) return notOurs(c)
-    const { principal, home } = held
-    const sessionId = newId('ses')
-    const session = await mintSession({ tenant: principal.tenant, region: home, sessionId }, roots)
-    const { secretHash, text } = session
-    const api = apiAs(c, { ...principal, begins: { sessionId, secretHash } }, home)
-    const accepted = await api.post<Opened>(INVITATION, { idempotencyKey: sessionId })
-    if (!accepted.ok) return refusal(c, accepted)
-    const { organisation, email } = accepted.body
+    const beginning = await beginningOf(c, wayOf(held), roots)
     const userAgent = c.req.header('user-agent')?.slice(0, 300) ?? null
-    const body = { id: sessionId, secretHash, email, userAgent }
-    const begun = await api.post('/console/v1/sign-in', { body, idempotencyKey: sessionId })
-    if (!begun.ok) return refusal(c, begun)
-    setSessionCookie(c, organisation.slug, text)
-    return c.redirect(`/admin/${organisation.slug}/`, 303)
+    const answer = await apiAs(c, held, beginning).post<Opened>(INVITATION, {
+      body: { userAgent },
+      idempotencyKey: beginning.begins.sessionId,
+    })
+    if (!answer.ok) return refusal(c, answer)
+    const { slug } = answer.body.organisation
+    becomeSession(c, wayOf(held), beginning, slug)
+    return c.redirect(`/admin/${slug}/`, 303)
   })
 
   const confirmation = (c: Context, { organisation, email, role, expiresAt }: Opened) =>

@@ -63,7 +63,10 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'The invitation was accepted',
     what: 'It works once. If it was not you who accepted it, tell an administrator at once: they can remove the member.',
   },
-  invitation_revoked: { title: 'The invitation was revoked', what: 'Ask whoever sent it.' },
+  invitation_revoked: {
+    title: 'The invitation was revoked',
+    what: 'Whoever made it has withdrawn it, or may not let you in any more. Ask for a new one.',
+  },
   admin_link_expired: { title: 'This link has expired', what: 'Ask whoever sent it for a new one.' },
   admin_link_used: {
     title: 'This link has been used',
@@ -138,7 +141,7 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
 )
 
 /** Fields that nobody typed, and those that are not to be seen. */
-const UNSEEN = new Set([CSRF_FIELD, 'once', 'version', 'secret', 'clientSecret'])
+const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])
 
 /** What a refused form had in it, so that nothing that was typed is lost; and the form again, where that can help. */
 export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {

@@ -93,6 +93,15 @@ export function field(form: FormData, name: string): string {
   return typeof value === 'string' ? value.trim() : ''
 }
 
+/**
+ * So many days from when the form was shown, so that a form sent twice says the same twice.
+ * @returns nothing where that is no time: the API says what is wrong
+ */
+export function daysFromShown(form: FormData, days: number): string {
+  const at = new Date(Date.parse(field(form, 'shown')) + days * 86_400_000)
+  return Number.isNaN(at.getTime()) ? '' : at.toISOString()
+}
+
 export const fields = (form: FormData, name: string): string[] =>
   form.getAll(name).filter((value): value is string => typeof value === 'string')
 

@@ -17,6 +17,9 @@ export type JobTransaction = Omit<
   | 'usage'
   | 'jobs'
   | 'webhooks'
+  | 'issuers'
+  | 'takeBackInvitations'
+  | 'beginSession'
 > & {
   readonly webhooks: Pick<TenantTransaction['webhooks'], 'call'>
   readonly tenant: TenantNumber

@@ -17,7 +17,7 @@ import type { ShardLoan, ShardLoans } from './quotas.ts'
 import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { Bounds, RegionDatabase, TenantScope } from './region_database.ts'
-import { joining } from './sign_in.ts'
+import { joining, roleFollows } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import type { UsageMeter } from './usage.ts'
 import type { Verified } from './verify.ts'
@@ -120,6 +120,8 @@ export async function admit(
   admitted: Admitted
   actor: Actor | undefined
   join: (loan: ShardLoan) => Promise<Actor>
+  /** Where something is changed, after the work. */
+  follow: () => Promise<void>
 }> {
   const { verified, held, tell } = request
   const { principal, requestId } = verified
@@ -148,7 +150,7 @@ export async function admit(
   // Who is nobody's yet leaves no trace by being refused.
   request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw verdict.problem
-  const { scopes, logs, actor, newcomer, unnoted } = verdict
+  const { scopes, logs, actor, newcomer, changed, unnoted } = verdict
   if (actor?.kind === 'api_key' || actor?.kind === 'signed_url') uses.note(principal.tenant, actor.id, nowMs)
   return {
     admitted: { scopes, nowMs, logs, unnoted },
@@ -157,6 +159,9 @@ export async function admit(
       if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
       request.actor = await joining(scope, loan, principal, newcomer, { logs, nowMs, requestId })
       return request.actor
+    },
+    follow: async () => {
+      if (changed !== undefined) await roleFollows(scope, changed, { logs, nowMs, requestId })
     },
   }
 }

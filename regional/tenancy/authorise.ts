@@ -35,6 +35,7 @@ export type Authorisation =
       /** None yet for whoever is to become a member first. */
       actor: Actor | undefined
       newcomer: Role | undefined
+      changed: ChangedRole | undefined
       logs: LogStanding
       present: SnapshotVersion
       /** Of a session, when its last use was noted more than a minute ago. */
@@ -49,6 +50,12 @@ export type Authorisation =
   /** Nobody that this tenant ever let in. */
   | { outcome: 'unknown'; problem: Problem }
 
+/** What their provider makes of a member now, where their record says something else. */
+export interface ChangedRole {
+  member: Id<'mem'>
+  role: Role
+}
+
 /** What a credential alone comes to, whatever the tenant's status is. */
 export type Standing =
   | {
@@ -56,6 +63,7 @@ export type Standing =
       scopes: ReadonlyArray<string>
       actor: Actor | undefined
       newcomer?: Role
+      changed?: ChangedRole
       unnoted?: Id<'ses'> | undefined
     }
   | { outcome: 'refused'; problem: Problem; actor: Actor }
@@ -112,14 +120,14 @@ export async function authorise(
       new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
     )
   }
-  const { scopes, newcomer, unnoted } = standing
+  const { scopes, newcomer, changed, unnoted } = standing
   if (!allows(scopes, wanted.scope) && !(wanted.invitees && principal.kind === 'jwt')) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
   }
   if (wanted.mintsCredentials && principal.kind === 'signed_url') {
     return refused(new Problem('insufficient_scope', 'No signed URL reaches what gives access.'))
   }
-  return { outcome: 'granted', scopes, actor, newcomer, logs: status, present, unnoted }
+  return { outcome: 'granted', scopes, actor, newcomer, changed, logs: status, present, unnoted }
 }
 
 function standingOf(
@@ -214,8 +222,14 @@ async function ofPerson(scope: TenantScope, principal: JwtPrincipal, nowMs: numb
       return { outcome: 'refused', problem, actor: { kind: 'member', id: member.id } }
     }
     case 'member': {
-      const actor: Actor = { kind: 'member', id: membership.member.id }
-      return { outcome: 'holds', scopes: ROLE_SCOPES[membership.role], actor }
+      const { member, role } = membership
+      const actor: Actor = { kind: 'member', id: member.id }
+      return {
+        outcome: 'holds',
+        scopes: ROLE_SCOPES[role],
+        actor,
+        ...(role !== member.role && { changed: { member: member.id, role } }),
+      }
     }
   }
 }

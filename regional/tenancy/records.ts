@@ -120,7 +120,7 @@ export const credentialSpace = jsonSpace<[keyId: string], CredentialRecord>('key
 /** Revoked keys stay, so that they are refused as revoked and not as unknown. */
 export const revokedSpace = jsonSpace<[keyId: string], CredentialRecord & { revokedAt: string }>('revoked')
 
-/** Who stands behind an admin link and the sessions that come of it: they hold as long as whoever it is may give the role. */
+/** Who stands behind an admin link, the sessions that come of it, or an invitation: as long as they may give the role, it holds. */
 export type Issuer =
   | { kind: 'api_key'; id: Id<'key'> }
   | { kind: 'member'; id: Id<'mem'> }
@@ -184,7 +184,7 @@ export interface MemberRecord {
   role: Role
   /**
    * `provider`: let in by an identity provider's word, so its rules hold for each of their tokens, and `role` is what
-   * the first one came with. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
+   * the last one came with that joined or changed something. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
    */
   decidedBy: 'provider' | 'organisation'
   /** None until someone says who it is. */
@@ -215,7 +215,7 @@ export interface InvitationRecord {
   /** Where it is sent. It opens nothing. */
   email: string
   role: Role
-  invitedBy: { kind: string; id: string }
+  invitedBy: Issuer
   /** `link`: whoever invites passes it on. */
   delivery: 'link' | 'sending' | 'sent' | 'refused'
   createdAt: string

@@ -1,22 +1,20 @@
 // What admin links and console sessions come to, read in the transaction of the work. Neither outlives who issued it: a
 // link, and every session that came of it, holds only as long as its issuer may give that role.
-import { SESSION_IDLE_MS } from '../../shared/credentials/session_token.ts'
+import { SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
 import type { Id } from '../../shared/ids.ts'
 import type { AdminLinkPrincipal, SessionPrincipal } from '../../shared/principal.ts'
 import { Problem, type ProblemCode } from '../../shared/problems.ts'
-import { mayGrant, ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
+import { ROLE_SCOPES } from '../../shared/roles.ts'
+import { expireAt } from '../jobs/expiry.ts'
 import type { Actor } from './audit.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
-import {
-  adminLinkSpace,
-  credentialSpace,
-  type Issuer,
-  type MemberRecord,
-  memberSpace,
-  seenSpace,
-  sessionSpace,
-} from './records.ts'
+import type { Emit } from './events.ts'
+import { lesser, mayStillGive, roleOfMember } from './issuers.ts'
+import { adminLinkSpace, type SessionRecord, seenSpace, sessionSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
+
+/** What is known of a session before it begins. */
+export type NewSession = Omit<SessionRecord, 'createdAt' | 'expiresAtMs'>
 
 /** A session's use is noted this often, so that a busy one does not write with every request. */
 const NOTE_EVERY_MS = 60_000
@@ -31,10 +29,10 @@ export async function ofSession(
     return { outcome: 'unknown', problem: invalid() }
   }
   const { role, member: memberId, issuer, createdAt, expiresAtMs } = session
-  const [seen, member, issuerHolds] = await Promise.all([
+  const [seen, memberRole, issuerHolds] = await Promise.all([
     // What is noted of its use is no reason for anything to conflict.
     scope.system('credentials', seenSpace).peek([sessionId]),
-    memberId === null ? undefined : memberOf(scope, memberId),
+    memberId === null ? undefined : roleOfMember(scope, memberId),
     mayStillGive(scope, issuer, role, nowMs),
   ])
   const actor: Actor = { kind: 'session', id: sessionId }
@@ -46,12 +44,12 @@ export async function ofSession(
   const seenMs = seen ?? Date.parse(createdAt)
   if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours. Sign in again.')
   if (nowMs >= seenMs + SESSION_IDLE_MS) return ended('The session was not used for half an hour.')
-  if (memberId !== null && member === undefined)
+  if (memberId !== null && memberRole === undefined)
     return ended('You are no member of the organisation any more.')
   if (!issuerHolds) return ended('Whoever let you in may not do so any more.')
   return {
     outcome: 'holds',
-    scopes: ROLE_SCOPES[member === undefined ? role : lesser(role, member.role)],
+    scopes: ROLE_SCOPES[memberRole === undefined ? role : lesser(role, memberRole)],
     actor,
     unnoted: nowMs >= seenMs + NOTE_EVERY_MS ? sessionId : undefined,
   }
@@ -84,27 +82,25 @@ export async function ofAdminLink(
   return { outcome: 'holds', scopes: ['sessions:write'], actor }
 }
 
-/** Whether the issuer is still there and may still do all that the role may. */
-async function mayStillGive(scope: TenantScope, issuer: Issuer, role: Role, nowMs: number): Promise<boolean> {
-  switch (issuer.kind) {
-    case 'operator':
-      return true
-    case 'member': {
-      const member = await memberOf(scope, issuer.id)
-      return member !== undefined && mayGrant(ROLE_SCOPES[member.role], role)
-    }
-    case 'api_key': {
-      const key = await scope.system('credentials', credentialSpace).get([issuer.id])
-      const holds = key !== undefined && (key.expiresAt === null || Date.parse(key.expiresAt) > nowMs)
-      return holds && mayGrant(key.scopes, role)
-    }
+/** @throws {Problem} `conflict` for one that has begun already */
+export async function beginSession(
+  scope: TenantScope,
+  given: NewSession,
+  nowMs: number,
+  emit: Emit,
+): Promise<SessionRecord> {
+  const sessions = scope.system('credentials', sessionSpace)
+  if ((await sessions.get([given.id])) !== undefined) {
+    throw new Problem('conflict', 'The session has begun already.')
   }
+  const expiresAtMs = nowMs + SESSION_LIFE_MS
+  const session: SessionRecord = { ...given, createdAt: new Date(nowMs).toISOString(), expiresAtMs }
+  sessions.set([session.id], session)
+  seenIn(scope, session.id, nowMs)
+  await expireAt(scope, expiresAtMs, 'session', session.id, nowMs)
+  emit('session.created', session.id)
+  return session
 }
-
-const memberOf = (scope: TenantScope, id: Id<'mem'>): Promise<MemberRecord | undefined> =>
-  scope.service('members').space(memberSpace).get([id])
-
-const lesser = (a: Role, b: Role): Role => (ROLES.indexOf(a) > ROLES.indexOf(b) ? a : b)
 
 export const seenIn = (scope: TenantScope, id: Id<'ses'>, nowMs: number): void =>
   scope.system('credentials', seenSpace).set([id], nowMs)

@@ -1,13 +1,21 @@
-// The first sign-in: makes a member of someone whom one of the tenant's identity providers lets in, with all that belongs
-// to it (quota, event, audit entry), in whatever transaction that happens.
+// What a provider's word changes. The first sign-in makes a member of someone whom one of the tenant's identity providers
+// lets in, with all that belongs to it (quota, event, audit entry), in whatever transaction that happens; from then on
+// their record follows the role that their tokens come with, by whatever they change.
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import type { Role } from '../../shared/roles.ts'
 import { type Actor, auditOf } from './audit.ts'
+import type { ChangedRole } from './authorise.ts'
 import { emitting } from './events.ts'
-import { addMember, newMember } from './members.ts'
+import { addMember, changeMember, newMember } from './members.ts'
 import { type ShardLoan, take } from './quotas.ts'
-import type { LogStanding } from './records.ts'
+import { type LogStanding, memberSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
+
+interface During {
+  logs: LogStanding
+  nowMs: number
+  requestId: string
+}
 
 /**
  * Only for someone whom this very transaction has read to be no member.
@@ -18,7 +26,7 @@ export async function joining(
   loan: ShardLoan,
   { issuer, subject, email = null }: Omit<JwtPrincipal, 'email'> & { email?: string | null },
   role: Role,
-  { logs, nowMs, requestId }: { logs: LogStanding; nowMs: number; requestId: string },
+  { logs, nowMs, requestId }: During,
 ): Promise<Actor> {
   const identity = { issuer, subject }
   const member = newMember({ email, role, decidedBy: 'provider', identity }, nowMs)
@@ -37,4 +45,22 @@ export async function joining(
     outcome: 'done',
   })
   return actor
+}
+
+/**
+ * Writes down what a member is by now: their sessions, and whatever they let others in with, are held against it. Behind
+ * the work, which may itself have given them a role, or removed them.
+ */
+export async function roleFollows(
+  scope: TenantScope,
+  { member: id, role }: ChangedRole,
+  { logs, nowMs, requestId }: During,
+): Promise<void> {
+  const members = scope.service('members')
+  const before = await members.space(memberSpace).get([id])
+  if (before?.decidedBy !== 'provider') return
+  const updatedAt = new Date(nowMs).toISOString()
+  await changeMember(members, before, { ...before, role, updatedAt, version: before.version + 1 })
+  const actor: Actor = { kind: 'member', id }
+  emitting(scope, { standing: logs, nowMs, actor, requestId })('member.updated', id)
 }

@@ -2,6 +2,7 @@
 // have recorded. A reading one can change nothing.
 import { type Id, newId } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
+import type { Role } from '../../shared/roles.ts'
 import { expireAt, type ServiceExpiry } from '../jobs/expiry.ts'
 import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
@@ -13,11 +14,20 @@ import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
 import { shut } from './erasure.ts'
 import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
+import { takeBackInvitations } from './invitations.ts'
+import { issuerOf, mayStillGive } from './issuers.ts'
 import { organisationOf } from './profile.ts'
 import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
-import { type LogStanding, type Organisation, statusSpace } from './records.ts'
+import {
+  type Issuer,
+  type LogStanding,
+  type Organisation,
+  type SessionRecord,
+  statusSpace,
+} from './records.ts'
 import type { ServiceScope, TenantScope } from './region_database.ts'
+import { beginSession, type NewSession } from './sessions.ts'
 import { renewSnapshot } from './snapshot.ts'
 import { readUsage, type UsageReport, type UsageWindow } from './usage.ts'
 
@@ -56,6 +66,17 @@ export interface TenantTransaction extends ServiceScope {
   emit: Emit
   /** That feed, to read. */
   readonly events: EventFeed
+  /** Who stands behind what lets others in. */
+  readonly issuers: {
+    /** Behind what is made here. @throws {Problem} `insufficient_scope` */
+    own(): Promise<Issuer>
+    /** Whether they are still there, and may do all that the role may. */
+    mayStillGive(issuer: Issuer, role: Role): Promise<boolean>
+  }
+  /** Lets somebody into the console. @throws {Problem} `conflict` for a session that has begun already */
+  beginSession(session: NewSession): Promise<SessionRecord>
+  /** Takes back every invitation that nobody has accepted. */
+  takeBackInvitations(): Promise<void>
   /** The organisation's webhook endpoints. */
   readonly webhooks: {
     /** Has deliveries looked at after this commit. */
@@ -86,6 +107,10 @@ const seen = (scope: TenantScope, { service, context }: Working) => ({
   audit: auditOf(scope),
   tenantId: async () => (await organisationOf(scope)).id,
   organisation: () => organisationOf(scope),
+  issuers: {
+    own: () => issuerOf(scope, context),
+    mayStillGive: (issuer: Issuer, role: Role) => mayStillGive(scope, issuer, role, context.nowMs),
+  },
   usage: (window: UsageWindow) => readUsage(scope, context.nowMs, window),
 })
 
@@ -95,6 +120,8 @@ export const readingTransaction = (scope: TenantScope, working: Working): Tenant
   eraseOrganisation: async () => changesNothing(),
   take: async () => changesNothing(),
   renewSnapshot: async () => changesNothing(),
+  beginSession: async () => changesNothing(),
+  takeBackInvitations: async () => changesNothing(),
   emit: changesNothing,
   events: feedOf(scope),
   webhooks: { call: changesNothing, follow: async () => changesNothing() },
@@ -120,6 +147,8 @@ export function writingTransaction(
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     renewSnapshot: () => renewSnapshot(scope),
+    beginSession: (session) => beginSession(scope, session, nowMs, emit),
+    takeBackInvitations: () => takeBackInvitations(scope, nowMs, emit),
     emit,
     events: feedOf(scope),
     webhooks: { call: () => callWebhooks(scope), follow: (events) => followEvents(scope, events) },

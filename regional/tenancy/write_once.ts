@@ -106,7 +106,7 @@ export function writeOnce<T>(
     principal.tenant,
     async (scope) => {
       const records = scope.system('idempotency', idempotencySpace)
-      const [{ admitted, actor: known, join }, record] = await Promise.all([
+      const [{ admitted, actor: known, join, follow }, record] = await Promise.all([
         admit(dependencies, request, scope),
         records.get(memory.key),
       ])
@@ -122,6 +122,7 @@ export function writeOnce<T>(
         timed('work', () => change.work(writingTransaction(scope, { service, context }, loan, logs))),
         expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
       ])
+      await follow()
       const written: Written<T> = { outcome: 'written', result, context }
       const attempt = newAttempt()
       earlier.set(attempt, written)

@@ -199,7 +199,7 @@ export interface Operations {
   'DELETE /v1/projects/{projectId}/collections/{name}': { params: { projectId: string; name: string }; answer: CollectionDeletion }
   /** Delete a record. */
   'DELETE /v1/projects/{projectId}/collections/{name}/records/{id}': { params: { projectId: string; name: string; id: string }; answer: undefined }
-  /** End every session of the console, and take back every unused admin link. */
+  /** End every session of the console, and take back every unused admin link and invitation. */
   'DELETE /v1/sessions': { answer: undefined }
   /** End a session: its next request is refused. */
   'DELETE /v1/sessions/{id}': { params: { id: string }; answer: undefined }

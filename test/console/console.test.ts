@@ -88,6 +88,24 @@ test('from the link to a key that works, and to its end', async () => {
   await context.close()
 })
 
+/** What a browser is given with the page of a link or an invitation. */
+async function enteringCookie(url: string): Promise<string> {
+  const [cookie = '', ...more] = (await fetch(url)).headers.getSetCookie()
+  expect(cookie).toMatch(
+    /^__Host-coditect-enter-(lnk|inv)_\w+=ct_\w+; Max-Age=900; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+  )
+  expect(more).toEqual([])
+  return cookie.split(';')[0] ?? ''
+}
+
+/** The button of that page; the session's cookie, if it begins one. */
+async function useAs(url: string, cookie: string): Promise<{ status: number; session: string | undefined }> {
+  const headers = { origin: stack.edge, ...(cookie !== '' && { cookie }) }
+  const answer = await fetch(url, { method: 'POST', redirect: 'manual', headers })
+  const [session] = answer.headers.getSetCookie().map((each) => each.split(';')[0])
+  return { status: answer.status, session }
+}
+
 describe('a link', () => {
   const failures: Array<[string, (tenant: Tenant) => Promise<string>, number, RegExp]> = [
     [
@@ -205,6 +223,37 @@ describe('a link', () => {
     await context.close()
   })
 
+  test('is used by the browser that used it still, when the answer was lost, and by no other', async () => {
+    const { id, url } = await newLink(tenant.key)
+    const other = await enteringCookie((await newLink(tenant.key)).url)
+    const cookie = await enteringCookie(url)
+    const used = await Promise.all([1, 2].map(() => useAs(url, cookie)))
+    expect(used[0]).toMatchObject({
+      status: 303,
+      session: expect.stringMatching(/^__Host-coditect-t-links=ct_/),
+    })
+    expect(used[1]).toEqual(used[0])
+    // Opened once more from the mail, and used from there.
+    expect((await fetch(url, { headers: { cookie } })).status).toBe(200)
+    expect(await useAs(url, cookie)).toEqual(used[0])
+    const [, value = ''] = cookie.split('=')
+    for (const stranger of [
+      '',
+      other,
+      cookie.replace(/.$/, (end) => (end === '0' ? '1' : '0')),
+      cookie.replace(value, 'ct_invented'),
+    ]) {
+      expect((await useAs(url, stranger)).status).toBe(410)
+      expect((await fetch(url, { headers: { cookie: stranger } })).status).toBe(410)
+    }
+    const headers = { cookie: used[0]?.session ?? '' }
+    expect((await fetch(`${stack.edge}/admin/links/`, { headers })).status).toBe(200)
+    const { body } = await stack.call<{ data: Array<{ link: string }> }>('/v1/sessions?limit=100', {
+      as: tenant.key,
+    })
+    expect(body.data.filter(({ link }) => link === id)).toHaveLength(1)
+  })
+
   test('leads where it was made to lead, and never out of the console', async () => {
     const { url } = await newLink(tenant.key, { role: 'admin', returnPath: '/api-keys' })
     const entered = await fetch(url, { method: 'POST', redirect: 'manual' })
@@ -309,13 +358,22 @@ describe('a session', () => {
   test('a form sent twice has one effect', async () => {
     const { page, context } = await signedIn(two)
     await page.goto('/admin/two/api-keys')
-    const [csrf, once] = await Promise.all(
-      ['csrf', 'once'].map((name) => page.locator(`main input[name=${name}]`).first().inputValue()),
-    )
-    const form = { csrf: csrf ?? '', once: once ?? '', name: 'Twice', scopes: 'projects:read', days: '0' }
+    const hidden = (name: string) => page.locator(`main input[name=${name}]`).first().inputValue()
+    const [csrf, once, shown] = [await hidden('csrf'), await hidden('once'), await hidden('shown')]
+    const form = { csrf, once, shown, name: 'Twice', scopes: 'projects:read', days: '90' }
     const headers = { 'sec-fetch-site': 'same-origin' }
-    for (let i = 0; i < 2; i++) {
-      expect((await page.request.post('/admin/two/api-keys', { form, headers })).status()).toBe(200)
+    const post = async (changed: Partial<typeof form> = {}) => {
+      const answer = await page.request.post('/admin/two/api-keys', {
+        form: { ...form, ...changed },
+        headers,
+      })
+      return [answer.status(), /ck_\w+/.exec(await answer.text())?.[0]]
+    }
+    const first = await post()
+    expect(first).toEqual([200, expect.stringMatching(/^ck_dev_/)])
+    expect(await post()).toEqual(first)
+    for (const wrong of [{ shown: 'never' }, { shown: '' }, { days: '1e12' }, { days: 'ninety' }]) {
+      expect(await post({ ...wrong, once: `${once}-${Object.values(wrong)}` })).toEqual([422, undefined])
     }
     const { body } = await stack.call<{ data: Array<{ name: string }> }>('/v1/api-keys', { as: two.key })
     expect(body.data.filter(({ name }) => name === 'Twice')).toHaveLength(1)
@@ -486,6 +544,30 @@ describe('every page', () => {
     expect(complaints).toEqual([])
     await context.close()
     await other.context.close()
+  })
+
+  test('for an invitation that is sent twice begins one session, and one member', async () => {
+    const own = await newTenant('twice')
+    const invited = await stack.call<{ url: string }>('/v1/invitations', {
+      as: own.key,
+      method: 'POST',
+      body: { email: 'bob@twice.example', role: 'member' },
+    })
+    const { url } = invited.body
+    const cookie = await enteringCookie(url)
+    const used = await Promise.all([1, 2].map(() => useAs(url, cookie)))
+    expect(used[0]).toMatchObject({
+      status: 303,
+      session: expect.stringMatching(/^__Host-coditect-t-twice=ct_/),
+    })
+    expect(used[1]).toEqual(used[0])
+    expect((await fetch(url, { headers: { cookie } })).status).toBe(200)
+    expect(await useAs(url, cookie)).toEqual(used[0])
+    expect((await useAs(url, '')).status).toBe(410)
+    const headers = { cookie: used[0]?.session ?? '' }
+    expect((await fetch(`${stack.edge}/admin/twice/`, { headers })).status).toBe(200)
+    const { body } = await stack.call<{ data: unknown[] }>('/v1/members', { as: own.key })
+    expect(body.data).toHaveLength(2)
   })
 
   test('gives the audit log as files that no spreadsheet calculates with', async () => {

@@ -205,6 +205,30 @@ test('a profile keeps the token in a file of one’s own', async () => {
   expect([open.code, open.stderr]).toEqual([2, expect.stringContaining('chmod 600')])
 })
 
+test('a profile that is named is used whole, and half of the environment is none of it', async () => {
+  const env = { CODITECT_CONFIG: join(folder, 'whole.json') }
+  const login = ['login', '--url', stack.edge, '--as', 'dev']
+  expect((await coditect(login, { env, input: stack.demo.apiKey })).code).toBe(0)
+  // As if it were production: not one request goes there.
+  const prod = { ...env, CODITECT_URL: 'http://127.0.0.1:9', CODITECT_TOKEN: 'x' }
+  expect((await coditect(['projects', 'list', '--profile', 'dev'], { env: prod })).code).toBe(0)
+  const chosen = { ...prod, CODITECT_PROFILE: 'dev' }
+  expect((await coditect(['projects', 'list'], { env: chosen })).code).toBe(0)
+  const absent = await coditect(['projects', 'list'], { env: { ...prod, CODITECT_PROFILE: 'other' } })
+  expect([absent.code, absent.stderr]).toEqual([2, expect.stringContaining('no profile other')])
+  expect((await coditect(['projects', 'list'], { env: prod })).code).toBe(3)
+  for (const [set, missing] of [
+    ['CODITECT_URL', 'CODITECT_TOKEN'],
+    ['CODITECT_TOKEN', 'CODITECT_URL'],
+  ] as const) {
+    const half = await coditect(['projects', 'list'], { env: { ...env, [set]: prod[set] } })
+    expect([half.code, half.stderr]).toEqual([
+      2,
+      expect.stringContaining(`${set} is set and ${missing} is not`),
+    ])
+  }
+})
+
 test('whoever reads no further, as head does, is no error', async () => {
   const child = spawn(
     process.execPath,

@@ -79,12 +79,16 @@ const foreign = (path: string) => fill(path, (collection) => victims.get(collect
 /** Everything of the victim's that its own key can read, but for what that very reading adds to. */
 async function everythingOf(tenant: Tenant): Promise<Record<string, unknown>> {
   const lists = tenantRoutes.filter(({ method, path }) => method === 'GET' && path !== '/v1/audit')
-  const entries = lists.map(
-    async ({ path }) =>
-      [path, { ...(await call(tenant, foreign(path))).body, history: null, requestId: '' }] as const,
-  )
+  const entries = lists.map(async ({ path }) => {
+    const { body } = await call(tenant, foreign(path))
+    return [path, { ...withoutUses(body), history: null, requestId: '' }] as const
+  })
   return Object.fromEntries(await Promise.all(entries))
 }
+
+/** When a key was used last is written down some time in the minute after that. */
+const withoutUses = (body: Body): Body =>
+  JSON.parse(JSON.stringify(body, (name, value) => (name === 'lastUsedAt' ? null : value)))
 
 const withoutRequestId = ({ status, body }: Answer<Body>) => ({ status, body: { ...body, requestId: '' } })
 

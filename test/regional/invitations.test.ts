@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
-import type { Id } from '../../shared/ids.ts'
+import { randomBytes, toBase64url } from '../../shared/bytes.ts'
+import { type Id, newId } from '../../shared/ids.ts'
 import type { JwtPrincipal, Principal } from '../../shared/principal.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
 import { decoded, type Mailbox, openMailbox } from '../support/mailbox.ts'
@@ -61,6 +62,7 @@ async function newTenant(regions = plain, provider: object = {}) {
     },
     accept: (token: string | null, as: Principal | string) => post('/v1/invitations/accept', { token }, as),
     key,
+    number,
   }
 }
 const told = ({ status, body }: Answer) => [status, body?.code]
@@ -158,6 +160,87 @@ describe('an invitation', () => {
     const viewer = person('viewer')
     await accept((await invite('viewer')).token, viewer)
     expect(told(await invite('viewer', {}, viewer))).toEqual([403, 'insufficient_scope'])
+  })
+
+  test('accepted by its token alone makes a member and begins their session, in one commit', async () => {
+    const { ask, invite, number } = await newTenant()
+    const { body } = await invite('admin')
+    const [sessionId, secretHash] = [newId('ses'), toBase64url(randomBytes(32))]
+    const accepting: Partial<Ask> = {
+      ...{ as: body.url, method: 'POST', body: { userAgent: 'a browser' } },
+      ...{ entering: { begins: { sessionId, secretHash } }, headers: { 'idempotency-key': sessionId } },
+    }
+    const accepted = await ask('/console/v1/invitation', accepting)
+    expect(accepted.status).toBe(200)
+    const session: Principal = { kind: 'session', tenant: number, sessionId, secretHash }
+    const { body: presence } = await ask('/console/v1/session', { as: session })
+    const own = { role: 'admin', member: accepted.body.id, email: 'ann@example.com', userAgent: 'a browser' }
+    expect(presence.session).toMatchObject(own)
+    expect((await ask('/console/v1/invitation', accepting)).body).toEqual(accepted.body)
+    const stranger = { ...accepting, entering: { begins: { sessionId: newId('ses'), secretHash } } }
+    expect(told(await ask('/console/v1/invitation', stranger))).toEqual([410, 'invitation_used'])
+    expect((await ask('/v1/members')).body.data).toHaveLength(2)
+    expect((await ask('/v1/sessions')).body.data).toHaveLength(1)
+    const { body: trail } = await ask('/v1/audit')
+    expect(trail.data).toContainEqual(
+      expect.objectContaining({ action: 'members.accept-in-console', target: accepted.body.id }),
+    )
+  })
+
+  test('ends with whoever made it, or with their right to give its role', async () => {
+    const { ask, post, invite, accept, person } = await newTenant()
+    const opened = ({ url }: Answer['body']) => ask('/console/v1/invitation', { as: url })
+    const newKey = async () => (await post('/v1/api-keys', { name: 'leaked', scopes: ['*'] })).body
+    const key = await newKey()
+    const admin = person('admin')
+    const { body: member } = await accept((await invite('admin')).token, admin)
+    const [byKey, byAdmin, lesser] = [
+      await invite('admin', { expiresIn: 2_592_000 }, key.key),
+      await invite('admin', {}, admin),
+      await invite('viewer', {}, admin),
+    ]
+    expect(byAdmin.body.invitedBy).toEqual({ kind: 'member', id: member.id })
+    await ask(`/v1/api-keys/${key.id}`, { method: 'DELETE' })
+    await ask(`/v1/members/${member.id}`, { method: 'PATCH', body: { role: 'member' } })
+    for (const { token, body } of [byKey, byAdmin]) {
+      expect(told(await opened(body))).toEqual([410, 'invitation_revoked'])
+      const begins = { sessionId: newId('ses'), secretHash: toBase64url(randomBytes(32)) }
+      const taken = await ask('/console/v1/invitation', {
+        as: body.url,
+        method: 'POST',
+        body: { userAgent: null },
+        entering: { begins },
+      })
+      expect(told(taken)).toEqual([410, 'invitation_revoked'])
+      expect(told(await accept(token, person('second')))).toEqual([410, 'invitation_revoked'])
+    }
+    expect((await opened(lesser.body)).status).toBe(200)
+    await ask(`/v1/members/${member.id}`, { method: 'DELETE' })
+    expect(told(await accept(lesser.token, person('second')))).toEqual([410, 'invitation_revoked'])
+    expect((await ask('/v1/members')).body.data).toHaveLength(1)
+  })
+
+  test('made in the console is of whoever stands behind the session, and is taken back with all of them', async () => {
+    const { ask, post, invite, accept, person, number } = await newTenant()
+    const opened = ({ url }: Answer['body']) => ask('/console/v1/invitation', { as: url })
+    const admin = person('admin')
+    const { body: member } = await accept((await invite('admin')).token, admin)
+    const secretHash = toBase64url(randomBytes(32))
+    const sessionId = newId('ses')
+    const body = { id: sessionId, secretHash, email: null, userAgent: null }
+    expect((await post('/console/v1/sign-in', body, admin)).status).toBe(201)
+    const session: Principal = { kind: 'session', tenant: number, sessionId, secretHash }
+    const inSession = await invite('member', {}, session)
+    expect(inSession.body.invitedBy).toEqual({ kind: 'member', id: member.id })
+    const byKey = await invite('member')
+    expect((await ask('/console/v1/session', { as: session, method: 'DELETE' })).status).toBe(204)
+    expect((await opened(inSession.body)).status).toBe(200)
+    expect((await ask('/v1/sessions', { method: 'DELETE' })).status).toBe(204)
+    for (const { token, body: made } of [inSession, byKey]) {
+      expect(told(await accept(token, person('second')))).toEqual([410, 'invitation_revoked'])
+      expect((await ask(`/v1/invitations/${made.id}`)).body.status).toBe('revoked')
+    }
+    expect((await ask('/v1/invitations?limit=1')).body.data[0].status).toBe('accepted')
   })
 
   test('gives whom a provider would let in, or did, the organisation’s role instead', async () => {

@@ -1,8 +1,9 @@
 // Members and identity providers in the region: what it makes of a token that the edge has checked.
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Id } from '../../shared/ids.ts'
-import type { JwtPrincipal, Principal } from '../../shared/principal.ts'
+import { randomBytes, toBase64url } from '../../shared/bytes.ts'
+import { type Id, newId } from '../../shared/ids.ts'
+import type { JwtPrincipal, Principal, SessionPrincipal } from '../../shared/principal.ts'
 import { ROLE_SCOPES, ROLES } from '../../shared/roles.ts'
 import { allows } from '../../shared/scopes.ts'
 import { readSnapshot } from '../../shared/snapshot.ts'
@@ -240,6 +241,85 @@ test('a token that has expired by the region’s clock is refused', async () => 
   const provider = await provide(tenant)
   const late = person(tenant, provider, 'ann', { expiresAtMs: Date.now() - 6_000 })
   expect(code(await ask(late, '/v1/projects'))).toEqual([401, 'credential_invalid'])
+})
+
+describe('what someone whom a provider let in has begun', () => {
+  const RULES = { roleClaim: 'groups', roleMapping: { ops: 'admin', dev: 'member' } }
+  async function ann() {
+    const tenant = await newTenant()
+    const provider = await provide(tenant, RULES)
+    const as = (...values: string[]) =>
+      person(tenant, provider, 'ann', { roles: { claim: 'groups', values } })
+    /** As the edge does when she comes back from the provider. */
+    async function signIn(...values: string[]): Promise<SessionPrincipal> {
+      const secretHash = toBase64url(randomBytes(32))
+      const sessionId = newId('ses')
+      const body = { id: sessionId, secretHash, email: null, userAgent: null }
+      const begun = await ask(as(...values), '/console/v1/sign-in', { method: 'POST', body })
+      expect(begun.status, JSON.stringify(begun.body)).toBe(201)
+      return { kind: 'session', tenant: tenant.number, sessionId, secretHash }
+    }
+    const link = async (by: Principal) => {
+      const made = await ask(by, '/v1/admin-links', { method: 'POST', body: { role: 'admin' } })
+      expect(made.status, JSON.stringify(made.body)).toBe(201)
+      return (): Promise<Answer> => ask(made.body.url, '/console/v1/entry')
+    }
+    return { tenant, provider, as, signIn, link }
+  }
+
+  test('goes by what their token says now, not by what their first one said', async () => {
+    const { tenant, as, signIn, link } = await ann()
+    expect((await ask(as(), '/v1/projects')).status).toBe(200)
+    const open = await link(as('ops'))
+    expect((await open()).status).toBe(200)
+    expect(await memberOf(tenant, 'ann')).toMatchObject({ role: 'admin', decidedBy: 'provider' })
+    const session = await signIn('ops')
+    expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+    expect((await (await link(session))()).status).toBe(200)
+  })
+
+  test('ends with the role, once they come as less', async () => {
+    const { tenant, as, signIn, link } = await ann()
+    const session = await signIn('ops')
+    const open = await link(as('ops'))
+    const less = await signIn('dev')
+    expect(code(await open())).toEqual([410, 'admin_link_revoked'])
+    expect(code(await ask(session, '/v1/projects'))).toEqual([401, 'session_ended'])
+    expect((await ask(less, '/v1/projects')).status).toBe(200)
+    const { body: events } = await ask(tenant.key, '/v1/events?limit=100')
+    const { id, role } = await memberOf(tenant, 'ann')
+    expect(role).toBe('member')
+    expect(events.data).toContainEqual(expect.objectContaining({ type: 'member.updated', resource: id }))
+  })
+
+  test.each<[string, Partial<Ask>]>([
+    ['is deleted', { method: 'DELETE' }],
+    ['gives nobody that role any more', { method: 'PATCH', body: { roleMapping: { ops: 'member' } } }],
+    ['gives nobody a role any more', { method: 'PATCH', body: { roleMapping: {}, defaultRole: null } }],
+  ])('ends when the provider %s', async (_, change) => {
+    const { tenant, provider, as, signIn, link } = await ann()
+    const session = await signIn('ops')
+    const open = await link(as('ops'))
+    expect((await open()).status).toBe(200)
+    const { status } = await ask(tenant.key, `/v1/identity-providers/${provider.id}`, change)
+    expect([200, 204]).toContain(status)
+    expect(code(await open())).toEqual([410, 'admin_link_revoked'])
+    expect(code(await ask(session, '/v1/projects'))).toEqual([401, 'session_ended'])
+  })
+
+  test('holds by the organisation’s word alone, once it has said what they are', async () => {
+    const { tenant, provider, as, link } = await ann()
+    expect((await ask(as('dev'), '/v1/projects')).status).toBe(200)
+    const { headers, body } = await ask(as('dev'), `/v1/members/${(await memberOf(tenant, 'ann')).id}`)
+    // Not as another has changed it meanwhile, although her token says more than the record does.
+    const ifMatch = { 'if-match': headers.get('etag') ?? '' }
+    const change = { method: 'PATCH', body: { role: 'admin' }, headers: ifMatch }
+    const own = await ask(as('ops'), `/v1/members/${body.id}`, change)
+    expect(own.body).toMatchObject({ role: 'admin', decidedBy: 'organisation' })
+    const open = await link(as())
+    await ask(tenant.key, `/v1/identity-providers/${provider.id}`, { method: 'DELETE' })
+    expect((await open()).status).toBe(200)
+  })
 })
 
 describe('there is always an owner', () => {

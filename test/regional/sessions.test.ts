@@ -102,6 +102,16 @@ describe('an admin link', () => {
     expect([second.status, second.body]).toEqual([201, first.body])
   })
 
+  test('begins no session twice, and none that is there already', async () => {
+    const session = newSession()
+    const [{ body: one }, { body: two }] = [await link({ role: 'viewer' }), await link({ role: 'owner' })]
+    expect((await enter(one.url, session)).status).toBe(201)
+    expect(code(await enter(two.url, session))).toBe('409 conflict')
+    expect((await ask('/console/v1/session', { as: session, method: 'DELETE' })).status).toBe(204)
+    expect(code(await enter(one.url, session))).toBe('410 admin_link_used')
+    expect(code(await ask('/v1/tenant', { as: session }))).toBe('401 credential_invalid')
+  })
+
   test('expires, can be taken back, and is for one address', async () => {
     const { body: brief } = await link({ role: 'viewer', expiresIn: 10 })
     const { body: revoked } = await link({ role: 'viewer' })

@@ -3,6 +3,7 @@ import { ENTER_PATH, verifyAdminLink } from '../../shared/admin_link.ts'
 import { importAssertionKey, signAssertion } from '../../shared/assertion.ts'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { verifyApiKey } from '../../shared/credentials/api_key.ts'
+import { INVITATION_PATH, verifyInvitation } from '../../shared/credentials/invitation_token.ts'
 import { hashOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { HOOKS_PATH, RECEIVE_PATH, verifySourceToken } from '../../shared/credentials/source_token.ts'
@@ -20,14 +21,14 @@ export interface Answer {
 }
 
 export interface Ask {
-  /** An API key's text, a signed URL, an admin link, the URL of a webhook source, `operator`, `region` (what a region calls another as), or the principal itself. */
+  /** An API key's text, a signed URL, an admin link, an invitation, the URL of a webhook source, `operator`, `region` (what a region calls another as), or the principal itself. */
   as: string | Principal
   method?: string
   /** Empty for a signed URL's own. */
   path: string
   /** What the edge is made to say wrongly of a signed URL. */
   signedFor?: Partial<SignedUrlPrincipal>
-  /** What the edge says beside an admin link. */
+  /** What the edge says beside an admin link or an invitation. */
   entering?: Partial<AdminLinkPrincipal>
   body?: unknown
   headers?: Record<string, string>
@@ -131,6 +132,17 @@ export class RegionClient {
     if (typeof as !== 'string') return { principal: as, path }
     if (!as.startsWith(PUBLIC_ORIGIN)) return { principal: await this.principalOf(as), path }
     this.roots ??= await Roots.import(this.secrets.signingRoots)
+    if (as.startsWith(`${PUBLIC_ORIGIN}${INVITATION_PATH}`)) {
+      const verified = await verifyInvitation(new URL(as).searchParams.get('token') ?? '', this.roots)
+      if (verified === undefined) throw new Error('not an invitation')
+      const { invitation, secretHash } = verified
+      const { tenant, invitationId } = invitation
+      const begins = entering?.begins && { begins: entering.begins }
+      return {
+        principal: { kind: 'invitation', tenant, invitationId, secretHash, ...begins },
+        path,
+      }
+    }
     if (as.startsWith(`${PUBLIC_ORIGIN}${HOOKS_PATH}`)) {
       const verified = await verifySourceToken(as.slice(PUBLIC_ORIGIN.length + HOOKS_PATH.length), this.roots)
       if (verified === undefined) throw new Error('not the URL of a source')

@@ -5,7 +5,7 @@ import { allows, SCOPES } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { Choices, errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
-import { type ConsoleContext, cursorQuery, field, fields, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, daysFromShown, field, fields, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface ApiKey {
@@ -29,11 +29,11 @@ export const apiKeys: ConsolePage = {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
-      const days = Number(field(form, 'days'))
+      const days = field(form, 'days')
       const body = {
         name: field(form, 'name'),
         scopes: fields(form, 'scopes'),
-        expiresAt: days > 0 ? new Date(Date.now() + days * 86_400_000).toISOString() : null,
+        expiresAt: days === '0' ? null : daysFromShown(form, Number(days)),
       }
       const answer = await visit.api.post<CreatedApiKey>('/v1/api-keys', {
         body,
@@ -41,7 +41,7 @@ export const apiKeys: ConsolePage = {
       })
       if (answer.ok) return shownOnce(c, answer.body, <p>The key works at once.</p>)
       return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, ...body, days: field(form, 'days') })
+        ? list(c, { problem: answer.problem, ...body, days })
         : c.var.refuse(answer)
     })
     app.get('/:id/revoke', (c) =>

@@ -41,8 +41,8 @@ export const sessions: ConsolePage = {
       return c.var.page(
         <Confirm visit={visit} action={`${path}/end-all`} verb="End all" back={path}>
           <p>
-            End every session, yours too, and take back every link that nobody has used? Everyone then needs a
-            new link to come back: have an API key at hand that may make one.
+            End every session, yours too, and take back every link and invitation that nobody has used?
+            Everyone then needs a new link to come back: have an API key at hand that may make one.
           </p>
         </Confirm>,
         { title: 'End all sessions' },

@@ -5,7 +5,7 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { adviceOn } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, daysFromShown, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Endpoint {
@@ -69,7 +69,6 @@ const REASONS = {
 
 const PATH = 'webhook-endpoints'
 const API = '/v1/webhook-endpoints'
-const DAY_MS = 86_400_000
 
 export const webhookEndpoints: ConsolePage = {
   path: PATH,
@@ -130,9 +129,8 @@ export const webhookEndpoints: ConsolePage = {
     app.post('/:id/recover', async (c) => {
       const { visit, form } = c.var
       const days = Math.min(90, Math.max(1, Number(field(form, 'days')) || 1))
-      const since = new Date(Date.now() - days * DAY_MS).toISOString()
       const answer = await visit.api.post(`${one(c)}/recover`, {
-        body: { since },
+        body: { since: daysFromShown(form, -days) },
         idempotencyKey: field(form, 'once'),
       })
       return answer.ok ? c.var.done(`${PATH}/${c.req.param('id')}`, 'recovering') : c.var.refuse(answer)

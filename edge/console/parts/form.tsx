@@ -11,8 +11,13 @@ export const CsrfField = ({ visit }: { visit: FormOwner }) => (
   <input type="hidden" name={CSRF_FIELD} value={visit.csrf} />
 )
 
-/** One form, one effect: sent twice, it is the same request. */
-export const OnceField = () => <input type="hidden" name="once" value={crypto.randomUUID()} />
+/** One form, one effect: sent twice, it is the same request, of the time that it was shown at. */
+export const OnceFields = () => (
+  <>
+    <input type="hidden" name="once" value={crypto.randomUUID()} />
+    <input type="hidden" name="shown" value={new Date().toISOString()} />
+  </>
+)
 
 export interface FormProps {
   visit: FormOwner
@@ -23,7 +28,7 @@ export interface FormProps {
 export const Form = ({ visit, action, children }: FormProps) => (
   <form class="stack" method="post" action={action}>
     <CsrfField visit={visit} />
-    <OnceField />
+    <OnceFields />
     {children}
   </form>
 )

@@ -5,14 +5,13 @@ import { newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { mayGrant } from '../../../shared/roles.ts'
 import type { LinkAdmin } from '../../tenancy/mint.ts'
-import { type AdminLinkRecord, type Issuer, sessionSpace } from '../../tenancy/records.ts'
+import type { AdminLinkRecord } from '../../tenancy/records.ts'
 import {
   pageBody,
   pageOf,
   pageQuery,
   readCursor,
   type Service,
-  type TenantTransaction,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { AdminLink, CreateAdminLink, CreatedAdminLink, linkId } from './schema.ts'
@@ -34,17 +33,6 @@ const shown = (
   expiresAt: new Date(expiresAtMs).toISOString(),
   status: used ? 'used' : revokedAt !== null ? 'revoked' : expiresAtMs <= nowMs ? 'expired' : 'open',
 })
-
-/** Whoever stands behind the one who asks: never a session, which would end too soon. */
-async function issuerOf(tx: TenantTransaction): Promise<Issuer> {
-  const { principal, actor } = tx.context
-  if (principal.kind === 'api_key') return { kind: 'api_key', id: principal.keyId }
-  if (principal.kind === 'jwt') return { kind: 'member', id: actor.id as `mem_${string}` }
-  const session =
-    principal.kind === 'session' ? await tx.space(sessionSpace).get([principal.sessionId]) : undefined
-  if (session === undefined) throw new Problem('insufficient_scope', 'This credential makes no admin links.')
-  return session.member === null ? session.issuer : { kind: 'member', id: session.member }
-}
 
 export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
   name: 'admin-links',
@@ -75,7 +63,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
           email,
           member: null,
           returnPath,
-          issuer: await issuerOf(tx),
+          issuer: await tx.issuers.own(),
           madeIn: principal.kind === 'session' ? principal.sessionId : null,
           createdAt: new Date(nowMs).toISOString(),
           expiresAtMs,

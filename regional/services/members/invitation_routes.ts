@@ -34,7 +34,7 @@ import {
   revokeInvitation,
 } from './invitations.ts'
 import { replyMember } from './reply.ts'
-import { Member } from './schema.ts'
+import { Member, memberId } from './schema.ts'
 
 export interface InvitationOptions {
   tokens: InvitationTokens
@@ -76,7 +76,7 @@ export const invitationOperations = (
     answers: { 201: CreatedInvitation },
     problems: ['quota_exceeded'],
     async handle(tx, { body: { email, role, expiresIn } }) {
-      const { tenant, actor, publicOrigin: origin, nowMs } = tx.context
+      const { tenant, publicOrigin: origin, nowMs } = tx.context
       if (origin === undefined) throw new Error('the edge did not say where clients find it')
       const id = newId('inv', nowMs)
       const { text, secretHash } = await tokens.mint({ tenant, invitationId: id })
@@ -85,7 +85,7 @@ export const invitationOperations = (
         secretHash,
         email,
         role,
-        invitedBy: { kind: actor.kind, id: actor.id },
+        invitedBy: await tx.issuers.own(),
         delivery: send === undefined ? 'link' : 'sending',
         createdAt: new Date(nowMs).toISOString(),
         expiresAtMs: nowMs + expiresIn * 1000,
@@ -198,19 +198,24 @@ export const invitationOperations = (
     method: 'post',
     path: '/console/v1/invitation',
     tag: 'Invitations',
-    summary: 'Accept an invitation by its token alone, for one session',
+    summary: 'Accept an invitation by its token alone; it begins a session',
     scope: 'members:read',
-    answers: { 200: OpenedInvitation },
-    async handle(tx) {
+    body: z.strictObject({ userAgent: z.string().max(300).nullable() }),
+    answers: { 200: OpenedInvitation.extend({ id: memberId }) },
+    async handle(tx, { body: { userAgent } }) {
       const { invitationId, secretHash, begins } = holderOf(tx)
       if (begins === undefined) {
         throw new Problem('malformed_request', 'The session that is to begin is missing.')
       }
       const { email, role, expiresAtMs } = await readInvitation(tx, invitationId)
-      await acceptInvitation(tx, { invitationId, secretHash }, null, begins.sessionId)
+      const { id } = await acceptInvitation(tx, { invitationId, secretHash }, null, begins.sessionId)
+      await tx.beginSession({
+        ...{ id: begins.sessionId, secretHash: begins.secretHash, link: null, role, email, member: id },
+        ...{ issuer: { kind: 'member', id }, userAgent, ip: tx.context.clientIp ?? null },
+      })
       const { slug, name } = await tx.organisation()
       const expiresAt = new Date(expiresAtMs).toISOString()
-      return { status: 200, body: { organisation: { slug, name }, email, role, expiresAt } }
+      return { status: 200, body: { id, organisation: { slug, name }, email, role, expiresAt } }
     },
   }),
 ]

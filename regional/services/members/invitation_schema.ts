@@ -30,7 +30,10 @@ export const Invitation = z
     email: z.string(),
     role: z.enum(ROLES),
     status: z.enum(['open', 'accepted', 'revoked', 'expired']),
-    invitedBy: z.object({ kind: z.string(), id: z.string() }),
+    invitedBy: z.object({ kind: z.string(), id: z.string() }).meta({
+      description:
+        'Who stands behind it, an API key or a member: it can be accepted as long as they may give the role.',
+    }),
     delivery: z.enum(['link', 'sending', 'sent', 'refused']).meta({
       description:
         '`link`: the inviter passes it on. Otherwise it goes by mail; `refused` by the mail server.',

@@ -2,6 +2,7 @@
 // the invitation and writes that it was accepted, so of two at the same time one conflicts.
 import type { Id } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
+import { MAKER_GONE, MAX_INVITATIONS } from '../../tenancy/invitations.ts'
 import { addMember, changeMember, newMember } from '../../tenancy/members.ts'
 import {
   type InvitationRecord,
@@ -17,8 +18,6 @@ import { requireGrant } from './store.ts'
 
 /** How long an invitation is still told as accepted, revoked or expired. */
 const TOLD_MS = 7 * 24 * 60 * 60 * 1000
-/** At a time, ended ones included: nobody uses us to write to half the world. */
-const MAX_INVITATIONS = 200
 
 /** @throws {Problem} `insufficient_scope`, `quota_exceeded` */
 export async function addInvitation(tx: TenantTransaction, invitation: InvitationRecord): Promise<void> {
@@ -76,6 +75,9 @@ export async function acceptInvitation(
   const invitation = await readInvitation(tx, token.invitationId)
   if (invitation.secretHash !== token.secretHash) throw notFound()
   requireOpen(invitation, nowMs)
+  if (!(await tx.issuers.mayStillGive(invitation.invitedBy, invitation.role))) {
+    throw new Problem('invitation_revoked', MAKER_GONE)
+  }
   const before = identity === null ? undefined : await memberWith(tx, identity)
   const member = await (before === undefined
     ? joined(tx, invitation, identity)

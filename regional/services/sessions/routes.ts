@@ -17,9 +17,9 @@ import {
 import { Entry, Presence, Session, sessionId } from './schema.ts'
 import {
   begin,
-  beginSession,
   endAll,
   endSession,
+  justBegun,
   listSessions,
   ownLink,
   readSession,
@@ -106,7 +106,7 @@ export const sessions: Service = {
       method: 'delete',
       path: '/v1/sessions',
       tag: TAG,
-      summary: 'End every session of the console, and take back every unused admin link',
+      summary: 'End every session of the console, and take back every unused admin link and invitation',
       scope: 'sessions:write',
       answers: { 204: null },
       async handle(tx) {
@@ -152,17 +152,17 @@ export const sessions: Service = {
         const session = await begin(tx, link, principal.begins, { userAgent, ip: clientIp ?? null })
         const organisation = organisationOf(await tx.organisation())
         const { role, email, returnPath } = link
-        const expiresAt = new Date(runsOutMs(session)).toISOString()
+        const expiresAt = new Date(runsOutMs(justBegun(session))).toISOString()
         return { status: 201, body: { id: session.id, organisation, role, email, returnPath, expiresAt } }
       },
     }),
     tenantOperation({
       name: 'sign-in',
-      speakers: ['jwt', 'invitation'],
+      speakers: ['jwt'],
       method: 'post',
       path: '/console/v1/sign-in',
       tag: TAG,
-      summary: 'Begin a session for whom a provider has vouched, or who has just accepted an invitation',
+      summary: 'Begin a session for whom a provider has vouched',
       scope: 'tenant:read',
       body: z.strictObject({
         id: sessionId,
@@ -177,11 +177,11 @@ export const sessions: Service = {
         const member = actor.id
         const role = ROLES.find((each) => mayGrant(scopes, each))
         if (role === undefined) throw new Problem('not_a_member', 'You have no role in the organisation.')
-        const session = await beginSession(tx, {
+        const session = await tx.beginSession({
           ...{ ...body, link: null, role, member },
           ...{ issuer: { kind: 'member', id: member }, ip: clientIp ?? null },
         })
-        return { status: 201, body: await presence(tx, session, scopes) }
+        return { status: 201, body: await presence(tx, justBegun(session), scopes) }
       },
     }),
     tenantOperation({

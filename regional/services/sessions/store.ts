@@ -1,6 +1,7 @@
 // Sessions as they are kept. Ended ones are gone at once; those that ran out are left out, and forgotten later.
-import { SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../../shared/credentials/session_token.ts'
+import { SESSION_IDLE_MS } from '../../../shared/credentials/session_token.ts'
 import type { AdminLinkPrincipal } from '../../../shared/principal.ts'
+import { Problem } from '../../../shared/problems.ts'
 import {
   type AdminLinkRecord,
   adminLinkSpace,
@@ -21,6 +22,11 @@ export interface SeenSession extends SessionRecord {
 export const runsOutMs = ({ seenMs, expiresAtMs }: SeenSession): number =>
   Math.min(seenMs + SESSION_IDLE_MS, expiresAtMs)
 
+export const justBegun = (session: SessionRecord): SeenSession => ({
+  ...session,
+  seenMs: Date.parse(session.createdAt),
+})
+
 /** The link of whoever is on the way in: {@link authorise} has read that it may be used. */
 export async function ownLink(
   tx: TenantTransaction,
@@ -31,34 +37,21 @@ export async function ownLink(
   return link
 }
 
-/** Uses the link up. */
+/** Uses the link up. @throws {Problem} `admin_link_used`, by this very session too */
 export async function begin(
   tx: TenantTransaction,
   link: AdminLinkRecord,
   { sessionId, secretHash }: NonNullable<AdminLinkPrincipal['begins']>,
   { userAgent, ip }: Pick<SessionRecord, 'userAgent' | 'ip'>,
-): Promise<SeenSession> {
+): Promise<SessionRecord> {
+  // Whoever repeats it was answered from the idempotency record; that being gone, what it began is over, too.
+  if (link.used !== null) throw new Problem('admin_link_used', 'A link works once. Ask for a new one.')
   const at = new Date(tx.context.nowMs).toISOString()
   tx.space(adminLinkSpace).set([link.id], { ...link, used: { at, session: sessionId } })
   const { id, role, email, member, issuer } = link
-  return beginSession(tx, {
+  return tx.beginSession({
     ...{ id: sessionId, secretHash, link: id, role, email, member, issuer, userAgent, ip },
   })
-}
-
-export async function beginSession(
-  tx: TenantTransaction,
-  given: Omit<SessionRecord, 'createdAt' | 'expiresAtMs'>,
-): Promise<SeenSession> {
-  const { nowMs } = tx.context
-  const createdAt = new Date(nowMs).toISOString()
-  const expiresAtMs = nowMs + SESSION_LIFE_MS
-  const session: SessionRecord = { ...given, createdAt, expiresAtMs }
-  tx.space(sessionSpace).set([session.id], session)
-  tx.space(seenSpace).set([session.id], nowMs)
-  await tx.expire('session', session.id, expiresAtMs)
-  tx.emit('session.created', session.id)
-  return { ...session, seenMs: nowMs }
 }
 
 /** Oldest first; a page may be short of those that have run out. `last` is where the next one goes on. */
@@ -90,11 +83,11 @@ export async function endSession(tx: TenantTransaction, id: string): Promise<voi
   await takeBackLinks(tx, ({ madeIn }) => madeIn === id)
 }
 
-/** With every link that nobody has used: whoever is to be kept out may have made one. */
+/** With every link and invitation that nobody has used: whoever is to be kept out may have made one. */
 export async function endAll(tx: TenantTransaction): Promise<void> {
   const { entries } = await tx.space(sessionSpace).page({ limit: MAX_AT_ONCE })
   for (const [[id]] of entries) end(tx, id)
-  await takeBackLinks(tx, () => true)
+  await Promise.all([takeBackLinks(tx, () => true), tx.takeBackInvitations()])
 }
 
 async function takeBackLinks(
