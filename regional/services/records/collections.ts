@@ -53,22 +53,33 @@ const countSpace = counterSpace<[uid: Buffer]>('count')
 
 export const uidKey = ({ uid }: Pick<CollectionRecord, 'uid'>): Buffer => Buffer.from(uid, 'hex')
 
-export const findCollection = (
+export async function findCollection(
   tx: RecordsTransaction,
   { projectId, name }: Place,
-): Promise<CollectionRecord | undefined> => tx.space(collectionSpace).get([projectId, name])
+): Promise<CollectionRecord | undefined> {
+  const kept = await tx.space(collectionSpace).get([projectId, name])
+  return kept && withEachIndexOnce(kept)
+}
 
-export const listCollections = (
+export async function listCollections(
   tx: RecordsTransaction,
   projectId: string,
   limit: number,
   after: string | undefined,
-): Promise<Page<[projectId: string, name: string], CollectionRecord>> =>
-  tx.space(collectionSpace).page({
+): Promise<Page<[projectId: string, name: string], CollectionRecord>> {
+  const { entries, more } = await tx.space(collectionSpace).page({
     under: [projectId],
     limit,
     after: after === undefined ? undefined : [projectId, after],
   })
+  return { entries: entries.map(([key, kept]) => [key, withEachIndexOnce(kept)]), more }
+}
+
+/** Older ones may hold one index several times, from when it could be declared so. */
+const withEachIndexOnce = (kept: CollectionRecord): CollectionRecord => ({
+  ...kept,
+  indexes: [...new Map(kept.indexes.map((index) => [index.number, index])).values()],
+})
 
 export function writeCollection(
   tx: RecordsTransaction,
