@@ -84,7 +84,7 @@ export async function declareCollection(
   const sameSchema = JSON.stringify(schemaBefore ?? null) === JSON.stringify(schema)
   const unchanged = before !== undefined && sameSchema && isSame(before.indexes, after)
   if (unchanged) return { collection: before, schema }
-  if (!sameSchema) writeSchema(tx, place, schema)
+  const schemaBytes = sameSchema ? collection.schemaBytes : await writeSchema(tx, place, collection, schema)
   const version = before === undefined ? 1 : before.version + 1
   const schemaVersion = sameSchema ? collection.schemaVersion : schema === null ? 0 : version
   const declared = {
@@ -92,6 +92,7 @@ export async function declareCollection(
     indexes: after,
     nextIndex,
     schemaVersion,
+    ...(schemaBytes !== undefined && { schemaBytes }),
     version,
     updatedMs: nowMs,
   }
