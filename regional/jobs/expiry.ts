@@ -3,6 +3,7 @@
 // hour is over. So sweeping reads nothing that lives, and makes no writer conflict.
 import { type Id, idFromBytes, uuidv7 } from '../../shared/ids.ts'
 import { jsonSpace } from '../storage/space.ts'
+import { endedSpace } from '../tenancy/ended.ts'
 import { idempotencySpace } from '../tenancy/idempotency.ts'
 import { forgetAccount } from '../tenancy/quotas.ts'
 import {
@@ -20,7 +21,7 @@ import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
-export type ServiceExpiry = 'admin-link' | 'session' | 'invitation'
+export type ServiceExpiry = 'admin-link' | 'session' | 'ended-session' | 'invitation'
 type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | 'delivery' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
@@ -117,6 +118,8 @@ async function forget(
   } else if (what === 'session' && typeof key === 'string') {
     scope.system('credentials', sessionSpace).clear([key])
     scope.system('credentials', seenSpace).clear([key])
+  } else if (what === 'ended-session' && typeof key === 'string') {
+    scope.system('credentials', endedSpace).clear([key])
   }
 }
 

@@ -141,6 +141,8 @@ export interface AdminLinkRecord {
   issuer: Issuer
   /** The session that made it, if one did: ended, it takes its open links with it. */
   madeIn: Id<'ses'> | null
+  /** As in ended.ts. */
+  era?: number
   createdAt: string
   expiresAtMs: number
   used: { at: string; session: Id<'ses'> } | null
@@ -159,6 +161,8 @@ export interface SessionRecord {
   email: string | null
   member: Id<'mem'> | null
   issuer: Issuer
+  /** As in ended.ts. */
+  era?: number
   createdAt: string
   expiresAtMs: number
   /** Of the browser that began it, as it said. */

@@ -7,6 +7,7 @@ import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import { mayGrant, ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
 import type { Actor } from './audit.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
+import { isOver, takenBackAt } from './ended.ts'
 import {
   adminLinkSpace,
   credentialSpace,
@@ -31,7 +32,8 @@ export async function ofSession(
     return { outcome: 'unknown', problem: invalid() }
   }
   const { role, member: memberId, issuer, createdAt, expiresAtMs } = session
-  const [seen, member, issuerHolds] = await Promise.all([
+  const [hasEnded, seen, member, issuerHolds] = await Promise.all([
+    isOver(scope.service('sessions'), session),
     // What is noted of its use is no reason for anything to conflict.
     scope.system('credentials', seenSpace).peek([sessionId]),
     memberId === null ? undefined : memberOf(scope, memberId),
@@ -44,6 +46,7 @@ export async function ofSession(
     actor,
   })
   const seenMs = seen ?? Date.parse(createdAt)
+  if (hasEnded) return ended('All sessions were ended. Sign in again.')
   if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours. Sign in again.')
   if (nowMs >= seenMs + SESSION_IDLE_MS) return ended('The session was not used for half an hour.')
   if (memberId !== null && member === undefined)
@@ -76,7 +79,9 @@ export async function ofAdminLink(
   if (link.used !== null && link.used.session !== begins?.sessionId) {
     return refused('admin_link_used', 'A link works once. Ask for a new one.')
   }
-  if (link.revokedAt !== null) return refused('admin_link_revoked', 'The link was taken back.')
+  if ((await takenBackAt(scope.service('sessions'), link)) !== null) {
+    return refused('admin_link_revoked', 'The link was taken back.')
+  }
   if (nowMs >= link.expiresAtMs) return refused('admin_link_expired', 'Ask for a new link.')
   if (!(await mayStillGive(scope, link.issuer, link.role, nowMs))) {
     return refused('admin_link_revoked', 'Whoever made the link may not let you in any more.')
