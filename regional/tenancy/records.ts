@@ -117,8 +117,13 @@ export interface CredentialRecord {
 /** Live keys: what a request's key is checked against. */
 export const credentialSpace = jsonSpace<[keyId: string], CredentialRecord>('key')
 
-/** Revoked keys stay, so that they are refused as revoked and not as unknown. */
-export const revokedSpace = jsonSpace<[keyId: string], CredentialRecord & { revokedAt: string }>('revoked')
+/** Revoked keys stay, so that they are refused as revoked and not as unknown; and so do those that have expired. */
+export interface EndedKey extends CredentialRecord {
+  /** Null where its time was over. */
+  revokedAt: string | null
+}
+
+export const revokedSpace = jsonSpace<[keyId: string], EndedKey>('revoked')
 
 /** Who stands behind an admin link and the sessions that come of it: they hold as long as whoever it is may give the role. */
 export type Issuer =
