@@ -3,6 +3,8 @@
 // hour is over. So sweeping reads nothing that lives, and makes no writer conflict.
 import { type Id, idFromBytes, uuidv7 } from '../../shared/ids.ts'
 import { jsonSpace } from '../storage/space.ts'
+import { endedSpace } from '../tenancy/ended.ts'
+import { retireKeys } from '../tenancy/expired_keys.ts'
 import { idempotencySpace } from '../tenancy/idempotency.ts'
 import { forgetAccount } from '../tenancy/quotas.ts'
 import {
@@ -20,7 +22,7 @@ import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
-export type ServiceExpiry = 'admin-link' | 'session' | 'invitation'
+export type ServiceExpiry = 'api-key' | 'admin-link' | 'session' | 'ended-session' | 'invitation'
 type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | 'delivery' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
@@ -75,12 +77,14 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
   async upkeep(scope, { payload: { hourMs } }, nowMs) {
     const expiring = jobsOf(scope).space(expirySpace)
     const { entries, more } = await expiring.page({ under: [hourMs], limit: PAGE })
-    await Promise.all(
-      entries.map(async ([key]) => {
+    const keys = entries.flatMap(([[, what, key]]) => (what === 'api-key' ? [String(key)] : []))
+    await Promise.all([
+      retireKeys(scope, keys, nowMs),
+      ...entries.map(async ([key]) => {
         await forget(scope, key[1], key[2], nowMs)
         expiring.clear(key)
       }),
-    )
+    ])
     if (more) return { next: undefined }
     const left = await forgetOld(scope, nowMs)
     if (left.more) return { next: undefined }
@@ -117,6 +121,8 @@ async function forget(
   } else if (what === 'session' && typeof key === 'string') {
     scope.system('credentials', sessionSpace).clear([key])
     scope.system('credentials', seenSpace).clear([key])
+  } else if (what === 'ended-session' && typeof key === 'string') {
+    scope.system('credentials', endedSpace).clear([key])
   }
 }
 

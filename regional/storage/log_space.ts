@@ -114,14 +114,28 @@ export class Log<V> {
     return Buffer.concat([this.places, Buffer.from(id)])
   }
 
-  /** Entries behind `after`, oldest first, or before it, newest first. */
-  async page(limit: number, after?: LogPosition, reverse = false): Promise<LogPage<V>> {
+  /** Entries behind `after`, oldest first, or before it, newest first. Read to the log's end, it conflicts with whoever appends. */
+  page(limit: number, after?: LogPosition, reverse = false): Promise<LogPage<V>> {
+    return this.read(this.tn, limit, after, reverse)
+  }
+
+  /** As {@link page}, without a conflict: for whoever need not know that there is nothing more. */
+  peekPage(limit: number, after?: LogPosition, reverse = false): Promise<LogPage<V>> {
+    return this.read(this.tn.snapshot(), limit, after, reverse)
+  }
+
+  private async read(
+    tn: ByteTransaction,
+    limit: number,
+    after: LogPosition | undefined,
+    reverse: boolean,
+  ): Promise<LogPage<V>> {
     const from = after === undefined ? undefined : Buffer.concat([this.prefix, Buffer.from(after, 'hex')])
     const first = Buffer.concat([this.prefix, Buffer.of(0x00)])
     const last = Buffer.concat([this.prefix, Buffer.of(0xff)])
     const begin: Buffer = from === undefined || reverse ? first : Buffer.concat([from, Buffer.of(0x00)])
     const end: Buffer = from !== undefined && reverse ? from : last
-    const rows = await this.tn.getRangeAll(begin, end, { limit: limit + 1, reverse })
+    const rows = await tn.getRangeAll(begin, end, { limit: limit + 1, reverse })
     return {
       entries: rows
         .slice(0, limit)

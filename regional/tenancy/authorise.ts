@@ -172,10 +172,11 @@ async function ofKey(
     return refused(new Problem('signed_url_expired', 'Ask whoever sent you this URL for a new one.'))
   }
   const which = principal.kind === 'api_key' ? 'This API key' : 'The API key that signed this URL'
-  if (revoked !== undefined) {
+  if (revoked !== undefined && revoked.revokedAt !== null) {
     return refused(new Problem('api_key_revoked', `${which} was revoked. Use another one.`))
   }
-  if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) {
+  const hasExpired = record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs
+  if (revoked !== undefined || hasExpired) {
     return refused(new Problem('api_key_expired', `${which} has expired. Use another one.`))
   }
   return { outcome: 'holds', scopes: scopesOf(principal, record), actor }

@@ -50,7 +50,7 @@ export interface EventFeed {
   before(atMs: number): Promise<LogPosition>
   /** The last event that is not kept any more; undefined while all of them are. */
   trimmed(): Promise<LogPosition | undefined>
-  /** Where the newest event stands; {@link FEED_BEGINNING} where there is none. */
+  /** Where the newest event stood when this transaction began; {@link FEED_BEGINNING} where there was none. */
   end(): Promise<LogPosition>
 }
 
@@ -112,7 +112,7 @@ export function feedOf(scope: TenantScope): EventFeed {
     },
     trimmed: () => trimmedThrough(scope),
     async end() {
-      const { entries } = await outboxOf(scope).page(1, undefined, true)
+      const { entries } = await outboxOf(scope).peekPage(1, undefined, true)
       return entries[0]?.[0] ?? FEED_BEGINNING
     },
   }

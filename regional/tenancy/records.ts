@@ -117,8 +117,13 @@ export interface CredentialRecord {
 /** Live keys: what a request's key is checked against. */
 export const credentialSpace = jsonSpace<[keyId: string], CredentialRecord>('key')
 
-/** Revoked keys stay, so that they are refused as revoked and not as unknown. */
-export const revokedSpace = jsonSpace<[keyId: string], CredentialRecord & { revokedAt: string }>('revoked')
+/** Revoked keys stay, so that they are refused as revoked and not as unknown; and so do those that have expired. */
+export interface EndedKey extends CredentialRecord {
+  /** Null where its time was over. */
+  revokedAt: string | null
+}
+
+export const revokedSpace = jsonSpace<[keyId: string], EndedKey>('revoked')
 
 /** Who stands behind an admin link, the sessions that come of it, or an invitation: as long as they may give the role, it holds. */
 export type Issuer =
@@ -141,6 +146,8 @@ export interface AdminLinkRecord {
   issuer: Issuer
   /** The session that made it, if one did: ended, it takes its open links with it. */
   madeIn: Id<'ses'> | null
+  /** As in ended.ts. */
+  era?: number
   createdAt: string
   expiresAtMs: number
   used: { at: string; session: Id<'ses'> } | null
@@ -159,6 +166,8 @@ export interface SessionRecord {
   email: string | null
   member: Id<'mem'> | null
   issuer: Issuer
+  /** As in ended.ts. */
+  era?: number
   createdAt: string
   expiresAtMs: number
   /** Of the browser that began it, as it said. */

@@ -8,13 +8,14 @@ import { ROLE_SCOPES } from '../../shared/roles.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import type { Actor } from './audit.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
+import { isOver, presentEra, takenBackAt } from './ended.ts'
 import type { Emit } from './events.ts'
 import { lesser, mayStillGive, roleOfMember } from './issuers.ts'
 import { adminLinkSpace, type SessionRecord, seenSpace, sessionSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 /** What is known of a session before it begins. */
-export type NewSession = Omit<SessionRecord, 'createdAt' | 'expiresAtMs'>
+export type NewSession = Omit<SessionRecord, 'era' | 'createdAt' | 'expiresAtMs'>
 
 /** A session's use is noted this often, so that a busy one does not write with every request. */
 const NOTE_EVERY_MS = 60_000
@@ -29,7 +30,8 @@ export async function ofSession(
     return { outcome: 'unknown', problem: invalid() }
   }
   const { role, member: memberId, issuer, createdAt, expiresAtMs } = session
-  const [seen, memberRole, issuerHolds] = await Promise.all([
+  const [hasEnded, seen, memberRole, issuerHolds] = await Promise.all([
+    isOver(scope.service('sessions'), session),
     // What is noted of its use is no reason for anything to conflict.
     scope.system('credentials', seenSpace).peek([sessionId]),
     memberId === null ? undefined : roleOfMember(scope, memberId),
@@ -42,6 +44,7 @@ export async function ofSession(
     actor,
   })
   const seenMs = seen ?? Date.parse(createdAt)
+  if (hasEnded) return ended('All sessions were ended. Sign in again.')
   if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours. Sign in again.')
   if (nowMs >= seenMs + SESSION_IDLE_MS) return ended('The session was not used for half an hour.')
   if (memberId !== null && memberRole === undefined)
@@ -74,7 +77,9 @@ export async function ofAdminLink(
   if (link.used !== null && link.used.session !== begins?.sessionId) {
     return refused('admin_link_used', 'A link works once. Ask for a new one.')
   }
-  if (link.revokedAt !== null) return refused('admin_link_revoked', 'The link was taken back.')
+  if ((await takenBackAt(scope.service('sessions'), link)) !== null) {
+    return refused('admin_link_revoked', 'The link was taken back.')
+  }
   if (nowMs >= link.expiresAtMs) return refused('admin_link_expired', 'Ask for a new link.')
   if (!(await mayStillGive(scope, link.issuer, link.role, nowMs))) {
     return refused('admin_link_revoked', 'Whoever made the link may not let you in any more.')
@@ -94,7 +99,8 @@ export async function beginSession(
     throw new Problem('conflict', 'The session has begun already.')
   }
   const expiresAtMs = nowMs + SESSION_LIFE_MS
-  const session: SessionRecord = { ...given, createdAt: new Date(nowMs).toISOString(), expiresAtMs }
+  const [era, createdAt] = [await presentEra(scope.service('sessions')), new Date(nowMs).toISOString()]
+  const session: SessionRecord = { ...given, era, createdAt, expiresAtMs }
   sessions.set([session.id], session)
   seenIn(scope, session.id, nowMs)
   await expireAt(scope, expiresAtMs, 'session', session.id, nowMs)

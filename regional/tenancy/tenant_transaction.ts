@@ -40,7 +40,7 @@ export interface TenantTransaction extends ServiceScope {
    */
   project(id: string, use: 'read' | 'write'): Promise<void>
   /** The tenant's audit trail, to read. It is written by the platform alone. */
-  readonly audit: Pick<Log<AuditEntry>, 'page'>
+  readonly audit: Pick<Log<AuditEntry>, 'peekPage'>
   /** The id of the organisation itself. */
   tenantId(): Promise<Id<'ten'>>
   /** The organisation as its people know it. */

@@ -49,3 +49,31 @@ test('fifty writers of one tenant on different keys conflict in fewer than one t
   expect(sum('commits')).toBeGreaterThanOrEqual(WRITERS * WRITES_EACH)
   expect(sum('conflicts') / (sum('commits') + sum('conflicts'))).toBeLessThan(0.01)
 })
+
+test('who reads the end of the audit trail, or begins to follow the events, conflicts with no writer', async () => {
+  const { key } = await regions.newTenant('watched', 'us')
+  const ask = (method: string, path: string, body?: object) =>
+    regions.ask('us', { as: key, method, path, body })
+  const follow = async () => {
+    const url = 'https://example.com/hook'
+    const made = await ask('POST', '/v1/webhook-endpoints', { url, enabled: false })
+    expect(made.status, JSON.stringify(made.body)).toBe(201)
+  }
+  // The first endpoint changes the tenant's status, which every transaction reads.
+  await follow()
+  const { id } = (await ask('POST', '/v1/projects', { name: 'P' })).body
+  startOver()
+  let writing = true
+  const writer = async () => {
+    while (writing) await ask('PATCH', `/v1/projects/${id}`, { name: `${Math.random()}` })
+  }
+  const writes = writer()
+  for (let i = 0; i < 60; i++) {
+    expect((await ask('GET', '/v1/audit?limit=5')).status).toBe(200)
+    if (i % 20 === 0) await follow()
+  }
+  writing = false
+  await writes
+  expect(sum('commits')).toBeGreaterThan(150)
+  expect(sum('conflicts')).toBe(0)
+})

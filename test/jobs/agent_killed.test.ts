@@ -18,7 +18,7 @@ afterAll(async () => {
   await server.close()
 })
 
-test('a run whose region is killed is ended by a job, and its tokens are given back', {
+test('a run whose region is killed is ended by a job, and its tokens and its room are given back', {
   timeout: 60_000,
 }, async () => {
   const model = { name: 'small', baseUrl: server.baseUrl }
@@ -29,10 +29,12 @@ test('a run whose region is killed is ended by a job, and its tokens are given b
   const { key } = await regions.newTenant('killed-run', 'us')
   const ask = (path: string, method = 'GET', body?: unknown, headers: Record<string, string> = {}) =>
     regions.ask('us', { as: key, method, path, headers, ...(body !== undefined && { body }) })
-  const tokens = async () => (await ask('/v1/usage')).body.quotas.tokens.used
+  const used = async (quantity: string) => (await ask('/v1/usage')).body.quotas[quantity].used
+  const tokens = () => used('tokens')
   const project = (await ask('/v1/projects', 'POST', { name: 'P' })).body.id
   const agents = `/v1/projects/${project}/agents`
   const runs = `${agents}/${(await ask(agents, 'POST', { name: 'A' })).body.id}/runs`
+  const storedBefore = await used('storedBytes')
   const once = { 'idempotency-key': 'run-once' }
 
   const underWay = ask(runs, 'POST', { input: 'wait' }, once).catch(() => 'broken off')
@@ -48,6 +50,8 @@ test('a run whose region is killed is ended by a job, and its tokens are given b
     .poll(async () => (await ask(runs)).body.data[0], { timeout: 20_000 })
     .toMatchObject({ status: 'failed', error: { code: 'interrupted' } })
   expect(await tokens()).toBe(0)
+  const kept = Buffer.byteLength('{"input":[{"role":"user","content":"wait"}],"output":""}')
+  expect(await used('storedBytes')).toBe(storedBefore + 500 + kept)
   const told = (await ask('/v1/events?types=run.*')).body.data
   expect(told.map(({ type }: { type: string }) => type)).toEqual(['run.started', 'run.failed'])
 })

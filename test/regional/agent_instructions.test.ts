@@ -64,13 +64,15 @@ test('a list of long ones has each of them once, on pages of a bounded size', as
 })
 
 test('an agent that holds its instructions itself, as they once were kept, is read, listed, changed and deleted', async () => {
+  const stored = async () => (await ask('GET', '/v1/usage')).body.quotas.storedBytes.used
   const { body: made } = await create('To be of old.')
+  const before = await stored()
   await regions.stop('us')
   const engine = await openEngine({ dataDir: regions.dataDir('us') })
   const database = new RegionDatabase(engine.native, keySpace(''), () => {})
   await database.tenant(tenantNumberOf(tenant.id) ?? asTenantNumber(0n), async (scope) => {
     const agents = scope.service('agents').space(jsonSpace<[string, string], object>('agent'))
-    const kept = await agents.get([project, made.id])
+    const { chargedBytes: _, ...kept } = (await agents.get([project, made.id])) as { chargedBytes: number }
     agents.set([project, made.id], { ...kept, instructions: 'Of old.' })
     scope.service('agents').chunked(chunkedSpace<[string, string]>('instructions')).clear([project, made.id])
     return { value: undefined, commit: true }
@@ -79,9 +81,12 @@ test('an agent that holds its instructions itself, as they once were kept, is re
   await regions.start('us')
   const at = `${path}/${made.id}`
   expect((await ask('GET', at)).body.instructions).toBe('Of old.')
+  expect((await ask('GET', at)).body).not.toHaveProperty('chargedBytes')
   expect((await listed()).at(-1)).toMatchObject({ id: made.id, instructions: 'Of old.' })
   expect((await ask('PATCH', at, { name: 'B' })).body.instructions).toBe('Of old.')
   expect((await ask('GET', at)).body).toMatchObject({ name: 'B', instructions: 'Of old.' })
+  expect(await stored()).toBe(before + 500 + 'Of old.'.length)
   expect((await ask('DELETE', at)).status).toBe(204)
   expect((await ask('GET', at)).status).toBe(404)
+  expect(await stored()).toBe(before)
 })

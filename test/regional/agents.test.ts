@@ -302,6 +302,41 @@ describe('a run', () => {
   })
 })
 
+describe('what agents and runs keep', () => {
+  const OVERHEAD = 500
+  const storedIn = ({ input, output }: Body): number =>
+    OVERHEAD + Buffer.byteLength(JSON.stringify({ input, output }))
+
+  test('counts as stored exactly, failed or not, and is given back with them', async () => {
+    const { ask, path, agent, run, project } = await agentOf({ instructions: '€€' })
+    const stored = async () => (await ask('/v1/usage')).body.quotas.storedBytes.used
+    expect(await stored()).toBe(OVERHEAD + 6)
+    await ask(`${path}/${agent.id}`, { method: 'PATCH', body: { instructions: '€' } })
+    expect(await stored()).toBe(OVERHEAD + 3)
+    const told = await run('Hello')
+    expect(told.output).toBe('Hello, world.')
+    const failed = await run('refused')
+    expect(await stored()).toBe(OVERHEAD + 3 + storedIn(told) + storedIn(failed))
+    const second = await ask(path, { method: 'POST', body: { name: 'B' } })
+    const ran = (await ask(`${path}/${second.body.id}/runs`, { method: 'POST', body: { input: 'Hi' } })).body
+    await ask(`${path}/${agent.id}`, { method: 'DELETE' })
+    await expect.poll(stored, { timeout: 10_000 }).toBe(OVERHEAD + storedIn(ran))
+    await ask(`/v1/projects/${project.id}`, { method: 'DELETE' })
+    await expect.poll(stored, { timeout: 10_000 }).toBe(0)
+  })
+
+  test('has room while a run goes on, or the run does not begin', async () => {
+    const { ask, id, path, runs, tokens } = await agentOf({ parameters: { maxOutputTokens: 1_000 } })
+    await operator('PATCH', `/tenants/${id}`, { limits: { storedBytes: 5_000 } })
+    const post = (at: string, body: object) => ask(at, { method: 'POST', body })
+    expect((await post(path, { name: 'B', instructions: 'x'.repeat(5_000) })).body.code).toBe(
+      'quota_exceeded',
+    )
+    expect((await post(runs, { input: 'Hello' })).body.code).toBe('quota_exceeded')
+    expect(await tokens()).toBe(0)
+  })
+})
+
 test('an agent is changed, found and deleted like any resource, with its runs', async () => {
   const { ask, path, agent, run, runs } = await agentOf()
   const one = `${path}/${agent.id}`

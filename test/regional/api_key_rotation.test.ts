@@ -4,8 +4,9 @@ import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
 let key: string
+let aheadMs = 0
 beforeAll(async () => {
-  regions = await startRegions()
+  regions = await startRegions({ now: () => Date.now() + aheadMs })
   ;({ key } = await regions.newTenant('acme', 'us'))
 })
 afterAll(() => regions.close())
@@ -48,4 +49,49 @@ test('a key that ends sooner is not kept longer', async () => {
   const rotated = await rotate(brief.id, {})
   expect(rotated.body.expiresAt).toBe(expiresAt)
   expect((await ask(`/v1/api-keys/${brief.id}`)).body.expiresAt).toBe(expiresAt)
+})
+
+test('a key that has expired gives its place back, and is refused as expired for good', async () => {
+  const { id, key: own } = await regions.newTenant('crowded', 'us')
+  const path = `/platform/v1/tenants/${id}`
+  await regions.ask('us', { as: 'operator', method: 'PATCH', path, body: { limits: { apiKeys: 3 } } })
+  const used = async () => (await ask('/v1/usage', { as: own })).body.quotas.apiKeys.used
+  const post = (at: string, body: object) => ask(`/v1/api-keys${at}`, { as: own, method: 'POST', body })
+  const { body: first } = await post('', { name: 'a key', scopes: ['projects:read'] })
+  const { body: second } = await post(`/${first.id}/rotate`, { overlapSeconds: 60 })
+  expect(await used()).toBe(3)
+  expect(code(await post(`/${second.id}/rotate`, { overlapSeconds: 60 }))).toBe('403 quota_exceeded')
+
+  // Nothing has to be free for a key that leaves its place to its successor.
+  const third = await post(`/${second.id}/rotate`, { overlapSeconds: 0 })
+  expect([third.status, await used()]).toEqual([201, 3])
+
+  aheadMs += 2 * 60 * 60_000
+  await expect.poll(used, { timeout: 20_000 }).toBe(2)
+  expect(code(await ask('/v1/projects', { as: first.key }))).toBe('401 api_key_expired')
+  expect(code(await ask('/v1/projects', { as: second.key }))).toBe('401 api_key_revoked')
+  const { body: list } = await ask('/v1/api-keys', { as: own })
+  expect(list.data.map((each: { id: string }) => each.id)).not.toContain(first.id)
+  expect((await ask(`/v1/api-keys/${first.id}`, { as: own })).status).toBe(404)
+  expect((await post(`/${third.body.id}/rotate`, { overlapSeconds: 60 })).status).toBe(201)
+})
+
+test('keys that expire in the same hour each give their place back, once', async () => {
+  const { key: own } = await regions.newTenant('briefly', 'us')
+  const used = async () => (await ask('/v1/usage', { as: own })).body.quotas.apiKeys.used
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  const body = { name: 'brief', scopes: ['projects:read'], expiresAt }
+  for (let i = 0; i < 5; i++) {
+    const made = await ask('/v1/api-keys', { as: own, method: 'POST', body })
+    // This one is to be looked at twice: at the time that it had first, and at the sooner one.
+    if (i === 0)
+      await ask(`/v1/api-keys/${made.body.id}/rotate`, {
+        as: own,
+        method: 'POST',
+        body: { overlapSeconds: 1 },
+      })
+  }
+  expect(await used()).toBe(7)
+  aheadMs += 3 * 60 * 60_000
+  await expect.poll(used, { timeout: 20_000 }).toBe(1)
 })

@@ -45,8 +45,8 @@ const fill = jobKind<{ projectId: string; collections: number }, number>({
       ...(await newCollection(tx, place, tx.nowMs)),
       indexes: [index(1, 'a'), index(2, 'b')],
     }
-    writeCollection(tx, place, collection)
-    writeSchema(tx, place, {})
+    const schemaBytes = await writeSchema(tx, place, collection, {})
+    writeCollection(tx, place, { ...collection, schemaBytes })
     const writer = new RecordWriter(tx, place, collection, tx.nowMs)
     for (let i = 0; i < 30; i++) {
       const data = { a: `a${i}`, b: `b${i % 3}`, text: 'x'.repeat(i % 10 === 0 ? 250_000 : i) }

@@ -220,6 +220,21 @@ test('an index that is declared no more is gone, and built anew when it is decla
   expect([stale.status, stale.body.code]).toEqual([412, 'precondition_failed'])
 })
 
+test('an index is declared once: naming it twice is refused, and takes nothing from the one that is there', async () => {
+  const things = await tenant.collection('twice')
+  await things.declare({ indexes: [{ ...N, unique: true }] })
+  await fill(things, 3)
+  const twice = { indexes: [{ ...N, unique: true }, N, { fields: [N], unique: true }] }
+  const { status, body } = await things.declare(twice)
+  expect([status, body.code]).toEqual([422, 'validation_failed'])
+  expect(body.errors).toEqual([{ pointer: '/indexes/2', detail: 'is declared twice' }])
+  const again = await things.declare({ indexes: [N, { ...N, unique: true }] })
+  expect(again.body.indexes.map(({ unique }: { unique: boolean }) => unique)).toEqual([false, true])
+  await things.declare({ indexes: [{ ...N, unique: true }] })
+  expect((await things.create({ n: 1 })).body.code).toBe('unique_violation')
+  expect((await things.all('?where[n]=1')).length).toBe(1)
+})
+
 describe('a query', () => {
   let things: Collection
   beforeAll(async () => {

@@ -66,6 +66,28 @@ test('an index that could not be built leaves nothing charged, and one over what
   await becomes(before)
 })
 
+test('a schema is charged as long as it is there, and given back with its collection', async () => {
+  const before = await used()
+  const things = await tenant.collection('checked')
+  const schemaOf = (description: string) => ({ description, properties: { n: { type: 'number' } } })
+  for (const text of ['short', '€'.repeat(1_000), 'short again']) {
+    expect((await things.declare({ schema: schemaOf(text) })).status).toBeLessThan(300)
+    expect(await used()).toBe(before + Buffer.byteLength(JSON.stringify(schemaOf(text))))
+  }
+  await things.declare({ schema: schemaOf('short again'), indexes: [N] })
+  expect(await used()).toBe(before + JSON.stringify(schemaOf('short again')).length)
+  await things.declare({})
+  expect(await used()).toBe(before)
+  await things.declare({ schema: schemaOf('once more') })
+  expect((await things.ask('', 'DELETE')).status).toBe(202)
+  await becomes(before)
+  const project = await tenant.newProject()
+  await (await tenant.collection('checked', project)).declare({ schema: schemaOf('of a project') })
+  expect(await used()).toBeGreaterThan(before)
+  await tenant.ask(`/v1/projects/${project}`, { method: 'DELETE' })
+  await becomes(before)
+})
+
 test('nothing of a batch that was refused is charged; what expires and what is deleted is given back', async () => {
   const things = await tenant.collection('more')
   await things.declare({ indexes: [{ ...S, unique: true }] })

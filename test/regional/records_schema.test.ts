@@ -102,6 +102,56 @@ test('a schema may refer to itself, and what it says beyond the standard is no m
   expect([status, body.errors[0].pointer]).toEqual([422, '/data/children/1/children/0/label'])
 })
 
+test('a schema may refer to all of itself, and by the names that it gives its parts', async () => {
+  const nests = await tenant.collection('nests')
+  const schema = {
+    $defs: { egg: { $anchor: 'egg', type: 'integer' } },
+    properties: { nest: { $ref: '#' }, eggs: { $ref: '#egg' } },
+  }
+  expect((await nests.declare({ schema })).status).toBe(201)
+  expect((await nests.create({ eggs: 1, nest: { nest: { eggs: 2 } } })).status).toBe(201)
+  const { status, body } = await nests.create({ nest: { nest: { eggs: 'two' } } })
+  expect([status, body.errors[0].pointer]).toEqual([422, '/data/nest/nest/eggs'])
+})
+
+test('a word of the standard may be the name of a field', async () => {
+  const words = await tenant.collection('words')
+  const text = { type: 'string' }
+  const schema = {
+    properties: { $id: text, $ref: text, $async: text, default: text, const: { properties: { enum: text } } },
+    default: { $id: 'no schema' },
+  }
+  expect((await words.declare({ schema })).status).toBe(201)
+  expect((await words.create({ $id: 'a', $ref: 'b', default: 'c' })).status).toBe(201)
+  const { body } = await words.create({ $id: 1, default: 1, const: { enum: 1 } })
+  expect(body.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual([
+    '/data/$id',
+    '/data/const/enum',
+    '/data/default',
+  ])
+})
+
+test.each([
+  ['at once', { $dynamicRef: '#' }],
+  [
+    'by way of another part',
+    {
+      $defs: { a: { allOf: [{ $ref: '#/$defs/b' }] }, b: { allOf: [{ $ref: '#/$defs/a' }] } },
+      $ref: '#/$defs/a',
+    },
+  ],
+])('a schema that comes back to itself %s and never ends lets no document in', async (_, schema) => {
+  const things = await tenant.collection('endless')
+  expect((await things.declare({ schema })).status).toBe(201)
+  const { status, body } = await things.create({ a: 1 })
+  expect([status, body.errors]).toEqual([
+    422,
+    [{ pointer: '/data', detail: expect.stringContaining('without end') }],
+  ])
+  await things.declare({})
+  expect((await things.create({ a: 1 })).status).toBe(201)
+})
+
 describe('no schema that', () => {
   const nested = (levels: number): object => (levels === 0 ? {} : { not: nested(levels - 1) })
   test.each([
@@ -115,6 +165,11 @@ describe('no schema that', () => {
     ['refers to a file', { $ref: 'file:///etc/passwd' }, '/schema/$ref'],
     ['refers to what is not there', { $ref: '#/$defs/none' }, '/schema'],
     ['has an id', { $defs: { a: { $id: 'https://example.com/a' } } }, '/schema/$defs/a/$id'],
+    [
+      'has an id in a part called like a word that holds documents',
+      { properties: { default: { $defs: { const: { $id: 'https://example.com/a' } } } } },
+      '/schema/properties/default/$defs/const/$id',
+    ],
     ['is of another dialect', { $schema: 'http://json-schema.org/draft-07/schema#' }, '/schema/$schema'],
     ['answers with a promise', { $async: true }, '/schema/$async'],
     ['is too large', { description: 'x'.repeat(33_000) }, '/schema'],

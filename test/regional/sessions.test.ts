@@ -1,10 +1,14 @@
 // Admin links and the console's sessions at their authority, the region: used once, never more than their maker may
 // give, gone with whoever stands behind them.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { keySpace } from '../../regional/storage/keys.ts'
+import { openEngine } from '../../regional/storage/open.ts'
+import { adminLinkSpace, sessionSpace } from '../../regional/tenancy/records.ts'
+import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { toBase64url } from '../../shared/bytes.ts'
 import { type Id, newId } from '../../shared/ids.ts'
 import type { SessionPrincipal } from '../../shared/principal.ts'
-import { tenantNumberOf } from '../../shared/tenant.ts'
+import { asTenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -51,6 +55,30 @@ async function signedIn(role: string, more: Partial<Ask> = {}): Promise<SessionP
   const session = newSession()
   expect((await enter(body.url, session)).status).toBe(201)
   return session
+}
+
+/** Many more links and sessions than those two, newer than them, as older versions kept them. */
+async function crowd(linkId: string, sessionId: string, count: number): Promise<void> {
+  await regions.stop('us')
+  const engine = await openEngine({ dataDir: regions.dataDir('us') })
+  const database = new RegionDatabase(engine.native, keySpace(''), () => {})
+  await database.tenant(tenantNumberOf(id) ?? asTenantNumber(0n), async (scope) => {
+    const [links, sessions] = [
+      scope.system('credentials', adminLinkSpace),
+      scope.system('credentials', sessionSpace),
+    ]
+    const [link, session] = await Promise.all([links.get([linkId]), sessions.get([sessionId])])
+    if (link === undefined || session === undefined) throw new Error('there is nothing to be crowded')
+    for (let i = 0; i < count; i++) {
+      const [another, anotherSession] = [newId('lnk', Date.now() + i), newId('ses', Date.now() + i)]
+      links.set([another], { ...link, id: another, madeIn: null })
+      const { era: _, ...older } = session
+      sessions.set([anotherSession], { ...older, id: anotherSession })
+    }
+    return { value: undefined, commit: true }
+  })
+  await engine.close()
+  await regions.start('us')
 }
 
 const trail = async () => (await ask('/v1/audit?limit=100')).body.data
@@ -211,6 +239,35 @@ describe('a session', () => {
     expect((await peek(other.url)).status).toBe(200)
     await ask('/v1/sessions', { method: 'DELETE' })
     expect(code(await peek(other.url))).toBe('410 admin_link_revoked')
+  })
+
+  test('ends with all others, and every link does, however many newer ones there are', async () => {
+    const admin = await signedIn('admin')
+    const viewer = await signedIn('viewer')
+    const { body: own } = await link({ role: 'viewer', expiresIn: 600 }, { as: admin })
+    const { body: other } = await link({ role: 'viewer', expiresIn: 600 })
+    await crowd(own.id, viewer.sessionId, 600)
+    const statusOf = async ({ id }: { id: string }) => (await ask(`/v1/admin-links/${id}`)).body.status
+    const present = async (session: SessionPrincipal) =>
+      (await ask(`/v1/sessions/${session.sessionId}`)).status
+
+    await ask(`/v1/sessions/${admin.sessionId}`, { method: 'DELETE' })
+    expect(code(await enter(own.url, newSession()))).toBe('410 admin_link_revoked')
+    expect([await statusOf(own), await statusOf(other)]).toEqual(['revoked', 'open'])
+    expect((await peek(other.url)).status).toBe(200)
+    expect([await present(viewer), (await ask('/v1/tenant', { as: viewer })).status]).toEqual([200, 200])
+
+    expect((await ask('/v1/sessions', { method: 'DELETE' })).status).toBe(204)
+    expect(code(await enter(other.url, newSession()))).toBe('410 admin_link_revoked')
+    expect(await statusOf(other)).toBe('revoked')
+    expect(code(await ask('/v1/tenant', { as: viewer }))).toBe('401 session_ended')
+    expect(await present(viewer)).toBe(404)
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const { body } = await ask(`/v1/sessions?limit=100${cursor && `&cursor=${cursor}`}`)
+      expect(body.data).toEqual([])
+      cursor = body.nextCursor
+    }
+    expect((await ask('/v1/tenant', { as: await signedIn('viewer') })).status).toBe(200)
   })
 
   test('ends after half an hour without use, and after twelve hours in any case', async () => {

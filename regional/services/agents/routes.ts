@@ -52,7 +52,7 @@ const ofAgent = inProject.extend({ agentId })
 const oneRun = ofAgent.extend({ id: runId })
 
 const etagOf = ({ version }: AgentRecord): string => `"${version}"`
-const shown = ({ version: _, ...agent }: AgentRecord): Agent => agent
+const shown = ({ version: _, chargedBytes: __, ...agent }: AgentRecord): Agent => agent
 const reply = (status: number, agent: AgentRecord): Reply => ({
   status,
   body: shown(agent),
@@ -92,10 +92,10 @@ export const agents = (models: ModelAccess): Service => ({
       params: inProject,
       body: CreateAgent,
       answers: { 201: Agent },
-      problems: ['project_archived'],
+      problems: ['project_archived', 'quota_exceeded'],
       async handle(tx, { params, body }) {
         await tx.project(params.projectId, 'write')
-        const agent = createAgent(tx, params.projectId, body)
+        const agent = await createAgent(tx, params.projectId, body)
         const answer = reply(201, agent)
         const location = `/v1/projects/${params.projectId}/agents/${agent.id}`
         return { ...answer, headers: { ...answer.headers, location } }
@@ -144,12 +144,12 @@ export const agents = (models: ModelAccess): Service => ({
       params: one,
       body: UpdateAgent,
       answers: { 200: Agent },
-      problems: ['precondition_failed', 'project_archived'],
+      problems: ['precondition_failed', 'project_archived', 'quota_exceeded'],
       async handle(tx, { params, body, ifMatch }) {
         await tx.project(params.projectId, 'write')
         const before = await readAgent(tx, params.projectId, params.id)
         requireMatch(ifMatch, etagOf(before))
-        return reply(200, updateAgent(tx, before, body))
+        return reply(200, await updateAgent(tx, before, body))
       },
     }),
     tenantOperation({
@@ -166,7 +166,7 @@ export const agents = (models: ModelAccess): Service => ({
         await tx.project(params.projectId, 'write')
         const before = await readAgent(tx, params.projectId, params.id)
         requireMatch(ifMatch, etagOf(before))
-        removeAgent(tx, before)
+        await removeAgent(tx, before)
         tx.enqueue(clearAgent, { projectId: before.projectId, agentId: before.id })
         return { status: 204 }
       },

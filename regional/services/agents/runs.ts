@@ -12,7 +12,10 @@ import {
   type AgentRecord,
   type AgentsTransaction,
   findRun,
+  grow,
   type RunRecord,
+  readTexts,
+  runBytes,
   type Texts,
   writeRun,
   writeTexts,
@@ -22,6 +25,8 @@ import {
 export const RUN_MS = 5 * 60_000
 /** After that a run is nobody's any more. */
 const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
+/** Room for what a model may say: few tokens are longer. */
+const BYTES_PER_TOKEN = 8
 
 const DETAILS: Readonly<Record<RunFailure, string>> = {
   upstream_timeout: 'The model’s server was silent for too long.',
@@ -35,6 +40,7 @@ const DETAILS: Readonly<Record<RunFailure, string>> = {
 
 export const listed = ({
   reservedTokens: _reserved,
+  chargedBytes: _charged,
   startedMs: _started,
   cancelled: _cancelled,
   ...run
@@ -71,7 +77,10 @@ export async function beginRun(
   const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
   const prompt = promptOf(agent, messages)
   const reservedTokens = mostTokens(prompt)
+  const chargedBytes =
+    runBytes({ input: messages, output: '' }) + BYTES_PER_TOKEN * prompt.parameters.maxOutputTokens
   await tx.take('tokens', reservedTokens)
+  await tx.take('storedBytes', chargedBytes)
   const run: RunRecord = {
     id: newId('run', nowMs),
     projectId: agent.projectId,
@@ -87,6 +96,7 @@ export async function beginRun(
     createdAt: new Date(nowMs).toISOString(),
     endedAt: null,
     reservedTokens,
+    chargedBytes,
     startedMs: nowMs,
     cancelled: false,
   }
@@ -129,6 +139,7 @@ export async function settleRun(
     throw new Problem('not_found', 'The run was deleted while it went on.')
   }
   const { outcome, text, inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs } = called
+  const texts = { input: prompt.messages, output: text }
   const ended = await end(
     tx,
     {
@@ -140,9 +151,9 @@ export async function settleRun(
           : { code: outcome, detail: DETAILS[outcome] },
       ...{ inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs },
     },
+    texts,
     nowMs,
   )
-  const texts = { input: prompt.messages, output: text }
   writeTexts(tx, ended, texts)
   return { status: 201, body: shownRun(ended, texts) }
 }
@@ -151,12 +162,17 @@ export async function settleRun(
 async function end(
   tx: AgentsTransaction,
   run: RunRecord & { status: Exclude<RunRecord['status'], 'running'> },
+  texts: Texts,
   nowMs: number,
 ): Promise<RunRecord> {
   // An upstream that counts more than there can be is not believed.
   const taken = Math.min(run.inputTokens + run.outputTokens, run.reservedTokens)
   await tx.take('tokens', taken - run.reservedTokens, run.startedMs)
-  const ended = { ...run, reservedTokens: taken, endedAt: new Date(nowMs).toISOString() }
+  // Nor is a run refused once it is over, for room that it did not hold.
+  const { chargedBytes: heldBytes = 0 } = run
+  const chargedBytes = Math.min(runBytes(texts), heldBytes)
+  await grow(tx, chargedBytes - heldBytes)
+  const ended = { ...run, reservedTokens: taken, chargedBytes, endedAt: new Date(nowMs).toISOString() }
   writeRun(tx, ended)
   tx.emit(`run.${run.status}`, run.id, { project: run.projectId, agent: run.agentId })
   return ended
@@ -172,7 +188,8 @@ export const endInterrupted = jobKind<{ projectId: string; agentId: string; id: 
     const run = await findRun(tx, projectId, agentId, id)
     if (run?.status === 'running') {
       const error = { code: 'interrupted' as const, detail: DETAILS.interrupted }
-      await end(tx, { ...run, status: 'failed', error, durationMs: tx.nowMs - run.startedMs }, tx.nowMs)
+      const ended = { ...run, status: 'failed' as const, error, durationMs: tx.nowMs - run.startedMs }
+      await end(tx, ended, await readTexts(tx, run), tx.nowMs)
     }
     return { finished: true }
   },

@@ -14,14 +14,21 @@ import type { Agent, ListedRun, Run } from './schema.ts'
 /** An agent and how often it has been changed: its version. */
 export interface AgentRecord extends Agent {
   version: number
+  /** What it takes of `storedBytes`; given back with it. */
+  chargedBytes: number
 }
 
-/** Older ones hold their instructions themselves. */
-type KeptAgent = Omit<AgentRecord, 'instructions'> & { instructions?: string }
+/** Older ones hold their instructions themselves, and were charged nothing. */
+type KeptAgent = Omit<AgentRecord, 'instructions' | 'chargedBytes'> & {
+  instructions?: string
+  chargedBytes?: number
+}
 
 /** A run, and what it holds of the month's tokens until it is settled. */
 export interface RunRecord extends ListedRun {
   reservedTokens: number
+  /** What it takes of `storedBytes`, until it is settled with room for what may come. Older ones were charged nothing. */
+  chargedBytes?: number
   startedMs: number
   cancelled: boolean
 }
@@ -38,11 +45,18 @@ const instructionsOf = chunkedSpace<[projectId: string, agentId: string]>('instr
 const runs = jsonSpace<[projectId: string, agentId: string, runId: string], RunRecord>('run')
 const texts = chunkedSpace<[projectId: string, agentId: string, runId: string]>('texts')
 
-export function createAgent(
+/** What an agent, or a run, costs beside its texts. */
+const OVERHEAD_BYTES = 500
+
+const agentBytes = ({ instructions }: Pick<Agent, 'instructions'>): number =>
+  OVERHEAD_BYTES + Buffer.byteLength(instructions)
+
+/** @throws {Problem} `quota_exceeded` */
+export async function createAgent(
   tx: TenantTransaction,
   projectId: Agent['projectId'],
   given: Pick<Agent, 'name' | 'model' | 'instructions' | 'parameters'>,
-): AgentRecord {
+): Promise<AgentRecord> {
   const { nowMs } = tx.context
   const createdAt = new Date(nowMs).toISOString()
   const agent = {
@@ -52,7 +66,9 @@ export function createAgent(
     createdAt,
     updatedAt: createdAt,
     version: 1,
+    chargedBytes: agentBytes(given),
   }
+  await tx.take('storedBytes', agent.chargedBytes)
   writeAgent(tx, agent)
   tx.emit('agent.created', agent.id, { project: projectId })
   return agent
@@ -72,6 +88,7 @@ function clearAgent(tx: AgentsTransaction, key: [projectId: string, id: string])
 const wholeAgent = (kept: KeptAgent, instructions: Buffer | undefined): AgentRecord => ({
   ...kept,
   instructions: instructions?.toString() ?? kept.instructions ?? '',
+  chargedBytes: kept.chargedBytes ?? 0,
 })
 
 /** @throws {Problem} `not_found` */
@@ -129,7 +146,8 @@ export interface AgentChanges {
   parameters?: Agent['parameters'] | undefined
 }
 
-export function updateAgent(
+/** @throws {Problem} `quota_exceeded` */
+export async function updateAgent(
   tx: TenantTransaction,
   before: AgentRecord,
   {
@@ -138,17 +156,24 @@ export function updateAgent(
     instructions = before.instructions,
     parameters = before.parameters,
   }: AgentChanges,
-): AgentRecord {
+): Promise<AgentRecord> {
   const updatedAt = new Date(tx.context.nowMs).toISOString()
-  const after = { ...before, name, model, instructions, parameters, updatedAt, version: before.version + 1 }
+  const chargedBytes = agentBytes({ instructions })
+  const changed = { name, model, instructions, parameters, updatedAt, chargedBytes }
+  const after = { ...before, ...changed, version: before.version + 1 }
+  await grow(tx, chargedBytes - before.chargedBytes)
   writeAgent(tx, after)
   tx.emit('agent.updated', after.id, { project: after.projectId })
   return after
 }
 
 /** Its runs are cleared by a job; without it nobody finds them. */
-export function removeAgent(tx: AgentsTransaction, { projectId, id }: AgentRecord): void {
+export async function removeAgent(
+  tx: AgentsTransaction,
+  { projectId, id, chargedBytes }: AgentRecord,
+): Promise<void> {
   clearAgent(tx, [projectId, id])
+  await grow(tx, -chargedBytes)
   tx.emit('agent.deleted', id, { project: projectId })
 }
 
@@ -159,8 +184,17 @@ export function writeRun(tx: AgentsTransaction, run: RunRecord): void {
   tx.space(runs).set(runKey(run), run)
 }
 
-export function writeTexts(tx: AgentsTransaction, run: RunRecord, { input, output }: Texts): void {
-  tx.chunked(texts).set(runKey(run), Buffer.from(JSON.stringify({ input, output })))
+const encoded = ({ input, output }: Texts): Buffer => Buffer.from(JSON.stringify({ input, output }))
+
+export const runBytes = (texts: Texts): number => OVERHEAD_BYTES + encoded(texts).length
+
+export function writeTexts(tx: AgentsTransaction, run: RunRecord, given: Texts): void {
+  tx.chunked(texts).set(runKey(run), encoded(given))
+}
+
+/** Most changes leave it as it is, and then nothing is written. */
+export async function grow(tx: AgentsTransaction, bytes: number): Promise<void> {
+  if (bytes !== 0) await tx.take('storedBytes', bytes)
 }
 
 export const findRun = (
@@ -212,12 +246,15 @@ export async function clearRuns(
   under: [projectId: string] | [projectId: string, agentId: string],
 ): Promise<{ cleared: number; more: boolean }> {
   const { entries, more } = await tx.space(runs).page({ under, limit: CLEARED_AT_A_TIME })
+  let bytes = 0
   for (const [key, run] of entries) {
     tx.chunked(texts).clear(key)
     tx.space(runs).clear(key)
+    bytes += run.chargedBytes ?? 0
     // What goes on settles nothing any more.
     if (run.status === 'running') await tx.take('tokens', -run.reservedTokens, run.startedMs)
   }
+  await grow(tx, -bytes)
   return { cleared: entries.length, more }
 }
 
@@ -228,5 +265,9 @@ export async function clearAgents(
 ): Promise<{ cleared: number; more: boolean }> {
   const { entries, more } = await tx.space(agents).page({ under: [projectId], limit: CLEARED_AT_A_TIME })
   for (const [key] of entries) clearAgent(tx, key)
+  await grow(
+    tx,
+    entries.reduce((sum, [, { chargedBytes = 0 }]) => sum - chargedBytes, 0),
+  )
   return { cleared: entries.length, more }
 }

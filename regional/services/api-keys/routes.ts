@@ -102,9 +102,10 @@ export const apiKeys = (mint: Mint): Service => ({
         mayGive(scopes, old.scopes)
         const { name, scopes: given, expiresAt } = old
         const { text, record } = await mint({ tenant, name, scopes: given, expiresAt, nowMs })
-        await addKey(tx, record)
+        // One that is revoked makes room for its successor.
         if (overlapSeconds === 0) await revokeKey(tx, old.id)
-        else expireKey(tx, old, nowMs + overlapSeconds * 1000)
+        else await expireKey(tx, old, nowMs + overlapSeconds * 1000)
+        await addKey(tx, record)
         return { status: 201, body: { ...shown(record), key: text } }
       },
     }),

@@ -5,18 +5,24 @@ import { notFound, type Page, type TenantTransaction } from '../../tenancy/servi
 /** @throws {Problem} `quota_exceeded` */
 export async function addKey(tx: TenantTransaction, record: CredentialRecord): Promise<void> {
   await tx.take('apiKeys', 1)
-  tx.space(credentialSpace).set([record.id], record)
+  await writeKey(tx, record)
   tx.emit('api_key.created', record.id)
 }
 
-/** Live keys, oldest first. */
+/** Once it has expired, its place is given back within the hour. */
+async function writeKey(tx: TenantTransaction, record: CredentialRecord): Promise<void> {
+  tx.space(credentialSpace).set([record.id], record)
+  if (record.expiresAt !== null) await tx.expire('api-key', record.id, Date.parse(record.expiresAt))
+}
+
+/** Live keys, oldest first, and those that have expired within the hour. */
 export const listKeys = (
   tx: TenantTransaction,
   limit: number,
   after: [id: string] | undefined,
 ): Promise<Page<[id: string], CredentialRecord>> => tx.space(credentialSpace).page({ limit, after })
 
-/** @throws {Problem} `not_found` for a key that never was, or is revoked. */
+/** @throws {Problem} `not_found` for a key that never was, is revoked, or has expired a while ago. */
 export async function readKey(tx: TenantTransaction, id: string): Promise<CredentialRecord> {
   const record = await tx.space(credentialSpace).get([id])
   if (record === undefined) throw notFound()
@@ -28,10 +34,14 @@ export const lastUsed = (tx: TenantTransaction, id: string): Promise<number | un
   tx.space(seenSpace).peek([id])
 
 /** Has a key end sooner than it would; never later. */
-export function expireKey(tx: TenantTransaction, record: CredentialRecord, atMs: number): void {
+export async function expireKey(
+  tx: TenantTransaction,
+  record: CredentialRecord,
+  atMs: number,
+): Promise<void> {
   const sooner = record.expiresAt === null || Date.parse(record.expiresAt) > atMs
   if (!sooner) return
-  tx.space(credentialSpace).set([record.id], { ...record, expiresAt: new Date(atMs).toISOString() })
+  await writeKey(tx, { ...record, expiresAt: new Date(atMs).toISOString() })
   tx.emit('api_key.rotated', record.id)
 }
 

@@ -60,7 +60,7 @@ async function page(
   })
   let at = before
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
-    const { entries, more } = await tx.audit.page(step, at, true)
+    const { entries, more } = await tx.audit.peekPage(step, at, true)
     for (const [index, [id, entry]] of entries.entries()) {
       if (query.since !== undefined && Date.parse(entry.at) < Date.parse(query.since)) return end(undefined)
       at = id

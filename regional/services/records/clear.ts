@@ -89,7 +89,7 @@ export async function clearProject(
 
 async function forget(tx: RecordsTransaction, place: Place, collection: CollectionRecord): Promise<void> {
   tx.space(droppedSpace).set([place.projectId, uidKey(collection), WHOLE], await readCount(tx, collection))
-  forgetCollection(tx, place)
+  await forgetCollection(tx, place, collection)
 }
 
 async function clearSome(

@@ -40,6 +40,8 @@ export interface CollectionRecord {
   nextIndex: number
   /** The collection's version when it got its schema; 0 while there is none. */
   schemaVersion: number
+  /** What its schema takes of `storedBytes`. Older ones were charged nothing. */
+  schemaBytes?: number
   version: number
   createdMs: number
   updatedMs: number
@@ -53,22 +55,33 @@ const countSpace = counterSpace<[uid: Buffer]>('count')
 
 export const uidKey = ({ uid }: Pick<CollectionRecord, 'uid'>): Buffer => Buffer.from(uid, 'hex')
 
-export const findCollection = (
+export async function findCollection(
   tx: RecordsTransaction,
   { projectId, name }: Place,
-): Promise<CollectionRecord | undefined> => tx.space(collectionSpace).get([projectId, name])
+): Promise<CollectionRecord | undefined> {
+  const kept = await tx.space(collectionSpace).get([projectId, name])
+  return kept && withEachIndexOnce(kept)
+}
 
-export const listCollections = (
+export async function listCollections(
   tx: RecordsTransaction,
   projectId: string,
   limit: number,
   after: string | undefined,
-): Promise<Page<[projectId: string, name: string], CollectionRecord>> =>
-  tx.space(collectionSpace).page({
+): Promise<Page<[projectId: string, name: string], CollectionRecord>> {
+  const { entries, more } = await tx.space(collectionSpace).page({
     under: [projectId],
     limit,
     after: after === undefined ? undefined : [projectId, after],
   })
+  return { entries: entries.map(([key, kept]) => [key, withEachIndexOnce(kept)]), more }
+}
+
+/** Older ones may hold one index several times, from when it could be declared so. */
+const withEachIndexOnce = (kept: CollectionRecord): CollectionRecord => ({
+  ...kept,
+  indexes: [...new Map(kept.indexes.map((index) => [index.number, index])).values()],
+})
 
 export function writeCollection(
   tx: RecordsTransaction,
@@ -109,18 +122,35 @@ export async function newCollection(
 }
 
 /** Forgets a collection; what lies in it is no longer to be found, and for the caller to have cleared. */
-export function forgetCollection(tx: RecordsTransaction, { projectId, name }: Place): void {
-  tx.space(collectionSpace).clear([projectId, name])
-  tx.space(schemaSpace).clear([projectId, name])
+export async function forgetCollection(
+  tx: RecordsTransaction,
+  place: Place,
+  collection: CollectionRecord,
+): Promise<void> {
+  tx.space(collectionSpace).clear([place.projectId, place.name])
+  await writeSchema(tx, place, collection, null)
 }
 
 /** Apart from the collection, so that a write whose process knows the schema reads little. */
 export const readSchema = (tx: RecordsTransaction, { projectId, name }: Place): Promise<object | undefined> =>
   tx.space(schemaSpace).get([projectId, name])
 
-export function writeSchema(tx: RecordsTransaction, { projectId, name }: Place, schema: object | null): void {
+/**
+ * In the place of the one that the collection has.
+ * @returns what it takes of `storedBytes`
+ * @throws {Problem} `quota_exceeded`
+ */
+export async function writeSchema(
+  tx: RecordsTransaction,
+  { projectId, name }: Place,
+  { schemaBytes = 0 }: Pick<CollectionRecord, 'schemaBytes'>,
+  schema: object | null,
+): Promise<number> {
   if (schema === null) tx.space(schemaSpace).clear([projectId, name])
   else tx.space(schemaSpace).set([projectId, name], schema)
+  const bytes = schema === null ? 0 : Buffer.byteLength(JSON.stringify(schema))
+  if (bytes !== schemaBytes) await tx.take('storedBytes', bytes - schemaBytes)
+  return bytes
 }
 
 /** Seen by the way: no writer conflicts with whoever reads it. */

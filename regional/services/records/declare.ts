@@ -1,5 +1,6 @@
 // Declaring a collection: which indexes it has, and which schema. What is new and has records to be found is built in the
 // background; what is no longer named is cleared there.
+import { Problem } from '../../../shared/problems.ts'
 import type { TenantTransaction } from '../../tenancy/service.ts'
 import { buildIndexes } from './build.ts'
 import { clearIndex } from './clear.ts'
@@ -34,7 +35,20 @@ const wantedIndex = (index: IndexDeclaration): Wanted =>
 const nameOf = ({ fields, unique }: Wanted): string =>
   JSON.stringify([fields.map(({ field, type }) => [field, type]), unique])
 
-/** @param before as it was read in this transaction */
+/** @throws {Problem} `validation_failed` where one is named twice: they would share their entries */
+function requireDistinct(wanted: ReadonlyArray<Wanted>): void {
+  const names = wanted.map(nameOf)
+  const errors = [...names.keys()]
+    .filter((i) => names.indexOf(names[i] ?? '') < i)
+    .map((i) => ({ pointer: `/indexes/${i}`, detail: 'is declared twice' }))
+  if (errors.length === 0) return
+  throw new Problem('validation_failed', 'A collection has each of its indexes once.', { errors })
+}
+
+/**
+ * @param before as it was read in this transaction
+ * @throws {Problem} `validation_failed`, `malformed_request`, `quota_exceeded`
+ */
 export async function declareCollection(
   tx: TenantTransaction,
   place: Place,
@@ -42,6 +56,8 @@ export async function declareCollection(
   { indexes, schema }: DeclareCollection,
 ): Promise<Declared> {
   const { nowMs } = tx.context
+  const wanted = indexes.map(wantedIndex)
+  requireDistinct(wanted)
   const collection = before ?? (await newCollection(tx, place, nowMs))
   const kept = new Map<string, IndexRecord>()
   for (const index of collection.indexes) {
@@ -49,12 +65,11 @@ export async function declareCollection(
   }
   const isEmpty = before === undefined || (await hasNoRecords(tx, collection))
   let { nextIndex } = collection
-  const after = indexes.map((declared): IndexRecord => {
-    const wanted = wantedIndex(declared)
-    const known = kept.get(nameOf(wanted))
+  const after = wanted.map((index): IndexRecord => {
+    const known = kept.get(nameOf(index))
     if (known !== undefined) return known
     const state = isEmpty ? ('ready' as const) : ('building' as const)
-    return { number: nextIndex++, ...wanted, state, job: null, error: null }
+    return { number: nextIndex++, ...index, state, job: null, error: null }
   })
   const fresh = after.filter(({ state, job }) => state === 'building' && job === null)
   if (fresh.length > 0) {
@@ -69,7 +84,7 @@ export async function declareCollection(
   const sameSchema = JSON.stringify(schemaBefore ?? null) === JSON.stringify(schema)
   const unchanged = before !== undefined && sameSchema && isSame(before.indexes, after)
   if (unchanged) return { collection: before, schema }
-  if (!sameSchema) writeSchema(tx, place, schema)
+  const schemaBytes = sameSchema ? collection.schemaBytes : await writeSchema(tx, place, collection, schema)
   const version = before === undefined ? 1 : before.version + 1
   const schemaVersion = sameSchema ? collection.schemaVersion : schema === null ? 0 : version
   const declared = {
@@ -77,6 +92,7 @@ export async function declareCollection(
     indexes: after,
     nextIndex,
     schemaVersion,
+    ...(schemaBytes !== undefined && { schemaBytes }),
     version,
     updatedMs: nowMs,
   }

@@ -12,6 +12,8 @@ import { type Document, isDocument, jsonPointer } from './document.ts'
 
 const MAX_SCHEMA_BYTES = 32 * 1024
 const MAX_COMPILED_BYTES = 2 * 1024 * 1024
+/** What one that is compiled takes in memory at least, however short it is. */
+const LEAST_COMPILED_BYTES = 2 * 1024
 const MAX_ERRORS = 20
 /** What is compiled is kept, so this is seldom needed. */
 const COMPILE_MS = 500
@@ -31,11 +33,16 @@ export interface SchemaOwner {
   version: number
 }
 
-export type Verdict = { fits: true } | { fits: false; errors: FieldError[] } | { fits: 'too_slow' }
+export type Verdict =
+  | { fits: true }
+  | { fits: false; errors: FieldError[] }
+  | { fits: 'too_slow' }
+  /** The schema refers to itself without ever coming to a part of the document. */
+  | { fits: 'endless' }
 
 interface Compiled {
   validate: ValidateFunction
-  /** Of the schema's text: what it takes in memory is some multiple of that. */
+  /** What it takes in memory is some multiple of that. */
   bytes: number
 }
 
@@ -45,8 +52,8 @@ export class Schemas {
   private readonly compiled = new Map<string, Compiled>()
   private compiledBytes = 0
   private readonly punishedUntil = new Map<TenantNumber, number>()
-  /** Made when it is first needed: many regions never do. */
-  private ajv: Ajv2020 | undefined
+  /** Knows the schema of schemas. Made when it is first needed: many regions never do. */
+  private standard: Ajv2020 | undefined
 
   /** @param now milliseconds since 1970 */
   constructor(now: () => number) {
@@ -74,20 +81,24 @@ export class Schemas {
       if (schema === undefined) throw new Error('a collection with a schema has one')
       const validate = this.compile(owner.tenant, schema)
       if (validate instanceof Problem) return { fits: 'too_slow' }
-      compiled = { validate, bytes: Buffer.byteLength(JSON.stringify(schema)) }
+      compiled = { validate, bytes: LEAST_COMPILED_BYTES + Buffer.byteLength(JSON.stringify(schema)) }
     }
     this.keep(key, compiled)
     const { validate } = compiled
     const withinMs = this.isPunished(owner.tenant) ? PUNISHED_MS : CHECK_MS
-    const outcome = this.timed(owner.tenant, withinMs, () => ({
-      fits: validate(document),
-      errors: validate.errors,
-    }))
-    // They may hold on to the document.
-    validate.errors = null
-    if (outcome === undefined) return { fits: 'too_slow' }
-    if (outcome.value.fits === true) return { fits: true }
-    return { fits: false, errors: (outcome.value.errors ?? []).slice(0, MAX_ERRORS).map(fieldError) }
+    try {
+      const outcome = this.timed(owner.tenant, withinMs, () => validate(document))
+      if (outcome === undefined) return { fits: 'too_slow' }
+      if (outcome.value === true) return { fits: true }
+      return { fits: false, errors: (validate.errors ?? []).slice(0, MAX_ERRORS).map(fieldError) }
+    } catch (error) {
+      // The stack has run out.
+      if (error instanceof RangeError) return { fits: 'endless' }
+      throw error
+    } finally {
+      // They may hold on to the document.
+      validate.errors = null
+    }
   }
 
   /** As the one that was used last; those that were not used for longest go. */
@@ -105,27 +116,21 @@ export class Schemas {
 
   private compile(tenant: TenantNumber, schema: object): ValidateFunction | Problem {
     if (this.isPunished(tenant)) return tooSlow()
-    let ajv = this.ajv ?? newAjv()
-    let isSound = true
+    this.standard ??= standardAjv()
+    const { standard } = this
     try {
       const outcome = this.timed(tenant, COMPILE_MS, () => {
-        // Stopped in the middle of its work, the one before may be in any state.
-        if (!isSound) ajv = newAjv()
-        isSound = false
-        const validate = ajv.compile(schema)
-        isSound = true
-        return validate
+        // Throws; only the schema of schemas that were not JSON Schema's would answer with a promise.
+        void standard.validateSchema(schema, true)
+        return newAjv({ meta: false, validateSchema: false }).compile(schema)
       })
       return outcome?.value ?? tooSlow()
     } catch (error) {
-      isSound = true
       // Ajv says what it does not understand in a plain Error.
       const detail = error instanceof Error ? error.message.slice(0, 500) : 'is not understood'
       return refused([{ pointer: '/schema', detail }])
     } finally {
-      // What is kept is kept here, not in the library.
-      ajv.removeSchema(schema)
-      this.ajv = isSound ? ajv : undefined
+      standard.errors = null
     }
   }
 
@@ -161,14 +166,17 @@ export class Schemas {
 
 const tooSlow = (): Problem => refused([{ pointer: '/schema', detail: 'takes too long to compile' }])
 
-/** Shared by all: nothing of a schema stays in it. */
-function newAjv(): Ajv2020 {
+/**
+ * A new one for each schema: it keeps whatever it has compiled for good, and the names in it. One that need not know the
+ * schema of schemas costs little.
+ */
+function newAjv(options: { meta?: false; validateSchema?: false } = {}): Ajv2020 {
   const ajv = new Ajv2020({
+    ...options,
     allErrors: true,
     // Unknown words are annotations, as the standard has it.
     strict: false,
     validateFormats: true,
-    addUsedSchema: false,
     inlineRefs: false,
     // The compiler's time and the size of its code are the tenant's to spoil otherwise.
     loopRequired: 20,
@@ -176,6 +184,12 @@ function newAjv(): Ajv2020 {
     logger: false,
   })
   addFormats.default(ajv, { mode: 'fast' })
+  return ajv
+}
+
+/** Shared by all: it compiles no tenant's schema, so nothing of one stays in it. */
+function standardAjv(): Ajv2020 {
+  const ajv = newAjv()
   // Compiles the schema of schemas, which no tenant's time should be taken for.
   ajv.compile({ type: 'object' })
   return ajv
@@ -195,20 +209,32 @@ function withinTime<T>(timeout: number, work: () => T): T {
   }
 }
 
+/** What these hold are documents, not schemas. */
+const OF_DOCUMENTS = new Set(['const', 'enum', 'default', 'examples'])
+/** What these hold is schemas by name, and any word may be a name. */
+const OF_NAMES = new Set([
+  'properties',
+  'patternProperties',
+  'dependentSchemas',
+  'dependencies',
+  '$defs',
+  'definitions',
+])
+
 /** What a schema may not have here, whatever the standard says. */
 function faultsOf(schema: Document): FieldError[] {
   if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) {
     return [{ pointer: '/schema', detail: `has more than ${MAX_SCHEMA_BYTES} bytes` }]
   }
   const faults: FieldError[] = []
-  const visit = (value: unknown, path: string[]): void => {
+  const visit = (value: unknown, path: string[], areNames = false): void => {
     if (Array.isArray(value)) for (const [i, each] of value.entries()) visit(each, [...path, `${i}`])
     if (!isDocument(value)) return
     for (const [word, inner] of Object.entries(value)) {
-      const fault = wordFault(word, inner, path.length === 0)
-      if (fault !== undefined) faults.push({ pointer: jsonPointer(['schema', ...path, word]), detail: fault })
-      // What these hold are documents, not schemas.
-      if (!['const', 'enum', 'default', 'examples'].includes(word)) visit(inner, [...path, word])
+      const at = [...path, word]
+      const fault = areNames ? undefined : wordFault(word, inner, path.length === 0)
+      if (fault !== undefined) faults.push({ pointer: jsonPointer(['schema', ...at]), detail: fault })
+      if (areNames || !OF_DOCUMENTS.has(word)) visit(inner, at, !areNames && OF_NAMES.has(word))
     }
   }
   visit(schema, [])

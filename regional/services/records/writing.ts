@@ -91,10 +91,13 @@ export class RecordWrites {
     const verdict = await this.schemas.check(owner, () => readSchema(this.tx, this.place), content.data)
     if (verdict.fits === true) return content
     if (verdict.fits === false) throw unfit(verdict.errors)
-    throw unfit([
-      { pointer: '/data', detail: 'takes too long to check: the collection’s schema is too complex' },
-    ])
+    throw unfit([{ pointer: '/data', detail: UNCHECKED[verdict.fits] }])
   }
+}
+
+const UNCHECKED = {
+  too_slow: 'takes too long to check: the collection’s schema is too complex',
+  endless: 'can’t be checked: the collection’s schema refers to itself without end',
 }
 
 const unfit = (errors: ReadonlyArray<{ pointer: string; detail: string }>): Problem =>

@@ -32,7 +32,7 @@ const one = z.object({ id: sessionId })
 const TAG = 'Sessions'
 
 function shown(session: SeenSession): Session {
-  const { secretHash: _, seenMs, expiresAtMs: __, ...rest } = session
+  const { secretHash: _, seenMs, expiresAtMs: __, era: ___, ...rest } = session
   const time = (ms: number) => new Date(ms).toISOString()
   return { ...rest, lastUsedAt: time(seenMs), expiresAt: time(runsOutMs(session)) }
 }

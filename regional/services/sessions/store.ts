@@ -1,7 +1,9 @@
 // Sessions as they are kept. Ended ones are gone at once; those that ran out are left out, and forgotten later.
+import { MAX_LINK_SECONDS } from '../../../shared/admin_link.ts'
 import { SESSION_IDLE_MS } from '../../../shared/credentials/session_token.ts'
 import type { AdminLinkPrincipal } from '../../../shared/principal.ts'
 import { Problem } from '../../../shared/problems.ts'
+import { beginEra, endedSpace, isOver } from '../../tenancy/ended.ts'
 import {
   type AdminLinkRecord,
   adminLinkSpace,
@@ -11,8 +13,8 @@ import {
 } from '../../tenancy/records.ts'
 import { notFound, type TenantTransaction } from '../../tenancy/service.ts'
 
-/** Fits into one commit; of more than so many, the next call ends the rest. */
-const MAX_AT_ONCE = 5_000
+/** As many fit into one commit. The newest ones are told of one by one; the others end all the same (ended.ts). */
+const MAX_TOLD = 500
 
 export interface SeenSession extends SessionRecord {
   seenMs: number
@@ -54,16 +56,16 @@ export async function begin(
   })
 }
 
-/** Oldest first; a page may be short of those that have run out. `last` is where the next one goes on. */
+/** Oldest first; a page may be short of those that have ended. `last` is where the next one goes on. */
 export async function listSessions(
   tx: TenantTransaction,
   limit: number,
   after: [id: string] | undefined,
 ): Promise<{ sessions: ReadonlyArray<SeenSession>; last: string | undefined }> {
   const { entries, more } = await tx.space(sessionSpace).page({ limit, after })
-  const all = await Promise.all(entries.map(([, session]) => withSeen(tx, session)))
+  const all = await Promise.all(entries.map(([, session]) => living(tx, session)))
   return {
-    sessions: all.filter((session) => runsOutMs(session) > tx.context.nowMs),
+    sessions: all.filter((session) => session !== undefined),
     last: more ? entries.at(-1)?.[0][0] : undefined,
   }
 }
@@ -71,8 +73,8 @@ export async function listSessions(
 /** @throws {Problem} `not_found` for one that never was, or has ended. */
 export async function readSession(tx: TenantTransaction, id: string): Promise<SeenSession> {
   const record = await tx.space(sessionSpace).get([id])
-  const session = record && (await withSeen(tx, record))
-  if (session === undefined || runsOutMs(session) <= tx.context.nowMs) throw notFound()
+  const session = record && (await living(tx, record))
+  if (session === undefined) throw notFound()
   return session
 }
 
@@ -80,12 +82,16 @@ export async function readSession(tx: TenantTransaction, id: string): Promise<Se
 export async function endSession(tx: TenantTransaction, id: string): Promise<void> {
   await readSession(tx, id)
   end(tx, id)
+  const { nowMs } = tx.context
+  tx.space(endedSpace).set([id], new Date(nowMs).toISOString())
+  await tx.expire('ended-session', id, nowMs + MAX_LINK_SECONDS * 1_000)
   await takeBackLinks(tx, ({ madeIn }) => madeIn === id)
 }
 
 /** With every link and invitation that nobody has used: whoever is to be kept out may have made one. */
 export async function endAll(tx: TenantTransaction): Promise<void> {
-  const { entries } = await tx.space(sessionSpace).page({ limit: MAX_AT_ONCE })
+  await beginEra(tx, tx.context.nowMs)
+  const { entries } = await tx.space(sessionSpace).page({ limit: MAX_TOLD, reverse: true })
   for (const [[id]] of entries) end(tx, id)
   await Promise.all([takeBackLinks(tx, () => true), tx.takeBackInvitations()])
 }
@@ -95,7 +101,7 @@ async function takeBackLinks(
   which: (link: AdminLinkRecord) => boolean,
 ): Promise<void> {
   const { nowMs } = tx.context
-  const { entries } = await tx.space(adminLinkSpace).page({ limit: MAX_AT_ONCE })
+  const { entries } = await tx.space(adminLinkSpace).page({ limit: MAX_TOLD, reverse: true })
   const revokedAt = new Date(nowMs).toISOString()
   for (const [key, link] of entries) {
     const open = link.used === null && link.revokedAt === null && link.expiresAtMs > nowMs
@@ -111,7 +117,9 @@ function end(tx: TenantTransaction, id: string): void {
   tx.emit('session.ended', id)
 }
 
-const withSeen = async (tx: TenantTransaction, session: SessionRecord): Promise<SeenSession> => ({
-  ...session,
-  seenMs: (await tx.space(seenSpace).peek([session.id])) ?? Date.parse(session.createdAt),
-})
+/** With when it was last used; undefined when it has run out, or was ended with all others. */
+async function living(tx: TenantTransaction, session: SessionRecord): Promise<SeenSession | undefined> {
+  const [seen, hasEnded] = await Promise.all([tx.space(seenSpace).peek([session.id]), isOver(tx, session)])
+  const found = { ...session, seenMs: seen ?? Date.parse(session.createdAt) }
+  return hasEnded || runsOutMs(found) <= tx.context.nowMs ? undefined : found
+}
