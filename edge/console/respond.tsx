@@ -29,6 +29,8 @@ export const showing =
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')
+    // Where a part of a page asked, the page as a whole is loaded again, and says that nobody is signed in.
+    if (status === 401) c.header('hx-refresh', 'true')
     const document = <Document {...{ title, assets, nonce, customisation, live, refresh }}>{body}</Document>
     // Every status here has a body.
     return c.html(html`<!doctype html>${document}`, status as 200)

@@ -400,6 +400,50 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('that renews itself leaves alone what somebody has opened, and stays as it is without a good answer', async () => {
+    const own = await newTenant('lasting')
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    await page.clock.install()
+    await enter(page, own.adminUrl)
+    const renewal = async () => {
+      const answered = page.waitForResponse((response) => response.url().includes('/live?'))
+      await page.clock.runFor(10_000)
+      await (await answered).finished()
+    }
+    const left = () => page.locator('#live').getAttribute('hx-get')
+    const projects = page.locator('dt:text-is("Projects") + dd')
+    const table = page.locator('#live details').first()
+    await table.locator('summary').click()
+    for (const status of [503, 429]) {
+      const body = '<main id="main">Wait a moment.</main>'
+      await page.route('**/live?*', (route) => route.fulfill({ status, contentType: 'text/html', body }))
+      await renewal()
+      await page.unroute('**/live?*')
+      expect([await page.locator('main').count(), await left()]).toEqual([
+        1,
+        expect.stringContaining('left=89'),
+      ])
+    }
+    await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'New' } })
+    for (const next of [88, 87]) {
+      await renewal()
+      await expect.poll(left).toContain(`left=${next}`)
+      expect(await projects.innerText()).toContain('1 of')
+      expect(await table.getAttribute('open')).not.toBeNull()
+      expect(await table.locator('summary:focus').count()).toBe(1)
+    }
+    expect(complaints.filter((each) => !/status of 503/.test(each))).toEqual([])
+    // Nobody is signed in any more: that is said by the page, not within it.
+    const sessions = await stack.call<{ data: Array<{ id: string }> }>('/v1/sessions', { as: own.key })
+    for (const { id } of sessions.body.data) {
+      await stack.call(`/v1/sessions/${id}`, { as: own.key, method: 'DELETE' })
+    }
+    await renewal()
+    await expect.poll(() => textOf(page)).toContain('not signed in')
+    expect(await page.locator('main').count()).toBe(1)
+    await context.close()
+  })
+
   test('of a collection finds records by an index, and edits them as JSON', async () => {
     const own = await newTenant('keeping')
     const post = (path: string, body: object) =>

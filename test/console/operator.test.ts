@@ -66,6 +66,14 @@ describe('the pages', () => {
     await stack?.stop()
   })
 
+  test('a part that renews itself is not given the page to sign in at: the page as a whole is loaded again', async () => {
+    const ask = (headers: Record<string, string>) =>
+      fetch(`${stack.edge}/platform/tenants/ten_x/erasure?part=progress`, { redirect: 'manual', headers })
+    const part = await ask({ 'hx-request': 'true' })
+    expect([part.status, part.headers.get('hx-refresh')]).toEqual([401, 'true'])
+    expect((await ask({})).status).toBe(303)
+  })
+
   test('let an operator in by their token, and nobody else', async () => {
     const { page, complaints, context } = await newPerson(browser, stack.edge)
     const accessible = async () => {

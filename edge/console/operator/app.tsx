@@ -32,7 +32,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
       typeof token === 'string' ? await identifyOperator(token.trim(), config.operators) : undefined
     if (identity === undefined) {
       noteInvalid(c.req.raw)
-      return signInPage(c, show, 'This is no operator token of this deployment.')
+      return signInPage(c, show, 401, 'This is no operator token of this deployment.')
     }
     const session = await mintOperatorSession(identity, config.roots, now())
     setCookie(c, COOKIE, session, { ...ATTRIBUTES, maxAge: OPERATOR_SESSION_MS / 1000 })
@@ -58,7 +58,10 @@ const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
       cookie === undefined
         ? undefined
         : await identifyOperatorSession(cookie, config.operators, config.roots, now())
-    if (cookie === undefined || identity === undefined) return c.redirect(`${BASE}/sign-in`, 303)
+    if (cookie === undefined || identity === undefined) {
+      // A part of a page that renews itself would otherwise be given the page behind the redirect.
+      return c.req.header('hx-request') ? signInPage(c, show, 401) : c.redirect(`${BASE}/sign-in`, 303)
+    }
     const { publicOrigin, regions } = config
     const { operatorId, role } = identity.principal
     const visit: OperatorVisit = {
@@ -112,10 +115,10 @@ const MENU = [
 
 const menuAt = (path: string) => MENU.map((link) => ({ ...link, current: link.href === path }))
 
-const signInPage = (c: Context, show: Show, error?: string) =>
+const signInPage = (c: Context, show: Show, status = 200, error?: string) =>
   show(c, {
     title: 'Operators',
-    status: error === undefined ? 200 : 401,
+    status,
     body: (
       <Alone title="For operators of this platform">
         <form class="stack" method="post" action={`${BASE}/sign-in`}>
