@@ -12,7 +12,7 @@ import { SLUG } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
-import { csrfTokenOf, ownForm } from './csrf.ts'
+import { csrfTokenOf, isOwn, readForm } from './csrf.ts'
 import { entering } from './enter.tsx'
 import { erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
@@ -21,7 +21,7 @@ import { operatorPages } from './operator/app.tsx'
 import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
-import { Advice, foreignForm, Refusal, Sent, type Show, showing } from './respond.tsx'
+import { Advice, foreignForm, Refusal, Sent, type Show, showing, Typed } from './respond.tsx'
 import { signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
@@ -45,7 +45,13 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.route('/', signingUp(dependencies, show))
   app.route('/', signingIn(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
-  app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(show))
+  // A form is read before anybody is asked who sent it, so that what was typed is not lost with the session.
+  app.use(
+    '/admin/:slug/*',
+    recognising(dependencies, show),
+    checkingForms(show),
+    visiting(dependencies, show),
+  )
   app.post('/admin/:slug/sign-out', async (c) => {
     const { api, organisation } = c.var.visit
     const answer = await api.delete('/console/v1/session')
@@ -82,27 +88,21 @@ function fromHere(publicOrigin: string) {
   })
 }
 
-/** Who is there: the cookie of the tenant in the path, which its region then reads again. */
-const visiting = ({ config, inside, noteInvalid }: ConsoleDependencies, show: Show) =>
-  createMiddleware<ConsoleTypes>(async function visiting(c, next) {
+/** Whose session it seems to be: the cookie of the tenant in the path, as far as it says so itself. */
+const recognising = ({ config, noteInvalid }: ConsoleDependencies, show: Show) =>
+  createMiddleware<ConsoleTypes>(async function recognising(c, next) {
     const slug = c.req.param('slug') ?? ''
     if (!SLUG.test(slug)) return nothing(c, show)
     const cookie = readSessionCookie(c, slug)
-    if (cookie === undefined) return notSignedIn(c, show)
-    const identity = await identifySession(cookie, config.roots)
-    if (identity === undefined) {
-      noteInvalid(c.req.raw)
-      dropSessionCookie(c, slug)
-      return notSignedIn(c, show)
+    const identity = cookie === undefined ? undefined : await identifySession(cookie, config.roots)
+    if (cookie === undefined || identity === undefined) {
+      if (cookie !== undefined) {
+        noteInvalid(c.req.raw)
+        dropSessionCookie(c, slug)
+      }
+      return notSignedIn(c, show, c.req.method === 'POST' ? await readForm(c) : undefined)
     }
-    const { publicOrigin } = config
-    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
-    const answer = await api.get<Presence>('/console/v1/session')
-    if (!answer.ok) {
-      if (answer.status === 401) dropSessionCookie(c, slug)
-      return refuse(c, show, answer, answer.status === 401 && <SignIn slug={slug} />)
-    }
-    c.set('visit', { ...answer.body, api, base: `/admin/${slug}`, csrf: await csrfTokenOf(cookie) })
+    c.set('seeming', { slug, identity, csrf: await csrfTokenOf(cookie) })
     await next()
   })
 
@@ -111,9 +111,33 @@ const checkingForms = (show: Show) =>
   createMiddleware<ConsoleTypes>(async function checkingForms(c, next) {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     if (c.req.method !== 'POST') return nothing(c, show, 405)
-    const form = await ownForm(c, c.var.visit.csrf)
-    if (form === undefined) return foreignForm(c, show)
+    const form = await readForm(c)
+    if (form === undefined || !isOwn(form, c.var.seeming.csrf)) return foreignForm(c, show, form)
     c.set('form', form)
+    await next()
+  })
+
+/** Who is there: the session, as its region reads it now. */
+const visiting = ({ config, inside }: ConsoleDependencies, show: Show) =>
+  createMiddleware<ConsoleTypes>(async function visiting(c, next) {
+    const { slug, identity, csrf } = c.var.seeming
+    const { publicOrigin } = config
+    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
+    const answer = await api.get<Presence>('/console/v1/session')
+    if (!answer.ok) {
+      const isOver = answer.status === 401
+      if (isOver) dropSessionCookie(c, slug)
+      return refuse(
+        c,
+        show,
+        answer,
+        <>
+          {isOver && <SignIn slug={slug} />}
+          <Sent refused={answer} form={c.get('form')} action={c.req.path} />
+        </>,
+      )
+    }
+    c.set('visit', { ...answer.body, api, base: `/admin/${slug}`, csrf })
     await next()
   })
 
@@ -203,7 +227,7 @@ const nothing = (c: Context, show: Show, status = 404) =>
     ),
   })
 
-const notSignedIn = (c: Context, show: Show) =>
+const notSignedIn = (c: Context, show: Show, form?: FormData) =>
   show(c, {
     title: 'Sign in',
     status: 401,
@@ -211,6 +235,7 @@ const notSignedIn = (c: Context, show: Show) =>
       <Alone title="You are not signed in here">
         <SignIn slug={c.req.param('slug') ?? ''} />
         <p>Or ask an owner or administrator of the organisation for a link into its console.</p>
+        <Typed form={form} />
       </Alone>
     ),
   })

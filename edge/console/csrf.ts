@@ -11,18 +11,17 @@ const MAX_FORM_BYTES = 1_500_000
 export const csrfTokenOf = async (cookie: string): Promise<string> =>
   toBase64url((await sha256(`coditect csrf ${cookie}`)).subarray(0, 18))
 
-/**
- * What a form sent.
- * @returns undefined for one that does not carry this session's token
- * @throws {Problem} `body_too_large`
- */
-export async function ownForm(c: Context, token: string): Promise<FormData | undefined> {
-  const form = await readForm(c)
-  const sent = form?.get(CSRF_FIELD)
-  return typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token)) ? form : undefined
+/** Whether the form is of the session that has this token. */
+export function isOwn(form: FormData, token: string): boolean {
+  const sent = form.get(CSRF_FIELD)
+  return typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token))
 }
 
-/** @throws {Problem} `body_too_large` */
+/**
+ * What a form sent.
+ * @returns undefined where it is no form
+ * @throws {Problem} `body_too_large`
+ */
 export async function readForm(c: Context): Promise<FormData | undefined> {
   if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_FORM_BYTES) {
     throw new Problem('body_too_large', 'The form is too large.')

@@ -610,6 +610,55 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('loses nothing that was typed when the session is over, or the region does not answer', async () => {
+    const own = await newTenant('typing')
+    const { page, complaints, context } = await signedIn(own)
+    const send = async (name: string) => {
+      await page.getByLabel('Name').fill(name)
+      await page.getByRole('button', { name: 'Create the project' }).click()
+    }
+    const signedOut = async () => {
+      const sessions = await stack.call<{ data: Array<{ id: string }> }>('/v1/sessions', { as: own.key })
+      for (const { id } of sessions.body.data) {
+        await stack.call(`/v1/sessions/${id}`, { as: own.key, method: 'DELETE' })
+      }
+    }
+    await page.goto('/admin/typing/projects')
+    await stack.kill('eu')
+    await send('In vain')
+    expect(await textOf(page)).toMatch(/region does not answer[\s\S]*What you sent[\s\S]*In vain/)
+    await accessible(page)
+    await stack.back('eu')
+    await page.getByRole('button', { name: 'Send it again' }).click()
+    expect(await page.locator('.flash').innerText()).toContain('The project')
+    expect(await textOf(page)).toContain('In vain')
+
+    // Two tabs, of which the first to send hears why the session is over; the other has no cookie any more.
+    await page.goto('/admin/typing/projects')
+    const other = await context.newPage()
+    await other.goto('/admin/typing/projects')
+    await signedOut()
+    for (const [tab, said] of [
+      [page, /You are signed out[\s\S]*What you sent[\s\S]*Once more/],
+      [other, /You are not signed in here[\s\S]*What you sent[\s\S]*Once more/],
+    ] as const) {
+      await tab.getByLabel('Name').fill('Once more')
+      await tab.getByRole('button', { name: 'Create the project' }).click()
+      expect(await textOf(tab)).toMatch(said)
+      expect(await tab.getByRole('link', { name: 'Sign in' }).count()).toBe(1)
+      expect(await tab.getByRole('button', { name: 'Send it again' }).count()).toBe(0)
+    }
+    // Nor with a form of the session before the present one, which does nothing.
+    await enter(page, (await newLink(own.key)).url)
+    await page.goto('/admin/typing/projects')
+    await signedOut()
+    await enter(other, (await newLink(own.key)).url)
+    await send('Of before')
+    expect(await textOf(page)).toMatch(/Nothing was done[\s\S]*What you sent[\s\S]*Of before/)
+    expect(complaints.filter((each) => !/status of 503/.test(each))).toEqual([])
+    await context.close()
+  })
+
   test('says what is wrong beside the field, and keeps what was typed', async () => {
     const { page, context } = await signedIn(tenant)
     await page.goto('/admin/pages/api-keys')

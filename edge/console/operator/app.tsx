@@ -6,10 +6,10 @@ import { createMiddleware } from 'hono/factory'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { readCookie } from '../cookie.ts'
-import { csrfTokenOf, ownForm, readForm } from '../csrf.ts'
+import { csrfTokenOf, isOwn, readForm } from '../csrf.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
-import { Advice, foreignForm, Sent, type Show } from '../respond.tsx'
+import { Advice, foreignForm, Sent, type Show, Typed } from '../respond.tsx'
 import type { ConsoleDependencies } from '../visit.ts'
 import { noisyPages } from './noisy.tsx'
 import { regionPages } from './regions.tsx'
@@ -32,7 +32,10 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
       typeof token === 'string' ? await identifyOperator(token.trim(), config.operators) : undefined
     if (identity === undefined) {
       noteInvalid(c.req.raw)
-      return signInPage(c, show, 401, 'This is no operator token of this deployment.')
+      return signInPage(c, show, {
+        status: 401,
+        error: 'This is no operator token of this deployment.',
+      })
     }
     const session = await mintOperatorSession(identity, config.roots, now())
     setCookie(c, COOKIE, session, { ...ATTRIBUTES, maxAge: OPERATOR_SESSION_MS / 1000 })
@@ -59,8 +62,11 @@ const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
         ? undefined
         : await identifyOperatorSession(cookie, config.operators, config.roots, now())
     if (cookie === undefined || identity === undefined) {
-      // A part of a page that renews itself would otherwise be given the page behind the redirect.
-      return c.req.header('hx-request') ? signInPage(c, show, 401) : c.redirect(`${BASE}/sign-in`, 303)
+      if (c.req.method === 'POST') return signInPage(c, show, { status: 401, form: await readForm(c) })
+      // A part of a page that renews itself would be given the page behind the redirect.
+      return c.req.header('hx-request')
+        ? signInPage(c, show, { status: 401 })
+        : c.redirect(`${BASE}/sign-in`, 303)
     }
     const { publicOrigin, regions } = config
     const { operatorId, role } = identity.principal
@@ -100,8 +106,8 @@ const visiting = ({ config, inside, now }: ConsoleDependencies, show: Show) =>
       ),
     )
     if (c.req.method === 'POST') {
-      const form = await ownForm(c, visit.csrf)
-      if (form === undefined) return foreignForm(c, show)
+      const form = await readForm(c)
+      if (form === undefined || !isOwn(form, visit.csrf)) return foreignForm(c, show, form)
       c.set('form', form)
     }
     await next()
@@ -115,7 +121,14 @@ const MENU = [
 
 const menuAt = (path: string) => MENU.map((link) => ({ ...link, current: link.href === path }))
 
-const signInPage = (c: Context, show: Show, status = 200, error?: string) =>
+interface SignInShown {
+  status?: number
+  error?: string
+  /** What was sent when the session was over. */
+  form?: FormData | undefined
+}
+
+const signInPage = (c: Context, show: Show, { status = 200, error, form }: SignInShown = {}) =>
   show(c, {
     title: 'Operators',
     status,
@@ -133,6 +146,7 @@ const signInPage = (c: Context, show: Show, status = 200, error?: string) =>
           />
           <button type="submit">Sign in</button>
         </form>
+        <Typed form={form} />
       </Alone>
     ),
   })
