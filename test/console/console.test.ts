@@ -548,6 +548,32 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('gives the audit log as a whole file, however slowly the organisation may ask for its pages', async () => {
+    const own = await newTenant('patient')
+    const entries = 310
+    for (let made = 0; made < entries; made += 31) {
+      await Promise.all(
+        Array.from({ length: 31 }, () =>
+          stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'One of many' } }),
+        ),
+      )
+    }
+    const { page, context } = await signedIn(own)
+    // Four pages, of two units each.
+    const limits = { requestsPerSecond: 2, burst: 4 }
+    await stack.call(`/platform/v1/tenants/${own.id}`, { method: 'PATCH', body: { limits } })
+    const policy = async () =>
+      (await stack.call('/v1/tenant', { as: own.key })).headers.get('ratelimit-policy') ?? ''
+    await expect.poll(policy, { timeout: 20_000, interval: 500 }).toMatch(/q=4\b/)
+    const file = async () => {
+      const answer = await page.request.get('/admin/patient/audit/export.json?action=projects')
+      return answer.ok() ? ((await answer.json()) as unknown[]).length : answer.status()
+    }
+    // Whether the session is let through at all is another matter.
+    await expect.poll(file, { timeout: 40_000, interval: 2_000 }).toBe(entries)
+    await context.close()
+  })
+
   test('of the audit log goes on where it was, whatever is written meanwhile, and keeps its filter', async () => {
     const own = await newTenant('paging')
     const make = (name: string) => stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name } })
