@@ -13,6 +13,7 @@ import { SLUG } from '../../shared/tenant.ts'
 import { Api, type Refused } from './api.ts'
 import { readCookie, setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
+import { atHome } from './home.ts'
 import { type Journey, readJourney, writeJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
 import { Refusal, type Show } from './respond.tsx'
@@ -41,6 +42,7 @@ export function signingIn({ config, inside, noteInvalid, placeOf }: ConsoleDepen
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
 
+  app.use(PATH, atHome(publicOrigin))
   app.get(PATH, async (c) => {
     const at = await placeIn(c)
     const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))

@@ -7,6 +7,7 @@ import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { readCookie } from '../cookie.ts'
 import { csrfTokenOf, isOwn, readForm } from '../csrf.ts'
+import { atHome } from '../home.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
 import { Advice, foreignForm, Sent, type Show, Typed } from '../respond.tsx'
@@ -25,6 +26,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
   const app = new Hono<OperatorTypes>()
 
   app.get(BASE, (c) => c.redirect(`${BASE}/`, 308))
+  app.use(`${BASE}/sign-in`, atHome(config.publicOrigin))
   app.get(`${BASE}/sign-in`, (c) => signInPage(c, show))
   app.post(`${BASE}/sign-in`, async (c) => {
     const token = (await readForm(c))?.get('token')
