@@ -2,12 +2,10 @@
 // no script can read. Hono's own check of where a request comes from stands before it.
 import type { Context } from 'hono'
 import { equalInConstantTime, sha256, toBase64url, utf8 } from '../../shared/bytes.ts'
+import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 
 export const CSRF_FIELD = 'csrf'
-/** Forms of the console are small, but for a record that is edited as JSON. */
-const MAX_FORM_BYTES = 1_500_000
-
 export const csrfTokenOf = async (cookie: string): Promise<string> =>
   toBase64url((await sha256(`coditect csrf ${cookie}`)).subarray(0, 18))
 
@@ -23,7 +21,7 @@ export function isOwn(form: FormData, token: string): boolean {
  * @throws {Problem} `body_too_large`
  */
 export async function readForm(c: Context): Promise<FormData | undefined> {
-  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_FORM_BYTES) {
+  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', 'The form is too large.')
   }
   return c.req.formData().catch(() => undefined)

@@ -7,6 +7,7 @@ import type { ProblemCode } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
 import { CSRF_FIELD } from './csrf.ts'
 import { contentPolicy, Document } from './parts/document.tsx'
+import { AS_TYPED } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Assets } from './static_files.ts'
 import type { Customisation } from './visit.ts'
@@ -171,7 +172,7 @@ export function Sent({ refused, form, action }: { refused: Refused; form?: FormD
     <>
       <Typed form={form} />
       {form && mayHelp && (
-        <form method="post" action={action}>
+        <form {...AS_TYPED} action={action}>
           {textsIn(form).map(([name, value]) => (
             <input type="hidden" name={name} value={value} />
           ))}

@@ -476,6 +476,32 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('saves a record as large as the API takes, whatever it is made of', async () => {
+    const own = await newTenant('large')
+    const post = (path: string, body: object) =>
+      stack.call<{ id: string }>(path, { as: own.key, method: 'POST', body })
+    const { body: project } = await post('/v1/projects', { name: 'Large' })
+    const records = `/v1/projects/${project.id}/collections/things/records`
+    const { page, complaints, context } = await signedIn(own)
+    const documents = [
+      // Quotes and ends of lines.
+      { of: Array.from({ length: 30_000 }, () => ({ a: 'b' })) },
+      // By far more lines than there is text.
+      { of: Array.from({ length: 520_000 }, () => 1) },
+    ]
+    for (const data of documents) {
+      const { status, body: record } = await post(records, { data })
+      expect(status).toBe(201)
+      await page.goto(`/admin/large/projects/${project.id}/collections/things/${record.id}`)
+      await page.getByRole('button', { name: 'Save' }).click()
+      expect(await page.locator('.flash').innerText()).toContain('was saved')
+      const { body: saved } = await stack.call(`${records}/${record.id}`, { as: own.key })
+      expect(saved).toMatchObject({ data })
+    }
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('for invitations gives a link that leads to where it is accepted, and takes it back', async () => {
     const own = await newTenant('inviting')
     const { page, complaints, context } = await signedIn(own)
