@@ -149,9 +149,10 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   for (const operation of platform) {
     route(operation.declaration, (c) => answerOperator(c, dependencies.operators, operation))
   }
-  const signIn = async (c: RegionContext, step: (tenant: TenantNumber, raw: RawInput) => Promise<Reply>) => {
+  const signIn = async (c: RegionContext, step: SignIns['finish']) => {
     speakingAs(c.get('verified'), 'edge')
-    return answer(c, await step(tenantNumber(c.req.param('number') ?? ''), await readRaw(c)))
+    const number = tenantNumber(c.req.param('number') ?? '')
+    return answer(c, await step(number, await readRaw(c), deadlineOf(c)))
   }
   const { signIns } = dependencies
   app.get('/edge/v1/sign-in/:number', (c) => signIn(c, signIns.offer))

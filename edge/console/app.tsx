@@ -9,11 +9,11 @@ import { ENTER_PATH } from '../../shared/admin_link.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import { allows } from '../../shared/scopes.ts'
 import { SIGN_UP_PAGE } from '../../shared/sign_up.ts'
-import { SLUG, tenantNumberOf } from '../../shared/tenant.ts'
+import { SLUG } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
-import { csrfTokenOf, withOwnForm } from './csrf.ts'
+import { csrfTokenOf, isOwn, withForm } from './csrf.ts'
 import { entering } from './enter.tsx'
 import { ERASURE_PAGE, erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
@@ -22,7 +22,7 @@ import { operatorPages } from './operator/app.tsx'
 import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
-import { Advice, foreignForm, Sent, type Show, showing, showRefusal } from './respond.tsx'
+import { Advice, foreignForm, Sent, type Show, showing, showRefusal, Typed } from './respond.tsx'
 import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
@@ -50,7 +50,13 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.route('/', signingUp(dependencies, show))
   app.route('/', signingIn(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
-  app.use('/admin/:slug/*', visiting(dependencies, show), checkingForms(dependencies, show))
+  // A form is read before anybody is asked who sent it, so that what was typed is not lost with the session.
+  app.use(
+    '/admin/:slug/*',
+    recognising(dependencies, show),
+    checkingForms(dependencies, show),
+    visiting(dependencies, show),
+  )
   app.post('/admin/:slug/sign-out', async (c) => {
     const { api, organisation } = c.var.visit
     const answer = await api.delete('/console/v1/session')
@@ -87,27 +93,22 @@ function fromHere(publicOrigin: string) {
   })
 }
 
-/** Who is there: the cookie of the tenant in the path, which its region then reads again. */
-const visiting = ({ config, inside, noteInvalid }: ConsoleDependencies, show: Show) =>
-  createMiddleware<ConsoleTypes>(async function visiting(c, next) {
+/** Whose session it seems to be: the cookie of the tenant in the path, as far as it says so itself. */
+const recognising = ({ config, noteInvalid, withBody }: ConsoleDependencies, show: Show) =>
+  createMiddleware<ConsoleTypes>(async function recognising(c, next) {
     const slug = c.req.param('slug') ?? ''
     if (!SLUG.test(slug)) return nothing(c, show)
     const cookie = readSessionCookie(c, slug)
-    if (cookie === undefined) return notSignedIn(c, show)
-    const identity = await identifySession(cookie, config.roots)
-    if (identity === undefined) {
-      noteInvalid(c.req.raw)
-      dropSessionCookie(c, slug)
-      return notSignedIn(c, show)
+    const identity = cookie === undefined ? undefined : await identifySession(cookie, config.roots)
+    if (cookie === undefined || identity === undefined) {
+      if (cookie !== undefined) {
+        noteInvalid(c.req.raw)
+        dropSessionCookie(c, slug)
+      }
+      if (c.req.method !== 'POST') return notSignedIn(c, show)
+      return withForm(c, { withBody, owner: undefined }, async (form) => notSignedIn(c, show, form))
     }
-    const { publicOrigin } = config
-    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
-    const answer = await api.get<Presence>('/console/v1/session')
-    if (!answer.ok) {
-      if (answer.status === 401) dropSessionCookie(c, slug)
-      return refuse(c, show, answer, answer.status === 401 && <SignIn slug={slug} />)
-    }
-    c.set('visit', { ...answer.body, api, base: `/admin/${slug}`, csrf: await csrfTokenOf(cookie) })
+    c.set('seeming', { slug, identity, csrf: await csrfTokenOf(cookie) })
     await next()
   })
 
@@ -116,12 +117,36 @@ const checkingForms = ({ withBody }: ConsoleDependencies, show: Show) =>
   createMiddleware<ConsoleTypes>(async function checkingForms(c, next) {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     if (c.req.method !== 'POST') return nothing(c, show, 405)
-    const { csrf, organisation } = c.var.visit
-    return withOwnForm(c, csrf, { withBody, owner: tenantNumberOf(organisation.id) }, async (form) => {
-      if (form === undefined) return foreignForm(c, show)
+    const { csrf, identity } = c.var.seeming
+    return withForm(c, { withBody, owner: identity.principal.tenant }, async (form) => {
+      if (form === undefined || !isOwn(form, csrf)) return foreignForm(c, show, form)
       c.set('form', form)
       await next()
     })
+  })
+
+/** Who is there: the session, as its region reads it now. */
+const visiting = ({ config, inside }: ConsoleDependencies, show: Show) =>
+  createMiddleware<ConsoleTypes>(async function visiting(c, next) {
+    const { slug, identity, csrf } = c.var.seeming
+    const { publicOrigin } = config
+    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
+    const answer = await api.get<Presence>('/console/v1/session')
+    if (!answer.ok) {
+      const isOver = answer.status === 401
+      if (isOver) dropSessionCookie(c, slug)
+      return refuse(
+        c,
+        show,
+        answer,
+        <>
+          {isOver && <SignIn slug={slug} />}
+          <Sent refused={answer} form={c.get('form')} action={c.req.path} />
+        </>,
+      )
+    }
+    c.set('visit', { ...answer.body, api, base: `/admin/${slug}`, csrf })
+    await next()
   })
 
 /** What a page answers with. */
@@ -206,7 +231,7 @@ const nothing = (c: Context, show: Show, status = 404) =>
     ),
   })
 
-const notSignedIn = (c: Context, show: Show) =>
+const notSignedIn = (c: Context, show: Show, form?: FormData) =>
   show(c, {
     title: 'Sign in',
     status: 401,
@@ -214,6 +239,7 @@ const notSignedIn = (c: Context, show: Show) =>
       <Alone title="You are not signed in here">
         <SignIn slug={c.req.param('slug') ?? ''} />
         <p>Or ask an owner or administrator of the organisation for a link into its console.</p>
+        <Typed form={form} />
       </Alone>
     ),
   })

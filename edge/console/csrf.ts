@@ -2,52 +2,52 @@
 // no script can read. Hono's own check of where a request comes from stands before it.
 import type { Context } from 'hono'
 import { equalInConstantTime, sha256, toBase64url, utf8 } from '../../shared/bytes.ts'
+import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import { contextOf } from '../context.ts'
 import { SMALL_BYTES, type WithBody } from '../forward/body.ts'
 import type { BodyOwner } from '../forward/body_budget.ts'
 
 export const CSRF_FIELD = 'csrf'
-/** Forms of the console are small, but for a record that is edited as JSON. */
-const MAX_FORM_BYTES = 1_500_000
 /** What anybody may send has a few short fields, and takes no room of anybody's. */
 const MAX_STRANGERS_BYTES = SMALL_BYTES
 
 export const csrfTokenOf = async (cookie: string): Promise<string> =>
   toBase64url((await sha256(`coditect csrf ${cookie}`)).subarray(0, 18))
 
+/** Whether the form is of the session that has this token. */
+export function isOwn(form: FormData, token: string): boolean {
+  const sent = form.get(CSRF_FIELD)
+  return typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token))
+}
+
+interface Reading {
+  withBody: WithBody
+  /** Whose room it takes while it is held. */
+  owner: BodyOwner
+}
+
 /**
  * Does the work with what a form sent, and holds it no longer.
- * @param owner whose the session is
- * @param work given undefined for a form that does not carry this session's token
+ * @param work given undefined for what is no form
+ * @param most bytes
  * @throws {Problem} `body_too_large`, and those of {@link WithBody}
  */
-export async function withOwnForm<T>(
+export async function withForm<T>(
   c: Context,
-  token: string,
-  { withBody, owner }: { withBody: WithBody; owner: BodyOwner },
+  { withBody, owner }: Reading,
   work: (form: FormData | undefined) => Promise<T>,
+  most = MAX_BODY_BYTES,
 ): Promise<T> {
-  hasAtMost(MAX_FORM_BYTES, c)
-  return withBody(contextOf(c.req.raw), owner, async () => {
-    const form = await formIn(c)
-    const sent = form?.get(CSRF_FIELD)
-    const isOurs = typeof sent === 'string' && equalInConstantTime(utf8(sent), utf8(token))
-    return work(isOurs ? form : undefined)
-  })
-}
-
-/** What somebody sent who may be anybody. @throws {Problem} as {@link withOwnForm} does */
-export async function readForm(c: Context, withBody: WithBody): Promise<FormData | undefined> {
-  hasAtMost(MAX_STRANGERS_BYTES, c)
-  return withBody(contextOf(c.req.raw), undefined, () => formIn(c))
-}
-
-function hasAtMost(bytes: number, c: Context): void {
-  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > bytes) {
+  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > most) {
     throw new Problem('body_too_large', 'The form is too large.')
   }
+  return withBody(contextOf(c.req.raw), owner, async () => work(await formIn(c)))
 }
+
+/** What somebody sent who may be anybody: a few short fields. @throws {Problem} as {@link withForm} does */
+export const readForm = (c: Context, withBody: WithBody): Promise<FormData | undefined> =>
+  withForm(c, { withBody, owner: undefined }, async (form) => form, MAX_STRANGERS_BYTES)
 
 async function formIn(c: Context): Promise<FormData | undefined> {
   const { body } = contextOf(c.req.raw)

@@ -7,6 +7,7 @@ import type { ProblemCode } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
 import { CSRF_FIELD } from './csrf.ts'
 import { contentPolicy, Document } from './parts/document.tsx'
+import { AS_TYPED } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Assets } from './static_files.ts'
 import type { Customisation } from './visit.ts'
@@ -29,6 +30,8 @@ export const showing =
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')
+    // Where a part of a page asked, the page as a whole is loaded again, and says that nobody is signed in.
+    if (status === 401) c.header('hx-refresh', 'true')
     const document = <Document {...{ title, assets, nonce, customisation, live, refresh }}>{body}</Document>
     // Every status here has a body.
     return c.html(html`<!doctype html>${document}`, status as 200)
@@ -143,36 +146,43 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
 /** Fields that nobody typed, and those that are not to be seen. */
 const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])
 
-/** What a refused form had in it, so that nothing that was typed is lost; and the form again, where that can help. */
-export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {
-  const all = [...(form ?? [])].filter((each): each is [string, string] => typeof each[1] === 'string')
-  const typed = all.filter(([name, value]) => !UNSEEN.has(name) && value !== '')
-  const mayHelp = refused.status === 429 || refused.status === 503
-  if (form === undefined || (typed.length === 0 && !mayHelp)) return null
+const textsIn = (form: FormData): ReadonlyArray<[name: string, value: string]> =>
+  [...form].filter((each): each is [string, string] => typeof each[1] === 'string')
+
+/** What a form had in it that was not taken, so that nothing that was typed is lost. */
+export function Typed({ form }: { form: FormData | undefined }) {
+  const typed = textsIn(form ?? new FormData()).filter(([name, value]) => !UNSEEN.has(name) && value !== '')
+  if (typed.length === 0) return null
   return (
     <div class="panel">
-      {typed.length > 0 && (
-        <>
-          <h2>What you sent</h2>
-          <dl>
-            {typed.map(([name, value]) => (
-              <>
-                <dt>{name}</dt>
-                <dd class="text">{value}</dd>
-              </>
-            ))}
-          </dl>
-        </>
-      )}
-      {mayHelp && (
-        <form method="post" action={action}>
-          {all.map(([name, value]) => (
+      <h2>What you sent</h2>
+      <dl>
+        {typed.map(([name, value]) => (
+          <>
+            <dt>{name}</dt>
+            <dd class="text">{value}</dd>
+          </>
+        ))}
+      </dl>
+    </div>
+  )
+}
+
+/** What a refused form had in it; and the form again, where that can help. */
+export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {
+  const mayHelp = refused.status === 429 || refused.status === 503
+  return (
+    <>
+      <Typed form={form} />
+      {form && mayHelp && (
+        <form {...AS_TYPED} action={action}>
+          {textsIn(form).map(([name, value]) => (
             <input type="hidden" name={name} value={value} />
           ))}
           <button type="submit">Send it again</button>
         </form>
       )}
-    </div>
+    </>
   )
 }
 
@@ -193,7 +203,7 @@ export function showRefusal(c: Context, show: Show, title: string, refused: Refu
   return show(c, { title, status: refused.status, body: <Refusal refused={refused}>{next}</Refusal> })
 }
 
-export const foreignForm = (c: Context, show: Show) =>
+export const foreignForm = (c: Context, show: Show, form?: FormData) =>
   show(c, {
     title: 'Nothing was done',
     status: 403,
@@ -203,6 +213,7 @@ export const foreignForm = (c: Context, show: Show) =>
           This form did not come from a page of your present session. Open the page again in the console, and
           send the form from there.
         </p>
+        <Typed form={form} />
       </Alone>
     ),
   })

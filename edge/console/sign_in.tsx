@@ -14,6 +14,7 @@ import { unavailable } from '../forward/ask_instances.ts'
 import { Api, type Refused } from './api.ts'
 import { readCookie, setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
+import { atHome } from './home.ts'
 import { type Journey, readJourney, writeJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
@@ -49,6 +50,7 @@ export function signingIn(
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
 
+  app.use(SIGN_IN_PAGE, atHome(publicOrigin))
   app.get(SIGN_IN_PAGE, async (c) => {
     const at = await placeIn(c)
     const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))

@@ -7,6 +7,7 @@ import type { EdgeConfig } from '../env.ts'
 import type { WithBody } from '../forward/body.ts'
 import type { Had } from '../refreshed.ts'
 import type { Api, Inside, Refused } from './api.ts'
+import type { SessionIdentity } from './identity.ts'
 
 export interface ConsoleDependencies {
   config: EdgeConfig
@@ -73,6 +74,8 @@ type Answer = Response | Promise<Response>
 
 export interface ConsoleTypes {
   Variables: {
+    /** Of the cookie alone; its region has not been asked yet. */
+    seeming: { slug: string; identity: SessionIdentity; csrf: string }
     visit: Visit
     /** What the form said, on a request that changes something. Its token has been checked. */
     form: FormData

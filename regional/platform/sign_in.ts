@@ -2,39 +2,37 @@
 // the region, and its addresses are called like any that a tenant has named. Which member it is, and whether they may
 // come in, is read later, with the session that begins.
 import * as oidc from 'openid-client'
-import { Agent, type Dispatcher, fetch as fetchWith } from 'undici'
 import { z } from 'zod'
 import { MAX_SUBJECT_LENGTH } from '../../shared/issuer.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { SignedInPerson, SignInOffer } from '../../shared/sign_in.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { checkBody, notFound, type RawInput, type Reply } from '../operation.ts'
-import { type ConnectOptions, guardedConnector } from '../outbound/connect.ts'
+import type { ConnectOptions } from '../outbound/connect.ts'
 import { clientSecretBound } from '../services/identity-providers/schema.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import { type ProviderRecord, providerSpace, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
+import { ProviderCalls } from './provider_calls.ts'
 
 export interface SignInDependencies {
   database: RegionDatabase
   sealer: Sealer
   connect: ConnectOptions
+  now: () => number
 }
 
+/** `deadlineMs`: when nobody waits for the answer any more, where anybody said. */
 export interface SignIns {
   offer(tenant: TenantNumber): Promise<Reply>
-  begin(tenant: TenantNumber, raw: RawInput): Promise<Reply>
-  finish(tenant: TenantNumber, raw: RawInput): Promise<Reply>
+  begin(tenant: TenantNumber, raw: RawInput, deadlineMs: number | undefined): Promise<Reply>
+  finish(tenant: TenantNumber, raw: RawInput, deadlineMs: number | undefined): Promise<Reply>
   close(): Promise<void>
 }
 
-/** Of one request to a provider; the edge waits longer. */
-const TIMEOUT_SECONDS = 4
-const MAX_ANSWER_BYTES = 1024 * 1024
 const SCOPE = 'openid email profile'
 /** No plan allows more. */
 const MAX_PROVIDERS = 100
-/** What ID tokens may be signed with: what bearer tokens may be. */
 const random = z.string().regex(/^[\w-]{43}$/)
 const Begin = z.strictObject({
   provider: z.string(),
@@ -45,19 +43,8 @@ const Begin = z.strictObject({
 })
 const Finish = Begin.extend({ answer: z.string().max(8_000) })
 
-export function signIns({ database, sealer, connect }: SignInDependencies): SignIns {
-  const agent: Dispatcher = new Agent({
-    connect: guardedConnector(connect),
-    maxResponseSize: MAX_ANSWER_BYTES,
-    allowH2: false,
-  })
-  const guarded: oidc.CustomFetch = (url, { body, headers, method, signal }) =>
-    // Undici's own types of a request and of its answer, which are those of the platform but for their names.
-    fetchWith(url, {
-      ...{ method, headers, dispatcher: agent, redirect: 'manual' },
-      ...(body != null && { body: body as string | URLSearchParams }),
-      ...(signal && { signal }),
-    }) as unknown as Promise<Response>
+export function signIns({ database, sealer, connect, now }: SignInDependencies): SignIns {
+  const calls = new ProviderCalls({ connect, now })
 
   const providersOf = (tenant: TenantNumber): Promise<ReadonlyArray<ProviderRecord>> =>
     database.tenant(tenant, async (scope) => {
@@ -69,24 +56,12 @@ export function signIns({ database, sealer, connect }: SignInDependencies): Sign
       return { value: entries.map(([, provider]) => provider), commit: false }
     })
 
-  async function clientOf(tenant: TenantNumber, id: string) {
-    const provider = (await providersOf(tenant)).find((each) => each.id === id)
+  async function providerOf(tenant: TenantNumber, wanted: string) {
+    const provider = (await providersOf(tenant)).find(({ id }) => id === wanted)
     if (provider === undefined || !provider.clientId) throw notFound()
-    const { issuer, clientId, sealedClientSecret: sealed } = provider
-    const secret = sealed && sealer.open(sealed, clientSecretBound(provider.id))
-    const insecure = new URL(issuer).protocol === 'http:' && connect.development.has(new URL(issuer).hostname)
-    const configuration = await oidc.discovery(
-      new URL(issuer),
-      clientId,
-      undefined,
-      secret ? authentication(secret) : oidc.None(),
-      {
-        execute: [oidc.enableNonRepudiationChecks, ...(insecure ? [oidc.allowInsecureRequests] : [])],
-        timeout: TIMEOUT_SECONDS,
-        [oidc.customFetch]: guarded,
-      },
-    )
-    return { provider, configuration }
+    const { id, version, issuer, clientId, sealedClientSecret: sealed } = provider
+    const secret = sealed ? sealer.open(sealed, clientSecretBound(id)) : undefined
+    return { provider, client: { id, version, issuer, clientId, secret } }
   }
 
   return {
@@ -95,45 +70,41 @@ export function signIns({ database, sealer, connect }: SignInDependencies): Sign
       const body: SignInOffer = { providers: offered.map(({ id, name }) => ({ id, name })) }
       return { status: 200, body }
     },
-    begin: (tenant, raw) =>
+    begin: (tenant, raw, deadlineMs) =>
       told(async () => {
         const { provider, redirectUri, state, nonce, verifier } = checkBody(Begin, raw)
-        const { configuration } = await clientOf(tenant, provider)
-        const url = oidc.buildAuthorizationUrl(configuration, {
-          ...{ redirect_uri: redirectUri, scope: SCOPE, state, nonce },
-          code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
-          code_challenge_method: 'S256',
-        })
+        const { client } = await providerOf(tenant, provider)
+        const challenge = await oidc.calculatePKCECodeChallenge(verifier)
+        const url = await calls.converse(tenant, client, deadlineMs, (configuration) =>
+          oidc.buildAuthorizationUrl(configuration, {
+            ...{ redirect_uri: redirectUri, scope: SCOPE, state, nonce },
+            code_challenge: challenge,
+            code_challenge_method: 'S256',
+          }),
+        )
         return { status: 200, body: { url: url.href } }
       }),
-    finish: (tenant, raw) =>
+    finish: (tenant, raw, deadlineMs) =>
       told(async () => {
         const given = checkBody(Finish, raw)
-        const { provider, configuration } = await clientOf(tenant, given.provider)
+        const { provider, client } = await providerOf(tenant, given.provider)
         const answered = new URL(given.redirectUri)
         answered.search = given.answer
-        const tokens = await oidc.authorizationCodeGrant(configuration, answered, {
-          pkceCodeVerifier: given.verifier,
-          expectedState: given.state,
-          expectedNonce: given.nonce,
-          idTokenExpected: true,
-        })
+        const tokens = await calls.converse(tenant, client, deadlineMs, (configuration) =>
+          oidc.authorizationCodeGrant(configuration, answered, {
+            pkceCodeVerifier: given.verifier,
+            expectedState: given.state,
+            expectedNonce: given.nonce,
+            idTokenExpected: true,
+          }),
+        )
         const claims = tokens.claims()
         if (claims === undefined) throw failed('It told nothing of you.')
         return { status: 200, body: personOf(claims, provider) }
       }),
-    close: () => agent.destroy(),
+    close: () => calls.close(),
   }
 }
-
-/** As the provider wants it (RFC 6749 section 2.3.1); `client_secret_basic` where it does not say. */
-const authentication =
-  (secret: string): oidc.ClientAuth =>
-  (server, ...rest) => {
-    const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic']
-    const basic = methods.includes('client_secret_basic')
-    return (basic ? oidc.ClientSecretBasic(secret) : oidc.ClientSecretPost(secret))(server, ...rest)
-  }
 
 function personOf(claims: oidc.IDToken, { id, issuer, audience, roleClaim }: ProviderRecord): SignedInPerson {
   const { sub, exp, email, email_verified: verified } = claims

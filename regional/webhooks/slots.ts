@@ -15,11 +15,14 @@ export class SendingSlots {
     this.total = total
   }
 
-  /** @param whenFree is called once, when it is worth while to ask again. @returns whether a slot was taken */
-  take(tenant: TenantNumber, whenFree: () => void): boolean {
+  /**
+   * @param whenFree is called once, when it is worth while to ask again; without it nobody waits
+   * @returns whether a slot was taken
+   */
+  take(tenant: TenantNumber, whenFree?: () => void): boolean {
     const held = this.held.get(tenant) ?? 0
     if (held >= this.total - this.used) {
-      this.waiting.set(tenant, whenFree)
+      if (whenFree !== undefined) this.waiting.set(tenant, whenFree)
       return false
     }
     this.used++

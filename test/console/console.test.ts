@@ -458,6 +458,50 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('that renews itself leaves alone what somebody has opened, and stays as it is without a good answer', async () => {
+    const own = await newTenant('lasting')
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    await page.clock.install()
+    await enter(page, own.adminUrl)
+    const renewal = async () => {
+      const answered = page.waitForResponse((response) => response.url().includes('/live?'))
+      await page.clock.runFor(10_000)
+      await (await answered).finished()
+    }
+    const left = () => page.locator('#live').getAttribute('hx-get')
+    const projects = page.locator('dt:text-is("Projects") + dd')
+    const table = page.locator('#live details').first()
+    await table.locator('summary').click()
+    for (const status of [503, 429]) {
+      const body = '<main id="main">Wait a moment.</main>'
+      await page.route('**/live?*', (route) => route.fulfill({ status, contentType: 'text/html', body }))
+      await renewal()
+      await page.unroute('**/live?*')
+      expect([await page.locator('main').count(), await left()]).toEqual([
+        1,
+        expect.stringContaining('left=89'),
+      ])
+    }
+    await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'New' } })
+    for (const next of [88, 87]) {
+      await renewal()
+      await expect.poll(left).toContain(`left=${next}`)
+      expect(await projects.innerText()).toContain('1 of')
+      expect(await table.getAttribute('open')).not.toBeNull()
+      expect(await table.locator('summary:focus').count()).toBe(1)
+    }
+    expect(complaints.filter((each) => !/status of 503/.test(each))).toEqual([])
+    // Nobody is signed in any more: that is said by the page, not within it.
+    const sessions = await stack.call<{ data: Array<{ id: string }> }>('/v1/sessions', { as: own.key })
+    for (const { id } of sessions.body.data) {
+      await stack.call(`/v1/sessions/${id}`, { as: own.key, method: 'DELETE' })
+    }
+    await renewal()
+    await expect.poll(() => textOf(page)).toContain('not signed in')
+    expect(await page.locator('main').count()).toBe(1)
+    await context.close()
+  })
+
   test('of a collection finds records by an index, and edits them as JSON', async () => {
     const own = await newTenant('keeping')
     const post = (path: string, body: object) =>
@@ -486,6 +530,32 @@ describe('every page', () => {
     expect(await page.locator('.flash').innerText()).toContain('was saved')
     expect(await page.getByLabel('Document (JSON)').inputValue()).toContain('Lima')
     await accessible(page)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('saves a record as large as the API takes, whatever it is made of', async () => {
+    const own = await newTenant('large')
+    const post = (path: string, body: object) =>
+      stack.call<{ id: string }>(path, { as: own.key, method: 'POST', body })
+    const { body: project } = await post('/v1/projects', { name: 'Large' })
+    const records = `/v1/projects/${project.id}/collections/things/records`
+    const { page, complaints, context } = await signedIn(own)
+    const documents = [
+      // Quotes and ends of lines.
+      { of: Array.from({ length: 30_000 }, () => ({ a: 'b' })) },
+      // By far more lines than there is text.
+      { of: Array.from({ length: 520_000 }, () => 1) },
+    ]
+    for (const data of documents) {
+      const { status, body: record } = await post(records, { data })
+      expect(status).toBe(201)
+      await page.goto(`/admin/large/projects/${project.id}/collections/things/${record.id}`)
+      await page.getByRole('button', { name: 'Save' }).click()
+      expect(await page.locator('.flash').innerText()).toContain('was saved')
+      const { body: saved } = await stack.call(`${records}/${record.id}`, { as: own.key })
+      expect(saved).toMatchObject({ data })
+    }
     expect(complaints).toEqual([])
     await context.close()
   })
@@ -586,6 +656,32 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('gives the audit log as a whole file, however slowly the organisation may ask for its pages', async () => {
+    const own = await newTenant('patient')
+    const entries = 310
+    for (let made = 0; made < entries; made += 31) {
+      await Promise.all(
+        Array.from({ length: 31 }, () =>
+          stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'One of many' } }),
+        ),
+      )
+    }
+    const { page, context } = await signedIn(own)
+    // Four pages, of two units each.
+    const limits = { requestsPerSecond: 2, burst: 4 }
+    await stack.call(`/platform/v1/tenants/${own.id}`, { method: 'PATCH', body: { limits } })
+    const policy = async () =>
+      (await stack.call('/v1/tenant', { as: own.key })).headers.get('ratelimit-policy') ?? ''
+    await expect.poll(policy, { timeout: 20_000, interval: 500 }).toMatch(/q=4\b/)
+    const file = async () => {
+      const answer = await page.request.get('/admin/patient/audit/export.json?action=projects')
+      return answer.ok() ? ((await answer.json()) as unknown[]).length : answer.status()
+    }
+    // Whether the session is let through at all is another matter.
+    await expect.poll(file, { timeout: 40_000, interval: 2_000 }).toBe(entries)
+    await context.close()
+  })
+
   test('of the audit log goes on where it was, whatever is written meanwhile, and keeps its filter', async () => {
     const own = await newTenant('paging')
     const make = (name: string) => stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name } })
@@ -645,6 +741,55 @@ describe('every page', () => {
     expect(await textOf(page)).toMatch(/changed it meanwhile[\s\S]*What you sent[\s\S]*Mine/)
     await accessible(page)
     expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('loses nothing that was typed when the session is over, or the region does not answer', async () => {
+    const own = await newTenant('typing')
+    const { page, complaints, context } = await signedIn(own)
+    const send = async (name: string) => {
+      await page.getByLabel('Name').fill(name)
+      await page.getByRole('button', { name: 'Create the project' }).click()
+    }
+    const signedOut = async () => {
+      const sessions = await stack.call<{ data: Array<{ id: string }> }>('/v1/sessions', { as: own.key })
+      for (const { id } of sessions.body.data) {
+        await stack.call(`/v1/sessions/${id}`, { as: own.key, method: 'DELETE' })
+      }
+    }
+    await page.goto('/admin/typing/projects')
+    await stack.kill('eu')
+    await send('In vain')
+    expect(await textOf(page)).toMatch(/region does not answer[\s\S]*What you sent[\s\S]*In vain/)
+    await accessible(page)
+    await stack.back('eu')
+    await page.getByRole('button', { name: 'Send it again' }).click()
+    expect(await page.locator('.flash').innerText()).toContain('The project')
+    expect(await textOf(page)).toContain('In vain')
+
+    // Two tabs, of which the first to send hears why the session is over; the other has no cookie any more.
+    await page.goto('/admin/typing/projects')
+    const other = await context.newPage()
+    await other.goto('/admin/typing/projects')
+    await signedOut()
+    for (const [tab, said] of [
+      [page, /You are signed out[\s\S]*What you sent[\s\S]*Once more/],
+      [other, /You are not signed in here[\s\S]*What you sent[\s\S]*Once more/],
+    ] as const) {
+      await tab.getByLabel('Name').fill('Once more')
+      await tab.getByRole('button', { name: 'Create the project' }).click()
+      expect(await textOf(tab)).toMatch(said)
+      expect(await tab.getByRole('link', { name: 'Sign in' }).count()).toBe(1)
+      expect(await tab.getByRole('button', { name: 'Send it again' }).count()).toBe(0)
+    }
+    // Nor with a form of the session before the present one, which does nothing.
+    await enter(page, (await newLink(own.key)).url)
+    await page.goto('/admin/typing/projects')
+    await signedOut()
+    await enter(other, (await newLink(own.key)).url)
+    await send('Of before')
+    expect(await textOf(page)).toMatch(/Nothing was done[\s\S]*What you sent[\s\S]*Of before/)
+    expect(complaints.filter((each) => !/status of 503/.test(each))).toEqual([])
     await context.close()
   })
 

@@ -66,6 +66,34 @@ describe('the pages', () => {
     await stack?.stop()
   })
 
+  test('a part that renews itself is not given the page to sign in at: the page as a whole is loaded again', async () => {
+    const ask = (headers: Record<string, string>) =>
+      fetch(`${stack.edge}/platform/tenants/ten_x/erasure?part=progress`, { redirect: 'manual', headers })
+    const part = await ask({ 'hx-request': 'true' })
+    expect([part.status, part.headers.get('hx-refresh')]).toEqual([401, 'true'])
+    expect((await ask({})).status).toBe(303)
+  })
+
+  test('lose nothing that an operator has typed when the session is over', async () => {
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    await page.goto('/platform/sign-in')
+    await page.getByLabel('Operator token').fill(stack.operatorToken)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.waitForURL(`${stack.edge}/platform/`)
+    await page.getByLabel('Slug').fill('typed')
+    await page.getByRole('textbox', { name: 'Name', exact: true }).fill('Typed long ago')
+    await page.getByLabel('Owner’s e-mail address').fill('o@typed.example')
+    await context.clearCookies()
+    await page.getByRole('button', { name: 'Create the tenant' }).click()
+    expect(await page.locator('main').innerText()).toMatch(/What you sent[\s\S]*Typed long ago/)
+    await accessible(page)
+    await page.getByLabel('Operator token').fill(stack.operatorToken)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.waitForURL(`${stack.edge}/platform/`)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('let an operator in by their token, and nobody else', async () => {
     const { page, complaints, context } = await newPerson(browser, stack.edge)
     const accessible = async () => {

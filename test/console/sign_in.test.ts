@@ -1,5 +1,6 @@
 // Signing in to the console at an identity provider: a real one, once in a real browser, and then whatever somebody could
 // do to what travels between them.
+import { type IncomingMessage, request } from 'node:http'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Stack, startStack } from '../e2e/stack.ts'
@@ -222,6 +223,38 @@ test('a session ends with the membership that it came of', async () => {
   expect((await stack.call(`/v1/members/${carol.id}`, { method: 'DELETE', as: key })).status).toBe(204)
   expect((await client.ask(`${stack.edge}/admin/other/`)).status).toBe(401)
 })
+
+test.each(['localhost', 'acme.localhost', 'console.acme.example'])(
+  'nobody signs in at another host of the platform, such as %s: they are led to its own',
+  async (host) => {
+    const { hostname, port } = new URL(stack.edge)
+    const ask = (path: string, form?: Record<string, string>): Promise<IncomingMessage> =>
+      new Promise((resolve, reject) => {
+        const type = 'application/x-www-form-urlencoded'
+        const asked = request(
+          {
+            ...{ hostname, port, path, method: form === undefined ? 'GET' : 'POST' },
+            headers: { host: `${host}:${port}`, 'sec-fetch-site': 'same-origin', 'content-type': type },
+          },
+          (answer) => resolve(answer.resume()),
+        )
+        asked.on('error', reject).end(form && String(new URLSearchParams(form)))
+      })
+    const forms: Array<[path: string, form: Record<string, string>]> = [
+      ['/admin/acme/sign-in', { provider: providers.get('acme') ?? '' }],
+      ['/platform/sign-in', { token: stack.operatorToken }],
+    ]
+    for (const [path, form] of forms) {
+      for (const { statusCode, headers } of [await ask(path), await ask(path, form)]) {
+        expect([statusCode, headers.location, headers['set-cookie']]).toEqual([
+          303,
+          stack.edge + path,
+          undefined,
+        ])
+      }
+    }
+  },
+)
 
 test('an organisation without a sign-in, and none at all, answer alike; a provider of another leads nowhere', async () => {
   const pages = await Promise.all(

@@ -6,10 +6,11 @@ import { createMiddleware } from 'hono/factory'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { readCookie } from '../cookie.ts'
-import { csrfTokenOf, readForm, withOwnForm } from '../csrf.ts'
+import { csrfTokenOf, isOwn, readForm, withForm } from '../csrf.ts'
+import { atHome } from '../home.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
-import { Advice, foreignForm, Sent, type Show } from '../respond.tsx'
+import { Advice, foreignForm, Sent, type Show, Typed } from '../respond.tsx'
 import type { ConsoleDependencies } from '../visit.ts'
 import { noisyPages } from './noisy.tsx'
 import { regionPages } from './regions.tsx'
@@ -25,6 +26,7 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
   const app = new Hono<OperatorTypes>()
 
   app.get(BASE, (c) => c.redirect(`${BASE}/`, 308))
+  app.use(`${BASE}/sign-in`, atHome(config.publicOrigin))
   app.get(`${BASE}/sign-in`, (c) => signInPage(c, show))
   app.post(`${BASE}/sign-in`, async (c) => {
     const token = (await readForm(c, withBody))?.get('token')
@@ -32,7 +34,10 @@ export function operatorPages(dependencies: ConsoleDependencies, show: Show): Ho
       typeof token === 'string' ? await identifyOperator(token.trim(), config.operators) : undefined
     if (identity === undefined) {
       noteInvalid(c.req.raw)
-      return signInPage(c, show, 'This is no operator token of this deployment.')
+      return signInPage(c, show, {
+        status: 401,
+        error: 'This is no operator token of this deployment.',
+      })
     }
     const session = await mintOperatorSession(identity, config.roots, now())
     setCookie(c, COOKIE, session, { ...ATTRIBUTES, maxAge: OPERATOR_SESSION_MS / 1000 })
@@ -58,7 +63,16 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
       cookie === undefined
         ? undefined
         : await identifyOperatorSession(cookie, config.operators, config.roots, now())
-    if (cookie === undefined || identity === undefined) return c.redirect(`${BASE}/sign-in`, 303)
+    if (cookie === undefined || identity === undefined) {
+      if (c.req.method === 'POST') {
+        const strangers = { withBody, owner: undefined }
+        return withForm(c, strangers, async (form) => signInPage(c, show, { status: 401, form }))
+      }
+      // A part of a page that renews itself would be given the page behind the redirect.
+      return c.req.header('hx-request')
+        ? signInPage(c, show, { status: 401 })
+        : c.redirect(`${BASE}/sign-in`, 303)
+    }
     const { publicOrigin, regions } = config
     const { operatorId, role } = identity.principal
     const visit: OperatorVisit = {
@@ -97,8 +111,8 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
       ),
     )
     if (c.req.method !== 'POST') return next()
-    return withOwnForm(c, visit.csrf, { withBody, owner: undefined }, async (form) => {
-      if (form === undefined) return foreignForm(c, show)
+    return withForm(c, { withBody, owner: undefined }, async (form) => {
+      if (form === undefined || !isOwn(form, visit.csrf)) return foreignForm(c, show, form)
       c.set('form', form)
       await next()
     })
@@ -112,10 +126,17 @@ const MENU = [
 
 const menuAt = (path: string) => MENU.map((link) => ({ ...link, current: link.href === path }))
 
-const signInPage = (c: Context, show: Show, error?: string) =>
+interface SignInShown {
+  status?: number
+  error?: string
+  /** What was sent when the session was over. */
+  form?: FormData | undefined
+}
+
+const signInPage = (c: Context, show: Show, { status = 200, error, form }: SignInShown = {}) =>
   show(c, {
     title: 'Operators',
-    status: error === undefined ? 200 : 401,
+    status,
     body: (
       <Alone title="For operators of this platform">
         <form class="stack" method="post" action={`${BASE}/sign-in`}>
@@ -130,6 +151,7 @@ const signInPage = (c: Context, show: Show, error?: string) =>
           />
           <button type="submit">Sign in</button>
         </form>
+        <Typed form={form} />
       </Alone>
     ),
   })

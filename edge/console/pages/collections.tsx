@@ -1,6 +1,8 @@
 // What lies in a project: its collections, and their records, searched by an index and edited as JSON. Part of the page
 // of projects.
 import type { Hono } from 'hono'
+import { utf8 } from '../../../shared/bytes.ts'
+import { MAX_BODY_BYTES } from '../../../shared/headers.ts'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
@@ -26,6 +28,8 @@ interface Stored {
 }
 
 const PREVIEW = 140
+/** What a form may hold, with room for what is typed into it. */
+const MAX_TEXT_BYTES = 0.75 * MAX_BODY_BYTES
 
 export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.get('/:id/collections/:name', (c) => browse(c))
@@ -45,7 +49,7 @@ export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.get('/:id/collections/:name/:record', async (c) => {
     const answer = await c.var.visit.api.get<Stored>(recordPath(c))
     if (!answer.ok) return c.var.refuse(answer)
-    return edit(c, { text: JSON.stringify(answer.body.data, null, 2), version: answer.etag })
+    return edit(c, { text: textOf(answer.body.data), version: answer.etag })
   })
   app.post('/:id/collections/:name/:record', async (c) => {
     const { visit, form } = c.var
@@ -93,6 +97,14 @@ async function changedMeanwhile(c: ConsoleContext, text: string) {
   if (!answer.ok) return c.var.refuse(answer)
   const present = JSON.stringify(answer.body.data, null, 2)
   return edit(c, { text, version: answer.etag, present })
+}
+
+/** A line each for what is in it, unless that made so many of them that no form could send it back. */
+function textOf(data: Record<string, unknown>): string {
+  const text = JSON.stringify(data, null, 2)
+  // A form ends its lines with two bytes.
+  const bytes = utf8(text.replaceAll('\n', '\r\n')).length
+  return bytes <= MAX_TEXT_BYTES ? text : JSON.stringify(data)
 }
 
 const NOT_JSON = 'This is not a JSON object.'

@@ -94,7 +94,6 @@ function Live({ c, last, usage, left }: LiveProps) {
       {...(left > 0 && {
         'hx-get': `${base}/live?last=${last}&left=${left - 1}`,
         'hx-trigger': RENEWED_EVERY,
-        'hx-swap': 'outerHTML',
       })}
     >
       <IsolationNotice isolation={usage.isolation} />

@@ -17,8 +17,17 @@ export interface DocumentProps {
   children?: Child
 }
 
-/** Nothing is evaluated, nothing is styled from script, and what is swapped in comes from this host. */
-const HTMX = JSON.stringify({ includeIndicatorCSS: false, history: false, defaultSwap: 'outerHTML' })
+/**
+ * Nothing is evaluated, nothing is styled from script, and what is swapped in comes from this host. A part that renews
+ * itself is patched, so that focus and what somebody has opened in it stay; without a good answer it stays as it is.
+ */
+const HTMX = JSON.stringify({
+  includeIndicatorCSS: false,
+  history: false,
+  defaultSwap: 'outerMorph',
+  morphIgnore: ['data-htmx-powered', 'open'],
+  noSwap: [204, 304, '4xx', '5xx'],
+})
 
 export function Document({
   title,

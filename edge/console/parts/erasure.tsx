@@ -12,7 +12,6 @@ export const Erasure = ({ erasure, path }: { erasure: ErasureShown; path: string
       {...(certificate === null && {
         'hx-get': `${path}?part=progress`,
         'hx-trigger': 'every 1s',
-        'hx-swap': 'outerHTML',
       })}
     >
       {/* Said once it is over, not every second. */}
