@@ -813,7 +813,7 @@ describe('every page', () => {
     await page.keyboard.press('Tab')
     expect(await focused(page)).toBe('Skip to the content')
     await page.keyboard.press('Enter')
-    expect(page.url()).toMatch(/#main$/)
+    await page.waitForURL(/#main$/)
     await page.goto('/admin/pages/')
     await press(page, 'API keys')
     await page.waitForURL(/api-keys$/)
