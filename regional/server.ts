@@ -230,6 +230,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
+  // One for the whole process, jobs and all: its pools are what `maxConcurrent` bounds.
+  const modelCalls = modelAccess(catalogue, modelTimes)
   const provisioner = new TenantProvisioner(database, directory, callsTo, sealingKeys, now)
 
   const mailer =
@@ -247,7 +249,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           seal: sealer,
         },
         endpoints: { seal: sealer, development: developmentHosts },
-        models: modelAccess(catalogue, modelTimes),
+        models: modelCalls,
         domains: {
           resolveTxt,
           claim: (claim) => callsTo(controlRegion).claimDomain(claim),
