@@ -8,15 +8,7 @@ import type { TenantTransaction } from '../tenancy/tenant_transaction.ts'
 /** What a step sees of the database: the subspace of its kind's service, of the job's own tenant. */
 export type JobTransaction = Omit<
   TenantTransaction,
-  | 'context'
-  | 'audit'
-  | 'tenantId'
-  | 'expire'
-  | 'eraseOrganisation'
-  | 'renewSnapshot'
-  | 'usage'
-  | 'jobs'
-  | 'webhooks'
+  'context' | 'audit' | 'tenantId' | 'eraseOrganisation' | 'renewSnapshot' | 'usage' | 'jobs' | 'webhooks'
 > & {
   readonly webhooks: Pick<TenantTransaction['webhooks'], 'call'>
   readonly tenant: TenantNumber

@@ -37,6 +37,22 @@ test('a type that the source does not name is the provider’s own word, whateve
   expect(await typesOf({ '*': 'code.other' })).toEqual(Array(4).fill('code.other'))
 })
 
+test('a secret that is none of its provider’s is refused, of a new source and of one that is changed', async () => {
+  const { key } = await regions.newTenant('secrets', 'us')
+  const ask = (path: string, method: string, body: unknown) =>
+    regions.ask('us', { as: key, method, path, body })
+  const refused = { status: 422, body: { code: 'validation_failed', errors: [{ pointer: '/secret' }] } }
+  const given = { name: 'Shop', provider: 'standard', secret: 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }
+  const path = '/v1/webhook-sources'
+  const { body: source } = await ask(path, 'POST', given)
+  for (const secret of ['########', 'whsec_short', 'whsec_########']) {
+    expect(await ask(path, 'POST', { ...given, secret })).toMatchObject(refused)
+    expect(await ask(`${path}/${source.id}`, 'PATCH', { secret })).toMatchObject(refused)
+  }
+  const { body: other } = await ask(path, 'POST', { ...given, provider: 'hmac' })
+  expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
+})
+
 test('what came is forgotten when its time is over, with its bytes and its marks', {
   timeout: 60_000,
 }, async () => {
