@@ -32,6 +32,7 @@ import {
   Source,
   sourceId,
   UpdateSource,
+  wrongSecret,
 } from './schema.ts'
 import {
   addSource,
@@ -89,6 +90,15 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
     body: await shown(tx, source),
     headers: { etag: etagOf(source) },
   })
+
+  /** @throws {Problem} `validation_failed` */
+  function sealed(tenant: TenantNumber, { id, provider }: SourceRecord, secret: string): string {
+    const detail = wrongSecret(provider, secret)
+    if (detail === undefined) return seal.seal(secret, boundTo(tenant, id))
+    throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
+      errors: [{ pointer: '/secret', detail }],
+    })
+  }
 
   /** Answered, not thrown, so that it is counted. */
   function rejected(tx: TenantTransaction, source: SourceRecord, detail: string): Reply {
@@ -189,9 +199,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
             eventTypes: body.eventTypes ?? before.eventTypes,
             agent: body.agent === undefined ? (before.agent ?? null) : body.agent,
             sealedSecret:
-              body.secret === undefined
-                ? before.sealedSecret
-                : seal.seal(body.secret, boundTo(tenant, before.id)),
+              body.secret === undefined ? before.sealedSecret : sealed(tenant, before, body.secret),
             updatedAt: new Date(nowMs).toISOString(),
             version: before.version + 1,
           }
