@@ -106,6 +106,8 @@ export interface RegionParts {
   modelTimes?: CallTimes
   /** How webhooks go out: looks up their hosts, and says which addresses may be connected to. */
   outbound?: Partial<ConnectOptions> & { timeoutMs?: number }
+  /** Tenants whose webhooks one instance has in hand at a time. */
+  deliveringTenants?: number
   /** Where the log goes; standard output otherwise. */
   writeLog?: WriteLog
   /** Whether no more requests are wanted for now. */
@@ -329,7 +331,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         endWork: (graceMs) => outside.stop(graceMs),
         startJobs: () => {
           const work = { database, now, random: Math.random, log }
-          const deliveries = new WebhookDeliveries({ ...work, tails, outbound, sealer, turn })
+          const deliveries = new WebhookDeliveries(
+            { ...work, tails, outbound, sealer, turn },
+            parts.deliveringTenants,
+          )
           const known = jobKinds([...kinds, deliveries])
           const worker = new JobWorker({ ...work, kinds: known, loans, erase, turn, stepped })
           return {

@@ -62,6 +62,9 @@ export interface LaneRecord {
 export interface Pace {
   pausedUntilMs: number
   onTimeMs: number
+  /** Failures, and times that its receiver asked for less, since the last success: what the next pause grows from. */
+  failuresInRow: number
+  throttles: number
 }
 
 export const DELIVERY_STATUSES = ['pending', 'delivered', 'failed'] as const
