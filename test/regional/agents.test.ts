@@ -140,6 +140,7 @@ describe('a run', () => {
       body: { input: 'Hello' },
       headers: { accept: 'text/event-stream' },
     })
+    expect(response.status).toBe(201)
     const events = (await response.text())
       .split('\n\n')
       .filter((text) => text.startsWith('event: '))

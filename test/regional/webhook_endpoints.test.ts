@@ -528,6 +528,7 @@ describe('what was missed', () => {
     expect(await found('status=pending')).toBe(3)
     expect(await found(`until=${new Date(Date.now() + aheadMs - HOUR_MS).toISOString()}`)).toBe(0)
     expect(await found(`since=${new Date(Date.now() + aheadMs - HOUR_MS).toISOString()}`)).toBe(6)
+    expect(await found('since=1960-01-01T00:00:00Z')).toBe(6)
     const page = (await tenant.ask('GET', '/v1/deliveries?limit=4')).body
     const rest = (await tenant.ask('GET', `/v1/deliveries?limit=4&cursor=${page.nextCursor}`)).body
     const ids = [...page.data, ...rest.data].map(({ id }: { id: string }) => id)

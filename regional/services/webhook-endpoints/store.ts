@@ -259,4 +259,5 @@ export async function listDeliveries(
   return { deliveries, next: behind }
 }
 
-const firstIdOf = (ms: number): Id<'del'> => idFromBytes('del', uuidv7(ms, new Uint8Array(10)))
+/** Ids know no time before 1970. */
+const firstIdOf = (ms: number): Id<'del'> => idFromBytes('del', uuidv7(Math.max(0, ms), new Uint8Array(10)))
