@@ -66,7 +66,8 @@ export class JobWorker {
     clearInterval(this.timer)
     this.stopping.abort()
     this.ready.close()
-    await Promise.all([this.hands, this.scanning, ...this.visits])
+    await Promise.all([this.hands, this.scanning])
+    await Promise.all(this.visits)
   }
 
   private async lookOnce(): Promise<void> {
