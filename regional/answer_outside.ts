@@ -34,6 +34,7 @@ export function answerOutside(c: Context, begin: Begin, shown: Shown): Response 
   if (begin.outcome === 'replayed' && !events) {
     return Response.json(begin.reply.body, { status: begin.reply.status, headers })
   }
+  c.status((begin.outcome === 'replayed' ? begin.reply.status : shown.status) as StatusCode)
   for (const [name, value] of Object.entries(headers)) c.header(name, value)
   if (events) {
     return streamSSE(c, async (out) => {
@@ -42,7 +43,6 @@ export function answerOutside(c: Context, begin: Begin, shown: Shown): Response 
       await ('problem' in reply ? send('error', reply.problem) : send('done', reply.body))
     })
   }
-  c.status(shown.status as StatusCode)
   c.header('content-type', 'application/json')
   return stream(c, async (out) => {
     // White space before a JSON text means nothing (RFC 8259 section 2).

@@ -107,6 +107,8 @@ export interface RegionParts {
   modelTimes?: CallTimes
   /** How webhooks go out: looks up their hosts, and says which addresses may be connected to. */
   outbound?: Partial<ConnectOptions> & { timeoutMs?: number }
+  /** Tenants whose webhooks one instance has in hand at a time. */
+  deliveringTenants?: number
   /** Where the log goes; standard output otherwise. */
   writeLog?: WriteLog
   /** Whether no more requests are wanted for now. */
@@ -231,6 +233,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
+  // One for the whole process, jobs and all: its pools are what `maxConcurrent` bounds.
+  const modelCalls = modelAccess(catalogue, modelTimes)
   const requests = new OperatorRequests(database, sealingKeys, now)
   const provisioner = new TenantProvisioner(database, directory, callsTo, requests)
 
@@ -249,7 +253,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           seal: sealer,
         },
         endpoints: { seal: sealer, development: developmentHosts },
-        models: modelAccess(catalogue, modelTimes),
+        models: modelCalls,
         domains: {
           resolveTxt,
           claim: (claim) => callsTo(controlRegion).claimDomain(claim),
@@ -330,7 +334,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         endWork: (graceMs) => outside.stop(graceMs),
         startJobs: () => {
           const work = { database, now, random: Math.random, log }
-          const deliveries = new WebhookDeliveries({ ...work, tails, outbound, sealer, turn })
+          const deliveries = new WebhookDeliveries(
+            { ...work, tails, outbound, sealer, turn },
+            parts.deliveringTenants,
+          )
           const known = jobKinds([...kinds, deliveries])
           const worker = new JobWorker({ ...work, kinds: known, loans, erase, turn, stepped })
           return {

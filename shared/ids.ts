@@ -108,5 +108,12 @@ export function idBytes(prefix: IdPrefix, text: string): Bytes | undefined {
   return bytes
 }
 
+/** When an id was made, in milliseconds since 1970; undefined for what is none of this kind. */
+export function idTimeMs(prefix: IdPrefix, text: string): number | undefined {
+  return idBytes(prefix, text)
+    ?.subarray(0, 6)
+    .reduce((ms, byte) => ms * 256 + byte, 0)
+}
+
 export const isId = <P extends IdPrefix>(prefix: P, text: string): text is Id<P> =>
   idBytes(prefix, text) !== undefined

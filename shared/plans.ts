@@ -90,6 +90,9 @@ function requests(rate: number): Pick<PlanLimits, 'requestsPerSecond' | 'burst'>
   return { requestsPerSecond: rate, burst: 2 * rate }
 }
 
+/** What an operator gives no tenant more of: all of a tenant's are read in one go, again and again. */
+export const MOST = { identityProviders: 100, domains: 1_000, webhookEndpoints: 1_000 } as const
+
 /** What an operator gave one tenant instead of its plan's. */
 export type LimitOverrides = Readonly<Partial<Record<LimitName, number>>>
 

@@ -1,6 +1,6 @@
 // `coditect tenants`: organisations, for operators.
 import { type Command, Option } from 'commander'
-import type { Coditect } from '../../shared/client/index.ts'
+import type { Coditect, Operations } from '../../shared/client/index.ts'
 import { LIMIT_NAMES, PLAN_NAMES, type PlanName } from '../../shared/plans.ts'
 import { followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
@@ -8,6 +8,7 @@ import { UsageError } from '../profile.ts'
 import { type Ask, atMost, wholeNumber } from './command.ts'
 import { writeUsage } from './usage.ts'
 
+type ListQuery = Operations['GET /platform/v1/tenants']['query']
 const ONE = '/platform/v1/tenants/{id}'
 
 /** The id of an organisation that was named by id or slug. */
@@ -15,8 +16,27 @@ async function idOf(client: Coditect, named: string): Promise<string> {
   if (named.startsWith('ten_')) return named
   const found = await client.call('GET /platform/v1/tenants', { query: { slug: named, limit: 1 } })
   const [tenant] = found.data
-  if (tenant?.slug !== named) throw new Error(`there is no organisation ${named}`)
-  return tenant.id
+  if (tenant?.slug === named) return tenant.id
+  requireAnswers(found.unreachable)
+  throw new Error(`there is no organisation ${named}`)
+}
+
+/** What is not listed may be there all the same. */
+function requireAnswers(unreachable: ReadonlyArray<string>): void {
+  if (unreachable.length === 0) return
+  throw new Error(`no answer from ${unreachable.join(', ')}: organisations that live there are not shown`)
+}
+
+/** All of a list, as far as regions answer. @param unreachable takes those that do not */
+async function* listed(client: Coditect, query: ListQuery, unreachable: Set<string>) {
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page = await client.call('GET /platform/v1/tenants', {
+      query: { ...query, ...(cursor && { cursor }) },
+    })
+    for (const region of page.unreachable) unreachable.add(region)
+    yield* page.data
+    cursor = page.nextCursor
+  }
 }
 
 function limitOf(typed: string, before: Record<string, number | null> = {}): Record<string, number | null> {
@@ -60,7 +80,9 @@ export function addTenants(program: Command, ask: Ask): void {
       const { client, output } = ask()
       const columns = ['id', 'slug', 'plan', 'region', 'status', ...(order === 'cost' ? ['cost'] : [])]
       const query = { order, limit: Math.min(limit ?? 100, 100) || 1, ...(slug !== undefined && { slug }) }
-      await writeList(output, atMost(client.all('GET /platform/v1/tenants', { query }), limit), columns)
+      const unreachable = new Set<string>()
+      await writeList(output, atMost(listed(client, query, unreachable), limit), columns)
+      requireAnswers([...unreachable])
     })
   tenants
     .command('show <tenant>')

@@ -22,8 +22,8 @@ import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
-export type ServiceExpiry = 'api-key' | 'admin-link' | 'session' | 'ended-session' | 'invitation'
-type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | 'delivery' | ServiceExpiry
+export type ServiceExpiry = 'api-key' | 'admin-link' | 'session' | 'ended-session' | 'invitation' | 'delivery'
+type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
 

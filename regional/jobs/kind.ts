@@ -11,7 +11,6 @@ export type JobTransaction = Omit<
   | 'context'
   | 'audit'
   | 'tenantId'
-  | 'expire'
   | 'eraseOrganisation'
   | 'renewSnapshot'
   | 'usage'

@@ -13,6 +13,7 @@ import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { type LogStanding, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import { callWebhooks } from '../webhooks/call.ts'
+import { expireAt } from './expiry.ts'
 import { finish } from './finish.ts'
 import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
 import { advanced } from './progress.ts'
@@ -26,6 +27,11 @@ export interface StepDependencies {
   loans: ShardLoans
   /** Each step has its turn beside what somebody waits for. */
   turn: TakeTurn
+  /**
+   * Before work outside: the visit goes on without the hand that began it, which is free for other tenants.
+   * @returns false when too many visits do so already
+   */
+  leaveHand: () => boolean
   now: () => number
   /** From 0 to 1. */
   random: () => number
@@ -45,6 +51,9 @@ export interface Turn {
 
 /** How long a job of a kind that this worker does not know (it may be older than the job) is left alone. */
 const UNKNOWN_KIND_MS = 60_000
+
+/** How long work outside is left alone when too much of it is under way. */
+const POSTPONED_MS = 2_000
 
 const TOO_BUSY: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded'])
 
@@ -72,13 +81,15 @@ async function step(
   const kind = kinds.get(turn.entry.kind)
   if (kind === undefined) {
     log.error('a job of an unknown kind waits', { kind: turn.entry.kind, job: turn.id })
-    await inTurn(dependencies, tenant, turn, async (scope, job) => {
-      requeue(scope, job, { ...job, dueMs: now() + UNKNOWN_KIND_MS })
-    })
+    await postpone(dependencies, tenant, turn, UNKNOWN_KIND_MS)
     return 'unknown_kind'
   }
   // The visit calls for it instead.
   if ('call' in kind) throw new Error('standing work has no steps')
+  if ('outside' in kind && kind.outside !== undefined && !dependencies.leaveHand()) {
+    await postpone(dependencies, tenant, turn, POSTPONED_MS)
+    return 'postponed'
+  }
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
     await dependencies.turn(
@@ -108,6 +119,12 @@ async function step(
     return 'failed'
   }
 }
+
+/** Nothing was done, and what stands behind it in the queue comes first. */
+const postpone = (dependencies: StepDependencies, tenant: TenantNumber, turn: Turn, ms: number) =>
+  inTurn(dependencies, tenant, turn, async (scope, job) => {
+    requeue(scope, job, { ...job, dueMs: dependencies.now() + ms })
+  })
 
 type StepWork = (scope: TenantScope, job: JobRecord, logs: LogStanding) => Promise<void>
 
@@ -235,6 +252,7 @@ function jobTransaction(
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     project: (id, use) => requireProject(scope, id, use),
     organisation: () => organisationOf(scope),
+    expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
     webhooks: { call: () => callWebhooks(scope) },

@@ -63,18 +63,17 @@ async function work(
   mayGoOn: () => boolean,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  for (let steps = 0; steps === 0 || (steps < MAX_STEPS && mayGoOn()); ) {
+  for (let begun = 0; begun === 0 || (begun < MAX_STEPS && mayGoOn()); ) {
     const { status, standing, due } = await look(dependencies, tenant)
     if (status === 'erasing') return dependencies.erase(tenant, mayGoOn)
     if (status === undefined) return undefined
     if (status !== 'active') return dependencies.now() + SUSPENDED_MS
     for (const kind of standing) kind.call(tenant)
     if (due.length === 0) return undefined
-    // The first ones in any case: a slow database must not keep a visit from getting anywhere.
-    const first = steps === 0
-    steps += due.length
     await sideBySide(due, async (turn) => {
-      if (first ? !signal.aborted : mayGoOn()) await runStep(dependencies, tenant, turn, signal)
+      // The first ones in any case: a slow database must not keep a visit from getting anywhere.
+      const isFirst = begun++ < SIDE_BY_SIDE
+      if (isFirst ? !signal.aborted : mayGoOn()) await runStep(dependencies, tenant, turn, signal)
     })
   }
   return undefined

@@ -1,29 +1,37 @@
 // A worker: finds tenants with work and visits them, several at a time. A commit of this process wakes it at once; what
 // other processes enqueue, what comes due and what a crash left is found by a scan every second.
 import { randomUUID } from 'node:crypto'
+import type { TenantNumber } from '../../shared/tenant.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import { ReadyTenants } from './ready.ts'
 import { PointerScan } from './scan.ts'
 import { type VisitDependencies, visit } from './visit.ts'
 
-/** Tenants visited at a time. */
-const VISITS = 16
+/** Hands: tenants visited at a time. */
+const HANDS = 16
+/**
+ * Visits that work outside the database, beside those. What they wait for, a model or a mail server, may not answer for a
+ * minute, and no other tenant's work waits with them.
+ */
+const MAX_OUTSIDE = 64
 /** Tenants known to have work, waiting for a visit. */
 const MAX_READY = 4_096
 const SCAN_EVERY_MS = 1_000
 
-export interface WorkerDependencies extends Omit<VisitDependencies, 'worker'> {
+export interface WorkerDependencies extends Omit<VisitDependencies, 'worker' | 'leaveHand'> {
   database: RegionDatabase
   scanEveryMs?: number
 }
 
 export class JobWorker {
-  private readonly dependencies: VisitDependencies
+  private readonly dependencies: Omit<VisitDependencies, 'leaveHand'>
   private readonly ready = new ReadyTenants(MAX_READY)
   private readonly stopping = new AbortController()
   private readonly scan: PointerScan
   private readonly unsubscribe: () => void
-  private readonly running: Promise<unknown>
+  private readonly hands: Promise<unknown>
+  private readonly visits = new Set<Promise<void>>()
+  private outside = 0
   private readonly timer: NodeJS.Timeout
   private scanning: Promise<void> | undefined
 
@@ -33,7 +41,7 @@ export class JobWorker {
     this.dependencies = { ...dependencies, worker: randomUUID() }
     this.scan = new PointerScan(database, now, random)
     this.unsubscribe = database.onWake((tenant) => this.ready.add(tenant))
-    this.running = Promise.all(Array.from({ length: VISITS }, () => this.visitOneAfterAnother()))
+    this.hands = Promise.all(Array.from({ length: HANDS }, () => this.visitOneAfterAnother()))
     void this.look()
     // A little apart from the other workers, so that they do not all scan in the same instant.
     this.timer = setInterval(() => void this.look(), scanEveryMs * (0.9 + random() / 5))
@@ -58,7 +66,8 @@ export class JobWorker {
     clearInterval(this.timer)
     this.stopping.abort()
     this.ready.close()
-    await Promise.all([this.running, this.scanning])
+    await Promise.all([this.hands, this.scanning])
+    await Promise.all(this.visits)
   }
 
   private async lookOnce(): Promise<void> {
@@ -72,14 +81,39 @@ export class JobWorker {
 
   private async visitOneAfterAnother(): Promise<void> {
     for (let tenant = await this.ready.take(); tenant !== undefined; tenant = await this.ready.take()) {
-      let again = false
-      try {
-        again = (await visit(this.dependencies, tenant, this.stopping.signal)) === 'more'
-      } catch (error) {
-        // Its pointer is still there: a later scan finds it.
-        this.dependencies.log.error('a visit ended early', { error })
-      }
-      this.ready.putBack(tenant, again)
+      await this.begin(tenant)
     }
+  }
+
+  /** Begins a visit. @returns when the hand is free again: at its end, or as soon as it works outside */
+  private begin(tenant: TenantNumber): Promise<void> {
+    return new Promise((free) => {
+      const visiting = this.visitOne(tenant, free).finally(() => {
+        this.visits.delete(visiting)
+        free()
+      })
+      this.visits.add(visiting)
+    })
+  }
+
+  private async visitOne(tenant: TenantNumber, freeHand: () => void): Promise<void> {
+    let again = false
+    let isOutside = false
+    const leaveHand = () => {
+      if (!isOutside && this.outside < MAX_OUTSIDE) {
+        isOutside = true
+        this.outside++
+        freeHand()
+      }
+      return isOutside
+    }
+    try {
+      again = (await visit({ ...this.dependencies, leaveHand }, tenant, this.stopping.signal)) === 'more'
+    } catch (error) {
+      // Its pointer is still there: a later scan finds it.
+      this.dependencies.log.error('a visit ended early', { error })
+    }
+    if (isOutside) this.outside--
+    this.ready.putBack(tenant, again)
   }
 }

@@ -1,4 +1,4 @@
-// Tenants in the order of what they cost: every region ranks its own, and the rankings are merged here.
+// Tenants in the order of what they cost: every region that answers ranks its own, and the rankings are merged here.
 import { parseTenantNumber } from '../../shared/tenant.ts'
 import { invalidCursor, readCursor, writeCursor } from '../cursor.ts'
 import type { Reply } from '../operation.ts'
@@ -16,16 +16,18 @@ export async function listByCost(
   const after = placeOf(cursor)
   const rankings = await Promise.all(
     regions.map(async (region) => {
-      const ranking = await callsTo(region).costs({ limit: limit + 1, after })
-      return ranking.flatMap(({ number: text, units }) => {
+      const ranking = await callsTo(region)
+        .costs({ limit: limit + 1, after })
+        .catch(() => undefined)
+      return ranking?.flatMap(({ number: text, units }) => {
         const number = parseTenantNumber(text)
         return number === undefined ? [] : [{ number, units, region }]
       })
     }),
   )
-  const merged = rankings.flat().toSorted(byCost)
+  const merged = rankings.flatMap((ranking) => ranking ?? []).toSorted(byCost)
   const page = merged.slice(0, limit)
-  const described = await describeAll(page, callsTo)
+  const { described, unreachable } = await describeAll(page, callsTo)
   const last = page.at(-1)
   return {
     status: 200,
@@ -39,6 +41,7 @@ export async function listByCost(
         merged.length > limit && last !== undefined
           ? writeCursor(LIST, `${last.units} ${last.number}`)
           : null,
+      unreachable: regions.filter((region, i) => rankings[i] === undefined || unreachable.includes(region)),
     },
   }
 }

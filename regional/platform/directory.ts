@@ -19,7 +19,7 @@ const byDomain = jsonSpace<[domain: string], { number: string; id: string }>('do
 const domainsOf = jsonSpace<[number: Buffer, domain: string], 1>('domains')
 const nextNumber = jsonSpace<['next'], string>('number')
 
-const MAX_DOMAINS = 1_000
+const FREED_AT_A_TIME = 500
 
 /** Numbers taken from the directory at a time, so that making tenants does not queue for one key. */
 const LEASE = 32
@@ -146,7 +146,12 @@ export class Directory {
   }
 
   /** Frees an erased tenant's slug and domains, and keeps its number from ever being used again. Repeatable. */
-  release(number: TenantNumber, region: string): Promise<void> {
+  async release(number: TenantNumber, region: string): Promise<void> {
+    while (await this.releaseSome(number, region));
+  }
+
+  /** From the first time on it claims no more. @returns whether it has more domains */
+  private releaseSome(number: TenantNumber, region: string): Promise<boolean> {
     return this.database.platform(async (scope) => {
       const key: [Buffer] = [numberKey(number)]
       const entry = await scope.space(byNumber).get(key)
@@ -155,14 +160,13 @@ export class Directory {
         if (owner === String(number)) scope.space(bySlug).clear([entry.slug])
         scope.space(byNumber).clear(key)
       }
-      // No plan allows more than one page of them.
-      const { entries } = await scope.space(domainsOf).page({ under: key, limit: MAX_DOMAINS })
+      const { entries, more } = await scope.space(domainsOf).page({ under: key, limit: FREED_AT_A_TIME })
       for (const [[, domain]] of entries) {
         scope.space(byDomain).clear([domain])
         scope.space(domainsOf).clear([key[0], domain])
       }
       scope.space(erased).set(key, { region })
-      return { value: undefined, commit: true }
+      return { value: more, commit: true }
     })
   }
 

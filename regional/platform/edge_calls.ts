@@ -7,6 +7,7 @@ import type {
   TenantName,
   TenantPlace,
 } from '../../shared/edge_calls.ts'
+import { MOST } from '../../shared/plans.ts'
 import { type SnapshotVersion, writeSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TenantEraser } from '../tenancy/erasure.ts'
@@ -15,9 +16,6 @@ import type { RegionDatabase } from '../tenancy/region_database.ts'
 import { newerSnapshot } from '../tenancy/snapshot.ts'
 import type { Directory } from './directory.ts'
 import { erasureState, shownErasure } from './erasure.ts'
-
-/** No plan allows more. */
-const MAX_PROVIDERS = 100
 
 export interface EdgeCalls {
   /** Undefined when there is no such tenant; always, but in the control region. */
@@ -48,7 +46,7 @@ export const edgeCalls = (
     database.tenant<ProvidersAnswer>(tenant, async (scope) => {
       const [status, page] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
-        scope.service('identity-providers').space(providerSpace).page({ limit: MAX_PROVIDERS }),
+        scope.service('identity-providers').space(providerSpace).page({ limit: MOST.identityProviders }),
       ])
       if (status?.status === 'moved' && status.movedTo !== undefined) {
         return { value: { outcome: 'moved', region: status.movedTo }, commit: false }

@@ -4,7 +4,6 @@ import { parseTenantNumber } from '../../shared/tenant.ts'
 import { ISOLATION_STAGES } from '../admission/noisy.ts'
 import { idSchema, slugSchema, timeSchema } from '../schemas.ts'
 import type { Calls } from './calls.ts'
-import { describeAll } from './describe.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
 
 const NoisyTenant = z
@@ -68,9 +67,9 @@ async function noisyIn(region: string, callsTo: (region: string) => Calls): Prom
   const noisy = await callsTo(region).noisy({})
   const rows = noisy.slice(0, SHOWN).flatMap(({ number: text, ...row }) => {
     const number = parseTenantNumber(text)
-    return number === undefined ? [] : [{ number, region, ...row }]
+    return number === undefined ? [] : [{ number, ...row }]
   })
-  const described = await describeAll(rows, callsTo)
+  const described = await callsTo(region).describe({ numbers: rows.map(({ number }) => number) })
   const largest = rows.flatMap(({ stage, asked, fair, sinceMs, untilMs }, i) => {
     const tenant = described[i]?.tenant
     if (tenant === undefined) return []

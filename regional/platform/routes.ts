@@ -56,6 +56,12 @@ const ListedTenant = Tenant.extend({
     .meta({ description: 'Request units of today and yesterday (UTC), where tenants are listed by it.' }),
 }).meta({ id: 'ListedTenant' })
 
+/** Of the directory. */
+interface PlacesPage {
+  entries: ReadonlyArray<readonly [key: readonly [string], place: { number: TenantNumber; region: string }]>
+  more: boolean
+}
+
 const UpdateTenant = z
   .strictObject({
     name: nameSchema.optional(),
@@ -90,16 +96,28 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
     return { number, home: callsTo(place.region) }
   }
 
+  /** Without those that nothing is known of: a tenant in the making is in the directory before it is let in. */
+  async function listed(list: string, { entries, more }: PlacesPage): Promise<Reply> {
+    const places = entries.map(([, place]) => place)
+    const { described, unreachable } = await describeAll(places, callsTo)
+    const tenants = entries.map(([key], i) => [key, described[i]?.tenant] as const)
+    const { data, nextCursor } = pageBody(list, { entries: tenants, more }, (tenant) => tenant)
+    return { status: 200, body: { data: data.filter((each) => each !== undefined), nextCursor, unreachable } }
+  }
+
   async function bySlug(prefix: string, limit: number, cursor: string | undefined): Promise<Reply> {
     const list = `${LIST} ${prefix}`
-    const page = await directory.search(prefix, limit, readCursor(list, cursor)?.[0])
-    const described = await describeAll(
-      page.entries.map(([, place]) => place),
-      callsTo,
+    return listed(list, await directory.search(prefix, limit, readCursor(list, cursor)?.[0]))
+  }
+
+  async function byAge(limit: number, cursor: string | undefined): Promise<Reply> {
+    const [after] = readCursor(LIST, cursor) ?? []
+    const { entries, more } = await directory.list(
+      limit,
+      after === undefined ? undefined : parseTenantNumber(after),
     )
-    const entries = page.entries.map(([slug], i) => [slug, described[i] ?? null] as const)
-    const { data, nextCursor } = pageBody(list, { entries, more: page.more }, (each) => each?.tenant)
-    return { status: 200, body: { data: data.filter((each) => each !== undefined), nextCursor } }
+    const places = entries.map(([number, { region }]) => [[String(number)], { number, region }] as const)
+    return listed(LIST, { entries: places, more })
   }
 
   return [
@@ -147,21 +165,17 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           .optional()
           .meta({ description: 'Only those whose slug begins so, in the order of their slugs.' }),
       }),
-      answers: { 200: pageOf(ListedTenant) },
+      answers: {
+        200: pageOf(ListedTenant).extend({
+          unreachable: z.array(z.string()).meta({
+            description: 'Regions that did not answer: tenants who live there are missing from this page.',
+          }),
+        }),
+      },
       async handle({ query }) {
         if (query.order === 'cost') return listByCost(query.limit, query.cursor, { regions, callsTo })
         if (query.slug !== undefined) return bySlug(query.slug, query.limit, query.cursor)
-        const [after] = readCursor(LIST, query.cursor) ?? []
-        const number = after === undefined ? undefined : parseTenantNumber(after)
-        const page = await directory.list(query.limit, number)
-        const described = await describeAll(
-          page.entries.map(([number, { region }]) => ({ number, region })),
-          callsTo,
-        )
-        const entries = page.entries.map(([of], i) => [[String(of)], described[i] ?? null] as const)
-        const { data, nextCursor } = pageBody(LIST, { entries, more: page.more }, (each) => each?.tenant)
-        // A tenant in the making is in the directory for an instant before it is let in.
-        return { status: 200, body: { data: data.filter((each) => each !== undefined), nextCursor } }
+        return byAge(query.limit, query.cursor)
       },
     }),
     operatorOperation({

@@ -7,6 +7,7 @@ import { type AuditEntry, auditOf } from './audit.ts'
 import { idempotencySpace, markerKey, newMarker } from './idempotency.ts'
 import { statusSpace } from './records.ts'
 import type { RegionDatabase } from './region_database.ts'
+import { countRejected } from './webhook_sources.ts'
 
 /** Different refusals of one tenant between two flushes; the rest of them is dropped. */
 const MAX_PER_TENANT = 50
@@ -73,6 +74,11 @@ export class RefusalLog {
       if (gone || marker !== undefined) return { value: undefined, commit: false }
       const trail = auditOf(scope)
       for (const entry of entries) trail.append(status.epoch, entry)
+      await Promise.all(
+        entries
+          .filter(({ code }) => code === 'signature_invalid')
+          .map(({ actor, count = 1 }) => countRejected(scope, actor.id, count)),
+      )
       const record = newMarker(id, attempt, Date.parse(first.at))
       await expireAt(scope, record.expiresAt, 'request', markerKey(id), Date.parse(first.at))
       markers.set([markerKey(id)], record)

@@ -2,6 +2,7 @@
 import type { Id } from '../../shared/ids.ts'
 import type { WebhookSourcePrincipal } from '../../shared/principal.ts'
 import type { Provider } from '../services/webhook-sources/providers.ts'
+import { counterSpace } from '../storage/counter_space.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
 import type { TenantScope } from './region_database.ts'
@@ -24,6 +25,14 @@ export interface SourceRecord {
 
 /** In the subspace of the service `webhook-sources`. */
 export const sourceSpace = jsonSpace<[sourceId: string], SourceRecord>('source')
+export const sourceCounts = counterSpace<[sourceId: string, what: 'received' | 'rejected']>('count')
+
+/** So many webhooks were refused for their signatures. A source that was removed meanwhile counts nothing any more. */
+export async function countRejected(scope: TenantScope, sourceId: string, count: number): Promise<void> {
+  const tx = scope.service('webhook-sources')
+  if ((await tx.space(sourceSpace).get([sourceId])) === undefined) return
+  tx.counters(sourceCounts).add([sourceId, 'rejected'], count)
+}
 
 /** A source may send, and nothing else: the operations say who may ask them. */
 export async function ofSource(

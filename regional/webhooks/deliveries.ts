@@ -9,20 +9,25 @@ import { SendingSlots } from './slots.ts'
 
 /** Deliveries of all tenants at the same time. */
 const SLOTS = 512
-/** Tenants in hand. Whoever finds no room is called for again by its queue. */
-const MAX_PUMPS = 1_000
+/** Tenants in hand, and as many that wait for a place. Whoever finds none is called for again by its queue. */
+const MAX_TENANTS = 1_000
 /** A tenant that is in another's hands is left alone for so long. */
 const BUSY_MS = 500
 
 export class WebhookDeliveries implements StandingKind {
   readonly kind = WEBHOOKS
   private readonly dependencies: PumpDependencies
+  private readonly maxTenants: number
+  /** In the order in which they were taken in hand. */
   private readonly pumps = new Map<TenantNumber, { pump: TenantPump; ended: Promise<void> }>()
+  /** In the order in which they came. */
+  private readonly waiting = new Set<TenantNumber>()
   private readonly busy = new Set<TenantNumber>()
   private readonly uncalled: () => void
   private stopping = false
 
-  constructor(dependencies: Omit<PumpDependencies, 'slots'>) {
+  constructor(dependencies: Omit<PumpDependencies, 'slots'>, maxTenants = MAX_TENANTS) {
+    this.maxTenants = maxTenants
     this.dependencies = { ...dependencies, slots: new SendingSlots(SLOTS) }
     this.uncalled = dependencies.database.onCall((tenant) => this.call(tenant))
   }
@@ -33,9 +38,14 @@ export class WebhookDeliveries implements StandingKind {
       present.pump.call()
       return
     }
-    if (this.stopping || this.busy.has(tenant) || this.pumps.size >= MAX_PUMPS) return
-    const pump = new TenantPump(this.dependencies, tenant)
-    this.pumps.set(tenant, { pump, ended: this.run(tenant, pump) })
+    if (this.stopping || this.busy.has(tenant)) return
+    if (this.pumps.size < this.maxTenants) {
+      const pump = new TenantPump(this.dependencies, tenant)
+      this.pumps.set(tenant, { pump, ended: this.run(tenant, pump) })
+      return
+    }
+    if (this.waiting.size < this.maxTenants) this.waiting.add(tenant)
+    this.makeRoom()
   }
 
   async stop(): Promise<void> {
@@ -43,6 +53,18 @@ export class WebhookDeliveries implements StandingKind {
     this.uncalled()
     for (const { pump } of this.pumps.values()) pump.stop()
     await Promise.all([...this.pumps.values()].map(({ ended }) => ended))
+  }
+
+  /**
+   * As many make way as wait: of those that send nothing at present, whoever was taken in hand first. Otherwise a thousand
+   * whose receivers never answer, and who always have something left, would keep everybody else's from being sent.
+   */
+  private makeRoom(): void {
+    let room = 0
+    for (const { pump } of this.pumps.values()) {
+      if (room >= this.waiting.size) return
+      if (pump.makeWay()) room++
+    }
   }
 
   private async run(tenant: TenantNumber, pump: TenantPump): Promise<void> {
@@ -53,6 +75,11 @@ export class WebhookDeliveries implements StandingKind {
       this.dependencies.log.error('a tenant could not be taken in hand', { error })
     }
     this.pumps.delete(tenant)
+    for (const next of this.waiting) {
+      if (this.pumps.size >= this.maxTenants) break
+      this.waiting.delete(next)
+      this.call(next)
+    }
     if (ended === 'left') {
       // Called while it was leaving.
       if (pump.wasCalled) this.call(tenant)

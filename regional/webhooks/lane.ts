@@ -76,6 +76,8 @@ export class Lane {
     this.recordedTo = highest
     this.pausedUntilMs = pace?.pausedUntilMs ?? 0
     this.onTimeMs = pace?.onTimeMs ?? 0
+    this.failuresInRow = pace?.failuresInRow ?? 0
+    this.throttles = pace?.throttles ?? 0
   }
 
   get endpoint(): EndpointRecord {
@@ -95,10 +97,22 @@ export class Lane {
     if (!after.enabled) this.due = this.due.filter(({ record }) => record.test)
   }
 
-  /** What is to be kept of its pace when nobody has it in hand; undefined when nothing waits for it. */
+  /** What is to be kept of its pace when nobody has it in hand; undefined when nothing hangs on it. */
   paceAt(nowMs: number): Pace | undefined {
-    const { pausedUntilMs, onTimeMs } = this
-    return Math.max(pausedUntilMs, onTimeMs) > nowMs ? { pausedUntilMs, onTimeMs } : undefined
+    const { pausedUntilMs, onTimeMs, failuresInRow, throttles } = this
+    const isWellAndFree = failuresInRow === 0 && Math.max(pausedUntilMs, onTimeMs) <= nowMs
+    return isWellAndFree ? undefined : { pausedUntilMs, onTimeMs, failuresInRow, throttles }
+  }
+
+  /** Until then its receiver is spared, whatever there is to send: it fails, asks for less, or has a rate. */
+  get sparedUntilMs(): number {
+    const { rate } = this.endpoint
+    return Math.max(this.pausedUntilMs, rate === null ? 0 : this.onTimeMs - BURST_MS)
+  }
+
+  /** Whether something that was read was not sent yet. */
+  get hasUnsent(): boolean {
+    return this.unsent.length > 0
   }
 
   /** Whether there is room for more events. */
@@ -117,6 +131,13 @@ export class Lane {
     if (this.busy.size > 0) return false
     if (!this.endpoint.enabled) return this.due.length === 0
     return this.isBlocked(nowMs) || (this.unsent.length === 0 && this.due.length === 0)
+  }
+
+  /** Whether nothing is sent at present: there is nothing to do, or its receiver is spared. */
+  rests(nowMs: number): boolean {
+    if (this.isIdle(nowMs)) return true
+    if (this.busy.size > 0 || this.dueIsStale || this.due[0]?.record.test) return false
+    return this.endpoint.enabled && this.sparedUntilMs > nowMs
   }
 
   isBusy(id: string): boolean {
@@ -157,13 +178,12 @@ export class Lane {
 
   /** @returns what may be sent now, or when to ask again; undefined when something else has to happen first */
   next(nowMs: number): Sendable | { notBeforeMs: number } | undefined {
-    const { enabled, mode, rate } = this.endpoint
+    const { enabled, mode } = this.endpoint
     // Somebody tries the endpoint out, before it is enabled perhaps: that waits for nothing.
     if (this.due[0]?.record.test) return this.takeDue()
     if (!enabled || (this.unsent.length === 0 && this.due.length === 0)) return undefined
     if (mode === 'fifo' ? this.busy.size > 0 : this.sending >= this.mostAtOnce) return undefined
-    if (this.pausedUntilMs > nowMs) return { notBeforeMs: this.pausedUntilMs }
-    if (rate !== null && this.onTimeMs - BURST_MS > nowMs) return { notBeforeMs: this.onTimeMs - BURST_MS }
+    if (this.sparedUntilMs > nowMs) return { notBeforeMs: this.sparedUntilMs }
     // What has been tried already is in front of all that has not; and one waiting keeps the others waiting.
     if (mode === 'fifo' && this.dueIsStale) return undefined
     const [due] = this.due

@@ -60,6 +60,8 @@ export class TenantPump {
   /** Whose lane is the first to send. */
   private first = 0
   private over: Pumped | undefined
+  /** Somebody waits for its place. */
+  private makesWay = false
   /** Somebody has called since it last looked. */
   private called = true
   /** Something has happened since its last turn. */
@@ -81,6 +83,13 @@ export class TenantPump {
 
   get wasCalled(): boolean {
     return this.called
+  }
+
+  /** Somebody waits for its place. @returns whether it leaves: not as long as it sends */
+  makeWay(): boolean {
+    this.makesWay = this.rests
+    if (this.makesWay) this.poke()
+    return this.makesWay
   }
 
   private poke(): void {
@@ -135,7 +144,9 @@ export class TenantPump {
       if (this.over !== undefined) return this.over
       if (!this.isIdle) idleSinceMs = performance.now()
       const lingerMs = idleSinceMs + LINGER_MS - performance.now()
-      if (this.isIdle && lingerMs <= 0 && !this.called && (await this.leave())) return 'left'
+      this.makesWay &&= this.rests
+      const isDone = this.makesWay || (this.isIdle && lingerMs <= 0)
+      if (isDone && !this.called && (await this.leave())) return 'left'
       await this.pause(Math.max(1, Math.min(nextMs - this.dependencies.now(), Math.max(lingerMs, 1), 1_000)))
     }
     const cut = setTimeout(() => this.aborting.abort(), STOP_MS)
@@ -156,6 +167,11 @@ export class TenantPump {
       this.results.length === 0 &&
       [...this.lanes.values()].every((lane) => lane.isIdle(this.dependencies.now()))
     )
+  }
+
+  private get rests(): boolean {
+    const nowMs = this.dependencies.now()
+    return this.results.length === 0 && [...this.lanes.values()].every((lane) => lane.rests(nowMs))
   }
 
   private pause(ms: number): Promise<void> {
@@ -359,7 +375,7 @@ export class TenantPump {
     }
   }
 
-  /** Hands the tenant back, in a transaction that has seen that there is nothing to do. @param anyway there may be */
+  /** Hands the tenant back, in a transaction that has seen that nothing can be done now. @param anyway something may */
   private leave(anyway = false): Promise<boolean> {
     const { database, now } = this.dependencies
     const leave = async (scope: TenantScope) => {
@@ -369,19 +385,26 @@ export class TenantPump {
       const active = lanes.filter(({ endpoint }) => endpoint.enabled)
       const nowMs = now()
       const open = active.filter((lane) => !lane.isBlocked(nowMs))
-      const positions = new Set(open.map(({ position }) => position))
-      const [changed = '', pages, heads] = await Promise.all([
+      const lanesAt = Map.groupBy(open, ({ position }) => position)
+      const [changed = '', fresh, due] = await Promise.all([
         tx.space(changedSpace).get(['changed']),
-        Promise.all([...positions].map((position) => feedOf(scope).page(1, position))),
         Promise.all(
-          active.map(({ endpoint }) => tx.space(dueSpace).page({ under: [endpoint.id], limit: 1 })),
+          [...lanesAt].map(async ([position, at]) => {
+            const { events } = await feedOf(scope).page(1, position)
+            return at.filter(({ hasUnsent }) => hasUnsent || events.length > 0)
+          }),
+        ),
+        Promise.all(
+          active.map(async (lane) => {
+            const { entries } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: 1 })
+            return entries.map(([, { notBeforeMs }]) => Math.max(notBeforeMs, lane.sparedUntilMs))
+          }),
         ),
       ])
-      const times = heads.flatMap(({ entries }) => entries.map(([, { notBeforeMs }]) => notBeforeMs))
+      const times = [...fresh.flat().map(({ sparedUntilMs }) => sparedUntilMs), ...due.flat()]
       const nextMs = times.length === 0 ? undefined : Math.min(...times)
-      const isNew = changed !== this.changed || pages.some(({ events }) => events.length > 0)
-      const isDue = nextMs !== undefined && nextMs <= nowMs
-      if ((isNew || isDue) && !anyway) {
+      const isToGoOn = changed !== this.changed || (nextMs !== undefined && nextMs <= nowMs)
+      if (isToGoOn && !anyway) {
         this.called = true
         for (const lane of active) lane.dueIsStale = true
         return { value: false, commit: false }
@@ -397,7 +420,7 @@ export class TenantPump {
         }),
       )
       // As long as somebody is to be called, the entry stays.
-      if (!isNew && !isDue && this.isIdle) await standAt(scope, WEBHOOKS, nextMs)
+      if (!isToGoOn && this.rests) await standAt(scope, WEBHOOKS, nextMs)
       this.hold.give(scope)
       return { value: true, commit: true }
     }

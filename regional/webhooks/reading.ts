@@ -1,5 +1,6 @@
 // What a pump reads in one go: endpoints that have changed, events behind where its lanes stand, deliveries whose time has
 // come. Only reads; the pump takes what was read once all of it is there.
+import { MOST } from '../../shared/plans.ts'
 import type { LogPosition } from '../storage/log_space.ts'
 import { FEED_BEGINNING, feedOf, type TenantEvent } from '../tenancy/events.ts'
 import { weightIn } from '../tenancy/profile.ts'
@@ -19,7 +20,6 @@ import {
   wants,
 } from './records.ts'
 
-const MAX_ENDPOINTS = 1_000
 const FEED_PAGE = 100
 const DUE_PAGE = 64
 
@@ -91,8 +91,8 @@ export async function readNext(
 async function readEndpoints(scope: TenantScope): Promise<Omit<ReadEndpoints, 'changed'>> {
   const tx = scope.service(SERVICE)
   const [endpoints, lanes] = await Promise.all([
-    tx.space(endpointSpace).page({ limit: MAX_ENDPOINTS }),
-    tx.space(laneSpace).page({ limit: MAX_ENDPOINTS }),
+    tx.space(endpointSpace).page({ limit: MOST.webhookEndpoints }),
+    tx.space(laneSpace).page({ limit: MOST.webhookEndpoints }),
   ])
   return {
     endpoints: endpoints.entries.map(([, endpoint]) => endpoint),

@@ -1,6 +1,6 @@
 // Endpoints and deliveries as they are kept, in the subspace of the service `webhook-endpoints`.
 import { createHash } from 'node:crypto'
-import { type Id, idBytes, idFromBytes, uuidv7 } from '../../shared/ids.ts'
+import { type Id, idFromBytes, idTimeMs, uuidv7 } from '../../shared/ids.ts'
 import type { CallFailure } from '../outbound/client.ts'
 import type { LogPosition } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
@@ -62,6 +62,9 @@ export interface LaneRecord {
 export interface Pace {
   pausedUntilMs: number
   onTimeMs: number
+  /** Failures, and times that its receiver asked for less, since the last success: what the next pause grows from. */
+  failuresInRow: number
+  throttles: number
 }
 
 export const DELIVERY_STATUSES = ['pending', 'delivered', 'failed'] as const
@@ -134,7 +137,7 @@ export const holderSpace = jsonSpace<['holder'], { pump: string; untilMs: number
  * Ids of deliveries sort by the time of their events.
  */
 export function deliveryId(endpointId: string, eventId: string): Id<'del'> {
-  const time = Buffer.from(idBytes('evt', eventId) ?? new Uint8Array(16)).readUIntBE(0, 6)
+  const time = idTimeMs('evt', eventId) ?? 0
   const digest = createHash('sha256').update(`${endpointId} ${eventId}`).digest()
   return idFromBytes('del', uuidv7(time, digest))
 }

@@ -220,7 +220,7 @@ export interface Operations {
   /** List the regions and how loaded they are. */
   'GET /platform/v1/regions': { answer: { data: Array<Region>; nextCursor: null } }
   /** List tenants: oldest first, by what they cost today and yesterday, or found by their slugs. */
-  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string; order?: "created" | "cost"; slug?: string }; answer: { data: Array<ListedTenant>; nextCursor: string | null } }
+  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string; order?: "created" | "cost"; slug?: string }; answer: { data: Array<ListedTenant>; nextCursor: string | null; unreachable: Array<string> } }
   /** Read a tenant. */
   'GET /platform/v1/tenants/{id}': { params: { id: string }; answer: Tenant }
   /** Read how far a tenant’s erasure is, and its certificate. */

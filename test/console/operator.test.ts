@@ -210,6 +210,26 @@ describe('the pages', () => {
     }
   })
 
+  test('name a region that does not answer, and show the tenants of the others', async () => {
+    const { page, context } = await newPerson(browser, stack.edge)
+    await page.goto('/platform/sign-in')
+    await page.getByLabel('Operator token').fill(stack.operatorToken)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.waitForURL(`${stack.edge}/platform/`)
+    expect(await page.locator('main').innerText()).not.toContain('No answer')
+    process.kill(stack.pid('eu'), 'SIGSTOP')
+    try {
+      await page.getByRole('link', { name: 'Order by cost' }).click()
+      await page.waitForURL(/order=cost/)
+      expect(await page.getByRole('status').innerText()).toContain('No answer from eu')
+      expect(await page.locator('tbody').innerText()).toContain('demo')
+      await accessible(page)
+    } finally {
+      process.kill(stack.pid('eu'), 'SIGCONT')
+    }
+    await context.close()
+  })
+
   test('do nothing by a form of elsewhere, and are no way into the API', async () => {
     const { page, context } = await newPerson(browser, stack.edge)
     await page.goto('/platform/sign-in')

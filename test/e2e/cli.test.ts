@@ -103,6 +103,25 @@ test('an operator makes an organisation, looks at it, suspends it and erases it'
   expect((await coditect(['tenants', 'show', tenant.id], { env })).stderr).toContain('not_found')
 })
 
+test('organisations of a region that does not answer are not silently missing', async () => {
+  const env = as(stack.operatorToken)
+  await coditect(['tenants', 'create', 'far', '--email', 'o@far.example', '--region', 'eu'], { env })
+  process.kill(stack.pid('eu'), 'SIGSTOP')
+  try {
+    const [listed, shown] = await Promise.all([
+      coditect(['tenants', 'list'], { env }),
+      coditect(['tenants', 'show', 'far'], { env }),
+    ])
+    expect([listed.code, shown.code]).toEqual([1, 1])
+    expect(listed.stdout).toContain('demo')
+    for (const { stderr } of [listed, shown]) expect(stderr).toContain('no answer from eu')
+  } finally {
+    process.kill(stack.pid('eu'), 'SIGCONT')
+  }
+  const { stdout } = await coditect(['tenants', 'list'], { env })
+  expect(stdout).toMatch(/far .* eu/)
+})
+
 test('a key is made, rotated and revoked, and gives nothing that its maker does not have', async () => {
   const env = as(stack.demo.apiKey)
   const [made] = json(

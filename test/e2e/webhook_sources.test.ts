@@ -192,7 +192,11 @@ describe('through the edge', () => {
     expect([old.status, old.body.code]).toEqual([401, 'signature_invalid'])
     const large = 'x'.repeat(1024 * 1024 + 1)
     expect((await send(source.url, large, signed('m', large))).status).toBe(413)
-    expect(await read(`/v1/webhook-sources/${source.id}`)).toMatchObject({ received: 0, rejected: 2 })
+    const counted = async () => {
+      const { received, rejected } = await read(`/v1/webhook-sources/${source.id}`)
+      return { received, rejected }
+    }
+    await expect.poll(counted, { timeout: 20_000 }).toEqual({ received: 0, rejected: 2 })
     expect((await read(`/v1/webhook-sources/${source.id}/received`)).data).toEqual([])
   })
 

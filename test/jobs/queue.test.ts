@@ -285,6 +285,73 @@ test('work outside the database comes before its step, and ends when the worker 
   expect(await queue.counter(tenant, 'answer')).toBe(2)
 })
 
+test('work outside that is not answered holds up no other tenant, nor other work of a tenant that waits for its own', {
+  timeout: 60_000,
+}, async () => {
+  // More than may work outside at the same time.
+  const TENANTS = 70
+  const answer = Promise.withResolvers<number>()
+  const asked = new Set<TenantNumber>()
+  const hanging = jobKind<string, undefined, number>({
+    kind: 'test.hanging',
+    service: 'test',
+    retry: count.retry,
+    outside({ payload }) {
+      asked.add(BigInt(payload) as TenantNumber)
+      return answer.promise
+    },
+    step: async () => ({ finished: true }),
+  })
+  const ids: Array<[TenantNumber, string]> = []
+  const worker = queue.worker({ kinds: [count, hanging] })
+  for (let n = 1; n <= TENANTS; n++) {
+    const tenant = await queue.tenant(n)
+    for (let i = 0; i < 5; i++) ids.push([tenant, await queue.enqueue(tenant, hanging, String(n))])
+  }
+  await eventually(async () => expect(asked.size).toBeGreaterThanOrEqual(64))
+  const another = await queue.tenant(TENANTS + 1)
+  await ended(another, await queue.enqueue(another, count, { name: 'another', steps: 3 }))
+  // It has waiting ones of its own, more than are looked at together.
+  for (let i = 0; i < 20; i++) ids.push([another, await queue.enqueue(another, hanging, String(another))])
+  await ended(another, await queue.enqueue(another, count, { name: 'behind', steps: 3 }))
+  expect([asked.size, asked.has(another)]).toEqual([64, false])
+  answer.resolve(1)
+  await eventually(async () => {
+    queue.clock.nowMs += 1_000
+    await worker.look()
+    for (const [tenant, id] of ids) expect(await stateOf(tenant, id)).toBe('done')
+  })
+})
+
+test('a visit takes no more work outside when its time is over, and sees the tenant anew first', async () => {
+  const tenant = await queue.tenant(1)
+  const answer = Promise.withResolvers<number>()
+  let calls = 0
+  const slow = jobKind<null, undefined, number>({
+    kind: 'test.slow',
+    service: 'test',
+    retry: count.retry,
+    outside() {
+      calls++
+      return answer.promise
+    },
+    step: async () => ({ finished: true }),
+  })
+  await queue.inTenant(tenant, (scope) => {
+    for (let i = 0; i < 12; i++) enqueue(scope, slow, null, queue.clock.nowMs)
+  })
+  const beganAt = performance.now()
+  queue.worker({ kinds: [slow] })
+  await eventually(async () => expect(calls).toBe(4))
+  await queue.inTenant(tenant, (scope) =>
+    scope.system('status', statusSpace).set(['status'], { status: 'suspended', version: 1, epoch: 1 }),
+  )
+  await eventually(async () => expect(performance.now() - beganAt).toBeGreaterThan(1_000))
+  answer.resolve(1)
+  await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
+  expect(calls).toBe(4)
+})
+
 test('a step asks for its turn by the plan of its tenant', async () => {
   const weights = new Map<TenantNumber, number>()
   queue.worker({

@@ -1,4 +1,5 @@
 // Agents on shared models: whatever the upstream does, a run has a typed outcome and an exact price.
+import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
@@ -168,6 +169,7 @@ describe('a run', () => {
       body: { input: 'Hello' },
       headers: { accept: 'text/event-stream' },
     })
+    expect(response.status).toBe(201)
     const events = (await response.text())
       .split('\n\n')
       .filter((text) => text.startsWith('event: '))
@@ -287,6 +289,35 @@ describe('a run', () => {
     await Promise.all(most)
     clearInterval(releasing)
     expect(server.served.slice(from).length).toBe(19)
+  })
+
+  test('that a webhook starts has its place in the same pool as those that somebody waits for', async () => {
+    await addModel('one-pool', { maxConcurrent: 4 })
+    const { ask, runs, run, project, agent } = await agentOf({ model: 'one-pool' })
+    const secret = 'a-secret-of-ours'
+    const source = await ask('/v1/webhook-sources', {
+      method: 'POST',
+      body: {
+        ...{ name: 'Code', provider: 'github', secret },
+        agent: { projectId: project.id, agentId: agent.id },
+      },
+    })
+    const from = server.served.length
+    const waited = [run('waited wait'), run('waited wait'), run('waited wait')]
+    await expect.poll(() => server.served.length).toBe(from + 3)
+    const signature = createHmac('sha256', secret).update('{}').digest('hex')
+    await regions.ask('us', {
+      ...{ as: source.body.url, method: 'POST', path: '', body: '{}' },
+      headers: { 'x-hub-signature-256': `sha256=${signature}` },
+    })
+    await expect.poll(async () => (await ask(runs)).body.data.length).toBe(4)
+    const somebodyElse = await agentOf({ model: 'one-pool' })
+    for (let i = 0; i < 10; i++) await somebodyElse.run('else')
+    // Its tenant has its three quarters of the pool.
+    expect(server.served.slice(from)).not.toContain('A')
+    server.release()
+    await Promise.all(waited)
+    await expect.poll(() => server.served.slice(from)).toContain('A')
   })
 
   test('of a region that stops is settled first', async () => {

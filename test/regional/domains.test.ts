@@ -1,5 +1,7 @@
 // Domains of a tenant's own: nobody's until the DNS says so, and one tenant's at a time.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Directory } from '../../regional/platform/directory.ts'
+import { openQueue, tenantNumber } from '../jobs/support.ts'
 import { type Regions, startRegions } from './support.ts'
 
 /** What the DNS says, by name. */
@@ -73,6 +75,23 @@ test('of two tenants that show the same domain to be theirs, the first has it', 
   await regions.ask('us', { as: 'operator', method: 'DELETE', path: `/platform/v1/tenants/${first.id}` })
   await expect.poll(() => ownerOf('shop.example'), { timeout: 20_000 }).toBeUndefined()
   expect((await second.verify(ofSecond.id)).status).toBe('verified')
+})
+
+test('an erased tenant’s domains are free, however many they are', async () => {
+  const { database, close } = await openQueue()
+  try {
+    const directory = new Directory(database)
+    const [gone, other] = [tenantNumber(1), tenantNumber(2)]
+    await directory.claim(gone, { slug: 'gone', region: 'us' })
+    const domains = Array.from({ length: 1_100 }, (_, i) => `d${i}.example`)
+    await Promise.all(domains.map((domain) => directory.claimDomain(gone, domain, 'dom_1')))
+    await directory.release(gone, 'us')
+    expect(await directory.claimDomain(gone, 'd0.example', 'dom_1')).toBe(false)
+    const claimed = await Promise.all(domains.map((domain) => directory.claimDomain(other, domain, 'dom_2')))
+    expect(claimed.filter((isTheirs) => !isTheirs)).toEqual([])
+  } finally {
+    await close()
+  }
 })
 
 test('the same domain twice is one, and the plan’s number of them holds', async () => {

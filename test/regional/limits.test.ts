@@ -55,6 +55,9 @@ test.each([
   { limits: { requestsPerSecond: 0 }, pointer: '/limits/requestsPerSecond' },
   { limits: { projects: -1 }, pointer: '/limits/projects' },
   { limits: { projects: 1.5 }, pointer: '/limits/projects' },
+  { limits: { webhookEndpoints: 1_001 }, pointer: '/limits/webhookEndpoints' },
+  { limits: { domains: 1_001 }, pointer: '/limits/domains' },
+  { limits: { identityProviders: 101 }, pointer: '/limits/identityProviders' },
   { limits: { elephants: 1 }, pointer: '/limits/elephants' },
 ])('$limits is refused at its field', async ({ limits, pointer }) => {
   const { status, body } = await setLimits(limits)

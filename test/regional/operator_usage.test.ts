@@ -91,3 +91,41 @@ test('plans and regions are listed; a region that is down is told as such', asyn
   expect(down.body.data[1]).toEqual({ name: 'eu', status: 'unreachable', load: null })
   await regions.start('eu')
 })
+
+test('a region that does not answer is named, and hides no other region’s tenants', async () => {
+  await regions.newTenant('near', 'us')
+  await regions.newTenant('near-not', 'eu')
+  const { key } = await regions.newTenant('near-as-well', 'us')
+  await regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body: { name: 'One' } })
+  await regions.stop('eu')
+  try {
+    const lists = ['/tenants?limit=100', '/tenants?slug=near', '/tenants?order=cost']
+    await vi.waitFor(
+      async () => {
+        for (const path of lists) {
+          const { status, body } = await operator(path)
+          expect([status, body.unreachable]).toEqual([200, ['eu']])
+          const slugs = body.data.map(({ slug }: { slug: string }) => slug)
+          expect(slugs).toContain('near-as-well')
+          expect(slugs).not.toContain('near-not')
+        }
+      },
+      { timeout: 20_000, interval: 500 },
+    )
+    // Pages go on behind those who are not shown.
+    const found: string[] = []
+    for (let cursor = '', more = true; more; ) {
+      const { body } = await operator(`/tenants?slug=near&limit=1${cursor}`)
+      found.push(...body.data.map(({ slug }: { slug: string }) => slug))
+      more = body.nextCursor !== null
+      cursor = `&cursor=${body.nextCursor}`
+    }
+    expect(found).toEqual(['near', 'near-as-well'])
+  } finally {
+    await regions.start('eu')
+  }
+  expect((await operator('/tenants?slug=near')).body).toMatchObject({
+    data: [{ slug: 'near' }, { slug: 'near-as-well' }, { slug: 'near-not' }],
+    unreachable: [],
+  })
+})

@@ -1,5 +1,6 @@
 // Events and audit entries are kept as long as the plan says, and no longer; who asks for older ones is told.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from './support.ts'
 
 const DAY_MS = 24 * 60 * 60_000
@@ -39,6 +40,8 @@ test('what is older than the plan keeps is forgotten, newer ones stay, and a pla
   expect(await audited()).toBe(2)
   expect((await feed(`?after=${first.sequence}`)).code).toBe('events_expired')
   expect((await feed(`?after=${first.sequence}`)).detail).toContain((await feed()).data[0].id)
+  expect((await feed(`?after=${first.id}`)).code).toBe('events_expired')
+  expect((await feed(`?after=${newId('evt', Date.now() + aheadMs)}`)).code).toBe('invalid_cursor')
   // The last of those that are gone is where the others begin.
   expect(last.resource).toBe(old)
   expect((await feed(`?after=${last.sequence}`)).data.length).toBe(1)

@@ -4,6 +4,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
+import { PLANS } from '../../shared/plans.ts'
 import { type Received, startReceiver, type WebhookReceiver } from '../support/webhook_receiver.ts'
 import { type Answer, type Regions, startRegions } from './support.ts'
 
@@ -527,11 +528,26 @@ describe('what was missed', () => {
     expect(await found('status=pending')).toBe(3)
     expect(await found(`until=${new Date(Date.now() + aheadMs - HOUR_MS).toISOString()}`)).toBe(0)
     expect(await found(`since=${new Date(Date.now() + aheadMs - HOUR_MS).toISOString()}`)).toBe(6)
+    expect(await found('since=1960-01-01T00:00:00Z')).toBe(6)
     const page = (await tenant.ask('GET', '/v1/deliveries?limit=4')).body
     const rest = (await tenant.ask('GET', `/v1/deliveries?limit=4&cursor=${page.nextCursor}`)).body
     const ids = [...page.data, ...rest.data].map(({ id }: { id: string }) => id)
     expect([new Set(ids).size, ids]).toEqual([6, ids.toSorted().toReversed()])
     expect(rest.nextCursor).toBeNull()
+  })
+
+  test('deliveries are forgotten with their events, tests and those that were recovered as well', async () => {
+    const tenant = await newTenant()
+    await tenant.projects(1, 'Before')
+    const { id } = await tenant.endpoint()
+    const since = new Date(Date.now() + aheadMs - HOUR_MS).toISOString()
+    await tenant.ask('POST', `/v1/webhook-endpoints/${id}/recover`, { since })
+    await tenant.ask('POST', `/v1/webhook-endpoints/${id}/test`)
+    await tenant.projects(1)
+    await eventually(async () => expect(await tenant.deliveries('?status=delivered')).toHaveLength(3))
+    aheadMs += (PLANS.team.eventRetentionDays + 1) * DAY_MS
+    await tenant.ask('POST', '/v1/api-keys', { name: 'Wakes the queue', scopes: ['*'] })
+    await eventually(async () => expect(await tenant.deliveries()).toEqual([]))
   })
 
   test('an endpoint that was removed leaves nothing behind', async () => {

@@ -23,9 +23,9 @@ afterAll(async () => {
 const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
   vi.waitFor(check, { timeout: 30_000, interval: 20 })
 
-async function newTenant(slug: string, endpoints: ReadonlyArray<object>) {
-  const { key } = await regions.newTenant(slug, 'eu')
-  const post = (path: string, body: object) => regions.ask('eu', { as: key, method: 'POST', path, body })
+async function newTenant(slug: string, endpoints: ReadonlyArray<object>, among = regions) {
+  const { key } = await among.newTenant(slug, 'eu')
+  const post = (path: string, body: object) => among.ask('eu', { as: key, method: 'POST', path, body })
   for (const endpoint of endpoints) {
     const body = { url: receiver.url(`/${slug}`), types: ['project.*'], ...endpoint }
     expect((await post('/v1/webhook-endpoints', body)).status).toBe(201)
@@ -62,6 +62,41 @@ test('a tenant whose receivers all hang keeps nobody else waiting', async () => 
   isOver = true
   for (const response of hung) response.writeHead(204).end()
   await eventually(() => expect(hanging.came().length).toBe(ENDPOINTS * EVENTS))
+})
+
+test('tenants whose receivers never take anything, and who always have more, keep nobody else out', async () => {
+  const IN_HAND = 2
+  const EVENTS = 40
+  const crowded = await startRegions({}, (environment) =>
+    startRegion(readConfig({ ...environment, WEBHOOK_DEVELOPMENT_HOSTS: '127.0.0.1' }), {
+      writeLog: () => {},
+      deliveringTenants: IN_HAND,
+    }),
+  )
+  try {
+    const failing = await Promise.all(
+      Array.from({ length: IN_HAND + 1 }, async (_, i) => {
+        receiver.answer(`/dead-${i}`, 500)
+        const tenant = await newTenant(`dead-${i}`, [{}], crowded)
+        return { ...tenant, at: `/dead-${i}`, ids: await tenant.projects(EVENTS) }
+      }),
+    )
+    // All of them are found failing, and have more to send than they will for minutes.
+    await eventually(() => {
+      for (const { came } of failing) expect(came().length).toBeGreaterThan(6)
+    })
+    const other = await newTenant('newcomer', [{}], crowded)
+    const ids = await other.projects(3)
+    await eventually(() => expect(other.came().toSorted()).toEqual(ids))
+    for (const { came } of failing) expect(new Set(came()).size).toBeLessThan(EVENTS)
+    // What they had left is not lost: it goes on where it was.
+    for (const { at } of failing) receiver.answer(at, 204)
+    await eventually(() => {
+      for (const { came, ids } of failing) expect(new Set(came())).toEqual(new Set(ids))
+    })
+  } finally {
+    await crowded.close()
+  }
 })
 
 test('of several instances one sends, whichever the events come from', async () => {

@@ -1,7 +1,11 @@
 // What third parties sent is kept as long as the plan keeps events, and then known no more.
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { auditOf } from '../../regional/tenancy/audit.ts'
+import { RefusalLog } from '../../regional/tenancy/refusals.ts'
+import { sourceCounts } from '../../regional/tenancy/webhook_sources.ts'
 import { newId } from '../../shared/ids.ts'
+import { openQueue } from '../jobs/support.ts'
 import { type Regions, startRegions } from './support.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -51,6 +55,70 @@ test('a webhook that an edge sends again, because its answer was lost, was kept 
   const [first, second] = [await regions.ask('us', sent), await regions.ask('us', sent)]
   expect([first.status, second.status]).toEqual([200, 200])
   expect(second.body).toEqual(first.body)
+})
+
+test('a secret that is none of its provider’s is refused, of a new source and of one that is changed', async () => {
+  const { key } = await regions.newTenant('secrets', 'us')
+  const ask = (path: string, method: string, body: unknown) =>
+    regions.ask('us', { as: key, method, path, body })
+  const refused = { status: 422, body: { code: 'validation_failed', errors: [{ pointer: '/secret' }] } }
+  const given = { name: 'Shop', provider: 'standard', secret: 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }
+  const path = '/v1/webhook-sources'
+  const { body: source } = await ask(path, 'POST', given)
+  for (const secret of ['########', 'whsec_short', 'whsec_########']) {
+    expect(await ask(path, 'POST', { ...given, secret })).toMatchObject(refused)
+    expect(await ask(`${path}/${source.id}`, 'PATCH', { secret })).toMatchObject(refused)
+  }
+  const { body: other } = await ask(path, 'POST', { ...given, provider: 'hmac' })
+  expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
+})
+
+test('what is forged is refused, told together in the audit trail, and counted', async () => {
+  const { key } = await regions.newTenant('forged', 'us')
+  const ask = (path: string, method = 'GET', body?: unknown) =>
+    regions.ask('us', { as: key, method, path, ...(body !== undefined && { body }) })
+  const given = { name: 'Code', provider: 'github', secret: 'a-secret-of-ours' }
+  const path = '/v1/webhook-sources'
+  const { body: source } = await ask(path, 'POST', given)
+  const send = () =>
+    regions.ask('us', { as: source.url, method: 'POST', path: '', body: '{}', headers: { 'x-hub': 'none' } })
+  const forged = await Promise.all(Array.from({ length: 20 }, send))
+  expect(new Set(forged.map(({ status, body }) => `${status} ${body.code}`))).toEqual(
+    new Set(['401 signature_invalid']),
+  )
+  const rejected = async () => (await ask(`${path}/${source.id}`)).body.rejected
+  await expect.poll(rejected, { timeout: 20_000 }).toBe(20)
+  const { data } = (await ask('/v1/audit?action=webhook-sources.receive')).body
+  expect(data.length).toBeLessThan(20)
+  for (const entry of data) {
+    expect(entry).toMatchObject({
+      ...{ outcome: 'refused', code: 'signature_invalid' },
+      actor: { kind: 'webhook_source', id: source.id },
+    })
+  }
+  expect(data.reduce((sum: number, { count }: { count: number }) => sum + count, 0)).toBe(20)
+})
+
+test('a refusal that is written after its source was removed brings nothing of it back', async () => {
+  const { database, tenant: newTenant, inTenant, close } = await openQueue()
+  try {
+    const tenant = await newTenant(1)
+    const refusals = new RefusalLog(database)
+    const sourceId = newId('whs')
+    refusals.note(tenant, {
+      ...{ at: new Date().toISOString(), action: 'webhook-sources.receive', target: null, ip: null },
+      ...{ actor: { kind: 'webhook_source', id: sourceId }, requestId: newId('req') },
+      ...{ outcome: 'refused', code: 'signature_invalid' },
+    })
+    await refusals.flush()
+    const left = await inTenant(tenant, async (scope) => ({
+      told: (await auditOf(scope).page(10)).entries.length,
+      counted: await scope.service('webhook-sources').counters(sourceCounts).get([sourceId, 'rejected']),
+    }))
+    expect(left).toEqual({ told: 1, counted: undefined })
+  } finally {
+    await close()
+  }
 })
 
 test('what came is forgotten when its time is over, with its bytes and its marks', {

@@ -23,6 +23,10 @@ interface Tenant {
   cost?: number
 }
 
+interface TenantList extends List<Tenant> {
+  unreachable: ReadonlyArray<string>
+}
+
 interface Created {
   tenant: Tenant
   apiKey: { key: string }
@@ -91,25 +95,24 @@ async function list(c: OperatorContext, wrong?: Wrong) {
   const byCost = c.req.query('order') === 'cost'
   const wanted = (c.req.query('find') ?? '').trim().toLowerCase()
   const filter = byCost ? '?order=cost' : wanted === '' ? '' : `?slug=${encodeURIComponent(wanted)}`
-  const answer = await visit.api.get<List<Tenant | null>>(
+  const answer = await visit.api.get<TenantList>(
     `/platform/v1/tenants${filter}${cursorQuery(c, filter === '' ? '?' : '&')}`,
   )
   if (!answer.ok && answer.problem.code !== 'malformed_request') return c.var.refuse(answer)
   // No slug begins with what was asked for.
-  const { data, nextCursor } = answer.ok ? answer.body : { data: [], nextCursor: null }
-  const tenants = data.filter((tenant) => tenant !== null)
+  const none: TenantList = { data: [], nextCursor: null, unreachable: [] }
+  const { data: tenants, nextCursor, unreachable } = answer.ok ? answer.body : none
   return c.var.page(
     'Tenants',
     <>
       <Search wanted={wanted} byCost={byCost} />
-      {tenants.length === 0 && wanted !== '' ? (
-        <EmptyState title="None found">
-          <p>No tenant’s slug begins with {wanted}.</p>
-        </EmptyState>
-      ) : tenants.length === 0 ? (
-        <EmptyState title="No tenants">
-          <p>Create the first one below: it is live at once.</p>
-        </EmptyState>
+      {unreachable.length > 0 && (
+        <div class="notice bad" role="status">
+          <p>No answer from {unreachable.join(', ')}: tenants who live there are not shown.</p>
+        </div>
+      )}
+      {tenants.length === 0 && nextCursor === null ? (
+        unreachable.length === 0 && <None wanted={wanted} />
       ) : (
         <div class="panel">
           <Table
@@ -125,6 +128,17 @@ async function list(c: OperatorContext, wrong?: Wrong) {
     { status: wrong ? 422 : 200, flash: flashOf(c) },
   )
 }
+
+const None = ({ wanted }: { wanted: string }) =>
+  wanted === '' ? (
+    <EmptyState title="No tenants">
+      <p>Create the first one below: it is live at once.</p>
+    </EmptyState>
+  ) : (
+    <EmptyState title="None found">
+      <p>No tenant’s slug begins with {wanted}.</p>
+    </EmptyState>
+  )
 
 const pageQuery = (byCost: boolean, wanted: string): string =>
   byCost ? '?order=cost' : wanted === '' ? '' : `?find=${encodeURIComponent(wanted)}`

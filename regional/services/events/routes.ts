@@ -1,5 +1,5 @@
 // GET /v1/events: what changed, oldest first. A page says where to go on; so does every event.
-import { isId } from '../../../shared/ids.ts'
+import { idTimeMs, isId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import {
   type EventFeed,
@@ -70,22 +70,35 @@ export const events: Service = {
 async function placeOf(feed: EventFeed, text: string | undefined): Promise<string | undefined> {
   if (text === undefined) return undefined
   const [place, trimmed] = await Promise.all([readPlace(feed, text), feed.trimmed()])
-  if (trimmed !== undefined && place < trimmed) {
-    const { events } = await feed.page(1)
-    const oldest = events[0]?.id ?? 'none'
-    throw new Problem(
-      'events_expired',
-      `Events behind that one are not kept any more; the oldest is ${oldest}. Begin again without \`after\`.`,
-    )
+  if (trimmed !== undefined && (place === undefined || place < trimmed)) {
+    const [oldest] = (await feed.page(1)).events
+    // Where a forgotten event stood is not known any more, but its id says when it was.
+    if (place !== undefined || oldest === undefined || timeOf(text) < Date.parse(oldest.at)) {
+      throw new Problem(
+        'events_expired',
+        `Events behind that one are not kept any more; the oldest is ${oldest?.id ?? 'none'}. Begin again without \`after\`.`,
+      )
+    }
   }
+  if (place === undefined) throw unknownPlace()
   return place
 }
 
-async function readPlace(feed: EventFeed, text: string): Promise<string> {
+const timeOf = (eventId: string): number => idTimeMs('evt', eventId) ?? Number.POSITIVE_INFINITY
+
+const unknownPlace = (): Problem =>
+  new Problem('invalid_cursor', 'Use the id or sequence of an event, or a nextCursor of this list.')
+
+/**
+ * @returns undefined for the id of an event that there is not
+ * @throws {Problem} `invalid_cursor`
+ */
+async function readPlace(feed: EventFeed, text: string): Promise<string | undefined> {
   if (isLogPosition(text)) return text
-  const named = isId('evt', text) ? await feed.find(text) : readCursor(LIST, text)?.[0]
-  if (named !== undefined && isLogPosition(named)) return named
-  throw new Problem('invalid_cursor', 'Use the id or sequence of an event, or a nextCursor of this list.')
+  if (isId('evt', text)) return feed.find(text)
+  const place = readCursor(LIST, text)?.[0]
+  if (place === undefined || !isLogPosition(place)) throw unknownPlace()
+  return place
 }
 
 /** Up to `limit` events of the wanted types, and how far the feed was read for them. */

@@ -1,6 +1,6 @@
 // The organisation, as its own people and the operator see it.
 import { z } from 'zod'
-import { LIMIT_NAMES, type LimitName, PLAN_NAMES } from '../../../shared/plans.ts'
+import { LIMIT_NAMES, type LimitName, MOST, PLAN_NAMES } from '../../../shared/plans.ts'
 import { TENANT_STATUSES } from '../../../shared/tenant.ts'
 import { idSchema, nameSchema, slugSchema, timeSchema } from '../../schemas.ts'
 
@@ -68,6 +68,9 @@ export const UpdateLimits = z
     streams: z.int().min(1).max(100_000).nullable().optional(),
     eventRetentionDays: z.int().min(1).max(36_500).nullable().optional(),
     auditRetentionDays: z.int().min(1).max(36_500).nullable().optional(),
+    identityProviders: z.int().min(0).max(MOST.identityProviders).nullable().optional(),
+    domains: z.int().min(0).max(MOST.domains).nullable().optional(),
+    webhookEndpoints: z.int().min(0).max(MOST.webhookEndpoints).nullable().optional(),
   })
   .meta({ id: 'UpdateLimits', description: 'Null: as the plan has it.' })
 

@@ -15,7 +15,7 @@ import {
   writeDelivery,
 } from '../../webhooks/records.ts'
 import type { Missed } from './schema.ts'
-import { callAnew } from './store.ts'
+import { addDelivery, callAnew } from './store.ts'
 
 /** Events looked at in one transaction. */
 const AT_A_TIME = 100
@@ -121,8 +121,9 @@ async function sendMissed(
     return why === 'failed' || why === 'not_sent'
   })
   for (const { event, delivery } of again) {
-    const fresh = delivery ?? newDelivery(endpoint.id, event)
-    writeDelivery(tx, delivery, onItsWay(fresh, endpoint.mode, event, tx.nowMs))
+    const fresh = onItsWay(delivery ?? newDelivery(endpoint.id, event), endpoint.mode, event, tx.nowMs)
+    if (delivery === undefined) await addDelivery(tx, fresh, tx.nowMs)
+    else writeDelivery(tx, delivery, fresh)
   }
   if (again.length > 0) callAnew(tx, tx.nowMs)
   return again.length

@@ -280,7 +280,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
         params: one,
         answers: { 202: Delivery },
         async handle(tx, { params }) {
-          const delivery = sendTest(tx, await readEndpoint(tx, params.id))
+          const delivery = await sendTest(tx, await readEndpoint(tx, params.id))
           return {
             status: 202,
             body: shownDelivery(delivery),

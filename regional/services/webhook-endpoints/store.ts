@@ -1,6 +1,7 @@
 // Endpoints and deliveries as their people change and read them. Whatever changes what is to be sent also says so to
 // whoever delivers, in the same commit.
 import { type Id, idFromBytes, newId, uuidv7 } from '../../../shared/ids.ts'
+import { limitsOf } from '../../../shared/plans.ts'
 import type { JobTransaction } from '../../jobs/kind.ts'
 import {
   FEED_BEGINNING,
@@ -121,8 +122,22 @@ export async function clearSome(tx: Reading, id: string): Promise<{ cleared: num
   return { cleared: entries.length, more }
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/** Writes a delivery that there was not yet, before anybody has tried it. It is kept as long as events. */
+export async function addDelivery(
+  tx: Pick<JobTransaction, 'space' | 'organisation' | 'expire'>,
+  delivery: DeliveryRecord,
+  nowMs: number,
+): Promise<void> {
+  const { plan, overrides } = await tx.organisation()
+  writeDelivery(tx, undefined, delivery)
+  const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
+  await tx.expire('delivery', delivery.id, nowMs + keptMs)
+}
+
 /** An event of nobody's, to try an endpoint out. It stands before all others, so that none keeps it waiting. */
-export function sendTest(tx: TenantTransaction, endpoint: EndpointRecord): DeliveryRecord {
+export async function sendTest(tx: TenantTransaction, endpoint: EndpointRecord): Promise<DeliveryRecord> {
   const { nowMs, actor } = tx.context
   const event: TenantEvent = {
     id: newId('evt', nowMs),
@@ -134,7 +149,7 @@ export function sendTest(tx: TenantTransaction, endpoint: EndpointRecord): Deliv
   }
   const fresh: DeliveryRecord = { ...newDelivery(endpoint.id, event), test: true }
   const delivery = onItsWay(fresh, endpoint.mode, event, nowMs)
-  writeDelivery(tx, undefined, delivery)
+  await addDelivery(tx, delivery, nowMs)
   callAnew(tx, nowMs)
   return delivery
 }
@@ -244,4 +259,5 @@ export async function listDeliveries(
   return { deliveries, next: behind }
 }
 
-const firstIdOf = (ms: number): Id<'del'> => idFromBytes('del', uuidv7(ms, new Uint8Array(10)))
+/** Ids know no time before 1970. */
+const firstIdOf = (ms: number): Id<'del'> => idFromBytes('del', uuidv7(Math.max(0, ms), new Uint8Array(10)))

@@ -41,12 +41,12 @@ export const agentRun = (models: ModelAccess): AgentRun =>
       place !== undefined && 'runId' in place ? readUnattended(tx, payload, place.runId) : undefined,
     outside: async (_job, signal, running) => running && callUnattended(running, models, signal, RUN_MS),
     async step(tx, { payload, place }, called) {
-      if (place === undefined) {
-        const { webhook, body } = await readReceived(tx, payload.sourceId, payload.webhookId)
-        const text = body.toString('utf8').slice(0, MAX_INPUT).toWellFormed()
-        return { next: { input: `A webhook came: ${webhook.type}\n\n${text}` } }
-      }
       try {
+        if (place === undefined) {
+          const { webhook, body } = await readReceived(tx, payload.sourceId, payload.webhookId)
+          const text = body.toString('utf8').slice(0, MAX_INPUT).toWellFormed()
+          return { next: { input: `A webhook came: ${webhook.type}\n\n${text}` } }
+        }
         if ('input' in place) {
           return { next: { runId: await beginUnattended(tx, payload, place.input, models) } }
         }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { HOOKS_PATH, MAX_HOOK_BYTES, RECEIVE_PATH } from '../../../shared/credentials/source_token.ts'
 import { type Id, newId } from '../../../shared/ids.ts'
 import { limitsOf } from '../../../shared/plans.ts'
-import { Problem, problemDetails } from '../../../shared/problems.ts'
+import { Problem } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
 import { jobKind } from '../../jobs/kind.ts'
@@ -32,11 +32,11 @@ import {
   Source,
   sourceId,
   UpdateSource,
+  wrongSecret,
 } from './schema.ts'
 import {
   addSource,
   clearSome,
-  countRejected,
   keep,
   listReceived,
   listSources,
@@ -90,15 +90,13 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
     headers: { etag: etagOf(source) },
   })
 
-  /** Answered, not thrown, so that it is counted. */
-  function rejected(tx: TenantTransaction, source: SourceRecord, detail: string): Reply {
-    countRejected(tx, source)
-    const problem = new Problem('signature_invalid', detail)
-    return {
-      status: 401,
-      body: problemDetails(problem, tx.context.requestId),
-      headers: { 'content-type': 'application/problem+json' },
-    }
+  /** @throws {Problem} `validation_failed` */
+  function sealed(tenant: TenantNumber, { id, provider }: SourceRecord, secret: string): string {
+    const detail = wrongSecret(provider, secret)
+    if (detail === undefined) return seal.seal(secret, boundTo(tenant, id))
+    throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
+      errors: [{ pointer: '/secret', detail }],
+    })
   }
 
   return {
@@ -189,9 +187,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
             eventTypes: body.eventTypes ?? before.eventTypes,
             agent: body.agent === undefined ? (before.agent ?? null) : body.agent,
             sealedSecret:
-              body.secret === undefined
-                ? before.sealedSecret
-                : seal.seal(body.secret, boundTo(tenant, before.id)),
+              body.secret === undefined ? before.sealedSecret : sealed(tenant, before, body.secret),
             updatedAt: new Date(nowMs).toISOString(),
             version: before.version + 1,
           }
@@ -267,6 +263,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         scope: 'webhook-sources:write',
         speakers: ['webhook_source'],
         answers: { 200: z.object({ id: receivedId }) },
+        problems: ['signature_invalid'],
         async handle(tx, { sent }) {
           const { principal, nowMs, tenant } = tx.context
           if (principal.kind !== 'webhook_source') throw new Error('only a source sends')
@@ -276,8 +273,13 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           }
           const secret = seal.open(source.sealedSecret, boundTo(tenant, source.id))
           const verdict = checkSignature(source.provider, secret, sent, nowMs)
-          if (verdict.outcome === 'forged') return rejected(tx, source, 'The signature is wrong or missing.')
-          if (verdict.outcome === 'stale') return rejected(tx, source, 'It was signed at another time.')
+          // Counted with other refusals: whoever only knows the URL has nothing written for each that they send.
+          if (verdict.outcome === 'forged') {
+            throw new Problem('signature_invalid', 'The signature is wrong or missing.')
+          }
+          if (verdict.outcome === 'stale') {
+            throw new Problem('signature_invalid', 'It was signed at another time.')
+          }
           if (verdict.challenge !== undefined) {
             return { status: 200, body: { challenge: verdict.challenge } }
           }

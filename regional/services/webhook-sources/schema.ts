@@ -1,7 +1,7 @@
 // Sources of webhooks, and what they sent: what clients send and see.
 import { z } from 'zod'
 import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
-import { PROVIDERS, standardSecret } from './providers.ts'
+import { PROVIDERS, type Provider, standardSecret } from './providers.ts'
 
 export const sourceId = idSchema('whs')
 export const receivedId = idSchema('del')
@@ -11,6 +11,12 @@ const secret = z
   .string()
   .regex(/^[\x21-\x7e]{8,512}$/, 'is 8 to 512 visible ASCII characters')
   .meta({ description: 'What the provider signs with. Kept sealed, and never shown.' })
+
+/** What a provider's signatures cannot be checked with: nobody could, or anybody could make them. */
+export const wrongSecret = (provider: Provider, given: string): string | undefined =>
+  provider === 'standard' && standardSecret(given).length < 24
+    ? 'is `whsec_` and at least 24 bytes in base64'
+    : undefined
 
 /** From the provider's types to your own; `*` for all others. */
 const eventTypes = z
@@ -56,9 +62,9 @@ export const CreateSource = z
     eventTypes: eventTypes.default({}),
     agent: agent.default(null).meta({ example: null }),
   })
-  .refine((given) => given.provider !== 'standard' || standardSecret(given.secret).length >= 24, {
-    path: ['secret'],
-    message: 'is `whsec_` and at least 24 bytes in base64',
+  .superRefine((given, context) => {
+    const message = wrongSecret(given.provider, given.secret)
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['secret'], message })
   })
   .meta({ id: 'CreateWebhookSource' })
 

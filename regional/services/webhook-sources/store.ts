@@ -4,19 +4,17 @@ import { createHash } from 'node:crypto'
 import { type Id, newId } from '../../../shared/ids.ts'
 import {
   chunkedSpace,
-  counterSpace,
   jsonSpace,
   notFound,
   type Page,
   type TenantTransaction,
 } from '../../tenancy/service.ts'
-import { type SourceRecord, sourceSpace } from '../../tenancy/webhook_sources.ts'
+import { type SourceRecord, sourceCounts, sourceSpace } from '../../tenancy/webhook_sources.ts'
 import type { ReceivedWebhook, Source } from './schema.ts'
 
 const seen = jsonSpace<[sourceId: string, by: 'id' | 'body', digest: Buffer], Id<'del'>>('seen')
 const received = jsonSpace<[sourceId: string, id: string], ReceivedWebhook>('received')
 const bodies = chunkedSpace<[sourceId: string, id: string]>('body')
-const counts = counterSpace<[sourceId: string, what: 'received' | 'rejected']>('count')
 
 const digestOf = (value: string | Uint8Array): Buffer =>
   createHash('sha256').update(value).digest().subarray(0, 16)
@@ -38,7 +36,7 @@ export async function readSource(tx: Pick<TenantTransaction, 'space'>, id: strin
 
 export async function shown(tx: Reading, source: SourceRecord): Promise<Source> {
   const { secretHash: _, sealedSecret: __, version: ___, agent = null, ...rest } = source
-  const count = (what: 'received' | 'rejected') => tx.counters(counts).peek([source.id, what])
+  const count = (what: 'received' | 'rejected') => tx.counters(sourceCounts).peek([source.id, what])
   const [taken, rejected] = await Promise.all([count('received'), count('rejected')])
   return { ...rest, agent, received: taken ?? 0, rejected: rejected ?? 0 }
 }
@@ -108,13 +106,10 @@ export async function keep(
   tx.chunked(bodies).set([source.id, id], Buffer.from(body))
   if (eventId !== undefined) tx.space(seen).set([source.id, 'id', digestOf(eventId)], id)
   tx.space(seen).set([source.id, 'body', digestOf(body)], id)
-  tx.counters(counts).add([source.id, 'received'], 1)
+  tx.counters(sourceCounts).add([source.id, 'received'], 1)
   tx.emit('webhook.received', id, { source: source.id, provider: source.provider, type: webhook.type })
   return webhook
 }
-
-export const countRejected = (tx: TenantTransaction, { id }: SourceRecord): void =>
-  tx.counters(counts).add([id, 'rejected'], 1)
 
 /** The newest first. */
 export async function listReceived(
@@ -179,7 +174,7 @@ export async function clearSome(
     bytes += webhook.bytes
   }
   for (const [key] of marks.entries) tx.space(seen).clear(key)
-  for (const what of ['received', 'rejected'] as const) tx.counters(counts).clear([sourceId, what])
+  for (const what of ['received', 'rejected'] as const) tx.counters(sourceCounts).clear([sourceId, what])
   if (bytes > 0) await tx.take('storedBytes', -bytes)
   return { cleared: page.entries.length, more: page.more || marks.more }
 }

@@ -1,0 +1,71 @@
+// A lane by itself: what it keeps of its receiver's pace when it goes from one hand to the next.
+import { expect, test } from 'vitest'
+import type { TenantEvent } from '../../regional/tenancy/events.ts'
+import { FEED_BEGINNING } from '../../regional/tenancy/service.ts'
+import { Lane } from '../../regional/webhooks/lane.ts'
+import type { DeliveryRecord, EndpointRecord, LaneRecord } from '../../regional/webhooks/records.ts'
+import { newId } from '../../shared/ids.ts'
+
+const NOW_MS = Date.parse('2026-11-23T10:15:00Z')
+const at = new Date(NOW_MS).toISOString()
+
+const endpoint: EndpointRecord = {
+  ...{ id: newId('whe'), url: 'https://hooks.example', description: null, types: [], enabled: true },
+  ...{ disabled: null, mode: 'parallel', rate: null, headerNames: [], sealedHeaders: null, signers: [] },
+  ...{ createdAt: at, updatedAt: at, version: 1 },
+}
+const record: LaneRecord = {
+  ...{ cursor: FEED_BEGINNING, highest: FEED_BEGINNING, failingSinceMs: null, warnings: 0 },
+}
+
+const events = (count: number): TenantEvent[] =>
+  Array.from({ length: count }, (_, i) => ({
+    ...{ id: newId('evt', NOW_MS), type: 'project.created', at, resource: 'prj_1' },
+    ...{ actor: { kind: 'system' as const, id: 'x' }, sequence: FEED_BEGINNING.slice(0, -2) + (10 + i) },
+  }))
+
+function laneOf(of: LaneRecord, count: number): Lane {
+  const lane = new Lane(endpoint, of)
+  lane.addDue([], undefined, lane.dueVersion)
+  lane.add(events(count), FEED_BEGINNING, false)
+  return lane
+}
+
+/** Begins as many as it may at the same time. */
+function beginAll(lane: Lane, nowMs: number): DeliveryRecord[] {
+  const begun: DeliveryRecord[] = []
+  for (let next = lane.next(nowMs); next && 'record' in next; next = lane.next(nowMs)) {
+    lane.begin(next, nowMs)
+    begun.push(next.record)
+  }
+  return begun
+}
+
+test('whoever has a failing endpoint in hand next sends it one at a time, and pauses as long as the one before', () => {
+  const lane = laneOf(record, 40)
+  let nowMs = NOW_MS
+  const first = beginAll(lane, nowMs)
+  expect(first.length).toBeGreaterThan(1)
+  for (const _ of first) lane.sent('failed', undefined, nowMs)
+  nowMs = lane.sparedUntilMs
+  const pace = lane.paceAt(nowMs)
+  if (pace === undefined) throw new Error('its pace is to be kept')
+  const next = laneOf({ ...record, pace }, 40)
+  expect(beginAll(next, nowMs)).toHaveLength(1)
+  next.sent('failed', undefined, nowMs)
+  expect(next.sparedUntilMs - nowMs).toBe(5_000)
+
+  next.sent('succeeded', undefined, nowMs)
+  expect(next.paceAt(nowMs + 5_000)).toBeUndefined()
+})
+
+test('a lane rests while its receiver is spared, and not while anything is on its way', () => {
+  const lane = laneOf(record, 40)
+  expect(lane.rests(NOW_MS)).toBe(false)
+  const begun = beginAll(lane, NOW_MS)
+  for (const _ of begun) lane.sent('throttled', 60_000, NOW_MS)
+  expect(lane.rests(NOW_MS)).toBe(false)
+  for (const each of begun) lane.recorded(each, undefined)
+  expect(lane.rests(NOW_MS)).toBe(true)
+  expect(lane.rests(NOW_MS + 60_000)).toBe(false)
+})
