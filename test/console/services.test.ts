@@ -196,7 +196,12 @@ test('a source of webhooks says how to set it up, and shows what came and what w
   expect((await send(createHmac('sha256', 'a-longer-secret').update(body).digest('hex'))).status).toBe(200)
   expect((await send('00'.repeat(32))).status).toBe(401)
   await follow(page, 'To the source')
-  expect(await main(page)).toContain('1 were refused')
+  // It is counted within seconds.
+  const refusals = async () => {
+    await page.reload()
+    return main(page)
+  }
+  await expect.poll(refusals, { timeout: 20_000, interval: 500 }).toContain('1 were refused')
   expect(await page.locator('tbody').innerText()).toContain('code.pushed')
   await page.locator('tbody a').first().click()
   expect(await page.locator('pre').innerText()).toBe(body)
