@@ -9,7 +9,7 @@ const lengthGetter = Object.getOwnPropertyDescriptor(typedArray, 'length')?.get
 export const isBytes = (value: unknown): value is Uint8Array => types.isUint8Array(value)
 
 /** How many there are, whatever `bytes.length` says. */
-const lengthOf = (bytes: Uint8Array): number => lengthGetter?.call(bytes)
+export const lengthOf = (bytes: Uint8Array): number => lengthGetter?.call(bytes)
 
 /** A copy with memory of its own. `Buffer.from` would follow `valueOf`, and may share memory with what it finds there. */
 function copied(bytes: Uint8Array): Buffer {
