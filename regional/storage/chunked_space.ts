@@ -40,15 +40,15 @@ const LENGTH_BYTES = 4
 
 export class ChunkedSpace<K extends Key> {
   private readonly tn: ByteTransaction
-  private readonly prefix: Buffer
+  readonly #prefix: Buffer
 
   constructor(tn: ByteTransaction, subspace: Buffer, { chunkedName }: ChunkedSpaceDefinition<K>) {
     this.tn = tn
-    this.prefix = prefixOf(subspace, chunkedName)
+    this.#prefix = prefixOf(subspace, chunkedName)
   }
 
   async get(key: K): Promise<Buffer | undefined> {
-    const base = packed(this.prefix, key)
+    const base = packed(this.#prefix, key)
     const first = await this.tn.get(base)
     if (first === undefined) return undefined
     const value = new Assembly(first)
@@ -59,19 +59,19 @@ export class ChunkedSpace<K extends Key> {
   }
 
   set(key: K, value: Buffer): void {
-    const base = packed(this.prefix, key)
+    const base = packed(this.#prefix, key)
     const length = Buffer.alloc(LENGTH_BYTES)
     length.writeUInt32BE(value.length)
     this.tn.clearRange(...restOf(base))
     this.tn.set(base, Buffer.concat([length, value.subarray(0, CHUNK_BYTES)]))
     for (let i = 1; i * CHUNK_BYTES < value.length; i++) {
       const chunk = value.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES)
-      this.tn.set(packed(this.prefix, [...key, i]), chunk)
+      this.tn.set(packed(this.#prefix, [...key, i]), chunk)
     }
   }
 
   clear(key: K): void {
-    const base = packed(this.prefix, key)
+    const base = packed(this.#prefix, key)
     this.tn.clear(base)
     this.tn.clearRange(...restOf(base))
   }
@@ -80,7 +80,7 @@ export class ChunkedSpace<K extends Key> {
     if (!onlyValues) return this.read(this.tn, request)
     const page = await this.read(this.tn.snapshot(), request)
     for (const [key] of page.entries) {
-      const base = packed(this.prefix, key)
+      const base = packed(this.#prefix, key)
       this.tn.addReadConflictRange(base, Buffer.concat([base, Buffer.of(0xff)]))
     }
     return page
@@ -90,7 +90,7 @@ export class ChunkedSpace<K extends Key> {
     tn: ByteTransaction,
     { limit, maxBytes, ...bounds }: ChunkedPageRequest<K>,
   ): Promise<ChunkedPage<K>> {
-    const range = rangeOf(this.prefix, bounds)
+    const range = rangeOf(this.#prefix, bounds)
     if (range === undefined) return { entries: [], more: false }
     const entries: Array<[K, Buffer]> = []
     let bytes = 0
@@ -108,7 +108,7 @@ export class ChunkedSpace<K extends Key> {
           value.add(content)
         }
         if (value.whole === undefined || key === undefined) continue
-        entries.push([unpackKey<K>(this.prefix, key), value.whole])
+        entries.push([unpackKey<K>(this.#prefix, key), value.whole])
         value = undefined
       }
     }

@@ -1,7 +1,7 @@
 // The npm package `foundationdb`, without its binding. The package loads its native binding as soon as it is
 // imported, and throws where libfdb_c is missing; so a stand-in for its `native.js` is put into the module
 // cache first, and the real binding is loaded only when a cluster is opened. This is the one file that imports
-// the package, and the one module with a side effect on import: nobody can see the package without it.
+// the package, and the one module with side effects on import: nobody can see the package without them.
 import { createRequire, Module } from 'node:module'
 import { dirname, join } from 'node:path'
 import type * as Package from 'foundationdb'
@@ -18,6 +18,13 @@ export type {
   Version,
   Watch,
 } from 'foundationdb/dist/lib/native.js'
+
+/**
+ * Every buffer has memory of its own. Node would cut short ones out of slabs that all tenants share: a service that writes
+ * `document.buffer` for `document` would read what passed by for others, or change what they are about to commit. It is
+ * set here because nothing of a tenant's can be read or written before this module is loaded.
+ */
+Buffer.poolSize = 0
 
 const require = createRequire(import.meta.url)
 const nativePath = require.resolve('foundationdb/dist/lib/native.js')

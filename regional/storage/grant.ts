@@ -1,7 +1,7 @@
 // What a fenced transaction may touch, and the pure questions asked of it: does this key, this range,
 // this versionstamped key lie inside? No I/O here. fence.ts asks before every call, so whatever these
 // functions get wrong is a leak between tenants.
-import { kept } from './kept_bytes.ts'
+import { isBytes, kept, slabs } from './kept_bytes.ts'
 
 /** Half-open: `begin` is inside, `end` is not. */
 export interface KeyRange {
@@ -22,7 +22,14 @@ export type Grant = { readonly name: string; readonly lent?: boolean } & (
 )
 
 /** The first key of FoundationDB's own: nothing from here on is anybody's to be granted. */
-const SYSTEM_KEYS = Buffer.from([0xff])
+const SYSTEM_KEYS = Buffer.alloc(1, 0xff)
+
+/**
+ * What ranges are checked by, and the keys that pass: in memory that nothing above the fence has a buffer in, so that no
+ * stray write moves either.
+ */
+const keptBounds = slabs()
+const passing = slabs()
 
 const STAMP_BYTES = 10
 const STAMP_OFFSET_BYTES = 4
@@ -69,7 +76,7 @@ const owned = new WeakMap<Grant, OwnGrant>()
 export function keptRange(range: KeyRange): KeyRange {
   const { begin, end } = checked(range)
   const lasting = { begin: kept(begin), end: kept(end) }
-  keptCopies.set(lasting, { begin: kept(begin), end: kept(end) })
+  keptCopies.set(lasting, { begin: keptBounds(begin), end: keptBounds(end) })
   return lasting
 }
 
@@ -77,7 +84,7 @@ const keptCopies = new WeakMap<KeyRange, KeyRange>()
 
 /** Any other range is gone with its transaction: in the slabs of what is kept its copy would leave a hole. */
 const ownRange = (range: KeyRange): KeyRange =>
-  keptCopies.get(range) ?? checked({ begin: Buffer.from(range.begin), end: Buffer.from(range.end) })
+  keptCopies.get(range) ?? checked({ begin: passing(range.begin), end: passing(range.end) })
 
 function checked({ begin, end }: KeyRange): KeyRange {
   if (begin.length === 0) throw new RangeError('a grant cannot begin at the empty key')
@@ -93,8 +100,8 @@ function checked({ begin, end }: KeyRange): KeyRange {
  * become U+FFFD, so different strings would be one key).
  */
 export function keyBytes(key: unknown): Buffer | undefined {
-  if (typeof key === 'string') return key.isWellFormed() ? Buffer.from(key, 'utf8') : undefined
-  return key instanceof Uint8Array ? Buffer.from(key) : undefined
+  if (typeof key === 'string') return key.isWellFormed() ? passing(Buffer.from(key, 'utf8')) : undefined
+  return isBytes(key) ? passing(key) : undefined
 }
 
 /** Whether the one key lies inside. Its conflict range, `[key, key 00)`, then does too. */

@@ -1,5 +1,5 @@
 // A NativeTransaction that tells a meter what is done in it. It lies below the fence, so it sees what really goes to the
-// engine; it changes nothing.
+// engine; it changes nothing. A value's length is a service's to answer, so it is asked only when the call is done.
 import type { KVList, NativeTransaction, NativeValue, Version, Watch } from './foundationdb.ts'
 
 export interface TransactionMeter {
@@ -52,23 +52,23 @@ class MeteredTransaction {
   }
 
   set(key: NativeValue, value: NativeValue): void {
-    this.meter.write(key.length + value.length)
     this.native.set(key, value)
+    this.meter.write(key.length + value.length)
   }
 
   clear(key: NativeValue): void {
-    this.meter.write(key.length)
     this.native.clear(key)
+    this.meter.write(key.length)
   }
 
   clearRange(start: NativeValue, end: NativeValue): void {
-    this.meter.write(start.length + end.length)
     this.native.clearRange(start, end)
+    this.meter.write(start.length + end.length)
   }
 
   atomicOp(operation: number, key: NativeValue, operand: NativeValue): void {
-    this.meter.write(key.length + operand.length)
     this.native.atomicOp(operation, key, operand)
+    this.meter.write(key.length + operand.length)
   }
 
   commit(): Promise<void> {

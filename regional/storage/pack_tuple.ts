@@ -2,6 +2,7 @@
 // and bytes: those are written in one go; whatever else comes is the library’s.
 // Source: FoundationDB, design/tuple.md.
 import { tuple } from './foundationdb.ts'
+import { isBytes, lengthOf } from './kept_bytes.ts'
 
 /** A key has 10,000 bytes at most, and a text's characters become up to three bytes each. */
 const scratch = Buffer.allocUnsafe(32_768)
@@ -31,12 +32,15 @@ function text(item: string, from: number): number {
   return end + 1
 }
 
+/** By what the item is, not by what its `length` answers: behind its bytes lie those of other keys. */
 function bytes(item: Buffer, from: number): number {
-  if (from + item.length + 2 > scratch.length || item.includes(0)) return -1
+  if (!isBytes(item) || item.includes(0)) return -1
+  const length = lengthOf(item)
+  if (from + length + 2 > scratch.length) return -1
   scratch[from] = BYTES
   scratch.set(item, from + 1)
-  scratch[from + 1 + item.length] = END
-  return from + item.length + 2
+  scratch[from + 1 + length] = END
+  return from + length + 2
 }
 
 function whole(item: number, from: number): number {

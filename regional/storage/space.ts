@@ -67,13 +67,13 @@ export interface Page<K extends Key, V> {
 
 export class Space<K extends Key, V> {
   protected readonly tn: ByteTransaction
-  private readonly prefix: Buffer
+  readonly #prefix: Buffer
   private readonly codec: Codec<V>
 
   /** @param subspace the bytes before this space's name: a subspace that the transaction may touch. */
   constructor(tn: ByteTransaction, subspace: Buffer, { name, codec }: SpaceDefinition<K, V>) {
     this.tn = tn
-    this.prefix = prefixOf(subspace, name)
+    this.#prefix = prefixOf(subspace, name)
     this.codec = codec
   }
 
@@ -97,7 +97,7 @@ export class Space<K extends Key, V> {
   }
 
   async page({ limit, ...bounds }: PageRequest<K>): Promise<Page<K, V>> {
-    const range = rangeOf(this.prefix, bounds)
+    const range = rangeOf(this.#prefix, bounds)
     if (range === undefined) return { entries: [], more: false }
     const { reverse = false } = bounds
     const rows = await this.tn.getRangeAll(range.begin, range.end, { limit: limit + 1, reverse })
@@ -108,11 +108,11 @@ export class Space<K extends Key, V> {
   }
 
   protected pack(key: Key): Buffer {
-    return packed(this.prefix, key)
+    return packed(this.#prefix, key)
   }
 
   private unpack(key: Buffer): K {
-    return unpackKey<K>(this.prefix, key)
+    return unpackKey<K>(this.#prefix, key)
   }
 }
 

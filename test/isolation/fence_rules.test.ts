@@ -12,6 +12,8 @@ import {
   keptRange,
   prefixRange,
 } from '../../regional/storage/fence.ts'
+import { kept } from '../../regional/storage/kept_bytes.ts'
+import { metered } from '../../regional/storage/metered.ts'
 import {
   fencedFake,
   grantOf,
@@ -21,7 +23,7 @@ import {
   tenantPrefix,
   violationOf,
 } from './fence_fixture.ts'
-import { fakeTransaction } from './fence_recorder.ts'
+import { fakeTransaction, keysOf } from './fence_recorder.ts'
 
 const prefix = tenantPrefix(41n)
 const grant = grantOf(41n)
@@ -358,6 +360,56 @@ test('nor with the bytes of a range that is kept for many grants', async () => {
   await violationOf(() => tn.set(neighbour, value))
   const later = fencedFake({ name: 'tenant 41', readWrite })
   await violationOf(() => later.tn.set(neighbour, value))
+})
+
+test('nor by what shares memory with them: neither bounds nor the keys that passed are within anyone’s reach', async () => {
+  const subspace = kept(prefix)
+  const readWrite = keptRange(prefixRange(subspace))
+  const { tn, calls } = fencedFake({ name: 'tenant 41', readWrite })
+  tn.set(own(1), value)
+  for (const { buffer } of [subspace, readWrite.begin, readWrite.end, kept(value), Buffer.from(prefix)]) {
+    const memory = Buffer.from(buffer)
+    for (let at = memory.indexOf(prefix); at >= 0; at = memory.indexOf(prefix, at + 1))
+      neighbour.copy(memory, at)
+  }
+  expect(calls.flatMap(keysOf)).toEqual([own(1)])
+  tn.set(own(2), value)
+  await violationOf(() => tn.set(neighbour, value))
+})
+
+test('a key is what it is, not what its properties say', async () => {
+  const memory = new ArrayBuffer(prefix.length)
+  prefix.copy(Buffer.from(memory))
+  const answers: Record<string, PropertyDescriptorMap> = {
+    valueOf: { valueOf: { value: () => memory } },
+    length: { length: { value: 0 }, byteLength: { value: 0 } },
+    'more length': { length: { value: 4_000 }, byteLength: { value: 4_000 } },
+  }
+  for (const [name, properties] of Object.entries(answers)) {
+    const { tn, calls } = fencedFake(grant)
+    tn.set(Object.defineProperties(own(7), properties), value)
+    neighbour.copy(Buffer.from(memory))
+    expect(calls.flatMap(keysOf), name).toEqual([own(7)])
+    prefix.copy(Buffer.from(memory))
+    await violationOf(() => tn.set(Object.defineProperties(Buffer.from(neighbour), properties), value), name)
+  }
+  for (const unreal of [Object.create(prefix), new Proxy(own(7), {})])
+    await violationOf(() => fencedFake(grant).tn.set(unreal, value))
+})
+
+test('nor can a value take a checked key over the border while its length is asked', async () => {
+  const memory = new ArrayBuffer(prefix.length)
+  prefix.copy(Buffer.from(memory))
+  const key = Object.defineProperty(own(), 'valueOf', { value: () => memory })
+  const lying = Object.defineProperty(Buffer.from('v'), 'length', {
+    get: () => neighbour.copy(Buffer.from(memory)) && 1,
+  })
+  const written: Buffer[] = []
+  const native = { ...fakeTransaction([]), set: (at: Buffer) => written.push(Buffer.from(at)) }
+  const meter = { read() {}, rows() {}, write() {}, commit() {} }
+  const tn = fenceTransaction(metered(native as unknown as NativeTransaction, meter), grant, () => {})
+  tn.set(key, lying)
+  expect(written).toEqual([prefix])
 })
 
 test('no grant holds everything, nothing, or system keys', () => {

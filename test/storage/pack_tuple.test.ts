@@ -37,6 +37,12 @@ test('a key longer than any database takes is packed all the same, for the datab
   expect(packTuple(Buffer.of(1), key)).toEqual(Buffer.concat([Buffer.of(1), tuple.pack(key)]))
 })
 
+test('bytes that say they are more take nothing of the key that was packed before', () => {
+  packTuple(Buffer.of(1), ['secret of another tenant'])
+  const lying = Object.defineProperty(Buffer.from('own'), 'length', { value: 20 })
+  expect(packTuple(Buffer.of(2), [lying])).toEqual(packTuple(Buffer.of(2), [Buffer.from('own')]))
+})
+
 test('a packed key stays what it was when the next one is packed', () => {
   const first = packTuple(Buffer.of(1), ['first'])
   const copy = Buffer.from(first)

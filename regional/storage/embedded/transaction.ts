@@ -8,6 +8,7 @@ import type {
   Watch as NativeWatch,
   Version,
 } from '../foundationdb.ts'
+import { slabs } from '../kept_bytes.ts'
 import { Attempt } from './attempt.ts'
 import { Backoff } from './backoff.ts'
 import { deliver } from './callback.ts'
@@ -28,6 +29,9 @@ const standardWatchErrors = new Set<number>([
   code.transactionCancelled,
   code.notCommitted,
 ])
+
+/** Values until they are in the file. Nobody outside the engine gets a buffer in this memory: a read gives a copy. */
+const written = slabs()
 
 const cancelled = (): Error => fdbError(code.transactionCancelled)
 
@@ -124,7 +128,7 @@ export class EmbeddedTransaction implements NativeTransaction {
   set(key: NativeValue, val: NativeValue): void {
     const name = toKey(key)
     // A copy: the caller may go on using its buffer.
-    const value = typeof val === 'string' ? Buffer.from(val, 'utf8') : Buffer.from(toBuffer(val))
+    const value = typeof val === 'string' ? Buffer.from(val, 'utf8') : written(toBuffer(val))
     const attempt = this.#attempt
     try {
       attempt.writes.set(name, value)
@@ -146,7 +150,7 @@ export class EmbeddedTransaction implements NativeTransaction {
 
   atomicOp(opType: number, key: NativeValue, operand: NativeValue): void {
     const name = toKey(key)
-    const value = Buffer.from(toBuffer(operand))
+    const value = written(toBuffer(operand))
     this.#attempt.defer(() => this.#attempt.writes.atomicOp(opType, name, value))
   }
 
