@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, readdir, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -74,6 +74,17 @@ test('a directory that cannot be written is refused with what to do', async () =
   await chmod(dataDir, 0o500)
   await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
   await chmod(dataDir, 0o700)
+})
+
+test('a directory is made however its path is spelled', async () => {
+  const parent = await temporaryDirectory()
+  for (const dataDir of [
+    relative(process.cwd(), join(parent, 'relative', 'us')),
+    `${parent}//doubled//us`,
+    `${parent}/./trailing/us/`,
+  ])
+    await (await openEngine({ dataDir })).close()
+  expect((await readdir(parent)).sort()).toEqual(['doubled', 'relative', 'trailing'])
 })
 
 test('opening without a place, or a cluster without its file or library, says what to do in one line', async () => {
