@@ -202,6 +202,16 @@ test('the conflict history forgets what is older than five seconds', () => {
   expect(resolver.conflicts([['r19990a', 'r19990b']], 199_800_000)).toBe(true)
 })
 
+test('the conflict history forgets as fast as large commits add to it', () => {
+  const resolver = new Resolver()
+  // Five seconds hold ten of them.
+  for (let n = 1; n <= 60; n++) {
+    const keys = Array.from({ length: 3_000 }, (_, i) => `k${n}-${i}`)
+    resolver.add([], keys, n * 500_000)
+  }
+  expect(resolver.size).toBeLessThan(35_000)
+})
+
 test(named('arithmetic on values is that of little-endian numbers as wide as the operand'), () => {
   const bytes = fc.uint8Array({ minLength: 1, maxLength: 9 }).map((b) => Buffer.from(b))
   const big = (b: Buffer): bigint => b.toReversed().reduce((n, byte) => n * 256n + BigInt(byte), 0n)

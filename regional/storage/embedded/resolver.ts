@@ -38,7 +38,7 @@ export class Resolver {
       this.#writtenKeys.push(key)
       this.#writtenAt.push(version)
     }
-    this.#forget(version - READ_LIFE_VERSIONS)
+    this.#forget(version - READ_LIFE_VERSIONS, keys.length)
   }
 
   #writtenAfter(begin: Key, end: Key, readVersion: number): boolean {
@@ -64,9 +64,9 @@ export class Resolver {
     this.#ranges.set(begin, version)
   }
 
-  /** Each commit forgets a few writes more than it adds, so this keeps up and never takes long. */
-  #forget(oldest: number): void {
-    for (let left = FORGET_KEYS; left > 0; left--) {
+  /** Each commit forgets more writes than it adds, so this keeps up and never takes long. */
+  #forget(oldest: number, added: number): void {
+    for (let left = Math.max(FORGET_KEYS, 2 * added); left > 0; left--) {
       const version = this.#writtenAt[this.#forgotten]
       if (version === undefined || version > oldest) break
       const key = this.#writtenKeys[this.#forgotten++] as Key
