@@ -163,6 +163,73 @@ test('after five seconds a read is too old, and only those that had an answer be
   await expect(old.get('b', true)).rejects.toMatchObject({ code: 1007 })
 })
 
+test('while the disk lags by more than five seconds, fresh reads and writes are still served, and conflicts seen', async () => {
+  let now = 0
+  const engine = await temporaryEngine({ clock: () => now })
+  const db = engine.database()
+  const before = db.createTransaction()
+  before.set('a', '0')
+  before.set('other', '0')
+  await before.commit()
+  now += 1_000
+  const early = db.createTransaction()
+  expect(await early.get('a', false)).toEqual(Buffer.from('0'))
+  now += 1_000
+  // It is on its way to the disk until the event loop turns, which none of what follows waits for.
+  const lagging = db.createTransaction()
+  lagging.set('a', '1')
+  let isDurable = false
+  const lagged = lagging.commit().then(() => {
+    isDurable = true
+  })
+  now += 10_000
+  const reader = db.createTransaction()
+  expect(await reader.get('a', false)).toEqual(Buffer.from('0'))
+  expect(await early.get('other', false)).toEqual(Buffer.from('0'))
+  const kept = db.createTransaction()
+  expect(await kept.get('a', true)).toEqual(Buffer.from('0'))
+  const blind = db.createTransaction()
+  blind.set('blind', '1')
+  const blindly = blind.commit()
+  const conflicting = [reader, early].map((tn) => {
+    tn.set('written', '1')
+    return tn.commit()
+  })
+  for (const commit of conflicting) await expect(commit).rejects.toMatchObject({ code: 1020 })
+  expect(isDurable).toBe(false)
+  await Promise.all([lagged, blindly])
+
+  const after = db.createTransaction()
+  expect(await after.get('a', false)).toEqual(Buffer.from('1'))
+  expect(await after.get('blind', false)).toEqual(Buffer.from('1'))
+  // The disk has caught up, so that is too old now.
+  await expect(kept.get('other', true)).rejects.toMatchObject({ code: 1007 })
+})
+
+test('what is read while the disk lags stays readable between two groups of commits that both came late', async () => {
+  let now = 0
+  const engine = await temporaryEngine({ clock: () => now })
+  const db = engine.database()
+  const large = (value: number): Promise<void> => {
+    const tn = db.createTransaction()
+    for (let i = 0; i < 45; i++) tn.set(`large${i}`, Buffer.alloc(100_000, value))
+    return tn.commit()
+  }
+  await large(0)
+  now += 1_000
+  const first = large(1)
+  now += 1_000
+  const second = large(2)
+  now += 10_000
+  const reader = db.createTransaction()
+  const read = async (key: string): Promise<number | undefined> => (await reader.get(key, true))?.[0]
+  expect(await read('large0')).toBe(0)
+  await first
+  expect(await read('large1')).toBe(0)
+  await second
+  await expect(read('large2')).rejects.toMatchObject({ code: 1007 })
+})
+
 test('more watches than the limit are refused, and an ended one makes room', async () => {
   const engine = await temporaryEngine()
   const db = engine.database()
