@@ -272,6 +272,28 @@ test('an answer on its way is taken back by a cancel', async () => {
   await expect(answer).rejects.toMatchObject({ code: 1025 })
 })
 
+test('the size of a large range is told in time, as far as it was counted, and nobody counts for a transaction that has ended', async () => {
+  const engine = await temporaryEngine({ thresholds: { estimateMs: 0, foldEntries: 50 } })
+  const db = engine.database()
+  const rows = 2_500
+  const write = db.createTransaction()
+  for (let n = 0; n < rows; n++) write.set(`k${String(n).padStart(4, '0')}`, Buffer.alloc(95))
+  await write.commit()
+  // Has it folded into the file, of which a slice is read at a time.
+  write.reset()
+  write.set('z', '')
+  await write.commit()
+  const tn = db.createTransaction()
+  const counted = await tn.getEstimatedRangeSizeBytes('k', 'l')
+  expect(counted).toBeGreaterThan(0)
+  expect(counted).toBeLessThan(rows * 100)
+  expect(await tn.getEstimatedRangeSizeBytes('k2000', 'l')).toBe(500 * 100)
+  const split = tn.getRangeSplitPoints('k', 'l', 1_000)
+  await Promise.resolve()
+  tn.cancel()
+  await expect(split).rejects.toMatchObject({ code: 1025 })
+})
+
 test('sizes and split points cover what is in memory and in the file', async () => {
   const engine = await temporaryEngine({ thresholds: { foldEntries: 50 } })
   const db = engine.database()

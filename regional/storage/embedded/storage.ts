@@ -23,6 +23,8 @@ export class Storage implements GroupListener {
   readonly watches = new Watches()
   readonly memtable = new Memtable()
   readonly base: BaseReader
+  /** How long the bytes of a range are counted. */
+  readonly estimateMs: number
   readonly #clock: VersionClock
   readonly #thresholds: Thresholds
   readonly #onWriteFailure: (failure: WriteFailure) => void
@@ -45,6 +47,7 @@ export class Storage implements GroupListener {
     onWriteFailure: (failure: WriteFailure) => void,
   ) {
     this.#thresholds = thresholds
+    this.estimateMs = thresholds.estimateMs
     this.#onWriteFailure = onWriteFailure
     this.base = base
     this.#durable = base.version
