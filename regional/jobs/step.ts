@@ -55,7 +55,7 @@ const UNKNOWN_KIND_MS = 60_000
 /** How long work outside is left alone when too much of it is under way. */
 const POSTPONED_MS = 2_000
 
-const TOO_BUSY: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded'])
+const TOO_BUSY: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded', 'deadline_exceeded'])
 
 /** Runs the step that an entry of the queue stands for, or records why it failed. */
 export async function runStep(

@@ -56,12 +56,12 @@ export type SystemSubspace = keyof typeof SYSTEM
 const SERVICE = 0x10
 
 /** Services that look after a system subspace; every other one gets a subspace of its own name. */
-const SYSTEM_SERVICES: Readonly<Partial<Record<string, SystemSubspace>>> = {
-  tenant: 'profile',
-  'api-keys': 'credentials',
-  'admin-links': 'credentials',
-  sessions: 'credentials',
-}
+const SYSTEM_SERVICES: ReadonlyMap<string, SystemSubspace> = new Map([
+  ['tenant', 'profile'],
+  ['api-keys', 'credentials'],
+  ['admin-links', 'credentials'],
+  ['sessions', 'credentials'],
+])
 
 export interface KeySpace {
   platform: Buffer
@@ -98,7 +98,7 @@ export const systemSubspace = (name: SystemSubspace): Buffer => Buffer.of(SYSTEM
 
 /** Relative to a tenant's prefix. @throws {RangeError} for a name that could run into another's keys. */
 export function serviceSubspace(name: string): Buffer {
-  const system = SYSTEM_SERVICES[name]
+  const system = SYSTEM_SERVICES.get(name)
   if (system !== undefined) return systemSubspace(system)
   if (!/^[a-z][a-z-]*$/.test(name)) throw new RangeError(`not a service name: ${name}`)
   return Buffer.concat([Buffer.of(SERVICE), Buffer.from(name), Buffer.of(0)])

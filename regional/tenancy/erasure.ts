@@ -167,7 +167,7 @@ export class TenantEraser {
       const rows = await scope.lastRows('profile', clearedFrom, CHUNK_ROWS, CHUNK_BYTES)
       const lowest = rows.at(-1)
       if (lowest === undefined) return { value: 'empty', commit: false }
-      const total = before.progress.total ?? (await scope.estimateBytes())
+      const estimate = before.startedMs === null ? await scope.estimateBytes() : before.progress.total
       scope.clearBetween(lowest.key, clearedFrom)
       // A flush of usage does not read the status: this is what it reads instead.
       scope.regional(flushSpace, ['gone', numberKey(number)]).set(1)
@@ -178,8 +178,12 @@ export class TenantEraser {
         ...before,
         cleared: counted(before.cleared, rows),
         clearedFrom: lowest.key.toString('hex'),
-        // What is told beforehand is an estimate.
-        progress: advanced(before.progress, { done, total: Math.max(total, done) }, nowMs),
+        // What is told beforehand is an estimate, of a large tenant perhaps of a part only: once passed, it is none.
+        progress: advanced(
+          before.progress,
+          { done, total: estimate === null || done > estimate ? null : estimate },
+          nowMs,
+        ),
         startedMs: before.startedMs ?? nowMs,
       })
       return { value: 'cleared', commit: true }

@@ -29,8 +29,8 @@ export interface Attempt<T> {
  * (1021, 1031, 1039), so it must recognise its own earlier work: by a key that it both reads and writes, under a
  * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
  * @param withinMs how long someone waits for it
- * @throws {Problem} `contention` when the attempts or the time run out; `deadline_exceeded` when nobody waits any more;
- * `region_unavailable` when the disk takes nothing
+ * @throws {Problem} `contention` when the attempts or the time run out and nothing was done; `deadline_exceeded` when
+ * nobody waits any more, or something may have been done; `region_unavailable` when the disk takes nothing
  */
 export const retrying = <T>(
   begin: () => NativeTransaction,
@@ -54,8 +54,10 @@ async function tryAgain<T>(
     // Some options do not survive a retry, so all of them are set again each time.
     tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
     if (note !== undefined) note.attempts++
+    let isCommitting = false
     try {
       const { value, commit } = await body(tn, attempt)
+      isCommitting = commit
       if (commit) await timed('commit', () => tn.commit())
       // Otherwise it would hold its read version, and what is kept for that, until it is too old.
       else tn.cancel()
@@ -65,7 +67,7 @@ async function tryAgain<T>(
         tn.cancel()
         throw error instanceof FDBError ? notStored(inDoubt) : error
       }
-      inDoubt ||= IN_DOUBT.has(error.code)
+      inDoubt ||= isCommitting && IN_DOUBT.has(error.code)
       if (error.code !== TIMED_OUT && (await isRetried(tn, error.code))) {
         await sleep(Math.min(leftMs(), Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random()))
       }
@@ -76,7 +78,7 @@ async function tryAgain<T>(
     }
   }
   tn.cancel()
-  if (leftMs() === 0) throw tooLate('Whether a change was made is unknown.')
+  if (inDoubt || leftMs() === 0) throw tooLate('Whether a change was made is unknown.')
   throw new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
     headers: { 'retry-after': '1' },
   })

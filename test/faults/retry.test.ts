@@ -62,6 +62,24 @@ test('a body that asks for no commit gets none', async () => {
   expect(await engine.native.createTransaction().get('not', false)).toBeUndefined()
 })
 
+test('when the attempts run out, it is told whether a change may have been made', async () => {
+  // Without a pause between them.
+  const conflicts = Array.from({ length: 20 }, () => ({ commit: 1020, onError: 1031 }))
+  await expect(retrying(failing([...conflicts]), write)).rejects.toMatchObject({ code: 'contention' })
+  for (const commit of [1021, 1031, 1039])
+    await expect(retrying(failing([{ commit, onError: 1031 }, ...conflicts]), write)).rejects.toMatchObject({
+      code: 'deadline_exceeded',
+      detail: expect.stringContaining('unknown'),
+    })
+})
+
+test('what times out before its commit is in no doubt', async () => {
+  const reading = async () => {
+    throw new FDBError('told to', 1031)
+  }
+  await expect(retrying(failing([]), reading)).rejects.toMatchObject({ code: 'contention' })
+})
+
 test('what the disk does not take says whether something was done', async () => {
   await expect(retrying(failing([{ commit: 1510 }]), write)).rejects.toMatchObject({
     code: 'region_unavailable',

@@ -118,9 +118,11 @@ afterAll(() => regions.close())
 
 const stateOf = async ({ key }: { key: string }) => {
   const read = async (path: string) => (await regions.ask('us', { as: key, path })).body
+  const { data: keys } = await read('/v1/api-keys')
   return {
     tenant: await read('/v1/tenant'),
-    keys: await read('/v1/api-keys'),
+    // When they were last used is written a while after a request, in a transaction of its own.
+    keys: keys.map((each: Record<string, unknown>) => ({ ...each, lastUsedAt: undefined })),
     projects: await read('/v1/projects'),
   }
 }

@@ -188,7 +188,8 @@ describe('a step that fails', () => {
       retry: { firstMs: 10_000, maxMs: 60_000, tries: 3 },
       async step() {
         tries++
-        if (tries < 9) throw new Problem(tries % 2 ? 'overloaded' : 'contention', 'No time for this now.')
+        const code = (['contention', 'overloaded', 'deadline_exceeded'] as const)[tries % 3]
+        if (tries < 9 && code !== undefined) throw new Problem(code, 'No time for this now.')
         return { finished: true }
       },
     })

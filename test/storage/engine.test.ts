@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, readdir, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -74,6 +74,17 @@ test('a directory that cannot be written is refused with what to do', async () =
   await chmod(dataDir, 0o500)
   await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
   await chmod(dataDir, 0o700)
+})
+
+test('a directory is made however its path is spelled', async () => {
+  const parent = await temporaryDirectory()
+  for (const dataDir of [
+    relative(process.cwd(), join(parent, 'relative', 'us')),
+    `${parent}//doubled//us`,
+    `${parent}/./trailing/us/`,
+  ])
+    await (await openEngine({ dataDir })).close()
+  expect((await readdir(parent)).sort()).toEqual(['doubled', 'relative', 'trailing'])
 })
 
 test('opening without a place, or a cluster without its file or library, says what to do in one line', async () => {
@@ -152,6 +163,73 @@ test('after five seconds a read is too old, and only those that had an answer be
   await expect(old.get('b', true)).rejects.toMatchObject({ code: 1007 })
 })
 
+test('while the disk lags by more than five seconds, fresh reads and writes are still served, and conflicts seen', async () => {
+  let now = 0
+  const engine = await temporaryEngine({ clock: () => now })
+  const db = engine.database()
+  const before = db.createTransaction()
+  before.set('a', '0')
+  before.set('other', '0')
+  await before.commit()
+  now += 1_000
+  const early = db.createTransaction()
+  expect(await early.get('a', false)).toEqual(Buffer.from('0'))
+  now += 1_000
+  // It is on its way to the disk until the event loop turns, which none of what follows waits for.
+  const lagging = db.createTransaction()
+  lagging.set('a', '1')
+  let isDurable = false
+  const lagged = lagging.commit().then(() => {
+    isDurable = true
+  })
+  now += 10_000
+  const reader = db.createTransaction()
+  expect(await reader.get('a', false)).toEqual(Buffer.from('0'))
+  expect(await early.get('other', false)).toEqual(Buffer.from('0'))
+  const kept = db.createTransaction()
+  expect(await kept.get('a', true)).toEqual(Buffer.from('0'))
+  const blind = db.createTransaction()
+  blind.set('blind', '1')
+  const blindly = blind.commit()
+  const conflicting = [reader, early].map((tn) => {
+    tn.set('written', '1')
+    return tn.commit()
+  })
+  for (const commit of conflicting) await expect(commit).rejects.toMatchObject({ code: 1020 })
+  expect(isDurable).toBe(false)
+  await Promise.all([lagged, blindly])
+
+  const after = db.createTransaction()
+  expect(await after.get('a', false)).toEqual(Buffer.from('1'))
+  expect(await after.get('blind', false)).toEqual(Buffer.from('1'))
+  // The disk has caught up, so that is too old now.
+  await expect(kept.get('other', true)).rejects.toMatchObject({ code: 1007 })
+})
+
+test('what is read while the disk lags stays readable between two groups of commits that both came late', async () => {
+  let now = 0
+  const engine = await temporaryEngine({ clock: () => now })
+  const db = engine.database()
+  const large = (value: number): Promise<void> => {
+    const tn = db.createTransaction()
+    for (let i = 0; i < 45; i++) tn.set(`large${i}`, Buffer.alloc(100_000, value))
+    return tn.commit()
+  }
+  await large(0)
+  now += 1_000
+  const first = large(1)
+  now += 1_000
+  const second = large(2)
+  now += 10_000
+  const reader = db.createTransaction()
+  const read = async (key: string): Promise<number | undefined> => (await reader.get(key, true))?.[0]
+  expect(await read('large0')).toBe(0)
+  await first
+  expect(await read('large1')).toBe(0)
+  await second
+  await expect(read('large2')).rejects.toMatchObject({ code: 1007 })
+})
+
 test('more watches than the limit are refused, and an ended one makes room', async () => {
   const engine = await temporaryEngine()
   const db = engine.database()
@@ -192,6 +270,28 @@ test('an answer on its way is taken back by a cancel', async () => {
   const answer = tn.get('a', false)
   tn.cancel()
   await expect(answer).rejects.toMatchObject({ code: 1025 })
+})
+
+test('the size of a large range is told in time, as far as it was counted, and nobody counts for a transaction that has ended', async () => {
+  const engine = await temporaryEngine({ thresholds: { estimateMs: 0, foldEntries: 50 } })
+  const db = engine.database()
+  const rows = 2_500
+  const write = db.createTransaction()
+  for (let n = 0; n < rows; n++) write.set(`k${String(n).padStart(4, '0')}`, Buffer.alloc(95))
+  await write.commit()
+  // Has it folded into the file, of which a slice is read at a time.
+  write.reset()
+  write.set('z', '')
+  await write.commit()
+  const tn = db.createTransaction()
+  const counted = await tn.getEstimatedRangeSizeBytes('k', 'l')
+  expect(counted).toBeGreaterThan(0)
+  expect(counted).toBeLessThan(rows * 100)
+  expect(await tn.getEstimatedRangeSizeBytes('k2000', 'l')).toBe(500 * 100)
+  const split = tn.getRangeSplitPoints('k', 'l', 1_000)
+  await Promise.resolve()
+  tn.cancel()
+  await expect(split).rejects.toMatchObject({ code: 1025 })
 })
 
 test('sizes and split points cover what is in memory and in the file', async () => {

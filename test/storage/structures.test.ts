@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { applyAtomicOp, Op } from '../../regional/storage/embedded/atomic_ops.ts'
 import type { Range } from '../../regional/storage/embedded/conflict_ranges.ts'
 import { LazyIndex } from '../../regional/storage/embedded/lazy_index.ts'
+import { READ_LIFE_VERSIONS } from '../../regional/storage/embedded/limits.ts'
 import { cleared, Memtable } from '../../regional/storage/embedded/memtable.ts'
 import {
   Change,
@@ -153,15 +154,18 @@ test(named('a commit conflicts exactly when something it read was written after 
           writes: fc.array(range, { maxLength: 3 }),
           reads: fc.array(range, { maxLength: 3 }),
           back: fc.nat({ max: 5 }),
+          life: fc.nat({ max: 5 }),
         }),
         { maxLength: 25 },
       ),
       (commits) => {
         const resolver = new Resolver()
         const history: Range[][] = []
-        for (const { writes, reads, back } of commits) {
+        let oldest = 0
+        for (const { writes, reads, back, life } of commits) {
           const version = history.length + 1
-          const readVersion = Math.max(0, version - 1 - back)
+          oldest = Math.max(oldest, version - 1 - life)
+          const readVersion = Math.max(oldest, version - 1 - back)
           const written = history.slice(readVersion).flat()
           const expected = reads.some(([a, b]) => a < b && written.some(([c, d]) => c < d && a < d && c < b))
           expect(resolver.conflicts(reads, readVersion)).toBe(expected)
@@ -171,6 +175,7 @@ test(named('a commit conflicts exactly when something it read was written after 
             writes.filter((one) => !isKey(one)),
             keys,
             version,
+            oldest,
           )
           history.push(writes)
         }
@@ -194,12 +199,25 @@ test('an index that nobody asks for a range holds no more than its keys', () => 
   expect(found).toEqual(Array.from({ length: 10 }, (_, i) => 49_990 + i))
 })
 
-test('the conflict history forgets what is older than five seconds', () => {
+test('the conflict history forgets what no read version is old enough for', () => {
   const resolver = new Resolver()
-  for (let n = 1; n <= 20_000; n++) resolver.add([[`r${n}`, `r${n}z`]], [`k${n}`], n * 10_000)
+  for (let n = 1; n <= 20_000; n++) {
+    const version = n * 10_000
+    resolver.add([[`r${n}`, `r${n}z`]], [`k${n}`], version, version - READ_LIFE_VERSIONS)
+  }
   expect(resolver.size).toBeLessThan(8_000)
   expect(resolver.conflicts([['k20000', 'k20000\0']], 199_990_000)).toBe(true)
   expect(resolver.conflicts([['r19990a', 'r19990b']], 199_800_000)).toBe(true)
+})
+
+test('the conflict history forgets as fast as large commits add to it', () => {
+  const resolver = new Resolver()
+  for (let n = 1; n <= 60; n++) {
+    const keys = Array.from({ length: 3_000 }, (_, i) => `k${n}-${i}`)
+    // Ten of them count.
+    resolver.add([], keys, n, n - 10)
+  }
+  expect(resolver.size).toBeLessThan(35_000)
 })
 
 test(named('arithmetic on values is that of little-endian numbers as wide as the operand'), () => {
@@ -283,15 +301,15 @@ test('versions follow the clock at a million a second and never repeat', () => {
   expect(clock.next()).toBeGreaterThan(pinned)
 })
 
-test('the oldest read version in use is known, and one that was dropped counts for five seconds only', () => {
+test('the oldest read version in use is known, and one that was dropped counts only until it is too old', () => {
   const versions = new ReadVersions()
   const [first, second] = [versions.acquire(100), versions.acquire(200)]
-  expect(versions.oldest(300)).toBe(100)
+  expect(versions.oldest(0)).toBe(100)
   const older = versions.acquire(50)
-  expect(versions.oldest(300)).toBe(50)
+  expect(versions.oldest(50)).toBe(50)
   versions.release(older)
   versions.release(first)
-  expect(versions.oldest(300)).toBe(200)
-  expect(versions.oldest(5_000_201)).toBeUndefined()
+  expect(versions.oldest(200)).toBe(200)
+  expect(versions.oldest(201)).toBeUndefined()
   versions.release(second)
 })

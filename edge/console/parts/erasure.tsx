@@ -21,7 +21,8 @@ export const Erasure = ({ erasure, path }: { erasure: ErasureShown; path: string
       {certificate === null ? (
         <>
           <label for="progress">Cleared</label>
-          <progress id="progress" value={done} {...(total !== null && { max: Math.max(total, done, 1) })} />
+          {/* Without a value it says that something goes on. */}
+          <progress id="progress" {...(total !== null && { value: done, max: Math.max(total, done, 1) })} />
           <p>
             {done.toLocaleString('en')} {total !== null && `of about ${total.toLocaleString('en')} `}bytes
             {secondsLeft !== null && `, ${Math.ceil(secondsLeft)} seconds left`}

@@ -64,10 +64,12 @@ function syncDirectory(directory: string): void {
 
 /** Makes the directory if it is missing, durably: a name lives in the directory above it. */
 export function createDirectory(directory: string): void {
-  const first = mkdirSync(directory, { recursive: true })
+  // Whole and without `//`, so that what Node says it made first is one of the names that lead to it.
+  const whole = resolve(directory)
+  const first = mkdirSync(whole, { recursive: true })
   if (first === undefined) return
-  const top = dirname(first)
-  for (let made = resolve(directory); made !== top; made = dirname(made)) syncDirectory(dirname(made))
+  const top = dirname(resolve(first))
+  for (let made = whole; made !== top; made = dirname(made)) syncDirectory(dirname(made))
 }
 
 /** The connection that commits: every commit is synced before it returns, and what is cleared is overwritten. */

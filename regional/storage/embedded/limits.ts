@@ -21,7 +21,7 @@ export const MAX_WATCHES_LIMIT = 1_000_000
 
 /** One group commit carries at most this, so that the writer's SQLite transaction stays small. */
 export const GROUP_BYTES = 4 * 1024 * 1024
-/** When changes leave memory, the log the file beside it, and commits the queue. */
+/** When changes leave memory, the log the file beside it, commits the queue, and an estimate its count. */
 export interface Thresholds {
   /** Changes held in memory are folded into the reader's snapshot beyond this, as soon as no live transaction needs the older one. */
   foldEntries: number
@@ -32,6 +32,8 @@ export interface Thresholds {
   checkpointPages: number
   /** Commits waiting for the writer beyond this are refused with a retryable error, as a full commit proxy does. */
   queuedBytes: number
+  /** So long the bytes of a range are counted, in milliseconds: who asks has a transaction of five seconds. */
+  estimateMs: number
 }
 
 export const THRESHOLDS: Thresholds = {
@@ -40,6 +42,7 @@ export const THRESHOLDS: Thresholds = {
   forcedFoldBytes: 128 * 1024 * 1024,
   checkpointPages: 8192,
   queuedBytes: 64 * 1024 * 1024,
+  estimateMs: 1_000,
 }
 
 /** More live read versions than this and the oldest ones fail with "too old". */

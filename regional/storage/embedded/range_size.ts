@@ -4,23 +4,38 @@ import { setImmediate } from 'node:timers/promises'
 import { code, fdbError } from './errors.ts'
 import type { Key } from './key.ts'
 import type { Storage } from './storage.ts'
+import type { Clock } from './version_clock.ts'
 
 const SLICE_ROWS = 2000
 
-async function* sizes(storage: Storage, begin: Key, end: Key): AsyncGenerator<{ key: Key; bytes: number }> {
+type Rows = ReturnType<Storage['sizes']>['rows']
+
+/** `check` runs between two slices and throws when nobody waits for more. */
+async function* slices(storage: Storage, begin: Key, end: Key, check: () => void): AsyncGenerator<Rows> {
   let from = begin
   for (;;) {
-    const slice = storage.sizes(from, end, SLICE_ROWS)
-    yield* slice.rows
-    if (slice.next === undefined) return
-    from = slice.next
+    const { rows, next } = storage.sizes(from, end, SLICE_ROWS)
+    yield rows
+    if (next === undefined) return
+    from = next
     await setImmediate()
+    check()
   }
 }
 
-export async function estimateBytes(storage: Storage, begin: Key, end: Key): Promise<number> {
+/** Of a range that takes longer than `forMs` it tells what it has counted by then. */
+export async function estimateBytes(
+  storage: Storage,
+  begin: Key,
+  end: Key,
+  { forMs, clock, check }: { forMs: number; clock: Clock; check: () => void },
+): Promise<number> {
+  const startedMs = clock()
   let total = 0
-  for await (const { bytes } of sizes(storage, begin, end)) total += bytes
+  for await (const rows of slices(storage, begin, end, check)) {
+    for (const { bytes } of rows) total += bytes
+    if (clock() - startedMs >= forMs) break
+  }
   return total
 }
 
@@ -30,17 +45,19 @@ export async function splitPoints(
   begin: Key,
   end: Key,
   chunkBytes: number,
+  check: () => void,
 ): Promise<Key[]> {
   if (!(chunkBytes > 0)) throw fdbError(code.clientInvalidOperation)
   const points = [begin]
   let chunk = 0
-  for await (const { key, bytes } of sizes(storage, begin, end)) {
-    if (chunk >= chunkBytes) {
-      points.push(key)
-      chunk = 0
+  for await (const rows of slices(storage, begin, end, check))
+    for (const { key, bytes } of rows) {
+      if (chunk >= chunkBytes) {
+        points.push(key)
+        chunk = 0
+      }
+      chunk += bytes
     }
-    chunk += bytes
-  }
   points.push(end)
   return points
 }

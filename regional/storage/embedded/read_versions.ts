@@ -1,6 +1,6 @@
 // Which read versions are in use: the reader's snapshot may move on only when no live transaction needs the
-// older one. A transaction that was dropped without an end counts as live for its five seconds only.
-import { LIVE_SNAPSHOTS, READ_LIFE_VERSIONS } from './limits.ts'
+// older one. A transaction that was dropped without an end counts as live only until its read version is too old.
+import { LIVE_SNAPSHOTS } from './limits.ts'
 
 export interface Lease {
   readonly version: number
@@ -28,17 +28,16 @@ export class ReadVersions {
     this.#old.delete(lease)
   }
 
-  /** The oldest version in use, or undefined. */
-  oldest(now: number): number | undefined {
-    const expired = now - READ_LIFE_VERSIONS
+  /** The oldest version in use that is not below `bound`, the oldest that may be; or undefined. */
+  oldest(bound: number): number | undefined {
     for (;;) {
       const first = this.#queue[this.#head]
-      if (!first || (first.live && first.version >= expired)) break
+      if (!first || (first.live && first.version >= bound)) break
       this.#dropHead()
     }
     let oldest = this.#queue[this.#head]?.version
     for (const lease of this.#old) {
-      if (lease.version < expired) this.#old.delete(lease)
+      if (lease.version < bound) this.#old.delete(lease)
       else if (oldest === undefined || lease.version < oldest) oldest = lease.version
     }
     return oldest

@@ -4,7 +4,6 @@
 import type { Range } from './conflict_ranges.ts'
 import { DATABASE_END, FIRST_KEY, isKeyAfter, type Key, keyAfter } from './key.ts'
 import { LazyIndex } from './lazy_index.ts'
-import { READ_LIFE_VERSIONS } from './limits.ts'
 import { OrderedMap } from './ordered_map.ts'
 
 export class Resolver {
@@ -30,7 +29,8 @@ export class Resolver {
     return reads.some(([begin, end]) => begin < end && this.#writtenAfter(begin, end, readVersion))
   }
 
-  add(writes: readonly Range[], keys: readonly Key[], version: number): void {
+  /** `oldest`: nobody will ask {@link conflicts} for a read version below it. It never goes down. */
+  add(writes: readonly Range[], keys: readonly Key[], version: number, oldest: number): void {
     for (const [begin, end] of writes) if (begin < end) this.#addRange(begin, end, version)
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as Key
@@ -38,7 +38,7 @@ export class Resolver {
       this.#writtenKeys.push(key)
       this.#writtenAt.push(version)
     }
-    this.#forget(version - READ_LIFE_VERSIONS)
+    this.#forget(oldest, keys.length)
   }
 
   #writtenAfter(begin: Key, end: Key, readVersion: number): boolean {
@@ -64,9 +64,9 @@ export class Resolver {
     this.#ranges.set(begin, version)
   }
 
-  /** Each commit forgets a few writes more than it adds, so this keeps up and never takes long. */
-  #forget(oldest: number): void {
-    for (let left = FORGET_KEYS; left > 0; left--) {
+  /** Each commit forgets more writes than it adds, so this keeps up and never takes long. */
+  #forget(oldest: number, added: number): void {
+    for (let left = Math.max(FORGET_KEYS, 2 * added); left > 0; left--) {
       const version = this.#writtenAt[this.#forgotten]
       if (version === undefined || version > oldest) break
       const key = this.#writtenKeys[this.#forgotten++] as Key

@@ -23,6 +23,8 @@ export class Storage implements GroupListener {
   readonly watches = new Watches()
   readonly memtable = new Memtable()
   readonly base: BaseReader
+  /** How long the bytes of a range are counted. */
+  readonly estimateMs: number
   readonly #clock: VersionClock
   readonly #thresholds: Thresholds
   readonly #onWriteFailure: (failure: WriteFailure) => void
@@ -45,6 +47,7 @@ export class Storage implements GroupListener {
     onWriteFailure: (failure: WriteFailure) => void,
   ) {
     this.#thresholds = thresholds
+    this.estimateMs = thresholds.estimateMs
     this.#onWriteFailure = onWriteFailure
     this.base = base
     this.#durable = base.version
@@ -68,11 +71,20 @@ export class Storage implements GroupListener {
     this.#clock.pin(version)
     if (
       this.memtable.entries > 0 &&
-      this.memtable.oldest < version - READ_LIFE_VERSIONS &&
+      this.memtable.oldest < this.#oldestReadVersion() &&
       this.#activeWriter().isIdle
     )
       this.#activeWriter().nudge()
     return version
+  }
+
+  /**
+   * A read version below it is too old. Measured from what can be read now, not from the clock alone: while the disk
+   * lags by more than the life of a read version, the newest is still one. What is pending has a version that is not
+   * below any time before it, so this never goes down, and what is forgotten by it is never asked for again.
+   */
+  #oldestReadVersion(): number {
+    return (this.#writer?.firstPending ?? this.#clock.now()) - READ_LIFE_VERSIONS
   }
 
   acquire(version: number): Lease {
@@ -86,7 +98,7 @@ export class Storage implements GroupListener {
   /** Throws 1007 or 1009 if the database can't be read at `version` now. */
   checkReadable(version: number): void {
     if (this.#closed) throw closedError()
-    if (version < this.base.version || version < this.#clock.now() - READ_LIFE_VERSIONS)
+    if (version < this.base.version || version < this.#oldestReadVersion())
       throw fdbError(code.transactionTooOld)
     if (version > this.#durable) {
       const pending = this.#writer?.firstPending
@@ -112,14 +124,15 @@ export class Storage implements GroupListener {
     const writer = this.#activeWriter()
     if (this.#broken) throw fdbError(code.ioError, this.#broken.message)
     if (writer.queuedBytes > this.#thresholds.queuedBytes) throw fdbError(code.proxyMemoryLimitExceeded)
-    if (readVersion < this.#clock.now() - READ_LIFE_VERSIONS) throw fdbError(code.transactionTooOld)
+    const oldest = this.#oldestReadVersion()
+    if (readVersion < oldest) throw fdbError(code.transactionTooOld)
     if (this.#resolver.conflicts(request.reads, readVersion)) throw fdbError(code.notCommitted)
 
     const version = this.#clock.next()
     const effects = new Effects(request, version, (key) => this.#valueAt(key, version))
     this.#remember(effects.list, version)
-    this.#resolver.add(request.writes, request.writtenKeys, version)
-    if (effects.stampedKeys.length > 0) this.#resolver.add([], effects.stampedKeys, version)
+    this.#resolver.add(request.writes, request.writtenKeys, version, oldest)
+    if (effects.stampedKeys.length > 0) this.#resolver.add([], effects.stampedKeys, version, oldest)
     writer.add({
       version,
       effects: effects.list,
@@ -188,12 +201,12 @@ export class Storage implements GroupListener {
     if (this.#closed || this.#broken) return false
     const { entries, bytes, oldest } = this.memtable
     if (entries === 0) return false
-    const now = this.#clock.now()
+    const oldestReadVersion = this.#oldestReadVersion()
     const large = entries > this.#thresholds.foldEntries || bytes > this.#thresholds.foldBytes
-    const stale = oldest < now - READ_LIFE_VERSIONS
+    const stale = oldest < oldestReadVersion
     const logIsLong = this.#logPages > this.#thresholds.checkpointPages && !this.#copier?.isBusy
     if (!large && !stale && !logIsLong) return false
-    const needed = this.#readVersions.oldest(now)
+    const needed = this.#readVersions.oldest(oldestReadVersion)
     if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
       return false
     this.#fold()

@@ -211,14 +211,18 @@ export class EmbeddedTransaction implements NativeTransaction {
   }
 
   getEstimatedRangeSizeBytes(start: NativeValue, end: NativeValue): Promise<number> {
-    return this.#measure(start, end, (from, to) => estimateBytes(this.#storage, from, to))
+    const { estimateMs: forMs } = this.#storage
+    const { clock } = this.#database
+    return this.#measure(start, end, (from, to, check) =>
+      estimateBytes(this.#storage, from, to, { forMs, clock, check }),
+    )
   }
 
   getRangeSplitPoints(start: NativeValue, end: NativeValue, chunkSize: number): Promise<Buffer[]> {
-    return this.#measure(start, end, async (from, to) => {
+    return this.#measure(start, end, async (from, to, check) => {
       if (from > this.#attempt.readEnd || to > this.#attempt.readEnd)
         throw fdbError(code.keyOutsideLegalRange)
-      const keys = await splitPoints(this.#storage, from, to, chunkSize)
+      const keys = await splitPoints(this.#storage, from, to, chunkSize, check)
       return keys.map(keyBytes)
     })
   }
@@ -401,7 +405,12 @@ export class EmbeddedTransaction implements NativeTransaction {
     return () => clearTimeout(timer)
   }
 
-  #measure<T>(start: NativeValue, end: NativeValue, measure: (from: Key, to: Key) => Promise<T>): Promise<T> {
+  /** `check` throws once the transaction has ended. */
+  #measure<T>(
+    start: NativeValue,
+    end: NativeValue,
+    measure: (from: Key, to: Key, check: () => void) => Promise<T>,
+  ): Promise<T> {
     const from = toKey(start)
     const to = toKey(end)
     const attempt = this.#attempt
@@ -410,7 +419,11 @@ export class EmbeddedTransaction implements NativeTransaction {
       attempt.checkAlive()
       if (from > to) throw fdbError(code.invertedRange)
     }) as Promise<void>
-    return checked.then(() => measure(from, to))
+    const check = (): void => {
+      this.#expire(attempt)
+      attempt.checkAlive()
+    }
+    return checked.then(() => measure(from, to, check))
   }
 
   /** Computes now, answers a turn later: in between, a cancel or reset still takes the answer away. */

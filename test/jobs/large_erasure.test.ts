@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { openEngine } from '../../regional/storage/open.ts'
+import { TenantEraser } from '../../regional/tenancy/erasure.ts'
+import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
+import { tenantId } from '../../shared/tenant.ts'
+import { counters, openQueue } from './support.ts'
+
+const ROWS = 7_000
+
+/** An engine that has no time to count what a tenant has. */
+const inHaste: typeof openEngine = async ({ dataDir = '' }) => {
+  // Chooses the version of the interface.
+  await (await openEngine({ dataDir })).close()
+  const engine = await openEmbedded({ dataDir, thresholds: { estimateMs: 0, foldEntries: 100 } })
+  return { kind: 'embedded', native: engine.database(), close: engine.close }
+}
+
+test('the erasure of a tenant too large to be counted begins all the same, and is not told as over before it is', async () => {
+  const queue = await openQueue(inHaste)
+  const tenant = await queue.tenant(1)
+  const id = tenantId(tenant, queue.clock.nowMs)
+  await queue.inTenant(tenant, (scope) =>
+    scope.system('profile', profileSpace).set(['profile'], { id, version: 1 } as ProfileRecord),
+  )
+  await queue.inTenant(tenant, (scope) => {
+    const rows = scope.service('test').space(counters)
+    for (let n = 0; n < ROWS; n++) rows.set([`row ${n}`], n)
+  })
+  const eraser = new TenantEraser({
+    database: queue.database,
+    release: async () => {},
+    now: () => queue.clock.nowMs,
+  })
+  await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)
+  const told: Array<{ done: number; total: number | null }> = []
+  for (let isOver = false; !isOver; ) {
+    queue.clock.nowMs += 100
+    isOver = (await eraser.goOn(tenant, () => false)) === undefined
+    const erasure = await eraser.read(tenant, id)
+    if (erasure !== undefined) told.push(erasure.progress)
+  }
+  const [last, ...earlier] = told.toReversed()
+  expect(earlier.length).toBeGreaterThan(2)
+  for (const { done, total } of earlier)
+    expect(total ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(done)
+  expect(earlier.at(0)?.total).toBeNull()
+  expect(last?.total).toBe(last?.done)
+  await queue.close()
+})
