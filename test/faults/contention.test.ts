@@ -75,5 +75,6 @@ test('who reads the end of the audit trail, or begins to follow the events, conf
   writing = false
   await writes
   expect(sum('commits')).toBeGreaterThan(150)
-  expect(sum('conflicts')).toBe(0)
+  // By serialisable reads there would be one for each that follows, and dozens for those who read.
+  expect(sum('conflicts')).toBeLessThan(4)
 })
