@@ -1,6 +1,6 @@
 // The schemas that every resource shares: ids, names, times, problems.
 import { z } from 'zod'
-import { type Id, type IdPrefix, idBytes } from '../shared/ids.ts'
+import type { Id, IdPrefix } from '../shared/ids.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SLUG } from '../shared/tenant.ts'
 
@@ -38,9 +38,6 @@ export const newSlugSchema = slugSchema.refine(
   (slug) => !RESERVED_SLUGS.has(slug),
   'is reserved for the platform',
 )
-
-/** @returns whether text is an id of this kind, canonical spelling included. */
-export const isIdOf = (prefix: IdPrefix, text: string): boolean => idBytes(prefix, text) !== undefined
 
 export const ProblemSchema = z
   .object({

@@ -6,8 +6,8 @@ import { Agent, fetch as fetchWith } from 'undici'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { type ConnectOptions, guardedConnector } from '../outbound/connect.ts'
+import { FairSlots } from '../outbound/fair_slots.ts'
 import type { ProviderRecord } from '../tenancy/records.ts'
-import { SendingSlots } from '../webhooks/slots.ts'
 
 /** Of one conversation, however many requests it takes. An edge that waits in vain takes the whole region for silent. */
 const MAX_SECONDS = 7
@@ -43,7 +43,7 @@ export interface ProviderCallsOptions {
 
 export class ProviderCalls {
   private readonly agent: Agent
-  private readonly slots = new SendingSlots(MAX_AT_ONCE)
+  private readonly slots = new FairSlots(MAX_AT_ONCE)
   private readonly descriptions = new Map<`${TenantNumber} ${ProviderRecord['id']}`, Description>()
   private readonly options: ProviderCallsOptions
 

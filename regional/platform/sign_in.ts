@@ -4,6 +4,7 @@
 import * as oidc from 'openid-client'
 import { z } from 'zod'
 import { MAX_SUBJECT_LENGTH } from '../../shared/issuer.ts'
+import { MOST } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { SignedInPerson, SignInOffer } from '../../shared/sign_in.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
@@ -31,8 +32,6 @@ export interface SignIns {
 }
 
 const SCOPE = 'openid email profile'
-/** No plan allows more. */
-const MAX_PROVIDERS = 100
 const random = z.string().regex(/^[\w-]{43}$/)
 const Begin = z.strictObject({
   provider: z.string(),
@@ -50,7 +49,7 @@ export function signIns({ database, sealer, connect, now }: SignInDependencies):
     database.tenant(tenant, async (scope) => {
       const [status, { entries }] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
-        scope.service('identity-providers').space(providerSpace).page({ limit: MAX_PROVIDERS }),
+        scope.service('identity-providers').space(providerSpace).page({ limit: MOST.identityProviders }),
       ])
       if (status?.status !== 'active') throw notFound()
       return { value: entries.map(([, provider]) => provider), commit: false }

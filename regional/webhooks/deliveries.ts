@@ -3,9 +3,9 @@
 
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { StandingKind } from '../jobs/kind.ts'
+import { FairSlots } from '../outbound/fair_slots.ts'
 import { WEBHOOKS } from './call.ts'
 import { type PumpDependencies, TenantPump } from './pump.ts'
-import { SendingSlots } from './slots.ts'
 
 /** Deliveries of all tenants at the same time. */
 const SLOTS = 512
@@ -28,7 +28,7 @@ export class WebhookDeliveries implements StandingKind {
 
   constructor(dependencies: Omit<PumpDependencies, 'slots'>, maxTenants = MAX_TENANTS) {
     this.maxTenants = maxTenants
-    this.dependencies = { ...dependencies, slots: new SendingSlots(SLOTS) }
+    this.dependencies = { ...dependencies, slots: new FairSlots(SLOTS) }
     this.uncalled = dependencies.database.onCall((tenant) => this.call(tenant))
   }
 

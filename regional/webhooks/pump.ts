@@ -8,6 +8,7 @@ import { weightOf } from '../admission/weights.ts'
 import { standAt } from '../jobs/standing.ts'
 import type { Log } from '../log.ts'
 import type { Outbound } from '../outbound/client.ts'
+import type { FairSlots } from '../outbound/fair_slots.ts'
 import { feedOf } from '../tenancy/events.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
 import type { Bounds, RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
@@ -19,14 +20,13 @@ import { type ReadEndpoints, type ReadWork, readNext } from './reading.ts'
 import { type Recorded, type Result, record } from './recording.ts'
 import { changedSpace, dueSpace, laneSpace, SERVICE } from './records.ts'
 import { Sender } from './sender.ts'
-import type { SendingSlots } from './slots.ts'
 
 export interface PumpDependencies {
   database: RegionDatabase
   tails: Tails
   outbound: Outbound
   sealer: Sealer
-  slots: SendingSlots
+  slots: FairSlots
   /** What reads or writes has its turn beside what somebody waits for. */
   turn: TakeTurn
   now: () => number

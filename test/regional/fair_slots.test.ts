@@ -1,15 +1,15 @@
 // What tenants share when webhooks go out: whoever has much leaves room for whoever comes.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { FairSlots } from '../../regional/outbound/fair_slots.ts'
 import { RETRY_DELAYS_MS, retryDelayMs, standingOf } from '../../regional/webhooks/schedule.ts'
-import { SendingSlots } from '../../regional/webhooks/slots.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 
 const tenant = (n: number) => BigInt(n) as TenantNumber
 
 describe('slots', () => {
   test('one that wants all gets half, two get a third each, and one more always finds some', () => {
-    const slots = new SendingSlots(60)
+    const slots = new FairSlots(60)
     const held = new Map<number, number>()
     const fill = (...tenants: number[]) => {
       for (let taken = true; taken; ) {
@@ -41,7 +41,7 @@ describe('slots', () => {
   test('whoever waits is called when it may go on, and no slot is lost or made', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(4), fc.boolean()), { maxLength: 300 }), (steps) => {
-        const slots = new SendingSlots(8)
+        const slots = new FairSlots(8)
         const held = [0, 0, 0, 0, 0]
         const waiting = new Set<number>()
         for (const [n, takes] of steps) {

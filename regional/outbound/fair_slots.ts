@@ -1,10 +1,10 @@
-// Slots: how much is sent at the same time, shared by all tenants of an instance. A tenant may take another one as long
+// Slots: how many calls outwards are under way at a time, shared by all tenants of an instance. A tenant may take another one as long
 // as it has fewer than are free (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
 // Switches", 1998). So one with a hundred thousand slow receivers gets half, two get a third each, and whoever comes
 // next always finds some.
 import type { TenantNumber } from '../../shared/tenant.ts'
 
-export class SendingSlots {
+export class FairSlots {
   private readonly total: number
   private used = 0
   private readonly held = new Map<TenantNumber, number>()
