@@ -2,7 +2,14 @@
 // there is no instant at which one is there without the other. A record also tells a request's own retry, after a
 // commit with an unknown outcome, that it has already happened; and an edge that sends a request again, because its
 // answer got lost, what that was.
-import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hash,
+  type KeyObject,
+  randomFillSync,
+} from 'node:crypto'
 import { Problem } from '../../shared/problems.ts'
 import type { Reply } from '../operation.ts'
 import { jsonSpace } from '../storage/space.ts'
@@ -15,6 +22,8 @@ const MARKER_TTL_MS = 10 * 60 * 1000
 const CLOCK_SLACK_MS = 60_000
 /** Larger answers are not kept; their replay reads the resource, or is told to. */
 const MAX_ANSWER_BYTES = 16 * 1024
+/** What AES-GCM takes without hashing it first (NIST SP 800-38D). */
+const IV_BYTES = 12
 
 export interface IdempotencyRecord {
   requestId: string
@@ -46,10 +55,9 @@ export interface RequestIdentity {
   content: Uint8Array
 }
 
-const digest = (...parts: ReadonlyArray<string | Uint8Array>): Buffer =>
-  hash('sha256', Buffer.concat(parts.flatMap((part) => [`${part.length}:`, part]).map(bytesOf)), 'buffer')
-
-const bytesOf = (part: string | Uint8Array) => (typeof part === 'string' ? Buffer.from(part) : part)
+/** Each part with its length before it, so that no two lists of parts read alike. */
+const digest = (...parts: readonly string[]): Buffer =>
+  hash('sha256', parts.map((part) => `${part.length}:${part}`).join(''), 'buffer')
 
 export const recordKey = ({ key, principal, route, requestId }: RequestIdentity): Buffer => {
   const known = key === undefined ? ['request', principal, route, requestId] : ['key', principal, route, key]
@@ -68,7 +76,8 @@ export const newMarker = (id: string, attempt: number, nowMs: number): Idempoten
   expiresAt: nowMs + MARKER_TTL_MS,
 })
 
-const fingerprintOf = ({ content }: RequestIdentity): string => digest(content).toString('base64url')
+const fingerprintOf = ({ content }: RequestIdentity): string =>
+  hash('sha256', Buffer.concat([Buffer.from(`${content.length}:`), content]), 'base64url')
 
 /** Its message is for the log. */
 export class SealError extends Error {
@@ -81,17 +90,23 @@ export class SealError extends Error {
 
 /** Seals stored answers, so that a secret shown once does not lie in the database in clear. AES-256-GCM. */
 export class Sealer {
-  private readonly keys: readonly [Buffer, ...Buffer[]]
+  private readonly sealing: KeyObject
+  private readonly opening: readonly KeyObject[]
+  /** Random bytes, drawn for many at a time. */
+  private readonly random = Buffer.alloc(IV_BYTES * 256)
+  private drawn = this.random.length
 
   /** @param keys 32 bytes each. The first one seals; what an earlier one has sealed can still be opened. */
-  constructor(...keys: readonly [Buffer, ...Buffer[]]) {
-    this.keys = keys
+  constructor(...[first, ...earlier]: readonly [Buffer, ...Buffer[]]) {
+    // Keys that are bytes would be taken in anew with each use, which takes three times as long as the rest.
+    this.sealing = createSecretKey(first)
+    this.opening = [this.sealing, ...earlier.map((key) => createSecretKey(key))]
   }
 
   /** @param bound what the sealed text belongs to: it opens nowhere else. */
   seal(text: string, bound: string): string {
-    const iv = randomBytes(12)
-    const cipher = createCipheriv('aes-256-gcm', this.keys[0], iv).setAAD(Buffer.from(bound))
+    const iv = this.newIv()
+    const cipher = createCipheriv('aes-256-gcm', this.sealing, iv).setAAD(Buffer.from(bound))
     const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
     return Buffer.concat([iv, sealed, cipher.getAuthTag()]).toString('base64url')
   }
@@ -101,11 +116,11 @@ export class Sealer {
     const bytes = Buffer.from(sealed, 'base64url')
     // Another spelling of the same bytes is altered, too.
     if (bytes.toString('base64url') !== sealed) throw new SealError()
-    for (const key of this.keys) {
-      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12))
+    for (const key of this.opening) {
+      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, IV_BYTES))
         .setAAD(Buffer.from(bound))
         .setAuthTag(bytes.subarray(-16))
-      const text = decipher.update(bytes.subarray(12, -16))
+      const text = decipher.update(bytes.subarray(IV_BYTES, -16))
       try {
         return Buffer.concat([text, decipher.final()]).toString('utf8')
       } catch {
@@ -113,6 +128,15 @@ export class Sealer {
       }
     }
     throw new SealError()
+  }
+
+  private newIv(): Buffer {
+    if (this.drawn === this.random.length) {
+      randomFillSync(this.random)
+      this.drawn = 0
+    }
+    this.drawn += IV_BYTES
+    return this.random.subarray(this.drawn - IV_BYTES, this.drawn)
   }
 }
 
