@@ -8,7 +8,7 @@ import { ELSEWHERE_MS } from '../../shared/draining.ts'
 import { ASSERTION, DRAINING } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
-import { Problem, type ProblemCode, type ProblemDetails } from '../../shared/problems.ts'
+import { PROBLEMS, Problem, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
 import { writeTraceParent } from '../../shared/trace.ts'
 import type { ModelStore } from '../models/catalogue.ts'
@@ -178,12 +178,22 @@ export interface Peer {
   assertionKey: AssertionKey
 }
 
+/** For a call, whichever instances it is tried at: an edge gives up after ten seconds, and is to hear before who is silent. */
 const TIMEOUT_MS = 5_000
+
+/** What became of a try at one instance. `silent`: who did not answer, or something else in its place. */
+type Tried =
+  | { outcome: 'answered'; body: unknown }
+  | { outcome: 'refused'; problem: Problem }
+  | 'leaving'
+  | 'silent'
 
 /** Calls to another region. A call may arrive twice: every one of them is repeatable. */
 export function remoteCalls(from: string, peer: Peer): Calls {
-  /** @returns undefined where nobody answers */
-  async function ask(url: string, target: string, body: string): Promise<Response | undefined> {
+  /** Who answered last is asked first, so that an instance that is silent is not waited for each time. */
+  let answering = 0
+
+  async function ask(url: string, target: string, body: string, timeoutMs: number): Promise<Tried> {
     const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
     const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.assertionKey)
     const trace = noted()?.trace
@@ -192,8 +202,17 @@ export function remoteCalls(from: string, peer: Peer): Calls {
       'content-type': 'application/json',
       ...(trace && { traceparent: writeTraceParent(trace) }),
     }
-    const signal = AbortSignal.timeout(TIMEOUT_MS)
-    return fetch(url + target, { method: 'POST', headers, body, signal }).catch(() => undefined)
+    const signal = AbortSignal.timeout(timeoutMs)
+    try {
+      const answer = await fetch(url + target, { method: 'POST', headers, body, signal })
+      const text = await answer.text()
+      if (answer.ok) return { outcome: 'answered', body: JSON.parse(text) }
+      if (answer.headers.has(DRAINING)) return 'leaving'
+      const problem = problemOf(answer, text)
+      return problem === undefined ? 'silent' : { outcome: 'refused', problem }
+    } catch {
+      return 'silent'
+    }
   }
 
   const send =
@@ -201,17 +220,25 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     async (input: CallInput<N>): Promise<Answers[N]> => {
       const target = `/internal/v1/${name}`
       const body = JSON.stringify(input, (_, value) => (typeof value === 'bigint' ? String(value) : value))
+      const untilMs = performance.now() + TIMEOUT_MS
+      const { length } = peer.urls
+      const first = answering
       for (const waitMs of [...ELSEWHERE_MS, undefined]) {
         let isLeaving = false
-        for (const url of peer.urls) {
-          const answer = await ask(url, target, body)
-          if (answer?.ok) return (await answer.json()) as Answers[N]
-          if (answer !== undefined && !answer.headers.has(DRAINING)) throw await problemOf(answer)
-          await answer?.body?.cancel()
-          isLeaving ||= answer !== undefined
+        for (let turn = 0; turn < length; turn++) {
+          const leftMs = untilMs - performance.now()
+          if (leftMs <= 0) break
+          const at = (first + turn) % length
+          const tried = await ask(peer.urls[at] ?? '', target, body, Math.ceil(leftMs / (length - turn)))
+          if (tried === 'leaving') isLeaving = true
+          else if (tried !== 'silent') {
+            answering = at
+            if (tried.outcome === 'refused') throw tried.problem
+            return tried.body as Answers[N]
+          }
         }
         // Behind an only address stands a load balancer, which leads elsewhere some time.
-        if (!isLeaving || peer.urls.length > 1 || waitMs === undefined) break
+        if (!isLeaving || length > 1 || waitMs === undefined) break
         await sleep(waitMs)
       }
       throw new Problem(
@@ -241,10 +268,17 @@ export function remoteCalls(from: string, peer: Peer): Calls {
   }
 }
 
-/** The other region's refusal, as our own. */
-async function problemOf(answer: Response): Promise<Problem> {
-  const details = (await answer.json().catch(() => ({}))) as Partial<ProblemDetails>
-  const code: ProblemCode = details.code ?? 'internal'
-  const { errors } = details
-  return new Problem(code, details.detail ?? 'The other region failed.', { ...(errors && { errors }) })
+/** The other region's refusal, as our own. Undefined where something else answered for it, such as a load balancer. */
+function problemOf(answer: Response, text: string): Problem | undefined {
+  if (!answer.headers.get('content-type')?.startsWith('application/problem+json')) return undefined
+  const { code, detail, errors }: Partial<ProblemDetails> = JSON.parse(text)
+  const waitS = answer.headers.get('retry-after')
+  return new Problem(
+    code !== undefined && Object.hasOwn(PROBLEMS, code) ? code : 'internal',
+    detail ?? 'The other region failed.',
+    {
+      ...(errors && { errors }),
+      ...(waitS !== null && { headers: { 'retry-after': waitS } }),
+    },
+  )
 }

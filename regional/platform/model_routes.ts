@@ -99,10 +99,11 @@ export function modelOperations({
     (
       operator: Verified<OperatorPrincipal>,
       idempotencyKey: string | undefined,
-      ...content: unknown[]
+      route: string,
+      content: unknown,
     ): IsFirst =>
     async (scope) =>
-      (await requests.before(scope, { ...requestOf(operator), idempotencyKey, content })) === undefined
+      (await requests.before(scope, { ...requestOf(operator), idempotencyKey, route, content })) === undefined
 
   return [
     operatorOperation({
@@ -116,7 +117,10 @@ export function modelOperations({
       problems: ['conflict'],
       async handle({ body, idempotencyKey }, operator) {
         const model = { ...body, upstreamModel: body.upstreamModel ?? body.name }
-        const made = await models.add(model, isFirst(operator, idempotencyKey, 'add model', body))
+        const made = await models.add(
+          model,
+          isFirst(operator, idempotencyKey, 'post /platform/v1/models', body),
+        )
         if (made === undefined) throw new Problem('conflict', `There is a model ${body.name} already.`)
         await changed()
         return {
@@ -162,7 +166,7 @@ export function modelOperations({
       answers: { 200: PlatformModel },
       async handle({ params: { name }, body, idempotencyKey }, operator) {
         const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
-        const first = isFirst(operator, idempotencyKey, 'change model', name, body)
+        const first = isFirst(operator, idempotencyKey, `patch /platform/v1/models/${name}`, body)
         const model = await models.change(name, changes, first)
         if (model === undefined) throw notFound()
         await changed()
@@ -178,7 +182,7 @@ export function modelOperations({
       params: one,
       answers: { 204: null },
       async handle({ params: { name }, idempotencyKey }, operator) {
-        const first = isFirst(operator, idempotencyKey, 'remove model', name)
+        const first = isFirst(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
         if (!(await models.remove(name, first))) throw notFound()
         await changed()
         return { status: 204 }

@@ -16,6 +16,8 @@ export type DigestKeys = readonly [Buffer, ...Buffer[]]
 
 export interface OnceAsked extends OperatorRequest {
   idempotencyKey: string | undefined
+  /** Method and path, since a client's key holds for one. The tenants' own is the one without, as it always was. */
+  route?: string
   /** All that was asked, as JSON. */
   content: unknown
 }
@@ -108,10 +110,13 @@ export class OperatorRequests {
 }
 
 function identityOf(
-  { operatorId, requestId, idempotencyKey, content }: OnceAsked,
+  { operatorId, requestId, idempotencyKey, route, content }: OnceAsked,
   by: Buffer,
 ): RequestIdentity {
-  const known = idempotencyKey === undefined ? ['request', requestId] : ['key', operatorId, idempotencyKey]
+  const known =
+    idempotencyKey === undefined
+      ? ['request', requestId]
+      : ['key', operatorId, idempotencyKey, ...(route === undefined ? [] : [route])]
   return {
     key: [digest(by, ...known).subarray(0, 16)],
     fingerprint: digest(by, 'body', JSON.stringify(content)).toString('base64url'),

@@ -116,7 +116,9 @@ describe('the catalogue', () => {
       })
     expect((await ask('first')).status).toBe(201)
     expect((await ask('second')).body.code).toBe('idempotency_key_reuse')
-    await operator('DELETE', '/models/first')
+    const otherRoute = { method: 'DELETE', path: '/platform/v1/models/first' }
+    const headers = { 'idempotency-key': 'used' }
+    expect((await regions.ask('us', { as: 'operator', ...otherRoute, headers })).status).toBe(204)
   })
 
   test('is checked at its fields, and not found where there is nothing', async () => {

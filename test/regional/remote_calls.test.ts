@@ -40,3 +40,56 @@ test('a region that is gone is told at once', async () => {
   const calls = await callsTo('http://127.0.0.1:1')
   await expect(calls.claim(claim)).rejects.toMatchObject({ code: 'region_unavailable' })
 })
+
+/** `HEADER_TIMEOUT_MS` of the edge. */
+const EDGE_GIVES_UP_MS = 10_000
+
+const silent: RequestListener = () => undefined
+/** As a load balancer with nobody behind it. */
+const balancer: RequestListener = (_, response) =>
+  void response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>502 Bad Gateway</h1>')
+/** Begins to answer, and goes away. */
+const brokenOff: RequestListener = (_, response) => {
+  response.writeHead(200, { 'content-length': '4' })
+  response.write('tr', () => response.destroy())
+}
+
+test.each([
+  ['silent', silent],
+  ['a load balancer with nobody behind it', balancer],
+  ['gone in the middle of its answer', brokenOff],
+])('an instance that is %s is passed over, and then asked last', async (_, listener) => {
+  let asked = 0
+  const first = await serve((...of) => {
+    asked++
+    listener(...of)
+  })
+  const calls = await callsTo(first, await serve(here))
+  expect(await calls.claim(claim)).toBe(true)
+  expect(await calls.claim(claim)).toBe(true)
+  expect(asked).toBe(1)
+})
+
+test('a region that is silent is told before an edge gives up, however many instances it has', async () => {
+  const calls = await callsTo(await serve(silent), await serve(silent), await serve(silent))
+  const fromMs = performance.now()
+  await expect(calls.claim(claim)).rejects.toMatchObject({ code: 'region_unavailable' })
+  expect(performance.now() - fromMs).toBeLessThan(EDGE_GIVES_UP_MS)
+})
+
+test('a load balancer with nobody behind it, and no other instance: the region is unavailable, not wrong', async () => {
+  const calls = await callsTo(await serve(balancer))
+  await expect(calls.claim(claim)).rejects.toMatchObject({ code: 'region_unavailable' })
+})
+
+test('a refusal comes as it is, with how long to wait', async () => {
+  const busy: RequestListener = (_, response) =>
+    void response
+      .writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '7' })
+      .end(JSON.stringify({ code: 'overloaded', detail: 'Too much.' }))
+  await expect((await callsTo(await serve(busy))).claim(claim)).rejects.toMatchObject({
+    code: 'overloaded',
+    detail: 'Too much.',
+    extras: { headers: { 'retry-after': '7' } },
+  })
+})
