@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { personOf } from '../../shared/person.ts'
 import { MOST } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
-import type { SignedInPerson, SignInOffer } from '../../shared/sign_in.ts'
+import type { SignedInPerson, SignInBegin, SignInFinish, SignInOffer } from '../../shared/sign_in.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { checkBody, notFound, type RawInput, type Reply } from '../operation.ts'
 import type { ConnectOptions } from '../outbound/connect.ts'
@@ -39,8 +39,8 @@ const Begin = z.strictObject({
   state: random,
   nonce: random,
   verifier: random,
-})
-const Finish = Begin.extend({ answer: z.string().max(8_000) })
+}) satisfies z.ZodType<SignInBegin>
+const Finish = Begin.extend({ answer: z.string().max(8_000) }) satisfies z.ZodType<SignInFinish>
 
 export function signIns({ database, sealer, connect, now }: SignInDependencies): SignIns {
   const calls = new ProviderCalls({ connect, now })
