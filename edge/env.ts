@@ -1,5 +1,5 @@
 // The edge's bindings and what they mean. Text, because Cloudflare's secrets and a process's environment are.
-// Errors name the binding and never repeat its value: four of the five hold or guard secrets.
+// Errors name the binding and never repeat its value: some hold secrets.
 import { type AssertionKey, type AssertionKeyConfig, importAssertionKey } from '../shared/assertion.ts'
 import type { OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { Roots, type SigningRootConfig } from '../shared/credentials/roots.ts'

@@ -13,7 +13,7 @@ import { SLUG } from '../../shared/tenant.ts'
 import { targetOf } from '../target.ts'
 import { Api, type Refused } from './api.ts'
 import { dropSessionCookie, readSessionCookie } from './cookie.ts'
-import { csrfTokenOf, isOwn, withForm } from './csrf.ts'
+import { csrfTokenOf, isOwn, type SentForm, strangersForm, withForm } from './csrf.ts'
 import { entering } from './enter.tsx'
 import { ERASURE_PAGE, erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
@@ -105,8 +105,7 @@ const recognising = ({ config, noteInvalid, withBody }: ConsoleDependencies, sho
         noteInvalid(c.req.raw)
         dropSessionCookie(c, slug)
       }
-      if (c.req.method !== 'POST') return notSignedIn(c, show)
-      return withForm(c, { withBody, owner: undefined }, async (form) => notSignedIn(c, show, form))
+      return notSignedIn(c, show, await strangersForm(c, withBody))
     }
     c.set('seeming', { slug, identity, csrf: await csrfTokenOf(cookie) })
     await next()
@@ -231,7 +230,7 @@ const nothing = (c: Context, show: Show, status = 404) =>
     ),
   })
 
-const notSignedIn = (c: Context, show: Show, form?: FormData) =>
+const notSignedIn = (c: Context, show: Show, form: SentForm) =>
   show(c, {
     title: 'Sign in',
     status: 401,

@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import { deleteCookie, setCookie } from 'hono/cookie'
 import { SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
 
-/** Sent along when a link elsewhere leads here, out of reach of scripts, and never to another host. */
+/** Sent along when a link elsewhere, or an identity provider, leads here; out of reach of scripts, and never to another host. */
 export const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
 
 /** Slugs are DNS labels: nothing in one has a meaning in a cookie's name, and none is the name of the platform's own cookies. */

@@ -12,6 +12,9 @@ export const CSRF_FIELD = 'csrf'
 /** What anybody may send has a few short fields, and takes no room of anybody's. */
 const MAX_STRANGERS_BYTES = SMALL_BYTES
 
+/** A form to be shown once more to whoever sent it. */
+export type SentForm = FormData | 'too long' | undefined
+
 export const csrfTokenOf = async (cookie: string): Promise<string> =>
   toBase64url((await sha256(`coditect csrf ${cookie}`)).subarray(0, 18))
 
@@ -39,15 +42,23 @@ export async function withForm<T>(
   work: (form: FormData | undefined) => Promise<T>,
   most = MAX_BODY_BYTES,
 ): Promise<T> {
-  if (Number(c.req.header('content-length') ?? Number.POSITIVE_INFINITY) > most) {
-    throw new Problem('body_too_large', 'The form is too large.')
-  }
+  if (announcedBytes(c) > most) throw new Problem('body_too_large', 'The form is too large.')
   return withBody(contextOf(c.req.raw), owner, async () => work(await formIn(c)))
 }
 
 /** What somebody sent who may be anybody: a few short fields. @throws {Problem} as {@link withForm} does */
 export const readForm = (c: Context, withBody: WithBody): Promise<FormData | undefined> =>
   withForm(c, { withBody, owner: undefined }, async (form) => form, MAX_STRANGERS_BYTES)
+
+/** What somebody sent whom nobody knows any more. @throws {Problem} those of {@link WithBody} */
+export async function strangersForm(c: Context, withBody: WithBody): Promise<SentForm> {
+  if (c.req.method !== 'POST') return undefined
+  return announcedBytes(c) > MAX_STRANGERS_BYTES ? 'too long' : readForm(c, withBody)
+}
+
+/** One that comes in chunks may be of any length. */
+const announcedBytes = ({ req }: Context): number =>
+  Number(req.header('content-length') ?? Number.POSITIVE_INFINITY)
 
 async function formIn(c: Context): Promise<FormData | undefined> {
   const { body } = contextOf(c.req.raw)

@@ -5,7 +5,7 @@ import type { Child } from 'hono/jsx'
 import { toBase64url } from '../../shared/bytes.ts'
 import type { ProblemCode } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
-import { CSRF_FIELD } from './csrf.ts'
+import { CSRF_FIELD, type SentForm } from './csrf.ts'
 import { contentPolicy, Document } from './parts/document.tsx'
 import { AS_TYPED } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
@@ -146,12 +146,23 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
 /** Fields that nobody typed, and those that are not to be seen. */
 const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])
 
-const textsIn = (form: FormData): ReadonlyArray<[name: string, value: string]> =>
-  [...form].filter((each): each is [string, string] => typeof each[1] === 'string')
+/** No form of the console's has as many: each is drawn in turn, and nothing else is answered meanwhile. */
+const MOST_FIELDS = 100
+
+function textsIn(form: SentForm): ReadonlyArray<[name: string, value: string]> | 'too long' {
+  if (form === undefined || form === 'too long') return form ?? []
+  const fields = [...Iterator.from(form).take(MOST_FIELDS + 1)]
+  if (fields.length > MOST_FIELDS) return 'too long'
+  return fields.filter((each): each is [string, string] => typeof each[1] === 'string')
+}
 
 /** What a form had in it that was not taken, so that nothing that was typed is lost. */
-export function Typed({ form }: { form: FormData | undefined }) {
-  const typed = textsIn(form ?? new FormData()).filter(([name, value]) => !UNSEEN.has(name) && value !== '')
+export function Typed({ form }: { form: SentForm }) {
+  const texts = textsIn(form)
+  if (texts === 'too long') {
+    return <p>What you sent is too long to be shown here. Go back: your browser may still have it.</p>
+  }
+  const typed = texts.filter(([name, value]) => !UNSEEN.has(name) && value !== '')
   if (typed.length === 0) return null
   return (
     <div class="panel">
@@ -171,12 +182,13 @@ export function Typed({ form }: { form: FormData | undefined }) {
 /** What a refused form had in it; and the form again, where that can help. */
 export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {
   const mayHelp = refused.status === 429 || refused.status === 503
+  const texts = textsIn(form)
   return (
     <>
       <Typed form={form} />
-      {form && mayHelp && (
+      {form && mayHelp && texts !== 'too long' && (
         <form {...AS_TYPED} action={action}>
-          {textsIn(form).map(([name, value]) => (
+          {texts.map(([name, value]) => (
             <input type="hidden" name={name} value={value} />
           ))}
           <button type="submit">Send it again</button>

@@ -8,11 +8,11 @@ import { mintSession } from '../../shared/credentials/session_token.ts'
 import type { TenantPlace } from '../../shared/edge_calls.ts'
 import { newId } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
-import { type SignedInPerson, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
+import { type SignedInPerson, type SignInFinish, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
 import { SLUG } from '../../shared/tenant.ts'
 import { unavailable } from '../forward/ask_instances.ts'
 import { Api, type Refused } from './api.ts'
-import { readCookie, setSessionCookie } from './cookie.ts'
+import { ATTRIBUTES, readCookie, setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
 import { atHome } from './home.ts'
 import { type Journey, readJourney, writeJourney } from './journey.ts'
@@ -21,8 +21,6 @@ import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
 const COOKIE = '__Host-coditect-sign-in'
-/** Sent along when the provider sends the browser back, which is a navigation from another site. */
-const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax' } as const
 const LIFE_SECONDS = 600
 export const SIGN_IN_PAGE = '/admin/:slug{[a-z0-9-]+}/sign-in'
 
@@ -88,7 +86,7 @@ export function signingIn(
     if (at === undefined || journey === undefined || !isOurs) return notOurs(c)
     const { place } = at
     const { slug, ...begun } = journey
-    const body = { ...begun, answer: new URL(c.req.url).search }
+    const body = { ...begun, answer: new URL(c.req.url).search } satisfies SignInFinish
     const person = await apiOf(c, place).post<SignedInPerson>(signInCall(place.number, 'finish'), { body })
     if (!person.ok) return refusal(c, person)
     const sessionId = newId('ses')

@@ -21,6 +21,8 @@ export async function askInstances(
   if (turns.length === 0) throw notAsked(name, instances.waitMs(Date.now()))
   const isOnlyOne = instances.origins.length === 1
   const most = isOnlyOne ? ELSEWHERE_MS.length : instances.origins.length
+  /** One has not answered, and may have done it. */
+  let inDoubt = false
   for (let moves = 0; moves <= most; moves++) {
     let leaving: Response | undefined
     for (const turn of turns) {
@@ -28,6 +30,7 @@ export async function askInstances(
       if (result.outcome === 'abandoned') throw unavailable(name)
       if (result.outcome === 'unreachable') {
         instances.unreachable(turn, Date.now())
+        inDoubt = true
         continue
       }
       leaving = result.response.headers.has(DRAINING) ? result.response : undefined
@@ -42,7 +45,7 @@ export async function askInstances(
     if (leaving === undefined) break
     await leaving.body?.cancel()
     turns = instances.inTurn(maySendTwice, Date.now())
-    if (turns.length === 0 || moves === most) throw stopping(name)
+    if (turns.length === 0 || moves === most) throw inDoubt ? unavailable(name) : stopping(name)
     if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
   }
   throw unavailable(name)

@@ -57,7 +57,7 @@ export function buffering(withBody: WithBody, answering: Stage): Stage {
   return function buffering(context) {
     const { method, principal } = context
     if (METHODS_WITHOUT_BODY.has(method)) return answering(context)
-    const owner = ofTenant(principal) ? principal.tenant : undefined
+    const owner = ofTenant(principal) ? principal.tenant : principal?.kind
     return withBody(context, owner, async () => answering(context))
   }
 }

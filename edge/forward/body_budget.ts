@@ -1,6 +1,7 @@
 // How many bytes of bodies an isolate holds at a time. All tenants share its 128 MB, and a place in the bulkhead says nothing
 // of what a request brings along, or of how long that takes. A tenant may hold as much as it leaves free, so whoever comes
 // next finds some (after Choudhury and Hahne, as in the bulkhead).
+import type { Principal } from '../../shared/principal.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 
 /** The rest is for what the edge remembers, and for answers. */
@@ -8,8 +9,8 @@ export const BODY_BYTES = 48 * 2 ** 20
 /** Longer than any body may take to arrive and be forwarded: what is held beyond that was forgotten to be given back. */
 const LONGEST_MS = 5 * 60_000
 
-/** Undefined for whoever is no tenant's. */
-export type BodyOwner = TenantNumber | undefined
+/** A tenant, or all together who are of that kind. Undefined for strangers, whose forms are too small to be counted. */
+export type BodyOwner = TenantNumber | Principal['kind'] | undefined
 
 export interface HeldBody {
   /** Some bytes more. @returns false when there is no room for them, and when all of it has been given back */

@@ -2,16 +2,17 @@
 // issued to it says, or the host, or X-Tenant; never the issuer, which two tenants may share and one may register of another. Only
 // then the token is checked, against that tenant's providers alone.
 import { compactVerify } from 'jose'
+import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
 import type { ProviderEntry } from '../../shared/edge_calls.ts'
 import type { Id } from '../../shared/ids.ts'
 import { isTenantAudience, tenantOfAudience } from '../../shared/issuer.ts'
+import { type Claims, type Person, personOf } from '../../shared/person.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import type { RequestContext } from '../context.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import { Lru } from '../lru.ts'
-import { isTimely, type Person, personOf } from './jwt_claims.ts'
-import { ALGORITHMS, audiencesOf, type Claims, headerOf, KEY_TYPES, readJwt } from './jwt_text.ts'
+import { ALGORITHMS, audiencesOf, headerOf, KEY_TYPES, readJwt } from './jwt_text.ts'
 import type { IssuerKeys, KeySource } from './oidc/issuer_keys.ts'
 
 export type JwtIdentity = { kind: 'jwt'; principal: JwtPrincipal; home: string }
@@ -155,6 +156,13 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     }
     return false
   }
+}
+
+/** RFC 7519 sections 4.1.4 and 4.1.5. */
+function isTimely({ exp, nbf }: Claims, nowMs: number): boolean {
+  const now = Math.floor(nowMs / 1000)
+  if (typeof exp !== 'number' || !(exp > now - CLOCK_TOLERANCE_SECONDS)) return false
+  return nbf === undefined || (typeof nbf === 'number' && nbf <= now + CLOCK_TOLERANCE_SECONDS)
 }
 
 type Named =

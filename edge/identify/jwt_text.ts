@@ -2,6 +2,7 @@
 // are lenient here (jose takes white space, and last characters that decode alike), so whatever would not encode to
 // itself again is refused before one sees it.
 import { fromBase64url } from '../../shared/bytes.ts'
+import type { Claims } from '../../shared/person.ts'
 
 const MAX_LENGTH = 8 * 1024
 /** The algorithms that a key pair signs with, and the type of its keys: with them no verification key can sign (RFC 8725 section 3.1). */
@@ -14,8 +15,6 @@ export const KEY_TYPES: Readonly<Record<string, string>> = {
 export const ALGORITHMS = Object.keys(KEY_TYPES)
 /** Other types, such as a logout token, are no credentials (RFC 8725 section 3.11). */
 const TYPES: ReadonlyArray<unknown> = [undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+jwt']
-
-export type Claims = Readonly<Record<string, unknown>>
 
 /** Only by its form: no API key, operator token or signed URL has a full stop in it. */
 export const looksLikeJwt = (text: string): boolean => text.includes('.')

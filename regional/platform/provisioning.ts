@@ -72,5 +72,5 @@ export class TenantProvisioner {
   }
 }
 
-const slugTaken = (slug: string): Problem =>
+export const slugTaken = (slug: string): Problem =>
   new Problem('slug_taken', `Another organisation has the slug ${slug}.`)

@@ -3,10 +3,10 @@
 // come in, is read later, with the session that begins.
 import * as oidc from 'openid-client'
 import { z } from 'zod'
-import { MAX_SUBJECT_LENGTH } from '../../shared/issuer.ts'
+import { personOf } from '../../shared/person.ts'
 import { MOST } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
-import type { SignedInPerson, SignInOffer } from '../../shared/sign_in.ts'
+import type { SignedInPerson, SignInBegin, SignInFinish, SignInOffer } from '../../shared/sign_in.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { checkBody, notFound, type RawInput, type Reply } from '../operation.ts'
 import type { ConnectOptions } from '../outbound/connect.ts'
@@ -39,8 +39,8 @@ const Begin = z.strictObject({
   state: random,
   nonce: random,
   verifier: random,
-})
-const Finish = Begin.extend({ answer: z.string().max(8_000) })
+}) satisfies z.ZodType<SignInBegin>
+const Finish = Begin.extend({ answer: z.string().max(8_000) }) satisfies z.ZodType<SignInFinish>
 
 export function signIns({ database, sealer, connect, now }: SignInDependencies): SignIns {
   const calls = new ProviderCalls({ connect, now })
@@ -99,38 +99,17 @@ export function signIns({ database, sealer, connect, now }: SignInDependencies):
         )
         const claims = tokens.claims()
         if (claims === undefined) throw failed('It told nothing of you.')
-        return { status: 200, body: personOf(claims, provider) }
+        return { status: 200, body: signedIn(claims, provider) }
       }),
     close: () => calls.close(),
   }
 }
 
-function personOf(claims: oidc.IDToken, { id, issuer, audience, roleClaim }: ProviderRecord): SignedInPerson {
-  const { sub, exp, email, email_verified: verified } = claims
-  if (sub.length > MAX_SUBJECT_LENGTH || !sub.isWellFormed()) throw failed('It gave you a name that is none.')
-  const isEmail = typeof email === 'string' && verified === true && email.length <= 254
-  return {
-    ...{ providerId: id, issuer, audience, subject: sub, expiresAtMs: exp * 1000 },
-    ...(isEmail && { email }),
-    ...(roleClaim !== null && { roles: rolesIn(claims, roleClaim) }),
-  }
+function signedIn(claims: oidc.IDToken, { id, issuer, audience, roleClaim }: ProviderRecord): SignedInPerson {
+  const person = personOf(claims, roleClaim)
+  if (person === undefined) throw failed('It gave you a name that is none.')
+  return { providerId: id, issuer, audience, ...person }
 }
-
-/** Of one claim; a nested one as a path. */
-function rolesIn(claims: oidc.IDToken, claim: string): NonNullable<SignedInPerson['roles']> {
-  const nested = (): unknown =>
-    claim
-      .split('.')
-      .reduce<unknown>((at, step) => (isObject(at) && Object.hasOwn(at, step) ? at[step] : undefined), claims)
-  const value = Object.hasOwn(claims, claim) ? claims[claim] : nested()
-  const values = [value]
-    .flat()
-    .filter((each): each is string => typeof each === 'string' && each.length <= 200)
-  return { claim, values: values.slice(0, 100) }
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null
 
 const failed = (why: string): Problem =>
   new Problem('sign_in_failed', `The identity provider did not let you in. ${why}`)

@@ -23,7 +23,7 @@ import type { Sealer } from '../tenancy/idempotency.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Directory } from './directory.ts'
 import type { DigestKeys } from './operator_requests.ts'
-import type { TenantProvisioner } from './provisioning.ts'
+import { slugTaken, type TenantProvisioner } from './provisioning.ts'
 
 export interface SignUpDependencies {
   /** Undefined where strangers may not, or no letter can be sent. */
@@ -223,9 +223,6 @@ class SignUps {
 
 const wrong = (pointer: string, detail: string): Problem =>
   new Problem('validation_failed', 'The sign-up does not fit.', { errors: [{ pointer, detail }] })
-
-const slugTaken = (slug: string): Problem =>
-  new Problem('slug_taken', `Another organisation has the slug ${slug}.`)
 
 const letterOf = ({ name, slug, email }: SignUpRequest, url: string): Letter => ({
   to: email,

@@ -74,13 +74,15 @@ export async function ofAdminLink(
   })
   if (elsewhere)
     return refused('admin_link_elsewhere', 'The link was made for another address than this one.')
-  if (link.used !== null && link.used.session !== begins?.sessionId) {
+  const usedByItself = link.used !== null && link.used.session === begins?.sessionId
+  if (link.used !== null && !usedByItself) {
     return refused('admin_link_used', 'A link works once. Ask for a new one.')
   }
   if ((await takenBackAt(scope.service('sessions'), link)) !== null) {
     return refused('admin_link_revoked', 'The link was taken back.')
   }
-  if (nowMs >= link.expiresAtMs) return refused('admin_link_expired', 'Ask for a new link.')
+  // Of one that was used in time, the answer may come again at any.
+  if (nowMs >= link.expiresAtMs && !usedByItself) return refused('admin_link_expired', 'Ask for a new link.')
   if (!(await mayStillGive(scope, link.issuer, link.role, nowMs))) {
     return refused('admin_link_revoked', 'Whoever made the link may not let you in any more.')
   }

@@ -12,6 +12,15 @@ type Body = any
 
 const CLIENT = { clientId: 'console', clientSecret: 'a-secret-of-the-console' }
 const SLUGS = ['acme', 'other', 'strict']
+/** Of whoever signs in by that name. */
+const GROUPS: Readonly<Record<string, ReadonlyArray<string>>> = {
+  ofmany: [...Array.from({ length: 119 }, (_, i) => `team-${i}`), 'admins'],
+  oflong: [
+    'admins',
+    ...Array.from({ length: 100 }, (_, i) => `CN=team-${i},${'OU=unit,'.repeat(12)}DC=example`),
+  ],
+  oflarge: ['admins', ...Array.from({ length: 100 }, () => '管'.repeat(200))],
+}
 const keys = new Map<string, string>()
 const providers = new Map<string, string>()
 let stack: Stack
@@ -23,6 +32,7 @@ beforeAll(async () => {
   const redirects = SLUGS.map((slug) => `${stack.edge}/admin/${slug}/sign-in/callback`)
   issuer = await startOidcProvider(
     redirects.map((redirectUri, i) => ({ ...CLIENT, clientId: `console-${SLUGS[i]}`, redirectUri })),
+    (login) => GROUPS[login] ?? [],
   )
   for (const slug of SLUGS) {
     const made = await stack.call<Body>('/platform/v1/tenants', {
@@ -36,6 +46,7 @@ beforeAll(async () => {
       body: {
         ...{ name: `Login of ${slug}`, issuer: issuer.issuer, clientId: `console-${slug}` },
         ...{ clientSecret: CLIENT.clientSecret, createMembers: slug !== 'strict', defaultRole: 'viewer' },
+        ...{ roleClaim: 'groups', roleMapping: { admins: 'admin' } },
       },
     })
     expect([provider.status, provider.body.hasClientSecret]).toEqual([201, true])
@@ -212,6 +223,17 @@ test('who is no member, and is not to become one, is told so and gets no session
   expect([answer.status, await answer.text()]).toEqual([403, expect.stringContaining('not a member')])
   expect(isIn(client, 'strict')).toBe(false)
 })
+
+test.each(Object.keys(GROUPS))(
+  'someone %s groups signs in with the role that one of them gives',
+  async (login) => {
+    const { client, callback } = await returning('other', login)
+    const answer = await client.ask(callback)
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, '/admin/other/'])
+    const page = await client.ask(`${stack.edge}/admin/other/`)
+    expect(await page.text()).toContain(`${login}@acme.example · admin`)
+  },
+)
 
 test('a session ends with the membership that it came of', async () => {
   const { client, callback } = await returning('other', 'carol')

@@ -28,6 +28,25 @@ test('a form of a stranger’s has a few short fields', async () => {
   expect(short.status).toBe(422)
 })
 
+test('what a stranger sends to any other page is shown to them once more where it is short, and not read where it is long', async () => {
+  for (const path of [`/admin/${SLUG}/projects`, '/admin/nobody/anything', '/platform/tenants']) {
+    const send = async (body: URLSearchParams) => {
+      const answer = await visit(path, { method: 'POST', body })
+      return [answer.status, await answer.text()] as const
+    }
+    const [status, page] = await send(new URLSearchParams({ name: 'Typed long ago' }))
+    expect([status, page]).toEqual([401, expect.stringMatching(/What you sent[\s\S]*Typed long ago/)])
+    for (const long of ['a=b&'.repeat(1_500), 'a=b&'.repeat(500_000)]) {
+      const [status, page] = await send(new URLSearchParams(long))
+      expect([status, page.slice(0, 5_000)]).toEqual([401, expect.stringContaining('too long to be shown')])
+      expect(page.length).toBeLessThan(5_000)
+    }
+    // As many as fit into what is read.
+    const [, ofMany] = await send(new URLSearchParams('a=b&'.repeat(1_000)))
+    expect(ofMany).toContain('too long to be shown')
+  }
+})
+
 test('where the organisation’s region does not answer, the page says so, and when to come again', async () => {
   expect((await signIn(SLUG)).status).toBe(404)
   await stack.kill('eu')

@@ -6,7 +6,7 @@ import { type Stack, startStack } from './stack.ts'
 
 let stack: Stack
 beforeAll(async () => {
-  stack = await startStack()
+  stack = await startStack({ SIGNUP: 'open', SMTP_URL: 'smtp://127.0.0.1:1', MAIL_FROM: 'a@b.example' })
 })
 afterAll(() => stack.stop())
 
@@ -17,8 +17,8 @@ class Upload {
   readonly socket: Socket
 
   constructor(head: ReadonlyArray<string>, announced: number, sent: number) {
-    const { port, hostname } = new URL(stack.edge)
-    const lines = [...head, 'Host: edge', `Content-Length: ${announced}`, '', ' '.repeat(sent)]
+    const { port, hostname, host } = new URL(stack.edge)
+    const lines = [...head, `Host: ${host}`, `Content-Length: ${announced}`, '', ' '.repeat(sent)]
     this.socket = connect(Number(port), hostname, () => this.socket.write(lines.join('\r\n')))
     this.socket.setEncoding('latin1').on('data', (text: string) => {
       this.answer += text
@@ -88,6 +88,38 @@ test('a session’s forms take the room of its organisation', async () => {
   const statuses = () => forms.map(({ status }) => status).filter((status) => status !== undefined)
   await expect.poll(statuses).toEqual([503, 503, 503])
   expect((await large(stack.demo.apiKey)).status).toBe(503)
+})
+
+test('operators have room of their own, apart from that of visitors', async () => {
+  const head = ['POST /platform/v1/tenants HTTP/1.1', `Authorization: Bearer ${stack.operatorToken}`]
+  const uploads = Array.from({ length: 16 }, () => new Upload(head, MAX_BODY_BYTES, MAX_BODY_BYTES - 100_000))
+  const statuses = () => uploads.map(({ status }) => status).filter((status) => status !== undefined)
+  await expect.poll(statuses).toEqual([503, 503, 503, 503])
+  // What the edge asks of the region is twice as long as the form.
+  const form = new FormData()
+  form.set('name', '"'.repeat(3_500))
+  const signUp = await fetch(`${stack.edge}/sign-up`, {
+    method: 'POST',
+    headers: { origin: stack.edge },
+    body: form,
+  })
+  expect(signUp.status).toBe(422)
+})
+
+test('a stranger’s long form is refused or left unread at once, announced or not, and takes nobody’s room', async () => {
+  const head = (path: string) => [
+    `POST ${path} HTTP/1.1`,
+    `Origin: ${stack.edge}`,
+    'Content-Type: application/x-www-form-urlencoded',
+  ]
+  for (const path of ['/admin/demo/projects', '/platform/tenants', '/platform/sign-in', '/sign-up']) {
+    const forms = Array.from({ length: 16 }, () => new Upload(head(path), MAX_BODY_BYTES, 1_000))
+    // Of two lengths the runtime goes by the one that may be any.
+    forms.push(new Upload([...head(path), 'Transfer-Encoding: chunked'], 10, 0))
+    const statuses = () => new Set(forms.map(({ status }) => status))
+    const answer = path.endsWith('sign-in') || path === '/sign-up' ? 413 : 401
+    await expect.poll(statuses, { timeout: 5_000 }).toEqual(new Set([answer]))
+  }
 })
 
 test('a body that stops on its way is given up after ten seconds', async () => {

@@ -61,6 +61,25 @@ test.each<[string, Record<string, () => Response>]>([
   expect(await askRegion(region, '/edge/v1/x')).toBe('here')
 })
 
+test.each<[string, Record<string, () => Response>]>([
+  ['first', { a: down, b: leaving }],
+  ['last', { b: leaving, a: down }],
+])(
+  'what an instance may have done is in doubt, also where all others are leaving: it stands %s',
+  async (_, answers) => {
+    const { region, asked } = await regionOf(answers)
+    const turn = { origin: 'http://a', admission: 'pass' } as const
+    for (let i = 1; i < FAILURES_TO_OPEN; i++) region.instances.unreachable(turn, Date.now())
+    const refused: unknown = await askRegion(region, '/edge/v1/x').catch((error) => error)
+    expect(asked.toSorted()).toEqual(['a', 'b'])
+    expect(refused).toMatchObject({ detail: expect.stringContaining('is unknown') })
+    // Now nobody is asked, and that is known.
+    const again: unknown = await askRegion(region, '/edge/v1/x').catch((error) => error)
+    expect(asked).toHaveLength(2)
+    expect(again).toMatchObject({ detail: expect.stringContaining('nothing was done') })
+  },
+)
+
 /** So many times it is leaving; then another one is behind its address. */
 function leaves(times: number): () => Response {
   let left = times

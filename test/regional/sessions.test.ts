@@ -130,6 +130,21 @@ describe('an admin link', () => {
     expect([second.status, second.body]).toEqual([201, first.body])
   })
 
+  test('used once, is used again by the same session after its time, and by no other', async () => {
+    const { body } = await link({ role: 'viewer', expiresIn: 10 })
+    const session = newSession()
+    const more = { headers: { 'idempotency-key': session.sessionId } }
+    const first = await enter(body.url, session, more)
+    pass(11_000)
+    const second = await enter(body.url, session, more)
+    expect([second.status, second.body]).toEqual([201, first.body])
+    const { sessionId, secretHash } = session
+    expect((await peek(body.url, { begins: { sessionId, secretHash } })).status).toBe(200)
+    expect(code(await enter(body.url, newSession()))).toBe('410 admin_link_used')
+    // Longer than the answer is remembered, it begins nothing.
+    expect(code(await enter(body.url, session))).toBe('410 admin_link_used')
+  })
+
   test('begins no session twice, and none that is there already', async () => {
     const session = newSession()
     const [{ body: one }, { body: two }] = [await link({ role: 'viewer' }), await link({ role: 'owner' })]

@@ -15,7 +15,11 @@ export interface OidcClient {
   redirectUri: string
 }
 
-export async function startOidcProvider(clients: ReadonlyArray<OidcClient>): Promise<OidcProvider> {
+/** @param groupsOf what the claim `groups` says of whoever signs in by that name */
+export async function startOidcProvider(
+  clients: ReadonlyArray<OidcClient>,
+  groupsOf: (login: string) => ReadonlyArray<string> = () => [],
+): Promise<OidcProvider> {
   const server = createServer((request, response) => handle(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -27,13 +31,16 @@ export async function startOidcProvider(clients: ReadonlyArray<OidcClient>): Pro
         ? { token_endpoint_auth_method: 'none' }
         : { client_secret: clientSecret }),
     })),
-    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
     // What is asked for is in the ID token, too.
     conformIdTokenClaims: false,
     cookies: { keys: ['of this test'] },
     findAccount: (_context, id) => ({
       accountId: id,
-      claims: async () => ({ sub: id, email: `${id}@acme.example`, email_verified: !id.startsWith('new') }),
+      claims: async () => ({
+        ...{ sub: id, email: `${id}@acme.example`, email_verified: !id.startsWith('new') },
+        groups: [...groupsOf(id)],
+      }),
     }),
     pkce: { required: () => true },
     ttl: { AccessToken: 600, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },

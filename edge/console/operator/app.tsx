@@ -6,7 +6,7 @@ import { createMiddleware } from 'hono/factory'
 import { identifyOperator } from '../../identify/operator_token.ts'
 import { Api } from '../api.ts'
 import { readCookie } from '../cookie.ts'
-import { csrfTokenOf, isOwn, readForm, withForm } from '../csrf.ts'
+import { csrfTokenOf, isOwn, readForm, type SentForm, strangersForm, withForm } from '../csrf.ts'
 import { atHome } from '../home.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
@@ -65,8 +65,7 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
         : await identifyOperatorSession(cookie, config.operators, config.roots, now())
     if (cookie === undefined || identity === undefined) {
       if (c.req.method === 'POST') {
-        const strangers = { withBody, owner: undefined }
-        return withForm(c, strangers, async (form) => signInPage(c, show, { status: 401, form }))
+        return signInPage(c, show, { status: 401, form: await strangersForm(c, withBody) })
       }
       // A part of a page that renews itself would be given the page behind the redirect.
       return c.req.header('hx-request')
@@ -111,7 +110,7 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
       ),
     )
     if (c.req.method !== 'POST') return next()
-    return withForm(c, { withBody, owner: undefined }, async (form) => {
+    return withForm(c, { withBody, owner: 'operator' }, async (form) => {
       if (form === undefined || !isOwn(form, visit.csrf)) return foreignForm(c, show, form)
       c.set('form', form)
       await next()
@@ -130,7 +129,7 @@ interface SignInShown {
   status?: number
   error?: string
   /** What was sent when the session was over. */
-  form?: FormData | undefined
+  form?: SentForm
 }
 
 const signInPage = (c: Context, show: Show, { status = 200, error, form }: SignInShown = {}) =>

@@ -1,6 +1,7 @@
 // Identity providers: OpenID issuers whose tokens the organisation takes, and what it makes of them.
 import { z } from 'zod'
 import { isIssuer, MAX_ISSUER_LENGTH } from '../../../shared/issuer.ts'
+import { MAX_ROLE_VALUE_LENGTH } from '../../../shared/person.ts'
 import { ROLES } from '../../../shared/roles.ts'
 import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
 
@@ -30,7 +31,7 @@ const roleClaim = text(200).nullable().meta({
     'The claim that holds what roles are mapped from: a text, or a list of them. A name with dots that is no claim is a path, such as `realm_access.roles`.',
 })
 const roleMapping = z
-  .record(text(200), z.enum(ROLES))
+  .record(text(MAX_ROLE_VALUE_LENGTH), z.enum(ROLES))
   .refine((mapping) => Object.keys(mapping).length <= 100, 'has more than 100 entries')
   .meta({ description: 'Value of the role claim → role. Who has several gets the one that allows most.' })
 const defaultRole = z

@@ -1,11 +1,15 @@
-// What a region is told of a token's claims: who it is, and what the tenant's own rules will be applied to.
-import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
-import { MAX_SUBJECT_LENGTH } from '../../shared/issuer.ts'
-import type { JwtPrincipal } from '../../shared/principal.ts'
-import type { Claims } from './jwt_text.ts'
+// Who a person is by the claims of an OpenID token: the same whether a client sends it to the edge, or a provider gives it
+// to the region at a sign-in. What is told of it goes into an assertion, so it has to fit into a header.
+import { utf8 } from './bytes.ts'
+import { MAX_SUBJECT_LENGTH } from './issuer.ts'
+import type { JwtPrincipal } from './principal.ts'
 
-/** Characters of role values, so that the assertion fits into a header. The rest counts for nothing. */
-const MAX_ROLES_LENGTH = 6_000
+/** Longer ones are mapped to no role. */
+export const MAX_ROLE_VALUE_LENGTH = 200
+/** Of all role values together, in UTF-8, as JSON. The rest counts for nothing. */
+const MAX_ROLES_BYTES = 6_000
+
+export type Claims = Readonly<Record<string, unknown>>
 
 export type Person = Pick<JwtPrincipal, 'subject' | 'expiresAtMs' | 'email' | 'roles'>
 
@@ -24,13 +28,6 @@ export function personOf(claims: Claims, roleClaim: string | null): Person | und
   }
 }
 
-/** RFC 7519 sections 4.1.4 and 4.1.5. */
-export function isTimely({ exp, nbf }: Claims, nowMs: number): boolean {
-  const now = Math.floor(nowMs / 1000)
-  if (typeof exp !== 'number' || !(exp > now - CLOCK_TOLERANCE_SECONDS)) return false
-  return nbf === undefined || (typeof nbf === 'number' && nbf <= now + CLOCK_TOLERANCE_SECONDS)
-}
-
 /** The claim of that name, or else what the name leads to as a path: some issuers nest what others don't. */
 function valueAt(claims: Claims, name: string): unknown {
   if (Object.hasOwn(claims, name)) return claims[name]
@@ -43,10 +40,11 @@ function valueAt(claims: Claims, name: string): unknown {
 }
 
 function texts(value: unknown): ReadonlyArray<string> {
-  let left = MAX_ROLES_LENGTH
+  let left = MAX_ROLES_BYTES
   return [value].flat().filter((each): each is string => {
-    if (typeof each !== 'string' || !each.isWellFormed()) return false
-    left -= each.length + 3
+    if (typeof each !== 'string' || each.length > MAX_ROLE_VALUE_LENGTH || !each.isWellFormed()) return false
+    // And a comma.
+    left -= utf8(JSON.stringify(each)).length + 1
     return left >= 0
   })
 }
