@@ -46,7 +46,7 @@ export function addAgents(program: Command, ask: Ask): void {
       })
       for await (const { event, data } of stream) {
         const run = data as { text?: string; status?: string; error?: { detail: string } | null }
-        if (event === 'delta' && !output.json) output.write(run.text ?? '')
+        if (event === 'delta' && !output.json) output.writeText(run.text ?? '')
         if (event !== 'done') continue
         output.write(output.json ? `${JSON.stringify(data)}\n` : '\n')
         if (run.status !== 'succeeded') throw new Error(run.error?.detail ?? `the run was ${run.status}`)
