@@ -41,11 +41,15 @@ export const isLateProblem = (body: unknown): body is ProblemDetails =>
 /** Refusals that another time may not be. */
 const AGAIN = new Set([429, 502, 503, 504])
 
+/** Whether the same request was sent before, and is not over yet. */
+export const isUnderWay = (error: unknown): boolean =>
+  error instanceof CoditectProblem && error.code === 'request_in_progress'
+
 /** Whether the same may be answered another time: no waiting gives the platform a model. */
 export function mayPass(error: unknown): boolean {
   if (error instanceof ConnectionError) return true
   if (!(error instanceof CoditectProblem) || error.code === 'no_model_configured') return false
-  return AGAIN.has(error.status) || error.code === 'request_in_progress'
+  return AGAIN.has(error.status) || isUnderWay(error)
 }
 
 /** What went wrong at the bottom of it, in words: runtimes wrap it in errors that say nothing. */

@@ -1,7 +1,7 @@
 // One call: sent until it is answered, refused for good, or out of time. Whatever changes something carries an
 // Idempotency-Key, the same for each try, so that sending it again never does it twice.
 import { jsonOf, type Reading } from './body.ts'
-import { CoditectProblem, ConnectionError, isProblemBody, mayPass, reasonOf } from './problem.ts'
+import { CoditectProblem, ConnectionError, isProblemBody, isUnderWay, mayPass, reasonOf } from './problem.ts'
 
 export interface ClientOptions {
   /** Where the platform is, such as `https://api.example.com`. */
@@ -48,7 +48,7 @@ export async function send<T>(options: ClientOptions, sent: Sent, read: Read<T>)
   const { timeoutMs = TIMEOUT_MS, retries = RETRIES, random = Math.random } = options
   const keyed = { ...sent, idempotencyKey: sent.idempotencyKey ?? crypto.randomUUID() }
   let until = performance.now() + timeoutMs
-  for (let tries = 0; ; tries++) {
+  for (let tries = 0; ; ) {
     const outcome = await attempt(options, keyed, until - performance.now(), read)
     if ('answer' in outcome) return outcome.answer
     sent.signal?.throwIfAborted()
@@ -58,6 +58,8 @@ export async function send<T>(options: ClientOptions, sent: Sent, read: Read<T>)
     const backOff = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** tries) * (0.5 + random() / 2)
     const waitMs = Math.max(asked, backOff)
     if (!mayPass(error) || tries >= retries || performance.now() + waitMs >= until) throw error
+    // What goes on, such as a run whose answer broke off, is over some time: asking for it is no try.
+    if (!isUnderWay(error)) tries++
     await pause(waitMs, sent.signal)
   }
 }

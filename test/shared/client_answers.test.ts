@@ -81,6 +81,19 @@ test('an answer that breaks off is asked for again with the same key', async () 
   expect(keys).toEqual([expect.any(String), keys[0]])
 })
 
+test('a run whose answer broke off is asked for until it is over, however often that is', async () => {
+  const underWay = { ...PROBLEM, status: 409, code: 'request_in_progress' }
+  const { client } = answered(
+    [
+      () => json(201, bodyOf([' '], 'broken')),
+      ...Array.from({ length: 4 }, () => () => json(409, JSON.stringify(underWay))),
+      () => json(201, '{"id":"run_1"}'),
+    ],
+    { retries: 2 },
+  )
+  expect(await client.call(RUNS, input)).toEqual({ id: 'run_1' })
+})
+
 test('what breaks off every time, or is not the platform’s, is a ConnectionError that says where and why', async () => {
   const broken = answered([() => json(201, bodyOf([' '], 'broken'))], { retries: 0 })
   await expect(broken.client.call(RUNS, input)).rejects.toBeInstanceOf(ConnectionError)
