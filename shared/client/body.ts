@@ -51,15 +51,9 @@ export function parse(text: string): unknown {
   }
 }
 
-async function unlessSilent<T>(coming: Promise<T>, silenceMs: number): Promise<T> {
-  const silence = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => silence.reject(new ConnectionError(`nothing came for ${silenceMs} ms`)),
-    silenceMs,
-  )
-  try {
-    return await Promise.race([coming, silence.promise])
-  } finally {
-    clearTimeout(timer)
-  }
+function unlessSilent<T>(coming: Promise<T>, silenceMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ConnectionError(`nothing came for ${silenceMs} ms`)), silenceMs)
+    void coming.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }
