@@ -172,7 +172,7 @@ const events: Read<AsyncGenerator<ServerSentEvent>> = async ({ headers, body }, 
   if (body !== null && headers.get('content-type')?.startsWith(EVENT_STREAM)) {
     return readEvents(chunksOf(body, reading))
   }
-  await body?.cancel()
+  await body?.cancel().catch(() => undefined)
   throw new ConnectionError('an answer that is no stream')
 }
 
