@@ -1,5 +1,7 @@
 // `coditect db copy`: from one database to another.
-import { type Engine, openEngine } from '../regional/storage/open.ts'
+import { existsSync } from 'node:fs'
+import { dataPath } from '../regional/storage/embedded/data_file.ts'
+import { type Engine, openEngine, StorageError } from '../regional/storage/open.ts'
 import { copyDatabase, type Progress, type Side } from './db_copy.ts'
 
 export const COPY_HELP = `
@@ -20,6 +22,13 @@ function open(place: string): Promise<Engine> {
   )
 }
 
+/** Only what is there: the embedded engine would make a directory that was mistyped. */
+function openSource(place: string): Promise<Engine> {
+  if (!place.startsWith(CLUSTER) && !existsSync(dataPath(place)))
+    throw new StorageError(`There is no database in ${place}.`)
+  return open(place)
+}
+
 export interface CopyOptions {
   from: string
   to: string
@@ -28,7 +37,7 @@ export interface CopyOptions {
 }
 
 export async function dbCopy(values: CopyOptions): Promise<void> {
-  const source = await open(values.from)
+  const source = await openSource(values.from)
   try {
     const target = await open(values.to)
     try {

@@ -21,6 +21,7 @@ export interface Progress {
 
 interface Mark extends Progress {
   source: string
+  sourcePrefix: string
   /** The last key copied, without the source's prefix, in hex. */
   after: string
 }
@@ -34,16 +35,9 @@ const bytesOf = ({ native }: Engine): Bytes => new Database(native, root) as unk
 
 const markKey = ({ region }: KeySpace): Buffer => Buffer.concat([region, tuple.pack(['copy'])])
 
-/** Every key that begins with the prefix; the user's whole key space for none. */
-function everything(prefix: string): [Buffer, Buffer] {
-  if (prefix === '') return [Buffer.alloc(0), Buffer.of(0xff)]
-  const begin = Buffer.from(prefix)
-  return [begin, Buffer.concat([begin, Buffer.of(0xff)])]
-}
-
 /**
  * Copies until all is there; returns how much that was. Nothing else may write to either side meanwhile.
- * @throws {StorageError} when the target holds anything that this copy did not bring.
+ * @throws {StorageError} when there is nothing to copy, or the target holds anything that this copy did not bring.
  */
 export async function copyDatabase(
   from: Side,
@@ -52,30 +46,35 @@ export async function copyDatabase(
 ): Promise<Progress> {
   const [source, target] = [bytesOf(from.engine), bytesOf(to.engine)]
   const [sourceKeys, targetKeys] = [keySpace(from.prefix), keySpace(to.prefix)]
-  const [begin, end] = everything(from.prefix)
-  const cut = Buffer.byteLength(from.prefix)
-  const targetPrefix = Buffer.from(to.prefix)
+  const [begin, end] = sourceKeys.range
+  const [sourcePrefix, targetPrefix] = [Buffer.from(from.prefix), Buffer.from(to.prefix)]
 
   if ((await source.get(markKey(sourceKeys))) !== undefined)
     throw new StorageError(`The source ${from.name} is itself an unfinished copy. Finish that one first.`)
-  let mark = await readMark(target, to, targetKeys, from.name)
+  // A name or a prefix that was mistyped has nothing, and must not spoil the target for the right one.
+  if (await source.doTn((tn) => isEmpty(tn, sourceKeys)))
+    throw new StorageError(`There is nothing in ${wordsOf(from.name, from.prefix)}. Is it the right one?`)
+  let mark = await readMark(target, to, targetKeys, from)
   for (;;) {
     report(mark)
     const after = Buffer.from(mark.after, 'hex')
-    const start = mark.rows === 0 ? begin : Buffer.concat([begin, after, Buffer.alloc(1)])
+    const start = mark.rows === 0 ? begin : Buffer.concat([sourcePrefix, after, Buffer.alloc(1)])
     const rows = await source.doTn((tn) => readBatch(tn, start, end))
     const last = rows.at(-1)
     if (!last) break
     const next: Mark = {
-      source: mark.source,
-      after: last[0].subarray(cut).toString('hex'),
+      ...mark,
+      after: last[0].subarray(sourcePrefix.length).toString('hex'),
       rows: mark.rows + rows.length,
       bytes: mark.bytes + rows.reduce((sum, [key, value]) => sum + key.length + value.length, 0),
     }
     // Run again after an unknown result it writes the same.
     await target.doTn(async (tn) => {
       for (const [key, value] of rows)
-        tn.set(Buffer.concat([targetPrefix, key.subarray(cut)]), withRaisedEpoch(sourceKeys, key, value))
+        tn.set(
+          Buffer.concat([targetPrefix, key.subarray(sourcePrefix.length)]),
+          withRaisedEpoch(sourceKeys, key, value),
+        )
       tn.set(markKey(targetKeys), Buffer.from(JSON.stringify(next)))
     })
     mark = next
@@ -89,25 +88,32 @@ export async function copyDatabase(
   return mark
 }
 
+const wordsOf = (name: string, prefix: string): string =>
+  prefix === '' ? name : `${name} under the prefix ${prefix}`
+
 /** Where to go on, and that is the beginning of an empty target. */
-async function readMark(target: Bytes, to: Side, keys: KeySpace, source: string): Promise<Mark> {
-  const [begin, end] = everything(to.prefix)
+async function readMark(target: Bytes, to: Side, keys: KeySpace, from: Side): Promise<Mark> {
   return target.doTn(async (tn) => {
     const stored = await tn.get(markKey(keys))
     if (stored) {
       const mark = JSON.parse(stored.toString()) as Mark
-      if (mark.source !== source)
+      if (mark.source !== from.name || mark.sourcePrefix !== from.prefix)
         throw new StorageError(
-          `The target holds an unfinished copy of ${mark.source}. Finish that one, or empty the target.`,
+          `The target holds an unfinished copy of ${wordsOf(mark.source, mark.sourcePrefix)}. Finish that one, or empty the target.`,
         )
       return mark
     }
-    for await (const _ of tn.getRange(begin, end, { limit: 1 }))
+    if (!(await isEmpty(tn, keys)))
       throw new StorageError(`The target ${to.name} is not empty. Copy to an empty one.`)
-    const mark: Mark = { source, after: '', rows: 0, bytes: 0 }
+    const mark: Mark = { source: from.name, sourcePrefix: from.prefix, after: '', rows: 0, bytes: 0 }
     tn.set(markKey(keys), Buffer.from(JSON.stringify(mark)))
     return mark
   })
+}
+
+async function isEmpty(tn: ReadTransaction, { range: [begin, end] }: KeySpace): Promise<boolean> {
+  for await (const _ of tn.getRange(begin, end, { limit: 1 })) return false
+  return true
 }
 
 type ReadTransaction = Parameters<Parameters<Bytes['doTn']>[0]>[0]

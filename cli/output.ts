@@ -4,13 +4,18 @@
 export interface Output {
   json: boolean
   write(text: string): void
+  /** Somebody else's text as it comes: to a terminal without control characters but for new lines and tabs, else as it is. */
+  writeText(text: string): void
   /** Replaces the last note; undefined takes it away. */
   progress(note: string | undefined): void
 }
 
-export const terminalOutput = (json: boolean): Output => ({
+type Stdout = Pick<NodeJS.WriteStream, 'isTTY' | 'write'>
+
+export const terminalOutput = (json: boolean, stdout: Stdout = process.stdout): Output => ({
   json,
-  write: (text) => process.stdout.write(text),
+  write: (text) => stdout.write(text),
+  writeText: (text) => stdout.write(stdout.isTTY ? text.replace(/[^\n\t]+/g, plain) : text),
   progress(note) {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${note ?? ''}`)
   },

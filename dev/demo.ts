@@ -8,6 +8,9 @@ interface Created {
   apiKey: { key: string }
 }
 
+const LOST =
+  'the databases hold a demo tenant whose key secrets.json does not have: put the secrets.json that they were made with back, or start with an empty DATA_DIR'
+
 /** The fixed idempotency key completes a first start that ended in the middle. */
 export async function createDemo(edgeUrl: string, operatorToken: string): Promise<Demo> {
   const response = await fetch(`${edgeUrl}/platform/v1/tenants`, {
@@ -26,7 +29,9 @@ export async function createDemo(edgeUrl: string, operatorToken: string): Promis
     }),
   })
   if (!response.ok) {
-    throw new StartError(`the demo tenant could not be made: ${response.status} ${await response.text()}`)
+    const told = await response.text()
+    if (told.includes('"slug_taken"')) throw new StartError(LOST)
+    throw new StartError(`the demo tenant could not be made: ${response.status} ${told}`)
   }
   const { tenant, apiKey } = (await response.json()) as Created
   return { tenantId: tenant.id, apiKey: apiKey.key }

@@ -82,7 +82,7 @@ export class Part<Ready> {
     if (child.pid !== undefined) dir.write(pidFile(name), `${child.pid}\n`)
     const first = await Promise.race([
       ready.then((value) => ({ value })),
-      ended.then((how) => ({ failure: lastLine(logFile, logged) ?? `ended with ${how}` })),
+      ended.then((how) => ({ failure: lastWords(logFile, logged) ?? `ended with ${how}` })),
       pause(READY_WITHIN_MS, { failure: `is not ready after ${READY_WITHIN_MS / 1_000} s` }, { ref: false }),
     ])
     if ('value' in first) return first.value
@@ -130,8 +130,12 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-/** What was last written to a log since it had `from` bytes. */
-function lastLine(file: string, from: number): string | undefined {
+/** What a process said last in its log, since that had `from` bytes. */
+function lastWords(file: string, from: number): string | undefined {
   const lines = readFileSync(file).subarray(from).toString('utf8').trim().split('\n')
-  return lines.at(-1)?.trim() || undefined
+  const last = lines.at(-1)?.trim() || undefined
+  // Of an uncaught error Node writes the stack behind it, and its own version.
+  return last?.startsWith('Node.js v')
+    ? (lines.findLast((line) => /^\w*Error\b.*: /.test(line)) ?? last)
+    : last
 }

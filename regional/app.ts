@@ -84,6 +84,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
         needs: operation.scope,
         signable: !mintsCredentials,
         streamsAs: streamStatus(operation),
+        outside: operation.answers === 'outside',
       })),
     ),
     ...platform.map(({ declaration, role }) => ({

@@ -18,6 +18,8 @@ export interface DescribedOperation {
   signable: boolean
   /** The status under which it answers as a stream too, when a client asks for one. */
   streamsAs?: number | undefined
+  /** Whether its work outlives its transaction: then its answer begins before it is over. */
+  outside?: boolean
 }
 
 /** Problems that any operation may answer with. */
@@ -57,7 +59,7 @@ const OF_BODIES: ReadonlyArray<ProblemCode> = [
 
 const DESCRIPTION = `Every path goes through the edge. Whatever is refused is a problem document (RFC 9457), told apart by its
 \`code\`. Every answer has \`X-Request-Id\`, and of an organisation's requests \`RateLimit\` and \`RateLimit-Policy\`; single resources
-have an \`ETag\`; 429 and 503 say in \`Retry-After\` how many seconds to wait.`
+have an \`ETag\`; 429 and 503, but for \`no_model_configured\`, say in \`Retry-After\` how many seconds to wait.`
 
 const Headers = {
   idempotencyKey: z
@@ -139,10 +141,8 @@ function registerWebhook(registry: OpenAPIRegistry, type: string, says: string):
   })
 }
 
-function register(
-  registry: OpenAPIRegistry,
-  { declaration, security, needs, signable, streamsAs }: DescribedOperation,
-): void {
+function register(registry: OpenAPIRegistry, operation: DescribedOperation): void {
+  const { declaration, security, needs, signable, streamsAs } = operation
   const { method, path, summary, tag, params, query, body } = declaration
   registry.registerPath({
     method,
@@ -167,7 +167,7 @@ function register(
       headers: headersOf(declaration, security, streamsAs),
       ...(body && { body: { required: true, content: contentOf(method, body) } }),
     },
-    responses: responsesOf(declaration, security, streamsAs),
+    responses: responsesOf(operation),
   })
 }
 
@@ -191,15 +191,20 @@ function headersOf(
   })
 }
 
-function responsesOf(
-  declaration: Declaration,
-  security: DescribedOperation['security'],
-  streamsAs: number | undefined,
-): Record<string, ResponseConfig> {
+const DONE = 'Done.'
+const BEGUN =
+  'Done, or begun: the head of the answer goes out at once. What goes wrong afterwards is a problem document in place of the body, told by its `type`, or an event `error`.'
+
+function responsesOf({
+  declaration,
+  security,
+  streamsAs,
+  outside = false,
+}: DescribedOperation): Record<string, ResponseConfig> {
   const responses: Record<string, ResponseConfig> = {}
   for (const [status, schema] of Object.entries(declaration.answers)) {
     responses[status] = {
-      description: 'Done.',
+      description: outside ? BEGUN : DONE,
       ...(schema && {
         content: {
           'application/json': { schema },
@@ -215,7 +220,8 @@ function responsesOf(
     ...(declaration.body === undefined ? [] : OF_BODIES),
     ...(declaration.params === undefined ? [] : (['not_found'] as const)),
     ...(declaration.query === undefined ? [] : (['invalid_cursor'] as const)),
-    ...(streamsAs === undefined ? [] : (['too_many_streams'] as const)),
+    ...(streamsAs === undefined && !outside ? [] : (['too_many_streams'] as const)),
+    ...(outside ? (['request_in_progress'] as const) : []),
     // Where a region holds no tails; a run is over by itself.
     ...(streamsAs === undefined || declaration.method !== 'get' ? [] : (['not_acceptable'] as const)),
     ...(declaration.problems ?? []),

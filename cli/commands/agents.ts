@@ -45,14 +45,8 @@ export function addAgents(program: Command, ask: Ask): void {
         body: { input: await given(typed) },
       })
       for await (const { event, data } of stream) {
-        const run = data as {
-          text?: string
-          status?: string
-          error?: { detail: string } | null
-          detail?: string
-        }
-        if (event === 'delta' && !output.json) output.write(run.text ?? '')
-        if (event === 'error') throw new Error(run.detail)
+        const run = data as { text?: string; status?: string; error?: { detail: string } | null }
+        if (event === 'delta' && !output.json) output.writeText(run.text ?? '')
         if (event !== 'done') continue
         output.write(output.json ? `${JSON.stringify(data)}\n` : '\n')
         if (run.status !== 'succeeded') throw new Error(run.error?.detail ?? `the run was ${run.status}`)

@@ -69,6 +69,8 @@ export interface KeySpace {
   /** `01` of this region: where tenants lie. */
   tenants: Buffer
   tenant(number: TenantNumber): Buffer
+  /** Where all of it begins, and where it is over: not with every key that begins so, since a prefix may begin another. */
+  range: [Buffer, Buffer]
 }
 
 export function keySpace(rootPrefix: string): KeySpace {
@@ -81,6 +83,7 @@ export function keySpace(rootPrefix: string): KeySpace {
     tenant(number) {
       return Buffer.concat([root, Buffer.of(TENANT), numberKey(number)])
     },
+    range: [under(PLATFORM), under(REGION + 1)],
   }
 }
 

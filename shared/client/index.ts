@@ -1,9 +1,10 @@
 // The typed client. Every operation of the OpenAPI document is a call: `client.call('POST /v1/projects', { body })`.
 // Native fetch alone, so it runs in Node, browsers and workers.
 import type { Operations } from './api.ts'
-import { ConnectionError } from './problem.ts'
-import { type ClientOptions, pause, send } from './request.ts'
-import { readEvents } from './server_sent_events.ts'
+import { chunksOf, jsonOf, parse } from './body.ts'
+import { CoditectProblem, ConnectionError, isLateProblem, mayPass } from './problem.ts'
+import { type ClientOptions, pause, type Read, send } from './request.ts'
+import { readEvents, type ServerSentEvent } from './server_sent_events.ts'
 
 export type * from './api.ts'
 export { CoditectProblem, ConnectionError } from './problem.ts'
@@ -20,6 +21,8 @@ type ListName = {
   [N in Name]: Answer<N> extends { data: unknown[]; nextCursor: string | null } ? N : never
 }[Name]
 type Listed<N extends Name> = Answer<N> extends { data: Array<infer T> } ? T : never
+/** Operations that read a thing. */
+type ReadName = Exclude<Extract<Name, `GET ${string}`>, ListName>
 
 export interface CallOptions {
   signal?: AbortSignal
@@ -47,45 +50,69 @@ export class Coditect {
 
   /** @throws {CoditectProblem | ConnectionError} */
   async call<N extends Name>(name: N, ...[input]: Arguments<N>): Promise<Answer<N>> {
-    const response = await this.ask(name, input ?? {})
-    const text = await response.text()
-    return (text === '' ? undefined : JSON.parse(text)) as Answer<N>
-  }
-
-  /** Everything in a list, page by page as it is asked for. */
-  async *all<N extends ListName>(name: N, ...[input]: Arguments<N>): AsyncGenerator<Listed<N>> {
-    const { query, ...rest }: AnyInput = input ?? {}
-    for (let cursor: string | null | undefined = undefined; cursor !== null; ) {
-      const response = await this.ask(name, { ...rest, query: { ...query, ...(cursor && { cursor }) } })
-      const page = (await response.json()) as { data: Listed<N>[]; nextCursor: string | null }
-      yield* page.data
-      cursor = page.nextCursor
-    }
+    const { body } = await this.ask(name, input ?? {}, asked)
+    return body as Answer<N>
   }
 
   /**
-   * A list that goes on: each thing as it comes, for as long as it is iterated. A connection that breaks is taken up
-   * where it ended, so nothing is missed and nothing comes twice.
+   * A thing with its ETag, to change it with `ifMatch` only if nobody else has meanwhile.
+   * @throws {CoditectProblem | ConnectionError}, and an Error where the thing has no ETag
+   */
+  async read<N extends ReadName>(
+    name: N,
+    ...[input]: Arguments<N>
+  ): Promise<{ body: Answer<N>; etag: string }> {
+    const { body, etag } = await this.ask(name, input ?? {}, asked)
+    if (etag === null) throw new Error(`${name} is answered without an ETag`)
+    return { body: body as Answer<N>, etag }
+  }
+
+  /**
+   * Everything in a list, page by page as it is asked for.
+   * @throws {ConnectionError} at the end, when regions did not answer and what lives there was left out
+   */
+  async *all<N extends ListName>(name: N, ...[input]: Arguments<N>): AsyncGenerator<Listed<N>> {
+    const { query, ...rest }: AnyInput = input ?? {}
+    const missing = new Set<string>()
+    for (let cursor: string | null | undefined = undefined; cursor !== null; ) {
+      const { body } = await this.ask(
+        name,
+        { ...rest, query: { ...query, ...(cursor && { cursor }) } },
+        asked,
+      )
+      const page = body as { data: Listed<N>[]; nextCursor: string | null; unreachable?: string[] }
+      yield* page.data
+      for (const region of page.unreachable ?? []) missing.add(region)
+      cursor = page.nextCursor
+    }
+    if (missing.size === 0) return
+    throw new ConnectionError(`no answer from ${[...missing].join(', ')}: what lives there was not listed`)
+  }
+
+  /**
+   * A list that goes on: each thing as it comes, for as long as it is iterated. Once it has begun, a connection that breaks
+   * is taken up where it ended, so nothing is missed and nothing comes twice.
    * @throws {CoditectProblem} when it is refused, such as after the key was revoked
+   * @throws {ConnectionError} when it cannot begin
    */
   async *tail<N extends ListName>(name: N, ...[input]: Arguments<N>): AsyncGenerator<Listed<N>> {
     const given: AnyInput = input ?? {}
     const stop = given.signal ?? new AbortController().signal
     let lastId: string | undefined
+    let begun = false
     for (let failures = 0; !stop.aborted; ) {
       try {
-        const headers = lastId === undefined ? {} : { 'last-event-id': lastId }
-        const { body } = await this.ask(name, given, headers, true)
-        if (body === null) throw new ConnectionError('an answer without a body')
-        for await (const { id, event, data } of readEvents(body)) {
-          failures = 0
+        const events = await this.open(name, given, lastId === undefined ? {} : { 'last-event-id': lastId })
+        begun = true
+        for await (const { id, event, data } of events) {
           lastId = id ?? lastId
-          if (event === 'message') yield JSON.parse(data) as Listed<N>
+          if (event !== 'message' || data === undefined) continue
+          failures = 0
+          yield parse(data) as Listed<N>
         }
       } catch (error) {
         stop.throwIfAborted()
-        // Reading broke off: that is a TypeError of fetch's. A refusal is not taken up again.
-        if (!(error instanceof TypeError || error instanceof ConnectionError)) throw error
+        if (!begun || !mayPass(error)) throw error
       }
       await pause(Math.min(MAX_WAIT_MS, 100 * 2 ** failures++), stop)
     }
@@ -100,30 +127,59 @@ export class Coditect {
     name: N,
     ...[input]: Arguments<N>
   ): AsyncGenerator<{ event: string; data: unknown }> {
-    const { body } = await this.ask(name, input ?? {}, {}, true)
-    if (body === null) throw new ConnectionError('an answer without a body')
-    let ended = false
-    for await (const { event, data } of readEvents(body)) {
-      ended ||= event === 'done' || event === 'error'
-      yield { event, data: JSON.parse(data) as unknown }
+    for await (const { event, data } of await this.open(name, input ?? {})) {
+      if (data === undefined) continue
+      const told = unlessProblem(parse(data))
+      yield { event, data: told }
+      if (event === 'done') return
     }
-    if (!ended) throw new ConnectionError('the stream broke off')
+    throw new ConnectionError('the stream broke off')
   }
 
-  private ask(
+  private open(
+    name: Name,
+    input: AnyInput,
+    headers: Record<string, string> = {},
+  ): Promise<AsyncGenerator<ServerSentEvent>> {
+    return this.ask(name, input, events, { ...headers, accept: EVENT_STREAM })
+  }
+
+  private ask<T>(
     name: Name,
     { params = {}, query = {}, body, signal, ifMatch, idempotencyKey }: AnyInput,
+    read: Read<T>,
     more: Record<string, string> = {},
-    streams = false,
-  ): Promise<Response> {
+  ): Promise<T> {
     const [method = '', path = ''] = name.split(' ')
     const filled = path.replaceAll(/\{(\w+)\}/g, (_, key: string) => encodeURIComponent(String(params[key])))
     const search = new URLSearchParams()
     for (const [key, value] of Object.entries(query)) put(search, key, value)
     const target = search.size === 0 ? filled : `${filled}?${search}`
     const headers = { ...more, ...(ifMatch !== undefined && { 'if-match': ifMatch }) }
-    return send(this.options, { method, target, body, headers, idempotencyKey, signal }, streams)
+    return send(this.options, { method, target, body, headers, idempotencyKey, signal }, read)
   }
+}
+
+const EVENT_STREAM = 'text/event-stream'
+
+const asked: Read<{ body: unknown; etag: string | null }> = async (response, reading) => ({
+  body: unlessProblem(await jsonOf(response, reading)),
+  etag: response.headers.get('etag'),
+})
+
+/** @throws {ConnectionError} where it is something else, such as a proxy's page */
+const events: Read<AsyncGenerator<ServerSentEvent>> = async ({ headers, body }, reading) => {
+  if (body !== null && headers.get('content-type')?.startsWith(EVENT_STREAM)) {
+    return readEvents(chunksOf(body, reading))
+  }
+  await body?.cancel().catch(() => undefined)
+  throw new ConnectionError('an answer that is no stream')
+}
+
+/** @throws {CoditectProblem} for one whose answer had begun as if all were well */
+function unlessProblem(body: unknown): unknown {
+  if (isLateProblem(body)) throw new CoditectProblem(body.status, body)
+  return body
 }
 
 /** What has parts is written as `where[age][gt]=3`. */

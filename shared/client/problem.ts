@@ -1,5 +1,5 @@
 // What a call comes to when it is not answered as asked.
-import type { FieldError, ProblemCode } from '../problems.ts'
+import type { FieldError, ProblemCode, ProblemDetails } from '../problems.ts'
 
 /** The platform refused: a problem document (RFC 9457). Told apart by `code`. */
 export class CoditectProblem extends Error {
@@ -21,12 +21,7 @@ export class CoditectProblem extends Error {
   }
 }
 
-interface ProblemBody {
-  code: ProblemCode
-  detail: string
-  requestId: string
-  errors?: ReadonlyArray<FieldError>
-}
+type ProblemBody = Pick<ProblemDetails, 'code' | 'detail' | 'requestId' | 'errors'>
 
 /** There was no answer, or none of the platform's: the network, a proxy, or the deadline. */
 export class ConnectionError extends Error {
@@ -35,3 +30,31 @@ export class ConnectionError extends Error {
 
 export const isProblemBody = (body: unknown): body is ProblemBody =>
   typeof body === 'object' && body !== null && 'code' in body && 'detail' in body && 'requestId' in body
+
+/**
+ * A problem that stands where a result would: the head of an answer had gone out when it came. Its type tells it from every
+ * result.
+ */
+export const isLateProblem = (body: unknown): body is ProblemDetails =>
+  isProblemBody(body) && 'type' in body && String(body.type).startsWith('urn:coditect:problem:')
+
+/** Refusals that another time may not be. */
+const AGAIN = new Set([429, 502, 503, 504])
+
+/** Whether the same request was sent before, and is not over yet. */
+export const isUnderWay = (error: unknown): boolean =>
+  error instanceof CoditectProblem && error.code === 'request_in_progress'
+
+/** Whether the same may be answered another time: no waiting gives the platform a model. */
+export function mayPass(error: unknown): boolean {
+  if (error instanceof ConnectionError) return true
+  if (!(error instanceof CoditectProblem) || error.code === 'no_model_configured') return false
+  return AGAIN.has(error.status) || isUnderWay(error)
+}
+
+/** What went wrong at the bottom of it, in words: runtimes wrap it in errors that say nothing. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.cause !== undefined) return reasonOf(error.cause)
+  return error.message || ('code' in error ? String(error.code) : error.name)
+}

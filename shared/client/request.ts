@@ -1,6 +1,7 @@
 // One call: sent until it is answered, refused for good, or out of time. Whatever changes something carries an
 // Idempotency-Key, the same for each try, so that sending it again never does it twice.
-import { CoditectProblem, ConnectionError, isProblemBody } from './problem.ts'
+import { jsonOf, type Reading } from './body.ts'
+import { CoditectProblem, ConnectionError, isProblemBody, isUnderWay, mayPass, reasonOf } from './problem.ts'
 
 export interface ClientOptions {
   /** Where the platform is, such as `https://api.example.com`. */
@@ -9,8 +10,10 @@ export interface ClientOptions {
   token: string
   /** The organisation's id or slug, where the token alone does not say it (a JWT). */
   tenant?: string
-  /** Of a call with all its tries; 30 s otherwise. */
+  /** Until an answer begins, with all tries; 30 s otherwise. Once begun it may take as long as it goes on. */
   timeoutMs?: number
+  /** The longest that nothing may come of an answer that has begun; 45 s otherwise. The platform sends something every 15 s. */
+  silenceMs?: number
   /** Tries after the first one; 4 otherwise. */
   retries?: number
   fetch?: typeof fetch
@@ -28,88 +31,123 @@ export interface Sent {
   signal?: AbortSignal | undefined
 }
 
+/** One key for each try. */
+type Keyed = Sent & { idempotencyKey: string }
+
+/** Makes of an answer below 300 what was asked for. What it throws, but for a ConnectionError, is how the call ends. */
+export type Read<T> = (response: Response, reading: Reading) => T | Promise<T>
+
 const TIMEOUT_MS = 30_000
+const SILENCE_MS = 45_000
 const RETRIES = 4
 const FIRST_WAIT_MS = 100
 const MAX_WAIT_MS = 5_000
-/** Refusals that another time may not be. */
-const AGAIN = new Set([429, 502, 503, 504])
 
-/**
- * @returns an answer below 300
- * @throws {CoditectProblem | ConnectionError} and the signal's reason
- */
-export async function send(options: ClientOptions, sent: Sent, streams = false): Promise<Response> {
+/** @throws {CoditectProblem | ConnectionError} and the signal's reason */
+export async function send<T>(options: ClientOptions, sent: Sent, read: Read<T>): Promise<T> {
   const { timeoutMs = TIMEOUT_MS, retries = RETRIES, random = Math.random } = options
-  const deadline = AbortSignal.timeout(timeoutMs)
-  // A stream lasts as long as it is wanted: the deadline is for its beginning alone.
-  const beginning = new AbortController()
-  const begun = () => beginning.abort(new ConnectionError(`no answer within ${timeoutMs} ms`))
-  if (streams) deadline.addEventListener('abort', begun, { once: true })
-  const signals = [streams ? beginning.signal : deadline, ...(sent.signal ? [sent.signal] : [])]
-  const signal = AbortSignal.any(signals)
-  const headers = headersOf(options, sent, streams)
-  for (let tries = 0; ; tries++) {
-    const outcome = await attempt(options, sent, headers, signal)
-    if (outcome instanceof Response && outcome.ok) {
-      deadline.removeEventListener('abort', begun)
-      return outcome
-    }
+  const keyed = { ...sent, idempotencyKey: sent.idempotencyKey ?? crypto.randomUUID() }
+  let until = performance.now() + timeoutMs
+  for (let tries = 0; ; ) {
+    const outcome = await attempt(options, keyed, until - performance.now(), read)
+    if ('answer' in outcome) return outcome.answer
     sent.signal?.throwIfAborted()
-    const error = outcome instanceof Response ? await refusal(outcome) : outcome
-    const again =
-      error instanceof ConnectionError || AGAIN.has(error.status) || error.code === 'request_in_progress'
-    if (!again || tries >= retries || deadline.aborted) throw error
-    const asked = outcome instanceof Response ? Number(outcome.headers.get('retry-after') ?? 0) * 1000 : 0
+    const { error, asked, begun } = outcome
+    // What broke off may have been long under way: to ask for it again has a time of its own.
+    if (begun) until = performance.now() + timeoutMs
     const backOff = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** tries) * (0.5 + random() / 2)
-    await pause(Math.max(asked || 0, backOff), signal).catch(() => {
-      sent.signal?.throwIfAborted()
-      throw error
-    })
+    const waitMs = Math.max(asked, backOff)
+    if (!mayPass(error) || tries >= retries || performance.now() + waitMs >= until) throw error
+    // What goes on, such as a run whose answer broke off, is over some time: asking for it is no try.
+    if (!isUnderWay(error)) tries++
+    await pause(waitMs, sent.signal)
   }
 }
 
-function headersOf({ token, tenant }: ClientOptions, sent: Sent, streams: boolean): Headers {
-  const { method, body, idempotencyKey = crypto.randomUUID() } = sent
-  const headers = new Headers(sent.headers)
+function headersOf({ token, tenant }: ClientOptions, sent: Keyed): Headers {
+  const { method, body, idempotencyKey } = sent
+  const headers = new Headers({ accept: 'application/json', ...sent.headers })
   headers.set('authorization', `Bearer ${token}`)
-  headers.set('accept', streams ? 'text/event-stream' : 'application/json')
   if (tenant !== undefined) headers.set('x-tenant', tenant)
   if (body !== undefined) headers.set('content-type', 'application/json')
   if (method !== 'GET') headers.set('idempotency-key', idempotencyKey)
   return headers
 }
 
-async function attempt(
-  { url, fetch: ask = fetch }: ClientOptions,
-  { method, target, body }: Sent,
-  headers: Headers,
-  signal: AbortSignal,
-): Promise<Response | ConnectionError> {
+interface Failure {
+  error: CoditectProblem | ConnectionError
+  /** How long the platform asks to wait, in ms. */
+  asked: number
+  /** There was an answer, and it broke off. */
+  begun: boolean
+}
+
+async function attempt<T>(
+  options: ClientOptions,
+  sent: Keyed,
+  leftMs: number,
+  read: Read<T>,
+): Promise<{ answer: T } | Failure> {
+  const reading = { silenceMs: options.silenceMs ?? SILENCE_MS, signal: sent.signal }
+  let response: Response
   try {
-    const text = body === undefined ? {} : { body: JSON.stringify(body) }
-    return await ask(url.replace(/\/$/, '') + target, { method, headers, signal, ...text })
+    response = await begin(options, sent, leftMs)
   } catch (cause) {
-    return new ConnectionError(`${method} ${target} was not answered`, { cause })
+    const message = `${sent.method} ${sent.target} was not answered by ${originOf(options.url)}: ${reasonOf(cause)}`
+    return { error: new ConnectionError(message, { cause }), asked: 0, begun: false }
+  }
+  if (!response.ok) {
+    const seconds = Number(response.headers.get('retry-after') ?? 0)
+    return { error: await refusal(response, reading), asked: seconds * 1000 || 0, begun: false }
+  }
+  try {
+    return { answer: await read(response, reading) }
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error
+    return { error, asked: 0, begun: true }
   }
 }
 
-async function refusal(response: Response): Promise<CoditectProblem | ConnectionError> {
-  const body: unknown = await response.json().catch(() => undefined)
+/** The head of an answer; what follows takes its time. */
+async function begin(options: ClientOptions, sent: Keyed, leftMs: number): Promise<Response> {
+  const { url, fetch: ask = fetch, timeoutMs = TIMEOUT_MS } = options
+  const { method, target, body, signal } = sent
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(new Error(`no answer within ${timeoutMs} ms`)), leftMs)
+  try {
+    return await ask(url.replace(/\/$/, '') + target, {
+      method,
+      headers: headersOf(options, sent),
+      signal: signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Without a name and password that may stand in a URL; whole where it is none of a server. */
+function originOf(url: string): string {
+  const origin = URL.canParse(url) ? new URL(url).origin : 'null'
+  return origin === 'null' ? url : origin
+}
+
+async function refusal(response: Response, reading: Reading): Promise<CoditectProblem | ConnectionError> {
+  const body = await jsonOf(response, reading).catch(() => undefined)
   if (isProblemBody(body)) return new CoditectProblem(response.status, body)
   return new ConnectionError(`an answer ${response.status} that is not the platform’s`)
 }
 
-export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+export const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
+    if (signal?.aborted) return reject(signal.reason)
     const stop = () => {
       clearTimeout(timer)
-      reject(signal.reason)
+      reject(signal?.reason)
     }
     const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop)
+      signal?.removeEventListener('abort', stop)
       resolve()
     }, ms)
-    signal.addEventListener('abort', stop, { once: true })
+    signal?.addEventListener('abort', stop, { once: true })
   })

@@ -1,7 +1,8 @@
 // The client over the whole stack: the edge in workerd, and regions.
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { Coditect, CoditectProblem, ConnectionError } from '../../shared/client/index.ts'
 import { type Stack, startStack } from '../e2e/stack.ts'
+import { startModelServer } from '../support/model_server.ts'
 
 let stack: Stack
 let client: Coditect
@@ -30,6 +31,11 @@ test('makes, reads, changes with If-Match, and deletes', async () => {
   expect(await client.call('GET /v1/projects/{id}', { params })).toEqual(made)
   const changed = client.call('PATCH /v1/projects/{id}', { params, ifMatch: '"7"', body: { name: 'No' } })
   await expect(changed).rejects.toMatchObject({ status: 412, code: 'precondition_failed' })
+  const { etag } = await client.read('GET /v1/projects/{id}', { params })
+  const body = { description: 'known' }
+  expect(await client.call('PATCH /v1/projects/{id}', { params, ifMatch: etag, body })).toMatchObject(body)
+  const again = client.call('PATCH /v1/projects/{id}', { params, ifMatch: etag, body })
+  await expect(again).rejects.toMatchObject({ code: 'precondition_failed' })
   const { job } = await client.call('DELETE /v1/projects/{id}', { params })
   expect((await client.call('GET /v1/jobs/{id}', { params: { id: job } })).kind).toBe('projects.delete')
 })
@@ -135,6 +141,38 @@ test('a call ends at its deadline, and at once when it is aborted', async () => 
   const asked = patient.call('GET /v1/tenant', { signal: stop.signal })
   stop.abort(new Error('enough'))
   await expect(asked).rejects.toThrow('enough')
+})
+
+test('a run is waited for beyond the time that its answer has to begin, and a problem after its head is thrown', async () => {
+  const server = await startModelServer()
+  try {
+    const operator = stack.client(stack.operatorToken)
+    await operator.call('POST /platform/v1/models', { body: { name: 'm', baseUrl: server.baseUrl } })
+    const { tenant, apiKey } = await operator.call('POST /platform/v1/tenants', {
+      body: { slug: 'runs', name: 'Runs', region: 'us', plan: 'team', owner: { email: 'o@runs.example' } },
+    })
+    const own = new Coditect({ url: stack.edge, token: apiKey.key, timeoutMs: 1_000, retries: 0 })
+    const { id: projectId } = await own.call('POST /v1/projects', { body: { name: 'Runs' } })
+    const agents = 'POST /v1/projects/{projectId}/agents'
+    const { id: agentId } = await own.call(agents, { params: { projectId }, body: { name: 'A' } })
+    const run = async () => {
+      const runs = 'POST /v1/projects/{projectId}/agents/{agentId}/runs'
+      const running = own.call(runs, { params: { projectId, agentId }, body: { input: 'wait' } })
+      await vi.waitFor(() => expect(server.underWay()).toBe(1), { timeout: 5_000 })
+      return { running }
+    }
+    const long = await run()
+    setTimeout(() => server.release(), 2_000)
+    expect(await long.running).toMatchObject({ status: 'succeeded', output: 'WaitHello, world.' })
+
+    const orphaned = await run()
+    const outcome = expect(orphaned.running).rejects.toMatchObject({ status: 410, code: 'tenant_erased' })
+    await operator.call('DELETE /platform/v1/tenants/{id}', { params: { id: tenant.id } })
+    server.release()
+    await outcome
+  } finally {
+    await server.close()
+  }
 })
 
 test('waits as long as the platform says', async () => {

@@ -1,7 +1,7 @@
 // The client where its users run it: Node, a page of another origin in a real browser, and a worker in workerd, each against
 // the whole stack.
 import { mkdtempSync, openSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,7 @@ const fromHere = (name: string): string => fileURLToPath(new URL(name, import.me
 
 let stack: Stack
 let server: ModelServer
+let breaking: Server
 let where: Where
 beforeAll(async () => {
   ;[stack, server] = await Promise.all([startStack(), startModelServer()])
@@ -27,12 +28,38 @@ beforeAll(async () => {
   const { id: projectId } = await client.call('POST /v1/projects', { body: { name: 'P' } })
   const path = 'POST /v1/projects/{projectId}/agents'
   const { id: agentId } = await client.call(path, { params: { projectId }, body: { name: 'A' } })
-  where = { url: stack.edge, token: stack.demo.apiKey, agent: { projectId, agentId } }
+  breaking = await startBreakingFeed()
+  where = {
+    url: stack.edge,
+    token: stack.demo.apiKey,
+    agent: { projectId, agentId },
+    breaking: originOf(breaking),
+  }
 })
 afterAll(async () => {
+  breaking.close()
   await stack.stop()
   await server.close()
 })
+
+const originOf = (listening: Server): string =>
+  `http://127.0.0.1:${(listening.address() as AddressInfo).port}`
+
+/** Whoever comes back with a place gets the event behind it; each connection is cut after what it has told. */
+async function startBreakingFeed(): Promise<Server> {
+  const feed = createServer((request, response) => {
+    response.setHeader('access-control-allow-origin', '*')
+    response.setHeader('access-control-allow-headers', 'authorization, last-event-id')
+    if (request.method === 'OPTIONS') return response.end()
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const place = request.headers['last-event-id']
+    const next = Number(place) + 1
+    const told = place === undefined ? 'retry: 1000\nid: 0' : `id: ${next}\ndata: {"sequence":"${next}"}`
+    response.write(`${told}\n\n`, () => setTimeout(() => request.socket.resetAndDestroy(), 50))
+  })
+  await new Promise<void>((resolve) => feed.listen(0, '127.0.0.1', resolve))
+  return feed
+}
 
 const EXPECTED: Told = {
   read: true,
@@ -45,6 +72,7 @@ const EXPECTED: Told = {
   stored: 'Hello, world.',
   ended: 'enough',
   silent: true,
+  resumed: ['1', '2'],
 }
 
 test('in Node', async () => {
@@ -68,7 +96,7 @@ test('in a browser, on a page of an origin that the organisation has named', asy
     )
   })
   await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve))
-  const origin = `http://127.0.0.1:${(page.address() as AddressInfo).port}`
+  const origin = originOf(page)
   const browser = await startBrowser()
   try {
     await stack.client().call('PATCH /v1/tenant', { body: { corsOrigins: [origin] } })

@@ -7,6 +7,8 @@ export interface Where {
   token: string
   /** Of an agent whose model speaks in four words. */
   agent: { projectId: string; agentId: string }
+  /** A feed whose every connection breaks after one step: first it tells its place alone, and then one event at a time. */
+  breaking: string
 }
 
 export interface Told {
@@ -20,9 +22,10 @@ export interface Told {
   stored: string
   ended: string
   silent: boolean
+  resumed: string[]
 }
 
-export async function scenario({ url, token, agent }: Where): Promise<Told> {
+export async function scenario({ url, token, agent, breaking }: Where): Promise<Told> {
   const client = new Coditect({ url, token })
   const mark = `by ${crypto.randomUUID()}`
   const named = async () =>
@@ -83,6 +86,13 @@ export async function scenario({ url, token, agent }: Where): Promise<Told> {
   const nowhere = new Coditect({ url: 'http://127.0.0.1:9', token, retries: 1, random: () => 0 })
   const silent = await nowhere.call('GET /v1/tenant').catch((error: unknown) => error)
 
+  // A connection that breaks, as this runtime says it.
+  const resumed: string[] = []
+  for await (const { sequence } of new Coditect({ url: breaking, token }).tail('GET /v1/events')) {
+    resumed.push(sequence)
+    if (resumed.length === 2) break
+  }
+
   return {
     read: read.name === mark,
     refusal: refusal instanceof CoditectProblem && [
@@ -98,5 +108,6 @@ export async function scenario({ url, token, agent }: Where): Promise<Told> {
     stored,
     ended,
     silent: silent instanceof ConnectionError,
+    resumed,
   }
 }

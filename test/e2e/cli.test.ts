@@ -1,10 +1,13 @@
 // The real command against the real platform: what is typed, what is printed, and how it ends.
 import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { barOf } from '../../cli/jobs.ts'
+import { terminalOutput } from '../../cli/output.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
 import { ROOT, type Stack, startStack } from './stack.ts'
 
@@ -269,7 +272,10 @@ test('whoever reads no further, as head does, is no error', async () => {
 test('what cannot be reached, or is not there, is told and coded', async () => {
   const env = { CODITECT_URL: 'http://127.0.0.1:9', CODITECT_TOKEN: 'x' }
   const unreachable = await coditect(['projects', 'list'], { env })
-  expect([unreachable.code, unreachable.stderr]).toEqual([3, expect.stringContaining('was not answered')])
+  expect([unreachable.code, unreachable.stderr]).toEqual([
+    3,
+    expect.stringMatching(/ was not answered by http:\/\/127\.0\.0\.1:9: .*\bbad port\b/),
+  ])
   expect((await coditect(['nonsense'])).code).toBe(2)
   const top = await coditect(['--help'])
   const commands = [...top.stdout.matchAll(/^ {2}([a-z]+) /gm)].flatMap(([, name]) => name ?? [])
@@ -280,6 +286,37 @@ test('what cannot be reached, or is not there, is told and coded', async () => {
     // Every command says what it does.
     expect(help.stdout).not.toMatch(/^ {2}[a-z]+( \[options\])?( <\w+>)*$/m)
   }
+})
+
+test('a run whose connection breaks is told as nobody’s answer', async () => {
+  const platform = createServer((request, response) => {
+    response.writeHead(201, { 'content-type': 'text/event-stream' })
+    response.write('event: delta\ndata: {"text":"Hel"}\n\n', () =>
+      setTimeout(() => request.socket.destroy(), 50),
+    )
+  })
+  await new Promise<void>((resolve) => platform.listen(0, '127.0.0.1', resolve))
+  try {
+    const env = {
+      CODITECT_URL: `http://127.0.0.1:${(platform.address() as AddressInfo).port}`,
+      CODITECT_TOKEN: 'x',
+    }
+    const broken = await coditect(['agents', 'run', 'prj_1', 'agt_1', 'Hello'], { env })
+    expect([broken.code, broken.stdout]).toEqual([3, 'Hel'])
+    expect(broken.stderr).toMatch(/^coditect: the answer broke off: .*\n$/)
+  } finally {
+    platform.close()
+  }
+})
+
+test('what a model says reaches a terminal without control characters, and anything else whole', () => {
+  const said = 'a\tb\n\u001b]0;title\u0007c\u009b2J'
+  const written: string[] = []
+  const to = (isTTY: boolean) =>
+    terminalOutput(false, { isTTY, write: (text: string) => written.push(text) > 0 })
+  to(true).writeText(said)
+  to(false).writeText(said)
+  expect(written).toEqual(['a\tb\n\ufffd]0;title\ufffdc\ufffd2J', said])
 })
 
 test('progress is a bar where the end is known, and a count where it is not', () => {

@@ -5,6 +5,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { DataDir } from '../../dev/data_dir.ts'
+import { Part } from '../../dev/part.ts'
 import { isAlive, launch, newDataDir, type PartName, ROOT, type Stack, startStack } from './stack.ts'
 
 const PARTS: ReadonlyArray<PartName> = ['edge', 'us', 'eu']
@@ -97,9 +99,36 @@ describe('the next start', () => {
     expect(output.stderr).toMatch(/^coditect: .*secrets\.json is damaged.*\n$/)
     expect(output.stderr).not.toContain('xx_')
   })
+
+  test('says what to do where the data is there and its secrets are not', async () => {
+    rmSync(join(dataDir, 'secrets.json'))
+    const { output, exited } = launch({ DATA_DIR: dataDir })
+    expect(await exited).toBe(1)
+    expect(output.stderr).toMatch(
+      /^coditect: .*put the secrets\.json .* back, or start with an empty DATA_DIR\n$/,
+    )
+  })
 })
 
 describe('what cannot start', () => {
+  test('a part that ends with an uncaught error is told by that, not by the version of Node', async () => {
+    const dir = new DataDir(newDataDir())
+    const script = "throw Object.assign(new TypeError('no such thing'), { code: 'E' })"
+    const part = new Part({
+      name: 'us',
+      dir,
+      launch: (log) => ({
+        child: spawn(process.execPath, ['-e', script], { stdio: ['ignore', log, log] }),
+        ready: new Promise<never>(() => {}),
+      }),
+      onRestart: () => {},
+      say: () => {},
+    })
+    await expect(part.start()).rejects.toThrow(/^us: TypeError: no such thing$/)
+    dir.release()
+    rmSync(dir.path, { recursive: true, force: true })
+  })
+
   const dataDir = newDataDir()
   const file = join(dataDir, 'a-file')
   writeFileSync(file, '')

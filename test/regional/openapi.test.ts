@@ -66,6 +66,19 @@ test('an operation that answers as a stream too says so, and no other does', () 
   ])
 })
 
+test('an operation whose work outlives its transaction says so, and what that may come to', () => {
+  for (const [path, status] of [
+    ['/v1/projects/{projectId}/agents/{agentId}/runs', 201],
+    ['/v1/domains/{id}/verify', 200],
+  ] as const) {
+    const { responses } = document.paths[path].post
+    expect(responses[409].description).toContain('request_in_progress')
+    expect(responses[429].description).toContain('too_many_streams')
+    expect(responses[status].description).toContain('event `error`')
+  }
+  expect(document.paths['/v1/projects'].post.responses[429].description).not.toContain('too_many_streams')
+})
+
 test('every JSON body and success answer has an example that fits its schema', () => {
   const ajv = new Ajv2020({ strict: false, allErrors: true })
   formats.default(ajv)

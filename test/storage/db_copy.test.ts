@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
@@ -75,6 +76,46 @@ test('a copy brings every row under the new prefix and raises the epoch of the r
   for (const engine of [source, target, back]) await engine.close()
 })
 
+test('a prefix that begins another region’s takes and minds nothing of it', async () => {
+  const shared = await openEngine({ dataDir: await temporaryDirectory() })
+  const target = await openEngine({ dataDir: await temporaryDirectory() })
+  const [ours, theirs] = [Buffer.from('us\x01ours'), Buffer.from('us-west\x01theirs')]
+  await database(shared).doTn(async (tn) => {
+    tn.set(ours, Buffer.from('1'))
+    tn.set(theirs, Buffer.from('2'))
+  })
+  const us: Side = { engine: shared, name: 'shared', prefix: 'us' }
+  expect(await copyDatabase(us, { engine: target, name: 'there', prefix: '' }, () => {})).toMatchObject({
+    rows: 1,
+  })
+  // And into a cluster where that other region lives already.
+  const other = await openEngine({ dataDir: await temporaryDirectory() })
+  await database(other).doTn(async (tn) => tn.set(theirs, Buffer.from('3')))
+  await copyDatabase(us, { engine: other, name: 'other', prefix: 'us' }, () => {})
+  expect(String(await database(other).get(ours))).toBe('1')
+  expect(String(await database(other).get(theirs))).toBe('3')
+  for (const engine of [shared, target, other]) await engine.close()
+})
+
+test('a source with nothing in it is refused, and spoils no target', async () => {
+  const source = await openEngine({ dataDir: await temporaryDirectory() })
+  const toDir = await temporaryDirectory()
+  const target = await openEngine({ dataDir: toDir })
+  await fill(source)
+  const to: Side = { engine: target, name: toDir, prefix: '' }
+  const mistyped = copyDatabase({ engine: source, name: 'here', prefix: 'su' }, to, () => {})
+  await expect(mistyped).rejects.toThrow('nothing in here under the prefix su')
+  await copyDatabase({ engine: source, name: 'here', prefix: '' }, to, () => {})
+  await expectCopy(target, '', 2)
+  for (const engine of [source, target]) await engine.close()
+
+  const absent = join(toDir, 'mistyped')
+  const command = [join(import.meta.dirname, '../../cli/coditect.ts'), 'db', 'copy', '--from', absent]
+  const child = spawn(process.execPath, [...command, '--to', await temporaryDirectory()], { stdio: 'ignore' })
+  expect(await once(child, 'close')).toEqual([1, null])
+  expect(existsSync(absent)).toBe(false)
+})
+
 test('a copy that was killed goes on where it was, and only from the same source', async () => {
   const [fromDir, toDir] = [await temporaryDirectory(), await temporaryDirectory()]
   const source = await openEngine({ dataDir: fromDir })
@@ -99,6 +140,14 @@ test('a copy that was killed goes on where it was, and only from the same source
   await expect(
     copyDatabase(
       { engine: half, name: 'elsewhere', prefix: '' },
+      { engine: other, name: toDir, prefix: '' },
+      () => {},
+    ),
+  ).rejects.toThrow(/unfinished copy/)
+  await database(half).doTn(async (tn) => tn.set(Buffer.from('us\x01row'), Buffer.alloc(1)))
+  await expect(
+    copyDatabase(
+      { engine: half, name: fromDir, prefix: 'us' },
       { engine: other, name: toDir, prefix: '' },
       () => {},
     ),
