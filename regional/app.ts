@@ -288,7 +288,8 @@ async function answerTenant(
     }
     return answerOutside(c, begin, { status: operation.status, events, requestId, report, failed })
   }
-  if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
+  // HEAD comes here too, and nobody would end its stream.
+  if (operation.prepareStream !== undefined && c.req.method === 'GET' && accepts(c, EVENT_STREAM)) {
     note.class = 'stream'
     if (!dependencies.holdsStreams) throw noStreams()
     const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))

@@ -2,8 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Hono } from 'hono'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
+import { jsonLog } from '../../regional/log.ts'
+import { regionMetrics } from '../../regional/metrics.ts'
+import { observing } from '../../regional/observe/observing.ts'
 import { startRegion } from '../../regional/server.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
@@ -128,6 +132,29 @@ test('a stream leaves its line when it is over', async () => {
   leaving.abort()
   expect(await lineOf(requestId)).toMatchObject({ status: 200, route: '/v1/events' })
   expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+})
+
+test('HEAD of a stream opens none: it is the head of a page', async () => {
+  const requestId = newId('req')
+  const headers = { accept: 'text/event-stream' }
+  const head = await regions.open('us', { as: key, method: 'HEAD', path: '/v1/events', requestId, headers })
+  expect([head.status, head.headers.get('content-type')]).toEqual([200, 'application/json'])
+  expect(await lineOf(requestId)).toMatchObject({ status: 200, method: 'HEAD', route: '/v1/events' })
+  expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+})
+
+test('whatever stream a handler gives to HEAD is ended, and the request is over', async () => {
+  const own: string[] = []
+  const metrics = regionMetrics('us', [])
+  const log = jsonLog('us', (line) => own.push(line))
+  const app = new Hono().use(observing({ log, metrics, tracing: undefined }))
+  const ended = vi.fn()
+  const endless = () => new ReadableStream({ cancel: ended })
+  app.get('/', () => new Response(endless(), { headers: { 'content-type': 'text/event-stream' } }))
+  expect((await app.request('/', { method: 'HEAD' })).body).toBeNull()
+  expect(ended).toHaveBeenCalledOnce()
+  expect(await metrics.text()).toContain('coditect_requests_in_flight{region="us"} 0')
+  expect(own).toHaveLength(1)
 })
 
 test('nothing that a client sends, and no secret, gets into the log, wherever it stands', async () => {
