@@ -119,11 +119,11 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     const verified = timedNow('verify', () => verify(c.req.raw, verifier))
     c.set('verified', verified)
     noteSpeaker(c.get('note'), verified, c.req.method)
-    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
     for (const { count, ...what } of counts === undefined ? [] : readCounts(counts)) {
       metrics.edgeDecisions.inc(what, count)
     }
+    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     await next()
     const snapshot = c.get('snapshot')
     if (snapshot !== undefined) c.res.headers.set(SNAPSHOT, writeSnapshot(snapshot))

@@ -17,11 +17,11 @@ export const EDGE_COUNTS_NAMES = [
   'limiter_closed',
   /** Reads that the local allowance let through, and streams without a slot, because the tenant's limiter did not answer. */
   'limiter_bypassed',
-  /** Answered 503 `region_unavailable`, because no instance of the region answered: which one, is told as well. */
+  /** Answered 503 `region_unavailable`, because no instance of the region answered, but perhaps whoever stands before it: which region, is told as well. */
   'region_unavailable',
   /**
-   * Requests of tenants that a region should have answered and did not, for any of these reasons: they were answered 5xx by
-   * the edge, or by whoever stands before the region. Which region, is told as well.
+   * Requests of tenants that a region should have answered and did not, for any of these reasons: the edge answered them 5xx.
+   * Which region, is told as well.
    */
   'unanswered',
   /** Calls to a limiter that failed or took too long. */

@@ -250,6 +250,17 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
   expect(text).not.toContain(tenant)
 })
 
+test('what an edge decided is counted even of a request that comes too late', async () => {
+  const late = await regions.ask('us', {
+    as: key,
+    path: '/v1/projects',
+    headers: { 'x-request-deadline': '1', 'coditect-edge-counts': 'limiter_closed=3' },
+  })
+  expect(late.body.code).toBe('deadline_exceeded')
+  const told = await metric('coditect_edge_decisions_total')
+  expect(told).toContainEqual({ labels: 'decision="limiter_closed",region="us"', value: 3 })
+})
+
 test('a region that is overloaded says that it is not ready, and answers all the same', async () => {
   const ready = async (query = '') => {
     const answer = await fetch(`${regions.url('us')}/readyz${query}`)
