@@ -36,16 +36,16 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
     }
     try {
       const response = await forward(context, { ...common, region, told })
-      // Whoever stands before the region has answered in its place, and tells it nothing.
-      if (!response.headers.has(TOOK)) {
+      const tookMs = response.headers.get(TOOK)
+      // Whoever stands before the region answers in its place, and tells it nothing.
+      if (tookMs === null) {
         if (response.status >= 500) {
           await response.body?.cancel()
           throw unavailable(region.name)
         }
         counted?.putBack()
-      }
+      } else context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
-        context.regionMs = Number(response.headers.get(TOOK))
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
         context.outdated = response.headers.has(STALE_PROVIDERS)
