@@ -120,9 +120,7 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     c.set('verified', verified)
     noteSpeaker(c.get('note'), verified, c.req.method)
     const counts = c.req.header(EDGE_COUNTS)
-    for (const { count, ...what } of counts === undefined ? [] : readCounts(counts)) {
-      metrics.edgeDecisions.inc(what, count)
-    }
+    for (const counted of counts === undefined ? [] : readCounts(counts)) metrics.edgeDecided(counted)
     if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     await next()
     const snapshot = c.get('snapshot')

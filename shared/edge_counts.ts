@@ -29,6 +29,9 @@ export const EDGE_COUNTS_NAMES = [
 ] as const
 export type EdgeCount = (typeof EDGE_COUNTS_NAMES)[number]
 
+/** Told with the region that did not answer. */
+export const OF_A_REGION: ReadonlySet<EdgeCount> = new Set(['region_unavailable', 'unanswered'])
+
 export interface EdgeCounted {
   decision: EdgeCount
   /** Of this region's requests, where it need not be the one that is told. */

@@ -250,15 +250,36 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
   expect(text).not.toContain(tenant)
 })
 
+test('what edges told before the first scrape comes with the second, as an increase', async () => {
+  const metrics = regionMetrics('us', ['us', 'eu'])
+  metrics.edgeDecided({ decision: 'throttled', count: 3 })
+  metrics.edgeDecided({ decision: 'unanswered', of: 'eu', count: 2 })
+  const shown = async () =>
+    [...(await metrics.text()).matchAll(/^coditect_edge_decisions_total\{(.*),region="us"\} (\d+)$/gm)].map(
+      ([, labels, value]) => `${labels} ${value}`,
+    )
+  const first = await shown()
+  expect(first).toContain('decision="throttled" 0')
+  expect(first).toContain('decision="region_unavailable",of="us" 0')
+  expect(first.every((series) => series.endsWith(' 0'))).toBe(true)
+  metrics.edgeDecided({ decision: 'throttled', count: 1 })
+  const second = await shown()
+  expect(second).toContain('decision="throttled" 4')
+  expect(second).toContain('decision="unanswered",of="eu" 2')
+  expect(await shown()).toEqual(second)
+  expect(second).toHaveLength(first.length)
+})
+
 test('what an edge decided is counted even of a request that comes too late', async () => {
+  const told = () => metric('coditect_edge_decisions_total')
+  expect(await told()).toContainEqual({ labels: 'decision="limiter_closed",region="us"', value: 0 })
   const late = await regions.ask('us', {
     as: key,
     path: '/v1/projects',
     headers: { 'x-request-deadline': '1', 'coditect-edge-counts': 'limiter_closed=3' },
   })
   expect(late.body.code).toBe('deadline_exceeded')
-  const told = await metric('coditect_edge_decisions_total')
-  expect(told).toContainEqual({ labels: 'decision="limiter_closed",region="us"', value: 3 })
+  expect(await told()).toContainEqual({ labels: 'decision="limiter_closed",region="us"', value: 3 })
 })
 
 test('a region that is overloaded says that it is not ready, and answers all the same', async () => {
