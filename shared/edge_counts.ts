@@ -17,7 +17,10 @@ export const EDGE_COUNTS_NAMES = [
   'limiter_closed',
   /** Reads that the local allowance let through, and streams without a slot, because the tenant's limiter did not answer. */
   'limiter_bypassed',
-  /** Answered 503 `region_unavailable`, because no instance of the region answered, but perhaps whoever stands before it: which region, is told as well. */
+  /**
+   * Answered 503 `region_unavailable`, because no instance of the region answered, though whoever stands before it may have:
+   * which region, is told as well.
+   */
   'region_unavailable',
   /**
    * Requests of tenants that a region should have answered and did not, for any of these reasons: the edge answered them 5xx.
