@@ -46,8 +46,10 @@ export interface RequestContext {
   snapshot?: TenantSnapshot | undefined
   /** What it said last, however long ago: nearer to the tenant's plan and limits than any guess. */
   lastSnapshot?: TenantSnapshot | undefined
-  /** How long a region had it, in milliseconds, where one said so. */
-  regionMs?: number
+  /** How long it has waited for others before the region had it that answers, in milliseconds. */
+  waitedMs: number
+  /** How long others had it, that region included; undefined until one has answered. */
+  elsewhereMs?: number
   /** Pages of other origins may read the answer, where the tenant has named them. */
   shared?: true
   /** What the stages say with the answer, whoever gives it. */
@@ -75,10 +77,19 @@ export function contextOf(request: Request): RequestContext {
     claimedTenant: headers.get(TENANT),
     clientIp: clientIp(request),
     target: full,
+    waitedMs: 0,
     fields: {},
   }
   contexts.set(request, context)
   return context
+}
+
+/** What it waits for here is others' to give: its client's, or another machine's. */
+export async function waiting<T>(context: RequestContext, others: Promise<T>): Promise<T> {
+  const fromMs = Date.now()
+  const given = await others
+  context.waitedMs += Date.now() - fromMs
+  return given
 }
 
 /** @throws {Error} where a stage comes before the one that it builds on */

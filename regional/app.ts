@@ -120,11 +120,9 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     const verified = timedNow('verify', () => verify(c.req.raw, verifier))
     c.set('verified', verified)
     noteSpeaker(c.get('note'), verified, c.req.method)
-    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     const counts = c.req.header(EDGE_COUNTS)
-    for (const { count, ...what } of counts === undefined ? [] : readCounts(counts)) {
-      metrics.edgeDecisions.inc(what, count)
-    }
+    for (const counted of counts === undefined ? [] : readCounts(counts)) metrics.edgeDecided(counted)
+    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
     await next()
     const snapshot = c.get('snapshot')
     if (snapshot !== undefined) c.res.headers.set(SNAPSHOT, writeSnapshot(snapshot))
@@ -289,7 +287,8 @@ async function answerTenant(
     }
     return answerOutside(c, begin, { status: operation.status, events, requestId, report, failed })
   }
-  if (operation.prepareStream !== undefined && accepts(c, EVENT_STREAM)) {
+  // HEAD comes here too, and nobody would end its stream.
+  if (operation.prepareStream !== undefined && c.req.method === 'GET' && accepts(c, EVENT_STREAM)) {
     note.class = 'stream'
     if (!dependencies.holdsStreams) throw noStreams()
     const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))

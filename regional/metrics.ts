@@ -2,7 +2,9 @@
 // named by number, only the largest, and all others are `other`.
 import { performance } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { EdgeCounted } from '../shared/edge_counts.ts'
 import type { TenantNumber } from '../shared/tenant.ts'
+import { edgeDecisions } from './observe/edge_decisions.ts'
 import { TopTenants } from './observe/top_tenants.ts'
 
 /** Tenants with a label of their own. */
@@ -21,8 +23,8 @@ export interface Metrics {
   isolationViolations: Counter
   /** Of traces. */
   spansLost: Counter
-  /** What edges decided without asking a region (shared/edge_counts.ts). */
-  edgeDecisions: Counter<'decision' | 'of'>
+  /** An edge tells what it decided without asking a region. */
+  edgeDecided(counted: EdgeCounted): void
   requests: Histogram<'class' | 'status'>
   stages: Histogram<'stage'>
   inFlight: Gauge
@@ -37,8 +39,8 @@ export interface Metrics {
   watch(name: `coditect_${string}`, help: string, read: () => number): void
 }
 
-/** @param all the platform's regions: what none has told yet of one is 0, so that the first count is seen as an increase */
-export function regionMetrics(region: string, all: Iterable<string>): Metrics {
+/** @param all the platform's regions */
+export function regionMetrics(region: string, all: ReadonlyArray<string>): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ region })
   const registers = [registry]
@@ -55,16 +57,14 @@ export function regionMetrics(region: string, all: Iterable<string>): Metrics {
     registers,
   })
   const top = new TopTenants(TENANT_LABELS)
-  const edgeDecisions = new Counter({
-    name: 'coditect_edge_decisions_total',
-    help: 'Requests that an edge refused, or let through without its limiter, and calls to limiters that failed; `of` which region, where an edge tells it to any.',
-    labelNames: ['decision', 'of'],
-    registers,
-  })
-  for (const of of all) edgeDecisions.inc({ decision: 'unanswered', of }, 0)
+  const decisions = edgeDecisions(registers, all)
   return {
     contentType: registry.contentType,
-    text: async () => (await registry.metrics()) + (await processMetrics().metrics()),
+    async text() {
+      const text = (await registry.metrics()) + (await processMetrics().metrics())
+      await decisions.wasRead()
+      return text
+    },
     isolationViolations: new Counter({
       name: 'coditect_isolation_violations_total',
       help: 'Calls that a fence refused because they would have left their tenant.',
@@ -75,7 +75,7 @@ export function regionMetrics(region: string, all: Iterable<string>): Metrics {
       help: 'Spans of traces that could not be exported.',
       registers,
     }),
-    edgeDecisions,
+    edgeDecided: decisions.told,
     requests: new Histogram({
       name: 'coditect_request_duration_seconds',
       help: 'From the request’s head to the answer’s head.',

@@ -436,6 +436,9 @@ const tracingConfig = (config: RegionConfig, endpoint: string) => ({
   endpoint,
   headers: config.OTEL_EXPORTER_OTLP_HEADERS,
   ratio: config.OTEL_TRACES_SAMPLER_ARG,
+  secret: config.SIGNING_ROOTS.map(({ secret }) => secret)
+    .toSorted()
+    .join(),
   serviceName: config.OTEL_SERVICE_NAME,
   region: config.REGION,
 })

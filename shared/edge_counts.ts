@@ -17,17 +17,23 @@ export const EDGE_COUNTS_NAMES = [
   'limiter_closed',
   /** Reads that the local allowance let through, and streams without a slot, because the tenant's limiter did not answer. */
   'limiter_bypassed',
-  /** Answered 503 `region_unavailable`, because no instance of the region answered: which one, is told as well. */
+  /**
+   * Answered 503 `region_unavailable`, because no instance of the region answered, though whoever stands before it may have:
+   * which region, is told as well.
+   */
   'region_unavailable',
   /**
-   * Requests of tenants that a region should have answered and did not, for any of these reasons: they were answered 5xx by
-   * the edge, or by whoever stands before the region. Which region, is told as well.
+   * Requests of tenants that a region should have answered and did not, for any of these reasons: the edge answered them 5xx.
+   * Which region, is told as well.
    */
   'unanswered',
   /** Calls to a limiter that failed or took too long. */
   'limiter_failed',
 ] as const
 export type EdgeCount = (typeof EDGE_COUNTS_NAMES)[number]
+
+/** Told with the region that did not answer. */
+export const OF_A_REGION: ReadonlySet<EdgeCount> = new Set(['region_unavailable', 'unanswered'])
 
 export interface EdgeCounted {
   decision: EdgeCount

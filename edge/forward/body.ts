@@ -2,7 +2,7 @@
 // reads: a chunked body announces no length.
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
-import { ofTenant, type RequestContext } from '../context.ts'
+import { ofTenant, type RequestContext, waiting } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Stage } from '../stage.ts'
 import type { BodyBudget, BodyOwner, HeldBody } from './body_budget.ts'
@@ -43,7 +43,7 @@ export function holdingBodies({ budget, counts, now }: BodyDependencies): WithBo
       throw noRoom()
     }
     try {
-      context.body = await readBody(context, take)
+      context.body = await waiting(context, readBody(context, take))
       return await work()
     } finally {
       context.body = undefined

@@ -68,10 +68,16 @@ async function ask(
     throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
   }
   const init = { method, headers, ...(body && { body }) }
-  return askInstances(region, maySendTwice(context), (origin) => {
-    headers[REQUEST_DEADLINE] = String(Date.now() + headerTimeoutMs)
+  const fromMs = Date.now()
+  let triedMs = fromMs
+  const response = await askInstances(region, maySendTwice(context), (origin) => {
+    triedMs = Date.now()
+    headers[REQUEST_DEADLINE] = String(triedMs + headerTimeoutMs)
     return attempt(origin + target, init, request.signal, headerTimeoutMs)
   })
+  // What came to nothing before the try that was answered.
+  context.waitedMs += triedMs - fromMs
+  return response
 }
 
 async function headersFor(

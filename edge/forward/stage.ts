@@ -9,6 +9,7 @@ import type { EdgeConfig } from '../env.ts'
 import type { Snapshots } from '../locate/snapshots.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import type { Stage } from '../stage.ts'
+import { unavailable } from './ask_instances.ts'
 import { forward } from './index.ts'
 
 export interface ForwardDependencies {
@@ -35,10 +36,16 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
     }
     try {
       const response = await forward(context, { ...common, region, told })
+      const tookMs = response.headers.get(TOOK)
+      // Whoever stands before the region answers in its place, and tells it nothing.
+      if (tookMs === null) {
+        if (response.status >= 500) {
+          await response.body?.cancel()
+          throw unavailable(region.name)
+        }
+        counted?.putBack()
+      } else context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
-        // Whoever stands before the region has no instance to ask, and nobody there counts it.
-        if (response.status >= 500 && !response.headers.has(TOOK)) counts.add('unanswered', region.name)
-        context.regionMs = Number(response.headers.get(TOOK))
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
         context.outdated = response.headers.has(STALE_PROVIDERS)

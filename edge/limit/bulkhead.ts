@@ -1,9 +1,9 @@
 // How many requests an isolate has under way at a time (a bulkhead: M. Nygard, Release It!, 2007). What comes beyond is told
 // to come again, at once and before anything was done: an isolate that takes everything answers nobody, because all of it
 // waits for the same thread, each with memory and connections of its own. How many that are is found by what answers take, as
-// in a region, without the time that the region had them: one that is slow looks after itself. A tenant may have at most
-// twice as many as are still free, so whoever comes next finds some. (Choudhury and Hahne, "Dynamic Queue Length Thresholds
-// for Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6(2), 1998.)
+// in a region, without the time that the region had them, and that they waited for others before it: who is slow looks after
+// himself. A tenant may have at most twice as many as are still free, so whoever comes next finds some. (Choudhury and Hahne,
+// "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6(2), 1998.)
 import { ConcurrencyLimit, type ConcurrencyLimitOptions } from '../../shared/concurrency_limit.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 
@@ -73,9 +73,12 @@ export class Bulkhead {
     return isFree
   }
 
-  /** @param elsewhereMs how long a region had it, of the time since it came */
-  leave(pass: Pass, nowMs: number, elsewhereMs = 0): void {
-    if (!this.release(pass)) return
+  /**
+   * @param elsewhereMs how long others had it, of the time since it came; undefined where no region has answered it, which
+   *   says nothing of how long answers take
+   */
+  leave(pass: Pass, nowMs: number, elsewhereMs?: number): void {
+    if (!this.release(pass) || elsewhereMs === undefined) return
     const tookMs = Math.max(0, nowMs - pass.sinceMs - elsewhereMs)
     this.limit.answered(pass.operation, tookMs, pass.underWay, nowMs)
   }

@@ -88,7 +88,7 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
         try {
           return await through(stages, context)
         } finally {
-          bulkhead.leave(pass, now(), context.regionMs)
+          bulkhead.leave(pass, now(), context.elsewhereMs)
         }
       }
     },

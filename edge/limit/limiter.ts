@@ -137,7 +137,7 @@ export class Limiter {
       }
       if (pool.waiters.count(nowMs) >= MAX_WAITING) return { outcome: 'unreachable' }
       const waited = pool.waiters.begin(nowMs)
-      await sleep(Math.max(lookAgainMs, tenant.calledAtMs + pool.roundTripMs - nowMs))
+      await scheduler.wait(Math.max(lookAgainMs, tenant.calledAtMs + pool.roundTripMs - nowMs))
       waited()
       lookAgainMs *= 2
       nowMs = now()
@@ -201,26 +201,18 @@ export class Limiter {
   /** Tells what is left of a lease when it ends, where that is worth a call and no later one has told it. */
   private async giveBack(number: TenantNumber, tenant: Tenant, endsAtMs: number): Promise<void> {
     const { now } = this.dependencies
-    await sleep(Math.max(0, endsAtMs - now()) + GIVE_BACK_MS)
+    await scheduler.wait(Math.max(0, endsAtMs - now()) + GIVE_BACK_MS)
     const report = tenant.pool.report(now())
     if (report && tenant.pool.isWorthTelling() && now() >= tenant.suspectUntilMs)
       await this.call(number, tenant, report)
   }
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 /** @returns undefined for a call that fails or takes too long. */
 async function inTime<T>(call: Promise<T>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), CALL_TIMEOUT_MS)
-  })
   try {
-    return await Promise.race([call, late])
+    return (await Promise.race([call, scheduler.wait(CALL_TIMEOUT_MS)])) ?? undefined
   } catch {
     return undefined
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -3,9 +3,10 @@
 // and runs out by itself when the isolate that held it died.
 import type { TenantNumber } from '../../shared/tenant.ts'
 
-/** Without a renewal. Regions send something on every stream at least every 15 s. */
-export const SLOT_MS = 45_000
-const RENEW_EVERY_MS = 10_000
+/** Without a renewal, each of which is written to disk: seldom enough, and in time for another try where one fails. */
+export const SLOT_MS = 90_000
+/** With what is sent next, and regions send something on every stream at least every 15 s. */
+const RENEW_EVERY_MS = 50_000
 /** Longer than the object takes on the other side of the world. */
 const CALL_TIMEOUT_MS = 1_000
 
@@ -66,12 +67,18 @@ export class Slots {
 
   private take(tenant: TenantNumber, id: string, limit: number): { slot: Slot; taken: Promise<Held> } {
     const { source, waitUntil, now } = this
-    const hold = (): Promise<Held> => source.hold(tenant, id, limit).catch(() => undefined)
+    let renewAtMs = 0
+    const hold = (): Promise<Held> => {
+      renewAtMs = now() + RENEW_EVERY_MS
+      return source.hold(tenant, id, limit).catch(() => {
+        renewAtMs = 0
+        return undefined
+      })
+    }
     // Said now, because a request whose client has left has no time to say it: the slot is to be given back then.
     const { promise: givenBack, resolve: give } = Promise.withResolvers<unknown>()
     waitUntil(givenBack)
     let over = false
-    let renewAtMs = now() + RENEW_EVERY_MS
     const taken = hold()
     let last = taken
     const release = (): void => {
@@ -81,9 +88,7 @@ export class Slots {
       give(last.then((held) => (held === false ? undefined : source.release(tenant, id))).catch(() => {}))
     }
     const renew = (): void => {
-      if (over || now() < renewAtMs) return
-      renewAtMs = now() + RENEW_EVERY_MS
-      last = hold()
+      if (!over && now() >= renewAtMs) last = hold()
     }
     const during = (answer: Response): Response => {
       if (answer.body === null) {

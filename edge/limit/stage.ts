@@ -2,7 +2,7 @@
 import { PLANS } from '../../shared/plans.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
-import { ofTenant, type RequestContext } from '../context.ts'
+import { ofTenant, type RequestContext, waiting } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Stage } from '../stage.ts'
 import type { LimitVerdict, RateLimits } from './index.ts'
@@ -21,7 +21,7 @@ export const limiting = (limits: RateLimits | undefined, newer: NewerLimits): St
     const { method, path, principal, lastSnapshot: snapshot, clientIp } = context
     if (limits === undefined || !ofTenant(principal)) return undefined
     const verdict = limits.decide({ method, path, principal, snapshot, clientIp })
-    if (verdict instanceof Promise) return verdict.then(settle)
+    if (verdict instanceof Promise) return waiting(context, verdict).then(settle)
     return settle(verdict)
 
     function settle(verdict: LimitVerdict): undefined {
@@ -63,9 +63,9 @@ export function holding({ slots, newer, counts }: HoldingDependencies, answering
 
   async function heldBy(slots: Slots, context: RequestContext, { tenant }: TenantPrincipal) {
     const { requestId, request } = context
-    await newer.beforeStream(context)
+    await waiting(context, newer.beforeStream(context))
     const limit = context.lastSnapshot?.streams ?? FIRST_STREAMS
-    const verdict = await slots.hold(tenant, requestId, limit, request.signal)
+    const verdict = await waiting(context, slots.hold(tenant, requestId, limit, request.signal))
     if (verdict.outcome === 'full') {
       counts.add('streams_refused')
       newer.afterRefusal(context)

@@ -184,16 +184,15 @@ export class Admission {
 
   private async inTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
     const meter = new CostMeter()
-    if (this.options.on === false)
-      return work(meter).finally(() => this.used(flow, asking, costOf(meter), true))
-    const entered = this.enter(flow, asking)
+    const entered = this.options.on === false ? undefined : this.enter(flow, asking)
     const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
     try {
       return await work(meter)
     } finally {
       const units = costOf(meter)
       noteUnits(units)
-      this.leave(slot, units)
+      if (slot !== undefined) this.leave(slot, units)
+      else this.used(flow, asking, units, true)
     }
   }
 

@@ -8,10 +8,25 @@ export type Delivery = { outcome: 'sent' } | { outcome: 'refused'; why: string }
 export interface Mailer {
   /**
    * @param id the same for each try of one letter, so that a reader's mailbox can tell a second copy
-   * @throws {Error} when it may go well another time
+   * @throws {MailFailure} when it may go well another time
    */
   send(letter: Letter, id: string): Promise<Delivery>
   close(): void
+}
+
+/** In words of ours alone: what a server says of a letter mostly has the reader's address in it, and this gets into the log. */
+export class MailFailure extends Error {
+  constructor({ code, responseCode }: MailError) {
+    const said = [responseCode, code].filter((each) => each !== undefined).join(', ')
+    super(`the mail server did not take the letter (${said || 'for no known reason'})`)
+    this.name = 'MailFailure'
+  }
+}
+
+/** What nodemailer tells of its errors: a word of its own or the system's, such as `EENVELOPE`, and the server's code. */
+interface MailError {
+  code?: string
+  responseCode?: number
 }
 
 const TIMEOUT_MS = 20_000
@@ -46,9 +61,12 @@ export function smtpMailer(url: string, from: string): Mailer {
         })
         return { outcome: 'sent' }
       } catch (error) {
-        const { responseCode } = error as { responseCode?: number }
+        const failure = error as MailError
+        const { responseCode } = failure
         // RFC 5321 section 4.2.1: 5yz is permanent. A wrong password (535) is ours to mend, so that is tried again.
-        if (responseCode === undefined || responseCode < 500 || responseCode === 535) throw error
+        if (responseCode === undefined || responseCode < 500 || responseCode === 535) {
+          throw new MailFailure(failure)
+        }
         return { outcome: 'refused', why: `The mail server refused the letter (${responseCode}).` }
       }
     },

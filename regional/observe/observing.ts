@@ -55,8 +55,13 @@ export const observing = (observers: Observers) =>
       )
     }
     const isStream = note.class === 'outside' || headers.get('content-type') === 'text/event-stream'
-    if (isStream && c.res.body !== null) c.res = new Response(whole(c.res.body, note, over), c.res)
-    else over()
+    if (isStream && c.res.body !== null && method !== 'HEAD') {
+      c.res = new Response(whole(c.res.body, note, over), c.res)
+      return
+    }
+    // Hono answers HEAD as GET and drops the body, which would go on with nobody to end it.
+    if (isStream) await c.res.body?.cancel()
+    over()
   })
 
 interface Answered {

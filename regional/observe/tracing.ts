@@ -1,6 +1,8 @@
 // Traces by OpenTelemetry, exported by OTLP over HTTP. The edge hands on or begins a trace (`traceparent`) and tells its own
-// span, which is exported here; below it a region's spans are the request and its stages. Whether a trace is kept depends on its id alone, so that all regions agree;
-// a client's wish to be sampled is no reason, since it could fill the exporter.
+// span, which is exported here; below it a region's spans are the request and its stages. Whether a trace is kept depends on
+// its id and a secret that all regions share, so that they agree, and a client can't have all of its own kept: neither by
+// wishing for it nor by the ids that it chooses. It could fill the exporter.
+import { createHmac, hkdfSync } from 'node:crypto'
 import {
   type Context,
   context,
@@ -36,6 +38,8 @@ export interface TracingConfig {
   headers: Readonly<Record<string, string>>
   /** From 0 to 1. */
   ratio: number
+  /** The same in all regions, and known to nobody else. */
+  secret: string
   serviceName: string
   region: string
   /** So many spans could not be exported. */
@@ -46,7 +50,7 @@ export interface TracingConfig {
 /** Loads OpenTelemetry, which nobody needs who does not export. */
 export async function startTracing(config: TracingConfig): Promise<Tracing> {
   const [
-    { BasicTracerProvider, RandomIdGenerator, TraceIdRatioBasedSampler },
+    { AlwaysOnSampler, BasicTracerProvider, RandomIdGenerator },
     { OTLPTraceExporter },
     { resourceFromAttributes },
   ] = await Promise.all([
@@ -54,11 +58,12 @@ export async function startTracing(config: TracingConfig): Promise<Tracing> {
     import('@opentelemetry/exporter-trace-otlp-http'),
     import('@opentelemetry/resources'),
   ])
-  const { endpoint, headers, ratio, serviceName, region, lost, log } = config
+  const { endpoint, headers, serviceName, region, lost, log } = config
   const url = `${endpoint.replace(/\/$/, '')}/v1/traces`
   const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_MS })
   const batches = new SpanBatches({ exporter, lost, log })
   const random = new RandomIdGenerator()
+  const isKept = keeping(config)
   /** Of the edge's span, which has them already. */
   let given: { traceId: string; spanId: string } | undefined
   const provider = new BasicTracerProvider({
@@ -67,7 +72,7 @@ export async function startTracing(config: TracingConfig): Promise<Tracing> {
       generateSpanId: () => given?.spanId ?? random.generateSpanId(),
     },
     resource: resourceFromAttributes({ 'service.name': serviceName, 'cloud.region': region }),
-    sampler: new TraceIdRatioBasedSampler(ratio),
+    sampler: new AlwaysOnSampler(),
     spanProcessors: [batches],
   })
   const tracer = provider.getTracer('coditect.region')
@@ -84,13 +89,20 @@ export async function startTracing(config: TracingConfig): Promise<Tracing> {
   }
   return {
     request(method, parent, edge) {
+      if (!isKept(parent?.traceId ?? random.generateTraceId())) return undefined
       const outer = parent && edge && spanOfEdge(method, parent, edge)
       const from = outer ? trace.setSpan(context.active(), outer) : remote(parent)
       const span = tracer.startSpan(method, { kind: SpanKind.SERVER }, from)
-      return span.isRecording() ? new RecordedSpan(tracer, span, from, method, outer) : undefined
+      return new RecordedSpan(tracer, span, from, method, outer)
     },
     stop: (withinMs) => batches.stop(withinMs),
   }
+}
+
+/** Whether a trace is one of the part that is kept, by its id. */
+function keeping({ ratio, secret }: Pick<TracingConfig, 'ratio' | 'secret'>): (traceId: string) => boolean {
+  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'coditect traces v1', 32))
+  return (traceId) => createHmac('sha256', key).update(traceId).digest().readUInt32BE() < ratio * 2 ** 32
 }
 
 function remote(parent: TraceParent | undefined): Context {

@@ -58,20 +58,26 @@ class Requests {
 /** Lets everything that can go on go on. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-test('what a request takes of the processor in its transaction is charged, and once', async () => {
-  const charged: number[] = []
-  const admission = new Admission({
-    now: Date.now,
-    onUse: (_tenant, _weight, units) => void charged.push(units),
-  })
-  const asking: Asking = { tenant: tenant(1), weight: 1, operation: 'records.create' }
-  await during(new RequestNote(0), async () => {
-    await admission.run(asking, async () => noteBusy(20))
-    await admission.run(asking, async () => {})
-  })
-  expect(charged[0]).toBeGreaterThan(200)
-  expect(charged[1]).toBeLessThan(1)
-})
+test.each([true, false])(
+  'what a request takes is charged once, and noted, with admission on: %s',
+  async (on) => {
+    const charged: number[] = []
+    const admission = new Admission({
+      now: Date.now,
+      on,
+      onUse: (_tenant, _weight, units) => void charged.push(units),
+    })
+    const asking: Asking = { tenant: tenant(1), weight: 1, operation: 'records.create' }
+    const note = new RequestNote(0)
+    await during(note, async () => {
+      await admission.run(asking, async () => noteBusy(20))
+      await admission.run(asking, async () => {})
+    })
+    expect(charged[0]).toBeGreaterThan(200)
+    expect(charged[1]).toBeLessThan(1)
+    expect(note.units).toBeCloseTo(charged.reduce((sum, units) => sum + units))
+  },
+)
 
 describe('admission', () => {
   let requests: Requests

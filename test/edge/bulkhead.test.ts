@@ -1,7 +1,12 @@
-import { expect, test, vi } from 'vitest'
+import { afterEach, expect, inject, test, vi } from 'vitest'
 import { Bulkhead, type Pass } from '../../edge/limit/bulkhead.ts'
+import type { EdgeOptions } from '../../edge/pipeline.ts'
+import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { memoryLeases } from './memory_leases.ts'
 import { bearer, edgeTo, newKey, newMarker, seen } from './support.ts'
+
+const { steady } = inject('regions')
 
 const [one, another] = [asTenantNumber(1n), asTenantNumber(2n)]
 const always = (places: number) => ({ least: places, first: places, most: places, targetMs: 50 })
@@ -55,6 +60,59 @@ test('answers that get late leave fewer places, and a region that is far away, o
   expect(underWay(20, 150)).toBeLessThan(48)
   expect(underWay(150, 150)).toBeGreaterThan(200)
   expect(underWay(20, 150, 140)).toBeGreaterThan(200)
+})
+
+afterEach(() => vi.restoreAllMocks())
+
+const EVENTS = { accept: 'text/event-stream' }
+/** What others take in each of these. */
+const OTHERS_MS = 400
+const late = async <T>(what: () => T | Promise<T>): Promise<T> => {
+  await scheduler.wait(OTHERS_MS)
+  return what()
+}
+const slowUpload = () =>
+  new ReadableStream({
+    async pull(controller) {
+      controller.enqueue(await late(() => new TextEncoder().encode('{}')))
+      controller.close()
+    },
+  })
+const memory = memoryLeases()
+const farLeases: EdgeOptions = { leases: (...asked) => late(() => memory(...asked)) }
+const farSlots: EdgeOptions = { slots: { hold: () => late(() => true), release: async () => {} } }
+
+test.each<[string, string, () => RequestInit, EdgeOptions]>([
+  ['its client sends slowly', 'projects', () => ({ method: 'POST', body: slowUpload() }), {}],
+  ['its tenant’s limits are kept far away', 'projects', () => ({}), farLeases],
+  ['its tenant’s slots are kept far away', 'events', () => ({ headers: EVENTS }), farSlots],
+  ['its region’s only instance is leaving', 'balanced', () => ({}), {}],
+])('a request that waits for others takes nothing of the edge’s time: %s', async (_, path, init, options) => {
+  const answered = vi.spyOn(ConcurrencyLimit.prototype, 'answered')
+  const edge = await edgeTo({ us: [steady] }, undefined, {}, options)
+  const { headers, ...rest } = init()
+  const all = { ...bearer(await newKey()), ...(headers as Record<string, string>) }
+  const fromMs = Date.now()
+  const answer = await edge.request(`http://edge/v1/${path}?${newMarker()}`, { ...rest, headers: all })
+  expect(answer.status).toBe(200)
+  await answer.text()
+  expect(Date.now() - fromMs).toBeGreaterThanOrEqual(OTHERS_MS - 1)
+  expect(answered.mock.calls.map(([operation, tookMs]) => [operation, tookMs < OTHERS_MS / 2])).toEqual([
+    [`${rest.method ?? 'GET'} us`, true],
+  ])
+})
+
+test('what no region has answered tells nothing of how long answers take', async () => {
+  const answered = vi.spyOn(ConcurrencyLimit.prototype, 'answered')
+  const edge = await edgeTo({ us: [steady], eu: ['http://127.0.0.1:1'] })
+  const ask = async (path: string, region = 'us') =>
+    (await edge.request(`http://edge/v1/${path}`, { headers: bearer(await newKey(region)) })).status
+  expect(await ask('gateway')).toBe(503)
+  expect(await ask('wall')).toBe(403)
+  expect(await ask('projects', 'eu')).toBe(503)
+  expect(answered).not.toHaveBeenCalled()
+  expect(await ask('failing')).toBe(500)
+  expect(answered).toHaveBeenCalledOnce()
 })
 
 test('beyond it: 503 with Retry-After, no region is asked, and the next forward tells', async () => {

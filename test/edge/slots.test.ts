@@ -60,7 +60,7 @@ test('a slot is free again when its answer is over, when its client leaves, and 
   await open?.body?.cancel().catch(() => {})
 
   expect(await take('sixth')).toBeUndefined()
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 46_000 })
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 91_000 })
   try {
     expect(await take('seventh')).toBeDefined()
   } finally {
@@ -117,12 +117,41 @@ test('a renewal that is still on its way when the answer ends does not take the 
   answer(true)
   const verdict = await holding
   if (verdict.outcome !== 'held') throw new Error('no slot')
-  nowMs = 20_000
+  nowMs = 60_000
   expect(await verdict.slot.during(new Response('all of it')).text()).toBe('all of it')
   expect(calls).toEqual(['hold a', 'hold a'])
   answer(true)
   await Promise.all(works)
   expect(calls).toEqual(['hold a', 'hold a', 'release a'])
+})
+
+test.each([
+  ['once a minute', [0, 60, 120, 180], []],
+  ['and again at once where that failed', [0, 60, 75, 135], [60]],
+])('the slot of a stream on which something comes every 15 s is renewed %s', async (_, expected, failing) => {
+  let nowS = 0
+  const calls: number[] = []
+  const source: SlotSource = {
+    async hold() {
+      calls.push(nowS)
+      if (failing.includes(nowS)) throw new Error('no way there')
+      return true
+    },
+    release: async () => {},
+  }
+  const slots = new Slots({ source, waitUntil: () => {}, now: () => nowS * 1_000 })
+  const verdict = await slots.hold(newTenant(), 'a', 1, new AbortController().signal)
+  if (verdict.outcome !== 'held') throw new Error('no slot')
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+  const [writer, reader] = [
+    writable.getWriter(),
+    verdict.slot.during(new Response(readable)).body?.getReader(),
+  ]
+  while (nowS < 180) {
+    nowS += 15
+    await Promise.all([writer.write(new Uint8Array(1)), reader?.read()])
+  }
+  expect(calls).toEqual(expected)
 })
 
 async function edgeOver(slots: SlotSource) {

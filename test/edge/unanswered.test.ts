@@ -13,13 +13,17 @@ const elsewhere = bearer(await newKey('eu'))
 
 type Edge = Awaited<ReturnType<typeof edgeTo>>
 
-/** What the next request that gets through tells a region: how many were unanswered, by region. */
-async function toldBy(edge: Edge): Promise<string[]> {
+/** What the next request that gets through tells a region. */
+async function allToldBy(edge: Edge): Promise<string[]> {
   const marker = newMarker()
   expect((await edge.request(`http://edge/v1/tenant?${marker}`, { headers: elsewhere })).status).toBe(200)
   const text = (await seen(marker))[0]?.headers['coditect-edge-counts'] ?? ''
-  return text.split(', ').filter((part) => part.startsWith('unanswered'))
+  return text === '' ? [] : text.split(', ')
 }
+
+/** How many of them were unanswered, by region. */
+const toldBy = async (edge: Edge): Promise<string[]> =>
+  (await allToldBy(edge)).filter((part) => part.startsWith('unanswered'))
 
 const broken: LeaseSource = async () => {
   throw new Error('no way there')
@@ -28,7 +32,7 @@ const broken: LeaseSource = async () => {
 const causes: Array<[string, string[], string, RequestInit, EdgeOptions]> = [
   ['no instance answers', [nowhere], 'edge/v1/projects', {}, {}],
   ['all instances are leaving', [steady, steady], 'edge/v1/departed', { method: 'POST', body: 'x' }, {}],
-  ['a balancer has nobody to ask', [steady], 'edge/v1/failing', {}, {}],
+  ['a balancer has nobody to ask', [steady], 'edge/v1/gateway', {}, {}],
   ['nobody knows whose host it is', [nowhere], 'api.acme.example/v1/projects', {}, {}],
   [
     'the limiter is out of reach',
@@ -54,6 +58,28 @@ test('when all instances are leaving, the client hears that nothing was done, an
     code: 'region_unavailable',
     detail: expect.stringContaining('nothing was done'),
   })
+})
+
+test('a balancer’s page is nobody’s answer: the client hears what any client of a silent region does', async () => {
+  const edge = await edgeTo({ us: [steady] })
+  const answer = await edge.request(`http://edge/v1/gateway?${newMarker()}`, { headers })
+  expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2'])
+  expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  expect(await answer.json()).toMatchObject({ code: 'region_unavailable' })
+})
+
+test.each([
+  ['gateway', 503, 'unanswered.us=3'],
+  ['wall', 403, undefined],
+])('what a balancer was told is told again, however often it answers: %s', async (path, status, also) => {
+  const edge = await edgeTo({ us: [steady], eu: [other] })
+  expect((await edge.request('http://edge/v1/projects', { headers: bearer('ck_') })).status).toBe(401)
+  for (let i = 0; i < 3; i++)
+    expect((await edge.request(`http://edge/v1/${path}?${newMarker()}`, { headers })).status).toBe(status)
+  const told = await allToldBy(edge)
+  expect(told).toContain('failed_attempts=1')
+  expect(told.filter((part) => part.startsWith('unanswered'))).toEqual(also === undefined ? [] : [also])
+  expect(await allToldBy(edge)).toEqual([])
 })
 
 test('the edge has no time, whether or not it has read who asks', async () => {

@@ -2,8 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Hono } from 'hono'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
+import { jsonLog } from '../../regional/log.ts'
+import { regionMetrics } from '../../regional/metrics.ts'
+import { observing } from '../../regional/observe/observing.ts'
 import { startRegion } from '../../regional/server.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
@@ -130,6 +134,29 @@ test('a stream leaves its line when it is over', async () => {
   expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
 })
 
+test('HEAD of a stream opens none: it is the head of a page', async () => {
+  const requestId = newId('req')
+  const headers = { accept: 'text/event-stream' }
+  const head = await regions.open('us', { as: key, method: 'HEAD', path: '/v1/events', requestId, headers })
+  expect([head.status, head.headers.get('content-type')]).toEqual([200, 'application/json'])
+  expect(await lineOf(requestId)).toMatchObject({ status: 200, method: 'HEAD', route: '/v1/events' })
+  expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+})
+
+test('whatever stream a handler gives to HEAD is ended, and the request is over', async () => {
+  const own: string[] = []
+  const metrics = regionMetrics('us', [])
+  const log = jsonLog('us', (line) => own.push(line))
+  const app = new Hono().use(observing({ log, metrics, tracing: undefined }))
+  const ended = vi.fn()
+  const endless = () => new ReadableStream({ cancel: ended })
+  app.get('/', () => new Response(endless(), { headers: { 'content-type': 'text/event-stream' } }))
+  expect((await app.request('/', { method: 'HEAD' })).body).toBeNull()
+  expect(ended).toHaveBeenCalledOnce()
+  expect(await metrics.text()).toContain('coditect_requests_in_flight{region="us"} 0')
+  expect(own).toHaveLength(1)
+})
+
 test('nothing that a client sends, and no secret, gets into the log, wherever it stands', async () => {
   const marks: string[] = []
   const mark = (): string => {
@@ -221,6 +248,38 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
   const tenants = await metric('coditect_tenant_units_total')
   expect(tenants.length).toBeGreaterThan(0)
   expect(text).not.toContain(tenant)
+})
+
+test('what edges told before the first scrape comes with the second, as an increase', async () => {
+  const metrics = regionMetrics('us', ['us', 'eu'])
+  metrics.edgeDecided({ decision: 'throttled', count: 3 })
+  metrics.edgeDecided({ decision: 'unanswered', of: 'eu', count: 2 })
+  const shown = async () =>
+    [...(await metrics.text()).matchAll(/^coditect_edge_decisions_total\{(.*),region="us"\} (\d+)$/gm)].map(
+      ([, labels, value]) => `${labels} ${value}`,
+    )
+  const first = await shown()
+  expect(first).toContain('decision="throttled" 0')
+  expect(first).toContain('decision="region_unavailable",of="us" 0')
+  expect(first.every((series) => series.endsWith(' 0'))).toBe(true)
+  metrics.edgeDecided({ decision: 'throttled', count: 1 })
+  const second = await shown()
+  expect(second).toContain('decision="throttled" 4')
+  expect(second).toContain('decision="unanswered",of="eu" 2')
+  expect(await shown()).toEqual(second)
+  expect(second).toHaveLength(first.length)
+})
+
+test('what an edge decided is counted even of a request that comes too late', async () => {
+  const told = () => metric('coditect_edge_decisions_total')
+  expect(await told()).toContainEqual({ labels: 'decision="limiter_closed",region="us"', value: 0 })
+  const late = await regions.ask('us', {
+    as: key,
+    path: '/v1/projects',
+    headers: { 'x-request-deadline': '1', 'coditect-edge-counts': 'limiter_closed=3' },
+  })
+  expect(late.body.code).toBe('deadline_exceeded')
+  expect(await told()).toContainEqual({ labels: 'decision="limiter_closed",region="us"', value: 3 })
 })
 
 test('a region that is overloaded says that it is not ready, and answers all the same', async () => {

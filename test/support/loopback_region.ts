@@ -88,6 +88,15 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
       return
     }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
+    // What a load balancer says where it has no instance, and where it keeps somebody out.
+    const balancers = { gateway: 502, wall: 403 }[behaviour ?? '']
+    if (balancers !== undefined) {
+      response.statusCode = balancers
+      response.setHeader('content-type', 'text/html')
+      response.end('<html>no backend</html>')
+      return
+    }
+    response.setHeader('coditect-took', '0.1')
     if (behaviour === 'silent') return
     // At first it is leaving; who asks again, or often enough, finds it as it should be.
     const leavingTimes = { leaving: 1, balanced: 4, departed: Number.POSITIVE_INFINITY }[behaviour ?? ''] ?? 0

@@ -22,9 +22,10 @@ export async function openMailbox(): Promise<Mailbox> {
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['STARTTLS', 'AUTH'],
-    onRcptTo(_address, _session, done) {
+    onRcptTo({ address }, _session, done) {
       const code = mailbox.refuseWith
-      done(code === undefined ? undefined : Object.assign(new Error('no'), { responseCode: code }))
+      const no = new Error(`<${address}>: Recipient address rejected`)
+      done(code === undefined ? undefined : Object.assign(no, { responseCode: code }))
     },
     onData(stream, { envelope }, done) {
       void text(stream).then((raw) => {
