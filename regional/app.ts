@@ -251,7 +251,7 @@ async function answerTenant(
   operation: TenantOperation,
 ): Promise<Response> {
   const verified = speakingAs(c.get('verified'), ...operation.speakers)
-  const { name, declaration, scope, invitees, kind } = operation
+  const { name, declaration, scope, invitees, erases, kind } = operation
   const note = c.get('note')
   note.class = kind
   const asked = {
@@ -261,6 +261,7 @@ async function answerTenant(
     scope,
     mintsCredentials,
     invitees,
+    erases,
     kind,
     target: c.req.param('id'),
     clientIp: c.req.header(CLIENT_IP),

@@ -32,6 +32,9 @@ import { seenIn } from './sessions.ts'
 import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { countWrite } from './usage.ts'
 
+/** Beside an answer that was given, or was to be given, before. */
+export const REPLAYED = { [IDEMPOTENCY_REPLAYED]: 'true' }
+
 /** Where a request stands among the records, and how its answer is sealed there. */
 export interface Memory {
   identity: RequestIdentity
@@ -69,7 +72,7 @@ export function memoryOf({ kind, verified, route, content }: Asked, sealer: Seal
         : newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
     replay(record) {
       const reply = replay(record, identity, (sealed) => sealer.open(sealed, bound))
-      return { ...reply, headers: { ...reply.headers, [IDEMPOTENCY_REPLAYED]: 'true' } }
+      return { ...reply, headers: { ...reply.headers, ...REPLAYED } }
     },
   }
 }
@@ -106,14 +109,18 @@ export function writeOnce<T>(
     principal.tenant,
     async (scope) => {
       const records = scope.system('idempotency', idempotencySpace)
-      const [{ admitted, actor: known, join, follow }, record] = await Promise.all([
-        admit(dependencies, request, scope),
+      const [[admission], found] = await Promise.all([
+        Promise.allSettled([admit(dependencies, request, scope)]),
         records.get(memory.key),
       ])
+      const record = isLive(found, dependencies.now()) ? found : undefined
+      const before = record && settledBefore(record)
+      if (before !== undefined) return { value: before, commit: false }
+      if (admission.status === 'rejected') throw admission.reason
+      const { admitted, actor: known, join, follow } = admission.value
       const { nowMs, logs } = admitted
-      if (isLive(record, nowMs)) {
-        const value = earlier.get(record.attempt) ?? { outcome: 'replayed', reply: await answerOf(record) }
-        return { value, commit: false }
+      if (record !== undefined) {
+        return { value: { outcome: 'replayed', reply: await answerOf(record) }, commit: false }
       }
 
       const actor = known ?? (await join(loan))
@@ -151,6 +158,17 @@ export function writeOnce<T>(
     },
     boundsOf(dependencies, request),
   )
+
+  /**
+   * What this very request came to, however it stands with its credential by now: it may have ended that itself. It was
+   * let in by the commit that did it, and nothing is read for it but the answer that got lost.
+   */
+  function settledBefore(record: IdempotencyRecord): Written<T> | undefined {
+    const written = earlier.get(record.attempt)
+    if (written !== undefined) return written
+    if (record.requestId !== requestId || record.sealed === undefined) return undefined
+    return { outcome: 'replayed', reply: memory.replay(record) }
+  }
 }
 
 /** A change whose result is its answer. */
