@@ -226,7 +226,7 @@ export interface InvitationRecord {
   role: Role
   invitedBy: Issuer
   /** `link`: whoever invites passes it on. */
-  delivery: 'link' | 'sending' | 'sent' | 'refused'
+  delivery: 'link' | 'sending' | 'sent' | 'refused' | 'not_sent'
   createdAt: string
   expiresAtMs: number
   /** `session`: the one that it was accepted for, without an identity. */
