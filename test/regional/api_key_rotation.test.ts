@@ -51,6 +51,17 @@ test('a key that ends sooner is not kept longer', async () => {
   expect((await ask(`/v1/api-keys/${brief.id}`)).body.expiresAt).toBe(expiresAt)
 })
 
+test('a key that has expired is not rotated: its successor would be dead from the start', async () => {
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  const body = { name: 'brief', scopes: ['projects:read'], expiresAt }
+  const { body: brief } = await ask('/v1/api-keys', { method: 'POST', body })
+  aheadMs += 61_000
+  for (const overlapSeconds of [0, 60]) {
+    expect(code(await rotate(brief.id, { overlapSeconds }))).toBe('409 conflict')
+  }
+  expect(code(await ask('/v1/projects', { as: brief.key }))).toBe('401 api_key_expired')
+})
+
 test('a key that has expired gives its place back, and is refused as expired for good', async () => {
   const { id, key: own } = await regions.newTenant('crowded', 'us')
   const path = `/platform/v1/tenants/${id}`
