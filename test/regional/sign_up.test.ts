@@ -1,7 +1,9 @@
-// Signing up while the sealing key is replaced: a link of before makes the same organisation, and attempts of before count.
+// Signing up at its authority, the control region: what counts as tried, and what its link comes to; also while the sealing
+// key is replaced.
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Letter } from '../../regional/mail/letter.ts'
+import type { Delivery } from '../../regional/mail/mailer.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
 import { type DigestKeys, OperatorRequests } from '../../regional/platform/operator_requests.ts'
@@ -16,6 +18,8 @@ const [old, fresh] = [randomBytes(32), randomBytes(32)]
 const asked = { slug: 'acme', name: 'Acme', email: 'ada@acme.example', region: 'us' }
 const visitor = { clientIp: '203.0.113.7', publicOrigin: 'https://api.test', requestId: 'req_1' }
 const letters: Letter[] = []
+/** What the mail server says. */
+let delivery: () => Promise<Delivery>
 /** The tenants that their home was asked to make. */
 const made: TenantNumber[] = []
 const home = {
@@ -29,6 +33,7 @@ const home = {
 let queue: Queue
 beforeEach(async () => {
   queue = await openQueue()
+  delivery = async () => ({ outcome: 'sent' })
 })
 afterEach(() => queue.close())
 
@@ -39,9 +44,9 @@ function instance(...keys: DigestKeys) {
   const directory = new Directory(database)
   const calls = signUpCalls({
     mailer: {
-      async send(letter) {
+      send(letter) {
         letters.push(letter)
-        return { outcome: 'sent' }
+        return delivery()
       },
       close() {},
     },
@@ -86,4 +91,15 @@ test('a mailbox gets no more letters for it', async () => {
   for (const keys of refused) {
     await expect(instance(...keys)('', asked)).rejects.toMatchObject({ code: 'rate_limited' })
   }
+})
+
+test('a letter that could not be sent does not count; one that was, or was refused, does', async () => {
+  const ask = instance(old)
+  delivery = () => Promise.reject(new Error('the mail server is away'))
+  for (let i = 0; i < 4; i++) await expect(ask('', asked)).rejects.toMatchObject({ code: 'mail_unavailable' })
+  delivery = async () => ({ outcome: 'refused', why: '550' })
+  await expect(ask('', asked)).rejects.toMatchObject({ code: 'validation_failed' })
+  delivery = async () => ({ outcome: 'sent' })
+  for (let i = 0; i < 2; i++) await ask('', asked)
+  await expect(ask('', asked)).rejects.toMatchObject({ code: 'rate_limited' })
 })
