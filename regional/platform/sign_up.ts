@@ -149,19 +149,25 @@ class SignUps {
     return { ...asked, expiresAt: new Date(expiresAtMs).toISOString() }
   }
 
-  /** Repeatable: the same link makes one organisation. @throws {Problem} as {@link read}, and `slug_taken` */
+  /** Repeatable: the same link makes one organisation. @throws {Problem} as {@link read}, `slug_taken`, `conflict` */
   async confirm(token: string, { publicOrigin, requestId }: Visitor): Promise<SignedUp> {
     this.open()
     const { slug, name, email, region } = this.unsealed(token)
-    const { adminLink } = await this.dependencies.provisioner.make({
-      operatorId: SIGN_UP_OPERATOR,
-      requestId,
-      publicOrigin,
-      idempotencyKey: token,
-      region,
-      intent: { slug, name, plan: 'free', owner: { email } },
-    })
-    return { slug, adminLink: adminLink.url }
+    try {
+      const { adminLink } = await this.dependencies.provisioner.make({
+        operatorId: SIGN_UP_OPERATOR,
+        requestId,
+        publicOrigin,
+        idempotencyKey: token,
+        region,
+        intent: { slug, name, plan: 'free', owner: { email } },
+      })
+      return { slug, adminLink: adminLink.url }
+    } catch (error) {
+      // What operators are told of it speaks of headers, and nobody at a page has any.
+      if (error instanceof Problem && error.code === 'conflict') throw madeAndGone()
+      throw error
+    }
   }
 
   private open(): Mailer {
@@ -234,6 +240,9 @@ class SignUps {
 
 const wrong = (pointer: string, detail: string): Problem =>
   new Problem('validation_failed', 'The sign-up does not fit.', { errors: [{ pointer, detail }] })
+
+const madeAndGone = (): Problem =>
+  new Problem('conflict', 'The organisation that this link made was deleted. Sign up again for a new one.')
 
 const slugTaken = (slug: string): Problem =>
   new Problem('slug_taken', `Another organisation has the slug ${slug}.`)
