@@ -250,7 +250,7 @@ async function answerTenant(
   operation: TenantOperation,
 ): Promise<Response> {
   const verified = speakingAs(c.get('verified'), ...operation.speakers)
-  const { name, declaration, scope, invitees, kind } = operation
+  const { name, declaration, scope, invitees, erases, kind } = operation
   const note = c.get('note')
   note.class = kind
   const asked = {
@@ -260,6 +260,7 @@ async function answerTenant(
     scope,
     mintsCredentials,
     invitees,
+    erases,
     kind,
     target: c.req.param('id'),
     clientIp: c.req.header(CLIENT_IP),

@@ -259,7 +259,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           claim: (claim) => callsTo(controlRegion).claimDomain(claim),
           release: async (claim) => void (await callsTo(controlRegion).releaseDomain(claim)),
         },
-        invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer },
+        invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer, now },
         developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
         now,
       },

@@ -4,13 +4,14 @@
 import { type Id, idFromBytes, uuidv7 } from '../../shared/ids.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { endedSpace } from '../tenancy/ended.ts'
-import { retireKeys } from '../tenancy/expired_keys.ts'
+import { ENDED_KEY_MS, retireKeys } from '../tenancy/ended_keys.ts'
 import { idempotencySpace } from '../tenancy/idempotency.ts'
 import { forgetAccount } from '../tenancy/quotas.ts'
 import {
   adminLinkSpace,
   invitationSpace,
   provisionedSpace,
+  revokedSpace,
   seenSpace,
   sessionSpace,
 } from '../tenancy/records.ts'
@@ -22,7 +23,14 @@ import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
 /** What services may have forgotten. */
-export type ServiceExpiry = 'api-key' | 'admin-link' | 'session' | 'ended-session' | 'invitation' | 'delivery'
+export type ServiceExpiry =
+  | 'api-key'
+  | 'ended-key'
+  | 'admin-link'
+  | 'session'
+  | 'ended-session'
+  | 'invitation'
+  | 'delivery'
 type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
@@ -79,7 +87,7 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
     const { entries, more } = await expiring.page({ under: [hourMs], limit: PAGE })
     const keys = entries.flatMap(([[, what, key]]) => (what === 'api-key' ? [String(key)] : []))
     await Promise.all([
-      retireKeys(scope, keys, nowMs),
+      retire(scope, keys, nowMs),
       ...entries.map(async ([key]) => {
         await forget(scope, key[1], key[2], nowMs)
         expiring.clear(key)
@@ -92,6 +100,12 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
     if (left.nextMs !== undefined) await sweepAt(scope, Math.max(left.nextMs, nowMs + 1), nowMs)
     return { finished: true }
   },
+}
+
+async function retire(scope: TenantScope, keys: ReadonlyArray<string>, nowMs: number): Promise<void> {
+  for (const id of await retireKeys(scope, keys, nowMs)) {
+    await expireAt(scope, nowMs + ENDED_KEY_MS, 'ended-key', id, nowMs)
+  }
 }
 
 /** Unless it was renewed: then it expires again later, and has an entry there. */
@@ -114,6 +128,8 @@ async function forget(
     scope.system('idempotency', provisionedSpace).clear(['answer'])
   } else if (what === 'delivery' && typeof key === 'string') {
     await forgetDelivery(scope, key, nowMs)
+  } else if (what === 'ended-key' && typeof key === 'string') {
+    scope.system('credentials', revokedSpace).clear([key])
   } else if (what === 'admin-link' && typeof key === 'string') {
     scope.system('credentials', adminLinkSpace).clear([key])
   } else if (what === 'invitation' && typeof key === 'string') {

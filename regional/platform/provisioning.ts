@@ -39,7 +39,7 @@ export class TenantProvisioner {
     this.requests = requests
   }
 
-  /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable` */
+  /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable`, `conflict` for one that was erased since */
   async make(request: Provisioning): Promise<ProvisionedTenant & { replayed: boolean }> {
     const { region, intent, operatorId, requestId, publicOrigin } = request
     const { number, replayed } = await this.reserve(request)

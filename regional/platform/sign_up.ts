@@ -127,14 +127,13 @@ class SignUps {
     // Also in tests of slugs: whoever asks is counted first.
     await this.count('address', clientIp === undefined ? 'unknown' : addressBlock(clientIp))
     if ((await directory.ownerOf(asked.slug)) !== undefined) throw slugTaken(asked.slug)
-    await this.count('mailbox', asked.email.toLowerCase())
+    const takeBack = await this.count('mailbox', asked.email.toLowerCase())
     const sealed = sealer.seal(JSON.stringify({ ...asked, expiresAtMs: now() + LINK_TTL_MS }), SEALED_FOR)
     const url = `${publicOrigin}${CONFIRM_PAGE}?token=${sealed}`
     const id = `sign-up.${hash('sha256', sealed)}`
-    const sent = await Promise.race([
-      mailer.send(letterOf(asked, url), id).catch(() => undefined),
-      sleep(SEND_MS, undefined, { ref: false }),
-    ])
+    // What is only slow may arrive yet, so it counts until it has failed.
+    const sending = mailer.send(letterOf(asked, url), id).catch(takeBack)
+    const sent = await Promise.race([sending, sleep(SEND_MS, undefined, { ref: false })])
     if (sent === undefined) {
       throw new Problem('mail_unavailable', 'The letter could not be sent. Try again in a few minutes.', {
         headers: { 'retry-after': '60' },
@@ -150,19 +149,25 @@ class SignUps {
     return { ...asked, expiresAt: new Date(expiresAtMs).toISOString() }
   }
 
-  /** Repeatable: the same link makes one organisation. @throws {Problem} as {@link read}, and `slug_taken` */
+  /** Repeatable: the same link makes one organisation. @throws {Problem} as {@link read}, `slug_taken`, `conflict` */
   async confirm(token: string, { publicOrigin, requestId }: Visitor): Promise<SignedUp> {
     this.open()
     const { slug, name, email, region } = this.unsealed(token)
-    const { adminLink } = await this.dependencies.provisioner.make({
-      operatorId: SIGN_UP_OPERATOR,
-      requestId,
-      publicOrigin,
-      idempotencyKey: token,
-      region,
-      intent: { slug, name, plan: 'free', owner: { email } },
-    })
-    return { slug, adminLink: adminLink.url }
+    try {
+      const { adminLink } = await this.dependencies.provisioner.make({
+        operatorId: SIGN_UP_OPERATOR,
+        requestId,
+        publicOrigin,
+        idempotencyKey: token,
+        region,
+        intent: { slug, name, plan: 'free', owner: { email } },
+      })
+      return { slug, adminLink: adminLink.url }
+    } catch (error) {
+      // What operators are told of it speaks of headers, and nobody at a page has any.
+      if (error instanceof Problem && error.code === 'conflict') throw madeAndGone()
+      throw error
+    }
   }
 
   private open(): Mailer {
@@ -185,8 +190,12 @@ class SignUps {
     return asked
   }
 
-  /** Counts one more, and forgets the hours before. @throws {Problem} `rate_limited` */
-  private async count(what: Counted, of: string): Promise<void> {
+  /**
+   * Counts one more, and forgets the hours before.
+   * @returns what takes it back: nothing came of it
+   * @throws {Problem} `rate_limited`
+   */
+  private async count(what: Counted, of: string): Promise<() => Promise<undefined>> {
     const { database, now } = this.dependencies
     const hourMs = Math.floor(now() / HOUR_MS) * HOUR_MS
     const [own, ...former] = this.keysOf(hourMs, what, of)
@@ -203,10 +212,18 @@ class SignUps {
       if (before < LIMITS[what]) space.set(own, ofOwn + 1)
       return { value: before + 1, commit: true }
     })
-    if (counted <= LIMITS[what]) return
-    throw new Problem('rate_limited', 'That was tried often enough for now. Try again in an hour.', {
-      headers: { 'retry-after': String(Math.ceil((hourMs + HOUR_MS - now()) / 1000)) },
-    })
+    if (counted > LIMITS[what]) {
+      throw new Problem('rate_limited', 'That was tried often enough for now. Try again in an hour.', {
+        headers: { 'retry-after': String(Math.ceil((hourMs + HOUR_MS - now()) / 1000)) },
+      })
+    }
+    return () =>
+      database.platform(async (scope) => {
+        const space = scope.space(attempts)
+        const before = await space.get(own)
+        if (before !== undefined) space.set(own, Math.max(0, before - 1))
+        return { value: undefined, commit: true }
+      })
   }
 
   /** Where the attempts of one are counted: first where they are now, then where they were under earlier keys. */
@@ -223,6 +240,9 @@ class SignUps {
 
 const wrong = (pointer: string, detail: string): Problem =>
   new Problem('validation_failed', 'The sign-up does not fit.', { errors: [{ pointer, detail }] })
+
+const madeAndGone = (): Problem =>
+  new Problem('conflict', 'The organisation that this link made was deleted. Sign up again for a new one.')
 
 const letterOf = ({ name, slug, email }: SignUpRequest, url: string): Letter => ({
   to: email,

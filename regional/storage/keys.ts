@@ -7,6 +7,8 @@
 //   │   ├─ ('tenant', number)           → slug, region
 //   │   ├─ ('erased', number)           → region: that the number was a tenant's, and is nobody's ever again
 //   │   ├─ ('domain', domain)           → number, by which of its records; and ('domains', number, domain)
+//   │   ├─ ('model', name)              the shared models, their secrets sealed
+//   │   ├─ ('sign-up', hour, what, digest)  how often an address or a mailbox has tried: keyed digests, of that hour
 //   │   ├─ ('request', digest)          an operator's idempotency records: keyed digests, gone after a day
 //   │   └─ ('request-expiry', hour, digest)
 //   ├─ 01 <tenant number, 8 bytes BE>   one tenant
@@ -23,6 +25,8 @@
 //   └─ 02                               this region's own
 //       ├─ ('region', 'name')           whose keys these are
 //       ├─ ('epoch')                    grows when the data is copied, moved or restored
+//       ├─ ('copy')                     how far the copy has come that is made into this region; nothing afterwards
+//       ├─ ('noisy', number)            who is isolated
 //       ├─ ('flush', process)           the last flush of usage that a process has applied
 //       ├─ ('cost', day, number)        what a tenant cost the region on a day
 //       ├─ ('flush', 'gone', number)    tenants that no flush may count for any more

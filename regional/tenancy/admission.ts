@@ -51,6 +51,8 @@ export interface TenantRequest extends Wanted {
   kind: 'read' | 'sensitive' | 'write'
   /** Method and route, such as `post /v1/projects`. */
   route: string
+  /** Shuts the organisation. */
+  erases?: true | undefined
   /** The id in the path, where there is one. */
   target: string | undefined
   /** What the client sent beside the key: path, query and body. */

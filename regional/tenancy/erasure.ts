@@ -10,7 +10,7 @@ import { CostMeter } from '../admission/cost.ts'
 import { weightOf } from '../admission/weights.ts'
 import { advanced, noProgress, type Progress } from '../jobs/progress.ts'
 import { laterSpace } from '../jobs/record.ts'
-import { requireMatch } from '../operation.ts'
+import { type Reply, requireMatch } from '../operation.ts'
 import { numberKey, subspaceName } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { auditOf } from './audit.ts'
@@ -102,29 +102,14 @@ export class TenantEraser {
 
   /** The erasure of a tenant, under way or long over; undefined when there is none. */
   async read(number: TenantNumber, tenant: string): Promise<Erasure | undefined> {
-    const erasure = await this.find(number)
+    const erasure = await findErasure(this.dependencies.database, number)
     return erasure?.tenant === tenant ? erasure : undefined
   }
 
   /** The same, for whoever knows the job's id. */
   async readJob(number: TenantNumber, job: string): Promise<Erasure | undefined> {
-    const erasure = await this.find(number)
+    const erasure = await findErasure(this.dependencies.database, number)
     return erasure !== undefined && sameText(erasure.id, job) ? erasure : undefined
-  }
-
-  private async find(number: TenantNumber): Promise<Erasure | undefined> {
-    const { database } = this.dependencies
-    const underWay = await database.tenant(number, async (scope) => ({
-      value: await erasureOf(scope).get(['erasure']),
-      commit: false,
-    }))
-    return (
-      underWay ??
-      database.region(async (scope) => ({
-        value: await scope.space(certificateSpace).get([numberKey(number)]),
-        commit: false,
-      }))
-    )
   }
 
   /**
@@ -240,6 +225,35 @@ export class TenantEraser {
     return status?.status === 'erasing' ? erasure : undefined
   }
 }
+
+/** Of a tenant, under way or long over. */
+async function findErasure(database: RegionDatabase, number: TenantNumber): Promise<Erasure | undefined> {
+  const underWay = await database.tenant(number, async (scope) => ({
+    value: await erasureOf(scope).get(['erasure']),
+    commit: false,
+  }))
+  return (
+    underWay ??
+    database.region(async (scope) => ({
+      value: await scope.space(certificateSpace).get([numberKey(number)]),
+      commit: false,
+    }))
+  )
+}
+
+/** What this very request of the organisation's own was answered, if it is the one that shut it. */
+export async function answerOfShutting(
+  database: RegionDatabase,
+  number: TenantNumber,
+  requestId: string,
+): Promise<Reply | undefined> {
+  const erasure = await findErasure(database, number)
+  const isIts = erasure?.by.operatorId === null && erasure.by.requestId === requestId
+  return isIts ? shutting(erasure) : undefined
+}
+
+/** The answer to whoever shuts their own organisation. */
+export const shutting = ({ id, tenant }: Erasure): Reply => ({ status: 202, body: { id, tenant } })
 
 /** Shuts the tenant, for good with this commit, and has a worker erase it. */
 export function shut(

@@ -55,7 +55,7 @@ export interface EventFeed {
 }
 
 /** How far the clocks of a region's processes may be apart. */
-const CLOCKS_MS = 60_000
+export const CLOCKS_MS = 60_000
 
 /** Before every event. */
 export const FEED_BEGINNING: LogPosition = '0'.repeat(40)

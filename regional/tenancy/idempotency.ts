@@ -30,8 +30,8 @@ export interface IdempotencyRecord {
   /** Which attempt at that request committed. */
   attempt: number
   expiresAt: number
-  /** It has begun, and goes on outside any transaction: there is no answer yet. */
-  running?: true
+  /** It has begun, and goes on outside any transaction, until then at most: there is no answer yet. */
+  runningUntil?: number
   /** Only with a client's key: what the request was. */
   fingerprint?: string
   /** The answer, if it was small enough. */
@@ -166,18 +166,19 @@ export function newRecord(
   }
 }
 
-/** Of work that outlives its transaction: believed until then, unless it is settled before. */
+/** Of work that outlives its transaction, and may go on until then. Remembered as any other, so that it begins once. */
 export function runningRecord(
   identity: RequestIdentity,
   attempt: number,
-  untilMs: number,
+  runningUntil: number,
+  nowMs: number,
 ): IdempotencyRecord {
   const { requestId, key } = identity
   return {
     requestId,
     attempt,
-    expiresAt: untilMs,
-    running: true,
+    expiresAt: rememberedUntil(identity, nowMs),
+    runningUntil,
     ...(key !== undefined && { fingerprint: fingerprintOf(identity) }),
   }
 }
@@ -185,17 +186,24 @@ export function runningRecord(
 /**
  * The stored answer to a request that was here before.
  * @throws {Problem} `idempotency_key_reuse` for another request under the same key; `request_in_progress` for one
- *   that has no answer yet; `conflict` when the answer was not kept.
+ *   that has no answer yet; `conflict` when the answer was not kept, or there will be none.
  */
 export function replay(
   record: IdempotencyRecord,
   identity: RequestIdentity,
   open: (sealed: string) => string,
+  nowMs: number,
 ): Reply {
   if (record.fingerprint !== undefined && record.fingerprint !== fingerprintOf(identity)) {
     throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
   }
-  if (record.running) {
+  if (record.runningUntil !== undefined && record.runningUntil <= nowMs) {
+    throw new Problem(
+      'conflict',
+      'This request was begun and broke off: look what came of it before you ask anew.',
+    )
+  }
+  if (record.runningUntil !== undefined) {
     const later = identity.key === undefined ? '' : ' Send it again later for its answer.'
     throw new Problem('request_in_progress', `It goes on.${later}`, {
       headers: { 'retry-after': '1' },

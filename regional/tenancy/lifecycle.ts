@@ -94,7 +94,7 @@ export class TenantLifecycle {
 
   /**
    * Writes everything that a new tenant has, but lets nobody in yet. Repeated, it answers as it first did.
-   * @throws {Problem} `not_found` when it was made so long ago that its answer is gone.
+   * @throws {Problem} `not_found` when it was made so long ago that its answer is gone, `conflict` while it is erased
    */
   async provision(
     number: TenantNumber,
@@ -128,6 +128,12 @@ export class TenantLifecycle {
     return this.database.tenant(number, async (scope) => {
       const status = await statusOf(scope).get(['status'])
       const answer = scope.system('idempotency', provisionedSpace)
+      if (status?.status === 'erasing') {
+        throw new Problem(
+          'conflict',
+          'The tenant that this request made is being erased. Use a new Idempotency-Key.',
+        )
+      }
       if (status !== undefined) {
         const kept = await answer.get(['answer'])
         if (kept === undefined || kept.expiresAt <= nowMs) throw notFound()
@@ -145,6 +151,7 @@ export class TenantLifecycle {
       const expiresAt = nowMs + ANSWER_TTL_MS
       answer.set(['answer'], { sealed, expiresAt })
       await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)
+      auditOf(scope).append(FIRST_EPOCH, operatorEntry('tenants.create', profile.id, by, nowMs))
       emitting(scope, {
         standing: { epoch: FIRST_EPOCH },
         nowMs,

@@ -1,7 +1,7 @@
 // Work that outlives its transaction, such as an agent's run: it begins in one transaction, goes on outside any, and is
-// settled in another. Between the two its idempotency record says that it runs. Should this process die in between, the
-// record is believed for as long as the work may take and no longer; what the beginning reserved is given back by a job
-// that the beginning enqueued.
+// settled in another. Between the two its idempotency record says that it runs. Should this process die in between, that
+// is believed for as long as the work may take and no longer; then the record says that it broke off, and nothing is begun
+// under its key again. What the beginning reserved is given back by a job that the beginning enqueued.
 import { Problem } from '../../shared/problems.ts'
 import type { Admission } from '../admission/admission.ts'
 import { expireAt } from '../jobs/expiry.ts'
@@ -97,8 +97,7 @@ export class OutsideWorks {
         writeOnce(dependencies, asked, loan, memory, {
           work: (tx) => run.begin(tx),
           target: ({ target }) => target,
-          rememberedUntil: untilOf,
-          record: (_, attempt, nowMs) => runningRecord(memory.identity, attempt, untilOf(nowMs)),
+          record: (_, attempt, nowMs) => runningRecord(memory.identity, attempt, untilOf(nowMs), nowMs),
         }),
       )
       if (written.outcome === 'replayed') return written
@@ -217,8 +216,8 @@ export class OutsideWorks {
           const marker = newMarker(requestId, attempt, nowMs)
           records.set(key, marker)
           await expireAt(scope, marker.expiresAt, 'request', key[0], nowMs)
-          // Another request may have the key by now, if this one took longer than it may.
-          if (running?.running && running.requestId === requestId) {
+          // Forgotten, it may be another's by now.
+          if (running?.runningUntil !== undefined && running.requestId === requestId) {
             const untilMs = rememberedUntil(memory.identity, nowMs)
             records.set(memory.key, memory.answered(reply, attempt, nowMs))
             await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)

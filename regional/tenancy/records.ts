@@ -117,7 +117,7 @@ export interface CredentialRecord {
 /** Live keys: what a request's key is checked against. */
 export const credentialSpace = jsonSpace<[keyId: string], CredentialRecord>('key')
 
-/** Revoked keys stay, so that they are refused as revoked and not as unknown; and so do those that have expired. */
+/** Revoked keys stay for a while, so that they are refused as revoked and not as unknown; and so do those that have expired. */
 export interface EndedKey extends CredentialRecord {
   /** Null where its time was over. */
   revokedAt: string | null
@@ -226,7 +226,7 @@ export interface InvitationRecord {
   role: Role
   invitedBy: Issuer
   /** `link`: whoever invites passes it on. */
-  delivery: 'link' | 'sending' | 'sent' | 'refused'
+  delivery: 'link' | 'sending' | 'sent' | 'refused' | 'not_sent'
   createdAt: string
   expiresAtMs: number
   /** `session`: the one that it was accepted for, without an identity. */

@@ -47,6 +47,8 @@ interface OperationFacts {
   kind: TenantRequest['kind']
   /** Also for people who are no members yet. */
   invitees?: true | undefined
+  /** Shuts the organisation. */
+  erases?: true | undefined
   /** Who may ask it. */
   speakers: ReadonlyArray<TenantPrincipal['kind']>
 }
@@ -93,6 +95,8 @@ export function tenantOperation<
     sensitive?: boolean
     /** Also for people whom one of the tenant's providers knows, and who are no members yet. */
     invitees?: true
+    /** Its request finds its answer although nobody is let in any more. */
+    erases?: true
     /** For the console's own pages; otherwise it is of the API, for everyone but who is only on the way in. */
     speakers?: ReadonlyArray<TenantPrincipal['kind']>
     handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
@@ -105,6 +109,7 @@ export function tenantOperation<
     declaration: operation as Declaration,
     scope: operation.scope,
     invitees: operation.invitees,
+    erases: operation.erases,
     speakers: operation.speakers ?? EVERYONE,
     kind: operation.method !== 'get' ? 'write' : operation.sensitive ? 'sensitive' : 'read',
     prepare(raw) {

@@ -8,11 +8,12 @@ import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
 import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
+import type { Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
 import { callWebhooks } from '../webhooks/call.ts'
 import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
-import { shut } from './erasure.ts'
+import { shut, shutting } from './erasure.ts'
 import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
 import { takeBackInvitations } from './invitations.ts'
 import { issuerOf, mayStillGive } from './issuers.ts'
@@ -57,9 +58,9 @@ export interface TenantTransaction extends ServiceScope {
   expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
   /**
    * Shuts the organisation, with this commit and for good, and has it erased.
-   * @returns the id of the erasure
+   * @returns the answer to whoever asks for it, in an operation that `erases`
    */
-  eraseOrganisation(): Promise<Id<'job'>>
+  eraseOrganisation(): Promise<Reply>
   /** Has edges hear of what they keep of the tenant, with their next request. */
   renewSnapshot(): Promise<void>
   /** Tells of a change, such as `project.created`, in the tenant's event feed. */
@@ -167,12 +168,12 @@ async function followEvents(scope: TenantScope, webhooks: boolean): Promise<void
   if ((status.webhooks ?? false) !== webhooks) statuses.set(['status'], { ...status, webhooks })
 }
 
-async function eraseOrganisation(scope: TenantScope, requestId: string, nowMs: number): Promise<Id<'job'>> {
+async function eraseOrganisation(scope: TenantScope, requestId: string, nowMs: number): Promise<Reply> {
   const [{ id: tenant }, status] = await Promise.all([
     organisationOf(scope),
     scope.system('status', statusSpace).get(['status']),
   ])
   if (status === undefined) throw new Error('a tenant has a status')
   const by = { operatorId: null, requestId }
-  return shut(scope, status, { id: newId('job', nowMs), tenant, by, nowMs }).id
+  return shutting(shut(scope, status, { id: newId('job', nowMs), tenant, by, nowMs }))
 }

@@ -14,9 +14,10 @@ import {
   type TenantRequest,
   type TransactDependencies,
 } from './admission.ts'
+import { answerOfShutting } from './erasure.ts'
 import { noteSeen } from './sessions.ts'
 import { readingTransaction, type TenantTransaction } from './tenant_transaction.ts'
-import { answering, memoryOf, writeOnce } from './write_once.ts'
+import { answering, memoryOf, REPLAYED, writeOnce } from './write_once.ts'
 
 /**
  * Runs a service's work for a tenant and commits it with all that belongs to it.
@@ -51,7 +52,11 @@ export async function transact(
     usage.count(tenant, 'changes', 1, now())
     return written.result
   } catch (error) {
-    if (error instanceof Problem) noteRefusal(dependencies, asked, error)
+    if (error instanceof Problem) {
+      const shut = request.erases && (await shutBefore(dependencies, request))
+      if (shut) return shut
+      noteRefusal(dependencies, asked, error)
+    }
     if (asked.actor !== undefined) usage.count(tenant, 'errors', 1, now())
     throw error
   } finally {
@@ -59,6 +64,15 @@ export async function transact(
       usage.count(tenant, 'milliseconds', Math.round(performance.now() - startedAt), now())
     }
   }
+}
+
+/** Nobody is let into an organisation that is shut, not even the very request that shut it, when it comes again. */
+async function shutBefore(
+  { database }: TransactDependencies,
+  { verified: { principal, requestId } }: TenantRequest,
+): Promise<Reply | undefined> {
+  const reply = await answerOfShutting(database, principal.tenant, requestId)
+  return reply && { ...reply, headers: REPLAYED }
 }
 
 /** @returns undefined, with nothing read, for someone who is to become a member first: reading changes nothing. */

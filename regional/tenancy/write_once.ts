@@ -32,6 +32,9 @@ import { seenIn } from './sessions.ts'
 import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { countWrite } from './usage.ts'
 
+/** Beside an answer that was given, or was to be given, before. */
+export const REPLAYED = { [IDEMPOTENCY_REPLAYED]: 'true' }
+
 /** Where a request stands among the records, and how its answer is sealed there. */
 export interface Memory {
   identity: RequestIdentity
@@ -39,7 +42,7 @@ export interface Memory {
   /** The record of a request that was answered. */
   answered(reply: Reply, attempt: number, nowMs: number): IdempotencyRecord
   /** @throws {Problem} as {@link replay} does */
-  replay(record: IdempotencyRecord): Reply
+  replay(record: IdempotencyRecord, nowMs: number): Reply
 }
 
 export function memoryOf({ kind, verified, route, content }: Asked, sealer: Sealer): Memory {
@@ -67,9 +70,9 @@ export function memoryOf({ kind, verified, route, content }: Asked, sealer: Seal
       kind === 'sensitive'
         ? newMarker(requestId, attempt, nowMs)
         : newRecord(identity, attempt, reply, (text) => sealer.seal(text, bound), nowMs),
-    replay(record) {
-      const reply = replay(record, identity, (sealed) => sealer.open(sealed, bound))
-      return { ...reply, headers: { ...reply.headers, [IDEMPOTENCY_REPLAYED]: 'true' } }
+    replay(record, nowMs) {
+      const reply = replay(record, identity, (sealed) => sealer.open(sealed, bound), nowMs)
+      return { ...reply, headers: { ...reply.headers, ...REPLAYED } }
     },
   }
 }
@@ -80,8 +83,6 @@ export interface Change<T> {
   again?: ((tx: TenantTransaction) => Promise<Reply>) | undefined
   /** The id of what it was done to, for the audit trail. */
   target(result: T): string | null
-  /** Until when the request is remembered, when it is carried out at `nowMs`. */
-  rememberedUntil(nowMs: number): number
   record(result: T, attempt: number, nowMs: number): IdempotencyRecord
 }
 
@@ -106,21 +107,26 @@ export function writeOnce<T>(
     principal.tenant,
     async (scope) => {
       const records = scope.system('idempotency', idempotencySpace)
-      const [{ admitted, actor: known, join, follow }, record] = await Promise.all([
-        admit(dependencies, request, scope),
+      const [[admission], found] = await Promise.all([
+        Promise.allSettled([admit(dependencies, request, scope)]),
         records.get(memory.key),
       ])
+      const askedMs = dependencies.now()
+      const record = isLive(found, askedMs) ? found : undefined
+      const before = record && settledBefore(record, askedMs)
+      if (before !== undefined) return { value: before, commit: false }
+      if (admission.status === 'rejected') throw admission.reason
+      const { admitted, actor: known, join, follow } = admission.value
       const { nowMs, logs } = admitted
-      if (isLive(record, nowMs)) {
-        const value = earlier.get(record.attempt) ?? { outcome: 'replayed', reply: await answerOf(record) }
-        return { value, commit: false }
+      if (record !== undefined) {
+        return { value: { outcome: 'replayed', reply: await answerOf(record) }, commit: false }
       }
 
       const actor = known ?? (await join(loan))
       const context = contextOf(request, admitted, actor)
       const [result] = await Promise.all([
         timed('work', () => change.work(writingTransaction(scope, { service, context }, loan, logs))),
-        expireAt(scope, change.rememberedUntil(nowMs), 'request', memory.key[0], nowMs),
+        expireAt(scope, rememberedUntil(memory.identity, nowMs), 'request', memory.key[0], nowMs),
       ])
       await follow()
       const written: Written<T> = { outcome: 'written', result, context }
@@ -141,16 +147,27 @@ export function writeOnce<T>(
       return { value: written, commit: true }
 
       async function answerOf(record: IdempotencyRecord): Promise<Reply> {
-        const isDone = record.running === undefined && record.requestId === requestId
+        const isDone = record.runningUntil === undefined && record.requestId === requestId
         if (isDone && record.sealed === undefined && change.again !== undefined && known !== undefined) {
           const context = contextOf(request, admitted, known)
           return change.again(readingTransaction(scope, { service, context }))
         }
-        return memory.replay(record)
+        return memory.replay(record, nowMs)
       }
     },
     boundsOf(dependencies, request),
   )
+
+  /**
+   * What this very request came to, however it stands with its credential by now: it may have ended that itself. It was
+   * let in by the commit that did it, and nothing is read for it but the answer that got lost.
+   */
+  function settledBefore(record: IdempotencyRecord, nowMs: number): Written<T> | undefined {
+    const written = earlier.get(record.attempt)
+    if (written !== undefined) return written
+    if (record.requestId !== requestId || record.sealed === undefined) return undefined
+    return { outcome: 'replayed', reply: memory.replay(record, nowMs) }
+  }
 }
 
 /** A change whose result is its answer. */
@@ -162,7 +179,6 @@ export const answering = (
   work,
   again,
   target: ({ body }) => idIn(body),
-  rememberedUntil: (nowMs) => rememberedUntil(memory.identity, nowMs),
   record: memory.answered,
 })
 

@@ -54,7 +54,7 @@ export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" 
 
 export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null; key: string }
 
-export type CreatedInvitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused"; member: string | null; createdAt: string; expiresAt: string; url: string | null }
+export type CreatedInvitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused" | "not_sent"; member: string | null; createdAt: string; expiresAt: string; url: string | null }
 
 export type CreatedTenant = { tenant: Tenant; apiKey: { id: string; key: string }; adminLink: { url: string; expiresAt: string } }
 
@@ -78,7 +78,7 @@ export type Index = { fields: Array<{ field: string; type: "string" | "number" |
 
 export type IndexDeclaration = { field: string; type: "string" | "number" | "boolean" | "time"; unique?: boolean } | { fields: Array<{ field: string; type: "string" | "number" | "boolean" | "time" }>; unique?: boolean }
 
-export type Invitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused"; member: string | null; createdAt: string; expiresAt: string }
+export type Invitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused" | "not_sent"; member: string | null; createdAt: string; expiresAt: string }
 
 export type Job = { id: string; kind: string; state: "queued" | "running" | "done" | "failed" | "cancelled"; done: number; total: number | null; rate: number | null; secondsLeft: number | null; failures: number; error: string | null; createdAt: string; startedAt: string | null; finishedAt: string | null }
 

@@ -193,7 +193,7 @@ test('no write slips in after a suspension or an erasure, however many writers t
   expect(after.filter(({ status }) => status !== 410 && status !== 401)).toEqual([])
 })
 
-test('an operator’s look and changes are in the tenant’s own trail', async () => {
+test('its making by an operator, their look and changes are in the tenant’s own trail', async () => {
   const tenant = await tenantOf('watched')
   await operator(tenant.path)
   await operator(tenant.path, { method: 'PATCH', body: { name: 'Renamed' } })
@@ -203,6 +203,7 @@ test('an operator’s look and changes are in the tenant’s own trail', async (
   expect(own).toMatchObject([
     { action: 'tenants.update', target: tenant.id, actor: { id: 'ops' }, outcome: 'done' },
     { action: 'tenants.read', target: tenant.id, actor: { id: 'ops' }, outcome: 'done' },
+    { action: 'tenants.create', target: tenant.id, actor: { id: 'ops' }, outcome: 'done' },
   ])
 })
 

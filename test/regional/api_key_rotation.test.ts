@@ -51,6 +51,17 @@ test('a key that ends sooner is not kept longer', async () => {
   expect((await ask(`/v1/api-keys/${brief.id}`)).body.expiresAt).toBe(expiresAt)
 })
 
+test('a key that has expired is not rotated: its successor would be dead from the start', async () => {
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  const body = { name: 'brief', scopes: ['projects:read'], expiresAt }
+  const { body: brief } = await ask('/v1/api-keys', { method: 'POST', body })
+  aheadMs += 61_000
+  for (const overlapSeconds of [0, 60]) {
+    expect(code(await rotate(brief.id, { overlapSeconds }))).toBe('409 conflict')
+  }
+  expect(code(await ask('/v1/projects', { as: brief.key }))).toBe('401 api_key_expired')
+})
+
 test('a key that has expired gives its place back, and is refused as expired for good', async () => {
   const { id, key: own } = await regions.newTenant('crowded', 'us')
   const path = `/platform/v1/tenants/${id}`
@@ -94,4 +105,28 @@ test('keys that expire in the same hour each give their place back, once', async
   expect(await used()).toBe(7)
   aheadMs += 3 * 60 * 60_000
   await expect.poll(used, { timeout: 20_000 }).toBe(1)
+})
+
+test('a key that has ended is told as such for ninety days, and refused as any other afterwards', async () => {
+  const { key: own } = await regions.newTenant('forgetful', 'us')
+  const post = (at: string, body: object) => ask(`/v1/api-keys${at}`, { as: own, method: 'POST', body })
+  const scopes = ['projects:read']
+  const { body: revoked } = await post('', { name: 'revoked', scopes })
+  expect((await ask(`/v1/api-keys/${revoked.id}`, { as: own, method: 'DELETE' })).status).toBe(204)
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  const { body: expired } = await post('', { name: 'expired', scopes, expiresAt })
+  const told = async () =>
+    Promise.all([revoked, expired].map(async ({ key }) => code(await ask('/v1/projects', { as: key }))))
+
+  const DAY_MS = 24 * 60 * 60_000
+  const used = async () => (await ask('/v1/usage', { as: own })).body.quotas.apiKeys.used
+  const later = new Date(Date.now() + aheadMs + 88 * DAY_MS).toISOString()
+  await post('', { name: 'shows what is swept', scopes, expiresAt: later })
+  aheadMs += DAY_MS
+  await expect.poll(used, { timeout: 20_000 }).toBe(2)
+  aheadMs += 88 * DAY_MS
+  await expect.poll(used, { timeout: 20_000 }).toBe(1)
+  expect(await told()).toEqual(['401 api_key_revoked', '401 api_key_expired'])
+  aheadMs += 3 * DAY_MS
+  await expect.poll(told, { timeout: 20_000 }).toEqual(Array(2).fill('401 credential_invalid'))
 })

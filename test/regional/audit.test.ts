@@ -2,13 +2,16 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
+/** How far the regions' clock is from the right time. */
+let offMs = 0
 beforeAll(async () => {
-  regions = await startRegions()
+  regions = await startRegions({ now: () => Date.now() + offMs })
 })
 afterAll(() => regions.close())
 
 interface Entry {
   id: string
+  at: string
   action: string
   target: string | null
   outcome: string
@@ -54,7 +57,8 @@ test('reading the trail is in the trail, and its pages meet every entry once', a
     seen.push(...body.data.map(({ id }: Entry) => id))
     cursor = body.nextCursor ?? ''
   } while (cursor !== '')
-  expect(seen).toHaveLength(5)
+  // Its making, too.
+  expect(seen).toHaveLength(6)
   expect(seen).toEqual(seen.toSorted().toReversed())
   const { body } = await ask('/v1/audit?limit=1')
   expect(body.data[0].action).toBe('audit.list')
@@ -137,7 +141,7 @@ test('can be filtered by who, what, to what, how it went and when, and its pages
   expect(await targets(`target=${mine.id}&action=projects`)).toEqual([mine.id, mine.id])
   expect(await targets('action=project')).toEqual([])
   const all = await list('limit=100')
-  const at = (wanted: string) => all.findLast(({ target }) => target === wanted) as Entry & { at: string }
+  const at = (wanted: string) => all.findLast(({ target }) => target === wanted) as Entry
   const until = new Date(Date.parse(at(mine.id).at) + 1).toISOString()
   expect(await targets(`action=projects&until=${until}`)).toContain(mine.id)
   expect(await list(`since=${new Date(Date.now() + 60_000).toISOString()}`)).toEqual([])
@@ -150,4 +154,41 @@ test('can be filtered by who, what, to what, how it went and when, and its pages
   }
   expect(met).toEqual(theirs.toReversed())
   expect((await ask('/v1/audit?outcome=maybe', { as: key })).status).toBe(400)
+})
+
+test('is filtered by time although refusals are told late; far enough back in what was done the walk ends', async () => {
+  const { ask } = await tenantOf('late')
+  const create = async (name: string, off = 0) => {
+    offMs = off
+    const { body } = await ask('/v1/projects', { method: 'POST', body: { name } })
+    offMs = 0
+    return body.id
+  }
+  const actionsSince = async (since: number, more = '') => {
+    const { body } = await ask(`/v1/audit?since=${new Date(since).toISOString()}${more}`)
+    return { targets: body.data.map(({ target }: Entry) => target), nextCursor: body.nextCursor }
+  }
+  const since = Date.now() - 1_000
+  const made = await create('Made')
+  const reader = (
+    await ask('/v1/api-keys', { method: 'POST', body: { name: 'R', scopes: ['projects:read'] } })
+  ).body
+  // As it is told by an instance that writes it an hour after the first one of its like.
+  offMs = -3_600_000
+  await ask('/v1/projects', { as: reader.key, method: 'POST', body: { name: 'no' } })
+  offMs = 0
+  const refused = async () => (await ask('/v1/audit?outcome=refused')).body.data
+  await expect.poll(refused, { timeout: 10_000 }).toHaveLength(1)
+  expect(Date.parse((await refused())[0].at)).toBeLessThan(since)
+  const found = { targets: [reader.id, made], nextCursor: null }
+  expect(await actionsSince(since, '&action=api-keys')).toEqual({ ...found, targets: [reader.id] })
+  expect(await actionsSince(since, '&action=projects')).toEqual({ ...found, targets: [made] })
+  expect((await actionsSince(since - 7_200_000, '&action=projects')).targets).toEqual([null, made])
+
+  // Another process's clock may be half a minute behind.
+  const slow = await create('Slow', -30_000)
+  expect(await actionsSince(since, '&action=projects')).toEqual({ ...found, targets: [made] })
+  expect((await actionsSince(since - 60_000, '&action=projects')).targets).toEqual([slow, made])
+  await create('Long ago', -120_000)
+  expect(await actionsSince(since, '&action=projects')).toEqual({ ...found, targets: [] })
 })

@@ -6,9 +6,10 @@ import { type Regions, startRegions } from './support.ts'
 const brewing = brewery()
 let regions: Regions
 let tenant: { id: string; key: string }
+let aheadMs = 0
 
 beforeAll(async () => {
-  regions = await startRegions({ extraServices: [brewing.service] })
+  regions = await startRegions({ extraServices: [brewing.service], now: () => Date.now() + aheadMs })
   tenant = await regions.newTenant('brewers', 'us')
 })
 afterAll(() => regions.close())
@@ -131,6 +132,26 @@ test.each([{}, stream])(
     await expect.poll(failed).toBe(before + 1)
   },
 )
+
+test('what broke off is not done again under its key, although it is known to go on no more', async () => {
+  const { key } = await regions.newTenant('spilling-once', 'us')
+  const wine = { ...asking('wine', { 'idempotency-key': 'broken-off' }), as: key }
+  const first = regions.ask('us', wine)
+  await brewing.spill('wine')
+  await first
+  const again = async () => {
+    const { status, body } = await regions.ask('us', wine)
+    return `${status} ${body.code}`
+  }
+  expect(await again()).toBe('409 request_in_progress')
+  // Its own minute, and the time to settle.
+  aheadMs = 91_000
+  expect(await again()).toBe('409 conflict')
+  aheadMs = 23 * 60 * 60_000
+  expect(await again()).toBe('409 conflict')
+  aheadMs = 0
+  expect(brewing.times('wine')).toBe(1)
+})
 
 test('a region that stops settles what goes on first', async () => {
   const first = regions.ask('us', asking('beer'))

@@ -364,6 +364,19 @@ describe('there is always an owner', () => {
   })
 })
 
+test('who ends their own membership is told so again, under the same request id and no other', async () => {
+  const tenant = await newTenant()
+  const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { ops: 'admin' } })
+  const admin = person(tenant, provider, 'ann', { roles: { claim: 'groups', values: ['ops'] } })
+  await ask(admin, '/v1/tenant')
+  const member = (await membersOf(tenant)).find(({ role }) => role === 'admin')
+  const leave = { method: 'DELETE', requestId: newId('req') }
+  const path = `/v1/members/${member?.id}`
+  const answers = [await ask(admin, path, leave), await ask(admin, path, leave)]
+  expect(answers.map(({ status }) => status)).toEqual([204, 204])
+  expect(code(await ask(admin, path, { method: 'DELETE' }))).toEqual([403, 'not_a_member'])
+})
+
 describe('nobody gives what they do not have', () => {
   test('an admin makes and unmakes admins, but no owner, and no identity provider', async () => {
     const tenant = await newTenant()

@@ -13,7 +13,7 @@ interface Invitation {
   email: string
   role: Role
   status: 'open' | 'accepted' | 'revoked' | 'expired'
-  delivery: 'link' | 'sending' | 'sent' | 'refused'
+  delivery: 'link' | 'sending' | 'sent' | 'refused' | 'not_sent'
   expiresAt: string
 }
 
@@ -29,6 +29,7 @@ const DELIVERY = {
   sending: 'mail, on its way',
   sent: 'mail',
   refused: 'mail, refused by its server',
+  not_sent: 'mail, not sent',
 }
 
 export const invitations: ConsolePage = {

@@ -101,6 +101,9 @@ export const apiKeys = (mint: Mint): Service => ({
         const old = await readKey(tx, params.id)
         mayGive(scopes, old.scopes)
         const { name, scopes: given, expiresAt } = old
+        if (expiresAt !== null && Date.parse(expiresAt) <= nowMs) {
+          throw new Problem('conflict', 'The key has expired, and so would the new one. Create another one.')
+        }
         const { text, record } = await mint({ tenant, name, scopes: given, expiresAt, nowMs })
         // One that is revoked makes room for its successor.
         if (overlapSeconds === 0) await revokeKey(tx, old.id)

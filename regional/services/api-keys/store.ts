@@ -1,4 +1,5 @@
 // API keys as they are kept: the very records that every request of a key is checked against.
+import { ENDED_KEY_MS } from '../../tenancy/ended_keys.ts'
 import { type CredentialRecord, credentialSpace, revokedSpace, seenSpace } from '../../tenancy/records.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
 
@@ -51,6 +52,8 @@ export async function revokeKey(tx: TenantTransaction, id: string): Promise<void
   await tx.take('apiKeys', -1)
   tx.space(credentialSpace).clear([id])
   tx.space(seenSpace).clear([id])
-  tx.space(revokedSpace).set([id], { ...record, revokedAt: new Date(tx.context.nowMs).toISOString() })
+  const { nowMs } = tx.context
+  tx.space(revokedSpace).set([id], { ...record, revokedAt: new Date(nowMs).toISOString() })
+  await tx.expire('ended-key', id, nowMs + ENDED_KEY_MS)
   tx.emit('api_key.revoked', id)
 }

@@ -1,5 +1,6 @@
 // /v1/audit: who did what, newest first. Reading it is in it, too.
 import { Problem } from '../../../shared/problems.ts'
+import { CLOCKS_MS } from '../../tenancy/events.ts'
 import {
   isLogPosition,
   type LogPosition,
@@ -42,6 +43,7 @@ export const audit: Service = {
   ],
 }
 
+type Entry = Omit<AuditEntry, 'id'>
 type Filter = Omit<AuditQuery, 'cursor' | 'limit'>
 
 const isFiltered = ({ limit: _, cursor: __, ...filter }: AuditQuery): boolean =>
@@ -62,7 +64,7 @@ async function page(
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
     const { entries, more } = await tx.audit.peekPage(step, at, true)
     for (const [index, [id, entry]] of entries.entries()) {
-      if (query.since !== undefined && Date.parse(entry.at) < Date.parse(query.since)) return end(undefined)
+      if (isPast(entry, query)) return end(undefined)
       at = id
       if (fits(entry, query)) data.push({ id, ...entry })
       if (data.length === query.limit) return end(more || index < entries.length - 1 ? at : undefined)
@@ -73,12 +75,20 @@ async function page(
   return end(at)
 }
 
-function fits(entry: Omit<AuditEntry, 'id'>, { actor, action, target, outcome, until }: Filter): boolean {
+/**
+ * Whether nothing that fits stands behind an entry. The trail is in the order of commits: what was done was written at once,
+ * whereas a refusal is told later, with the time of the first like it.
+ */
+const isPast = ({ outcome, at }: Entry, { since }: Filter): boolean =>
+  since !== undefined && outcome === 'done' && Date.parse(at) < Date.parse(since) - CLOCKS_MS
+
+function fits(entry: Entry, { actor, action, target, outcome, since, until }: Filter): boolean {
   return (
     (actor === undefined || entry.actor.id === actor) &&
     (action === undefined || entry.action === action || entry.action.startsWith(`${action}.`)) &&
     (target === undefined || entry.target === target) &&
     (outcome === undefined || entry.outcome === outcome) &&
+    (since === undefined || Date.parse(entry.at) >= Date.parse(since)) &&
     (until === undefined || Date.parse(entry.at) < Date.parse(until))
   )
 }

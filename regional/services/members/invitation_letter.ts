@@ -1,9 +1,10 @@
 // An invitation on its way by mail: a job, so that it survives crashes and a mail server that is away. What is waiting
-// to be sent holds the secret, so it is sealed by the region's key.
+// to be sent holds the secret, so it is sealed by the region's key. One that has ended meanwhile is not sent.
 import { jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import type { Letter } from '../../mail/letter.ts'
 import type { Delivery, Mailer } from '../../mail/mailer.ts'
 import { type InvitationRecord, invitationSpace } from '../../tenancy/records.ts'
+import { statusOf } from './invitations.ts'
 
 /** Seals a text for what `bound` names, and opens it. */
 export interface LetterSeal {
@@ -11,22 +12,38 @@ export interface LetterSeal {
   open(sealed: string, bound: string): string
 }
 
-export type SendInvitation = ServiceJobKind<{ invitation: string; sealed: string }, undefined, Delivery>
+/** `not_sent`: it has ended, or, with a reason, nobody took the letter for too long. */
+type Sent = Delivery | { outcome: 'not_sent' } | { outcome: 'not_sent'; why: string }
 
-export const sendInvitation = (mailer: Mailer, seal: LetterSeal): SendInvitation =>
+type InvitationJob = { invitation: string; sealed: string }
+export type SendInvitation = ServiceJobKind<InvitationJob, undefined, Sent, InvitationRecord | undefined>
+
+/** About a day, all in all. */
+const RETRY = { firstMs: 2_000, maxMs: 2 * 60 * 60 * 1000, tries: 24 }
+
+/** @param now milliseconds since 1970 */
+export const sendInvitation = (mailer: Mailer, seal: LetterSeal, now: () => number): SendInvitation =>
   jobKind({
     kind: 'members.send-invitation',
     service: 'members',
-    // About a day, all in all.
-    retry: { firstMs: 2_000, maxMs: 2 * 60 * 60 * 1000, tries: 24 },
-    outside: ({ id, payload: { invitation, sealed } }) =>
-      mailer.send(JSON.parse(seal.open(sealed, invitation)) as Letter, id),
+    retry: RETRY,
+    read: (tx, { payload }) => tx.space(invitationSpace).get([payload.invitation]),
+    async outside({ id, payload, failures }, _signal, invitation) {
+      if (invitation === undefined || statusOf(invitation, now()) !== 'open') return { outcome: 'not_sent' }
+      try {
+        return await mailer.send(JSON.parse(seal.open(payload.sealed, invitation.id)) as Letter, id)
+      } catch (error) {
+        // Nobody writes down how it went after a last try that fails.
+        if (failures + 1 < RETRY.tries) throw error
+        return { outcome: 'not_sent', why: 'No mail server took the letter.' }
+      }
+    },
     async step(tx, { payload }, delivery) {
       const invitation = await tx.space(invitationSpace).get([payload.invitation])
       if (invitation !== undefined) {
         tx.space(invitationSpace).set([invitation.id], { ...invitation, delivery: delivery.outcome })
       }
-      return delivery.outcome === 'refused' ? { failed: delivery.why } : { finished: true, done: 1 }
+      return 'why' in delivery ? { failed: delivery.why } : { finished: true, done: 1 }
     },
   })
 

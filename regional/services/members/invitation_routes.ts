@@ -32,6 +32,7 @@ import {
   listInvitations,
   readInvitation,
   revokeInvitation,
+  statusOf,
 } from './invitations.ts'
 import { replyMember } from './reply.ts'
 import { Member, memberId } from './schema.ts'
@@ -41,25 +42,27 @@ export interface InvitationOptions {
   /** Without one, invitations are passed on as links. */
   mailer: Mailer | undefined
   seal: LetterSeal
+  /** Milliseconds since 1970. */
+  now: () => number
 }
 
 const LIST = 'invitations'
 const one = z.object({ id: invitationId })
 
-const shown = (
-  { id, email, role, invitedBy, delivery, accepted, revokedAt, createdAt, expiresAtMs }: InvitationRecord,
-  nowMs: number,
-): Invitation => ({
-  id,
-  email,
-  role,
-  status: accepted ? 'accepted' : revokedAt !== null ? 'revoked' : expiresAtMs <= nowMs ? 'expired' : 'open',
-  invitedBy,
-  delivery,
-  member: accepted?.member ?? null,
-  createdAt,
-  expiresAt: new Date(expiresAtMs).toISOString(),
-})
+const shown = (invitation: InvitationRecord, nowMs: number): Invitation => {
+  const { id, email, role, invitedBy, delivery, accepted, createdAt, expiresAtMs } = invitation
+  return {
+    id,
+    email,
+    role,
+    status: statusOf(invitation, nowMs),
+    invitedBy,
+    delivery,
+    member: accepted?.member ?? null,
+    createdAt,
+    expiresAt: new Date(expiresAtMs).toISOString(),
+  }
+}
 
 export const invitationOperations = (
   { tokens, seal }: InvitationOptions,

@@ -34,9 +34,9 @@ export const Invitation = z
       description:
         'Who stands behind it, an API key or a member: it can be accepted as long as they may give the role.',
     }),
-    delivery: z.enum(['link', 'sending', 'sent', 'refused']).meta({
+    delivery: z.enum(['link', 'sending', 'sent', 'refused', 'not_sent']).meta({
       description:
-        '`link`: the inviter passes it on. Otherwise it goes by mail; `refused` by the mail server.',
+        '`link`: the inviter passes it on. Otherwise it goes by mail; `refused` by the mail server; `not_sent` where none took it for a day, or the invitation ended first.',
     }),
     member: idSchema('mem').nullable().meta({ description: 'Who accepted it.' }),
     createdAt: timeSchema,

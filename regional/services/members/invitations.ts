@@ -34,6 +34,15 @@ export async function addInvitation(tx: TenantTransaction, invitation: Invitatio
   tx.emit('invitation.created', invitation.id)
 }
 
+export const statusOf = (
+  { accepted, revokedAt, expiresAtMs }: InvitationRecord,
+  nowMs: number,
+): 'open' | 'accepted' | 'revoked' | 'expired' => {
+  if (accepted !== null) return 'accepted'
+  if (revokedAt !== null) return 'revoked'
+  return expiresAtMs <= nowMs ? 'expired' : 'open'
+}
+
 /** Oldest first. */
 export const listInvitations = (
   tx: TenantTransaction,

@@ -23,7 +23,7 @@ export const signedUrls = (sign: SignUrl, find: FindOperation): Service => ({
       async handle(tx, { body: { method, path: target, expiresIn } }) {
         const { tenant, principal, scopes, publicOrigin: origin, nowMs } = tx.context
         if (origin === undefined) throw new Error('the edge did not say where clients find it')
-        if (principal.kind !== 'api_key' && principal.kind !== 'signed_url') {
+        if (principal.kind !== 'api_key') {
           throw new Problem('insufficient_scope', 'A URL is signed by an API key: it has to die with one.')
         }
         const [path = target] = target.split('?')

@@ -65,6 +65,7 @@ export const tenant: Service = {
       tag: 'Organisation',
       summary: 'Erase the organisation: shut at once, cleared by a job, for good',
       scope: 'tenant:write',
+      erases: true,
       query: z.strictObject({
         confirm: z
           .string()
@@ -85,7 +86,7 @@ export const tenant: Service = {
         if (query.confirm !== profile.slug) {
           throw new Problem('validation_failed', '`confirm` has to be the organisation’s slug.')
         }
-        return { status: 202, body: { id: await tx.eraseOrganisation(), tenant: profile.id } }
+        return tx.eraseOrganisation()
       },
     }),
   ],
