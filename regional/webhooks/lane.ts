@@ -37,6 +37,15 @@ export interface Due {
   notBeforeMs: number
 }
 
+/** What was read of the deliveries that wait, in their order. */
+export interface DuePage {
+  due: ReadonlyArray<Due>
+  /** The next one that is not due yet. */
+  nextDueMs: number | undefined
+  /** Others may be due behind those that were looked at. */
+  more: boolean
+}
+
 /** To be sent now. */
 export interface Sendable {
   record: DeliveryRecord
@@ -60,6 +69,8 @@ export class Lane {
   private fresh: Fresh[] = []
   private unsent: Fresh[] = []
   private due: Due[] = []
+  /** Behind those that are due, and those that are busy, may be others. */
+  private hasMoreDue = false
   /** Being sent, or sent and not recorded. */
   private readonly busy = new Set<string>()
   private sending = 0
@@ -163,12 +174,13 @@ export class Lane {
     this.hasMore = hasMore
   }
 
-  /** Takes what was read of the deliveries that wait, in their order. @param version at which it was read */
-  addDue(due: ReadonlyArray<Due>, nextDueMs: number | undefined, version: number): void {
+  /** @param version at which it was read */
+  addDue({ due, nextDueMs, more }: DuePage, version: number): void {
     if (version !== this.dueVersion) return
     this.dueIsStale = false
     this.due = due.filter(({ record }) => !this.busy.has(record.id))
     this.nextDueMs = nextDueMs
+    this.hasMoreDue = more
   }
 
   /** Every event up to there is done with, as far as these are recorded as well. */
@@ -225,6 +237,8 @@ export class Lane {
   recorded({ id, dueAt }: DeliveryRecord, again: number | undefined): void {
     this.busy.delete(id)
     if (dueAt !== null || again !== undefined) this.dueVersion++
+    // One less that keeps those behind it from being read.
+    if (dueAt !== null && this.hasMoreDue && this.due.length === 0) this.dueIsStale = true
     const fresh = this.fresh.find((each) => each.id === id)
     if (fresh !== undefined) fresh.recorded = true
     const left = this.fresh.findIndex((each) => !each.recorded)

@@ -256,7 +256,7 @@ export class TenantPump {
   /** @returns whether there is more, and room for it */
   private takeWork({ dues, pages }: ReadWork): boolean {
     for (const lane of this.lanes.values()) lane.hasMore ||= !lane.hasRoom
-    for (const { lane, version, due, nextDueMs } of dues) lane.addDue(due, nextDueMs, version)
+    for (const { lane, version, ...page } of dues) lane.addDue(page, version)
     let again = false
     for (const { lanes, through, more } of pages) {
       for (const { lane, events } of lanes) {

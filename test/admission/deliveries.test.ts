@@ -7,7 +7,7 @@ import { Admission, type TakeTurn } from '../../regional/admission/admission.ts'
 import type { Called } from '../../regional/outbound/client.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import type { Engine } from '../../regional/storage/open.ts'
-import { emitting, FEED_BEGINNING } from '../../regional/tenancy/events.ts'
+import { emitting, FEED_BEGINNING, type TenantEvent } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
@@ -18,8 +18,12 @@ import {
   endpointSpace,
   holderSpace,
   laneSpace,
+  newDelivery,
+  onItsWay,
   SERVICE,
+  writeDelivery,
 } from '../../regional/webhooks/records.ts'
+import { newId } from '../../shared/ids.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
@@ -221,4 +225,39 @@ test('whoever stops waits for no turn: what arrived is recorded, and the tenant 
   gate.resolve()
   start().deliveries.call(tenant)
   await eventually(() => expect(sent).toHaveLength(2))
+})
+
+/** Deliveries that have been tried before, and whose time has come. */
+const waiting = (count: number) =>
+  inTenant((scope) => {
+    for (let i = 0; i < count; i++) {
+      const event: TenantEvent = {
+        ...{ id: newId('evt'), type: 'project.created', at, resource: `prj_${i}`, sequence: FEED_BEGINNING },
+        actor: { kind: 'system', id: 'test' },
+      }
+      const tried = { ...newDelivery(ENDPOINT, event), attempts: 1 }
+      writeDelivery(scope.service(SERVICE), undefined, onItsWay(tried, 'parallel', event, Date.now()))
+    }
+  })
+
+test('more that are due than one page of them are all sent, even if none of the first is recorded yet', async () => {
+  await waiting(150)
+  const readAt: number[] = []
+  const { deliveries } = start(async (asking, work) => {
+    if (asking.operation === 'webhooks.record') await gate.promise
+    const already = sent.length
+    const value = await noting(asking, work)
+    if (asking.operation === 'webhooks.read') readAt.push(already)
+    return value
+  })
+  deliveries.call(tenant)
+  // All of the first page are on their way, and it was read again.
+  await eventually(() => {
+    expect(sent).toHaveLength(64)
+    expect(readAt.at(-1)).toBeGreaterThan(0)
+  })
+  gate.resolve()
+  await eventually(() => expect(sent).toHaveLength(150))
+  // Not found only when everything seemed to be done.
+  expect(turns.filter(({ operation }) => operation === 'webhooks.leave')).toEqual([])
 })

@@ -26,7 +26,7 @@ const events = (count: number): TenantEvent[] =>
 
 function laneOf(of: LaneRecord, count: number): Lane {
   const lane = new Lane(endpoint, of)
-  lane.addDue([], undefined, lane.dueVersion)
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
   lane.add(events(count), FEED_BEGINNING, false)
   return lane
 }
