@@ -95,8 +95,11 @@ export class Lane {
     return this.current
   }
 
-  /** The endpoint has changed. */
+  /** The endpoint, or what is due for it, may have changed. */
   set endpoint(after: EndpointRecord) {
+    this.dueIsStale = true
+    // Read before what was recorded meanwhile: that has disabled it, perhaps.
+    if (after.version < this.current.version) return
     // A new start: what its receiver was spared was before.
     if (after.enabled && !this.current.enabled) {
       this.pausedUntilMs = 0
@@ -104,7 +107,6 @@ export class Lane {
       this.throttles = 0
     }
     this.current = after
-    this.dueIsStale = true
     if (!after.enabled) this.due = this.due.filter(({ record }) => record.test)
   }
 

@@ -69,3 +69,16 @@ test('a lane rests while its receiver is spared, and not while anything is on it
   expect(lane.rests(NOW_MS)).toBe(true)
   expect(lane.rests(NOW_MS + 60_000)).toBe(false)
 })
+
+test('an endpoint that was disabled stays so, even if what was read of it before arrives later', () => {
+  const lane = laneOf(record, 40)
+  const disabled = { ...endpoint, enabled: false, version: 2 }
+  lane.endpoint = disabled
+  lane.endpoint = endpoint
+  expect(lane.endpoint).toEqual(disabled)
+  expect(lane.next(NOW_MS)).toBeUndefined()
+  // What is due may have changed all the same.
+  expect(lane.dueIsStale).toBe(true)
+  lane.endpoint = { ...endpoint, version: 3 }
+  expect(lane.endpoint.enabled).toBe(true)
+})
