@@ -220,19 +220,23 @@ export class Lane {
   /** Its sending is over; it is not recorded yet. */
   sent(outcome: 'succeeded' | 'failed' | 'throttled', askedMs: number | undefined, nowMs: number): void {
     this.sending--
-    this.failuresInRow = outcome === 'succeeded' ? 0 : this.failuresInRow + 1
     if (outcome !== 'throttled') this.throttles = 0
-    if (outcome === 'throttled') {
-      const own = THROTTLE_MS.first * 2 ** this.throttles++
-      const pauseMs = Math.min(THROTTLE_MS.most, Math.max(own, askedMs ?? 0))
-      this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
-    } else if (this.failuresInRow > FAILURES_IN_ROW) {
-      const pauseMs = Math.min(
-        PAUSE_MS.most,
-        PAUSE_MS.first * 2 ** (this.failuresInRow - FAILURES_IN_ROW - 1),
-      )
-      this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
+    if (outcome === 'succeeded') {
+      this.failuresInRow = 0
+      return
     }
+    // What was on its way when it began to be spared says nothing new: a pause grows from one to the next.
+    const isSpared = nowMs < this.pausedUntilMs
+    if (!isSpared) this.failuresInRow++
+    let pauseMs = 0
+    if (outcome === 'throttled') {
+      const ownMs = isSpared ? 0 : THROTTLE_MS.first * 2 ** this.throttles++
+      pauseMs = Math.min(THROTTLE_MS.most, Math.max(ownMs, askedMs ?? 0))
+    } else if (!isSpared && this.failuresInRow > FAILURES_IN_ROW) {
+      const ownMs = PAUSE_MS.first * 2 ** (this.failuresInRow - FAILURES_IN_ROW - 1)
+      pauseMs = Math.min(PAUSE_MS.most, ownMs)
+    }
+    this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
   }
 
   /** It is recorded. @param again when it is tried again, if it is */
@@ -252,7 +256,7 @@ export class Lane {
   }
 
   private get mostAtOnce(): number {
-    return this.failuresInRow >= FAILURES_IN_ROW ? 1 : MAX_SENDING
+    return this.throttles > 0 || this.failuresInRow >= FAILURES_IN_ROW ? 1 : MAX_SENDING
   }
 
   private takeFresh(): Sendable | undefined {

@@ -374,14 +374,16 @@ describe('what fails', () => {
     })
   })
 
-  test('a receiver that asks for less gets less', async () => {
+  test('a receiver that asks for less gets less, and no other one', async () => {
     const tenant = await newTenant()
-    await tenant.endpoint()
+    const { id } = await tenant.endpoint()
+    const other = `${tenant.path}/other`
+    await tenant.endpoint({}, other)
     receiver.answer(tenant.path, (_, response) => response.writeHead(429, { 'retry-after': '8' }).end())
     await tenant.projects(1)
     const [delivery] = await eventually(async () => {
-      const found = await tenant.deliveries('?status=pending')
-      expect(found).toHaveLength(1)
+      const found = await tenant.deliveries(`?endpoint=${id}`)
+      expect(found).toMatchObject([{ status: 'pending' }])
       return found
     })
     // Between the schedule's five seconds and twice those.
@@ -389,6 +391,8 @@ describe('what fails', () => {
     expect(waits / 8_000).toBeGreaterThan(0.99)
     expect(waits / 8_000).toBeLessThan(1.15)
     await tenant.projects(5)
+    // Both would get them at the same time.
+    await eventually(() => expect(tenant.came(other)).toHaveLength(6))
     expect(tenant.came()).toHaveLength(1)
   })
 })

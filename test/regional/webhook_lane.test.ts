@@ -41,7 +41,7 @@ function beginAll(lane: Lane, nowMs: number): DeliveryRecord[] {
   return begun
 }
 
-test('whoever has a failing endpoint in hand next sends it one at a time, and pauses as long as the one before', () => {
+test('whoever has a failing endpoint in hand next sends it one at a time, and pauses longer than the one before', () => {
   const lane = laneOf(record, 40)
   let nowMs = NOW_MS
   const first = beginAll(lane, nowMs)
@@ -53,10 +53,46 @@ test('whoever has a failing endpoint in hand next sends it one at a time, and pa
   const next = laneOf({ ...record, pace }, 40)
   expect(beginAll(next, nowMs)).toHaveLength(1)
   next.sent('failed', undefined, nowMs)
-  expect(next.sparedUntilMs - nowMs).toBe(5_000)
+  expect(next.sparedUntilMs - nowMs).toBe(200)
 
   next.sent('succeeded', undefined, nowMs)
   expect(next.paceAt(nowMs + 5_000)).toBeUndefined()
+})
+
+test.each([
+  ['throttled', 1_000, 60_000],
+  ['failed', 100, 5_000],
+] as const)(
+  'a lane whose deliveries are %s pauses shortly at first, however many were on their way',
+  (outcome, first, most) => {
+    const lane = laneOf(record, 40)
+    const begun = beginAll(lane, NOW_MS)
+    expect(begun).toHaveLength(16)
+    for (const _ of begun) lane.sent(outcome, undefined, NOW_MS)
+    for (const each of begun) lane.recorded(each, NOW_MS + 5_000)
+    let nowMs = NOW_MS
+    for (let pauseMs = first; pauseMs <= 2 * most; pauseMs *= 2) {
+      expect(lane.sparedUntilMs - nowMs).toBe(Math.min(pauseMs, most))
+      nowMs = lane.sparedUntilMs
+      const [next, ...others] = beginAll(lane, nowMs)
+      if (next === undefined) throw new Error('one of them is to be tried')
+      expect(others).toEqual([])
+      lane.sent(outcome, undefined, nowMs)
+      lane.recorded(next, nowMs + 5_000)
+    }
+  },
+)
+
+test('what was on its way when a pause began can make it longer, by what its receiver asks for', () => {
+  const lane = laneOf(record, 40)
+  beginAll(lane, NOW_MS)
+  lane.sent('throttled', undefined, NOW_MS)
+  lane.sent('throttled', 8_000, NOW_MS)
+  lane.sent('throttled', 3_000, NOW_MS + 10)
+  lane.sent('failed', undefined, NOW_MS + 20)
+  expect(lane.sparedUntilMs - NOW_MS).toBe(8_000)
+  lane.sent('throttled', 600_000, NOW_MS + 30)
+  expect(lane.sparedUntilMs - NOW_MS).toBe(60_030)
 })
 
 test('a lane rests while its receiver is spared, and not while anything is on its way', () => {
