@@ -5,13 +5,16 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Admission, type TakeTurn } from '../../regional/admission/admission.ts'
 import type { Called } from '../../regional/outbound/client.ts'
+import { sendTest } from '../../regional/services/webhook-endpoints/store.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import type { Engine } from '../../regional/storage/open.ts'
+import type { TenantContext } from '../../regional/tenancy/admission.ts'
 import { emitting, FEED_BEGINNING, type TenantEvent } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
 import { Tails } from '../../regional/tenancy/tails.ts'
+import { writingTransaction } from '../../regional/tenancy/tenant_transaction.ts'
 import { WebhookDeliveries } from '../../regional/webhooks/deliveries.ts'
 import {
   deliverySpace,
@@ -239,6 +242,29 @@ const waiting = (count: number) =>
       writeDelivery(scope.service(SERVICE), undefined, onItsWay(tried, 'parallel', event, Date.now()))
     }
   })
+
+test('a test that another process commits is sent at once, while its receiver keeps the tenant in hand', async () => {
+  start()
+  const answered = Promise.withResolvers<void>()
+  answer = () => answered.promise
+  await emit('prj_1')
+  await eventually(() => expect(sent).toHaveLength(1))
+  // Nothing of this process hears of its commits but by the database.
+  const another = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+    throw violation
+  })
+  const context = { tenant, nowMs: Date.now(), actor: { kind: 'system', id: 'test' } } as TenantContext
+  const { eventId } = await another.tenant(tenant, async (scope) => {
+    const loan = { shard: 0, inUse: () => 1 }
+    const tx = writingTransaction(scope, { service: SERVICE, context }, loan, standing)
+    const endpoint = await tx.space(endpointSpace).get([ENDPOINT])
+    if (endpoint === undefined) throw new Error('there is an endpoint')
+    return { value: await sendTest(tx, endpoint), commit: true }
+  })
+  await eventually(() => expect(sent.slice(1)).toEqual([eventId]))
+  answered.resolve()
+  await eventually(async () => expect((await kept()).statuses).toEqual(['delivered', 'delivered']))
+})
 
 test('more that are due than one page of them are all sent, even if none of the first is recorded yet', async () => {
   await waiting(150)
