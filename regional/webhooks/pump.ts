@@ -233,6 +233,8 @@ export class TenantPump {
     const lanes = [...this.lanes.values()]
     for (const lane of lanes) {
       if (lane.nextDueMs !== undefined && lane.nextDueMs <= nowMs) lane.dueIsStale = true
+      // What it was called for is not read now: it may have room by the time that this has been read.
+      lane.hasMore ||= !lane.hasRoom
     }
     const wanted = {
       changed: this.changed,
@@ -255,7 +257,6 @@ export class TenantPump {
 
   /** @returns whether there is more, and room for it */
   private takeWork({ dues, pages }: ReadWork): boolean {
-    for (const lane of this.lanes.values()) lane.hasMore ||= !lane.hasRoom
     for (const { lane, version, ...page } of dues) lane.addDue(page, version)
     let again = false
     for (const { lanes, through, more } of pages) {

@@ -82,6 +82,7 @@ beforeEach(async () => {
   })
 })
 afterEach(async () => {
+  vi.restoreAllMocks()
   gate.resolve()
   await Promise.all(instances.map(stop))
   await engine.close()
@@ -264,6 +265,47 @@ test('a test that another process commits is sent at once, while its receiver ke
   await eventually(() => expect(sent.slice(1)).toEqual([eventId]))
   answered.resolve()
   await eventually(async () => expect((await kept()).statuses).toEqual(['delivered', 'delivered']))
+})
+
+test('an event that comes while there is no room for it is read once there is, without another call', async () => {
+  // As many as may be on their way, and as many as may wait in memory.
+  for (let i = 0; i < 216; i++) await emit(`prj_${i}`)
+  const answered = Promise.withResolvers<void>()
+  answer = () => answered.promise
+  // Nobody calls but the commits of this process.
+  vi.spyOn(Tails.prototype, 'subscribe').mockReturnValue(() => {})
+  // The endpoint, and three pages of the feed.
+  const FULL_AFTER = 4
+  let [reads, toHold] = [0, false]
+  const read = Promise.withResolvers<void>()
+  const tenantOf = database.tenant.bind(database)
+  vi.spyOn(database, 'tenant').mockImplementation(async (...asked) => {
+    const isHeld = toHold
+    toHold = false
+    const value = await tenantOf(...asked)
+    if (isHeld) read.resolve()
+    if (isHeld) await gate.promise
+    return value
+  })
+  const { deliveries } = start((asking, work) => {
+    if (asking.operation !== 'webhooks.read') return noting(asking, work)
+    return noting(asking, (meter) => {
+      toHold = ++reads > FULL_AFTER
+      return work(meter)
+    })
+  })
+  deliveries.call(tenant)
+  await eventually(() => {
+    expect(sent).toHaveLength(16)
+    expect(reads).toBe(FULL_AFTER)
+  })
+  await emit('prj_last')
+  await read.promise
+  answered.resolve()
+  await eventually(() => expect(sent).toHaveLength(216))
+  gate.resolve()
+  await eventually(() => expect(sent).toHaveLength(217))
+  expect(turns.filter(({ operation }) => operation === 'webhooks.leave')).toEqual([])
 })
 
 test('more that are due than one page of them are all sent, even if none of the first is recorded yet', async () => {
