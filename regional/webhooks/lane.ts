@@ -6,6 +6,7 @@ import {
   type DeliveryRecord,
   deliveryId,
   type EndpointRecord,
+  isNewStart,
   type LaneRecord,
   newDelivery,
   type Pace,
@@ -100,8 +101,7 @@ export class Lane {
     this.dueIsStale = true
     // Read before what was recorded meanwhile: that has disabled it, perhaps.
     if (after.version < this.current.version) return
-    // A new start: what its receiver was spared was before.
-    if (after.enabled && !this.current.enabled) {
+    if (isNewStart(this.current, after)) {
       this.pausedUntilMs = 0
       this.failuresInRow = 0
       this.throttles = 0

@@ -362,6 +362,21 @@ describe('what fails', () => {
     },
   )
 
+  test('with another URL nothing counts that another receiver said', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint()
+    receiver.answer(tenant.path, (_, response) => response.writeHead(429, { 'retry-after': '60' }).end())
+    const ids = await tenant.projects(1)
+    const failingSince = async () =>
+      (await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body.failingSince
+    await eventually(async () => expect(await failingSince()).not.toBeNull())
+    ids.push(...(await tenant.projects(2)))
+    const other = `${tenant.path}/other`
+    await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { url: receiver.url(other) })
+    expect(await failingSince()).toBeNull()
+    await eventually(() => expect(tenant.resources(other).toSorted()).toEqual(ids))
+  })
+
   test('of one that is not to be reached nobody learns how long that took to find out', async () => {
     const tenant = await newTenant()
     const { id } = await tenant.endpoint({ url: 'http://127.0.0.1:1/' })

@@ -106,6 +106,20 @@ test('a lane rests while its receiver is spared, and not while anything is on it
   expect(lane.rests(NOW_MS + 60_000)).toBe(false)
 })
 
+test('a new start spares nobody for what was before: enabled again, another URL, another mode', () => {
+  for (const [from, to, isNew] of [
+    [{ enabled: false }, {}, true],
+    [{}, { url: 'https://new.example' }, true],
+    [{}, { mode: 'fifo' }, true],
+    [{}, { description: 'Same' }, false],
+  ] as const) {
+    const pace = { pausedUntilMs: NOW_MS + 60_000, onTimeMs: 0, failuresInRow: 20, throttles: 6 }
+    const lane = new Lane({ ...endpoint, ...from }, { ...record, pace })
+    lane.endpoint = { ...endpoint, ...to, version: 2 }
+    expect([to, lane.paceAt(NOW_MS) === undefined]).toEqual([to, isNew])
+  }
+})
+
 test('an endpoint that was disabled stays so, even if what was read of it before arrives later', () => {
   const lane = laneOf(record, 40)
   const disabled = { ...endpoint, enabled: false, version: 2 }
