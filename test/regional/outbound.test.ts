@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { isPublicAddress } from '../../regional/outbound/address.ts'
 import { type Called, type OutboundOptions, outboundClient } from '../../regional/outbound/client.ts'
+import { guardedConnector, Unreachable } from '../../regional/outbound/connect.ts'
 import { retryAfterMs } from '../../regional/outbound/retry_after.ts'
 import { callableUrl } from '../../regional/outbound/target.ts'
 import { testCertificate } from '../support/certificate.ts'
@@ -250,6 +251,29 @@ test('who refuses and who is not to be reached are the same to the tenant', asyn
   const url = `https://one.example:${refusing.port}/`
   const [first, ...others] = await Promise.all([allowed, guarded, nameless].map((post) => post(url)))
   for (const other of others) expect({ ...other, durationMs: 0 }).toEqual({ ...first, durationMs: 0 })
+})
+
+test('a name whose servers keep silent leads nowhere, in the time that a connection has', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    for (const lookUp of [
+      () => new Promise<never>(() => {}),
+      () => new Promise<never>((_, reject) => setTimeout(() => reject(new Error('ESERVFAIL')), 60_000)),
+    ]) {
+      const came = vi.fn()
+      const options = { hostname: 'silent.example', protocol: 'https:', port: '443' }
+      guardedConnector({ development: NOBODY, lookUp })(options, came)
+      await vi.advanceTimersByTimeAsync(7_900)
+      expect(came).not.toHaveBeenCalled()
+      await vi.advanceTimersByTimeAsync(200)
+      expect(came).toHaveBeenCalledExactlyOnceWith(expect.any(Unreachable), null)
+      // What comes too late is nobody's error.
+      await vi.advanceTimersByTimeAsync(60_000)
+      expect(vi.getTimerCount()).toBe(0)
+    }
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 describe('whatever the receiver does, it comes to an end', () => {
