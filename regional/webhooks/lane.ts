@@ -53,6 +53,9 @@ export interface Sendable {
   event: TenantEvent
 }
 
+/** `throttled`: its receiver asks for less; `elsewhere`: it went to a URL that the endpoint does not have any more. */
+export type Sent = 'succeeded' | 'failed' | 'throttled' | 'elsewhere'
+
 export class Lane {
   private current: EndpointRecord
   /** Events up to this one were read. */
@@ -218,8 +221,9 @@ export class Lane {
   }
 
   /** Its sending is over; it is not recorded yet. */
-  sent(outcome: 'succeeded' | 'failed' | 'throttled', askedMs: number | undefined, nowMs: number): void {
+  sent(outcome: Sent, askedMs: number | undefined, nowMs: number): void {
     this.sending--
+    if (outcome === 'elsewhere') return
     if (outcome !== 'throttled') this.throttles = 0
     if (outcome === 'succeeded') {
       this.failuresInRow = 0

@@ -15,10 +15,10 @@ import type { Bounds, RegionDatabase, TenantScope } from '../tenancy/region_data
 import type { Tails } from '../tenancy/tails.ts'
 import { WEBHOOKS } from './call.ts'
 import { Hold, LEASE_MS, Over, type Pumped } from './hold.ts'
-import { Lane, MAX_UNSENT, type Sendable } from './lane.ts'
+import { Lane, MAX_UNSENT, type Sendable, type Sent } from './lane.ts'
 import { type ReadEndpoints, type ReadWork, readNext } from './reading.ts'
 import { type Recorded, type Result, record } from './recording.ts'
-import { changedSpace, dueSpace, laneSpace, SERVICE } from './records.ts'
+import { changedSpace, dueSpace, type EndpointRecord, laneSpace, SERVICE } from './records.ts'
 import { Sender } from './sender.ts'
 
 export interface PumpDependencies {
@@ -309,12 +309,14 @@ export class TenantPump {
   private send(lane: Lane, sendable: Sendable): void {
     const { now, slots } = this.dependencies
     lane.begin(sendable, now())
+    const { endpoint } = lane
     const sending = this.sender
-      .send(lane.endpoint, sendable.event)
+      .send(endpoint, sendable.event)
       .then((called) => {
         if (called === 'aborted') return
-        const result: Result = { ...sendable, endpointId: lane.endpoint.id, called, sentMs: now() }
-        lane.sent(...judged(result), now())
+        const { id: endpointId, url } = endpoint
+        const result: Result = { ...sendable, endpointId, url, called, sentMs: now() }
+        lane.sent(...judged(result, lane.endpoint), now())
         this.results.push(result)
         this.recordSoon()
       })
@@ -430,7 +432,8 @@ export class TenantPump {
 }
 
 /** For the lane: how it went, and how long it is asked to wait. */
-function judged({ called }: Result): ['succeeded' | 'failed' | 'throttled', number | undefined] {
+function judged({ called, url }: Result, endpoint: EndpointRecord): [Sent, number | undefined] {
+  if (url !== endpoint.url) return ['elsewhere', undefined]
   if (called.outcome !== 'answered') return ['failed', undefined]
   const { status, retryAfterMs } = called
   if (status >= 200 && status < 300) return ['succeeded', undefined]

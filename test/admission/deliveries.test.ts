@@ -16,6 +16,7 @@ import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_
 import { Tails } from '../../regional/tenancy/tails.ts'
 import { writingTransaction } from '../../regional/tenancy/tenant_transaction.ts'
 import { WebhookDeliveries } from '../../regional/webhooks/deliveries.ts'
+import { record } from '../../regional/webhooks/recording.ts'
 import {
   deliverySpace,
   endpointSpace,
@@ -126,6 +127,11 @@ async function stop({ deliveries, tails }: (typeof instances)[number]): Promise<
   await deliveries.stop()
 }
 
+const eventOf = (resource: string): TenantEvent => ({
+  ...{ id: newId('evt'), type: 'project.created', at, resource, sequence: FEED_BEGINNING },
+  actor: { kind: 'system', id: 'test' },
+})
+
 const emit = (name: string) =>
   inTenant((scope) => {
     const emitter = { standing, nowMs: Date.now(), actor: { kind: 'system', id: 'test' }, requestId: 'test' }
@@ -231,14 +237,40 @@ test('whoever stops waits for no turn: what arrived is recorded, and the tenant 
   await eventually(() => expect(sent).toHaveLength(2))
 })
 
+test('whoever cannot know that a commit has landed learns all the same that it has disabled an endpoint', async () => {
+  const event = { ...eventOf('prj_1'), sequence: '1'.repeat(40) }
+  const gone: Called = {
+    outcome: 'answered',
+    status: 410,
+    answer: '',
+    retryAfterMs: undefined,
+    durationMs: 1,
+  }
+  const result = {
+    ...{
+      record: newDelivery(ENDPOINT, event),
+      event,
+      endpointId: ENDPOINT,
+      called: gone,
+      sentMs: Date.now(),
+    },
+    url: 'https://hooks.example.com/',
+  }
+  const attempt = () =>
+    inTenant((scope) => {
+      const held = Promise.resolve({ ...standing })
+      return record(scope, { held, nowMs: Date.now(), random: Math.random }, [result], () => event.sequence)
+    })
+  for (const _ of ['landed', 'tried again']) {
+    expect((await attempt()).disabled).toMatchObject([{ id: ENDPOINT, enabled: false, version: 2 }])
+  }
+})
+
 /** Deliveries that have been tried before, and whose time has come. */
 const waiting = (count: number) =>
   inTenant((scope) => {
     for (let i = 0; i < count; i++) {
-      const event: TenantEvent = {
-        ...{ id: newId('evt'), type: 'project.created', at, resource: `prj_${i}`, sequence: FEED_BEGINNING },
-        actor: { kind: 'system', id: 'test' },
-      }
+      const event = eventOf(`prj_${i}`)
       const tried = { ...newDelivery(ENDPOINT, event), attempts: 1 }
       writeDelivery(scope.service(SERVICE), undefined, onItsWay(tried, 'parallel', event, Date.now()))
     }

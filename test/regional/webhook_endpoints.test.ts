@@ -362,19 +362,29 @@ describe('what fails', () => {
     },
   )
 
-  test('with another URL nothing counts that another receiver said', async () => {
+  test('with another URL nothing counts that another receiver said, or says yet', async () => {
     const tenant = await newTenant()
     const { id } = await tenant.endpoint()
-    receiver.answer(tenant.path, (_, response) => response.writeHead(429, { 'retry-after': '60' }).end())
+    const answering = Promise.withResolvers<void>()
+    let calls = 0
+    receiver.answer(tenant.path, async (_, response) => {
+      if (++calls > 1) return void response.writeHead(429, { 'retry-after': '60' }).end()
+      await answering.promise
+      response.writeHead(410).end()
+    })
     const ids = await tenant.projects(1)
-    const failingSince = async () =>
-      (await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body.failingSince
-    await eventually(async () => expect(await failingSince()).not.toBeNull())
+    await eventually(() => expect(tenant.came()).toHaveLength(1))
+    ids.push(...(await tenant.projects(1)))
+    const endpoint = async () => (await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body
+    await eventually(async () => expect((await endpoint()).failingSince).not.toBeNull())
     ids.push(...(await tenant.projects(2)))
     const other = `${tenant.path}/other`
     await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { url: receiver.url(other) })
-    expect(await failingSince()).toBeNull()
-    await eventually(() => expect(tenant.resources(other).toSorted()).toEqual(ids))
+    expect(await endpoint()).toMatchObject({ failingSince: null })
+    await eventually(() => expect(new Set(tenant.resources(other))).toEqual(new Set(ids.slice(1))))
+    answering.resolve()
+    await eventually(() => expect(new Set(tenant.resources(other))).toEqual(new Set(ids)))
+    expect(await endpoint()).toMatchObject({ enabled: true, failingSince: null })
   })
 
   test('of one that is not to be reached nobody learns how long that took to find out', async () => {
