@@ -24,15 +24,6 @@ const THROTTLE_MS = { first: 1_000, most: 60_000 }
 /** So much of its rate may come at once. */
 const BURST_MS = 1_000
 
-/** An event that the cursor has not passed. */
-interface Fresh {
-  event: TenantEvent
-  id: string
-  /** Where the cursor stands as long as this is not recorded. */
-  before: LogPosition
-  recorded: boolean
-}
-
 export interface Due {
   record: DeliveryRecord
   notBeforeMs: number
@@ -70,8 +61,9 @@ export class Lane {
   hasMore = false
   /** The next one that is not due yet. */
   nextDueMs: number | undefined
-  private fresh: Fresh[] = []
-  private unsent: Fresh[] = []
+  /** What was read and is not recorded, in its order; and where the cursor stands as long as that is so. */
+  private readonly fresh = new Map<string, LogPosition>()
+  private readonly unsent: TenantEvent[] = []
   private due: Due[] = []
   /** Behind those that are due, and those that are busy, may be others. */
   private hasMoreDue = false
@@ -169,10 +161,8 @@ export class Lane {
   /** Takes events of the feed, in their order. @param through where the feed was read to */
   add(events: ReadonlyArray<TenantEvent>, through: LogPosition, hasMore: boolean): void {
     for (const event of events) {
-      const id = deliveryId(this.endpoint.id, event.id)
-      const fresh: Fresh = { event, id, before: this.position, recorded: false }
-      this.fresh.push(fresh)
-      this.unsent.push(fresh)
+      this.fresh.set(deliveryId(this.endpoint.id, event.id), this.position)
+      this.unsent.push(event)
       this.position = event.sequence
     }
     this.position = through
@@ -190,7 +180,8 @@ export class Lane {
 
   /** Every event up to there is done with, as far as these are recorded as well. */
   cursorAfter(recorded: ReadonlySet<string>): LogPosition {
-    return this.fresh.find((each) => !each.recorded && !recorded.has(each.id))?.before ?? this.position
+    for (const [id, before] of this.fresh) if (!recorded.has(id)) return before
+    return this.position
   }
 
   /** @returns what may be sent now, or when to ask again; undefined when something else has to happen first */
@@ -249,10 +240,7 @@ export class Lane {
     if (dueAt !== null || again !== undefined) this.dueVersion++
     // One less that keeps those behind it from being read.
     if (dueAt !== null && this.hasMoreDue && this.due.length === 0) this.dueIsStale = true
-    const fresh = this.fresh.find((each) => each.id === id)
-    if (fresh !== undefined) fresh.recorded = true
-    const left = this.fresh.findIndex((each) => !each.recorded)
-    this.fresh = left < 0 ? [] : this.fresh.slice(left)
+    this.fresh.delete(id)
     if (again !== undefined) {
       this.nextDueMs = Math.min(this.nextDueMs ?? again, again)
       if (this.endpoint.mode === 'fifo') this.dueIsStale = true
@@ -264,8 +252,8 @@ export class Lane {
   }
 
   private takeFresh(): Sendable | undefined {
-    const fresh = this.unsent.shift()
-    return fresh && { record: newDelivery(this.endpoint.id, fresh.event), event: fresh.event }
+    const event = this.unsent.shift()
+    return event && { record: newDelivery(this.endpoint.id, event), event }
   }
 
   private takeDue(): Sendable | undefined {

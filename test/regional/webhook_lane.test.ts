@@ -3,7 +3,12 @@ import { expect, test } from 'vitest'
 import type { TenantEvent } from '../../regional/tenancy/events.ts'
 import { FEED_BEGINNING } from '../../regional/tenancy/service.ts'
 import { Lane } from '../../regional/webhooks/lane.ts'
-import type { DeliveryRecord, EndpointRecord, LaneRecord } from '../../regional/webhooks/records.ts'
+import {
+  type DeliveryRecord,
+  deliveryId,
+  type EndpointRecord,
+  type LaneRecord,
+} from '../../regional/webhooks/records.ts'
 import { newId } from '../../shared/ids.ts'
 
 const NOW_MS = Date.parse('2026-11-23T10:15:00Z')
@@ -131,4 +136,24 @@ test('an endpoint that was disabled stays so, even if what was read of it before
   expect(lane.dueIsStale).toBe(true)
   lane.endpoint = { ...endpoint, version: 3 }
   expect(lane.endpoint.enabled).toBe(true)
+})
+
+test('a lane’s cursor stands before the first event that is not recorded, whichever others are', () => {
+  const lane = new Lane(endpoint, record)
+  const all = events(20)
+  const last = all.at(-1)?.sequence ?? ''
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(all, last, false)
+  const begun = beginAll(lane, NOW_MS)
+  const [first, second, ...others] = begun
+  if (first === undefined || second === undefined) throw new Error('there is room for more than one')
+  for (const each of others) lane.recorded(each, undefined)
+  expect(lane.cursorAfter(new Set())).toBe(FEED_BEGINNING)
+  expect(lane.cursorAfter(new Set([first.id]))).toBe(all[0]?.sequence)
+  lane.recorded(second, undefined)
+  expect(lane.cursorAfter(new Set())).toBe(FEED_BEGINNING)
+  lane.recorded(first, undefined)
+  expect(lane.cursorAfter(new Set())).toBe(all[begun.length - 1]?.sequence)
+  const rest = new Set(all.slice(begun.length).map(({ id }) => deliveryId(endpoint.id, id)))
+  expect(lane.cursorAfter(rest)).toBe(last)
 })
