@@ -139,14 +139,14 @@ export class TenantPump {
     let idleSinceMs = performance.now()
     while (!this.stopping) {
       this.poked = false
-      if (this.hasToLook) await this.look()
+      if (this.hasToLook) await this.inTurn('webhooks.read', (bounds) => this.look(bounds))
       const nextMs = this.hand()
       if (this.over !== undefined) return this.over
       if (!this.isIdle) idleSinceMs = performance.now()
       const lingerMs = idleSinceMs + LINGER_MS - performance.now()
       this.makesWay &&= this.rests
       const isDone = this.makesWay || (this.isIdle && lingerMs <= 0)
-      if (isDone && !this.called && (await this.leave())) return 'left'
+      if (isDone && !this.hasToLook && (await this.leave())) return 'left'
       await this.pause(Math.max(1, Math.min(nextMs - this.dependencies.now(), Math.max(lingerMs, 1), 1_000)))
     }
     const cut = setTimeout(() => this.aborting.abort(), STOP_MS)
@@ -218,15 +218,11 @@ export class TenantPump {
     )
   }
 
-  /** Reads what is new: endpoints, events, deliveries whose time has come. */
-  private async look(): Promise<void> {
-    for (let again = true; again; ) {
-      again = await this.inTurn('webhooks.read', (bounds) => this.lookOnce(bounds))
-    }
-  }
-
-  /** @returns whether to look again, because the endpoints have changed, or there is more */
-  private async lookOnce(bounds: Bounds): Promise<boolean> {
+  /**
+   * Reads what is new: either endpoints, or events and deliveries whose time has come. What there is more of is read after
+   * what came now has been handed out.
+   */
+  private async look(bounds: Bounds): Promise<void> {
     const { database, now } = this.dependencies
     const nowMs = now()
     this.called = false
@@ -250,22 +246,15 @@ export class TenantPump {
     })
     const { weight, read } = await database.tenant(this.tenant, next, bounds)
     this.weight = weight
-    if ('dues' in read) return this.takeWork(read)
-    this.reconcile(read)
-    return true
+    if ('dues' in read) this.takeWork(read)
+    else this.reconcile(read)
   }
 
-  /** @returns whether there is more, and room for it */
-  private takeWork({ dues, pages }: ReadWork): boolean {
+  private takeWork({ dues, pages }: ReadWork): void {
     for (const { lane, version, ...page } of dues) lane.addDue(page, version)
-    let again = false
     for (const { lanes, through, more } of pages) {
-      for (const { lane, events } of lanes) {
-        lane.add(events, through, more)
-        again ||= more && lane.hasRoom
-      }
+      for (const { lane, events } of lanes) lane.add(events, through, more)
     }
-    return again
   }
 
   private reconcile({ changed, endpoints, lanes }: ReadEndpoints): void {

@@ -132,10 +132,10 @@ const eventOf = (resource: string): TenantEvent => ({
   actor: { kind: 'system', id: 'test' },
 })
 
-const emit = (name: string) =>
+const emit = (name: string, type: TenantEvent['type'] = 'project.created') =>
   inTenant((scope) => {
     const emitter = { standing, nowMs: Date.now(), actor: { kind: 'system', id: 'test' }, requestId: 'test' }
-    emitting(scope, emitter as Parameters<typeof emitting>[1])('project.created', name)
+    emitting(scope, emitter as Parameters<typeof emitting>[1])(type, name)
   })
 
 const kept = () =>
@@ -297,6 +297,29 @@ test('a test that another process commits is sent at once, while its receiver ke
   await eventually(() => expect(sent.slice(1)).toEqual([eventId]))
   answered.resolve()
   await eventually(async () => expect((await kept()).statuses).toEqual(['delivered', 'delivered']))
+})
+
+test('what was read is sent before the rest of a long feed is, and whoever stops reads no more of it', async () => {
+  await inTenant(async (scope) => {
+    const endpoints = scope.service(SERVICE).space(endpointSpace)
+    const endpoint = await endpoints.get([ENDPOINT])
+    if (endpoint !== undefined) endpoints.set([ENDPOINT], { ...endpoint, types: ['project.deleted'] })
+  })
+  await emit('prj_1', 'project.deleted')
+  for (let i = 0; i < 600; i++) await emit(`prj_${i}`)
+  let reads = 0
+  const instance = start(async (asking, work) => {
+    if (asking.operation === 'webhooks.read' && ++reads === 4) {
+      await eventually(() => expect(sent).toHaveLength(1))
+      void stop(instance)
+    }
+    return noting(asking, work)
+  })
+  instance.deliveries.call(tenant)
+  await eventually(() => expect(turns.at(-1)?.operation).toBe('webhooks.leave'))
+  // One of the endpoints, three of the feed.
+  expect(reads).toBe(4)
+  expect(await kept()).toEqual({ holder: undefined, statuses: ['delivered'] })
 })
 
 test('an event that comes while there is no room for it is read once there is, without another call', async () => {
