@@ -77,8 +77,8 @@ export function outboundClient({ now, timeoutMs = TIMEOUT_MS, ...options }: Outb
 
   /** Closed at its other end while we wrote, but made for a request before, which it has answered: no word on this one. */
   function wasKeptTooLong(error: unknown, startedAt: number): boolean {
-    const since = error instanceof errors.SocketError ? lostMadeAt.get(error) : undefined
-    return since !== undefined && since < startedAt
+    const since = error instanceof Error ? lostMadeAt.get(error) : undefined
+    return since !== undefined && since < startedAt && failureOf(error) === 'connection_lost'
   }
 
   async function once({ url, headers, body }: Call, signal: AbortSignal) {

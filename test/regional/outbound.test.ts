@@ -332,13 +332,16 @@ describe('whatever the receiver does, it comes to an end', () => {
     expect(wrong.bytes()).toBe(0)
   })
 
-  test('a connection that was kept and is closed meanwhile is made again', async () => {
+  test.each([
+    ['closed', (socket: Socket) => socket.destroy()],
+    ['reset', (socket: Socket) => socket.resetAndDestroy()],
+  ])('a connection that was kept and is %s meanwhile is made again', async (_, drop) => {
     let [answered, dropped] = [0, 0]
     const { port, connections } = await listening((socket) => {
       onRequest(socket, (ofThis) => {
         if (ofThis > 1) {
           dropped++
-          return void socket.destroy()
+          return void drop(socket)
         }
         answered++
         socket.write('HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n')
