@@ -6,13 +6,12 @@ import type { TakeTurn } from '../admission/admission.ts'
 import type { Log } from '../log.ts'
 import type { StepOutcome } from '../metrics.ts'
 import type { TransactionMeter } from '../storage/metered.ts'
-import { emitting, feedOf } from '../tenancy/events.ts'
+import { callDeliveries, emitting, feedOf } from '../tenancy/events.ts'
 import { organisationOf } from '../tenancy/profile.ts'
 import { requireProject } from '../tenancy/projects.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { type LogStanding, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
-import { callWebhooks } from '../webhooks/call.ts'
 import { expireAt } from './expiry.ts'
 import { finish } from './finish.ts'
 import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
@@ -255,7 +254,7 @@ function jobTransaction(
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
-    webhooks: { call: () => callWebhooks(scope) },
+    webhooks: { call: () => callDeliveries(scope, nowMs) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
   }
 }

@@ -1,6 +1,6 @@
 // POSTs to hosts that tenants have named. Whatever the other side does (nothing, too much, something else), it comes to
 // a typed outcome within the time that it has. Redirects are answers like any other: where they lead to, nobody checked.
-import { Agent, errors, request } from 'undici'
+import { Agent, type Dispatcher, errors, request } from 'undici'
 import { type ConnectOptions, guardedConnector, TlsFailed, Unreachable } from './connect.ts'
 import { retryAfterMs } from './retry_after.ts'
 
@@ -62,49 +62,60 @@ export function outboundClient({ now, timeoutMs = TIMEOUT_MS, ...options }: Outb
     allowH2: false,
   })
 
-  async function once({ url, headers, body, signal }: Call): Promise<Called> {
-    const startedAt = performance.now()
-    const tookMs = () => Math.round(performance.now() - startedAt)
-    const timeout = AbortSignal.timeout(timeoutMs)
+  /** When each connection was made; and those that were lost, by the error of the request on it. */
+  const madeAt = new WeakMap<Dispatcher, number>()
+  const lostMadeAt = new WeakMap<Error, number>()
+  agent.on('connect', (_, through) => {
+    const connection = through.at(-1)
+    if (connection !== undefined) madeAt.set(connection, performance.now())
+  })
+  agent.on('disconnect', (_, through, error) => {
+    const connection = through.at(-1)
+    const since = connection && madeAt.get(connection)
+    if (since !== undefined) lostMadeAt.set(error, since)
+  })
+
+  /** Closed at its other end while we wrote, but made for a request before, which it has answered: no word on this one. */
+  function wasKeptTooLong(error: unknown, startedAt: number): boolean {
+    const since = error instanceof Error ? lostMadeAt.get(error) : undefined
+    return since !== undefined && since < startedAt && failureOf(error) === 'connection_lost'
+  }
+
+  async function once({ url, headers, body }: Call, signal: AbortSignal) {
     const answered = await request(url, {
       dispatcher: agent,
       method: 'POST',
       headers: { ...headers },
       body,
-      signal: AbortSignal.any([signal, timeout]),
+      signal,
     })
-    const { statusCode: status } = answered
     const retryAfter = [answered.headers['retry-after']].flat()[0]
-    // Its head has said it: whatever becomes of the body, this is the answer.
-    const answer = await beginningOf(answered.body)
     return {
-      outcome: 'answered',
-      status,
-      answer,
+      outcome: 'answered' as const,
+      status: answered.statusCode,
+      // Its head has said it: whatever becomes of the body, this is the answer.
+      answer: await beginningOf(answered.body),
       retryAfterMs: retryAfterMs(retryAfter, now()),
-      durationMs: tookMs(),
     }
   }
 
   return {
     async post(call) {
       const startedAt = performance.now()
+      const tookMs = () => Math.round(performance.now() - startedAt)
+      const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)])
       for (let again = false; ; again = true) {
         try {
-          return await once(call)
+          return { ...(await once(call, signal)), durationMs: tookMs() }
         } catch (error) {
-          if (!again && wasKeptTooLong(error) && !call.signal.aborted) continue
-          return { outcome: failureOf(error), durationMs: Math.round(performance.now() - startedAt) }
+          if (!again && wasKeptTooLong(error, startedAt) && !signal.aborted) continue
+          return { outcome: failureOf(error), durationMs: tookMs() }
         }
       }
     },
     close: () => agent.destroy(),
   }
 }
-
-/** The connection had answered before, and was closed at its other end while we wrote: no word on this request. */
-const wasKeptTooLong = (error: unknown): boolean =>
-  error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0
 
 function failureOf(error: unknown): CallFailure {
   if (error instanceof Unreachable) return 'unreachable'

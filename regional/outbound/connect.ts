@@ -63,7 +63,7 @@ export function guardedConnector({
 
   async function open(hostname: string, port: number): Promise<Socket> {
     const deadline = performance.now() + CONNECT_MS
-    const addresses = await addressesOf(hostname)
+    const addresses = await within(CONNECT_MS, addressesOf(hostname))
     for (const [i, address] of addresses.entries()) {
       const withinMs = (deadline - performance.now()) / (addresses.length - i)
       const socket = await tcpTo(address, port, withinMs)
@@ -92,6 +92,17 @@ export function guardedConnector({
       (socket) => callback(null, socket),
       (error: unknown) => callback(error instanceof Error ? error : new Unreachable(), null),
     )
+  }
+}
+
+/** @throws {Unreachable} when it has not ended by then: what becomes of it is nobody's business any more */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Unreachable()), ms)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -63,7 +63,7 @@ export const FEED_BEGINNING: LogPosition = '0'.repeat(40)
 const outboxLog = jsonLog<OutboxEntry>('event', ({ id }) => id)
 export const outboxOf = (scope: TenantScope): Log<OutboxEntry> => scope.log('outbox', outboxLog)
 
-/** Holds the id of an event of the last commit that had one. */
+/** Changes with every commit that has an event, or something else to deliver: the id of that event, or one of none. */
 export const tailSpace = jsonSpace<['tail'], Id<'evt'>>('tail')
 
 export type Emit = (type: EventType, resource: string, data?: EventData) => void
@@ -92,6 +92,12 @@ export function emitting(scope: TenantScope, { standing, nowMs, actor, requestId
     scope.system('outbox', tailSpace).set(['tail'], id)
     if (standing.webhooks) callWebhooks(scope)
   }
+}
+
+/** Has deliveries looked at after this commit, without an event: in whichever process the tenant is in hand. */
+export function callDeliveries(scope: TenantScope, nowMs: number): void {
+  scope.system('outbox', tailSpace).set(['tail'], newId('evt', nowMs))
+  callWebhooks(scope)
 }
 
 export function feedOf(scope: TenantScope): EventFeed {

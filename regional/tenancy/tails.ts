@@ -1,7 +1,7 @@
 // Tails: tells the streams of this process when something of their tenant changed. All streams of one tenant share one
-// pair of FoundationDB watches: on the tail of its feed, which every commit with an event sets, and on its status.
-// Listeners are told only after the watch has been set again, so a change falls either under the new watch or into what
-// they read then: none is missed.
+// pair of FoundationDB watches: on the tail of its feed, which every commit with an event sets, or with something else to
+// deliver; and on its status. Listeners are told only after the watch has been set again, so a change falls either under
+// the new watch or into what they read then: none is missed.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Log } from '../log.ts'

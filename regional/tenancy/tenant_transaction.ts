@@ -10,11 +10,10 @@ import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
 import type { Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
-import { callWebhooks } from '../webhooks/call.ts'
 import type { TenantContext } from './admission.ts'
 import { type AuditEntry, auditOf } from './audit.ts'
 import { shut, shutting } from './erasure.ts'
-import { type Emit, type EventFeed, emitting, feedOf } from './events.ts'
+import { callDeliveries, type Emit, type EventFeed, emitting, feedOf } from './events.ts'
 import { takeBackInvitations } from './invitations.ts'
 import { issuerOf, mayStillGive } from './issuers.ts'
 import { organisationOf } from './profile.ts'
@@ -152,7 +151,7 @@ export function writingTransaction(
     takeBackInvitations: () => takeBackInvitations(scope, nowMs, emit),
     emit,
     events: feedOf(scope),
-    webhooks: { call: () => callWebhooks(scope), follow: (events) => followEvents(scope, events) },
+    webhooks: { call: () => callDeliveries(scope, nowMs), follow: (events) => followEvents(scope, events) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
     jobs: {
       read: (id) => readJob(scope, id),

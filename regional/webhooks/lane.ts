@@ -6,6 +6,7 @@ import {
   type DeliveryRecord,
   deliveryId,
   type EndpointRecord,
+  isNewStart,
   type LaneRecord,
   newDelivery,
   type Pace,
@@ -23,18 +24,18 @@ const THROTTLE_MS = { first: 1_000, most: 60_000 }
 /** So much of its rate may come at once. */
 const BURST_MS = 1_000
 
-/** An event that the cursor has not passed. */
-interface Fresh {
-  event: TenantEvent
-  id: string
-  /** Where the cursor stands as long as this is not recorded. */
-  before: LogPosition
-  recorded: boolean
-}
-
 export interface Due {
   record: DeliveryRecord
   notBeforeMs: number
+}
+
+/** What was read of the deliveries that wait, in their order. */
+export interface DuePage {
+  due: ReadonlyArray<Due>
+  /** The next one that is not due yet. */
+  nextDueMs: number | undefined
+  /** Others may be due behind those that were looked at. */
+  more: boolean
 }
 
 /** To be sent now. */
@@ -42,6 +43,9 @@ export interface Sendable {
   record: DeliveryRecord
   event: TenantEvent
 }
+
+/** `throttled`: its receiver asks for less; `elsewhere`: it went to a URL that the endpoint does not have any more. */
+export type Sent = 'succeeded' | 'failed' | 'throttled' | 'elsewhere'
 
 export class Lane {
   private current: EndpointRecord
@@ -57,9 +61,12 @@ export class Lane {
   hasMore = false
   /** The next one that is not due yet. */
   nextDueMs: number | undefined
-  private fresh: Fresh[] = []
-  private unsent: Fresh[] = []
+  /** What was read and is not recorded, in its order; and where the cursor stands as long as that is so. */
+  private readonly fresh = new Map<string, LogPosition>()
+  private readonly unsent: TenantEvent[] = []
   private due: Due[] = []
+  /** Behind those that are due, and those that are busy, may be others. */
+  private hasMoreDue = false
   /** Being sent, or sent and not recorded. */
   private readonly busy = new Set<string>()
   private sending = 0
@@ -84,16 +91,17 @@ export class Lane {
     return this.current
   }
 
-  /** The endpoint has changed. */
+  /** The endpoint, or what is due for it, may have changed. */
   set endpoint(after: EndpointRecord) {
-    // A new start: what its receiver was spared was before.
-    if (after.enabled && !this.current.enabled) {
+    this.dueIsStale = true
+    // Read before what was recorded meanwhile: that has disabled it, perhaps.
+    if (after.version < this.current.version) return
+    if (isNewStart(this.current, after)) {
       this.pausedUntilMs = 0
       this.failuresInRow = 0
       this.throttles = 0
     }
     this.current = after
-    this.dueIsStale = true
     if (!after.enabled) this.due = this.due.filter(({ record }) => record.test)
   }
 
@@ -153,27 +161,27 @@ export class Lane {
   /** Takes events of the feed, in their order. @param through where the feed was read to */
   add(events: ReadonlyArray<TenantEvent>, through: LogPosition, hasMore: boolean): void {
     for (const event of events) {
-      const id = deliveryId(this.endpoint.id, event.id)
-      const fresh: Fresh = { event, id, before: this.position, recorded: false }
-      this.fresh.push(fresh)
-      this.unsent.push(fresh)
+      this.fresh.set(deliveryId(this.endpoint.id, event.id), this.position)
+      this.unsent.push(event)
       this.position = event.sequence
     }
     this.position = through
     this.hasMore = hasMore
   }
 
-  /** Takes what was read of the deliveries that wait, in their order. @param version at which it was read */
-  addDue(due: ReadonlyArray<Due>, nextDueMs: number | undefined, version: number): void {
+  /** @param version at which it was read */
+  addDue({ due, nextDueMs, more }: DuePage, version: number): void {
     if (version !== this.dueVersion) return
     this.dueIsStale = false
     this.due = due.filter(({ record }) => !this.busy.has(record.id))
     this.nextDueMs = nextDueMs
+    this.hasMoreDue = more
   }
 
   /** Every event up to there is done with, as far as these are recorded as well. */
   cursorAfter(recorded: ReadonlySet<string>): LogPosition {
-    return this.fresh.find((each) => !each.recorded && !recorded.has(each.id))?.before ?? this.position
+    for (const [id, before] of this.fresh) if (!recorded.has(id)) return before
+    return this.position
   }
 
   /** @returns what may be sent now, or when to ask again; undefined when something else has to happen first */
@@ -204,31 +212,35 @@ export class Lane {
   }
 
   /** Its sending is over; it is not recorded yet. */
-  sent(outcome: 'succeeded' | 'failed' | 'throttled', askedMs: number | undefined, nowMs: number): void {
+  sent(outcome: Sent, askedMs: number | undefined, nowMs: number): void {
     this.sending--
-    this.failuresInRow = outcome === 'succeeded' ? 0 : this.failuresInRow + 1
+    if (outcome === 'elsewhere') return
     if (outcome !== 'throttled') this.throttles = 0
-    if (outcome === 'throttled') {
-      const own = THROTTLE_MS.first * 2 ** this.throttles++
-      const pauseMs = Math.min(THROTTLE_MS.most, Math.max(own, askedMs ?? 0))
-      this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
-    } else if (this.failuresInRow > FAILURES_IN_ROW) {
-      const pauseMs = Math.min(
-        PAUSE_MS.most,
-        PAUSE_MS.first * 2 ** (this.failuresInRow - FAILURES_IN_ROW - 1),
-      )
-      this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
+    if (outcome === 'succeeded') {
+      this.failuresInRow = 0
+      return
     }
+    // What was on its way when it began to be spared says nothing new: a pause grows from one to the next.
+    const isSpared = nowMs < this.pausedUntilMs
+    if (!isSpared) this.failuresInRow++
+    let pauseMs = 0
+    if (outcome === 'throttled') {
+      const ownMs = isSpared ? 0 : THROTTLE_MS.first * 2 ** this.throttles++
+      pauseMs = Math.min(THROTTLE_MS.most, Math.max(ownMs, askedMs ?? 0))
+    } else if (!isSpared && this.failuresInRow > FAILURES_IN_ROW) {
+      const ownMs = PAUSE_MS.first * 2 ** (this.failuresInRow - FAILURES_IN_ROW - 1)
+      pauseMs = Math.min(PAUSE_MS.most, ownMs)
+    }
+    this.pausedUntilMs = Math.max(this.pausedUntilMs, nowMs + pauseMs)
   }
 
   /** It is recorded. @param again when it is tried again, if it is */
   recorded({ id, dueAt }: DeliveryRecord, again: number | undefined): void {
     this.busy.delete(id)
     if (dueAt !== null || again !== undefined) this.dueVersion++
-    const fresh = this.fresh.find((each) => each.id === id)
-    if (fresh !== undefined) fresh.recorded = true
-    const left = this.fresh.findIndex((each) => !each.recorded)
-    this.fresh = left < 0 ? [] : this.fresh.slice(left)
+    // One less that keeps those behind it from being read.
+    if (dueAt !== null && this.hasMoreDue && this.due.length === 0) this.dueIsStale = true
+    this.fresh.delete(id)
     if (again !== undefined) {
       this.nextDueMs = Math.min(this.nextDueMs ?? again, again)
       if (this.endpoint.mode === 'fifo') this.dueIsStale = true
@@ -236,12 +248,12 @@ export class Lane {
   }
 
   private get mostAtOnce(): number {
-    return this.failuresInRow >= FAILURES_IN_ROW ? 1 : MAX_SENDING
+    return this.throttles > 0 || this.failuresInRow >= FAILURES_IN_ROW ? 1 : MAX_SENDING
   }
 
   private takeFresh(): Sendable | undefined {
-    const fresh = this.unsent.shift()
-    return fresh && { record: newDelivery(this.endpoint.id, fresh.event), event: fresh.event }
+    const event = this.unsent.shift()
+    return event && { record: newDelivery(this.endpoint.id, event), event }
   }
 
   private takeDue(): Sendable | undefined {

@@ -15,10 +15,10 @@ import type { Bounds, RegionDatabase, TenantScope } from '../tenancy/region_data
 import type { Tails } from '../tenancy/tails.ts'
 import { WEBHOOKS } from './call.ts'
 import { Hold, LEASE_MS, Over, type Pumped } from './hold.ts'
-import { Lane, MAX_UNSENT, type Sendable } from './lane.ts'
+import { Lane, MAX_UNSENT, type Sendable, type Sent } from './lane.ts'
 import { type ReadEndpoints, type ReadWork, readNext } from './reading.ts'
 import { type Recorded, type Result, record } from './recording.ts'
-import { changedSpace, dueSpace, laneSpace, SERVICE } from './records.ts'
+import { changedSpace, dueSpace, type EndpointRecord, laneSpace, SERVICE } from './records.ts'
 import { Sender } from './sender.ts'
 
 export interface PumpDependencies {
@@ -139,14 +139,14 @@ export class TenantPump {
     let idleSinceMs = performance.now()
     while (!this.stopping) {
       this.poked = false
-      if (this.hasToLook) await this.look()
+      if (this.hasToLook) await this.inTurn('webhooks.read', (bounds) => this.look(bounds))
       const nextMs = this.hand()
       if (this.over !== undefined) return this.over
       if (!this.isIdle) idleSinceMs = performance.now()
       const lingerMs = idleSinceMs + LINGER_MS - performance.now()
       this.makesWay &&= this.rests
       const isDone = this.makesWay || (this.isIdle && lingerMs <= 0)
-      if (isDone && !this.called && (await this.leave())) return 'left'
+      if (isDone && !this.hasToLook && (await this.leave())) return 'left'
       await this.pause(Math.max(1, Math.min(nextMs - this.dependencies.now(), Math.max(lingerMs, 1), 1_000)))
     }
     const cut = setTimeout(() => this.aborting.abort(), STOP_MS)
@@ -218,21 +218,19 @@ export class TenantPump {
     )
   }
 
-  /** Reads what is new: endpoints, events, deliveries whose time has come. */
-  private async look(): Promise<void> {
-    for (let again = true; again; ) {
-      again = await this.inTurn('webhooks.read', (bounds) => this.lookOnce(bounds))
-    }
-  }
-
-  /** @returns whether to look again, because the endpoints have changed, or there is more */
-  private async lookOnce(bounds: Bounds): Promise<boolean> {
+  /**
+   * Reads what is new: either endpoints, or events and deliveries whose time has come. What there is more of is read after
+   * what came now has been handed out.
+   */
+  private async look(bounds: Bounds): Promise<void> {
     const { database, now } = this.dependencies
     const nowMs = now()
     this.called = false
     const lanes = [...this.lanes.values()]
     for (const lane of lanes) {
       if (lane.nextDueMs !== undefined && lane.nextDueMs <= nowMs) lane.dueIsStale = true
+      // What it was called for is not read now: it may have room by the time that this has been read.
+      lane.hasMore ||= !lane.hasRoom
     }
     const wanted = {
       changed: this.changed,
@@ -248,23 +246,15 @@ export class TenantPump {
     })
     const { weight, read } = await database.tenant(this.tenant, next, bounds)
     this.weight = weight
-    if ('dues' in read) return this.takeWork(read)
-    this.reconcile(read)
-    return true
+    if ('dues' in read) this.takeWork(read)
+    else this.reconcile(read)
   }
 
-  /** @returns whether there is more, and room for it */
-  private takeWork({ dues, pages }: ReadWork): boolean {
-    for (const lane of this.lanes.values()) lane.hasMore ||= !lane.hasRoom
-    for (const { lane, version, due, nextDueMs } of dues) lane.addDue(due, nextDueMs, version)
-    let again = false
+  private takeWork({ dues, pages }: ReadWork): void {
+    for (const { lane, version, ...page } of dues) lane.addDue(page, version)
     for (const { lanes, through, more } of pages) {
-      for (const { lane, events } of lanes) {
-        lane.add(events, through, more)
-        again ||= more && lane.hasRoom
-      }
+      for (const { lane, events } of lanes) lane.add(events, through, more)
     }
-    return again
   }
 
   private reconcile({ changed, endpoints, lanes }: ReadEndpoints): void {
@@ -308,12 +298,14 @@ export class TenantPump {
   private send(lane: Lane, sendable: Sendable): void {
     const { now, slots } = this.dependencies
     lane.begin(sendable, now())
+    const { endpoint } = lane
     const sending = this.sender
-      .send(lane.endpoint, sendable.event)
+      .send(endpoint, sendable.event)
       .then((called) => {
         if (called === 'aborted') return
-        const result: Result = { ...sendable, endpointId: lane.endpoint.id, called, sentMs: now() }
-        lane.sent(...judged(result), now())
+        const { id: endpointId, url } = endpoint
+        const result: Result = { ...sendable, endpointId, url, called, sentMs: now() }
+        lane.sent(...judged(result, lane.endpoint), now())
         this.results.push(result)
         this.recordSoon()
       })
@@ -429,7 +421,8 @@ export class TenantPump {
 }
 
 /** For the lane: how it went, and how long it is asked to wait. */
-function judged({ called }: Result): ['succeeded' | 'failed' | 'throttled', number | undefined] {
+function judged({ called, url }: Result, endpoint: EndpointRecord): [Sent, number | undefined] {
+  if (url !== endpoint.url) return ['elsewhere', undefined]
   if (called.outcome !== 'answered') return ['failed', undefined]
   const { status, retryAfterMs } = called
   if (status >= 200 && status < 300) return ['succeeded', undefined]

@@ -6,7 +6,7 @@ import { FEED_BEGINNING, feedOf, type TenantEvent } from '../tenancy/events.ts'
 import { weightIn } from '../tenancy/profile.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import type { Hold } from './hold.ts'
-import type { Due, Lane } from './lane.ts'
+import type { DuePage, Lane } from './lane.ts'
 import {
   changedSpace,
   deliveryId,
@@ -50,11 +50,7 @@ export interface ReadWork {
   pages: ReadonlyArray<FeedPage>
 }
 
-interface ReadDue extends DueOf {
-  due: Due[]
-  /** The next one that is not due yet. */
-  nextDueMs: number | undefined
-}
+type ReadDue = DueOf & DuePage
 
 interface FeedPage {
   /** Up to here it was read. */
@@ -121,7 +117,7 @@ async function readDue(scope: TenantScope, { lane, version }: DueOf, nowMs: numb
   const tx = scope.service(SERVICE)
   const { enabled, mode } = lane.endpoint
   const isOrdered = mode === 'fifo'
-  const { entries } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: DUE_PAGE })
+  const { entries, more } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: DUE_PAGE })
   const isTest = (sequence: LogPosition) => sequence === FEED_BEGINNING
   const waiting = entries.filter(([[, , sequence, id]]) => !lane.isBusy(id) && (enabled || isTest(sequence)))
   const ready = isOrdered ? waiting.slice(0, 1) : waiting.filter(([, due]) => due.notBeforeMs <= nowMs)
@@ -131,7 +127,7 @@ async function readDue(scope: TenantScope, { lane, version }: DueOf, nowMs: numb
     return record === undefined ? [] : [{ record, notBeforeMs }]
   })
   const next = isOrdered ? undefined : waiting.find(([, { notBeforeMs }]) => notBeforeMs > nowMs)
-  return { lane, version, due, nextDueMs: next?.[1].notBeforeMs }
+  return { lane, version, due, nextDueMs: next?.[1].notBeforeMs, more: more && next === undefined }
 }
 
 /** Of these events, those that the lane's endpoint wants and that nobody has recorded. */

@@ -28,6 +28,8 @@ import { DISABLE_AFTER_MS, NOTICE_MS, orderedDelayMs, retryDelayMs, standingOf }
 /** A delivery that was tried. */
 export interface Result extends Sendable {
   endpointId: string
+  /** Where it went. */
+  url: string
   called: Called
   /** When its sending was over. */
   sentMs: number
@@ -36,7 +38,7 @@ export interface Result extends Sendable {
 export interface Recorded {
   /** Deliveries that are tried again, and when. */
   again: Map<string, number>
-  /** Endpoints that are disabled from now on. */
+  /** Endpoints that are disabled, by this or before. */
   disabled: EndpointRecord[]
 }
 
@@ -115,12 +117,15 @@ async function recordOne(
     }
     if (after.nextAttemptMs !== null) again.set(after.id, after.nextAttemptMs)
     if (after.sequence > standing.lane.highest) standing.lane.highest = after.sequence
-    if (after.test === undefined) standing = judge(scope, { ...recording, status }, standing, after, result)
+    // What was on its way when the endpoint got another URL says nothing of what is there.
+    if (after.test === undefined && result.url === endpoint.url) {
+      standing = judge(scope, { ...recording, status }, standing, after, result)
+    }
   }
   tx.space(laneSpace).set([endpointId], standing.lane)
-  if (standing.endpoint === endpoint) return
-  tx.space(endpointSpace).set([endpointId], standing.endpoint)
-  disabled.push(standing.endpoint)
+  if (standing.endpoint !== endpoint) tx.space(endpointSpace).set([endpointId], standing.endpoint)
+  // Told even if it was an earlier try of this very transaction that has disabled it.
+  if (!standing.endpoint.enabled) disabled.push(standing.endpoint)
 }
 
 const isSuccess = ({ called }: Result): boolean =>

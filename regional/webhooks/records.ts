@@ -43,6 +43,10 @@ export interface EndpointRecord {
   version: number
 }
 
+/** Whether what failed before counts no more, and what waits because of it waits in vain. */
+export const isNewStart = (before: EndpointRecord, after: EndpointRecord): boolean =>
+  after.enabled && (!before.enabled || after.url !== before.url || after.mode !== before.mode)
+
 /** How far an endpoint is. Written by whoever delivers, apart from what its people write. */
 export interface LaneRecord {
   /** Every event up to this one was delivered, or has a delivery that waits or was given up, or is not wanted. */

@@ -5,21 +5,29 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Admission, type TakeTurn } from '../../regional/admission/admission.ts'
 import type { Called } from '../../regional/outbound/client.ts'
+import { sendTest } from '../../regional/services/webhook-endpoints/store.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import type { Engine } from '../../regional/storage/open.ts'
-import { emitting, FEED_BEGINNING } from '../../regional/tenancy/events.ts'
+import type { TenantContext } from '../../regional/tenancy/admission.ts'
+import { emitting, FEED_BEGINNING, type TenantEvent } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
 import { Tails } from '../../regional/tenancy/tails.ts'
+import { writingTransaction } from '../../regional/tenancy/tenant_transaction.ts'
 import { WebhookDeliveries } from '../../regional/webhooks/deliveries.ts'
+import { record } from '../../regional/webhooks/recording.ts'
 import {
   deliverySpace,
   endpointSpace,
   holderSpace,
   laneSpace,
+  newDelivery,
+  onItsWay,
   SERVICE,
+  writeDelivery,
 } from '../../regional/webhooks/records.ts'
+import { newId } from '../../shared/ids.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
@@ -75,6 +83,7 @@ beforeEach(async () => {
   })
 })
 afterEach(async () => {
+  vi.restoreAllMocks()
   gate.resolve()
   await Promise.all(instances.map(stop))
   await engine.close()
@@ -118,10 +127,15 @@ async function stop({ deliveries, tails }: (typeof instances)[number]): Promise<
   await deliveries.stop()
 }
 
-const emit = (name: string) =>
+const eventOf = (resource: string): TenantEvent => ({
+  ...{ id: newId('evt'), type: 'project.created', at, resource, sequence: FEED_BEGINNING },
+  actor: { kind: 'system', id: 'test' },
+})
+
+const emit = (name: string, type: TenantEvent['type'] = 'project.created') =>
   inTenant((scope) => {
     const emitter = { standing, nowMs: Date.now(), actor: { kind: 'system', id: 'test' }, requestId: 'test' }
-    emitting(scope, emitter as Parameters<typeof emitting>[1])('project.created', name)
+    emitting(scope, emitter as Parameters<typeof emitting>[1])(type, name)
   })
 
 const kept = () =>
@@ -221,4 +235,152 @@ test('whoever stops waits for no turn: what arrived is recorded, and the tenant 
   gate.resolve()
   start().deliveries.call(tenant)
   await eventually(() => expect(sent).toHaveLength(2))
+})
+
+test('whoever cannot know that a commit has landed learns all the same that it has disabled an endpoint', async () => {
+  const event = { ...eventOf('prj_1'), sequence: '1'.repeat(40) }
+  const gone: Called = {
+    outcome: 'answered',
+    status: 410,
+    answer: '',
+    retryAfterMs: undefined,
+    durationMs: 1,
+  }
+  const result = {
+    ...{
+      record: newDelivery(ENDPOINT, event),
+      event,
+      endpointId: ENDPOINT,
+      called: gone,
+      sentMs: Date.now(),
+    },
+    url: 'https://hooks.example.com/',
+  }
+  const attempt = () =>
+    inTenant((scope) => {
+      const held = Promise.resolve({ ...standing })
+      return record(scope, { held, nowMs: Date.now(), random: Math.random }, [result], () => event.sequence)
+    })
+  for (const _ of ['landed', 'tried again']) {
+    expect((await attempt()).disabled).toMatchObject([{ id: ENDPOINT, enabled: false, version: 2 }])
+  }
+})
+
+/** Deliveries that have been tried before, and whose time has come. */
+const waiting = (count: number) =>
+  inTenant((scope) => {
+    for (let i = 0; i < count; i++) {
+      const event = eventOf(`prj_${i}`)
+      const tried = { ...newDelivery(ENDPOINT, event), attempts: 1 }
+      writeDelivery(scope.service(SERVICE), undefined, onItsWay(tried, 'parallel', event, Date.now()))
+    }
+  })
+
+test('a test that another process commits is sent at once, while its receiver keeps the tenant in hand', async () => {
+  start()
+  const answered = Promise.withResolvers<void>()
+  answer = () => answered.promise
+  await emit('prj_1')
+  await eventually(() => expect(sent).toHaveLength(1))
+  // Nothing of this process hears of its commits but by the database.
+  const another = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+    throw violation
+  })
+  const context = { tenant, nowMs: Date.now(), actor: { kind: 'system', id: 'test' } } as TenantContext
+  const { eventId } = await another.tenant(tenant, async (scope) => {
+    const loan = { shard: 0, inUse: () => 1 }
+    const tx = writingTransaction(scope, { service: SERVICE, context }, loan, standing)
+    const endpoint = await tx.space(endpointSpace).get([ENDPOINT])
+    if (endpoint === undefined) throw new Error('there is an endpoint')
+    return { value: await sendTest(tx, endpoint), commit: true }
+  })
+  await eventually(() => expect(sent.slice(1)).toEqual([eventId]))
+  answered.resolve()
+  await eventually(async () => expect((await kept()).statuses).toEqual(['delivered', 'delivered']))
+})
+
+test('what was read is sent before the rest of a long feed is, and whoever stops reads no more of it', async () => {
+  await inTenant(async (scope) => {
+    const endpoints = scope.service(SERVICE).space(endpointSpace)
+    const endpoint = await endpoints.get([ENDPOINT])
+    if (endpoint !== undefined) endpoints.set([ENDPOINT], { ...endpoint, types: ['project.deleted'] })
+  })
+  await emit('prj_1', 'project.deleted')
+  for (let i = 0; i < 600; i++) await emit(`prj_${i}`)
+  let reads = 0
+  const instance = start(async (asking, work) => {
+    if (asking.operation === 'webhooks.read' && ++reads === 4) {
+      await eventually(() => expect(sent).toHaveLength(1))
+      void stop(instance)
+    }
+    return noting(asking, work)
+  })
+  instance.deliveries.call(tenant)
+  await eventually(() => expect(turns.at(-1)?.operation).toBe('webhooks.leave'))
+  // One of the endpoints, three of the feed.
+  expect(reads).toBe(4)
+  expect(await kept()).toEqual({ holder: undefined, statuses: ['delivered'] })
+})
+
+test('an event that comes while there is no room for it is read once there is, without another call', async () => {
+  // As many as may be on their way, and as many as may wait in memory.
+  for (let i = 0; i < 216; i++) await emit(`prj_${i}`)
+  const answered = Promise.withResolvers<void>()
+  answer = () => answered.promise
+  // Nobody calls but the commits of this process.
+  vi.spyOn(Tails.prototype, 'subscribe').mockReturnValue(() => {})
+  // The endpoint, and three pages of the feed.
+  const FULL_AFTER = 4
+  let [reads, toHold] = [0, false]
+  const read = Promise.withResolvers<void>()
+  const tenantOf = database.tenant.bind(database)
+  vi.spyOn(database, 'tenant').mockImplementation(async (...asked) => {
+    const isHeld = toHold
+    toHold = false
+    const value = await tenantOf(...asked)
+    if (isHeld) read.resolve()
+    if (isHeld) await gate.promise
+    return value
+  })
+  const { deliveries } = start((asking, work) => {
+    if (asking.operation !== 'webhooks.read') return noting(asking, work)
+    return noting(asking, (meter) => {
+      toHold = ++reads > FULL_AFTER
+      return work(meter)
+    })
+  })
+  deliveries.call(tenant)
+  await eventually(() => {
+    expect(sent).toHaveLength(16)
+    expect(reads).toBe(FULL_AFTER)
+  })
+  await emit('prj_last')
+  await read.promise
+  answered.resolve()
+  await eventually(() => expect(sent).toHaveLength(216))
+  gate.resolve()
+  await eventually(() => expect(sent).toHaveLength(217))
+  expect(turns.filter(({ operation }) => operation === 'webhooks.leave')).toEqual([])
+})
+
+test('more that are due than one page of them are all sent, even if none of the first is recorded yet', async () => {
+  await waiting(150)
+  const readAt: number[] = []
+  const { deliveries } = start(async (asking, work) => {
+    if (asking.operation === 'webhooks.record') await gate.promise
+    const already = sent.length
+    const value = await noting(asking, work)
+    if (asking.operation === 'webhooks.read') readAt.push(already)
+    return value
+  })
+  deliveries.call(tenant)
+  // All of the first page are on their way, and it was read again.
+  await eventually(() => {
+    expect(sent).toHaveLength(64)
+    expect(readAt.at(-1)).toBeGreaterThan(0)
+  })
+  gate.resolve()
+  await eventually(() => expect(sent).toHaveLength(150))
+  // Not found only when everything seemed to be done.
+  expect(turns.filter(({ operation }) => operation === 'webhooks.leave')).toEqual([])
 })

@@ -90,6 +90,18 @@ describe('the providers’ own vectors', () => {
   })
 })
 
+test('a plain HMAC is taken in small letters or capitals, with or without the name of its hash', () => {
+  const mac = createHmac('sha256', 'a-secret-of-theirs').update('{}').digest('hex')
+  const verdict = (signature: string) =>
+    check('hmac', 'a-secret-of-theirs', { 'x-signature': signature, 'x-event-id': 'e-1' }, '{}').outcome
+  for (const signature of [mac, mac.toUpperCase(), `sha256=${mac}`, `sha256=${mac.toUpperCase()}`]) {
+    expect([signature, verdict(signature)]).toEqual([signature, 'genuine'])
+  }
+  for (const signature of ['', mac.slice(2), `${mac}00`, `${mac}zz`, ` ${mac}`, mac.replace(/^./, 'K')]) {
+    expect([signature, verdict(signature)]).toEqual([signature, 'forged'])
+  }
+})
+
 describe('the providers’ own libraries', () => {
   test('Stripe’s signs what is taken', async () => {
     const payload = JSON.stringify({ id: 'evt_1', type: 'invoice.paid' })

@@ -3,10 +3,12 @@
 
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server, type Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { isPublicAddress } from '../../regional/outbound/address.ts'
 import { type Called, type OutboundOptions, outboundClient } from '../../regional/outbound/client.ts'
+import { guardedConnector, Unreachable } from '../../regional/outbound/connect.ts'
 import { retryAfterMs } from '../../regional/outbound/retry_after.ts'
 import { callableUrl } from '../../regional/outbound/target.ts'
 import { testCertificate } from '../support/certificate.ts'
@@ -153,6 +155,22 @@ async function listening(answer: (socket: Socket) => void, server?: Server) {
   return { port, bytes: () => bytes, connections: () => connections }
 }
 
+/** A connection may be used again from the next turn of the event loop on. */
+const isKept = async () => {
+  for (let turn = 0; turn < 3; turn++) await setImmediate()
+}
+
+/** @param answer what to do with each request of a connection, once all of it is there: the first, the second, … */
+function onRequest(socket: Socket, answer: (request: number) => void): void {
+  let [text, requests] = ['', 0]
+  socket.on('data', (data) => {
+    text += data
+    if (!text.endsWith('\r\n\r\n{}')) return
+    text = ''
+    answer(++requests)
+  })
+}
+
 describe('not a byte is sent', () => {
   test('to an address, however it is spelt', async () => {
     const inside = await listening(() => {})
@@ -235,6 +253,29 @@ test('who refuses and who is not to be reached are the same to the tenant', asyn
   for (const other of others) expect({ ...other, durationMs: 0 }).toEqual({ ...first, durationMs: 0 })
 })
 
+test('a name whose servers keep silent leads nowhere, in the time that a connection has', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    for (const lookUp of [
+      () => new Promise<never>(() => {}),
+      () => new Promise<never>((_, reject) => setTimeout(() => reject(new Error('ESERVFAIL')), 60_000)),
+    ]) {
+      const came = vi.fn()
+      const options = { hostname: 'silent.example', protocol: 'https:', port: '443' }
+      guardedConnector({ development: NOBODY, lookUp })(options, came)
+      await vi.advanceTimersByTimeAsync(7_900)
+      expect(came).not.toHaveBeenCalled()
+      await vi.advanceTimersByTimeAsync(200)
+      expect(came).toHaveBeenCalledExactlyOnceWith(expect.any(Unreachable), null)
+      // What comes too late is nobody's error.
+      await vi.advanceTimersByTimeAsync(60_000)
+      expect(vi.getTimerCount()).toBe(0)
+    }
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
 describe('whatever the receiver does, it comes to an end', () => {
   const here = (post: (url: string) => Promise<Called>, port: number, scheme = 'http') =>
     post(`${scheme}://127.0.0.1:${port}/`)
@@ -291,12 +332,17 @@ describe('whatever the receiver does, it comes to an end', () => {
     expect(wrong.bytes()).toBe(0)
   })
 
-  test('a connection that was kept and is closed meanwhile is made again', async () => {
-    let answered = 0
+  test.each([
+    ['closed', (socket: Socket) => socket.destroy()],
+    ['reset', (socket: Socket) => socket.resetAndDestroy()],
+  ])('a connection that was kept and is %s meanwhile is made again', async (_, drop) => {
+    let [answered, dropped] = [0, 0]
     const { port, connections } = await listening((socket) => {
-      let ofThis = 0
-      socket.on('data', () => {
-        if (++ofThis > 1) return void socket.destroy()
+      onRequest(socket, (ofThis) => {
+        if (ofThis > 1) {
+          dropped++
+          return void drop(socket)
+        }
         answered++
         socket.write('HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n')
       })
@@ -304,8 +350,35 @@ describe('whatever the receiver does, it comes to an end', () => {
     const post = client({ development })
     for (let i = 0; i < 2; i++) {
       expect(await here(post, port)).toMatchObject({ outcome: 'answered', status: 204 })
+      await isKept()
     }
-    expect([answered, connections()]).toEqual([2, 2])
+    expect([answered, dropped, connections()]).toEqual([2, 1, 2])
+  })
+
+  test('one that has never answered is not made again, whatever it said', async () => {
+    for (const said of ['', 'HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1 20']) {
+      const { port, connections } = await listening((socket) => onRequest(socket, () => socket.end(said)))
+      const called = await here(client({ development }), port)
+      expect([said, called.outcome, connections()]).toEqual([said, 'connection_lost', 1])
+    }
+  })
+
+  test('made again, it has no more time than there was', async () => {
+    let made = 0
+    const { port } = await listening((socket) => {
+      const isFirst = ++made === 1
+      onRequest(socket, (ofThis) => {
+        if (!isFirst) return
+        if (ofThis === 1) socket.write('HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n')
+        else setTimeout(() => socket.end(), 800)
+      })
+    })
+    const post = client({ development, timeoutMs: 1_000 })
+    await here(post, port)
+    await isKept()
+    const called = await here(post, port)
+    expect([called.outcome, made]).toEqual(['timed_out', 2])
+    expect(called.durationMs).toBeLessThan(1_500)
   })
 })
 

@@ -362,6 +362,31 @@ describe('what fails', () => {
     },
   )
 
+  test('with another URL nothing counts that another receiver said, or says yet', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint()
+    const answering = Promise.withResolvers<void>()
+    let calls = 0
+    receiver.answer(tenant.path, async (_, response) => {
+      if (++calls > 1) return void response.writeHead(429, { 'retry-after': '60' }).end()
+      await answering.promise
+      response.writeHead(410).end()
+    })
+    const ids = await tenant.projects(1)
+    await eventually(() => expect(tenant.came()).toHaveLength(1))
+    ids.push(...(await tenant.projects(1)))
+    const endpoint = async () => (await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body
+    await eventually(async () => expect((await endpoint()).failingSince).not.toBeNull())
+    ids.push(...(await tenant.projects(2)))
+    const other = `${tenant.path}/other`
+    await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { url: receiver.url(other) })
+    expect(await endpoint()).toMatchObject({ failingSince: null })
+    await eventually(() => expect(new Set(tenant.resources(other))).toEqual(new Set(ids.slice(1))))
+    answering.resolve()
+    await eventually(() => expect(new Set(tenant.resources(other))).toEqual(new Set(ids)))
+    expect(await endpoint()).toMatchObject({ enabled: true, failingSince: null })
+  })
+
   test('of one that is not to be reached nobody learns how long that took to find out', async () => {
     const tenant = await newTenant()
     const { id } = await tenant.endpoint({ url: 'http://127.0.0.1:1/' })
@@ -374,14 +399,16 @@ describe('what fails', () => {
     })
   })
 
-  test('a receiver that asks for less gets less', async () => {
+  test('a receiver that asks for less gets less, and no other one', async () => {
     const tenant = await newTenant()
-    await tenant.endpoint()
+    const { id } = await tenant.endpoint()
+    const other = `${tenant.path}/other`
+    await tenant.endpoint({}, other)
     receiver.answer(tenant.path, (_, response) => response.writeHead(429, { 'retry-after': '8' }).end())
     await tenant.projects(1)
     const [delivery] = await eventually(async () => {
-      const found = await tenant.deliveries('?status=pending')
-      expect(found).toHaveLength(1)
+      const found = await tenant.deliveries(`?endpoint=${id}`)
+      expect(found).toMatchObject([{ status: 'pending' }])
       return found
     })
     // Between the schedule's five seconds and twice those.
@@ -389,6 +416,8 @@ describe('what fails', () => {
     expect(waits / 8_000).toBeGreaterThan(0.99)
     expect(waits / 8_000).toBeLessThan(1.15)
     await tenant.projects(5)
+    // Both would get them at the same time.
+    await eventually(() => expect(tenant.came(other)).toHaveLength(6))
     expect(tenant.came()).toHaveLength(1)
   })
 })

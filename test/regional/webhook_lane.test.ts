@@ -3,7 +3,12 @@ import { expect, test } from 'vitest'
 import type { TenantEvent } from '../../regional/tenancy/events.ts'
 import { FEED_BEGINNING } from '../../regional/tenancy/service.ts'
 import { Lane } from '../../regional/webhooks/lane.ts'
-import type { DeliveryRecord, EndpointRecord, LaneRecord } from '../../regional/webhooks/records.ts'
+import {
+  type DeliveryRecord,
+  deliveryId,
+  type EndpointRecord,
+  type LaneRecord,
+} from '../../regional/webhooks/records.ts'
 import { newId } from '../../shared/ids.ts'
 
 const NOW_MS = Date.parse('2026-11-23T10:15:00Z')
@@ -26,7 +31,7 @@ const events = (count: number): TenantEvent[] =>
 
 function laneOf(of: LaneRecord, count: number): Lane {
   const lane = new Lane(endpoint, of)
-  lane.addDue([], undefined, lane.dueVersion)
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
   lane.add(events(count), FEED_BEGINNING, false)
   return lane
 }
@@ -41,7 +46,7 @@ function beginAll(lane: Lane, nowMs: number): DeliveryRecord[] {
   return begun
 }
 
-test('whoever has a failing endpoint in hand next sends it one at a time, and pauses as long as the one before', () => {
+test('whoever has a failing endpoint in hand next sends it one at a time, and pauses longer than the one before', () => {
   const lane = laneOf(record, 40)
   let nowMs = NOW_MS
   const first = beginAll(lane, nowMs)
@@ -53,10 +58,46 @@ test('whoever has a failing endpoint in hand next sends it one at a time, and pa
   const next = laneOf({ ...record, pace }, 40)
   expect(beginAll(next, nowMs)).toHaveLength(1)
   next.sent('failed', undefined, nowMs)
-  expect(next.sparedUntilMs - nowMs).toBe(5_000)
+  expect(next.sparedUntilMs - nowMs).toBe(200)
 
   next.sent('succeeded', undefined, nowMs)
   expect(next.paceAt(nowMs + 5_000)).toBeUndefined()
+})
+
+test.each([
+  ['throttled', 1_000, 60_000],
+  ['failed', 100, 5_000],
+] as const)(
+  'a lane whose deliveries are %s pauses shortly at first, however many were on their way',
+  (outcome, first, most) => {
+    const lane = laneOf(record, 40)
+    const begun = beginAll(lane, NOW_MS)
+    expect(begun).toHaveLength(16)
+    for (const _ of begun) lane.sent(outcome, undefined, NOW_MS)
+    for (const each of begun) lane.recorded(each, NOW_MS + 5_000)
+    let nowMs = NOW_MS
+    for (let pauseMs = first; pauseMs <= 2 * most; pauseMs *= 2) {
+      expect(lane.sparedUntilMs - nowMs).toBe(Math.min(pauseMs, most))
+      nowMs = lane.sparedUntilMs
+      const [next, ...others] = beginAll(lane, nowMs)
+      if (next === undefined) throw new Error('one of them is to be tried')
+      expect(others).toEqual([])
+      lane.sent(outcome, undefined, nowMs)
+      lane.recorded(next, nowMs + 5_000)
+    }
+  },
+)
+
+test('what was on its way when a pause began can make it longer, by what its receiver asks for', () => {
+  const lane = laneOf(record, 40)
+  beginAll(lane, NOW_MS)
+  lane.sent('throttled', undefined, NOW_MS)
+  lane.sent('throttled', 8_000, NOW_MS)
+  lane.sent('throttled', 3_000, NOW_MS + 10)
+  lane.sent('failed', undefined, NOW_MS + 20)
+  expect(lane.sparedUntilMs - NOW_MS).toBe(8_000)
+  lane.sent('throttled', 600_000, NOW_MS + 30)
+  expect(lane.sparedUntilMs - NOW_MS).toBe(60_030)
 })
 
 test('a lane rests while its receiver is spared, and not while anything is on its way', () => {
@@ -68,4 +109,51 @@ test('a lane rests while its receiver is spared, and not while anything is on it
   for (const each of begun) lane.recorded(each, undefined)
   expect(lane.rests(NOW_MS)).toBe(true)
   expect(lane.rests(NOW_MS + 60_000)).toBe(false)
+})
+
+test('a new start spares nobody for what was before: enabled again, another URL, another mode', () => {
+  for (const [from, to, isNew] of [
+    [{ enabled: false }, {}, true],
+    [{}, { url: 'https://new.example' }, true],
+    [{}, { mode: 'fifo' }, true],
+    [{}, { description: 'Same' }, false],
+  ] as const) {
+    const pace = { pausedUntilMs: NOW_MS + 60_000, onTimeMs: 0, failuresInRow: 20, throttles: 6 }
+    const lane = new Lane({ ...endpoint, ...from }, { ...record, pace })
+    lane.endpoint = { ...endpoint, ...to, version: 2 }
+    expect([to, lane.paceAt(NOW_MS) === undefined]).toEqual([to, isNew])
+  }
+})
+
+test('an endpoint that was disabled stays so, even if what was read of it before arrives later', () => {
+  const lane = laneOf(record, 40)
+  const disabled = { ...endpoint, enabled: false, version: 2 }
+  lane.endpoint = disabled
+  lane.endpoint = endpoint
+  expect(lane.endpoint).toEqual(disabled)
+  expect(lane.next(NOW_MS)).toBeUndefined()
+  // What is due may have changed all the same.
+  expect(lane.dueIsStale).toBe(true)
+  lane.endpoint = { ...endpoint, version: 3 }
+  expect(lane.endpoint.enabled).toBe(true)
+})
+
+test('a lane’s cursor stands before the first event that is not recorded, whichever others are', () => {
+  const lane = new Lane(endpoint, record)
+  const all = events(20)
+  const last = all.at(-1)?.sequence ?? ''
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(all, last, false)
+  const begun = beginAll(lane, NOW_MS)
+  const [first, second, ...others] = begun
+  if (first === undefined || second === undefined) throw new Error('there is room for more than one')
+  for (const each of others) lane.recorded(each, undefined)
+  expect(lane.cursorAfter(new Set())).toBe(FEED_BEGINNING)
+  expect(lane.cursorAfter(new Set([first.id]))).toBe(all[0]?.sequence)
+  lane.recorded(second, undefined)
+  expect(lane.cursorAfter(new Set())).toBe(FEED_BEGINNING)
+  lane.recorded(first, undefined)
+  expect(lane.cursorAfter(new Set())).toBe(all[begun.length - 1]?.sequence)
+  const rest = new Set(all.slice(begun.length).map(({ id }) => deliveryId(endpoint.id, id)))
+  expect(lane.cursorAfter(rest)).toBe(last)
 })

@@ -1,5 +1,5 @@
-// What was tried and has not arrived waits for its next try, for hours perhaps. After a new start of its endpoint (enabled
-// again, another URL, another mode) it need not: all of it is put on its way, where the endpoint's mode has it stand.
+// What was tried and has not arrived waits for its next try, for hours perhaps. After a new start of its endpoint it need
+// not: all of it is put on its way, where the endpoint's mode has it stand.
 import { type JobTransaction, jobKind } from '../../jobs/kind.ts'
 import type { LogPosition, TenantTransaction } from '../../tenancy/service.ts'
 import {
@@ -16,10 +16,6 @@ import { callAnew } from './store.ts'
 const AT_A_TIME = 100
 
 type Place = [endpointId: string, dueAt: number, sequence: LogPosition, id: string]
-
-/** Whether what waits for an endpoint waits in vain now. */
-export const isNewStart = (before: EndpointRecord, after: EndpointRecord): boolean =>
-  after.enabled && (!before.enabled || after.url !== before.url || after.mode !== before.mode)
 
 /** The first of them go with the change itself, the rest by a job. */
 export async function resume(tx: TenantTransaction, endpoint: EndpointRecord): Promise<void> {

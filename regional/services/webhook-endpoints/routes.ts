@@ -20,10 +20,10 @@ import {
   tenantOperation,
   writeCursor,
 } from '../../tenancy/service.ts'
-import { boundTo, type EndpointRecord, type SealedSigner } from '../../webhooks/records.ts'
+import { boundTo, type EndpointRecord, isNewStart, type SealedSigner } from '../../webhooks/records.ts'
 import { newSecrets, publicKeyOf } from '../../webhooks/signature.ts'
 import { listMissed, recover } from './recovery.ts'
-import { isNewStart, resume, resumeRest } from './resume.ts'
+import { resume, resumeRest } from './resume.ts'
 import {
   CreateEndpoint,
   Delivery,

@@ -18,6 +18,7 @@ import {
   deliverySpace,
   type EndpointRecord,
   endpointSpace,
+  isNewStart,
   laneSpace,
   newDelivery,
   ofEndpointSpace,
@@ -83,9 +84,8 @@ export async function writeEndpoint(
   after: EndpointRecord,
 ): Promise<void> {
   tx.space(endpointSpace).set([after.id], after)
-  if (after.enabled && !before.enabled) {
+  if (isNewStart(before, after)) {
     const lane = await tx.space(laneSpace).get([after.id])
-    // A new start: what failed before does not count any more.
     if (lane !== undefined) {
       const { pace: _, warnedMs: __, ...rest } = lane
       tx.space(laneSpace).set([after.id], { ...rest, failingSinceMs: null, warnings: 0 })

@@ -116,7 +116,10 @@ const CHECKS: Readonly<Record<Provider, Check>> = {
     }
   },
   hmac(secret, { header, body }) {
-    const given = header('x-signature')?.replace(/^sha256=/, '')
+    // Many write their own: hexadecimal, by RFC 4648 in capitals.
+    const given = header('x-signature')
+      ?.replace(/^sha256=/, '')
+      .toLowerCase()
     if (!same(mac(secret, body), given, 'hex')) return FORGED
     return { outcome: 'genuine', eventId: header('x-event-id'), type: header('x-event-type') }
   },
