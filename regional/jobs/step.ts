@@ -17,7 +17,7 @@ import { expireAt } from './expiry.ts'
 import { finish } from './finish.ts'
 import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
 import { advanced } from './progress.ts'
-import { enqueue, jobsOf, requeue } from './queue.ts'
+import { enqueue, hasten, jobsOf, requeue } from './queue.ts'
 import { type DueEntry, dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
 import { nextTryMs } from './schedule.ts'
 
@@ -257,5 +257,6 @@ function jobTransaction(
     events: feedOf(scope),
     webhooks: { call: () => callWebhooks(scope) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+    hasten: (id, runAtMs) => hasten(scope, id, runAtMs),
   }
 }

@@ -14,7 +14,7 @@ import { COLLECTION_NAME } from './schema.ts'
 /** What a request's transaction and a job's both offer. */
 export type RecordsTransaction = Pick<
   TenantTransaction,
-  'space' | 'chunked' | 'counters' | 'take' | 'emit' | 'enqueue'
+  'space' | 'chunked' | 'counters' | 'take' | 'emit' | 'enqueue' | 'hasten'
 >
 
 /** Where a collection is. */
