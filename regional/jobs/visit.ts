@@ -1,16 +1,18 @@
 // A visit: a worker takes a tenant in hand, does a bounded amount of what is due there, and goes on to the next. That
-// bound is what keeps a tenant with very many jobs from holding up the others.
+// bound is what keeps a tenant with very many jobs from holding up the others. Work outside the database is only begun
+// here: the tenant stays with the worker until it ends, and is visited meanwhile like every other.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
 import { weightIn } from '../tenancy/profile.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
+import type { Holding, Holdings } from './holding.ts'
 import type { JobKinds, StandingKind } from './kind.ts'
-import { LEASE_MS, renewLease, returnLease, takeLease } from './lease.ts'
+import { returnLease } from './lease.ts'
 import { jobsOf } from './queue.ts'
 import { type DueEntry, dueSpace, laterSpace } from './record.ts'
 import { AGAIN_MS } from './standing.ts'
-import { runStep, type StepDependencies, type Turn } from './step.ts'
+import { postponeStep, runStep, type StepDependencies, type Turn } from './step.ts'
 
 export interface VisitDependencies extends StepDependencies {
   worker: string
@@ -24,79 +26,135 @@ export type Visited = 'more' | 'rest' | 'busy'
 /** One visit ends after so many steps, or so much time. */
 const MAX_STEPS = 64
 const MAX_MS = 500
-/** Jobs of one tenant at a time. */
+/** Jobs of one tenant at a time; and as many of each kind that works outside, beside those. */
 const SIDE_BY_SIDE = 4
+/** Jobs that one look begins. */
+const LOOK = SIDE_BY_SIDE * 4
+/** Entries of the queue that one look reads, past those whose work outside is under way or waits for that to end. */
+const MAX_LOOKED_AT = 1_000
+const READ_ON = 250
 /** A tenant that is suspended is looked at again now and then; resuming it wakes it at once. */
 const SUSPENDED_MS = 10 * 60_000
 
 export async function visit(
   dependencies: VisitDependencies,
+  holdings: Holdings,
   tenant: TenantNumber,
-  stopping: AbortSignal,
 ): Promise<Visited> {
-  const { database, worker, now, log } = dependencies
-  if (!(await takeLease(database, tenant, worker, now()))) return 'busy'
-  const lost = new AbortController()
-  const signal = AbortSignal.any([stopping, lost.signal])
-  const renewal = setInterval(() => {
-    renewLease(database, tenant, worker, now())
-      .then((kept) => kept || lost.abort())
-      .catch((error: unknown) => log.error('a lease could not be renewed', { error }))
-  }, LEASE_MS / 3)
+  const holding = await holdings.take(tenant)
+  if (holding === undefined) return 'busy'
   try {
-    const started = performance.now()
-    const mayGoOn = () => !signal.aborted && performance.now() - started < MAX_MS
-    const notBeforeMs = await work(dependencies, tenant, mayGoOn, signal)
-    return lost.signal.aborted ? 'busy' : await leave(dependencies, tenant, notBeforeMs)
+    const { more, notBeforeMs } = await work(dependencies, holdings, holding, tenant)
+    if (holding.isLost) return 'busy'
+    // Its end has the tenant visited again, and so does what is enqueued: the pointer stays.
+    if (holding.isOutside) return more ? 'more' : 'rest'
+    return await leave(dependencies, tenant, notBeforeMs)
   } catch (error) {
-    await returnLease(database, tenant, worker)
+    if (!holding.isOutside) await returnLease(dependencies.database, tenant, dependencies.worker)
     throw error
   } finally {
-    clearInterval(renewal)
+    if (!holding.isOutside) holdings.drop(tenant)
   }
 }
 
-/** @returns a time before which there is nothing to do, whatever the queue says */
+interface Worked {
+  /** Whether it ended because its time was over. */
+  more: boolean
+  /** A time before which there is nothing to do, whatever the queue says. */
+  notBeforeMs?: number | undefined
+}
+
 async function work(
   dependencies: VisitDependencies,
+  holdings: Holdings,
+  holding: Holding,
   tenant: TenantNumber,
-  mayGoOn: () => boolean,
-  signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<Worked> {
+  const { signal } = holding
+  const started = performance.now()
+  const mayGoOn = () => !signal.aborted && performance.now() - started < MAX_MS
   for (let begun = 0; begun === 0 || (begun < MAX_STEPS && mayGoOn()); ) {
-    const { status, standing, due } = await look(dependencies, tenant)
-    if (status === 'erasing') return dependencies.erase(tenant, mayGoOn)
-    if (status === undefined) return undefined
-    if (status !== 'active') return dependencies.now() + SUSPENDED_MS
+    const { status, standing, inside, outside } = await look(dependencies, tenant, holding)
+    // What is under way outside ends first: its step sees that the tenant is no longer active.
+    if (status === 'erasing' && holding.isOutside) return { more: false }
+    if (status === 'erasing') return { more: false, notBeforeMs: await dependencies.erase(tenant, mayGoOn) }
+    if (status === undefined) return { more: false }
+    if (status !== 'active') return { more: false, notBeforeMs: dependencies.now() + SUSPENDED_MS }
     for (const kind of standing) kind.call(tenant)
-    if (due.length === 0) return undefined
-    await sideBySide(due, async (turn) => {
+    if (inside.length + outside.length === 0 || signal.aborted) return { more: false }
+    const steps = inside.map((turn) => () => runStep(dependencies, tenant, turn, signal))
+    for (const turn of outside) {
+      if (holding.isOutside || holdings.hasRoom) {
+        begun++
+        holding.begin(turn.id, turn.entry.kind, () => runStep(dependencies, tenant, turn, signal))
+      } else {
+        steps.push(() => postponeStep(dependencies, tenant, turn))
+      }
+    }
+    await sideBySide(steps, async (step) => {
       // The first ones in any case: a slow database must not keep a visit from getting anywhere.
       const isFirst = begun++ < SIDE_BY_SIDE
-      if (isFirst ? !signal.aborted : mayGoOn()) await runStep(dependencies, tenant, turn, signal)
+      if (isFirst ? !signal.aborted : mayGoOn()) await step()
     })
   }
-  return undefined
+  return { more: true }
 }
 
-function look({ database, kinds, now }: VisitDependencies, tenant: TenantNumber) {
+function look({ database, kinds, now }: VisitDependencies, tenant: TenantNumber, holding: Holding) {
+  // As it was before the reading: what ends meanwhile may be read as it was before, and must not be begun again.
+  const underWay = holding.underWay()
   const read = async (scope: TenantScope) => {
-    const [status, weight, { entries }] = await Promise.all([
+    const [status, weight, due] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       weightIn(scope),
-      jobsOf(scope)
-        .space(dueSpace)
-        .page({ limit: SIDE_BY_SIDE * 4 }),
+      readDue(scope, kinds, underWay, now()),
     ])
-    const nowMs = now()
-    const all = entries
-      .map(([[dueMs, id], entry]): Turn => ({ dueMs, id, entry, weight }))
-      .filter(({ dueMs }) => dueMs <= nowMs)
-    const standing = all.map(({ entry }) => standingKind(kinds, entry)).filter((kind) => kind !== undefined)
-    const due = all.filter(({ entry }) => standingKind(kinds, entry) === undefined)
-    return { value: { status: status?.status, standing, due }, commit: false }
+    const turns = (entries: ReadonlyArray<Omit<Turn, 'weight'>>) =>
+      entries.map((each): Turn => ({ ...each, weight }))
+    const { standing, inside, outside } = due
+    const value = { status: status?.status, standing, inside: turns(inside), outside: turns(outside) }
+    return { value, commit: false }
   }
   return database.tenant(tenant, read, { batch: true })
+}
+
+/** What is due at `nowMs`, and can be begun beside what is under way outside. */
+async function readDue(
+  scope: TenantScope,
+  kinds: JobKinds,
+  underWay: ReadonlyMap<string, string>,
+  nowMs: number,
+) {
+  const standing: StandingKind[] = []
+  const inside: Array<Omit<Turn, 'weight'>> = []
+  const outside: Array<Omit<Turn, 'weight'>> = []
+  const begun = [...underWay.values()]
+  let after: [dueMs: number, id: string] | undefined
+  for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
+    const limit = after === undefined ? LOOK : READ_ON
+    const { entries, more } = await jobsOf(scope).space(dueSpace).page({ limit, after })
+    for (const [[dueMs, id], entry] of entries) {
+      if (dueMs > nowMs || inside.length + outside.length === LOOK) return { standing, inside, outside }
+      const called = standingKind(kinds, entry)
+      if (called !== undefined) {
+        standing.push(called)
+      } else if (!worksOutside(kinds, entry)) {
+        inside.push({ dueMs, id, entry })
+      } else if (!underWay.has(id) && begun.filter((kind) => kind === entry.kind).length < SIDE_BY_SIDE) {
+        begun.push(entry.kind)
+        outside.push({ dueMs, id, entry })
+      }
+      after = [dueMs, id]
+    }
+    if (!more) break
+    lookedAt += entries.length
+  }
+  return { standing, inside, outside }
+}
+
+function worksOutside(kinds: JobKinds, { kind }: DueEntry): boolean {
+  const known = kinds.get(kind)
+  return known !== undefined && 'outside' in known && known.outside !== undefined
 }
 
 function standingKind(kinds: JobKinds, { kind }: DueEntry): StandingKind | undefined {
