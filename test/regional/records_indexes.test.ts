@@ -235,6 +235,45 @@ test('an index is declared once: naming it twice is refused, and takes nothing f
   expect((await things.all('?where[n]=1')).length).toBe(1)
 })
 
+test('the names of indexed fields have 8 KiB together at most', async () => {
+  const things = await tenant.collection('names')
+  const indexes = (last: number) =>
+    Array.from({ length: 11 }, (_, i) => ({
+      fields: Array.from({ length: 4 }, (_, j) => ({
+        field: `${i}${j}`.padEnd(i === 10 && j === 3 ? last : 186, 'x'),
+        type: 'string',
+      })),
+    }))
+  const fits = 8 * 1024 - 43 * 186
+  expect((await things.declare({ indexes: indexes(fits) })).status).toBe(201)
+  const { status, body } = await things.declare({ indexes: indexes(fits + 1) })
+  expect([status, body.code]).toEqual([422, 'validation_failed'])
+  expect(body.errors).toEqual([
+    { pointer: '/indexes', detail: 'names fields with more than 8192 bytes together' },
+  ])
+})
+
+test('a page of collections ends early where they are large', async () => {
+  const project = await tenant.newProject()
+  const schema = { description: 'x'.repeat(32_000) }
+  const indexes = Array.from({ length: 20 }, (_, i) => ({
+    fields: Array.from({ length: 4 }, (_, j) => ({ field: `${i}_${j}`.padEnd(100, 'x'), type: 'string' })),
+  }))
+  const names = Array.from({ length: 100 }, (_, i) => `c${String(i).padStart(2, '0')}`)
+  for (const name of names) {
+    const collection = await tenant.collection(name, project)
+    expect((await collection.declare({ schema, indexes })).status).toBe(201)
+  }
+  const list = `/v1/projects/${project}/collections?limit=100`
+  const { body } = await tenant.ask(list)
+  expect(body.data.length).toBeGreaterThan(50)
+  expect(body.data.length).toBeLessThan(100)
+  expect(JSON.stringify(body).length).toBeLessThan(4.01 * 1024 * 1024)
+  const { body: rest } = await tenant.ask(`${list}&cursor=${body.nextCursor}`)
+  expect([...body.data, ...rest.data].map(({ name }) => name)).toEqual(names)
+  expect(rest.nextCursor).toBe(null)
+})
+
 describe('a query', () => {
   let things: Collection
   beforeAll(async () => {
