@@ -220,6 +220,24 @@ test('an index that is declared no more is gone, and built anew when it is decla
   expect([stale.status, stale.body.code]).toEqual([412, 'precondition_failed'])
 })
 
+test('a cursor ends with its index, so nothing is skipped or found twice by the one that came after', async () => {
+  const things = await tenant.collection('anew')
+  await things.declare({ indexes: [N] })
+  await fill(things, 9)
+  await things.built()
+  const { nextCursor } = (await things.get('?order=n&limit=4')).body
+  await things.declare({ indexes: [N, { field: 'n', type: 'string' }] })
+  await things.built()
+  const kept = await things.get(`?order=n&limit=4&cursor=${nextCursor}`)
+  expect(kept.body.data.map(({ data }: { data: { n: number } }) => data.n)).toEqual([4, 5, 6, 7])
+  for (const indexes of [[{ field: 'n', type: 'string' }], [N]]) {
+    await things.declare({ indexes })
+    await things.built()
+    const { status, body } = await things.get(`?order=n&limit=4&cursor=${nextCursor}`)
+    expect([status, body.code]).toEqual([400, 'invalid_cursor'])
+  }
+})
+
 test('an index is declared once: naming it twice is refused, and takes nothing from the one that is there', async () => {
   const things = await tenant.collection('twice')
   await things.declare({ indexes: [{ ...N, unique: true }] })
