@@ -82,9 +82,14 @@ export class Holdings {
   }
 }
 
+/** An entry of a tenant's queue. */
+export type QueuePlace = [dueMs: number, id: string]
+
 export class Holding {
   /** Ends the steps under way: the worker stops, or has lost the tenant. */
   readonly signal: AbortSignal
+  /** Where the next look at the queue goes on, behind work outside that waits for what is under way. */
+  readOn: QueuePlace | undefined
   private readonly dependencies: HoldingDependencies
   private readonly ended: (well: boolean) => void
   private readonly lost = new AbortController()

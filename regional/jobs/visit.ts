@@ -3,16 +3,16 @@
 // here: the tenant stays with the worker until it ends, and is visited meanwhile like every other.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
-import { weightIn } from '../tenancy/profile.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import type { Holding, Holdings } from './holding.ts'
-import type { JobKinds, StandingKind } from './kind.ts'
+import type { JobKinds } from './kind.ts'
 import { returnLease } from './lease.ts'
+import { look, SIDE_BY_SIDE, standingKind } from './look.ts'
 import { jobsOf } from './queue.ts'
-import { type DueEntry, dueSpace, laterSpace } from './record.ts'
+import { dueSpace, laterSpace } from './record.ts'
 import { AGAIN_MS } from './standing.ts'
-import { postponeStep, runStep, type StepDependencies, type Turn } from './step.ts'
+import { postponeStep, runStep, type StepDependencies } from './step.ts'
 
 export interface VisitDependencies extends StepDependencies {
   worker: string
@@ -26,13 +26,6 @@ export type Visited = 'more' | 'rest' | 'busy'
 /** One visit ends after so many steps, or so much time. */
 const MAX_STEPS = 64
 const MAX_MS = 500
-/** Jobs of one tenant at a time; and as many of each kind that works outside, beside those. */
-const SIDE_BY_SIDE = 4
-/** Jobs that one look begins. */
-const LOOK = SIDE_BY_SIDE * 4
-/** Entries of the queue that one look reads, past those whose work outside is under way or waits for that to end. */
-const MAX_LOOKED_AT = 1_000
-const READ_ON = 250
 /** A tenant that is suspended is looked at again now and then; resuming it wakes it at once. */
 const SUSPENDED_MS = 10 * 60_000
 
@@ -75,13 +68,15 @@ async function work(
   const mayGoOn = () => !signal.aborted && performance.now() - started < MAX_MS
   for (let begun = 0; begun === 0 || (begun < MAX_STEPS && mayGoOn()); ) {
     const { status, standing, inside, outside } = await look(dependencies, tenant, holding)
+    const isNothing = inside.length + outside.length === 0
     // What is under way outside ends first: its step sees that the tenant is no longer active.
     if (status === 'erasing' && holding.isOutside) return { more: false }
     if (status === 'erasing') return { more: false, notBeforeMs: await dependencies.erase(tenant, mayGoOn) }
     if (status === undefined) return { more: false }
     if (status !== 'active') return { more: false, notBeforeMs: dependencies.now() + SUSPENDED_MS }
     for (const kind of standing) kind.call(tenant)
-    if (inside.length + outside.length === 0 || signal.aborted) return { more: false }
+    if (signal.aborted || (isNothing && holding.readOn === undefined)) return { more: false }
+    if (isNothing && !mayGoOn()) return { more: true }
     const steps = inside.map((turn) => () => runStep(dependencies, tenant, turn, signal))
     for (const turn of outside) {
       if (holding.isOutside || holdings.hasRoom) {
@@ -98,68 +93,6 @@ async function work(
     })
   }
   return { more: true }
-}
-
-function look({ database, kinds, now }: VisitDependencies, tenant: TenantNumber, holding: Holding) {
-  // As it was before the reading: what ends meanwhile may be read as it was before, and must not be begun again.
-  const underWay = holding.underWay()
-  const read = async (scope: TenantScope) => {
-    const [status, weight, due] = await Promise.all([
-      scope.system('status', statusSpace).get(['status']),
-      weightIn(scope),
-      readDue(scope, kinds, underWay, now()),
-    ])
-    const turns = (entries: ReadonlyArray<Omit<Turn, 'weight'>>) =>
-      entries.map((each): Turn => ({ ...each, weight }))
-    const { standing, inside, outside } = due
-    const value = { status: status?.status, standing, inside: turns(inside), outside: turns(outside) }
-    return { value, commit: false }
-  }
-  return database.tenant(tenant, read, { batch: true })
-}
-
-/** What is due at `nowMs`, and can be begun beside what is under way outside. */
-async function readDue(
-  scope: TenantScope,
-  kinds: JobKinds,
-  underWay: ReadonlyMap<string, string>,
-  nowMs: number,
-) {
-  const standing: StandingKind[] = []
-  const inside: Array<Omit<Turn, 'weight'>> = []
-  const outside: Array<Omit<Turn, 'weight'>> = []
-  const begun = [...underWay.values()]
-  let after: [dueMs: number, id: string] | undefined
-  for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
-    const limit = after === undefined ? LOOK : READ_ON
-    const { entries, more } = await jobsOf(scope).space(dueSpace).page({ limit, after })
-    for (const [[dueMs, id], entry] of entries) {
-      if (dueMs > nowMs || inside.length + outside.length === LOOK) return { standing, inside, outside }
-      const called = standingKind(kinds, entry)
-      if (called !== undefined) {
-        standing.push(called)
-      } else if (!worksOutside(kinds, entry)) {
-        inside.push({ dueMs, id, entry })
-      } else if (!underWay.has(id) && begun.filter((kind) => kind === entry.kind).length < SIDE_BY_SIDE) {
-        begun.push(entry.kind)
-        outside.push({ dueMs, id, entry })
-      }
-      after = [dueMs, id]
-    }
-    if (!more) break
-    lookedAt += entries.length
-  }
-  return { standing, inside, outside }
-}
-
-function worksOutside(kinds: JobKinds, { kind }: DueEntry): boolean {
-  const known = kinds.get(kind)
-  return known !== undefined && 'outside' in known && known.outside !== undefined
-}
-
-function standingKind(kinds: JobKinds, { kind }: DueEntry): StandingKind | undefined {
-  const known = kinds.get(kind)
-  return known !== undefined && 'call' in known ? known : undefined
 }
 
 async function sideBySide<T>(items: ReadonlyArray<T>, work: (item: T) => Promise<void>): Promise<void> {

@@ -366,6 +366,25 @@ test('work outside holds up no other job of its own tenant, however much of it w
   await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
 })
 
+test('a job is found behind thousands that wait for work outside to end', async () => {
+  const tenant = await queue.tenant(1)
+  const runs = waiting('test.run')
+  for (let i = 0; i < 2; i++) {
+    await queue.inTenant(tenant, (scope) => {
+      for (let j = 0; j < 1_000; j++) enqueue(scope, runs.job, null, queue.clock.nowMs)
+    })
+  }
+  const id = await queue.enqueue(
+    tenant,
+    count,
+    { name: 'behind', steps: 150 },
+    { runAtMs: ++queue.clock.nowMs },
+  )
+  queue.worker({ kinds: [count, runs.job] })
+  await ended(tenant, id)
+  expect(runs.signals).toHaveLength(4)
+})
+
 test('work outside ends when another worker has the tenant, and begins again once that gives it back', async () => {
   const tenant = await queue.tenant(1)
   const runs = waiting('test.run')
