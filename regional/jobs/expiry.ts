@@ -9,6 +9,7 @@ import { idempotencySpace } from '../tenancy/idempotency.ts'
 import { forgetAccount } from '../tenancy/quotas.ts'
 import {
   adminLinkSpace,
+  credentialSpace,
   invitationSpace,
   provisionedSpace,
   revokedSpace,
@@ -37,6 +38,8 @@ const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buf
 
 const HOUR_MS = 60 * 60 * 1000
 const DAY_MS = 24 * HOUR_MS
+/** Clients choose when a key expires: one that has longer to live is looked at again after this, so that sweeps are few. */
+const KEY_LOOK_MS = 30 * DAY_MS
 /** How far clocks may be apart: a sweep comes this much after its hour. */
 const PATIENCE_MS = 60_000
 const PAGE = 200
@@ -52,10 +55,11 @@ export async function expireAt(
   key: string | Buffer,
   nowMs: number,
 ): Promise<void> {
+  const lookMs = what === 'api-key' ? Math.min(atMs, nowMs + KEY_LOOK_MS) : atMs
   jobsOf(scope)
     .space(expirySpace)
-    .set([expiryHour(atMs), what, key], 1)
-  await sweepAt(scope, atMs, nowMs)
+    .set([expiryHour(lookMs), what, key], 1)
+  await sweepAt(scope, lookMs, nowMs)
 }
 
 /** Has a sweep come after the hour of `atMs`. */
@@ -119,6 +123,10 @@ async function forget(
     const requests = scope.system('idempotency', idempotencySpace)
     const record = await requests.get([key])
     if (record !== undefined && record.expiresAt <= nowMs) requests.clear([key])
+  } else if (what === 'api-key' && typeof key === 'string') {
+    const record = await scope.system('credentials', credentialSpace).get([key])
+    const expiresAtMs = Date.parse(record?.expiresAt ?? '')
+    if (expiresAtMs > nowMs) await expireAt(scope, expiresAtMs, what, key, nowMs)
   } else if (what === 'job' && typeof key === 'string') {
     jobsOf(scope).space(jobSpace).clear([key])
     jobsOf(scope).space(endSpace).clear([key])

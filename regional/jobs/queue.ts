@@ -56,7 +56,7 @@ export async function readJob(scope: TenantScope, id: string): Promise<JobRecord
   return job === undefined || job.upkeep ? undefined : { ...job, ...end }
 }
 
-/** Gives an unfinished job its next place in the queue. Wakes nobody: whoever does this has the tenant in hand. */
+/** Gives an unfinished job its next place in the queue. Wakes nobody: a worker that does this has the tenant in hand. */
 export function requeue(scope: TenantScope, before: JobRecord, after: JobRecord): void {
   const jobs = jobsOf(scope)
   const turn = before.turn + 1
@@ -64,6 +64,21 @@ export function requeue(scope: TenantScope, before: JobRecord, after: JobRecord)
   jobs.space(dueSpace).clear([before.dueMs, before.id])
   jobs.space(dueSpace).set([after.dueMs, after.id], { kind: after.kind, turn })
   jobs.space(jobSpace).set([after.id], { ...after, turn })
+}
+
+/**
+ * Brings a job forward that waits for a later time. A step of it that is under way conflicts with this.
+ * @returns false when there is no such job, or it has ended
+ */
+export async function hasten(scope: TenantScope, id: string, runAtMs: number): Promise<boolean> {
+  const jobs = jobsOf(scope)
+  const [job, end] = await Promise.all([jobs.space(jobSpace).get([id]), jobs.space(endSpace).get([id])])
+  if (job === undefined || end !== undefined) return false
+  if (job.dueMs > runAtMs) {
+    requeue(scope, job, { ...job, dueMs: runAtMs })
+    scope.wake()
+  }
+  return true
 }
 
 export const jobsOf = (scope: TenantScope): Scope => ({

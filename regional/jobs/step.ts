@@ -16,7 +16,7 @@ import { expireAt } from './expiry.ts'
 import { finish } from './finish.ts'
 import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
 import { advanced } from './progress.ts'
-import { enqueue, jobsOf, requeue } from './queue.ts'
+import { enqueue, hasten, jobsOf, requeue } from './queue.ts'
 import { type DueEntry, dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
 import { nextTryMs } from './schedule.ts'
 
@@ -26,11 +26,6 @@ export interface StepDependencies {
   loans: ShardLoans
   /** Each step has its turn beside what somebody waits for. */
   turn: TakeTurn
-  /**
-   * Before work outside: the visit goes on without the hand that began it, which is free for other tenants.
-   * @returns false when too many visits do so already
-   */
-  leaveHand: () => boolean
   now: () => number
   /** From 0 to 1. */
   random: () => number
@@ -70,6 +65,17 @@ export async function runStep(
   dependencies.stepped?.(kind, outcome, (performance.now() - startedAt) / 1_000)
 }
 
+/** Puts work outside back for a while: too much of it is under way. */
+export async function postponeStep(
+  dependencies: StepDependencies,
+  tenant: TenantNumber,
+  turn: Turn,
+): Promise<void> {
+  const startedAt = performance.now()
+  await postpone(dependencies, tenant, turn, POSTPONED_MS)
+  dependencies.stepped?.(turn.entry.kind, 'postponed', (performance.now() - startedAt) / 1_000)
+}
+
 async function step(
   dependencies: StepDependencies,
   tenant: TenantNumber,
@@ -85,10 +91,6 @@ async function step(
   }
   // The visit calls for it instead.
   if ('call' in kind) throw new Error('standing work has no steps')
-  if ('outside' in kind && kind.outside !== undefined && !dependencies.leaveHand()) {
-    await postpone(dependencies, tenant, turn, POSTPONED_MS)
-    return 'postponed'
-  }
   try {
     const outside = await workOutside(dependencies, tenant, turn, kind, signal)
     await dependencies.turn(
@@ -256,5 +258,6 @@ function jobTransaction(
     events: feedOf(scope),
     webhooks: { call: () => callDeliveries(scope, nowMs) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+    hasten: (id, runAtMs) => hasten(scope, id, runAtMs),
   }
 }

@@ -1,16 +1,18 @@
 // A visit: a worker takes a tenant in hand, does a bounded amount of what is due there, and goes on to the next. That
-// bound is what keeps a tenant with very many jobs from holding up the others.
+// bound is what keeps a tenant with very many jobs from holding up the others. Work outside the database is only begun
+// here: the tenant stays with the worker until it ends, and is visited meanwhile like every other.
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
-import { weightIn } from '../tenancy/profile.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
-import type { JobKinds, StandingKind } from './kind.ts'
-import { LEASE_MS, renewLease, returnLease, takeLease } from './lease.ts'
+import type { Holding, Holdings } from './holding.ts'
+import type { JobKinds } from './kind.ts'
+import { returnLease } from './lease.ts'
+import { look, SIDE_BY_SIDE, standingKind } from './look.ts'
 import { jobsOf } from './queue.ts'
-import { type DueEntry, dueSpace, laterSpace } from './record.ts'
+import { dueSpace, laterSpace } from './record.ts'
 import { AGAIN_MS } from './standing.ts'
-import { runStep, type StepDependencies, type Turn } from './step.ts'
+import { postponeStep, runStep, type StepDependencies } from './step.ts'
 
 export interface VisitDependencies extends StepDependencies {
   worker: string
@@ -24,84 +26,73 @@ export type Visited = 'more' | 'rest' | 'busy'
 /** One visit ends after so many steps, or so much time. */
 const MAX_STEPS = 64
 const MAX_MS = 500
-/** Jobs of one tenant at a time. */
-const SIDE_BY_SIDE = 4
 /** A tenant that is suspended is looked at again now and then; resuming it wakes it at once. */
 const SUSPENDED_MS = 10 * 60_000
 
 export async function visit(
   dependencies: VisitDependencies,
+  holdings: Holdings,
   tenant: TenantNumber,
-  stopping: AbortSignal,
 ): Promise<Visited> {
-  const { database, worker, now, log } = dependencies
-  if (!(await takeLease(database, tenant, worker, now()))) return 'busy'
-  const lost = new AbortController()
-  const signal = AbortSignal.any([stopping, lost.signal])
-  const renewal = setInterval(() => {
-    renewLease(database, tenant, worker, now())
-      .then((kept) => kept || lost.abort())
-      .catch((error: unknown) => log.error('a lease could not be renewed', { error }))
-  }, LEASE_MS / 3)
+  const holding = await holdings.take(tenant)
+  if (holding === undefined) return 'busy'
   try {
-    const started = performance.now()
-    const mayGoOn = () => !signal.aborted && performance.now() - started < MAX_MS
-    const notBeforeMs = await work(dependencies, tenant, mayGoOn, signal)
-    return lost.signal.aborted ? 'busy' : await leave(dependencies, tenant, notBeforeMs)
+    const { more, notBeforeMs } = await work(dependencies, holdings, holding, tenant)
+    if (holding.isLost) return 'busy'
+    // Its end has the tenant visited again, and so does what is enqueued: the pointer stays.
+    if (holding.isOutside) return more ? 'more' : 'rest'
+    return await leave(dependencies, tenant, notBeforeMs)
   } catch (error) {
-    await returnLease(database, tenant, worker)
+    if (!holding.isOutside) await returnLease(dependencies.database, tenant, dependencies.worker)
     throw error
   } finally {
-    clearInterval(renewal)
+    if (!holding.isOutside) holdings.drop(tenant)
   }
 }
 
-/** @returns a time before which there is nothing to do, whatever the queue says */
+interface Worked {
+  /** Whether it ended because its time was over. */
+  more: boolean
+  /** A time before which there is nothing to do, whatever the queue says. */
+  notBeforeMs?: number | undefined
+}
+
 async function work(
   dependencies: VisitDependencies,
+  holdings: Holdings,
+  holding: Holding,
   tenant: TenantNumber,
-  mayGoOn: () => boolean,
-  signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<Worked> {
+  const { signal } = holding
+  const started = performance.now()
+  const mayGoOn = () => !signal.aborted && performance.now() - started < MAX_MS
   for (let begun = 0; begun === 0 || (begun < MAX_STEPS && mayGoOn()); ) {
-    const { status, standing, due } = await look(dependencies, tenant)
-    if (status === 'erasing') return dependencies.erase(tenant, mayGoOn)
-    if (status === undefined) return undefined
-    if (status !== 'active') return dependencies.now() + SUSPENDED_MS
+    const { status, standing, inside, outside } = await look(dependencies, tenant, holding)
+    const isNothing = inside.length + outside.length === 0
+    // What is under way outside ends first: its step sees that the tenant is no longer active.
+    if (status === 'erasing' && holding.isOutside) return { more: false }
+    if (status === 'erasing') return { more: false, notBeforeMs: await dependencies.erase(tenant, mayGoOn) }
+    if (status === undefined) return { more: false }
+    if (status !== 'active') return { more: false, notBeforeMs: dependencies.now() + SUSPENDED_MS }
     for (const kind of standing) kind.call(tenant)
-    if (due.length === 0) return undefined
-    await sideBySide(due, async (turn) => {
+    if (signal.aborted || (isNothing && holding.readOn === undefined)) return { more: false }
+    if (isNothing && !mayGoOn()) return { more: true }
+    const steps = inside.map((turn) => () => runStep(dependencies, tenant, turn, signal))
+    for (const turn of outside) {
+      if (holding.isOutside || holdings.hasRoom) {
+        begun++
+        holding.begin(turn.id, turn.entry.kind, () => runStep(dependencies, tenant, turn, signal))
+      } else {
+        steps.push(() => postponeStep(dependencies, tenant, turn))
+      }
+    }
+    await sideBySide(steps, async (step) => {
       // The first ones in any case: a slow database must not keep a visit from getting anywhere.
       const isFirst = begun++ < SIDE_BY_SIDE
-      if (isFirst ? !signal.aborted : mayGoOn()) await runStep(dependencies, tenant, turn, signal)
+      if (isFirst ? !signal.aborted : mayGoOn()) await step()
     })
   }
-  return undefined
-}
-
-function look({ database, kinds, now }: VisitDependencies, tenant: TenantNumber) {
-  const read = async (scope: TenantScope) => {
-    const [status, weight, { entries }] = await Promise.all([
-      scope.system('status', statusSpace).get(['status']),
-      weightIn(scope),
-      jobsOf(scope)
-        .space(dueSpace)
-        .page({ limit: SIDE_BY_SIDE * 4 }),
-    ])
-    const nowMs = now()
-    const all = entries
-      .map(([[dueMs, id], entry]): Turn => ({ dueMs, id, entry, weight }))
-      .filter(({ dueMs }) => dueMs <= nowMs)
-    const standing = all.map(({ entry }) => standingKind(kinds, entry)).filter((kind) => kind !== undefined)
-    const due = all.filter(({ entry }) => standingKind(kinds, entry) === undefined)
-    return { value: { status: status?.status, standing, due }, commit: false }
-  }
-  return database.tenant(tenant, read, { batch: true })
-}
-
-function standingKind(kinds: JobKinds, { kind }: DueEntry): StandingKind | undefined {
-  const known = kinds.get(kind)
-  return known !== undefined && 'call' in known ? known : undefined
+  return { more: true }
 }
 
 async function sideBySide<T>(items: ReadonlyArray<T>, work: (item: T) => Promise<void>): Promise<void> {

@@ -3,35 +3,30 @@
 import { randomUUID } from 'node:crypto'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
+import { Holdings } from './holding.ts'
 import { ReadyTenants } from './ready.ts'
 import { PointerScan } from './scan.ts'
 import { type VisitDependencies, visit } from './visit.ts'
 
 /** Hands: tenants visited at a time. */
 const HANDS = 16
-/**
- * Visits that work outside the database, beside those. What they wait for, a model or a mail server, may not answer for a
- * minute, and no other tenant's work waits with them.
- */
-const MAX_OUTSIDE = 64
 /** Tenants known to have work, waiting for a visit. */
 const MAX_READY = 4_096
 const SCAN_EVERY_MS = 1_000
 
-export interface WorkerDependencies extends Omit<VisitDependencies, 'worker' | 'leaveHand'> {
+export interface WorkerDependencies extends Omit<VisitDependencies, 'worker'> {
   database: RegionDatabase
   scanEveryMs?: number
 }
 
 export class JobWorker {
-  private readonly dependencies: Omit<VisitDependencies, 'leaveHand'>
+  private readonly dependencies: VisitDependencies
   private readonly ready = new ReadyTenants(MAX_READY)
   private readonly stopping = new AbortController()
+  private readonly holdings: Holdings
   private readonly scan: PointerScan
   private readonly unsubscribe: () => void
   private readonly hands: Promise<unknown>
-  private readonly visits = new Set<Promise<void>>()
-  private outside = 0
   private readonly timer: NodeJS.Timeout
   private scanning: Promise<void> | undefined
 
@@ -39,6 +34,7 @@ export class JobWorker {
   constructor(dependencies: WorkerDependencies) {
     const { database, now, random, scanEveryMs = SCAN_EVERY_MS } = dependencies
     this.dependencies = { ...dependencies, worker: randomUUID() }
+    this.holdings = new Holdings(this.dependencies, this.stopping.signal, (tenant) => this.ready.add(tenant))
     this.scan = new PointerScan(database, now, random)
     this.unsubscribe = database.onWake((tenant) => this.ready.add(tenant))
     this.hands = Promise.all(Array.from({ length: HANDS }, () => this.visitOneAfterAnother()))
@@ -67,7 +63,7 @@ export class JobWorker {
     this.stopping.abort()
     this.ready.close()
     await Promise.all([this.hands, this.scanning])
-    await Promise.all(this.visits)
+    await this.holdings.end()
   }
 
   private async lookOnce(): Promise<void> {
@@ -81,39 +77,18 @@ export class JobWorker {
 
   private async visitOneAfterAnother(): Promise<void> {
     for (let tenant = await this.ready.take(); tenant !== undefined; tenant = await this.ready.take()) {
-      await this.begin(tenant)
+      this.ready.putBack(tenant, await this.visit(tenant))
     }
   }
 
-  /** Begins a visit. @returns when the hand is free again: at its end, or as soon as it works outside */
-  private begin(tenant: TenantNumber): Promise<void> {
-    return new Promise((free) => {
-      const visiting = this.visitOne(tenant, free).finally(() => {
-        this.visits.delete(visiting)
-        free()
-      })
-      this.visits.add(visiting)
-    })
-  }
-
-  private async visitOne(tenant: TenantNumber, freeHand: () => void): Promise<void> {
-    let again = false
-    let isOutside = false
-    const leaveHand = () => {
-      if (!isOutside && this.outside < MAX_OUTSIDE) {
-        isOutside = true
-        this.outside++
-        freeHand()
-      }
-      return isOutside
-    }
+  /** @returns whether there is more to do at once */
+  private async visit(tenant: TenantNumber): Promise<boolean> {
     try {
-      again = (await visit({ ...this.dependencies, leaveHand }, tenant, this.stopping.signal)) === 'more'
+      return (await visit(this.dependencies, this.holdings, tenant)) === 'more'
     } catch (error) {
       // Its pointer is still there: a later scan finds it.
       this.dependencies.log.error('a visit ended early', { error })
+      return false
     }
-    if (isOutside) this.outside--
-    this.ready.putBack(tenant, again)
   }
 }

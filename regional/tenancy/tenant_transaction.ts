@@ -6,7 +6,7 @@ import type { Role } from '../../shared/roles.ts'
 import { expireAt, type ServiceExpiry } from '../jobs/expiry.ts'
 import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
-import { type EnqueueOptions, enqueue, readJob } from '../jobs/queue.ts'
+import { type EnqueueOptions, enqueue, hasten, readJob } from '../jobs/queue.ts'
 import type { JobRecord } from '../jobs/record.ts'
 import type { Reply } from '../operation.ts'
 import type { Log } from '../storage/log_space.ts'
@@ -86,6 +86,11 @@ export interface TenantTransaction extends ServiceScope {
   }
   /** Has a job done after this commit. Its payload holds references, not documents. */
   enqueue<P, S, O>(kind: JobKind<P, S, O>, payload: P, options?: EnqueueOptions): Id<'job'>
+  /**
+   * Has a job that waits for a later time done after `runAtMs`.
+   * @returns false when there is no such job, or it has ended
+   */
+  hasten(id: Id<'job'>, runAtMs: number): Promise<boolean>
   /** The tenant's jobs, whoever enqueued them. */
   readonly jobs: {
     read(id: string): Promise<JobRecord | undefined>
@@ -126,6 +131,7 @@ export const readingTransaction = (scope: TenantScope, working: Working): Tenant
   events: feedOf(scope),
   webhooks: { call: changesNothing, follow: async () => changesNothing() },
   enqueue: changesNothing,
+  hasten: async () => changesNothing(),
   jobs: { read: (id) => readJob(scope, id), cancel: changesNothing },
 })
 
@@ -153,6 +159,7 @@ export function writingTransaction(
     events: feedOf(scope),
     webhooks: { call: () => callDeliveries(scope, nowMs), follow: (events) => followEvents(scope, events) },
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+    hasten: (id, runAtMs) => hasten(scope, id, runAtMs),
     jobs: {
       read: (id) => readJob(scope, id),
       cancel: (id) => cancelJob(scope, id, nowMs, () => emit('job.cancelled', id)),

@@ -78,3 +78,24 @@ test('who reads the end of the audit trail, or begins to follow the events, conf
   // By serialisable reads there would be one for each that follows, and dozens for those who read.
   expect(sum('conflicts')).toBeLessThan(4)
 })
+
+test('writers of records that expire, each in a minute of its own, conflict in fewer than one transaction in fifty', async () => {
+  const { key } = await regions.newTenant('expiring', 'us')
+  const ask = async (path: string, body: object) => {
+    const answer = await regions.ask('us', { as: key, method: 'POST', path, body })
+    expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300)
+    return answer.body
+  }
+  const { id } = await ask('/v1/projects', { name: 'P' })
+  let minute = 0
+  const writer = async (writes: number): Promise<void> => {
+    for (let i = 0; i < writes; i++) {
+      const expiresAt = new Date(Date.now() + ++minute * 60_000).toISOString()
+      await ask(`/v1/projects/${id}/collections/c/records`, { data: {}, expiresAt })
+    }
+  }
+  await Promise.all(Array.from({ length: 10 }, () => writer(4)))
+  startOver()
+  await Promise.all(Array.from({ length: 10 }, () => writer(40)))
+  expect(sum('conflicts') / (sum('commits') + sum('conflicts'))).toBeLessThan(0.02)
+})

@@ -7,12 +7,18 @@ import { TenantProvisioner } from '../../regional/platform/provisioning.ts'
 import { jsonSpace } from '../../regional/storage/space.ts'
 import { TenantEraser } from '../../regional/tenancy/erasure.ts'
 import { idempotencySpace } from '../../regional/tenancy/idempotency.ts'
-import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
+import {
+  type CredentialRecord,
+  credentialSpace,
+  type ProfileRecord,
+  profileSpace,
+} from '../../regional/tenancy/records.ts'
 import { UsageMeter } from '../../regional/tenancy/usage.ts'
 import { type TenantNumber, tenantId } from '../../shared/tenant.ts'
 import { openQueue, type Queue } from './support.ts'
 
 const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
 
 let queue: Queue
 beforeEach(async () => {
@@ -51,6 +57,39 @@ test('what has expired is swept after its hour, what was renewed or still lives 
   await eventually(async () => expect(await remembered(tenant)).toEqual([]))
   await eventually(async () => expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] }))
   expect(queue.logged).toEqual([])
+})
+
+test('keys that live for long leave few sweeps, whatever hours they name, and expire in theirs', async () => {
+  const tenant = await queue.tenant(1)
+  const { nowMs } = queue.clock
+  const addKey = (id: string, expiresMs: number) =>
+    queue.inTenant(tenant, async (scope) => {
+      const record = { id, expiresAt: new Date(expiresMs).toISOString() } as CredentialRecord
+      scope.system('profile', profileSpace).set(['profile'], { plan: 'team' } as ProfileRecord)
+      scope.system('credentials', credentialSpace).set([id], record)
+      await expireAt(scope, expiresMs, 'api-key', id, nowMs)
+    })
+  const years = Date.parse('5000-01-01T00:00:00Z')
+  for (let i = 0; i < 50; i++) await addKey(`late ${i}`, years + i * HOUR_MS)
+  await addKey('early', nowMs + 100 * DAY_MS)
+  expect((await queue.waiting(tenant)).length).toBe(1)
+  queue.worker({ kinds: [sweep] })
+  const living = async () =>
+    queue.inTenant(tenant, async (scope) => {
+      const { entries } = await scope.system('credentials', credentialSpace).page({ limit: 100 })
+      return entries.length
+    })
+  for (const days of [31, 62, 93]) {
+    queue.clock.nowMs = nowMs + days * DAY_MS
+    await eventually(async () => {
+      const waiting = await queue.waiting(tenant)
+      expect(waiting.every(([[dueMs]]) => dueMs > queue.clock.nowMs)).toBe(true)
+    })
+    expect(await living()).toBe(51)
+  }
+  queue.clock.nowMs = nowMs + 101 * DAY_MS
+  await eventually(async () => expect(await living()).toBe(50))
+  expect((await queue.waiting(tenant)).length).toBeLessThan(3)
 })
 
 test('writers that remember something in the same hour never conflict over it', async () => {

@@ -3,7 +3,7 @@ import { CostMeter } from '../../regional/admission/cost.ts'
 import { sweep } from '../../regional/jobs/expiry.ts'
 import { cancelJob } from '../../regional/jobs/finish.ts'
 import { jobKind } from '../../regional/jobs/kind.ts'
-import { takeLease } from '../../regional/jobs/lease.ts'
+import { returnLease, takeLease } from '../../regional/jobs/lease.ts'
 import { enqueue, jobsOf } from '../../regional/jobs/queue.ts'
 import { jobSpace } from '../../regional/jobs/record.ts'
 import { during, noted, RequestNote } from '../../regional/observe/request.ts'
@@ -324,6 +324,84 @@ test('work outside that is not answered holds up no other tenant, nor other work
   })
 })
 
+/** Waits for an answer, or for its signal. */
+function waiting(kind: string) {
+  const answer = Promise.withResolvers<void>()
+  const signals: AbortSignal[] = []
+  const job = jobKind<null, undefined, void>({
+    kind,
+    service: 'test',
+    retry: count.retry,
+    outside: (_, signal) =>
+      new Promise((resolve, reject) => {
+        signals.push(signal)
+        void answer.promise.then(resolve)
+        signal.addEventListener('abort', () => reject(signal.reason))
+      }),
+    step: async () => ({ finished: true }),
+  })
+  return { job, answer, signals }
+}
+
+test('work outside holds up no other job of its own tenant, however much of it waits', async () => {
+  const tenant = await queue.tenant(1)
+  const runs = waiting('test.run')
+  const letters = waiting('test.letter')
+  letters.answer.resolve()
+  const kinds = [count, runs.job, letters.job]
+  const ids: string[] = []
+  for (let i = 0; i < 40; i++) ids.push(await queue.enqueue(tenant, runs.job, null))
+  queue.worker({ kinds })
+  queue.worker({ kinds, over: queue.anotherDatabase() })
+  await eventually(async () => expect(runs.signals).toHaveLength(4))
+  // More steps than a visit takes.
+  await ended(tenant, await queue.enqueue(tenant, count, { name: 'behind', steps: 150 }))
+  await ended(tenant, await queue.enqueue(tenant, letters.job, null))
+  // The lease keeps the other worker from beginning them, too.
+  expect(runs.signals).toHaveLength(4)
+  expect((await queue.pointers()).leases).toEqual([tenant])
+  runs.answer.resolve()
+  for (const id of ids) await ended(tenant, id)
+  expect(runs.signals).toHaveLength(40)
+  await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
+})
+
+test('a job is found behind thousands that wait for work outside to end', async () => {
+  const tenant = await queue.tenant(1)
+  const runs = waiting('test.run')
+  for (let i = 0; i < 2; i++) {
+    await queue.inTenant(tenant, (scope) => {
+      for (let j = 0; j < 1_000; j++) enqueue(scope, runs.job, null, queue.clock.nowMs)
+    })
+  }
+  const id = await queue.enqueue(
+    tenant,
+    count,
+    { name: 'behind', steps: 150 },
+    { runAtMs: ++queue.clock.nowMs },
+  )
+  queue.worker({ kinds: [count, runs.job] })
+  await ended(tenant, id)
+  expect(runs.signals).toHaveLength(4)
+})
+
+test('work outside ends when another worker has the tenant, and begins again once that gives it back', async () => {
+  const tenant = await queue.tenant(1)
+  const runs = waiting('test.run')
+  queue.worker({ kinds: [runs.job] })
+  const id = await queue.enqueue(tenant, runs.job, null)
+  await eventually(async () => expect(runs.signals).toHaveLength(1))
+  queue.clock.nowMs += 20_000
+  expect(await takeLease(queue.database, tenant, 'another', queue.clock.nowMs)).toBe(true)
+  await eventually(async () => expect(runs.signals[0]?.aborted).toBe(true))
+  expect(runs.signals).toHaveLength(1)
+  await returnLease(queue.database, tenant, 'another')
+  await eventually(async () => expect(runs.signals).toHaveLength(2))
+  runs.answer.resolve()
+  await ended(tenant, id)
+  expect((await queue.job(tenant, id))?.failures).toBe(0)
+})
+
 test('a visit takes no more work outside when its time is over, and sees the tenant anew first', async () => {
   const tenant = await queue.tenant(1)
   const answer = Promise.withResolvers<number>()
@@ -397,6 +475,7 @@ test('nothing that a worker does for a tenant comes before what somebody waits f
   transactions.length = 0
   const worker = queue.worker({ kinds: [call] })
   await done.promise
+  await eventually(async () => expect(await queue.pointers()).toMatchObject({ now: [], leases: [] }))
   await worker.stop()
   const own = transactions.filter(({ tag }) => tag !== undefined)
   // The look, what is read for the work outside, the step, and the end of the visit, planned and done.

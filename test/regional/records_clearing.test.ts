@@ -15,7 +15,7 @@ import {
   writeCollection,
   writeSchema,
 } from '../../regional/services/records/collections.ts'
-import { expireRecords } from '../../regional/services/records/expiry.ts'
+import { sweepRecords } from '../../regional/services/records/expiry.ts'
 import { RecordWriter } from '../../regional/services/records/store.ts'
 import { subspaceName } from '../../regional/storage/keys.ts'
 import { readQuota } from '../../regional/tenancy/quotas.ts'
@@ -128,7 +128,7 @@ test('clearing what is deleted can’t be called off', async () => {
 })
 
 test('below a deleted project nothing stays, and nothing of another one goes', async () => {
-  queue.worker({ kinds: [fill, deleteProject, clearDropped, expireRecords] })
+  queue.worker({ kinds: [fill, deleteProject, clearDropped, sweepRecords] })
   await run(fill, { projectId: 'prj_b', collections: 1 })
   const before = await rows()
   await run(fill, { projectId: 'prj_a', collections: 3 })
@@ -136,7 +136,7 @@ test('below a deleted project nothing stays, and nothing of another one goes', a
   await run(deleteProject, { projectId: 'prj_a' })
   expect(await rows()).toBe(before)
   await run(deleteProject, { projectId: 'prj_b' })
-  // But for the mark that the minute has its job, which goes with that.
+  // But for the mark that there is a sweep, which goes with that.
   expect(await rows()).toBe(1)
   queue.clock.nowMs += 3 * 3_600_000
   await eventually(async () => expect(await rows()).toBe(0))
@@ -144,13 +144,13 @@ test('below a deleted project nothing stays, and nothing of another one goes', a
 })
 
 test('a dropped collection and a dropped index leave nothing but what is beside them', async () => {
-  queue.worker({ kinds: [fill, drop, deleteProject, clearDropped, expireRecords] })
+  queue.worker({ kinds: [fill, drop, deleteProject, clearDropped, sweepRecords] })
   await run(fill, { projectId: 'prj_a', collections: 2 })
   const before = await rows()
   await run(drop, { projectId: 'prj_a' })
   await idle()
-  // Of two equal collections, less the index's entries and the mark that they have in common.
-  expect(await rows()).toBe((before - 1) / 2 + 1 - 30)
+  // Of two equal collections, less the index's entries; the sweep's mark and how many they are they have in common.
+  expect(await rows()).toBe((before - 2) / 2 + 2 - 30)
   queue.clock.nowMs += 3 * 3_600_000
   await idle()
   await run(deleteProject, { projectId: 'prj_a' })

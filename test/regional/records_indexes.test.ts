@@ -220,6 +220,24 @@ test('an index that is declared no more is gone, and built anew when it is decla
   expect([stale.status, stale.body.code]).toEqual([412, 'precondition_failed'])
 })
 
+test('a cursor ends with its index, so nothing is skipped or found twice by the one that came after', async () => {
+  const things = await tenant.collection('anew')
+  await things.declare({ indexes: [N] })
+  await fill(things, 9)
+  await things.built()
+  const { nextCursor } = (await things.get('?order=n&limit=4')).body
+  await things.declare({ indexes: [N, { field: 'n', type: 'string' }] })
+  await things.built()
+  const kept = await things.get(`?order=n&limit=4&cursor=${nextCursor}`)
+  expect(kept.body.data.map(({ data }: { data: { n: number } }) => data.n)).toEqual([4, 5, 6, 7])
+  for (const indexes of [[{ field: 'n', type: 'string' }], [N]]) {
+    await things.declare({ indexes })
+    await things.built()
+    const { status, body } = await things.get(`?order=n&limit=4&cursor=${nextCursor}`)
+    expect([status, body.code]).toEqual([400, 'invalid_cursor'])
+  }
+})
+
 test('an index is declared once: naming it twice is refused, and takes nothing from the one that is there', async () => {
   const things = await tenant.collection('twice')
   await things.declare({ indexes: [{ ...N, unique: true }] })
@@ -233,6 +251,45 @@ test('an index is declared once: naming it twice is refused, and takes nothing f
   await things.declare({ indexes: [{ ...N, unique: true }] })
   expect((await things.create({ n: 1 })).body.code).toBe('unique_violation')
   expect((await things.all('?where[n]=1')).length).toBe(1)
+})
+
+test('the names of indexed fields have 8 KiB together at most', async () => {
+  const things = await tenant.collection('names')
+  const indexes = (last: number) =>
+    Array.from({ length: 11 }, (_, i) => ({
+      fields: Array.from({ length: 4 }, (_, j) => ({
+        field: `${i}${j}`.padEnd(i === 10 && j === 3 ? last : 186, 'x'),
+        type: 'string',
+      })),
+    }))
+  const fits = 8 * 1024 - 43 * 186
+  expect((await things.declare({ indexes: indexes(fits) })).status).toBe(201)
+  const { status, body } = await things.declare({ indexes: indexes(fits + 1) })
+  expect([status, body.code]).toEqual([422, 'validation_failed'])
+  expect(body.errors).toEqual([
+    { pointer: '/indexes', detail: 'names fields with more than 8192 bytes together' },
+  ])
+})
+
+test('a page of collections ends early where they are large', async () => {
+  const project = await tenant.newProject()
+  const schema = { description: 'x'.repeat(32_000) }
+  const indexes = Array.from({ length: 20 }, (_, i) => ({
+    fields: Array.from({ length: 4 }, (_, j) => ({ field: `${i}_${j}`.padEnd(100, 'x'), type: 'string' })),
+  }))
+  const names = Array.from({ length: 100 }, (_, i) => `c${String(i).padStart(2, '0')}`)
+  for (const name of names) {
+    const collection = await tenant.collection(name, project)
+    expect((await collection.declare({ schema, indexes })).status).toBe(201)
+  }
+  const list = `/v1/projects/${project}/collections?limit=100`
+  const { body } = await tenant.ask(list)
+  expect(body.data.length).toBeGreaterThan(50)
+  expect(body.data.length).toBeLessThan(100)
+  expect(JSON.stringify(body).length).toBeLessThan(4.01 * 1024 * 1024)
+  const { body: rest } = await tenant.ask(`${list}&cursor=${body.nextCursor}`)
+  expect([...body.data, ...rest.data].map(({ name }) => name)).toEqual(names)
+  expect(rest.nextCursor).toBe(null)
 })
 
 describe('a query', () => {

@@ -2,9 +2,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { documentFault, type Json } from '../../regional/services/records/document.ts'
-import { behindPrefix, keyOf, keyOfText } from '../../regional/services/records/index_key.ts'
+import { behindPrefix, type IndexType, keyOf, keyOfText } from '../../regional/services/records/index_key.ts'
 import { mergePatch } from '../../regional/services/records/merge_patch.ts'
-import { neededFields, planQuery, readQuery } from '../../regional/services/records/query_plan.ts'
+import {
+  type IndexShape,
+  neededFields,
+  planQuery,
+  readQuery,
+} from '../../regional/services/records/query_plan.ts'
 import { seed } from '../storage/seed.ts'
 
 const key = (type: 'string' | 'number' | 'boolean' | 'time', value: Json): Buffer => {
@@ -167,4 +172,41 @@ test(`an index is used for a query exactly when it has the query’s fields, the
     }),
     { seed, numRuns: 1_000 },
   )
+})
+
+test('of two indexes on one field, the one is used whose type takes the value, and text is the last resort', () => {
+  const index = (...types: IndexType[]) => ({
+    fields: types.map((type, i) => ({ field: 'ab'.charAt(i), type })),
+  })
+  const [text, number, boolean, time] = [index('string'), index('number'), index('boolean'), index('time')]
+  const chosen = (parameters: Record<string, string>, indexes: ReadonlyArray<IndexShape>) => {
+    const query = readQuery(parameters)
+    return query && planQuery(query, indexes)?.index
+  }
+  for (const [parameters, best] of [
+    [{ 'where[a]': 'abc' }, text],
+    [{ 'where[a]': '5' }, number],
+    [{ 'where[a]': 'true' }, boolean],
+    [{ 'where[a]': '2026-11-23T10:15:00Z' }, time],
+    [{ 'where[a][gt]': '5', 'where[a][lt]': '7' }, number],
+    [{ 'where[a][gt]': '5', 'where[a][lt]': 'x' }, text],
+    [{ 'where[a][prefix]': '5' }, text],
+  ] as const) {
+    for (const others of [
+      [text, number, boolean, time],
+      [time, boolean, number, text],
+    ]) {
+      expect(chosen(parameters, others), JSON.stringify(parameters)).toBe(best)
+    }
+  }
+  for (const first of [text, number]) {
+    const second = first === text ? number : text
+    expect(chosen({ order: 'a' }, [first, second])).toBe(first)
+  }
+  expect(() => chosen({ 'where[a]': 'abc' }, [number, boolean])).toThrow('is not a number')
+  const mixed = [index('string', 'string'), index('string', 'number'), index('number', 'string')]
+  expect(chosen({ 'where[a]': 'x', 'where[b]': '5' }, mixed)).toBe(mixed[1])
+  // Of the two that take one of them for a number, the first; what has no value counts for neither.
+  expect(chosen({ 'where[a]': '1', 'where[b]': '5' }, mixed)).toBe(mixed[1])
+  expect(chosen({ 'where[a]': '1', order: 'b' }, mixed)).toBe(mixed[2])
 })

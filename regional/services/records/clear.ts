@@ -8,6 +8,7 @@ import {
   type CollectionRecord,
   clearCount,
   forgetCollection,
+  forgetCollections,
   type IndexRecord,
   listCollections,
   type Place,
@@ -82,7 +83,10 @@ export async function clearProject(
   if (entries.length > 0) return { next: done, done }
   const { entries: waiting } = await tx.space(droppedSpace).page({ under: [projectId], limit: 1 })
   const [first] = waiting
-  if (first === undefined) return { finished: true, done }
+  if (first === undefined) {
+    forgetCollections(tx, projectId)
+    return { finished: true, done }
+  }
   const { cleared } = await clearSome(tx, first[0])
   return { next: done + cleared, done: done + cleared }
 }

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { idSchema } from '../../schemas.ts'
 import {
+  type Key,
   notFound,
+  type Page,
   pageBody,
   pageOf,
   pageQuery,
@@ -27,6 +29,7 @@ import type { Schemas } from './json_schema.ts'
 import { Collection, DeclareCollection, projectId } from './schema.ts'
 
 const LIST = 'collections'
+const MAX_PAGE_BYTES = 4 * 1024 * 1024
 const below = z.object({ projectId })
 const one = z.object({ projectId, name: z.string().max(200) })
 
@@ -66,6 +69,16 @@ async function reply(
     body: await shown(tx, place, collection, schema),
     headers: { etag: etagOf(collection) },
   }
+}
+
+/** A page that ends early where it would be too large; one entry it has in any case. */
+function fitting<K extends Key, V>({ entries, more }: Page<K, V>): Page<K, V> {
+  let bytes = 0
+  const end = entries.findIndex(([, value], i) => {
+    bytes += Buffer.byteLength(JSON.stringify(value))
+    return i > 0 && bytes > MAX_PAGE_BYTES
+  })
+  return end < 0 ? { entries, more } : { entries: entries.slice(0, end), more: true }
 }
 
 const schemaOf = async (tx: TenantTransaction, place: Place, { schemaVersion }: CollectionRecord) =>
@@ -113,7 +126,7 @@ export const collectionOperations = (schemas: Schemas): TenantOperation[] => [
           return [[name], await shown(tx, { name }, collection, schema)] as const
         }),
       )
-      return { status: 200, body: pageBody(list, { entries: bodies, more }, (each) => each) }
+      return { status: 200, body: pageBody(list, fitting({ entries: bodies, more }), (each) => each) }
     },
   }),
   tenantOperation({

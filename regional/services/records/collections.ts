@@ -14,7 +14,7 @@ import { COLLECTION_NAME } from './schema.ts'
 /** What a request's transaction and a job's both offer. */
 export type RecordsTransaction = Pick<
   TenantTransaction,
-  'space' | 'chunked' | 'counters' | 'take' | 'emit' | 'enqueue'
+  'space' | 'chunked' | 'counters' | 'take' | 'emit' | 'enqueue' | 'hasten'
 >
 
 /** Where a collection is. */
@@ -42,6 +42,8 @@ export interface CollectionRecord {
   schemaVersion: number
   /** What its schema takes of `storedBytes`. Older ones were charged nothing. */
   schemaBytes?: number
+  /** What the names of its indexed fields take of it. Older ones were charged nothing. */
+  nameBytes?: number
   version: number
   createdMs: number
   updatedMs: number
@@ -51,6 +53,9 @@ const MAX_COLLECTIONS = 1_000
 
 const collectionSpace = jsonSpace<[projectId: string, name: string], CollectionRecord>('collection')
 const schemaSpace = jsonSpace<[projectId: string, name: string], object>('schema')
+/** How many collections a project has. */
+const collectionsSpace = counterSpace<[projectId: string]>('collections')
+/** How many records a collection has. */
 const countSpace = counterSpace<[uid: Buffer]>('count')
 
 export const uidKey = ({ uid }: Pick<CollectionRecord, 'uid'>): Buffer => Buffer.from(uid, 'hex')
@@ -92,7 +97,7 @@ export function writeCollection(
 }
 
 /**
- * Makes an empty collection, not yet written.
+ * Makes an empty collection, counted, and for the caller to write.
  * @throws {Problem} `malformed_request` for a name that a collection can't have, `quota_exceeded`
  */
 export async function newCollection(
@@ -106,10 +111,10 @@ export async function newCollection(
       'A collection’s name has 1 to 64 of the characters a–z, A–Z, 0–9, _ and -, and begins with a letter or digit.',
     )
   }
-  const { entries } = await listCollections(tx, projectId, MAX_COLLECTIONS, undefined)
-  if (entries.length >= MAX_COLLECTIONS) {
+  if ((await countCollections(tx, projectId)) >= MAX_COLLECTIONS) {
     throw new Problem('quota_exceeded', `A project has at most ${MAX_COLLECTIONS} collections.`)
   }
+  tx.counters(collectionsSpace).add([projectId], 1)
   return {
     uid: randomBytes(8).toString('hex'),
     indexes: [],
@@ -121,14 +126,31 @@ export async function newCollection(
   }
 }
 
+async function countCollections(tx: RecordsTransaction, projectId: string): Promise<number> {
+  const counted = await tx.counters(collectionsSpace).get([projectId])
+  if (counted !== undefined) return counted
+  // Nobody counted in older versions.
+  const { entries } = await listCollections(tx, projectId, MAX_COLLECTIONS, undefined)
+  tx.counters(collectionsSpace).set([projectId], entries.length)
+  return entries.length
+}
+
+/** Of a project that is deleted. */
+export const forgetCollections = (tx: RecordsTransaction, projectId: string): void =>
+  tx.counters(collectionsSpace).clear([projectId])
+
 /** Forgets a collection; what lies in it is no longer to be found, and for the caller to have cleared. */
 export async function forgetCollection(
   tx: RecordsTransaction,
   place: Place,
   collection: CollectionRecord,
 ): Promise<void> {
+  const { nameBytes = 0 } = collection
+  const counts = tx.counters(collectionsSpace)
+  if ((await counts.get([place.projectId])) !== undefined) counts.add([place.projectId], -1)
   tx.space(collectionSpace).clear([place.projectId, place.name])
   await writeSchema(tx, place, collection, null)
+  if (nameBytes > 0) await tx.take('storedBytes', -nameBytes)
 }
 
 /** Apart from the collection, so that a write whose process knows the schema reads little. */

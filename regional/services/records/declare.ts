@@ -16,7 +16,7 @@ import {
   writeSchema,
 } from './collections.ts'
 import type { IndexedField } from './query_plan.ts'
-import type { DeclareCollection, IndexDeclaration } from './schema.ts'
+import { type DeclareCollection, fieldsOf, type IndexDeclaration, nameBytes } from './schema.ts'
 import { recordSpace } from './store.ts'
 
 export interface Declared {
@@ -29,8 +29,7 @@ interface Wanted {
   unique: boolean
 }
 
-const wantedIndex = (index: IndexDeclaration): Wanted =>
-  'fields' in index ? index : { fields: [{ field: index.field, type: index.type }], unique: index.unique }
+const wantedIndex = (index: IndexDeclaration): Wanted => ({ fields: fieldsOf(index), unique: index.unique })
 
 const nameOf = ({ fields, unique }: Wanted): string =>
   JSON.stringify([fields.map(({ field, type }) => [field, type]), unique])
@@ -85,12 +84,16 @@ export async function declareCollection(
   const unchanged = before !== undefined && sameSchema && isSame(before.indexes, after)
   if (unchanged) return { collection: before, schema }
   const schemaBytes = sameSchema ? collection.schemaBytes : await writeSchema(tx, place, collection, schema)
+  const names = nameBytes(after)
+  const { nameBytes: namesBefore = 0 } = collection
+  if (names !== namesBefore) await tx.take('storedBytes', names - namesBefore)
   const version = before === undefined ? 1 : before.version + 1
   const schemaVersion = sameSchema ? collection.schemaVersion : schema === null ? 0 : version
   const declared = {
     ...collection,
     indexes: after,
     nextIndex,
+    nameBytes: names,
     schemaVersion,
     ...(schemaBytes !== undefined && { schemaBytes }),
     version,

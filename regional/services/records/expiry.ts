@@ -1,5 +1,7 @@
-// Expiry: records with an `expiresAt` are served until then and never after. A job of each minute that has any removes
-// them afterwards. Whoever writes such a record reads whether the minute has its job, so none is forgotten.
+// Expiry: records with an `expiresAt` are served until then and never after. One job of the tenant, the sweep, removes
+// them afterwards; it waits for the first minute that has any. Whoever writes such a record reads which minute that is,
+// and brings the sweep forward where theirs is earlier: so none is forgotten, and no record leaves a job of its own.
+import type { Id } from '../../../shared/ids.ts'
 import { jobKind } from '../../jobs/kind.ts'
 import { jsonSpace } from '../../tenancy/service.ts'
 import {
@@ -20,8 +22,10 @@ const PAGE = 10
 
 /** By the end of the minute. The value is where the collection was when the record was written. */
 const expirySpace = jsonSpace<[minuteMs: number, uid: Buffer, id: Buffer], Place>('expiry')
-/** The minutes that have a job. */
-const sweepSpace = jsonSpace<[minuteMs: number], 1>('sweep')
+/** Which minute the sweep waits for. It has none while nothing expires. */
+const nextSpace = jsonSpace<['next'], { minuteMs: number; job: Id<'job'> }>('next-sweep')
+
+const after = (minuteMs: number) => ({ runAtMs: minuteMs + PATIENCE_MS })
 
 const minuteOf = (atMs: number): number => Math.ceil(atMs / MINUTE_MS) * MINUTE_MS
 
@@ -34,9 +38,16 @@ export async function noteExpiry(
 ): Promise<void> {
   const minuteMs = minuteOf(atMs)
   tx.space(expirySpace).set([minuteMs, uidKey(collection), recordKey(id)], place)
-  if ((await tx.space(sweepSpace).get([minuteMs])) !== undefined) return
-  tx.space(sweepSpace).set([minuteMs], 1)
-  tx.enqueue(expireRecords, { minuteMs }, { runAtMs: minuteMs + PATIENCE_MS })
+  await sweepAfter(tx, minuteMs)
+}
+
+async function sweepAfter(tx: RecordsTransaction, minuteMs: number): Promise<void> {
+  const next = await tx.space(nextSpace).get(['next'])
+  if (next !== undefined && next.minuteMs <= minuteMs) return
+  const { runAtMs } = after(minuteMs)
+  const isThere = next !== undefined && (await tx.hasten(next.job, runAtMs))
+  const job = isThere ? next.job : tx.enqueue(sweepRecords, null, { runAtMs })
+  tx.space(nextSpace).set(['next'], { minuteMs, job })
 }
 
 export function forgetExpiry(
@@ -48,36 +59,54 @@ export function forgetExpiry(
   tx.space(expirySpace).clear([minuteOf(atMs), uidKey(collection), recordKey(id)])
 }
 
-export const expireRecords = jobKind<{ minuteMs: number }, { done: number }>({
-  kind: 'records.expire',
+const retry = { firstMs: 1_000, maxMs: 10 * MINUTE_MS, tries: Number.POSITIVE_INFINITY }
+
+export const sweepRecords = jobKind<null>({
+  kind: 'records.sweep',
   service: 'records',
   promised: true,
-  retry: { firstMs: 1_000, maxMs: 10 * MINUTE_MS, tries: Number.POSITIVE_INFINITY },
-  async step(tx, { payload: { minuteMs }, place = { done: 0 } }) {
+  retry,
+  async step(tx, { id: job }) {
     const expiring = tx.space(expirySpace)
-    const { entries, more } = await expiring.page({ under: [minuteMs], limit: PAGE })
-    let early = false
-    for (const [[, uid, id], at] of entries) {
+    // The last minute that is over. Nobody writes there any more, so this reading conflicts with no writer.
+    const overMs = Math.floor((tx.nowMs - PATIENCE_MS) / MINUTE_MS) * MINUTE_MS
+    const { entries, more } = await expiring.page({ through: [overMs], limit: PAGE })
+    for (const [[minuteMs, uid, id], at] of entries) {
+      expiring.clear([minuteMs, uid, id])
       const collection = await findCollection(tx, at)
       // Of a collection that was deleted, its own job clears everything.
-      const bytes =
-        collection && uidKey(collection).equals(uid) && (await tx.chunked(recordSpace).get([uid, id]))
-      const record = bytes ? decodeRecord(id, bytes) : undefined
-      // By a clock that is behind.
-      if (record !== undefined && isLive(record, tx.nowMs)) {
-        early = true
-        continue
-      }
-      expiring.clear([minuteMs, uid, id])
-      if (collection === undefined || record === undefined) continue
+      if (collection === undefined || !uidKey(collection).equals(uid)) continue
+      const bytes = await tx.chunked(recordSpace).get([uid, id])
+      const record = bytes && decodeRecord(id, bytes)
+      if (record === undefined || isLive(record, tx.nowMs)) continue
       const writer = new RecordWriter(tx, at, collection, tx.nowMs)
       await writer.remove(record)
       await writer.settle()
     }
-    const done = place.done + entries.length
-    if (early) return { next: { done }, done, runAtMs: tx.nowMs + PATIENCE_MS }
-    if (more) return { next: { done }, done }
-    tx.space(sweepSpace).clear([minuteMs])
-    return { finished: true, done }
+    if (more) return { next: undefined }
+    const [first] = (await expiring.page({ behind: [overMs], limit: 1 })).entries
+    if (first === undefined) {
+      tx.space(nextSpace).clear(['next'])
+      return { finished: true }
+    }
+    const [[minuteMs]] = first
+    tx.space(nextSpace).set(['next'], { minuteMs, job })
+    return { next: undefined, ...after(minuteMs) }
+  },
+})
+
+/** The minutes that have a job of their own, as each had in earlier versions. */
+const minuteSpace = jsonSpace<[minuteMs: number], 1>('sweep')
+
+/** Such a job. It leaves its minute to the sweep. */
+export const expireMinute = jobKind<{ minuteMs: number }>({
+  kind: 'records.expire',
+  service: 'records',
+  promised: true,
+  retry,
+  async step(tx, { payload: { minuteMs } }) {
+    tx.space(minuteSpace).clear([minuteMs])
+    await sweepAfter(tx, minuteMs)
+    return { finished: true }
   },
 })

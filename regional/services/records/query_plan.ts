@@ -90,7 +90,24 @@ export function neededFields({ equal, range, order }: Query): string[] {
   return last === undefined || equal.has(last) ? [...equal.keys()] : [...equal.keys(), last]
 }
 
+/** The values that the query gives for a field. */
+const textsOf = ({ equal, range }: Query, field: string): string[] => [
+  ...[equal.get(field)].filter((text) => text !== undefined),
+  ...(range?.field === field ? range.by.values() : []),
+]
+
+const takesAll = ({ fields }: IndexShape, query: Query): boolean =>
+  fields.every(({ field, type }) =>
+    textsOf(query, field).every((text) => keyOfText(type, text) !== undefined),
+  )
+
+/** How many of them it takes for mere text, which each of them is. */
+const asText = ({ fields }: IndexShape, query: Query): number =>
+  fields.filter(({ field, type }) => type === 'string' && textsOf(query, field).length > 0).length
+
 /**
+ * Where several indexes fit, one whose types take all of the query's values, as few of them for text as can be, and the
+ * first of those.
  * @returns undefined when no index fits
  * @throws {Problem} `malformed_request` for a value that is not of the field's type
  */
@@ -101,14 +118,17 @@ export function planQuery<I extends IndexShape>(
   const needed = neededFields(query)
   const { equal, range, order } = query
   const last = needed.find((field) => !equal.has(field))
-  const index = indexes.find(
+  const fitting = indexes.filter(
     ({ fields }) =>
       fields.length === needed.length &&
       fields.every(({ field }) => needed.includes(field)) &&
       (last === undefined || fields.at(-1)?.field === last) &&
       (!range?.by.has('prefix') || fields.at(-1)?.type === 'string'),
   )
-  if (index === undefined) return undefined
+  const [first] = fitting
+  if (first === undefined) return undefined
+  const taking = fitting.filter((each) => takesAll(each, query))
+  const [index = first] = taking.sort((a, b) => asText(a, query) - asText(b, query))
   const plan: Plan<I> = {
     index,
     equal: index.fields.flatMap(({ field, type }) => {
@@ -140,11 +160,11 @@ export function suggestion(query: Query, known: ReadonlyArray<IndexedField>): st
   return JSON.stringify(fields.length === 1 ? fields[0] : { fields })
 }
 
-function typeFor(field: string, { equal, range }: Query, known: ReadonlyArray<IndexedField>): IndexType {
+function typeFor(field: string, query: Query, known: ReadonlyArray<IndexedField>): IndexType {
+  const { range } = query
   const declared = known.find((each) => each.field === field)
   if (declared !== undefined) return declared.type
-  const values = [equal.get(field), ...(range?.field === field ? range.by.values() : [])]
-  const text = values.find((each) => each !== undefined)
+  const [text] = textsOf(query, field)
   if (text === undefined || (range?.field === field && range.by.has('prefix'))) return 'string'
   const types = ['number', 'boolean', 'time'] as const
   return types.find((type) => keyOfText(type, text) !== undefined) ?? 'string'

@@ -125,14 +125,20 @@ async function readIndexed(
   return decodeRecord(id, bytes)
 }
 
-/** Names the list that a cursor belongs to: this collection, and this very question. */
-export function listName(collection: CollectionRecord, query: Query | undefined): string {
+/** Names the list that a cursor belongs to: this collection, and this very question, answered by this index. */
+export function listName(
+  collection: CollectionRecord,
+  query: Query | undefined,
+  index: IndexRecord | undefined,
+): string {
   if (query === undefined) return `records ${collection.uid}`
   const { equal, range, order } = query
   const question = JSON.stringify([
     [...equal].sort(),
     range && [range.field, [...range.by].sort()],
     order && [order.field, order.descending],
+    // One that is declared anew has a number of its own: its keys may be of another type, in another order.
+    index?.number,
   ])
   return `records ${collection.uid} ${createHash('sha256').update(question).digest('base64url').slice(0, 22)}`
 }

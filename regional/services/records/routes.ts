@@ -3,7 +3,7 @@ import type { Service } from '../../tenancy/service.ts'
 import { buildIndexes } from './build.ts'
 import { clearDropped, clearProject } from './clear.ts'
 import { collectionOperations } from './collection_routes.ts'
-import { expireRecords } from './expiry.ts'
+import { expireMinute, sweepRecords } from './expiry.ts'
 import { Schemas } from './json_schema.ts'
 import { recordOperations } from './record_routes.ts'
 
@@ -12,7 +12,7 @@ export function records(now: () => number): Service {
   const schemas = new Schemas(now)
   return {
     name: 'records',
-    jobKinds: [buildIndexes, clearDropped, expireRecords],
+    jobKinds: [buildIndexes, clearDropped, sweepRecords, expireMinute],
     operations: [...collectionOperations(schemas), ...recordOperations(schemas)],
     belowProject: (tx, projectId, place) => clearProject(tx, projectId, place as number | undefined),
   }

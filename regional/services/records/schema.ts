@@ -4,6 +4,7 @@ import { idSchema, timeSchema } from '../../schemas.ts'
 import { type Document, documentFault, isDocument } from './document.ts'
 import { isFieldPath } from './field_path.ts'
 import { INDEX_TYPES } from './index_key.ts'
+import type { IndexedField } from './query_plan.ts'
 
 export const projectId = idSchema('prj')
 export const recordId = idSchema('rec')
@@ -11,6 +12,8 @@ export const recordId = idSchema('rec')
 export const COLLECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 export const MAX_INDEXES = 20
 export const MAX_INDEX_FIELDS = 4
+/** Of the names of all fields of a collection's indexes: every write of a record reads them. */
+export const MAX_NAME_BYTES = 8 * 1024
 export const MAX_BATCH = 100
 
 /** JSON as it came. No schema of its own parts: that would leave out a field called `__proto__`. */
@@ -49,9 +52,23 @@ export const IndexDeclaration = z
   .meta({ id: 'IndexDeclaration' })
 export type IndexDeclaration = z.infer<typeof IndexDeclaration>
 
+export const fieldsOf = (index: IndexDeclaration): IndexedField[] =>
+  'fields' in index ? index.fields : [{ field: index.field, type: index.type }]
+
+/** The bytes of the names of all fields of these indexes. */
+export const nameBytes = (indexes: ReadonlyArray<{ fields: ReadonlyArray<IndexedField> }>): number =>
+  indexes.flatMap(({ fields }) => fields).reduce((sum, { field }) => sum + Buffer.byteLength(field), 0)
+
 export const DeclareCollection = z
   .strictObject({
-    indexes: z.array(IndexDeclaration).max(MAX_INDEXES).default([]),
+    indexes: z
+      .array(IndexDeclaration)
+      .max(MAX_INDEXES)
+      .refine(
+        (indexes) => nameBytes(indexes.map((each) => ({ fields: fieldsOf(each) }))) <= MAX_NAME_BYTES,
+        `names fields with more than ${MAX_NAME_BYTES} bytes together`,
+      )
+      .default([]),
     schema: documentSchema('JSON Schema 2020-12 that every document must fit.')
       .nullable()
       .default(null)
