@@ -21,7 +21,7 @@ beforeAll(async () => {
   regions = await startRegions({}, (environment) =>
     startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
       writeLog: () => {},
-      modelTimes: { firstTextMs: 700, silenceMs: 700 },
+      modelTimes: { firstTextMs: 2_500, silenceMs: 2_500 },
     }),
   )
 })
@@ -252,6 +252,24 @@ describe('a run', () => {
     expect(await tokens()).toBe(made.inputTokens + made.outputTokens)
     await expect.poll(server.underWay).toBe(0)
   })
+
+  test.each(['agent', 'project'])(
+    'whose %s is deleted ends at once; what it took is charged, and nothing is kept',
+    async (what) => {
+      const { ask, run, path, agent, project, tokens } = await agentOf()
+      const stored = async () => (await ask('/v1/usage')).body.quotas.storedBytes.used
+      await run('Hello')
+      const going = run('wait deleted')
+      await expect.poll(server.underWay).toBe(1)
+      const deleted = what === 'agent' ? `${path}/${agent.id}` : `/v1/projects/${project.id}`
+      expect((await ask(deleted, { method: 'DELETE' })).status).toBe(what === 'agent' ? 204 : 202)
+      const made = await going
+      expect(made).toMatchObject({ status: 'cancelled', output: 'Wait' })
+      expect(await tokens()).toBe(15 + made.inputTokens + made.outputTokens)
+      await expect.poll(server.underWay).toBe(0)
+      await expect.poll(stored, { timeout: 10_000 }).toBe(0)
+    },
+  )
 
   test('fifty at once are charged exactly, and none beyond the quota', async () => {
     const { run, id, tokens } = await agentOf({ parameters: { maxOutputTokens: 100 } })

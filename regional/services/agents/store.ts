@@ -1,6 +1,7 @@
 // Agents and runs as they are kept. A run is two entries: what lists show of it, and its texts, which may be long. An agent
 // is two as well: its instructions are longer than one value may be.
 import { newId } from '../../../shared/ids.ts'
+import type { Step } from '../../jobs/kind.ts'
 import type { Message } from '../../models/gateway.ts'
 import {
   chunkedSpace,
@@ -42,8 +43,8 @@ export type AgentsTransaction = Pick<TenantTransaction, 'space' | 'chunked' | 't
 
 const agents = jsonSpace<[projectId: string, agentId: string], KeptAgent>('agent')
 const instructionsOf = chunkedSpace<[projectId: string, agentId: string]>('instructions')
-const runs = jsonSpace<[projectId: string, agentId: string, runId: string], RunRecord>('run')
-const texts = chunkedSpace<[projectId: string, agentId: string, runId: string]>('texts')
+const runs = jsonSpace<RunKey, RunRecord>('run')
+const texts = chunkedSpace<RunKey>('texts')
 
 /** What an agent, or a run, costs beside its texts. */
 const OVERHEAD_BYTES = 500
@@ -91,18 +92,27 @@ const wholeAgent = (kept: KeptAgent, instructions: Buffer | undefined): AgentRec
   chargedBytes: kept.chargedBytes ?? 0,
 })
 
+export async function findAgent(
+  tx: Pick<AgentsTransaction, 'space' | 'chunked'>,
+  projectId: string,
+  id: string,
+): Promise<AgentRecord | undefined> {
+  const [kept, instructions] = await Promise.all([
+    tx.space(agents).get([projectId, id]),
+    tx.chunked(instructionsOf).get([projectId, id]),
+  ])
+  return kept && wholeAgent(kept, instructions)
+}
+
 /** @throws {Problem} `not_found` */
 export async function readAgent(
   tx: Pick<AgentsTransaction, 'space' | 'chunked'>,
   projectId: string,
   id: string,
 ): Promise<AgentRecord> {
-  const [kept, instructions] = await Promise.all([
-    tx.space(agents).get([projectId, id]),
-    tx.chunked(instructionsOf).get([projectId, id]),
-  ])
-  if (kept === undefined) throw notFound()
-  return wholeAgent(kept, instructions)
+  const agent = await findAgent(tx, projectId, id)
+  if (agent === undefined) throw notFound()
+  return agent
 }
 
 type Listed<V> = { entries: ReadonlyArray<readonly [id: [string], value: V]>; more: boolean }
@@ -177,8 +187,12 @@ export async function removeAgent(
   tx.emit('agent.deleted', id, { project: projectId })
 }
 
-const runKey = ({ projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>) =>
-  [projectId, agentId, id] as [string, string, string]
+type RunKey = [projectId: string, agentId: string, runId: string]
+const runKey = ({ projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>): RunKey => [
+  projectId,
+  agentId,
+  id,
+]
 
 export function writeRun(tx: AgentsTransaction, run: RunRecord): void {
   tx.space(runs).set(runKey(run), run)
@@ -238,24 +252,68 @@ export const listRuns = async (
     }),
   )
 
+/** Asks whoever does it to end: they are woken by the event. What is over stays as it is. */
+export function cancelRun(tx: AgentsTransaction, run: RunRecord): void {
+  if (run.status !== 'running') return
+  writeRun(tx, { ...run, cancelled: true })
+  tx.emit('run.cancelling', run.id, { project: run.projectId, agent: run.agentId })
+}
+
+/** Keeps a run that is over. One whose agent was deleted meanwhile goes with it: nothing else will clear it. */
+export async function keepEnded(tx: AgentsTransaction, run: RunRecord, given: Texts): Promise<RunRecord> {
+  const isKept = (await tx.space(agents).get([run.projectId, run.agentId])) !== undefined
+  // Nobody is refused once a run is over, for room that it did not hold.
+  const { chargedBytes: heldBytes = 0 } = run
+  const chargedBytes = isKept ? Math.min(runBytes(given), heldBytes) : 0
+  await grow(tx, chargedBytes - heldBytes)
+  const kept = { ...run, chargedBytes }
+  if (isKept) {
+    writeRun(tx, kept)
+    writeTexts(tx, kept, given)
+  } else {
+    clearRun(tx, runKey(run))
+  }
+  return kept
+}
+
+function clearRun(tx: AgentsTransaction, key: RunKey): void {
+  tx.chunked(texts).clear(key)
+  tx.space(runs).clear(key)
+}
+
 const CLEARED_AT_A_TIME = 100
 
-/** Clears some runs of an agent, or of a whole project. @returns how many, and whether there are more */
+/** How far the clearing of runs is: what it has cleared, and behind which one it goes on. */
+export interface Clearing {
+  done: number
+  after?: RunKey
+}
+
+/**
+ * Clears some runs of an agent that is gone, or of a whole project whose agents are. What goes on is cancelled: so that it
+ * is charged what it took, it is cleared by whoever ends it.
+ */
 export async function clearRuns(
   tx: AgentsTransaction,
   under: [projectId: string] | [projectId: string, agentId: string],
-): Promise<{ cleared: number; more: boolean }> {
-  const { entries, more } = await tx.space(runs).page({ under, limit: CLEARED_AT_A_TIME })
+  place: Clearing,
+): Promise<Step<Clearing>> {
+  const { after } = place
+  const { entries, more } = await tx.space(runs).page({ under, limit: CLEARED_AT_A_TIME, after })
+  let { done } = place
   let bytes = 0
   for (const [key, run] of entries) {
-    tx.chunked(texts).clear(key)
-    tx.space(runs).clear(key)
+    if (run.status === 'running') {
+      cancelRun(tx, run)
+      continue
+    }
+    clearRun(tx, key)
     bytes += run.chargedBytes ?? 0
-    // What goes on settles nothing any more.
-    if (run.status === 'running') await tx.take('tokens', -run.reservedTokens, run.startedMs)
+    done++
   }
   await grow(tx, -bytes)
-  return { cleared: entries.length, more }
+  const last = entries.at(-1)?.[0]
+  return more && last !== undefined ? { next: { done, after: last }, done } : { finished: true, done }
 }
 
 /** Clears some agents of a project. */
