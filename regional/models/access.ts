@@ -2,18 +2,8 @@
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { ModelAccess } from '../services/agents/models.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type Called, type CallTimes, callModel } from './gateway.ts'
+import { type CallTimes, callModel, notCalled } from './gateway.ts'
 import { ModelPools } from './pool.ts'
-
-const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
-  outcome,
-  text: '',
-  inputTokens: 0,
-  outputTokens: 0,
-  usageEstimated: false,
-  firstTextMs: null,
-  durationMs: 0,
-})
 
 export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAccess {
   const pools = new ModelPools()

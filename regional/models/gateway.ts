@@ -41,6 +41,17 @@ export interface Called {
   durationMs: number
 }
 
+/** What became of a call that was not made. */
+export const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
+  outcome,
+  text: '',
+  inputTokens: 0,
+  outputTokens: 0,
+  usageEstimated: false,
+  firstTextMs: null,
+  durationMs: 0,
+})
+
 export interface CallTimes {
   /** Until the first text. */
   firstTextMs: number

@@ -49,7 +49,19 @@ async function agentOf(agent: object = {}, region = 'us') {
   const run = async (input: unknown, headers: Record<string, string> = {}): Promise<Body> =>
     (await ask(runs, { method: 'POST', body: { input }, headers })).body
   const tokens = async (): Promise<number> => (await ask('/v1/usage')).body.quotas.tokens.used
-  return { ...tenant, project, path, runs, ask, run, tokens, agent: made.body }
+  /** Runs the agent with a webhook. */
+  const webhook = async (body: string): Promise<void> => {
+    const secret = 'a-secret-of-ours'
+    const agent = { projectId: project.id, agentId: made.body.id }
+    const given = { name: 'Code', provider: 'github', secret, agent }
+    const source = await ask('/v1/webhook-sources', { method: 'POST', body: given })
+    const signature = createHmac('sha256', secret).update(body).digest('hex')
+    await regions.ask(region, {
+      ...{ as: source.body.url, method: 'POST', path: '', body },
+      headers: { 'x-hub-signature-256': `sha256=${signature}` },
+    })
+  }
+  return { ...tenant, project, path, runs, ask, run, tokens, webhook, agent: made.body }
 }
 
 test('without any model a run says what is missing, and costs nothing', async () => {
@@ -332,23 +344,11 @@ describe('a run', () => {
 
   test('that a webhook starts has its place in the same pool as those that somebody waits for', async () => {
     await addModel('one-pool', { maxConcurrent: 4 })
-    const { ask, runs, run, project, agent } = await agentOf({ model: 'one-pool' })
-    const secret = 'a-secret-of-ours'
-    const source = await ask('/v1/webhook-sources', {
-      method: 'POST',
-      body: {
-        ...{ name: 'Code', provider: 'github', secret },
-        agent: { projectId: project.id, agentId: agent.id },
-      },
-    })
+    const { ask, runs, run, webhook } = await agentOf({ model: 'one-pool' })
     const from = server.served.length
     const waited = [run('waited wait'), run('waited wait'), run('waited wait')]
     await expect.poll(() => server.served.length).toBe(from + 3)
-    const signature = createHmac('sha256', secret).update('{}').digest('hex')
-    await regions.ask('us', {
-      ...{ as: source.body.url, method: 'POST', path: '', body: '{}' },
-      headers: { 'x-hub-signature-256': `sha256=${signature}` },
-    })
+    await webhook('{}')
     await expect.poll(async () => (await ask(runs)).body.data.length).toBe(4)
     const somebodyElse = await agentOf({ model: 'one-pool' })
     for (let i = 0; i < 10; i++) await somebodyElse.run('else')
@@ -357,6 +357,35 @@ describe('a run', () => {
     server.release()
     await Promise.all(waited)
     await expect.poll(() => server.served.slice(from)).toContain('A')
+  })
+
+  test('that a webhook started is cancelled at once, and its job is none that could be', async () => {
+    const { ask, runs, webhook, tokens } = await agentOf()
+    await webhook('{"please": "wait"}')
+    await expect.poll(server.underWay).toBe(1)
+    const [{ id }] = (await ask(runs)).body.data
+    const [started] = (await ask('/v1/events?types=run.*')).body.data
+    const job = `/v1/jobs/${started.actor.id}`
+    expect((await ask(job, { method: 'DELETE' })).body.code).toBe('conflict')
+    expect((await ask(`${runs}/${id}/cancel`, { method: 'POST' })).status).toBe(202)
+    await expect.poll(async () => (await ask(`${runs}/${id}`)).body.status).toBe('cancelled')
+    await expect.poll(server.underWay).toBe(0)
+    const { inputTokens, outputTokens } = (await ask(`${runs}/${id}`)).body
+    expect(inputTokens).toBeGreaterThan(0)
+    expect(await tokens()).toBe(inputTokens + outputTokens)
+  })
+
+  test('that a webhook started ends with its agent; what it took is charged, and nothing is kept', async () => {
+    const { ask, path, agent, webhook, tokens } = await agentOf()
+    await webhook('{"please": "wait"}')
+    await expect.poll(server.underWay).toBe(1)
+    await ask(`${path}/${agent.id}`, { method: 'DELETE' })
+    await expect.poll(server.underWay).toBe(0)
+    const told = async () => (await ask('/v1/events?types=run.*')).body.data.at(-1).type
+    await expect.poll(told).toBe('run.cancelled')
+    const held = 1_024
+    expect(await tokens()).toBeGreaterThan(0)
+    expect(await tokens()).toBeLessThan(held)
   })
 
   test('of a region that stops is settled first', async () => {

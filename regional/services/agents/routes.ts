@@ -32,7 +32,7 @@ import {
   clearAgents,
   clearRuns,
   createAgent,
-  findRun,
+  isUnwanted,
   listAgents,
   listRuns,
   readAgent,
@@ -41,6 +41,7 @@ import {
   removeAgent,
   updateAgent,
 } from './store.ts'
+import { unattendedRun } from './unattended.ts'
 
 const AGENTS = 'agents'
 const RUNS = 'runs'
@@ -72,7 +73,7 @@ const clearAgent = jobKind<{ projectId: string; agentId: string }, Clearing>({
 
 export const agents = (models: ModelAccess): Service => ({
   name: 'agents',
-  jobKinds: [clearAgent, endInterrupted],
+  jobKinds: [clearAgent, endInterrupted, unattendedRun(models)],
   async belowProject(tx, project, place): Promise<Step> {
     const { done, after } = (place as Clearing | null | undefined) ?? { done: 0 }
     // Before its runs: who ends one that goes on clears it, once its agent is gone.
@@ -199,10 +200,7 @@ export const agents = (models: ModelAccess): Service => ({
         const location = `/v1/projects/${params.projectId}/agents/${params.agentId}/runs/${id}`
         return { target: id, headers: { location }, work: running }
       },
-      async cancelled(tx, { run: { projectId, agentId, id } }) {
-        const run = await findRun(tx, projectId, agentId, id)
-        return run === undefined || run.cancelled
-      },
+      cancelled: (tx, { run }) => isUnwanted(tx, run),
       work: (running, outside) => doRun(running, outside, models),
       settle: (tx, running, called) => settleRun(tx, running, called, tx.context.nowMs),
     }),

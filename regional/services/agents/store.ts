@@ -104,6 +104,12 @@ export async function findAgent(
   return kept && wholeAgent(kept, instructions)
 }
 
+const hasAgent = async (
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  id: string,
+): Promise<boolean> => (await tx.space(agents).get([projectId, id])) !== undefined
+
 /** @throws {Problem} `not_found` */
 export async function readAgent(
   tx: Pick<AgentsTransaction, 'space' | 'chunked'>,
@@ -252,6 +258,18 @@ export const listRuns = async (
     }),
   )
 
+/** Whether a run that goes on is to end: it was cancelled, or its agent is gone. */
+export async function isUnwanted(
+  tx: Pick<AgentsTransaction, 'space'>,
+  { projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>,
+): Promise<boolean> {
+  const [run, isThere] = await Promise.all([
+    findRun(tx, projectId, agentId, id),
+    hasAgent(tx, projectId, agentId),
+  ])
+  return run === undefined || run.cancelled || !isThere
+}
+
 /** Asks whoever does it to end: they are woken by the event. What is over stays as it is. */
 export function cancelRun(tx: AgentsTransaction, run: RunRecord): void {
   if (run.status !== 'running') return
@@ -261,7 +279,7 @@ export function cancelRun(tx: AgentsTransaction, run: RunRecord): void {
 
 /** Keeps a run that is over. One whose agent was deleted meanwhile goes with it: nothing else will clear it. */
 export async function keepEnded(tx: AgentsTransaction, run: RunRecord, given: Texts): Promise<RunRecord> {
-  const isKept = (await tx.space(agents).get([run.projectId, run.agentId])) !== undefined
+  const isKept = await hasAgent(tx, run.projectId, run.agentId)
   // Nobody is refused once a run is over, for room that it did not hold.
   const { chargedBytes: heldBytes = 0 } = run
   const chargedBytes = isKept ? Math.min(runBytes(given), heldBytes) : 0
