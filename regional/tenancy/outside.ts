@@ -2,7 +2,7 @@
 // settled in another. Between the two its idempotency record says that it runs. Should this process die in between, the
 // record is believed for as long as the work may take and no longer; what the beginning reserved is given back by a job
 // that the beginning enqueued.
-import { Problem } from '../../shared/problems.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { CostMeter } from '../admission/cost.ts'
 import { expireAt } from '../jobs/expiry.ts'
@@ -21,6 +21,7 @@ import {
   idempotencySpace,
   isLive,
   markerKey,
+  newAttempt,
   newMarker,
   rememberedUntil,
   runningRecord,
@@ -33,6 +34,9 @@ import { type Memory, memoryOf, writeOnce } from './write_once.ts'
 
 /** Time to settle in, after the work's own is over. */
 export const SETTLE_MS = 30_000
+
+/** Others kept changing the same data, or how it went is not known: another try may do. */
+const CONTENDED: ReadonlySet<ProblemCode> = new Set(['contention', 'deadline_exceeded'])
 
 /** What a beginning leaves for the rest. */
 export interface Begun<W> {
@@ -158,9 +162,7 @@ export class OutsideWorks {
         signal,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      return await this.inTurn(asked, 'settled', (meter) =>
-        this.settle({ ...asked, meter }, memory, context, (tx) => run.settle(tx, work, outcome)),
-      )
+      return await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
     } finally {
       followed.end()
     }
@@ -193,21 +195,43 @@ export class OutsideWorks {
     return this.admission.run({ ...asking, operation: `${asked.action} ${what}`, begun: true }, work)
   }
 
-  private settle(
+  /** Tried again for a while: nobody is to get for nothing what was done, by changing the same things all the time. */
+  private async settle(
     asked: Asked,
     memory: Memory,
     before: TenantContext,
+    work: (tx: TenantTransaction) => Promise<Reply>,
+  ): Promise<Reply> {
+    const replies = new Map<number, Reply>()
+    const untilMs = performance.now() + SETTLE_MS
+    for (;;) {
+      try {
+        return await this.inTurn(asked, 'settled', (meter) =>
+          this.settleOnce({ ...asked, meter }, memory, before, replies, work),
+        )
+      } catch (error) {
+        const isContended = error instanceof Problem && CONTENDED.has(error.code)
+        if (!isContended || performance.now() >= untilMs) throw error
+      }
+    }
+  }
+
+  /** @param replies by attempt: one of them may turn out to have landed */
+  private settleOnce(
+    asked: Asked,
+    memory: Memory,
+    before: TenantContext,
+    replies: Map<number, Reply>,
     work: (tx: TenantTransaction) => Promise<Reply>,
   ): Promise<Reply> {
     const { database, loans, now } = this.dependencies
     const { service, meter } = asked
     const { tenant, requestId } = before
     const key: [Buffer] = [markerKey(`${requestId} settled`)]
-    const replies: Reply[] = []
     return loans.borrow(tenant, (loan) =>
       database.tenant(
         tenant,
-        async (scope, attempt) => {
+        async (scope) => {
           const records = scope.system('idempotency', idempotencySpace)
           const [status, running, settled] = await Promise.all([
             scope.system('status', statusSpace).get(['status']),
@@ -215,14 +239,15 @@ export class OutsideWorks {
             records.get(key),
           ])
           const nowMs = now()
-          const landed = isLive(settled, nowMs) ? replies[settled.attempt] : undefined
+          const landed = isLive(settled, nowMs) ? replies.get(settled.attempt) : undefined
           if (landed !== undefined) return { value: landed, commit: false }
           if (status?.status !== 'active' && status?.status !== 'suspended') {
             throw new Problem('tenant_erased', 'The organisation is not here any more: nothing was kept.')
           }
           const context = { ...before, nowMs }
           const reply = await work(writingTransaction(scope, { service, context }, loan, status))
-          replies[attempt] = reply
+          const attempt = newAttempt()
+          replies.set(attempt, reply)
           const marker = newMarker(requestId, attempt, nowMs)
           records.set(key, marker)
           await expireAt(scope, marker.expiresAt, 'request', key[0], nowMs)

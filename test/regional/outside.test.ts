@@ -95,6 +95,14 @@ describe('while it goes on', () => {
     expect((await regions.ask('us', { as: key, path: '/v1/usage' })).body.quotas.projects.used).toBe(0)
   })
 
+  test('it is settled although others are in the way again and again', async () => {
+    brewing.crowd('toddy', 5)
+    const first = regions.ask('us', asking('toddy'))
+    await brewing.pour('toddy')
+    expect((await first).body).toEqual({ id: 'toddy', outcome: 'poured' })
+    expect([brewing.times('toddy'), await projectsInUse()]).toEqual([1, 0])
+  })
+
   test('a credential that only runs out meanwhile was good for all of it', async () => {
     const expiresAt = new Date(Date.now() + 60 * 60_000).toISOString()
     const [old, other] = [await newKey({ expiresAt }), await newKey()]

@@ -252,7 +252,8 @@ export const agents = (models: ModelAccess): Service => ({
         await tx.project(params.projectId, 'read')
         await readAgent(tx, params.projectId, params.agentId)
         const run = await readRun(tx, params.projectId, params.agentId, params.id)
-        cancelRun(tx, run)
+        // Once: what is written again and again could not be settled.
+        if (run.status === 'running' && !run.cancelled) cancelRun(tx, run)
         return { status: 202, body: shownRun(run, await readTexts(tx, run)) }
       },
     }),

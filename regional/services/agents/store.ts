@@ -104,11 +104,15 @@ export async function findAgent(
   return kept && wholeAgent(kept, instructions)
 }
 
+/**
+ * By snapshot: nobody keeps a run from being settled by changing its agent all the time. Who removes an agent writes each of
+ * its runs that goes on afterwards, so whoever ends one either finds the agent gone, or is found out by {@link clearRuns}.
+ */
 const hasAgent = async (
   tx: Pick<AgentsTransaction, 'space'>,
   projectId: string,
   id: string,
-): Promise<boolean> => (await tx.space(agents).get([projectId, id])) !== undefined
+): Promise<boolean> => (await tx.space(agents).peek([projectId, id])) !== undefined
 
 /** @throws {Problem} `not_found` */
 export async function readAgent(
@@ -270,9 +274,8 @@ export async function isUnwanted(
   return run === undefined || run.cancelled || !isThere
 }
 
-/** Asks whoever does it to end: they are woken by the event. What is over stays as it is. */
+/** Asks whoever does it to end: they are woken by the event. */
 export function cancelRun(tx: AgentsTransaction, run: RunRecord): void {
-  if (run.status !== 'running') return
   writeRun(tx, { ...run, cancelled: true })
   tx.emit('run.cancelling', run.id, { project: run.projectId, agent: run.agentId })
 }
