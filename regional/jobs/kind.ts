@@ -72,7 +72,7 @@ export interface ServiceJobKind<P = unknown, S = unknown, O = unknown, R = unkno
   outside?(job: Job<P, S>, signal: AbortSignal, read: R, cancelled: AbortSignal): Promise<O>
   /**
    * Looked at while the work outside goes on, at first and whenever something of the tenant changed: true aborts the work's
-   * `cancelled`, and what it came to until then is for the step.
+   * `cancelled`, and what it came to until then is for the step. So it is when the tenant is suspended, but no step follows.
    */
   cancelled?(tx: Pick<JobTransaction, 'tenant' | 'space' | 'chunked'>, job: Job<P, S>): Promise<boolean>
   /** One step, well below five seconds, at best below 200 ms. May run again until it commits. */

@@ -180,7 +180,11 @@ async function workOutside(
   const { job } = found
   const look = async (scope: TenantScope) => {
     const tx = { tenant, ...scope.service(serviceOf(kind, job)) }
-    return { value: (await kind.cancelled?.(tx, job)) === true, commit: false }
+    const [status, isCancelled] = await Promise.all([
+      scope.system('status', statusSpace).get(['status']),
+      kind.cancelled?.(tx, job),
+    ])
+    return { value: status?.status !== 'active' || isCancelled === true, commit: false }
   }
   const asking = { tenant, weight, operation: `${kind.kind} followed`, asker: { signal } }
   const followed =

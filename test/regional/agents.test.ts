@@ -389,6 +389,21 @@ describe('a run', () => {
     expect(await tokens()).toBeLessThan(held)
   })
 
+  test('that a webhook started waits with its organisation, and is done anew when that is resumed', async () => {
+    const { id, ask, runs, webhook, tokens } = await agentOf()
+    const from = server.served.length
+    await webhook('{"please": "wait"}')
+    await expect.poll(server.underWay).toBe(1)
+    await operator('PATCH', `/tenants/${id}`, { status: 'suspended' })
+    await expect.poll(server.underWay).toBe(0)
+    await operator('PATCH', `/tenants/${id}`, { status: 'active' })
+    await expect.poll(() => server.served.length, { timeout: 10_000 }).toBe(from + 2)
+    server.release()
+    const run = async () => (await ask(runs)).body.data[0].status
+    await expect.poll(run, { timeout: 10_000 }).toBe('succeeded')
+    expect(await tokens()).toBe(15)
+  })
+
   test('of a region that stops is settled first', async () => {
     const { run, ask, runs, tokens } = await agentOf({}, 'eu')
     await expect.poll(async () => (await ask('/v1/models')).body.data.length).toBeGreaterThan(0)
