@@ -1,10 +1,19 @@
 // The jobs that run an agent with a webhook, when what they are about is gone, or not wanted any more.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Step } from '../../regional/jobs/kind.ts'
 import type { ModelAccess } from '../../regional/services/agents/models.ts'
-import { findRun, type RunRecord, writeRun } from '../../regional/services/agents/store.ts'
+import {
+  type Clearing,
+  clearRuns,
+  findRun,
+  listRuns,
+  type RunRecord,
+  writeRun,
+} from '../../regional/services/agents/store.ts'
 import { unattendedRun } from '../../regional/services/agents/unattended.ts'
 import { agentRun } from '../../regional/services/webhook-sources/agent_run.ts'
-import { feedOf } from '../../regional/tenancy/events.ts'
+import { type Emit, feedOf } from '../../regional/tenancy/events.ts'
+import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
 import { openQueue, type Queue } from './support.ts'
 
@@ -39,20 +48,63 @@ test('a webhook whose source was removed before its agent ran ends the job, and 
   expect(queue.logged).toEqual([])
 })
 
+/** A run that goes on, whose agent is not there. */
+const runOf = (given: Partial<RunRecord> = {}): RunRecord => ({
+  ...{ id: newId('run'), projectId: newId('prj'), agentId: newId('agt'), model: 'small', status: 'running' },
+  ...{ inputTokens: 0, outputTokens: 0, usageEstimated: false, firstTextMs: null, durationMs: null },
+  ...{ createdAt: new Date(queue.clock.nowMs).toISOString(), startedMs: queue.clock.nowMs, endedAt: null },
+  ...{ error: null, reservedTokens: 0, chargedBytes: 0, cancelled: false },
+  ...given,
+})
+
+const agentsIn = (scope: TenantScope, emit: Emit = () => {}) => ({
+  ...scope.service('agents'),
+  take: async () => {},
+  emit,
+})
+
+test('clearing what an agent left goes past runs that go on, and cancels each once', async () => {
+  const tenant = await queue.tenant(4)
+  const { projectId, agentId } = runOf()
+  const all = Array.from({ length: 250 }, (_, i) =>
+    runOf({ projectId, agentId, status: i % 100 === 0 ? 'running' : 'failed' }),
+  )
+  const going = all
+    .filter(({ status }) => status === 'running')
+    .map(({ id }) => id)
+    .toSorted()
+  await queue.inTenant(tenant, (scope) => {
+    for (const run of all) writeRun(agentsIn(scope), run)
+  })
+  const told: string[] = []
+  let step: Step<Clearing> = { next: { done: 0 } }
+  while ('next' in step) {
+    const { next }: { next: Clearing } = step
+    step = await queue.inTenant(tenant, (scope) =>
+      clearRuns(
+        agentsIn(scope, (_, run) => void told.push(run)),
+        [projectId, agentId],
+        next,
+      ),
+    )
+  }
+  expect(step).toEqual({ finished: true, done: all.length - going.length })
+  const left = await queue.inTenant(tenant, (scope) =>
+    listRuns(scope.service('agents'), projectId, agentId, 100, undefined),
+  )
+  expect(left.entries.map(([, { id, cancelled }]) => [id, cancelled])).toEqual(
+    going.toReversed().map((id) => [id, true]),
+  )
+  expect(told).toEqual(going)
+})
+
 test.each([
   ['was cancelled', true],
   ['lost its agent', false],
 ])('a run that %s before its model was called is settled without a call', async (_, cancelled) => {
   const tenant = await queue.tenant(cancelled ? 2 : 3)
-  const nothingYet = { inputTokens: 0, outputTokens: 0, usageEstimated: false, firstTextMs: null }
-  const run: RunRecord = {
-    ...{ id: newId('run'), projectId: newId('prj'), agentId: newId('agt'), model: 'small' },
-    ...{ status: 'running', error: null, ...nothingYet, durationMs: null, endedAt: null },
-    ...{ createdAt: new Date(queue.clock.nowMs).toISOString(), startedMs: queue.clock.nowMs },
-    ...{ reservedTokens: 0, chargedBytes: 0, cancelled },
-  }
-  const unused = { take: async () => {}, emit: () => {} }
-  await queue.inTenant(tenant, (scope) => writeRun({ ...scope.service('agents'), ...unused }, run))
+  const run = runOf({ cancelled })
+  await queue.inTenant(tenant, (scope) => writeRun(agentsIn(scope), run))
   const job = await queue.enqueue(tenant, goOn, run)
   await vi.waitFor(async () => expect((await queue.job(tenant, job))?.state).toBe('done'), {
     timeout: 10_000,
