@@ -389,6 +389,26 @@ describe('a run', () => {
     expect(await tokens()).toBeLessThan(held)
   })
 
+  test('that a webhook started tells its model what it began with, whatever its agent says by then', async () => {
+    const { ask, path, agent, runs, webhook } = await agentOf({ model: 'small', instructions: 'As it was.' })
+    const from = server.served.length
+    await webhook('{"wait": 0}')
+    await expect.poll(server.underWay).toBe(1)
+    for (let i = 1; i <= 5; i++) await webhook(`{"wait": ${i}}`)
+    server.release()
+    // Four jobs of an organisation go on side by side: the last run has begun, and waits for them.
+    await expect.poll(server.underWay).toBe(4)
+    await expect.poll(async () => (await ask(runs)).body.data.length).toBe(6)
+    const change = { instructions: 'Not any more.', parameters: { maxOutputTokens: 32_768 } }
+    await ask(`${path}/${agent.id}`, { method: 'PATCH', body: change })
+    server.release()
+    await expect.poll(() => server.served.length, { timeout: 10_000 }).toBe(from + 6)
+    const { messages, max_tokens } = server.last().body
+    expect([messages[0]?.content, max_tokens]).toEqual(['As it was.', 1_024])
+    server.release()
+    await expect.poll(server.underWay).toBe(0)
+  })
+
   test('that a webhook started waits with its organisation, and is done anew when that is resumed', async () => {
     const { id, ask, runs, webhook, tokens } = await agentOf()
     const from = server.served.length

@@ -108,10 +108,7 @@ export async function beginRun(
   return { tenant, run, prompt }
 }
 
-export function promptOf(
-  { instructions, parameters }: AgentRecord,
-  messages: ReadonlyArray<Message>,
-): Prompt {
+function promptOf({ instructions, parameters }: AgentRecord, messages: ReadonlyArray<Message>): Prompt {
   const { maxOutputTokens = DEFAULT_MAX_OUTPUT_TOKENS, ...others } = parameters
   return { instructions, messages, parameters: { ...others, maxOutputTokens } }
 }

@@ -2,7 +2,7 @@
 // is two as well: its instructions are longer than one value may be.
 import { newId } from '../../../shared/ids.ts'
 import type { Step } from '../../jobs/kind.ts'
-import type { Message } from '../../models/gateway.ts'
+import type { Message, Prompt } from '../../models/gateway.ts'
 import {
   chunkedSpace,
   jsonSpace,
@@ -45,6 +45,8 @@ const agents = jsonSpace<[projectId: string, agentId: string], KeptAgent>('agent
 const instructionsOf = chunkedSpace<[projectId: string, agentId: string]>('instructions')
 const runs = jsonSpace<RunKey, RunRecord>('run')
 const texts = chunkedSpace<RunKey>('texts')
+/** Of a run that goes on and that nobody waits for: what its model is told, which is what was reserved for. */
+const prompts = chunkedSpace<RunKey>('prompt')
 
 /** What an agent, or a run, costs beside its texts. */
 const OVERHEAD_BYTES = 500
@@ -92,18 +94,6 @@ const wholeAgent = (kept: KeptAgent, instructions: Buffer | undefined): AgentRec
   chargedBytes: kept.chargedBytes ?? 0,
 })
 
-export async function findAgent(
-  tx: Pick<AgentsTransaction, 'space' | 'chunked'>,
-  projectId: string,
-  id: string,
-): Promise<AgentRecord | undefined> {
-  const [kept, instructions] = await Promise.all([
-    tx.space(agents).get([projectId, id]),
-    tx.chunked(instructionsOf).get([projectId, id]),
-  ])
-  return kept && wholeAgent(kept, instructions)
-}
-
 /**
  * By snapshot: nobody keeps a run from being settled by changing its agent all the time. Who removes an agent writes each of
  * its runs that goes on afterwards, so whoever ends one either finds the agent gone, or is found out by {@link clearRuns}.
@@ -120,9 +110,12 @@ export async function readAgent(
   projectId: string,
   id: string,
 ): Promise<AgentRecord> {
-  const agent = await findAgent(tx, projectId, id)
-  if (agent === undefined) throw notFound()
-  return agent
+  const [kept, instructions] = await Promise.all([
+    tx.space(agents).get([projectId, id]),
+    tx.chunked(instructionsOf).get([projectId, id]),
+  ])
+  if (kept === undefined) throw notFound()
+  return wholeAgent(kept, instructions)
 }
 
 type Listed<V> = { entries: ReadonlyArray<readonly [id: [string], value: V]>; more: boolean }
@@ -216,6 +209,18 @@ export function writeTexts(tx: AgentsTransaction, run: RunRecord, given: Texts):
   tx.chunked(texts).set(runKey(run), encoded(given))
 }
 
+export function writePrompt(tx: AgentsTransaction, run: RunRecord, prompt: Prompt): void {
+  tx.chunked(prompts).set(runKey(run), Buffer.from(JSON.stringify(prompt)))
+}
+
+export async function readPrompt(
+  tx: Pick<AgentsTransaction, 'chunked'>,
+  run: RunRecord,
+): Promise<Prompt | undefined> {
+  const bytes = await tx.chunked(prompts).get(runKey(run))
+  return bytes && (JSON.parse(bytes.toString()) as Prompt)
+}
+
 /** Most changes leave it as it is, and then nothing is written. */
 export async function grow(tx: AgentsTransaction, bytes: number): Promise<void> {
   if (bytes !== 0) await tx.take('storedBytes', bytes)
@@ -288,16 +293,16 @@ export async function keepEnded(tx: AgentsTransaction, run: RunRecord, given: Te
   const chargedBytes = isKept ? Math.min(runBytes(given), heldBytes) : 0
   await grow(tx, chargedBytes - heldBytes)
   const kept = { ...run, chargedBytes }
+  clearRun(tx, runKey(run))
   if (isKept) {
     writeRun(tx, kept)
     writeTexts(tx, kept, given)
-  } else {
-    clearRun(tx, runKey(run))
   }
   return kept
 }
 
 function clearRun(tx: AgentsTransaction, key: RunKey): void {
+  tx.chunked(prompts).clear(key)
   tx.chunked(texts).clear(key)
   tx.space(runs).clear(key)
 }

@@ -3,8 +3,16 @@
 import { type JobTransaction, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import { type Called, notCalled } from '../../models/gateway.ts'
 import type { ModelAccess } from './models.ts'
-import { beginRun, promptOf, type Running, settleRun } from './runs.ts'
-import { findAgent, findRun, isUnwanted, type RunRecord, readAgent, readTexts } from './store.ts'
+import { beginRun, type Running, settleRun } from './runs.ts'
+import {
+  findRun,
+  isUnwanted,
+  type RunRecord,
+  readAgent,
+  readPrompt,
+  readTexts,
+  writePrompt,
+} from './store.ts'
 
 export interface AgentPlace {
   projectId: string
@@ -28,7 +36,8 @@ export async function beginUnattended(
 ): Promise<void> {
   await tx.project(projectId, 'write')
   const agent = await readAgent(tx, projectId, agentId)
-  const { run } = await beginRun(tx, tx, agent, input, models)
+  const { run, prompt } = await beginRun(tx, tx, agent, input, models)
+  writePrompt(tx, run, prompt)
   tx.enqueue(unattendedRun(models), { projectId: run.projectId, agentId: run.agentId, id: run.id })
 }
 
@@ -45,10 +54,9 @@ export const unattendedRun = (models: ModelAccess): UnattendedRun =>
     async read(tx, { payload: { projectId, agentId, id } }) {
       const run = await findRun(tx, projectId, agentId, id)
       if (run?.status !== 'running') return undefined
-      const agent = await findAgent(tx, projectId, agentId)
-      if (agent === undefined || run.cancelled) return 'cancelled'
-      const { input } = await readTexts(tx, run)
-      return { tenant: tx.tenant, run, prompt: promptOf(agent, input) }
+      const prompt = await readPrompt(tx, run)
+      if (prompt === undefined || (await isUnwanted(tx, run))) return 'cancelled'
+      return { tenant: tx.tenant, run, prompt }
     },
     cancelled: (tx, { payload }) => isUnwanted(tx, payload),
     async outside(_job, signal, found, cancelled) {
