@@ -161,7 +161,7 @@ function inTurn(
 }
 
 async function workOutside(
-  { database, tails, turn }: StepDependencies,
+  { database, tails, turn, now }: StepDependencies,
   tenant: TenantNumber,
   { id, weight }: Turn,
   kind: JobKind,
@@ -172,14 +172,14 @@ async function workOutside(
     const record = await jobsOf(scope).space(jobSpace).get([id])
     if (record === undefined) return { value: undefined, commit: false }
     const job = shownTo(record)
-    const tx = { tenant, ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
     return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
   }
   const found = await database.tenant(tenant, read, { batch: true })
   if (found === undefined) return undefined
   const { job } = found
   const look = async (scope: TenantScope) => {
-    const tx = { tenant, ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
     const [status, isCancelled] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       kind.cancelled?.(tx, job),

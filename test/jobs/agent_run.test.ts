@@ -117,3 +117,18 @@ test.each([
   expect(left).toBeUndefined()
   expect(queue.logged).toEqual([])
 })
+
+test('a run whose turn comes too late is not called: it could be ended as interrupted meanwhile, and cost nothing', async () => {
+  const tenant = await queue.tenant(5)
+  const run = runOf({ startedMs: queue.clock.nowMs - 5 * 60_000 })
+  await queue.inTenant(tenant, (scope) => writeRun(agentsIn(scope), run))
+  const job = await queue.enqueue(tenant, goOn, run)
+  await vi.waitFor(async () => expect((await queue.job(tenant, job))?.state).toBe('done'), {
+    timeout: 10_000,
+  })
+  const left = await queue.inTenant(tenant, (scope) =>
+    findRun(scope.service('agents'), run.projectId, run.agentId, run.id),
+  )
+  expect(left).toEqual(run)
+  expect(queue.logged).toEqual([])
+})

@@ -409,6 +409,23 @@ describe('a run', () => {
     await expect.poll(server.underWay).toBe(0)
   })
 
+  test('that a webhook started comes before those that have not begun: few hold what they may take', async () => {
+    const { ask, runs, webhook } = await agentOf({ model: 'small' })
+    await webhook('{"wait": 0}')
+    await expect.poll(server.underWay).toBe(1)
+    for (let i = 1; i <= 24; i++) await webhook(`{"wait": ${i}}`)
+    server.release()
+    await expect.poll(server.underWay).toBe(4)
+    expect((await ask(`${runs}?limit=100`)).body.data.length).toBeLessThan(20)
+    const releasing = setInterval(() => server.release(), 20)
+    const done = async () => {
+      const { data } = (await ask(`${runs}?limit=100`)).body
+      return data.filter(({ status }: { status: string }) => status === 'succeeded').length
+    }
+    await expect.poll(done, { timeout: 20_000 }).toBe(25)
+    clearInterval(releasing)
+  })
+
   test('that a webhook started waits with its organisation, and is done anew when that is resumed', async () => {
     const { id, ask, runs, webhook, tokens } = await agentOf()
     const from = server.served.length

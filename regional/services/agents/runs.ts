@@ -24,7 +24,7 @@ import {
 /** The longest that a run may take, waiting for its turn included. */
 export const RUN_MS = 5 * 60_000
 /** After that a run is nobody's any more. */
-const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
+export const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
 /** Room for what a model may say: few tokens are longer. */
 const BYTES_PER_TOKEN = 8
 

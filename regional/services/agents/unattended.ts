@@ -3,7 +3,7 @@
 import { type JobTransaction, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import { type Called, notCalled } from '../../models/gateway.ts'
 import type { ModelAccess } from './models.ts'
-import { beginRun, type Running, settleRun } from './runs.ts'
+import { beginRun, INTERRUPTED_AFTER_MS, type Running, settleRun } from './runs.ts'
 import {
   findRun,
   isUnwanted,
@@ -23,6 +23,13 @@ type RunPlace = Pick<RunRecord, 'projectId' | 'agentId' | 'id'>
 
 /** Shorter than a run that somebody waits for: meanwhile it takes one of the worker's places. */
 const RUN_MS = 60_000
+/** For a call to end and be settled before the run counts as interrupted, which gives back all that it holds. */
+const LAST_CALL_MS = INTERRUPTED_AFTER_MS - RUN_MS - 30_000
+/**
+ * What has begun comes before all that is only due, in particular other runs that are to begin: so few hold what they may take
+ * at the same time, and none holds it until it counts as interrupted.
+ */
+const BEFORE_OTHERS_MS = 1
 
 /**
  * Begins a run, which a job goes on with.
@@ -38,10 +45,11 @@ export async function beginUnattended(
   const agent = await readAgent(tx, projectId, agentId)
   const { run, prompt } = await beginRun(tx, tx, agent, input, models)
   writePrompt(tx, run, prompt)
-  tx.enqueue(unattendedRun(models), { projectId: run.projectId, agentId: run.agentId, id: run.id })
+  const place = { projectId: run.projectId, agentId: run.agentId, id: run.id }
+  tx.enqueue(unattendedRun(models), place, { runAtMs: BEFORE_OTHERS_MS })
 }
 
-/** Undefined when the run is not running any more. */
+/** Undefined when the run is not running any more, or is left to be ended as interrupted. */
 type Found = Running | 'cancelled' | undefined
 type UnattendedRun = ServiceJobKind<RunPlace, undefined, Called | undefined, Found>
 
@@ -53,7 +61,7 @@ export const unattendedRun = (models: ModelAccess): UnattendedRun =>
     retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
     async read(tx, { payload: { projectId, agentId, id } }) {
       const run = await findRun(tx, projectId, agentId, id)
-      if (run?.status !== 'running') return undefined
+      if (run?.status !== 'running' || tx.nowMs - run.startedMs > LAST_CALL_MS) return undefined
       const prompt = await readPrompt(tx, run)
       if (prompt === undefined || (await isUnwanted(tx, run))) return 'cancelled'
       return { tenant: tx.tenant, run, prompt }
