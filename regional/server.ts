@@ -339,7 +339,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
             parts.deliveringTenants,
           )
           const known = jobKinds([...kinds, deliveries])
-          const worker = new JobWorker({ ...work, kinds: known, loans, erase, turn, stepped })
+          const worker = new JobWorker({ ...work, kinds: known, loans, tails, erase, turn, stepped })
           return {
             get waiting() {
               return worker.waiting

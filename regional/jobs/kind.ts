@@ -64,12 +64,20 @@ export interface ServiceJobKind<P = unknown, S = unknown, O = unknown, R = unkno
   /** In whose subspace its steps work; one that goes through several says whose turn it is. */
   readonly service: string | ((job: Job<P, S>) => string)
   /** What the work outside needs to know, read in a transaction before it. Changes nothing. */
-  read?(tx: Pick<JobTransaction, 'tenant' | 'space' | 'chunked'>, job: Job<P, S>): Promise<R>
+  read?(tx: Pick<JobTransaction, 'tenant' | 'nowMs' | 'space' | 'chunked'>, job: Job<P, S>): Promise<R>
   /**
    * Work outside the database before the step, such as a call of another system. It may be done again after a crash,
    * so the other side should know the job's id. `signal` ends it when the worker stops or loses the tenant.
    */
-  outside?(job: Job<P, S>, signal: AbortSignal, read: R): Promise<O>
+  outside?(job: Job<P, S>, signal: AbortSignal, read: R, cancelled: AbortSignal): Promise<O>
+  /**
+   * Looked at while the work outside goes on, at first and whenever something of the tenant changed: true aborts the work's
+   * `cancelled`, and what it came to until then is for the step. So it is when the tenant is suspended, but no step follows.
+   */
+  cancelled?(
+    tx: Pick<JobTransaction, 'tenant' | 'nowMs' | 'space' | 'chunked'>,
+    job: Job<P, S>,
+  ): Promise<boolean>
   /** One step, well below five seconds, at best below 200 ms. May run again until it commits. */
   step(tx: JobTransaction, job: Job<P, S>, outside: O): Promise<Step<S>>
 }

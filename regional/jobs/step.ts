@@ -7,11 +7,13 @@ import type { Log } from '../log.ts'
 import type { StepOutcome } from '../metrics.ts'
 import type { TransactionMeter } from '../storage/metered.ts'
 import { callDeliveries, emitting, feedOf } from '../tenancy/events.ts'
+import { follow } from '../tenancy/follow.ts'
 import { organisationOf } from '../tenancy/profile.ts'
 import { requireProject } from '../tenancy/projects.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { type LogStanding, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
+import type { Tails } from '../tenancy/tails.ts'
 import { expireAt } from './expiry.ts'
 import { finish } from './finish.ts'
 import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
@@ -24,6 +26,8 @@ export interface StepDependencies {
   database: RegionDatabase
   kinds: JobKinds
   loans: ShardLoans
+  /** Tells work outside of what changes meanwhile. */
+  tails: Pick<Tails, 'subscribe'>
   /** Each step has its turn beside what somebody waits for. */
   turn: TakeTurn
   now: () => number
@@ -48,6 +52,9 @@ const UNKNOWN_KIND_MS = 60_000
 
 /** How long work outside is left alone when too much of it is under way. */
 const POSTPONED_MS = 2_000
+
+/** Of work that nobody can cancel. */
+const NEVER = new AbortController().signal
 
 const TOO_BUSY: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded', 'deadline_exceeded'])
 
@@ -155,9 +162,9 @@ function inTurn(
 }
 
 async function workOutside(
-  { database }: StepDependencies,
+  { database, tails, turn, now }: StepDependencies,
   tenant: TenantNumber,
-  { id }: Turn,
+  { id, weight }: Turn,
   kind: JobKind,
   signal: AbortSignal,
 ): Promise<unknown> {
@@ -166,11 +173,31 @@ async function workOutside(
     const record = await jobsOf(scope).space(jobSpace).get([id])
     if (record === undefined) return { value: undefined, commit: false }
     const job = shownTo(record)
-    const tx = { tenant, ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
     return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
   }
   const found = await database.tenant(tenant, read, { batch: true })
-  return found && kind.outside(found.job, signal, found.read)
+  if (found === undefined) return undefined
+  const { job } = found
+  const look = async (scope: TenantScope) => {
+    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
+    const [status, isCancelled] = await Promise.all([
+      scope.system('status', statusSpace).get(['status']),
+      kind.cancelled?.(tx, job),
+    ])
+    return { value: status?.status !== 'active' || isCancelled === true, commit: false }
+  }
+  const asking = { tenant, weight, operation: `${kind.kind} followed`, asker: { signal } }
+  const followed =
+    kind.cancelled &&
+    follow(tails, tenant, () =>
+      turn(asking, (meter) => database.tenant(tenant, look, { batch: true, meter })),
+    )
+  try {
+    return await kind.outside(job, signal, found.read, followed?.over ?? NEVER)
+  } finally {
+    followed?.end()
+  }
 }
 
 async function apply(

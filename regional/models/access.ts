@@ -2,18 +2,8 @@
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { ModelAccess } from '../services/agents/models.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type Called, type CallTimes, callModel } from './gateway.ts'
+import { type CallTimes, callModel, notCalled } from './gateway.ts'
 import { ModelPools } from './pool.ts'
-
-const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
-  outcome,
-  text: '',
-  inputTokens: 0,
-  outputTokens: 0,
-  usageEstimated: false,
-  firstTextMs: null,
-  durationMs: 0,
-})
 
 export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAccess {
   const pools = new ModelPools()
@@ -27,9 +17,13 @@ export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAcces
       const model = (await catalogue.enabled()).get(name)
       // Switched off since the run began.
       if (model === undefined) return notCalled('upstream_unavailable')
-      const called = await pools.inTurn(name, tenant, model.maxConcurrent, during.signal, () =>
-        callModel(model, prompt, during, times),
-      )
+      const called = await pools.inTurn(name, tenant, model.maxConcurrent, during.signal, async () => {
+        // It may have been changed, or switched off, during the wait.
+        const present = (await catalogue.enabled()).get(name)
+        return present === undefined
+          ? notCalled('upstream_unavailable')
+          : callModel(present, prompt, during, times)
+      })
       return called ?? notCalled('cancelled')
     },
   }

@@ -41,10 +41,21 @@ export interface Called {
   durationMs: number
 }
 
+/** What became of a call that was not made. */
+export const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
+  outcome,
+  text: '',
+  inputTokens: 0,
+  outputTokens: 0,
+  usageEstimated: false,
+  firstTextMs: null,
+  durationMs: 0,
+})
+
 export interface CallTimes {
-  /** Until the first text. */
+  /** Until the first text, or the first of what a model thinks before it. */
   firstTextMs: number
-  /** Between one text and the next. */
+  /** Between one and the next. */
   silenceMs: number
 }
 
@@ -53,6 +64,11 @@ export const CALL_TIMES: CallTimes = { firstTextMs: 30_000, silenceMs: 30_000 }
 const BYTES_PER_TOKEN = 4
 /** What a message takes beside its text. */
 const TOKENS_PER_MESSAGE = 8
+
+/** With these the upstream has had the prompt, whether or not it has said anything. */
+const TAKEN: ReadonlySet<Called['outcome']> = new Set([
+  ...(['succeeded', 'cancelled', 'upstream_timeout', 'upstream_broken_off'] as const),
+])
 
 /** Large, and most requests need none of it: loaded with the first call. */
 const library = async () => {
@@ -73,8 +89,7 @@ export const mostTokens = ({ instructions, messages, parameters }: Prompt): numb
     parameters.maxOutputTokens,
   )
 
-const estimated = (texts: ReadonlyArray<string>): number =>
-  Math.ceil(texts.reduce((sum, text) => sum + bytesOf(text), 0) / BYTES_PER_TOKEN)
+const estimated = (bytes: number): number => Math.ceil(bytes / BYTES_PER_TOKEN)
 
 /** @param signal whoever asked does not want it any more. @param onText is waited for */
 export async function callModel(
@@ -88,6 +103,8 @@ export async function callModel(
   const silence = new AbortController()
   let timer = setTimeout(() => silence.abort(), times.firstTextMs)
   let text = ''
+  /** Of the text, and of what was thought, which is taken as well though nobody sees it. */
+  let outputBytes = 0
   let firstTextMs: number | null = null
   let usage: { inputTokens: number | undefined; outputTokens: number | undefined } | undefined
   let failure: unknown
@@ -112,11 +129,14 @@ export async function callModel(
       onError() {},
     })
     for await (const part of stream) {
-      if (part.type === 'text-delta') {
+      if (part.type === 'text-delta' || part.type === 'reasoning-delta') {
         clearTimeout(timer)
-        firstTextMs ??= Math.round(performance.now() - startedAt)
-        text += part.text
-        await onText(part.text)
+        outputBytes += bytesOf(part.text)
+        if (part.type === 'text-delta') {
+          firstTextMs ??= Math.round(performance.now() - startedAt)
+          text += part.text
+          await onText(part.text)
+        }
         timer = setTimeout(() => silence.abort(), times.silenceMs)
       } else if (part.type === 'finish') {
         usage = part.totalUsage
@@ -138,18 +158,18 @@ export async function callModel(
       ? 'upstream_timeout'
       : failure === undefined
         ? 'succeeded'
-        : failureOf(APICallError, failure, firstTextMs !== null)
-  // Nothing was taken where the upstream never began.
-  const began = told || text !== '' || outcome === 'succeeded' || outcome === 'upstream_broken_off'
+        : failureOf(APICallError, failure, outputBytes > 0)
+  // Nothing was taken where the upstream never began. One that is silent may be at work on what it was sent.
+  const began = told || outputBytes > 0 || TAKEN.has(outcome)
+  const inputBytes = [instructions, ...messages.map(({ content }) => content)].reduce(
+    (sum, each) => sum + bytesOf(each),
+    0,
+  )
   return {
     outcome,
     text,
-    inputTokens: told
-      ? (usage?.inputTokens ?? 0)
-      : began
-        ? estimated([instructions, ...messages.map(({ content }) => content)])
-        : 0,
-    outputTokens: told ? (usage?.outputTokens ?? 0) : estimated([text]),
+    inputTokens: told ? (usage?.inputTokens ?? 0) : began ? estimated(inputBytes) : 0,
+    outputTokens: told ? (usage?.outputTokens ?? 0) : estimated(outputBytes),
     usageEstimated: !told && began,
     firstTextMs,
     durationMs: Math.round(performance.now() - startedAt),

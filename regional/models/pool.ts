@@ -16,22 +16,27 @@ const MAX_WAITING = 200
 export const shareOf = (size: number): number => Math.max(1, size - Math.ceil(size / 4))
 
 class ModelPool {
+  /** As large as the model may be used by now. */
+  size = 0
   private readonly underWay = new Map<TenantNumber, number>()
   private waiting: Waiting[] = []
   private total = 0
 
-  hasRoom(tenant: TenantNumber, size: number): boolean {
-    if (this.isFree(tenant, size)) return true
-    const own = this.waiting.filter((each) => each.tenant === tenant).length
-    return own < MAX_WAITING_OF_TENANT && this.waiting.length < MAX_WAITING
+  hasRoom(tenant: TenantNumber): boolean {
+    if (this.isFree(tenant)) return true
+    const waiting = [...Map.groupBy(this.waiting, (each) => each.tenant)]
+    const own = waiting.find(([each]) => each === tenant)?.[1].length ?? 0
+    // More of one tenant may wait where many began in the same instant: that is held against nobody else.
+    const all = waiting.reduce((sum, [, { length }]) => sum + Math.min(length, MAX_WAITING_OF_TENANT), 0)
+    return own < MAX_WAITING_OF_TENANT && all < MAX_WAITING
   }
 
   /** @returns false when the signal ended the waiting */
-  async enter(tenant: TenantNumber, size: number, signal: AbortSignal): Promise<boolean> {
+  async enter(tenant: TenantNumber, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
     // The pool may have grown since they began to wait.
-    this.admitWaiting(size)
-    if (this.isFree(tenant, size)) {
+    this.admitWaiting()
+    if (this.isFree(tenant)) {
       this.admit(tenant)
       return true
     }
@@ -49,29 +54,29 @@ class ModelPool {
       }
       signal.addEventListener('abort', leave, { once: true })
       this.waiting.push(waiting)
-      this.admitWaiting(size)
+      this.admitWaiting()
     })
   }
 
-  leave(tenant: TenantNumber, size: number): void {
+  leave(tenant: TenantNumber): void {
     this.total--
     const left = this.held(tenant) - 1
     if (left > 0) this.underWay.set(tenant, left)
     else this.underWay.delete(tenant)
-    this.admitWaiting(size)
+    this.admitWaiting()
   }
 
   /** Whoever waits although there is a place has had its share. */
-  private isFree(tenant: TenantNumber, size: number): boolean {
-    return this.total < size && this.held(tenant) < shareOf(size)
+  private isFree(tenant: TenantNumber): boolean {
+    return this.total < this.size && this.held(tenant) < shareOf(this.size)
   }
 
-  private admitWaiting(size: number): void {
+  private admitWaiting(): void {
     while (this.waiting.length > 0) {
       const next = this.waiting.reduce((best, each) =>
         this.held(each.tenant) < this.held(best.tenant) ? each : best,
       )
-      if (!this.isFree(next.tenant, size)) return
+      if (!this.isFree(next.tenant)) return
       this.waiting = this.waiting.filter((each) => each !== next)
       this.admit(next.tenant)
       next.enter()
@@ -93,7 +98,7 @@ export class ModelPools {
   private readonly pools = new Map<string, ModelPool>()
 
   hasRoom(model: string, tenant: TenantNumber, size: number): boolean {
-    return this.pool(model).hasRoom(tenant, size)
+    return this.pool(model, size).hasRoom(tenant)
   }
 
   /** Runs `call` in its turn. @returns undefined when the signal ended the waiting */
@@ -104,17 +109,18 @@ export class ModelPools {
     signal: AbortSignal,
     call: () => Promise<T>,
   ): Promise<T | undefined> {
-    const pool = this.pool(model)
-    if (!(await pool.enter(tenant, size, signal))) return undefined
+    const pool = this.pool(model, size)
+    if (!(await pool.enter(tenant, signal))) return undefined
     try {
       return await call()
     } finally {
-      pool.leave(tenant, size)
+      pool.leave(tenant)
     }
   }
 
-  private pool(model: string): ModelPool {
+  private pool(model: string, size: number): ModelPool {
     const pool = this.pools.get(model) ?? new ModelPool()
+    pool.size = size
     this.pools.set(model, pool)
     return pool
   }

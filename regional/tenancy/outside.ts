@@ -2,8 +2,9 @@
 // settled in another. Between the two its idempotency record says that it runs. Should this process die in between, that
 // is believed for as long as the work may take and no longer; then the record says that it broke off, and nothing is begun
 // under its key again. What the beginning reserved is given back by a job that the beginning enqueued.
-import { Problem } from '../../shared/problems.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { Admission } from '../admission/admission.ts'
+import type { CostMeter } from '../admission/cost.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import type { Reply } from '../operation.ts'
 import {
@@ -14,21 +15,28 @@ import {
   type TenantRequest,
   type TransactDependencies,
 } from './admission.ts'
+import { authorise } from './authorise.ts'
+import { type Followed, follow } from './follow.ts'
 import {
   idempotencySpace,
   isLive,
   markerKey,
+  newAttempt,
   newMarker,
   rememberedUntil,
   runningRecord,
 } from './idempotency.ts'
 import { statusSpace } from './records.ts'
+import type { TenantScope } from './region_database.ts'
 import type { Tails } from './tails.ts'
 import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { type Memory, memoryOf, writeOnce } from './write_once.ts'
 
 /** Time to settle in, after the work's own is over. */
 export const SETTLE_MS = 30_000
+
+/** Others kept changing the same data, or how it went is not known: another try may do. */
+const CONTENDED: ReadonlySet<ProblemCode> = new Set(['contention', 'deadline_exceeded'])
 
 /** What a beginning leaves for the rest. */
 export interface Begun<W> {
@@ -40,7 +48,10 @@ export interface Begun<W> {
 }
 
 export interface Outside {
-  /** Aborts when the client has gone away, the work's time is over, or the region stops. What is left is to settle. */
+  /**
+   * Aborts when the client has gone away, its credential or the organisation holds no more, the work is cancelled or its
+   * time over, or the region stops. What is left is to settle.
+   */
   signal: AbortSignal
   /** Sends an event to a client that asked for a stream; does nothing for any other. Waits while the client is slow. */
   send(event: string, data: unknown): Promise<void>
@@ -136,68 +147,90 @@ export class OutsideWorks {
     work: W,
     { gone, send }: { gone: AbortSignal; send: Outside['send'] },
   ): Promise<Reply> {
-    const cancelling = new AbortController()
-    const ends = [gone, cancelling.signal, this.stopping.signal, AbortSignal.timeout(run.maxMs)]
-    const signal = AbortSignal.any(ends)
+    const followed = this.follow(asked, run, context, work)
+    const signal = AbortSignal.any([
+      gone,
+      followed.over,
+      this.stopping.signal,
+      AbortSignal.timeout(run.maxMs),
+    ])
     // Nobody who reads slowly, or no more, keeps the work from its end.
     const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
-    const followed = this.follow(asked, run, context, work, cancelling)
     try {
       const outcome = await run.work(work, {
         signal,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      // Whether or not anybody still waits for the answer.
-      const asking = {
-        ...askingOf({ ...asked, client: undefined }),
-        operation: `${asked.action} settled`,
-        begun: true as const,
-      }
-      return await this.admission.run(asking, (meter) =>
-        this.settle({ ...asked, meter }, memory, context, (tx) => run.settle(tx, work, outcome)),
-      )
+      return await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
     } finally {
-      followed()
+      followed.end()
     }
   }
 
-  /** @returns what ends it */
+  /** Until it is to end because the work says so, or because whoever began it may do so no more. */
   private follow<W, O>(
-    { service }: Asked,
+    asked: Asked,
     { cancelled }: OutsideWork<W, O>,
     context: TenantContext,
     work: W,
-    cancelling: AbortController,
-  ): () => void {
-    if (cancelled === undefined) return () => {}
-    const { database } = this.dependencies
-    const look = async () => {
-      const over = await database.tenant(context.tenant, async (scope) => ({
-        value: await cancelled(readingTransaction(scope, { service, context }), work),
-        commit: false,
-      }))
-      if (over) cancelling.abort()
+  ): Followed {
+    const { principal } = asked.verified
+    const look = async (scope: TenantScope) => {
+      // As of its beginning: a credential that only runs out meanwhile was good for all of it.
+      const { outcome } = await authorise(scope, principal, asked, context.nowMs)
+      const tx = readingTransaction(scope, { service: asked.service, context })
+      return { value: outcome !== 'granted' || (await cancelled?.(tx, work)) === true, commit: false }
     }
-    // A look that fails is made good by the next one, or by the work's own end.
-    const changed = () => void look().catch(() => {})
-    return this.tails.subscribe(context.tenant, { changed, stopping() {} })
+    return follow(this.tails, context.tenant, () =>
+      this.inTurn(asked, 'followed', (meter) =>
+        this.dependencies.database.tenant(context.tenant, look, { meter }),
+      ),
+    )
   }
 
-  private settle(
+  /** Whether or not anybody still waits for the answer. */
+  private inTurn<T>(asked: Asked, what: string, work: (meter: CostMeter) => Promise<T>): Promise<T> {
+    const asking = askingOf({ ...asked, client: undefined })
+    return this.admission.run({ ...asking, operation: `${asked.action} ${what}`, begun: true }, work)
+  }
+
+  /** Tried again for a while: nobody is to get for nothing what was done, by changing the same things all the time. */
+  private async settle(
     asked: Asked,
     memory: Memory,
     before: TenantContext,
+    work: (tx: TenantTransaction) => Promise<Reply>,
+  ): Promise<Reply> {
+    const replies = new Map<number, Reply>()
+    const untilMs = performance.now() + SETTLE_MS
+    for (;;) {
+      try {
+        return await this.inTurn(asked, 'settled', (meter) =>
+          this.settleOnce({ ...asked, meter }, memory, before, replies, work),
+        )
+      } catch (error) {
+        const isContended = error instanceof Problem && CONTENDED.has(error.code)
+        if (!isContended || performance.now() >= untilMs) throw error
+      }
+    }
+  }
+
+  /** @param replies by attempt: one of them may turn out to have landed */
+  private settleOnce(
+    asked: Asked,
+    memory: Memory,
+    before: TenantContext,
+    replies: Map<number, Reply>,
     work: (tx: TenantTransaction) => Promise<Reply>,
   ): Promise<Reply> {
     const { database, loans, now } = this.dependencies
     const { service, meter } = asked
     const { tenant, requestId } = before
     const key: [Buffer] = [markerKey(`${requestId} settled`)]
-    const replies: Reply[] = []
     return loans.borrow(tenant, (loan) =>
       database.tenant(
         tenant,
-        async (scope, attempt) => {
+        async (scope) => {
           const records = scope.system('idempotency', idempotencySpace)
           const [status, running, settled] = await Promise.all([
             scope.system('status', statusSpace).get(['status']),
@@ -205,14 +238,15 @@ export class OutsideWorks {
             records.get(key),
           ])
           const nowMs = now()
-          const landed = isLive(settled, nowMs) ? replies[settled.attempt] : undefined
+          const landed = isLive(settled, nowMs) ? replies.get(settled.attempt) : undefined
           if (landed !== undefined) return { value: landed, commit: false }
           if (status?.status !== 'active' && status?.status !== 'suspended') {
             throw new Problem('tenant_erased', 'The organisation is not here any more: nothing was kept.')
           }
           const context = { ...before, nowMs }
           const reply = await work(writingTransaction(scope, { service, context }, loan, status))
-          replies[attempt] = reply
+          const attempt = newAttempt()
+          replies.set(attempt, reply)
           const marker = newMarker(requestId, attempt, nowMs)
           records.set(key, marker)
           await expireAt(scope, marker.expiresAt, 'request', key[0], nowMs)

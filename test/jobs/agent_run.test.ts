@@ -1,25 +1,39 @@
-// The job that runs an agent with a webhook, when what it is about is gone.
+// The jobs that run an agent with a webhook, when what they are about is gone, or not wanted any more.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Step } from '../../regional/jobs/kind.ts'
 import type { ModelAccess } from '../../regional/services/agents/models.ts'
+import {
+  type Clearing,
+  clearRuns,
+  findRun,
+  listRuns,
+  type RunRecord,
+  writeRun,
+} from '../../regional/services/agents/store.ts'
+import { unattendedRun } from '../../regional/services/agents/unattended.ts'
 import { agentRun } from '../../regional/services/webhook-sources/agent_run.ts'
+import { type Emit, feedOf } from '../../regional/tenancy/events.ts'
+import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
 import { openQueue, type Queue } from './support.ts'
-
-let queue: Queue
-beforeAll(async () => {
-  queue = await openQueue()
-})
-afterAll(() => queue.close())
 
 const noModels: ModelAccess = {
   offered: async () => new Map(),
   hasRoom: async () => true,
   call: () => Promise.reject(new Error('nobody is called')),
 }
+const runAgent = agentRun(noModels)
+const goOn = unattendedRun(noModels)
+
+let queue: Queue
+beforeAll(async () => {
+  queue = await openQueue()
+  queue.worker({ kinds: [runAgent, goOn] })
+})
+afterAll(() => queue.close())
 
 test('a webhook whose source was removed before its agent ran ends the job, and is no fault of ours', async () => {
   const tenant = await queue.tenant(1)
-  const runAgent = agentRun(noModels)
   const payload = {
     sourceId: newId('whs'),
     webhookId: newId('del'),
@@ -27,10 +41,94 @@ test('a webhook whose source was removed before its agent ran ends the job, and 
     agentId: newId('agt'),
   }
   const id = await queue.enqueue(tenant, runAgent, payload)
-  queue.worker({ kinds: [runAgent] })
   await vi.waitFor(async () => expect((await queue.job(tenant, id))?.state).not.toBe('queued'), {
     timeout: 10_000,
   })
   expect(await queue.job(tenant, id)).toMatchObject({ state: 'failed', failures: 0 })
+  expect(queue.logged).toEqual([])
+})
+
+/** A run that goes on, whose agent is not there. */
+const runOf = (given: Partial<RunRecord> = {}): RunRecord => ({
+  ...{ id: newId('run'), projectId: newId('prj'), agentId: newId('agt'), model: 'small', status: 'running' },
+  ...{ inputTokens: 0, outputTokens: 0, usageEstimated: false, firstTextMs: null, durationMs: null },
+  ...{ createdAt: new Date(queue.clock.nowMs).toISOString(), startedMs: queue.clock.nowMs, endedAt: null },
+  ...{ error: null, reservedTokens: 0, chargedBytes: 0, cancelled: false },
+  ...given,
+})
+
+const agentsIn = (scope: TenantScope, emit: Emit = () => {}) => ({
+  ...scope.service('agents'),
+  take: async () => {},
+  emit,
+})
+
+test('clearing what an agent left goes past runs that go on, and cancels each once', async () => {
+  const tenant = await queue.tenant(4)
+  const { projectId, agentId } = runOf()
+  const all = Array.from({ length: 250 }, (_, i) =>
+    runOf({ projectId, agentId, status: i % 100 === 0 ? 'running' : 'failed' }),
+  )
+  const going = all
+    .filter(({ status }) => status === 'running')
+    .map(({ id }) => id)
+    .toSorted()
+  await queue.inTenant(tenant, (scope) => {
+    for (const run of all) writeRun(agentsIn(scope), run)
+  })
+  const told: string[] = []
+  let step: Step<Clearing> = { next: { done: 0 } }
+  while ('next' in step) {
+    const { next }: { next: Clearing } = step
+    step = await queue.inTenant(tenant, (scope) =>
+      clearRuns(
+        agentsIn(scope, (_, run) => void told.push(run)),
+        [projectId, agentId],
+        next,
+      ),
+    )
+  }
+  expect(step).toEqual({ finished: true, done: all.length - going.length })
+  const left = await queue.inTenant(tenant, (scope) =>
+    listRuns(scope.service('agents'), projectId, agentId, 100, undefined),
+  )
+  expect(left.entries.map(([, { id, cancelled }]) => [id, cancelled])).toEqual(
+    going.toReversed().map((id) => [id, true]),
+  )
+  expect(told).toEqual(going)
+})
+
+test.each([
+  ['was cancelled', true],
+  ['lost its agent', false],
+])('a run that %s before its model was called is settled without a call', async (_, cancelled) => {
+  const tenant = await queue.tenant(cancelled ? 2 : 3)
+  const run = runOf({ cancelled })
+  await queue.inTenant(tenant, (scope) => writeRun(agentsIn(scope), run))
+  const job = await queue.enqueue(tenant, goOn, run)
+  await vi.waitFor(async () => expect((await queue.job(tenant, job))?.state).toBe('done'), {
+    timeout: 10_000,
+  })
+  const told = await queue.inTenant(tenant, async (scope) => (await feedOf(scope).page(10)).events)
+  expect(told.map(({ type, resource }) => [type, resource])).toEqual([['run.cancelled', run.id]])
+  const left = await queue.inTenant(tenant, (scope) =>
+    findRun(scope.service('agents'), run.projectId, run.agentId, run.id),
+  )
+  expect(left).toBeUndefined()
+  expect(queue.logged).toEqual([])
+})
+
+test('a run whose turn comes too late is not called: it could be ended as interrupted meanwhile, and cost nothing', async () => {
+  const tenant = await queue.tenant(5)
+  const run = runOf({ startedMs: queue.clock.nowMs - 5 * 60_000 })
+  await queue.inTenant(tenant, (scope) => writeRun(agentsIn(scope), run))
+  const job = await queue.enqueue(tenant, goOn, run)
+  await vi.waitFor(async () => expect((await queue.job(tenant, job))?.state).toBe('done'), {
+    timeout: 10_000,
+  })
+  const left = await queue.inTenant(tenant, (scope) =>
+    findRun(scope.service('agents'), run.projectId, run.agentId, run.id),
+  )
+  expect(left).toEqual(run)
   expect(queue.logged).toEqual([])
 })

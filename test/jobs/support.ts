@@ -15,6 +15,7 @@ import { jobPointer, laterPointer, leaseSpace } from '../../regional/tenancy/poi
 import { ShardLoans } from '../../regional/tenancy/quotas.ts'
 import { statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
+import { Tails } from '../../regional/tenancy/tails.ts'
 import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 
 export const counters = jsonSpace<[name: string], number>('counter')
@@ -102,6 +103,7 @@ export async function openQueue(open: typeof openEngine = openEngine) {
         database: over,
         kinds: jobKinds(kinds),
         loans: new ShardLoans(),
+        tails: new Tails(over, log),
         erase: async () => undefined,
         turn,
         now: () => clock.nowMs,

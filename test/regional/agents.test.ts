@@ -21,7 +21,7 @@ beforeAll(async () => {
   regions = await startRegions({}, (environment) =>
     startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
       writeLog: () => {},
-      modelTimes: { firstTextMs: 700, silenceMs: 700 },
+      modelTimes: { firstTextMs: 2_500, silenceMs: 2_500 },
     }),
   )
 })
@@ -49,7 +49,19 @@ async function agentOf(agent: object = {}, region = 'us') {
   const run = async (input: unknown, headers: Record<string, string> = {}): Promise<Body> =>
     (await ask(runs, { method: 'POST', body: { input }, headers })).body
   const tokens = async (): Promise<number> => (await ask('/v1/usage')).body.quotas.tokens.used
-  return { ...tenant, project, path, runs, ask, run, tokens, agent: made.body }
+  /** Runs the agent with a webhook. */
+  const webhook = async (body: string): Promise<void> => {
+    const secret = 'a-secret-of-ours'
+    const agent = { projectId: project.id, agentId: made.body.id }
+    const given = { name: 'Code', provider: 'github', secret, agent }
+    const source = await ask('/v1/webhook-sources', { method: 'POST', body: given })
+    const signature = createHmac('sha256', secret).update(body).digest('hex')
+    await regions.ask(region, {
+      ...{ as: source.body.url, method: 'POST', path: '', body },
+      headers: { 'x-hub-signature-256': `sha256=${signature}` },
+    })
+  }
+  return { ...tenant, project, path, runs, ask, run, tokens, webhook, agent: made.body }
 }
 
 test('without any model a run says what is missing, and costs nothing', async () => {
@@ -189,10 +201,11 @@ describe('a run', () => {
     ['rate-limited', 'upstream_rate_limited', 0],
     ['refused', 'upstream_refused', 0],
     ['failing', 'upstream_failed', 0],
-    ['silent', 'upstream_timeout', 0],
+    // It may have been at work on what it was sent.
+    ['silent', 'upstream_timeout', 2],
     ['reset', 'upstream_unavailable', 0],
     ['garbage', 'upstream_failed', 0],
-  ])('of a %s upstream fails as %s, and costs nothing', async (input, code, cost) => {
+  ])('of a %s upstream fails as %s, and costs %i tokens', async (input, code, cost) => {
     const { run, tokens } = await agentOf()
     expect(await run(input)).toMatchObject({ status: 'failed', error: { code }, output: '' })
     expect(await tokens()).toBe(cost)
@@ -242,7 +255,7 @@ describe('a run', () => {
     expect(await tokens()).toBe(15)
   })
 
-  test('is cancelled from elsewhere; what it took is charged', async () => {
+  test('is cancelled from elsewhere, told of once; what it took is charged', async () => {
     const { run, ask, runs, tokens } = await agentOf()
     const going = run('wait long')
     await expect.poll(async () => (await ask(runs)).body.data.length).toBe(1)
@@ -253,14 +266,53 @@ describe('a run', () => {
     expect(made).toMatchObject({ status: 'cancelled', output: 'Wait' })
     expect(await tokens()).toBe(made.inputTokens + made.outputTokens)
     await expect.poll(server.underWay).toBe(0)
+    expect((await ask(`${runs}/${id}/cancel`, { method: 'POST' })).body).toEqual(made)
+    const told = (await ask('/v1/events?types=run.*')).body.data
+    expect(told.map(({ type }: { type: string }) => type)).toEqual([
+      ...['run.started', 'run.cancelling', 'run.cancelled'],
+    ])
   })
+
+  test('whose credential is revoked ends at once; what it took is charged', async () => {
+    const { ask, runs, tokens } = await agentOf()
+    const post = (path: string, body: object) => ask(path, { method: 'POST', body })
+    const { id, key } = (await post('/v1/api-keys', { name: 'short', scopes: ['agents:write'] })).body
+    const input = { body: { input: 'wait long' } }
+    const going = regions.ask('us', { as: key, method: 'POST', path: runs, ...input })
+    await expect.poll(server.underWay).toBe(1)
+    await ask(`/v1/api-keys/${id}`, { method: 'DELETE' })
+    const made = (await going).body
+    expect(made).toMatchObject({ status: 'cancelled', output: 'Wait' })
+    expect(await tokens()).toBe(made.inputTokens + made.outputTokens)
+    await expect.poll(server.underWay).toBe(0)
+  })
+
+  test.each(['agent', 'project'])(
+    'whose %s is deleted ends at once; what it took is charged, and nothing is kept',
+    async (what) => {
+      const { ask, run, path, agent, project, tokens } = await agentOf()
+      const stored = async () => (await ask('/v1/usage')).body.quotas.storedBytes.used
+      await run('Hello')
+      const going = run('wait deleted')
+      await expect.poll(server.underWay).toBe(1)
+      const deleted = what === 'agent' ? `${path}/${agent.id}` : `/v1/projects/${project.id}`
+      expect((await ask(deleted, { method: 'DELETE' })).status).toBe(what === 'agent' ? 204 : 202)
+      const made = await going
+      expect(made).toMatchObject({ status: 'cancelled', output: 'Wait' })
+      expect(await tokens()).toBe(15 + made.inputTokens + made.outputTokens)
+      await expect.poll(server.underWay).toBe(0)
+      await expect.poll(stored, { timeout: 10_000 }).toBe(0)
+    },
+  )
 
   test('fifty at once are charged exactly, and none beyond the quota', async () => {
     const { run, id, tokens } = await agentOf({ parameters: { maxOutputTokens: 100 } })
     await operator('PATCH', `/tenants/${id}`, { limits: { tokens: 2_000 } })
     const made = await Promise.all(Array.from({ length: 50 }, () => run('Hello')))
     const done = made.filter(({ status }) => status === 'succeeded').length
-    const refused = made.filter(({ code }) => code === 'quota_exceeded').length
+    // A machine that is busy with other tests is no finding.
+    const refusals = new Set(['quota_exceeded', 'overloaded', 'contention'])
+    const refused = made.filter(({ code }) => refusals.has(code)).length
     expect(done + refused).toBe(50)
     expect(done).toBeGreaterThan(0)
     expect(await tokens()).toBe(15 * done)
@@ -295,23 +347,11 @@ describe('a run', () => {
 
   test('that a webhook starts has its place in the same pool as those that somebody waits for', async () => {
     await addModel('one-pool', { maxConcurrent: 4 })
-    const { ask, runs, run, project, agent } = await agentOf({ model: 'one-pool' })
-    const secret = 'a-secret-of-ours'
-    const source = await ask('/v1/webhook-sources', {
-      method: 'POST',
-      body: {
-        ...{ name: 'Code', provider: 'github', secret },
-        agent: { projectId: project.id, agentId: agent.id },
-      },
-    })
+    const { ask, runs, run, webhook } = await agentOf({ model: 'one-pool' })
     const from = server.served.length
     const waited = [run('waited wait'), run('waited wait'), run('waited wait')]
     await expect.poll(() => server.served.length).toBe(from + 3)
-    const signature = createHmac('sha256', secret).update('{}').digest('hex')
-    await regions.ask('us', {
-      ...{ as: source.body.url, method: 'POST', path: '', body: '{}' },
-      headers: { 'x-hub-signature-256': `sha256=${signature}` },
-    })
+    await webhook('{}')
     await expect.poll(async () => (await ask(runs)).body.data.length).toBe(4)
     const somebodyElse = await agentOf({ model: 'one-pool' })
     for (let i = 0; i < 10; i++) await somebodyElse.run('else')
@@ -320,6 +360,87 @@ describe('a run', () => {
     server.release()
     await Promise.all(waited)
     await expect.poll(() => server.served.slice(from)).toContain('A')
+  })
+
+  test('that a webhook started is cancelled at once, and its job is none that could be', async () => {
+    const { ask, runs, webhook, tokens } = await agentOf()
+    await webhook('{"please": "wait"}')
+    await expect.poll(server.underWay).toBe(1)
+    const [{ id }] = (await ask(runs)).body.data
+    const [started] = (await ask('/v1/events?types=run.*')).body.data
+    const job = `/v1/jobs/${started.actor.id}`
+    expect((await ask(job, { method: 'DELETE' })).body.code).toBe('conflict')
+    expect((await ask(`${runs}/${id}/cancel`, { method: 'POST' })).status).toBe(202)
+    await expect.poll(async () => (await ask(`${runs}/${id}`)).body.status).toBe('cancelled')
+    await expect.poll(server.underWay).toBe(0)
+    const { inputTokens, outputTokens } = (await ask(`${runs}/${id}`)).body
+    expect(inputTokens).toBeGreaterThan(0)
+    expect(await tokens()).toBe(inputTokens + outputTokens)
+  })
+
+  test('that a webhook started ends with its agent; what it took is charged, and nothing is kept', async () => {
+    const { ask, path, agent, webhook, tokens } = await agentOf()
+    await webhook('{"please": "wait"}')
+    await expect.poll(server.underWay).toBe(1)
+    await ask(`${path}/${agent.id}`, { method: 'DELETE' })
+    await expect.poll(server.underWay).toBe(0)
+    const told = async () => (await ask('/v1/events?types=run.*')).body.data.at(-1).type
+    await expect.poll(told).toBe('run.cancelled')
+    const held = 1_024
+    expect(await tokens()).toBeGreaterThan(0)
+    expect(await tokens()).toBeLessThan(held)
+  })
+
+  test('that a webhook started tells its model what it began with, whatever its agent says by then', async () => {
+    const { ask, path, agent, runs, webhook } = await agentOf({ model: 'small', instructions: 'As it was.' })
+    const from = server.served.length
+    await webhook('{"wait": 0}')
+    await expect.poll(server.underWay).toBe(1)
+    for (let i = 1; i <= 5; i++) await webhook(`{"wait": ${i}}`)
+    server.release()
+    // Four jobs of an organisation go on side by side: the last run has begun, and waits for them.
+    await expect.poll(server.underWay).toBe(4)
+    await expect.poll(async () => (await ask(runs)).body.data.length).toBe(6)
+    const change = { instructions: 'Not any more.', parameters: { maxOutputTokens: 32_768 } }
+    await ask(`${path}/${agent.id}`, { method: 'PATCH', body: change })
+    server.release()
+    await expect.poll(() => server.served.length, { timeout: 10_000 }).toBe(from + 6)
+    const { messages, max_tokens } = server.last().body
+    expect([messages[0]?.content, max_tokens]).toEqual(['As it was.', 1_024])
+    server.release()
+    await expect.poll(server.underWay).toBe(0)
+  })
+
+  test('that a webhook started comes before those that have not begun: few hold what they may take', async () => {
+    const { ask, runs, webhook } = await agentOf({ model: 'small' })
+    await webhook('{"wait": 0}')
+    await expect.poll(server.underWay).toBe(1)
+    for (let i = 1; i <= 24; i++) await webhook(`{"wait": ${i}}`)
+    server.release()
+    await expect.poll(server.underWay).toBe(4)
+    expect((await ask(`${runs}?limit=100`)).body.data.length).toBeLessThan(20)
+    const releasing = setInterval(() => server.release(), 20)
+    const done = async () => {
+      const { data } = (await ask(`${runs}?limit=100`)).body
+      return data.filter(({ status }: { status: string }) => status === 'succeeded').length
+    }
+    await expect.poll(done, { timeout: 20_000 }).toBe(25)
+    clearInterval(releasing)
+  })
+
+  test('that a webhook started waits with its organisation, and is done anew when that is resumed', async () => {
+    const { id, ask, runs, webhook, tokens } = await agentOf()
+    const from = server.served.length
+    await webhook('{"please": "wait"}')
+    await expect.poll(server.underWay).toBe(1)
+    await operator('PATCH', `/tenants/${id}`, { status: 'suspended' })
+    await expect.poll(server.underWay).toBe(0)
+    await operator('PATCH', `/tenants/${id}`, { status: 'active' })
+    await expect.poll(() => server.served.length, { timeout: 10_000 }).toBe(from + 2)
+    server.release()
+    const run = async () => (await ask(runs)).body.data[0].status
+    await expect.poll(run, { timeout: 10_000 }).toBe('succeeded')
+    expect(await tokens()).toBe(15)
   })
 
   test('of a region that stops is settled first', async () => {

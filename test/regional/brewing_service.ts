@@ -1,6 +1,7 @@
 // A service for tests whose work goes on outside its transaction: `POST /v1/brews` waits until the test lets it go on.
 import { z } from 'zod'
 import { jsonSpace, outsideOperation, type Service } from '../../regional/tenancy/service.ts'
+import { Problem } from '../../shared/problems.ts'
 
 const brews = jsonSpace<[name: string], { outcome: string }>('brew')
 
@@ -10,6 +11,8 @@ export interface Brewery {
   pour(name: string): Promise<void>
   /** Waits until the work on `name` goes on, and has it fail by a mistake of its own. */
   spill(name: string): Promise<void>
+  /** Has others be in the way so many times when the work on `name` is settled. */
+  crowd(name: string, times: number): void
   begun(name: string): Promise<void>
   /** How often the work on `name` went on. */
   times(name: string): number
@@ -19,6 +22,7 @@ export interface Brewery {
 
 interface Cup {
   times: number
+  crowded: number
   begun: PromiseWithResolvers<void>
   poured: PromiseWithResolvers<void>
   settled: PromiseWithResolvers<string>
@@ -29,6 +33,7 @@ export function brewery(): Brewery {
   const cupOf = (name: string): Cup => {
     const cup = cups.get(name) ?? {
       times: 0,
+      crowded: 0,
       begun: Promise.withResolvers<void>(),
       poured: Promise.withResolvers<void>(),
       settled: Promise.withResolvers<string>(),
@@ -68,6 +73,7 @@ export function brewery(): Brewery {
           return Promise.race([cup.poured.promise.then(() => 'poured'), aborted])
         },
         async settle(tx, name, outcome) {
+          if (cupOf(name).crowded-- > 0) throw new Problem('contention', 'Others were in the way.')
           await tx.take('projects', -1)
           tx.space(brews).set([name], { outcome })
           tx.emit('run.succeeded', name)
@@ -86,6 +92,9 @@ export function brewery(): Brewery {
     spill: async (name) => {
       await cupOf(name).begun.promise
       cupOf(name).poured.reject(new Error('spilt'))
+    },
+    crowd: (name, times) => {
+      cupOf(name).crowded = times
     },
     begun: (name) => cupOf(name).begun.promise,
     times: (name) => cupOf(name).times,

@@ -5,8 +5,8 @@ import { type Regions, startRegions } from './support.ts'
 
 const brewing = brewery()
 let regions: Regions
-let tenant: { id: string; key: string }
 let aheadMs = 0
+let tenant: { id: string; key: string }
 
 beforeAll(async () => {
   regions = await startRegions({ extraServices: [brewing.service], now: () => Date.now() + aheadMs })
@@ -60,19 +60,63 @@ describe('while it goes on', () => {
     expect(brewing.times('milk')).toBe(1)
   })
 
-  test('a revoked key keeps nothing from being settled', async () => {
-    const made = await regions.ask('us', {
-      as: tenant.key,
-      method: 'POST',
-      path: '/v1/api-keys',
-      body: { name: 'short', scopes: ['projects:write'] },
-    })
-    const first = regions.ask('us', { ...asking('soup'), as: made.body.key })
+  const newKey = async (more: object = {}) =>
+    (
+      await regions.ask('us', {
+        as: tenant.key,
+        method: 'POST',
+        path: '/v1/api-keys',
+        body: { name: 'short', scopes: ['projects:write'], ...more },
+      })
+    ).body
+  const revoke = ({ id }: { id: string }) =>
+    regions.ask('us', { as: tenant.key, method: 'DELETE', path: `/v1/api-keys/${id}` })
+
+  test('revoking its key ends it at once, and it is settled all the same', async () => {
+    const key = await newKey()
+    const first = regions.ask('us', { ...asking('soup'), as: key.key })
     await brewing.begun('soup')
-    await regions.ask('us', { as: tenant.key, method: 'DELETE', path: `/v1/api-keys/${made.body.id}` })
-    await brewing.pour('soup')
-    expect((await first).body).toEqual({ id: 'soup', outcome: 'poured' })
+    await revoke(key)
+    expect((await first).body).toEqual({ id: 'soup', outcome: 'aborted' })
     expect(await projectsInUse()).toBe(0)
+  })
+
+  test('suspending the organisation ends it at once, and it is settled all the same', async () => {
+    const { id, key } = await regions.newTenant('stopped-brewers', 'us')
+    const first = regions.ask('us', { ...asking('stew'), as: key })
+    await brewing.begun('stew')
+    const change = (status: string) =>
+      regions.ask('us', {
+        ...{ as: 'operator', method: 'PATCH', path: `/platform/v1/tenants/${id}`, body: { status } },
+      })
+    await change('suspended')
+    expect((await first).body).toEqual({ id: 'stew', outcome: 'aborted' })
+    await change('active')
+    expect((await regions.ask('us', { as: key, path: '/v1/usage' })).body.quotas.projects.used).toBe(0)
+  })
+
+  test('it is settled although others are in the way again and again', async () => {
+    brewing.crowd('toddy', 5)
+    const first = regions.ask('us', asking('toddy'))
+    await brewing.pour('toddy')
+    expect((await first).body).toEqual({ id: 'toddy', outcome: 'poured' })
+    expect([brewing.times('toddy'), await projectsInUse()]).toEqual([1, 0])
+  })
+
+  test('a credential that only runs out meanwhile was good for all of it', async () => {
+    const expiresAt = new Date(Date.now() + 60 * 60_000).toISOString()
+    const [old, other] = [await newKey({ expiresAt }), await newKey()]
+    const first = regions.ask('us', { ...asking('punch'), as: old.key })
+    const second = regions.ask('us', { ...asking('mead'), as: other.key })
+    await Promise.all([brewing.begun('punch'), brewing.begun('mead')])
+    aheadMs = 2 * 60 * 60_000
+    expect((await regions.ask('us', { ...asking('punch'), as: old.key })).body.code).toBe('api_key_expired')
+    // Both are looked at after this.
+    await revoke(other)
+    expect((await second).body.outcome).toBe('aborted')
+    await brewing.pour('punch')
+    expect((await first).body.outcome).toBe('poured')
+    aheadMs = 0
   })
 
   test('input that does not fit begins nothing', async () => {

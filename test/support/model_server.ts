@@ -18,6 +18,10 @@ export interface ModelServer {
   close(): Promise<void>
 }
 
+/** What it thinks where it is asked to be `thinking`: so often, with so long after each. */
+export const THOUGHTS = 20
+export const THOUGHT_MS = 100
+
 interface Body {
   model: string
   messages: Array<{ role: string; content: string }>
@@ -40,13 +44,13 @@ export async function startModelServer(): Promise<ModelServer> {
     const said = body.messages.at(-1)?.content ?? ''
     served.push(said.split(' ')[0] ?? '')
     const event = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`)
-    const chunk = (content: string, finish: string | null = null) =>
+    const chunk = (content: string, finish: string | null = null, more: object = {}) =>
       event({
         id: 'c1',
         object: 'chat.completion.chunk',
         created: 1,
         model: body.model,
-        choices: [{ index: 0, delta: { role: 'assistant', content }, finish_reason: finish }],
+        choices: [{ index: 0, delta: { role: 'assistant', content, ...more }, finish_reason: finish }],
       })
     const refuse = (status: number, headers: Record<string, string> = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers })
@@ -63,6 +67,11 @@ export async function startModelServer(): Promise<ModelServer> {
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
+    for (let thoughts = said.includes('thinking') ? THOUGHTS : 0; thoughts > 0; thoughts--) {
+      chunk('', null, { reasoning_content: 'Hmm. ' })
+      await pause(THOUGHT_MS)
+    }
+    if (said.includes('thoughtless')) return void request.socket.destroy()
     if (said.includes('wait')) {
       chunk('Wait')
       await Promise.race([released.promise, new Promise((resolve) => response.once('close', resolve))])

@@ -27,10 +27,12 @@ import {
 } from './schema.ts'
 import {
   type AgentRecord,
+  type Clearing,
+  cancelRun,
   clearAgents,
   clearRuns,
   createAgent,
-  findRun,
+  isUnwanted,
   listAgents,
   listRuns,
   readAgent,
@@ -38,8 +40,8 @@ import {
   readTexts,
   removeAgent,
   updateAgent,
-  writeRun,
 } from './store.ts'
+import { unattendedRun } from './unattended.ts'
 
 const AGENTS = 'agents'
 const RUNS = 'runs'
@@ -60,26 +62,24 @@ const reply = (status: number, agent: AgentRecord): Reply => ({
 })
 
 /** Clears what an agent leaves behind. */
-const clearAgent = jobKind<{ projectId: string; agentId: string }, { done: number }>({
+const clearAgent = jobKind<{ projectId: string; agentId: string }, Clearing>({
   kind: 'agents.clear',
   service: 'agents',
   promised: true,
   retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
-  async step(tx, { payload: { projectId, agentId }, place = { done: 0 } }) {
-    const { cleared, more } = await clearRuns(tx, [projectId, agentId])
-    const done = place.done + cleared
-    return more ? { next: { done }, done } : { finished: true, done }
-  },
+  step: (tx, { payload: { projectId, agentId }, place = { done: 0 } }) =>
+    clearRuns(tx, [projectId, agentId], place),
 })
 
 export const agents = (models: ModelAccess): Service => ({
   name: 'agents',
-  jobKinds: [clearAgent, endInterrupted],
-  async belowProject(tx, project): Promise<Step> {
-    const runs = await clearRuns(tx, [project])
-    if (runs.more) return { next: null, done: runs.cleared }
-    const { cleared, more } = await clearAgents(tx, project)
-    return more ? { next: null, done: cleared } : { finished: true, done: cleared }
+  jobKinds: [clearAgent, endInterrupted, unattendedRun(models)],
+  async belowProject(tx, project, place): Promise<Step> {
+    const { done, after } = (place as Clearing | null | undefined) ?? { done: 0 }
+    // Before its runs: who ends one that goes on clears it, once its agent is gone.
+    const agents = await clearAgents(tx, project)
+    const clearing = { done: done + agents.cleared, ...(after && { after }) }
+    return agents.more ? { next: clearing, done: clearing.done } : clearRuns(tx, [project], clearing)
   },
   operations: [
     tenantOperation({
@@ -200,10 +200,7 @@ export const agents = (models: ModelAccess): Service => ({
         const location = `/v1/projects/${params.projectId}/agents/${params.agentId}/runs/${id}`
         return { target: id, headers: { location }, work: running }
       },
-      async cancelled(tx, { run: { projectId, agentId, id } }) {
-        const run = await findRun(tx, projectId, agentId, id)
-        return run === undefined || run.cancelled
-      },
+      cancelled: (tx, { run }) => isUnwanted(tx, run),
       work: (running, outside) => doRun(running, outside, models),
       settle: (tx, running, called) => settleRun(tx, running, called, tx.context.nowMs),
     }),
@@ -255,11 +252,8 @@ export const agents = (models: ModelAccess): Service => ({
         await tx.project(params.projectId, 'read')
         await readAgent(tx, params.projectId, params.agentId)
         const run = await readRun(tx, params.projectId, params.agentId, params.id)
-        if (run.status === 'running' && !run.cancelled) {
-          writeRun(tx, { ...run, cancelled: true })
-          // Whoever runs it is woken by the event.
-          tx.emit('run.cancelling', run.id, { project: run.projectId, agent: run.agentId })
-        }
+        // Once: what is written again and again could not be settled.
+        if (run.status === 'running' && !run.cancelled) cancelRun(tx, run)
         return { status: 202, body: shownRun(run, await readTexts(tx, run)) }
       },
     }),

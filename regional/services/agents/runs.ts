@@ -12,7 +12,7 @@ import {
   type AgentRecord,
   type AgentsTransaction,
   findRun,
-  grow,
+  keepEnded,
   type RunRecord,
   readTexts,
   runBytes,
@@ -24,7 +24,7 @@ import {
 /** The longest that a run may take, waiting for its turn included. */
 export const RUN_MS = 5 * 60_000
 /** After that a run is nobody's any more. */
-const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
+export const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
 /** Room for what a model may say: few tokens are longer. */
 const BYTES_PER_TOKEN = 8
 
@@ -108,10 +108,7 @@ export async function beginRun(
   return { tenant, run, prompt }
 }
 
-export function promptOf(
-  { instructions, parameters }: AgentRecord,
-  messages: ReadonlyArray<Message>,
-): Prompt {
+function promptOf({ instructions, parameters }: AgentRecord, messages: ReadonlyArray<Message>): Prompt {
   const { maxOutputTokens = DEFAULT_MAX_OUTPUT_TOKENS, ...others } = parameters
   return { instructions, messages, parameters: { ...others, maxOutputTokens } }
 }
@@ -126,17 +123,23 @@ export async function doRun(
   return models.call(run.model, tenant, prompt, { signal, onText })
 }
 
+/** What is settled: a run, with what its model was told. */
+export interface Settling {
+  run: Pick<RunRecord, 'projectId' | 'agentId' | 'id'>
+  prompt: Pick<Prompt, 'messages'>
+}
+
 /** @throws {Problem} `not_found` when it is nobody's any more */
 export async function settleRun(
   tx: AgentsTransaction,
-  { run: { projectId, agentId, id }, prompt }: Pick<Running, 'run' | 'prompt'>,
+  { run: { projectId, agentId, id }, prompt }: Settling,
   called: Called,
   nowMs: number,
 ): Promise<Reply> {
   const run = await findRun(tx, projectId, agentId, id)
-  // Deleted meanwhile, or ended as interrupted: what it held was given back then.
+  // What it held was given back then.
   if (run?.status !== 'running') {
-    throw new Problem('not_found', 'The run was deleted while it went on.')
+    throw new Problem('not_found', 'The run was ended as interrupted before this.')
   }
   const { outcome, text, inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs } = called
   const texts = { input: prompt.messages, output: text }
@@ -154,7 +157,6 @@ export async function settleRun(
     texts,
     nowMs,
   )
-  writeTexts(tx, ended, texts)
   return { status: 201, body: shownRun(ended, texts) }
 }
 
@@ -168,12 +170,8 @@ async function end(
   // An upstream that counts more than there can be is not believed.
   const taken = Math.min(run.inputTokens + run.outputTokens, run.reservedTokens)
   await tx.take('tokens', taken - run.reservedTokens, run.startedMs)
-  // Nor is a run refused once it is over, for room that it did not hold.
-  const { chargedBytes: heldBytes = 0 } = run
-  const chargedBytes = Math.min(runBytes(texts), heldBytes)
-  await grow(tx, chargedBytes - heldBytes)
-  const ended = { ...run, reservedTokens: taken, chargedBytes, endedAt: new Date(nowMs).toISOString() }
-  writeRun(tx, ended)
+  const endedAt = new Date(nowMs).toISOString()
+  const ended = await keepEnded(tx, { ...run, reservedTokens: taken, endedAt }, texts)
   tx.emit(`run.${run.status}`, run.id, { project: run.projectId, agent: run.agentId })
   return ended
 }

@@ -1,7 +1,8 @@
 // Agents and runs as they are kept. A run is two entries: what lists show of it, and its texts, which may be long. An agent
 // is two as well: its instructions are longer than one value may be.
 import { newId } from '../../../shared/ids.ts'
-import type { Message } from '../../models/gateway.ts'
+import type { Step } from '../../jobs/kind.ts'
+import type { Message, Prompt } from '../../models/gateway.ts'
 import {
   chunkedSpace,
   jsonSpace,
@@ -42,8 +43,10 @@ export type AgentsTransaction = Pick<TenantTransaction, 'space' | 'chunked' | 't
 
 const agents = jsonSpace<[projectId: string, agentId: string], KeptAgent>('agent')
 const instructionsOf = chunkedSpace<[projectId: string, agentId: string]>('instructions')
-const runs = jsonSpace<[projectId: string, agentId: string, runId: string], RunRecord>('run')
-const texts = chunkedSpace<[projectId: string, agentId: string, runId: string]>('texts')
+const runs = jsonSpace<RunKey, RunRecord>('run')
+const texts = chunkedSpace<RunKey>('texts')
+/** Of a run that goes on and that nobody waits for: what its model is told, which is what was reserved for. */
+const prompts = chunkedSpace<RunKey>('prompt')
 
 /** What an agent, or a run, costs beside its texts. */
 const OVERHEAD_BYTES = 500
@@ -90,6 +93,16 @@ const wholeAgent = (kept: KeptAgent, instructions: Buffer | undefined): AgentRec
   instructions: instructions?.toString() ?? kept.instructions ?? '',
   chargedBytes: kept.chargedBytes ?? 0,
 })
+
+/**
+ * By snapshot: nobody keeps a run from being settled by changing its agent all the time. Who removes an agent writes each of
+ * its runs that goes on afterwards, so whoever ends one either finds the agent gone, or is found out by {@link clearRuns}.
+ */
+const hasAgent = async (
+  tx: Pick<AgentsTransaction, 'space'>,
+  projectId: string,
+  id: string,
+): Promise<boolean> => (await tx.space(agents).peek([projectId, id])) !== undefined
 
 /** @throws {Problem} `not_found` */
 export async function readAgent(
@@ -177,8 +190,12 @@ export async function removeAgent(
   tx.emit('agent.deleted', id, { project: projectId })
 }
 
-const runKey = ({ projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>) =>
-  [projectId, agentId, id] as [string, string, string]
+type RunKey = [projectId: string, agentId: string, runId: string]
+const runKey = ({ projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>): RunKey => [
+  projectId,
+  agentId,
+  id,
+]
 
 export function writeRun(tx: AgentsTransaction, run: RunRecord): void {
   tx.space(runs).set(runKey(run), run)
@@ -190,6 +207,18 @@ export const runBytes = (texts: Texts): number => OVERHEAD_BYTES + encoded(texts
 
 export function writeTexts(tx: AgentsTransaction, run: RunRecord, given: Texts): void {
   tx.chunked(texts).set(runKey(run), encoded(given))
+}
+
+export function writePrompt(tx: AgentsTransaction, run: RunRecord, prompt: Prompt): void {
+  tx.chunked(prompts).set(runKey(run), Buffer.from(JSON.stringify(prompt)))
+}
+
+export async function readPrompt(
+  tx: Pick<AgentsTransaction, 'chunked'>,
+  run: RunRecord,
+): Promise<Prompt | undefined> {
+  const bytes = await tx.chunked(prompts).get(runKey(run))
+  return bytes && (JSON.parse(bytes.toString()) as Prompt)
 }
 
 /** Most changes leave it as it is, and then nothing is written. */
@@ -238,24 +267,79 @@ export const listRuns = async (
     }),
   )
 
+/** Whether a run that goes on is to end: it was cancelled, or its agent is gone. */
+export async function isUnwanted(
+  tx: Pick<AgentsTransaction, 'space'>,
+  { projectId, agentId, id }: Pick<Run, 'projectId' | 'agentId' | 'id'>,
+): Promise<boolean> {
+  const [run, isThere] = await Promise.all([
+    findRun(tx, projectId, agentId, id),
+    hasAgent(tx, projectId, agentId),
+  ])
+  return run === undefined || run.cancelled || !isThere
+}
+
+/** Asks whoever does it to end: they are woken by the event. */
+export function cancelRun(tx: AgentsTransaction, run: RunRecord): void {
+  writeRun(tx, { ...run, cancelled: true })
+  tx.emit('run.cancelling', run.id, { project: run.projectId, agent: run.agentId })
+}
+
+/** Keeps a run that is over. One whose agent was deleted meanwhile goes with it: nothing else will clear it. */
+export async function keepEnded(tx: AgentsTransaction, run: RunRecord, given: Texts): Promise<RunRecord> {
+  const isKept = await hasAgent(tx, run.projectId, run.agentId)
+  // Nobody is refused once a run is over, for room that it did not hold.
+  const { chargedBytes: heldBytes = 0 } = run
+  const chargedBytes = isKept ? Math.min(runBytes(given), heldBytes) : 0
+  await grow(tx, chargedBytes - heldBytes)
+  const kept = { ...run, chargedBytes }
+  clearRun(tx, runKey(run))
+  if (isKept) {
+    writeRun(tx, kept)
+    writeTexts(tx, kept, given)
+  }
+  return kept
+}
+
+function clearRun(tx: AgentsTransaction, key: RunKey): void {
+  tx.chunked(prompts).clear(key)
+  tx.chunked(texts).clear(key)
+  tx.space(runs).clear(key)
+}
+
 const CLEARED_AT_A_TIME = 100
 
-/** Clears some runs of an agent, or of a whole project. @returns how many, and whether there are more */
+/** How far the clearing of runs is: what it has cleared, and behind which one it goes on. */
+export interface Clearing {
+  done: number
+  after?: RunKey
+}
+
+/**
+ * Clears some runs of an agent that is gone, or of a whole project whose agents are. What goes on is cancelled: so that it
+ * is charged what it took, it is cleared by whoever ends it.
+ */
 export async function clearRuns(
   tx: AgentsTransaction,
   under: [projectId: string] | [projectId: string, agentId: string],
-): Promise<{ cleared: number; more: boolean }> {
-  const { entries, more } = await tx.space(runs).page({ under, limit: CLEARED_AT_A_TIME })
+  place: Clearing,
+): Promise<Step<Clearing>> {
+  const { after } = place
+  const { entries, more } = await tx.space(runs).page({ under, limit: CLEARED_AT_A_TIME, after })
+  let { done } = place
   let bytes = 0
   for (const [key, run] of entries) {
-    tx.chunked(texts).clear(key)
-    tx.space(runs).clear(key)
+    if (run.status === 'running') {
+      cancelRun(tx, run)
+      continue
+    }
+    clearRun(tx, key)
     bytes += run.chargedBytes ?? 0
-    // What goes on settles nothing any more.
-    if (run.status === 'running') await tx.take('tokens', -run.reservedTokens, run.startedMs)
+    done++
   }
   await grow(tx, -bytes)
-  return { cleared: entries.length, more }
+  const last = entries.at(-1)?.[0]
+  return more && last !== undefined ? { next: { done, after: last }, done } : { finished: true, done }
 }
 
 /** Clears some agents of a project. */

@@ -1,18 +1,38 @@
-// Runs that nobody waits for, such as one that a webhook starts: a job of another service begins them, calls the model
-// outside any transaction, and settles them, each in the subspace of agents.
-import type { JobTransaction } from '../../jobs/kind.ts'
-import type { Called } from '../../models/gateway.ts'
+// Runs that nobody waits for, such as one that a webhook starts: a job calls the model outside any transaction, and settles
+// them. It is the run that is cancelled, never the job: so whatever happens, what the model took is charged.
+import { type JobTransaction, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
+import { type Called, notCalled } from '../../models/gateway.ts'
 import type { ModelAccess } from './models.ts'
-import { beginRun, promptOf, type Running, settleRun } from './runs.ts'
-import { findRun, readAgent, readTexts } from './store.ts'
+import { beginRun, INTERRUPTED_AFTER_MS, type Running, settleRun } from './runs.ts'
+import {
+  findRun,
+  isUnwanted,
+  type RunRecord,
+  readAgent,
+  readPrompt,
+  readTexts,
+  writePrompt,
+} from './store.ts'
 
 export interface AgentPlace {
   projectId: string
   agentId: string
 }
 
+type RunPlace = Pick<RunRecord, 'projectId' | 'agentId' | 'id'>
+
+/** Shorter than a run that somebody waits for: meanwhile it takes one of the worker's places. */
+const RUN_MS = 60_000
+/** For a call to end and be settled before the run counts as interrupted, which gives back all that it holds. */
+const LAST_CALL_MS = INTERRUPTED_AFTER_MS - RUN_MS - 30_000
 /**
- * @returns the run's id
+ * What has begun comes before all that is only due, in particular other runs that are to begin: so few hold what they may take
+ * at the same time, and none holds it until it counts as interrupted.
+ */
+const BEFORE_OTHERS_MS = 1
+
+/**
+ * Begins a run, which a job goes on with.
  * @throws {Problem} as a client's run, and `not_found`, `project_archived`
  */
 export async function beginUnattended(
@@ -20,47 +40,51 @@ export async function beginUnattended(
   { projectId, agentId }: AgentPlace,
   input: string,
   models: ModelAccess,
-): Promise<string> {
+): Promise<void> {
   await tx.project(projectId, 'write')
   const agent = await readAgent(tx, projectId, agentId)
-  const { run } = await beginRun(tx, tx, agent, input, models)
-  return run.id
+  const { run, prompt } = await beginRun(tx, tx, agent, input, models)
+  writePrompt(tx, run, prompt)
+  const place = { projectId: run.projectId, agentId: run.agentId, id: run.id }
+  tx.enqueue(unattendedRun(models), place, { runAtMs: BEFORE_OTHERS_MS })
 }
 
-/** @returns undefined when it is not running any more */
-export async function readUnattended(
-  tx: Pick<JobTransaction, 'tenant' | 'space' | 'chunked'>,
-  { projectId, agentId }: AgentPlace,
-  runId: string,
-): Promise<Running | undefined> {
-  const run = await findRun(tx, projectId, agentId, runId)
-  if (run?.status !== 'running') return undefined
-  const [agent, { input }] = await Promise.all([readAgent(tx, projectId, agentId), readTexts(tx, run)])
-  return { tenant: tx.tenant, run, prompt: promptOf(agent, input) }
-}
+/** Undefined when the run is not running any more, or is left to be ended as interrupted. */
+type Found = Running | 'cancelled' | undefined
+type UnattendedRun = ServiceJobKind<RunPlace, undefined, Called | undefined, Found>
 
-/** Calls the model. Rejects only when `signal` is aborted: then somebody else takes it up. */
-export async function callUnattended(
-  { tenant, run, prompt }: Running,
-  models: ModelAccess,
-  signal: AbortSignal,
-  maxMs: number,
-): Promise<Called> {
-  const during = {
-    signal: AbortSignal.any([signal, AbortSignal.timeout(maxMs)]),
-    onText: async () => {},
-  }
-  const called = await models.call(run.model, tenant, prompt, during)
-  signal.throwIfAborted()
-  return called
-}
-
-export async function settleUnattended(
-  tx: JobTransaction,
-  place: AgentPlace,
-  runId: string,
-  called: Called,
-): Promise<void> {
-  const running = await readUnattended(tx, place, runId)
-  if (running !== undefined) await settleRun(tx, running, called, tx.nowMs)
-}
+export const unattendedRun = (models: ModelAccess): UnattendedRun =>
+  jobKind({
+    kind: 'agents.run',
+    service: 'agents',
+    promised: true,
+    retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+    async read(tx, { payload: { projectId, agentId, id } }) {
+      const run = await findRun(tx, projectId, agentId, id)
+      if (run?.status !== 'running' || tx.nowMs - run.startedMs > LAST_CALL_MS) return undefined
+      const prompt = await readPrompt(tx, run)
+      if (prompt === undefined || (await isUnwanted(tx, run))) return 'cancelled'
+      return { tenant: tx.tenant, run, prompt }
+    },
+    cancelled: (tx, { payload }) => isUnwanted(tx, payload),
+    async outside(_job, signal, found, cancelled) {
+      if (found === undefined) return undefined
+      if (found === 'cancelled') return notCalled('cancelled')
+      const { tenant, run, prompt } = found
+      const called = await models.call(run.model, tenant, prompt, {
+        signal: AbortSignal.any([signal, cancelled, AbortSignal.timeout(RUN_MS)]),
+        onText: async () => {},
+      })
+      // The worker has stopped, or lost the tenant: somebody else takes the run up.
+      signal.throwIfAborted()
+      return called
+    },
+    async step(tx, { payload: { projectId, agentId, id } }, called) {
+      const run = await findRun(tx, projectId, agentId, id)
+      if (called !== undefined && run?.status === 'running') {
+        const { input } = await readTexts(tx, run)
+        await settleRun(tx, { run, prompt: { messages: input } }, called, tx.nowMs)
+      }
+      return { finished: true, done: 1 }
+    },
+  })

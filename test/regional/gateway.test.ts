@@ -1,0 +1,56 @@
+// A model that thinks before it speaks is not silent, and what it thinks is not free.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { callModel } from '../../regional/models/gateway.ts'
+import { type ModelServer, startModelServer, THOUGHT_MS, THOUGHTS } from '../support/model_server.ts'
+
+let server: ModelServer
+beforeAll(async () => {
+  server = await startModelServer()
+})
+afterAll(() => server.close())
+
+/** Shorter than all that is thought. */
+const PATIENCE_MS = (THOUGHTS * THOUGHT_MS * 3) / 4
+const THOUGHT_TOKENS = Math.ceil((THOUGHTS * 'Hmm. '.length) / 4)
+
+function call(content: string, signal = new AbortController().signal) {
+  const { baseUrl } = server
+  const prices = { inputTokenPrice: 0, outputTokenPrice: 0 }
+  return callModel(
+    {
+      ...{ name: 'm', baseUrl, apiKey: null, upstreamModel: 'm', plans: [], enabled: true, maxConcurrent: 1 },
+      ...prices,
+    },
+    { instructions: '', messages: [{ role: 'user', content }], parameters: { maxOutputTokens: 100 } },
+    { signal, onText: async () => {} },
+    { firstTextMs: PATIENCE_MS, silenceMs: PATIENCE_MS },
+  )
+}
+
+test('a model that thinks longer than it may be silent has its time', async () => {
+  expect(await call('thinking')).toMatchObject({ outcome: 'succeeded', text: 'Hello, world.' })
+})
+
+test('what was thought is charged where the upstream does not count', async () => {
+  const { inputTokens, outputTokens, usageEstimated } = await call('thinking, uncounted')
+  expect([inputTokens, usageEstimated]).toEqual([5, true])
+  expect(outputTokens).toBe(Math.ceil((THOUGHTS * 'Hmm. '.length + 'Hello, world.'.length) / 4))
+})
+
+test('a model that breaks off in its thoughts had begun', async () => {
+  expect(await call('thinking, but thoughtless')).toMatchObject({
+    ...{ outcome: 'upstream_broken_off', text: '', usageEstimated: true },
+    ...{ inputTokens: 7, outputTokens: THOUGHT_TOKENS },
+  })
+})
+
+test('a call that is given up before the first word is charged its prompt', async () => {
+  const leaving = new AbortController()
+  const before = server.served.length
+  const called = call('silent, 20 bytes so.', leaving.signal)
+  await expect.poll(() => server.served.length).toBe(before + 1)
+  leaving.abort()
+  expect(await called).toMatchObject({
+    ...{ outcome: 'cancelled', inputTokens: 5, outputTokens: 0, usageEstimated: true },
+  })
+})

@@ -1,0 +1,86 @@
+// The pool of calls to one model: what one tenant asks for at once is held against nobody else, and a change of the model
+// counts for those that wait already.
+import { expect, test } from 'vitest'
+import { modelAccess } from '../../regional/models/access.ts'
+import { Catalogue } from '../../regional/models/catalogue.ts'
+import type { Model } from '../../regional/models/model.ts'
+import { ModelPools } from '../../regional/models/pool.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
+import { startModelServer } from '../support/model_server.ts'
+
+const tenant = (n: number) => asTenantNumber(BigInt(n))
+const never = new AbortController().signal
+
+/** Calls that go on until each is ended by hand. */
+function calls(pools: ModelPools) {
+  const ends: Array<() => void> = []
+  const call = (of: number, size: number) =>
+    void pools.inTurn('m', tenant(of), size, never, () => new Promise<void>((resolve) => ends.push(resolve)))
+  return { ends, call }
+}
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+test('however many one tenant’s wait, another’s may wait as well', async () => {
+  const pools = new ModelPools()
+  const { call } = calls(pools)
+  // All of them were told that there is room before the first of them came.
+  for (let i = 0; i < 500; i++) call(1, 4)
+  call(2, 4)
+  await turn()
+  expect([pools.hasRoom('m', tenant(1), 4), pools.hasRoom('m', tenant(3), 4)]).toEqual([false, true])
+})
+
+test('many tenants fill the queue', async () => {
+  const pools = new ModelPools()
+  const { call } = calls(pools)
+  for (let of = 1; of <= 11; of++) for (let i = 0; i < 20; i++) call(of, 1)
+  await turn()
+  expect(pools.hasRoom('m', tenant(99), 1)).toBe(false)
+})
+
+test('a pool that was made smaller lets nobody in until it is', async () => {
+  const pools = new ModelPools()
+  const { ends, call } = calls(pools)
+  for (let of = 1; of <= 8; of++) call(of, 4)
+  await turn()
+  expect(ends.length).toBe(4)
+  pools.hasRoom('m', tenant(99), 2)
+  for (const end of ends.slice(0, 2)) end()
+  await turn()
+  expect(ends.length).toBe(4)
+  ends[2]?.()
+  await turn()
+  expect(ends.length).toBe(5)
+})
+
+test('a model that is switched off while a call waits is not called', async () => {
+  const server = await startModelServer()
+  const model: Model = {
+    ...{ name: 'm', baseUrl: server.baseUrl, apiKey: null, upstreamModel: 'm', plans: [] },
+    ...{ inputTokenPrice: 0, outputTokenPrice: 0, enabled: true, maxConcurrent: 1 },
+  }
+  let models = [model]
+  const catalogue = new Catalogue(async () => models)
+  const access = modelAccess(catalogue)
+  const call = (of: number) =>
+    access.call(
+      'm',
+      tenant(of),
+      { instructions: '', messages: [{ role: 'user', content: 'wait' }], parameters: { maxOutputTokens: 1 } },
+      { signal: never, onText: async () => {} },
+    )
+  try {
+    const first = call(1)
+    await expect.poll(server.underWay).toBe(1)
+    const second = call(2)
+    await turn()
+    models = []
+    await catalogue.refresh()
+    server.release()
+    expect((await first).outcome).toBe('succeeded')
+    expect((await second).outcome).toBe('upstream_unavailable')
+    expect(server.served.length).toBe(1)
+  } finally {
+    await server.close()
+  }
+})
