@@ -63,6 +63,11 @@ interface AnyKind {
 export interface ServiceJobKind<P = unknown, S = unknown, O = unknown, R = unknown> extends AnyKind {
   /** In whose subspace its steps work; one that goes through several says whose turn it is. */
   readonly service: string | ((job: Job<P, S>) => string)
+  /**
+   * The kind that works outside and goes on with what this one begins. Both count together towards those that go on at a
+   * time, so no more is begun than that kind can go on with.
+   */
+  readonly lane?: string
   /** What the work outside needs to know, read in a transaction before it. Changes nothing. */
   read?(tx: Pick<JobTransaction, 'tenant' | 'nowMs' | 'space' | 'chunked'>, job: Job<P, S>): Promise<R>
   /**

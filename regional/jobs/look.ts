@@ -10,7 +10,7 @@ import { jobsOf } from './queue.ts'
 import { type DueEntry, dueSpace } from './record.ts'
 import type { StepDependencies, Turn } from './step.ts'
 
-/** Jobs of one tenant at a time; and as many of each kind that works outside, beside those. */
+/** Jobs of one tenant at a time; and as many of each lane that works outside, beside those. */
 export const SIDE_BY_SIDE = 4
 /** Jobs that one look begins. */
 const LOOK = SIDE_BY_SIDE * 4
@@ -70,7 +70,7 @@ async function readDue(
 ): Promise<Due<Found>> {
   const found: Omit<Due<Found>, 'readOn'> = { standing: [], inside: [], outside: [] }
   const isFull = () => found.inside.length + found.outside.length === LOOK
-  const begun = [...underWay.values()]
+  const begun = [...underWay.values()].map((kind) => laneOf(kinds, kind))
   let after: QueuePlace | undefined
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {
     const isHead = after === undefined
@@ -81,13 +81,14 @@ async function readDue(
       if (isFull()) return { ...found, readOn: after }
       after = [dueMs, id]
       const called = standingKind(kinds, entry)
+      const lane = laneOf(kinds, entry.kind)
       if (called !== undefined) {
         found.standing.push(called)
-      } else if (!worksOutside(kinds, entry)) {
+      } else if (lane === undefined) {
         found.inside.push({ dueMs, id, entry })
-      } else if (!underWay.has(id) && begun.filter((kind) => kind === entry.kind).length < SIDE_BY_SIDE) {
-        begun.push(entry.kind)
-        found.outside.push({ dueMs, id, entry })
+      } else if (!underWay.has(id) && begun.filter((each) => each === lane).length < SIDE_BY_SIDE) {
+        begun.push(lane)
+        found[worksOutside(kinds, entry.kind) ? 'outside' : 'inside'].push({ dueMs, id, entry })
       }
     }
     if (!more) return { ...found, readOn: undefined }
@@ -101,7 +102,14 @@ async function readDue(
 const isBehind = (place: QueuePlace, other: QueuePlace | undefined): boolean =>
   other === undefined || place[0] > other[0] || (place[0] === other[0] && place[1] > other[1])
 
-function worksOutside(kinds: JobKinds, { kind }: DueEntry): boolean {
+/** Jobs of which go on so many at a time; undefined where nothing is waited for. */
+function laneOf(kinds: JobKinds, kind: string): string | undefined {
+  const known = kinds.get(kind)
+  const lane = known !== undefined && 'lane' in known ? known.lane : undefined
+  return lane ?? (worksOutside(kinds, kind) ? kind : undefined)
+}
+
+function worksOutside(kinds: JobKinds, kind: string): boolean {
   const known = kinds.get(kind)
   return known !== undefined && 'outside' in known && known.outside !== undefined
 }

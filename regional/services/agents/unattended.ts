@@ -21,6 +21,7 @@ export interface AgentPlace {
 
 type RunPlace = Pick<RunRecord, 'projectId' | 'agentId' | 'id'>
 
+export const UNATTENDED_RUN = 'agents.run'
 /** Shorter than a run that somebody waits for: meanwhile it takes one of the worker's places. */
 const RUN_MS = 60_000
 /** For a call to end and be settled before the run counts as interrupted, which gives back all that it holds. */
@@ -55,7 +56,7 @@ type UnattendedRun = ServiceJobKind<RunPlace, undefined, Called | undefined, Fou
 
 export const unattendedRun = (models: ModelAccess): UnattendedRun =>
   jobKind({
-    kind: 'agents.run',
+    kind: UNATTENDED_RUN,
     service: 'agents',
     promised: true,
     retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },

@@ -3,7 +3,7 @@
 import { Problem } from '../../../shared/problems.ts'
 import { jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import type { ModelAccess } from '../agents/models.ts'
-import { type AgentPlace, beginUnattended } from '../agents/unattended.ts'
+import { type AgentPlace, beginUnattended, UNATTENDED_RUN } from '../agents/unattended.ts'
 import { readReceived } from './store.ts'
 
 interface Payload extends AgentPlace {
@@ -24,6 +24,7 @@ export const agentRun = (models: ModelAccess): ServiceJobKind<Payload, Place> =>
   jobKind({
     kind: 'webhook-sources.run-agent',
     service: ({ place }) => (place === undefined ? 'webhook-sources' : 'agents'),
+    lane: UNATTENDED_RUN,
     // About two hours, all in all.
     retry: { firstMs: 2_000, maxMs: 10 * 60_000, tries: 20 },
     async step(tx, { payload, place }) {
