@@ -1,6 +1,7 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { Bulkhead, type Pass } from '../../edge/limit/bulkhead.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { eventually } from '../support/eventually.ts'
 import { bearer, edgeTo, newKey, newMarker, seen } from './support.ts'
 
 const [one, another] = [asTenantNumber(1n), asTenantNumber(2n)]
@@ -64,7 +65,7 @@ test('beyond it: 503 with Retry-After, no region is asked, and the next forward 
   const abort = new AbortController()
   const silent = newMarker()
   const held = edge.request(new Request(`http://edge/v1/silent?${silent}`, { headers, signal: abort.signal }))
-  await vi.waitFor(async () => expect(await seen(silent)).toHaveLength(1))
+  await eventually(async () => expect(await seen(silent)).toHaveLength(1))
   const marker = newMarker()
   const refused = await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
   expect(refused.status).toBe(503)

@@ -1,11 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tuple } from '../../regional/storage/foundationdb.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
 import { type Ask, type Regions, startRegions } from '../regional/support.ts'
+import { eventually } from '../support/eventually.ts'
 import { counting } from './counting_service.ts'
 import { count } from './support.ts'
 
@@ -18,7 +19,6 @@ afterAll(() => regions.close())
 const TENANTS = '/platform/v1/tenants'
 const operator = (path: string, more: Partial<Ask> = {}) =>
   regions.ask('us', { as: 'operator', path, ...more })
-const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
 
 async function tenantOf(slug: string, region = 'eu') {
   const { id, key } = await regions.newTenant(slug, region)
