@@ -3,9 +3,9 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fenceDatabase, prefixRange } from '../../regional/storage/fence.ts'
+import { prefixRange } from '../../regional/storage/fence.ts'
 import type { NativeDatabase, NativeTransaction } from '../../regional/storage/foundationdb.ts'
-import { grantOf, readAll, tenantPrefix } from './fence_fixture.ts'
+import { fenceDatabase, grantOf, readAll, tenantPrefix } from './fence_fixture.ts'
 import { hostileStep, type Step, slyStep } from './fence_hostile.ts'
 import { openWorld, type World } from './fence_world.ts'
 
