@@ -1,4 +1,5 @@
-// Ends a test run with one plain line, `N passed, N failed`, that a person or a script can read.
+// Ends a test run with one plain line, `N passed, N failed`, that a person or a script can read. Before it stands what
+// was skipped because of the machine: its name says why.
 import type { Reporter, TestModule } from 'vitest/node'
 
 export default class Summary implements Reporter {
@@ -9,6 +10,7 @@ export default class Summary implements Reporter {
       for (const test of module.children.allTests()) {
         const { state } = test.result()
         if (state !== 'pending') count[state]++
+        if (state === 'skipped' && /\(skipped: .+\)$/.test(test.name)) console.log(test.fullName)
       }
     }
     const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ''

@@ -6,13 +6,12 @@
 import type {
   Callback,
   KVList,
-  NativeDatabase,
   NativeTransaction,
   NativeValue,
   Version,
   Watch,
 } from 'foundationdb/dist/lib/native.js'
-import { Gate, IsolationViolation, type OnViolation } from './fence_gate.ts'
+import { Gate, type OnViolation } from './fence_gate.ts'
 import { operationAllowed, optionAllowed, SET_VERSIONSTAMPED_KEY } from './fence_options.ts'
 import { type ReadPage, resolve, resolveBound } from './fence_selector.ts'
 import { type Grant, type OwnGrant, ownGrant } from './grant.ts'
@@ -34,26 +33,6 @@ export function fenceTransaction(
   onViolation: OnViolation,
 ): NativeTransaction {
   return new FencedTransaction(native, ownGrant(grant), onViolation)
-}
-
-/** `native`, whose transactions are all confined to `grant`; the database itself can't be changed or closed. */
-export function fenceDatabase(
-  native: NativeDatabase,
-  grant: Grant,
-  onViolation: OnViolation,
-): NativeDatabase {
-  const own = ownGrant(grant)
-  const refuse = (method: string): never => {
-    const violation = new IsolationViolation(method, own.name)
-    onViolation(violation)
-    throw violation
-  }
-  return {
-    createTransaction: () => new FencedTransaction(native.createTransaction(), own, onViolation),
-    // Both reach every tenant's transactions at once.
-    setOption: () => refuse('database.setOption'),
-    close: () => refuse('database.close'),
-  }
 }
 
 class FencedTransaction implements NativeTransaction {

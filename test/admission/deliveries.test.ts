@@ -29,6 +29,7 @@ import {
 } from '../../regional/webhooks/records.ts'
 import { newId } from '../../shared/ids.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { eventually } from '../support/eventually.ts'
 import { type NotedTransaction, openNoted } from './noted_engine.ts'
 
 const tenant = asTenantNumber(7n)
@@ -93,9 +94,6 @@ afterEach(async () => {
 
 const inTenant = <T>(work: (scope: TenantScope) => Promise<T> | T): Promise<T> =>
   database.tenant(tenant, async (scope) => ({ value: await work(scope), commit: true }))
-
-const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 10 })
 
 const noting: TakeTurn = (asking, work) =>
   admission.background(asking, async (meter) => {

@@ -11,6 +11,7 @@ import { EDGE_COUNTS_NAMES } from '../../shared/edge_counts.ts'
 import { PROBLEMS } from '../../shared/problems.ts'
 import { ROOT } from '../e2e/stack.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
+import { testWith } from '../support/program.ts'
 
 interface Rule {
   record?: string
@@ -126,13 +127,8 @@ test('in Kubernetes a region’s pods are found, by what they say of themselves,
   expect(metadata.annotations).toBeUndefined()
 })
 
-/** Debian: `apt-get install prometheus`. */
-const hasPromtool = await promisify(execFile)('promtool', ['--version']).then(
-  () => true,
-  () => false,
-)
-
-test.runIf(hasPromtool)('the alerts fire when they should, and only then', async () => {
+// Debian and Ubuntu have promtool in the package `prometheus`.
+testWith('promtool', 'the alerts fire when they should, and only then', async () => {
   const run = (...args: string[]) =>
     promisify(execFile)('promtool', args, { cwd: join(ROOT, 'deploy', 'prometheus') })
   await run('check', 'rules', 'rules.yaml')
@@ -140,7 +136,7 @@ test.runIf(hasPromtool)('the alerts fire when they should, and only then', async
   expect(stdout).toContain('SUCCESS')
 })
 
-test.runIf(hasPromtool)('Prometheus takes the job as a part of its configuration', async () => {
+testWith('promtool', 'Prometheus takes the job as a part of its configuration', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'coditect-prometheus-'))
   // Debian's promtool knows nothing of Kubernetes.
   const config = jobs.map(({ kubernetes_sd_configs: found, ...job }) => ({

@@ -1,6 +1,7 @@
 // The whole path over real HTTP: edge in workerd, regions as processes, data on disk.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { newId } from '../../shared/ids.ts'
+import { eventually } from '../support/eventually.ts'
 import { type CallOptions, type Stack, startStack } from './stack.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of many shapes, each checked where it is used
@@ -187,7 +188,7 @@ describe('a region that goes down', () => {
     expect(Number(down.headers.get('retry-after'))).toBeGreaterThan(0)
     expect((await call('/v1/tenant')).status).toBe(200)
     await stack.back('eu')
-    await vi.waitFor(async () => expect((await call('/v1/tenant', { as: key })).status).toBe(200))
+    await eventually(async () => expect((await call('/v1/tenant', { as: key })).status).toBe(200))
   })
 
   test('by SIGKILL in the middle of writes has kept every write that it answered', async () => {
@@ -229,9 +230,10 @@ describe('a region that goes down', () => {
     const first = await call('/platform/v1/tenants', request)
     expect(first.status === 503 || first.status === 201).toBe(true)
     await stack.back('eu')
-    const again = await vi.waitUntil(async () => {
+    const again = await eventually(async () => {
       const answer = await call('/platform/v1/tenants', request)
-      return answer.status === 201 && answer
+      expect(answer.status).toBe(201)
+      return answer
     })
     expect((await call('/v1/tenant', { as: again.body.apiKey.key })).body.slug).toBe('patient')
   })

@@ -24,6 +24,8 @@ export interface DevFile {
 export interface Answer<T> {
   status: number
   headers: Headers
+  /** The body as it came, and what it says where it is JSON. */
+  text: string
   body: T
 }
 
@@ -151,6 +153,7 @@ async function call<T>(dev: DevFile, path: string, options: CallOptions = {}): P
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
   const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '')
-  const parsed = isJson ? await response.json() : await response.text().then(() => undefined)
-  return { status: response.status, headers: response.headers, body: parsed as T }
+  const text = await response.text()
+  const parsed = isJson ? JSON.parse(text) : undefined
+  return { status: response.status, headers: response.headers, text, body: parsed as T }
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DataDir } from '../../dev/data_dir.ts'
 import { Part } from '../../dev/part.ts'
+import { eventually } from '../support/eventually.ts'
 import { isAlive, launch, newDataDir, type PartName, ROOT, type Stack, startStack } from './stack.ts'
 
 const PARTS: ReadonlyArray<PartName> = ['edge', 'us', 'eu']
@@ -61,7 +62,7 @@ describe('a running stack', () => {
       await stack.kill(part)
       await stack.back(part)
       expect(stack.pid(part)).not.toBe(before)
-      await vi.waitFor(async () => expect((await stack.call('/v1/tenant')).status).toBe(200))
+      await eventually(async () => expect((await stack.call('/v1/tenant')).status).toBe(200))
     }
   })
 })

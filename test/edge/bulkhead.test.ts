@@ -3,6 +3,7 @@ import { Bulkhead, type Pass } from '../../edge/limit/bulkhead.ts'
 import type { EdgeOptions } from '../../edge/pipeline.ts'
 import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { eventually } from '../support/eventually.ts'
 import { memoryLeases } from './memory_leases.ts'
 import { bearer, edgeTo, newKey, newMarker, seen } from './support.ts'
 
@@ -122,7 +123,7 @@ test('beyond it: 503 with Retry-After, no region is asked, and the next forward 
   const abort = new AbortController()
   const silent = newMarker()
   const held = edge.request(new Request(`http://edge/v1/silent?${silent}`, { headers, signal: abort.signal }))
-  await vi.waitFor(async () => expect(await seen(silent)).toHaveLength(1))
+  await eventually(async () => expect(await seen(silent)).toHaveLength(1))
   const marker = newMarker()
   const refused = await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
   expect(refused.status).toBe(503)

@@ -4,6 +4,7 @@ import { readBindings } from '../../edge/env.ts'
 import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
 import { forward, HEADER_TIMEOUT_MS } from '../../edge/forward/index.ts'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
+import { eventually } from '../support/eventually.ts'
 import {
   bearer,
   bindings,
@@ -111,7 +112,7 @@ test('a client that goes away in the middle of an answer ends it at the region',
   const reader = response.body?.getReader()
   await reader?.read()
   await reader?.cancel()
-  await vi.waitFor(async () => expect(await seen(marker)).toMatchObject([{ aborted: true }]))
+  await eventually(async () => expect(await seen(marker)).toMatchObject([{ aborted: true }]))
 })
 
 test('a client that goes away takes its request to the region with it', async () => {
@@ -119,10 +120,10 @@ test('a client that goes away takes its request to the region with it', async ()
   const abort = new AbortController()
   const request = new Request(`http://edge/v1/silent?${marker}`, { headers, signal: abort.signal })
   const answer = edge.request(request)
-  await vi.waitFor(async () => expect(await seen(marker)).toHaveLength(1))
+  await eventually(async () => expect(await seen(marker)).toHaveLength(1))
   abort.abort()
   await answer
-  await vi.waitFor(async () => expect(await seen(marker)).toMatchObject([{ aborted: true }]))
+  await eventually(async () => expect(await seen(marker)).toMatchObject([{ aborted: true }]))
 })
 
 test.each([
@@ -260,7 +261,7 @@ test('an instance that stopped answering is passed over, and found again when it
   for (let i = 0; i < 2 * FAILURES_TO_OPEN; i++) expect((await read()).status).toBe(200)
   for (let i = 0; i < 10; i++) expect((await write()).status).toBe(200)
   await control('open')
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const marker = newMarker()
     await Promise.all([read(marker), read(marker)])
     expect(new Set((await seen(marker)).map(({ headers: { host } }) => host)).size).toBe(2)

@@ -9,6 +9,7 @@ import {
   memoryStore,
   newTenant,
   sayProviders,
+  type TestTenant,
   tokenFor,
 } from './jwt_support.ts'
 import { bearer, newMarker, seen } from './support.ts'
@@ -242,17 +243,26 @@ test('known tokens cost no call but the forward', async () => {
 
 test('tokens of tenants that are not there are looked up once, and not without end', async () => {
   const { edge } = await steered()
-  const tenant = await newTenant()
-  const asked = async (what: string) => (await seen(`/edge/v1/tenants/number/${what}`)).length
+  // Where the tenant lives, and whose tokens it takes.
+  const asked = async ({ number }: TestTenant) => [
+    (await seen(`tenants/number/${number}`)).length,
+    (await seen(`identity-providers/${number}`)).length,
+  ]
   const gone = await newTenant()
   await sayProviders(gone, null as never)
   const statuses = new Set<number>()
   for (let i = 0; i < 5; i++) statuses.add((await come(edge, await tokenFor(gone))).status)
   expect([...statuses]).toEqual([401])
-  expect(await asked(String(gone.number))).toBe(1)
+  expect(await asked(gone)).toEqual([1, 1])
+  // Each wants two look-ups, and the clock stands still.
   const invented = await Promise.all(Array.from({ length: 150 }, () => newTenant()))
-  const answers = await Promise.all(invented.map(async (each) => come(edge, await tokenFor(each))))
-  const refused = answers.filter(({ status }) => status === 503)
-  expect(refused.length).toBeGreaterThan(30)
-  expect(await asked(String(tenant.number))).toBe(0)
+  const answers = await Promise.all(invented.map(async (each) => code(come(edge, await tokenFor(each)))))
+  const refused = answers.filter(([status]) => status !== 200)
+  expect(new Set(refused.map(([, why]) => why))).toEqual(new Set(['region_unavailable']))
+  const lookUps = (await Promise.all(invented.map(asked))).flat()
+  const total = lookUps.reduce((sum, each) => sum + each, 0)
+  expect(Math.max(...lookUps)).toBe(1)
+  expect(total).toBeGreaterThan(50)
+  expect(total).toBeLessThan(100)
+  expect(refused.length).toBeGreaterThanOrEqual(150 - total / 2)
 })

@@ -8,6 +8,7 @@ import type { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import { asTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
+import { eventually } from '../support/eventually.ts'
 import { memoryLeases } from './memory_leases.ts'
 import { bearer, bindings, newKey, newMarker, saySnapshot, seen } from './support.ts'
 
@@ -48,7 +49,7 @@ test('a slot is free again when its answer is over, when its client leaves, and 
   expect(await take('second')).toBeUndefined()
   await first?.during(new Response('all of it')).text()
   const leaving = new AbortController()
-  const third = await vi.waitFor(async () => {
+  const third = await eventually(async () => {
     const slot = await take('third', leaving)
     expect(slot).toBeDefined()
     return slot
@@ -56,7 +57,7 @@ test('a slot is free again when its answer is over, when its client leaves, and 
   const open = third?.during(new Response(new ReadableStream({ pull: () => new Promise(() => {}) })))
   expect(await take('fourth')).toBeUndefined()
   leaving.abort()
-  await vi.waitFor(async () => expect(await take('fifth')).toBeDefined())
+  await eventually(async () => expect(await take('fifth')).toBeDefined())
   await open?.body?.cancel().catch(() => {})
 
   expect(await take('sixth')).toBeUndefined()
@@ -241,7 +242,7 @@ test('while it refuses streams it asks its region whether there may be more by n
   await saySnapshot({ tenant }, answerOf(10, 5))
   expect(await stream()).toBe(429)
   await saySnapshot({ tenant, held: '1.5' }, answerOf(200, 6))
-  await vi.waitFor(async () => expect(await stream()).toBe(200), { timeout: 5_000 })
+  await eventually(async () => expect(await stream()).toBe(200))
 })
 
 test('a slot that is held is renewed, however few there may be by then', async () => {
@@ -272,7 +273,7 @@ test('a stream above the plan’s number is 429 and reaches no region; other req
   expect(await refused.json()).toMatchObject({ code: 'too_many_streams' })
   expect((await edge.request('http://edge/v1/projects', { headers: bearer(key) })).status).toBe(200)
   for (const { body } of open) await body?.cancel()
-  await vi.waitFor(() => expect(held.size).toBe(0))
+  await eventually(() => expect(held.size).toBe(0))
 })
 
 test('a run of an agent holds a slot until it is over, however it is answered', async () => {
@@ -284,13 +285,13 @@ test('a run of an agent holds a slot until it is over, however it is answered', 
     headers: { ...bearer(await newKey()), 'content-type': 'application/json' },
     body: '{"input":"Hello"}',
   })
-  await vi.waitFor(() => expect(calls).toHaveLength(1))
+  await eventually(() => expect(calls).toHaveLength(1))
   answer(true)
   const run = await asked
   expect(run.status).toBe(200)
   expect(calls).toHaveLength(1)
   await run.text()
-  await vi.waitFor(() => expect(calls.map((call) => call.split(' ')[0])).toEqual(['hold', 'release']))
+  await eventually(() => expect(calls.map((call) => call.split(' ')[0])).toEqual(['hold', 'release']))
 })
 
 test('an object that does not answer keeps no stream away', async () => {

@@ -1,8 +1,9 @@
 // Every request of a tenant that is answered 5xx without a region counts against that region, and another one hears of it.
-import { expect, inject, test, vi } from 'vitest'
+import { expect, inject, test } from 'vitest'
 import { Bulkhead } from '../../edge/limit/bulkhead.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import type { EdgeOptions } from '../../edge/pipeline.ts'
+import { eventually } from '../support/eventually.ts'
 import { newTenant, tokenFor } from './jwt_support.ts'
 import { bearer, edgeTo, newKey, newMarker, OPERATOR_TOKEN, seen } from './support.ts'
 
@@ -89,7 +90,7 @@ test('the edge has no time, whether or not it has read who asks', async () => {
   const abort = new AbortController()
   const silent = newMarker()
   const held = edge.request(new Request(`http://edge/v1/silent?${silent}`, { headers, signal: abort.signal }))
-  await vi.waitFor(async () => expect(await seen(silent)).toHaveLength(1))
+  await eventually(async () => expect(await seen(silent)).toHaveLength(1))
   for (let i = 0; i < 2; i++)
     expect((await edge.request('http://edge/v1/tenant', { headers })).status).toBe(503)
   nowMs += 1_001

@@ -4,7 +4,6 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
-  fenceDatabase,
   fenceTransaction,
   type Grant,
   IsolationViolation,
@@ -23,7 +22,7 @@ import {
   TransactionOptionCode,
   tuple,
 } from '../../regional/storage/foundationdb.ts'
-import { grantOf, stampedKey, tenantPrefix } from './fence_fixture.ts'
+import { fenceDatabase, grantOf, stampedKey, tenantPrefix } from './fence_fixture.ts'
 import { openWorld, trial, type World } from './fence_world.ts'
 
 const TENANT = 41n
@@ -222,9 +221,6 @@ refused('_db', {
     } catch {}
     await tn.commit()
   },
-  'its options': (db) => db._db.setOption(700, null),
-  setNativeOptions: (db) => db.setNativeOptions({ transaction_timeout: 1 }),
-  close: (db) => db.close(),
 })
 refused('_tn', {
   get: (db) => db.doTn((tn) => rawOf(tn).get(theirs, true)),

@@ -1,11 +1,12 @@
 // A fence over a recorder, and how a test sees that it shut.
 
-import type { NativeTransaction } from 'foundationdb/dist/lib/native.js'
+import type { NativeDatabase, NativeTransaction } from 'foundationdb/dist/lib/native.js'
 import { expect } from 'vitest'
 import {
   fenceTransaction,
   type Grant,
   IsolationViolation,
+  type OnViolation,
   prefixRange,
 } from '../../regional/storage/fence.ts'
 import { type Call, fakeTransaction, recorded } from './fence_recorder.ts'
@@ -35,6 +36,17 @@ export function stackedFake(tenant: Grant, service: Grant, rows: ReadonlyArray<R
   const tn = fenceTransaction(outer.tn, service, (violation) => violations.push(violation))
   return { tn, violations, outer }
 }
+
+/** For what the package does with a database: each of its transactions behind a fence of its own. */
+export const fenceDatabase = (
+  native: NativeDatabase,
+  grant: Grant,
+  onViolation: OnViolation,
+): NativeDatabase => ({
+  createTransaction: () => fenceTransaction(native.createTransaction(), grant, onViolation),
+  setOption: () => expect.unreachable('the database was changed'),
+  close: () => expect.unreachable('the database was closed'),
+})
 
 /** The refusal that `call` must end in, thrown or rejected. */
 export async function violationOf(call: () => unknown, about?: string): Promise<IsolationViolation> {

@@ -5,7 +5,6 @@ import type { KVList, NativeTransaction } from 'foundationdb/dist/lib/native.js'
 import { MutationType, TransactionOptionCode } from 'foundationdb/dist/lib/opts.g.js'
 import { expect, test } from 'vitest'
 import {
-  fenceDatabase,
   fenceTransaction,
   type Grant,
   type IsolationViolation,
@@ -524,24 +523,6 @@ test('a violation is final even if whoever is told of it fails', async () => {
   await expect(tn.get(neighbour, false)).rejects.toThrow('the log is full')
   await violationOf(() => tn.commit())
   expect(calls).toEqual(['cancel'])
-})
-
-// --- the database
-
-test('a fenced database gives fenced transactions, and is not changed or closed through the fence', async () => {
-  const violations: IsolationViolation[] = []
-  const calls: string[] = []
-  const native = {
-    createTransaction: () => fakeTransaction([]),
-    setOption: () => calls.push('setOption'),
-    close: () => calls.push('close'),
-  }
-  const database = fenceDatabase(native as never, grant, (violation) => violations.push(violation))
-  await violationOf(() => database.createTransaction().set(neighbour, value))
-  await violationOf(() => database.setOption(500, 1))
-  await violationOf(() => database.close())
-  expect(calls).toEqual([])
-  expect(violations.map(({ method }) => method)).toEqual(['set', 'database.setOption', 'database.close'])
 })
 
 /** A fence over an engine that answers one method wrongly. */

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { expect } from 'vitest'
 import {
-  fenceDatabase,
   type Grant,
   type IsolationViolation,
   type KeyRange,
@@ -20,7 +19,7 @@ import {
   Subspace,
 } from '../../regional/storage/foundationdb.ts'
 import { openEngine } from '../../regional/storage/open.ts'
-import { grantOf, readAll, tenantPrefix } from './fence_fixture.ts'
+import { fenceDatabase, grantOf, readAll, tenantPrefix } from './fence_fixture.ts'
 import { type Call, keysOf, recorded } from './fence_recorder.ts'
 
 /** In every value that is not the fenced tenant's own, so that a leak can be seen in whatever comes back. */

@@ -183,13 +183,6 @@ const RULES: Readonly<Record<string, Rule[]>> = {
       /throw this\.#gate\.refuse\('getAddressesForKey'\)/g,
       'return this.#gate.live.getAddressesForKey(_key)',
     ),
-    rule(
-      'database without fence',
-      /new FencedTransaction\((native\.createTransaction\(\)), own, onViolation\)/g,
-      '$1',
-    ),
-    rule('database not shut', /\(\) => refuse\('database\.\w+'\)/g, '() => {}'),
-    rule('nobody told of the database', /onViolation\(violation\)\n/g, '\n'),
     rule('a fence below not noticed', /#gate in native \? native\.#gate : undefined/g, 'undefined'),
     rule('grant not copied', /ownGrant\(grant\)/g, 'grant as OwnGrant'),
     rule(

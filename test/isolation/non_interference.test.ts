@@ -3,9 +3,9 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fenceDatabase, prefixRange } from '../../regional/storage/fence.ts'
+import { prefixRange } from '../../regional/storage/fence.ts'
 import type { NativeDatabase, NativeTransaction } from '../../regional/storage/foundationdb.ts'
-import { grantOf, readAll, tenantPrefix } from './fence_fixture.ts'
+import { fenceDatabase, grantOf, readAll, tenantPrefix } from './fence_fixture.ts'
 import { hostileStep, type Step, slyStep } from './fence_hostile.ts'
 import { openWorld, type World } from './fence_world.ts'
 
@@ -25,6 +25,8 @@ interface Turn {
   before: ReadonlyArray<Step>
 }
 
+const COMMIT: Step = { method: 'commit', args: [], callback: false, detached: false }
+
 /** Answers that differ with the clock: versions. */
 const OF_THE_CLOCK = new Set(['getReadVersion', 'getCommittedVersion', 'getVersionstamp', 'onError', 'watch'])
 
@@ -33,7 +35,16 @@ const turn: fc.Arbitrary<Turn> = fc.record({
     ({ method, args }) => !OF_THE_CLOCK.has(method) && !(method === 'atomicOp' && isStamp(args[0])),
   ),
   transaction: fc.constantFrom(0, 1),
-  before: fc.array(hostileStep(A), { maxLength: 4 }),
+  before: fc.array(
+    fc.oneof(
+      { weight: 4, arbitrary: hostileStep(A) },
+      // As if it were B.
+      { weight: 2, arbitrary: slyStep(B) },
+      // What is not committed is felt by nobody.
+      { weight: 2, arbitrary: fc.constant(COMMIT) },
+    ),
+    { maxLength: 6 },
+  ),
 })
 
 const isStamp = (operation: unknown): boolean => operation === 14 || operation === 15
@@ -42,27 +53,27 @@ const isStamp = (operation: unknown): boolean => operation === 14 || operation =
 async function lifeOfB(
   native: NativeDatabase,
   turns: ReadonlyArray<Turn>,
-  withA: boolean,
+  databaseOfA?: NativeDatabase,
 ): Promise<string[]> {
   await emptied(native)
-  const databaseOfA = fenceDatabase(native, grantOf(A), () => {})
   const databaseOfB = fenceDatabase(native, grantOf(B), () => {})
   const ofB = await begun(databaseOfB)
-  let ofA = databaseOfA.createTransaction()
+  let ofA = databaseOfA?.createTransaction()
   const seen: string[] = []
   for (const { step, transaction, before } of turns) {
-    for (const each of withA ? before : []) {
-      await outcome(ofA, each)
-      if (each.method === 'commit' || each.method === 'cancel') ofA = databaseOfA.createTransaction()
+    for (const each of before) {
+      if (ofA !== undefined && OVER.test(await outcome(ofA, each))) ofA = databaseOfA?.createTransaction()
     }
     seen.push(await outcome(ofB[transaction], step))
   }
-  for (const tn of ofB)
-    seen.push(await outcome(tn, { method: 'commit', args: [], callback: false, detached: false }))
+  for (const tn of ofB) seen.push(await outcome(tn, COMMIT))
   const { begin, end } = prefixRange(tenantPrefix(B))
   const rows = await readAll(native.createTransaction(), begin, end)
   return [...seen, inspect(rows, { maxArrayLength: null, depth: 5 })]
 }
+
+/** After these outcomes a transaction does nothing more. */
+const OVER = /^(?:commit|cancel)|IsolationViolation$/
 
 /** Two transactions that read from the same instant, before A has done anything. */
 async function begun(database: NativeDatabase): Promise<[NativeTransaction, NativeTransaction]> {
@@ -106,13 +117,25 @@ async function outcome(tn: NativeTransaction, { method, args }: Step): Promise<s
   }
 }
 
+/** Whether B's life is the same beside such an A. */
+const undisturbed = (databaseOfA: () => NativeDatabase) =>
+  fc.asyncProperty(fc.array(turn, { maxLength: 25 }), async (turns) => {
+    const alone = await lifeOfB(world.native, turns)
+    const beside = await lifeOfB(world.native, turns, databaseOfA())
+    expect(beside).toEqual(alone)
+  })
+
 test(`B’s bytes and the outcomes of B’s commits are the same with and without A (${RUNS} scripts)`, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(turn, { maxLength: 25 }), async (turns) => {
-      const alone = await lifeOfB(world.native, turns, false)
-      const beside = await lifeOfB(world.native, turns, true)
-      expect(beside).toEqual(alone)
-    }),
+    undisturbed(() => fenceDatabase(world.native, grantOf(A), () => {})),
     { numRuns: RUNS },
   )
+})
+
+test('and it is the fence that keeps them so: without it they are not', async () => {
+  const { failed } = await fc.check(
+    undisturbed(() => world.native),
+    { numRuns: RUNS, endOnFailure: true },
+  )
+  expect(failed).toBe(true)
 })

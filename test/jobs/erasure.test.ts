@@ -1,11 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tuple } from '../../regional/storage/foundationdb.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
-import { openEngine } from '../../regional/storage/open.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
 import { type Ask, type Regions, startRegions } from '../regional/support.ts'
+import { bytesOf, rowsOf } from '../support/at_rest.ts'
+import { eventually } from '../support/eventually.ts'
 import { counting } from './counting_service.ts'
 import { count } from './support.ts'
 
@@ -18,7 +17,6 @@ afterAll(() => regions.close())
 const TENANTS = '/platform/v1/tenants'
 const operator = (path: string, more: Partial<Ask> = {}) =>
   regions.ask('us', { as: 'operator', path, ...more })
-const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
 
 async function tenantOf(slug: string, region = 'eu') {
   const { id, key } = await regions.newTenant(slug, region)
@@ -207,29 +205,6 @@ test('its making by an operator, their look and changes are in the tenant’s ow
   ])
 })
 
-const bytesOf = async (region: string): Promise<string> => {
-  const folder = regions.dataDir(region)
-  const files = await readdir(folder)
-  const contents = await Promise.all(files.map((name) => readFile(join(folder, name), 'latin1')))
-  return contents.join('\n')
-}
-
-/** Every row of a stopped region, but those that the region writes by itself as time goes on. */
-async function rowsOf(region: string): Promise<Array<readonly [key: Buffer, value: Buffer]>> {
-  const engine = await openEngine({ dataDir: regions.dataDir(region) })
-  try {
-    const tn = engine.native.createTransaction()
-    const { results } = await tn.getRange(
-      ...[Buffer.of(0), true, 1],
-      ...[Buffer.of(0xff), true, 1],
-      ...[0, 0, -2, 1, false, false],
-    )
-    return results
-  } finally {
-    await engine.close()
-  }
-}
-
 test('the bytes are gone from the disk, nothing but tombstone and certificate has the number, and a neighbour’s bytes are the same', async () => {
   const gone = await tenantOf('vanishing', 'us')
   const neighbour = await tenantOf('neighbour', 'us')
@@ -244,14 +219,14 @@ test('the bytes are gone from the disk, nothing but tombstone and certificate ha
     row[0].subarray(0, prefix.length).equals(prefix)
 
   await regions.stop('us')
-  const rows = (await rowsOf('us')).filter(under(prefixOf(number + 1n)))
+  const rows = (await rowsOf(regions.dataDir('us'))).filter(under(prefixOf(number + 1n)))
   expect(rows.length).toBeGreaterThan(5)
-  expect(await bytesOf('us')).toContain('Very secret plan 29')
+  expect(await bytesOf(regions.dataDir('us'))).toContain('Very secret plan 29')
   await regions.start('us')
   await gone.erase()
   await gone.erased()
   await regions.stop('us')
-  const after = await rowsOf('us')
+  const after = await rowsOf(regions.dataDir('us'))
   expect(after.filter(under(prefixOf(number)))).toEqual([])
   expect(after.filter(under(prefixOf(number + 1n)))).toEqual(rows)
   const packed = tuple.pack([prefixOf(number).subarray(1)])
@@ -264,7 +239,7 @@ test('the bytes are gone from the disk, nothing but tombstone and certificate ha
         ?.join(' '),
     )
   expect(named.toSorted()).toEqual(['certificate', 'erased', 'flush gone'])
-  const left = await bytesOf('us')
+  const left = await bytesOf(regions.dataDir('us'))
   for (const trace of ['Very secret plan', 'vanishing', 'secret count']) expect(left).not.toContain(trace)
   expect(left).toContain('Neighbour')
   await regions.start('us')

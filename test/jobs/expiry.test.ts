@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { expireAt, sweep } from '../../regional/jobs/expiry.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
@@ -15,6 +15,7 @@ import {
 } from '../../regional/tenancy/records.ts'
 import { UsageMeter } from '../../regional/tenancy/usage.ts'
 import { type TenantNumber, tenantId } from '../../shared/tenant.ts'
+import { eventually } from '../support/eventually.ts'
 import { openQueue, type Queue } from './support.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -28,7 +29,6 @@ afterEach(async () => {
   await queue.close()
   expect(queue.violations).toEqual([])
 })
-const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
 
 const remember = (tenant: TenantNumber, name: string, forMs: number) =>
   queue.inTenant(tenant, async (scope) => {

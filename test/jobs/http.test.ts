@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { expiryHour } from '../../regional/jobs/expiry.ts'
 import { idFromBytes, newId, uuidv7 } from '../../shared/ids.ts'
 import { type Ask, type Regions, startRegions } from '../regional/support.ts'
+import { eventually } from '../support/eventually.ts'
 import { counting } from './counting_service.ts'
 import { count } from './support.ts'
 
@@ -23,7 +24,6 @@ const tenantOf = async (slug: string) => {
   const counted = async () => (await ask('/v1/counts')).body.data[0]?.counted
   return { ask, start, counted }
 }
-const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
 
 test('a job shows its progress while it runs, and its end', async () => {
   const { ask, start, counted } = await tenantOf('progress')

@@ -1,4 +1,4 @@
-// The region is killed in the middle of its work, at instants that a seed decides, and started again on the same data.
+// The region is killed in the middle of its work, as soon as more of it is done, and started again on the same data.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type KillableRegions, startKillableRegions } from './killing.ts'
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CostMeter } from '../../regional/admission/cost.ts'
 import { sweep } from '../../regional/jobs/expiry.ts'
 import { cancelJob } from '../../regional/jobs/finish.ts'
@@ -12,6 +12,7 @@ import { newId } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { type NotedTransaction, openNoted } from '../admission/noted_engine.ts'
+import { eventually } from '../support/eventually.ts'
 import { count, counters, openQueue, type Queue, tenantNumber } from './support.ts'
 
 const NEVER_MS = 1e8
@@ -26,7 +27,6 @@ afterEach(async () => {
   expect(queue.violations).toEqual([])
 })
 
-const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 20_000, interval: 20 })
 const stateOf = async (tenant: TenantNumber, id: string) => (await queue.job(tenant, id))?.state
 const ended = (tenant: TenantNumber, id: string, state = 'done') =>
   eventually(async () => expect(await stateOf(tenant, id)).toBe(state))

@@ -10,6 +10,7 @@ import { regionMetrics } from '../../regional/metrics.ts'
 import { observing } from '../../regional/observe/observing.ts'
 import { startRegion } from '../../regional/server.ts'
 import { newId } from '../../shared/ids.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 interface Line {
@@ -72,7 +73,11 @@ afterAll(async () => {
 })
 
 const lineOf = (requestId: string): Promise<Line> =>
-  vi.waitUntil(() => logged().find((line) => line.message === 'request' && line.requestId === requestId))
+  eventually(() => {
+    const line = logged().find(({ message, requestId: told }) => message === 'request' && told === requestId)
+    if (line === undefined) throw new Error(`no line of ${requestId}`)
+    return line
+  })
 
 async function metric(name: string): Promise<Array<{ labels: string; value: number }>> {
   const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
@@ -318,16 +323,12 @@ test('a client’s trace goes on in the region: the request, its transaction, an
   await regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body, headers })
   const ofTrace = () => spans.filter((span) => span.traceId === traceId)
   const names = ['POST /v1/projects', 'admit', 'commit', 'receive', 'transaction', 'verify', 'work']
-  await vi.waitFor(
-    () =>
-      expect(
-        ofTrace()
-          .map(({ name }) => name)
-          .toSorted(),
-      ).toEqual(names),
-    {
-      timeout: 20_000,
-    },
+  await eventually(() =>
+    expect(
+      ofTrace()
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(names),
   )
   const [request] = ofTrace().filter(({ name }) => name === 'POST /v1/projects')
   const [transaction] = ofTrace().filter(({ name }) => name === 'transaction')
@@ -358,7 +359,7 @@ test.each([
     }
     await regions.ask('us', { as: key, path: '/v1/tenant', headers })
     const named = (name: string) => spans.find((span) => span.traceId === traceId && span.name === name)
-    await vi.waitFor(() => expect(named('GET at the edge')).toBeDefined(), { timeout: 20_000 })
+    await eventually(() => expect(named('GET at the edge')).toBeDefined())
     const outer = named('GET at the edge')
     expect(outer?.spanId).toBe(spanId ?? caller)
     expect(outer?.parentSpanId).toBe(parent)

@@ -1,7 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { newId } from '../../shared/ids.ts'
+import { bytesOf } from '../support/at_rest.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -112,17 +111,6 @@ test('an unknown region, plan or slug spelling is told at its field', async () =
   expect((await make('elsewhere', 'mars')).body.errors).toMatchObject([{ pointer: '/region' }])
 })
 
-async function bytesOf(region: string): Promise<string> {
-  const folder = regions.dataDir(region)
-  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((file) =>
-    file.isFile(),
-  )
-  const contents = await Promise.all(
-    files.map(({ parentPath, name }) => readFile(join(parentPath, name), 'latin1')),
-  )
-  return contents.join('\n')
-}
-
 test.each(['operator', 'sign-in', 'enter', 'www'])('the slug %s is the platformâ€™s', async (slug) => {
   const { status, body } = await make(slug)
   expect([status, body.code]).toEqual([422, 'validation_failed'])
@@ -132,7 +120,7 @@ test.each(['operator', 'sign-in', 'enter', 'www'])('the slug %s is the platformâ
 test('a tenant leaves elsewhere nothing but number, slug and region in the control region', async () => {
   const { body } = await make('secluded', 'eu', { 'idempotency-key': 'secluded-key' })
   const { key } = await regions.newTenant('homely', 'us')
-  const [us, inEu] = [await bytesOf('us'), await bytesOf('eu')]
+  const [us, inEu] = [await bytesOf(regions.dataDir('us')), await bytesOf(regions.dataDir('eu'))]
   expect(inEu).toContain('owner@secluded.example')
   for (const trace of [
     'Name of secluded',

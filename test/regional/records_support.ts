@@ -1,10 +1,10 @@
 // A region with a project to keep records in.
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 import type { RegionParts } from '../../regional/server.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Answer, type Ask, type Regions, startRegions } from './support.ts'
 
-export const eventually = <T>(check: () => Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 20 })
+export { eventually }
 
 export interface Collection {
   path: string

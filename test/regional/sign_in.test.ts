@@ -2,13 +2,14 @@
 // answer in time, and no visitor makes the region call a provider, or hold connections to it, without bound.
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { REQUEST_DEADLINE } from '../../shared/headers.ts'
 import { signInCall } from '../../shared/sign_in.ts'
 import { type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Answer, type Regions, startRegions } from './support.ts'
 
 interface TestProvider {
@@ -133,7 +134,7 @@ describe('a slow provider', () => {
     provider.delayMs.set('silent', Number.POSITIVE_INFINITY)
     const [attacked, other] = await Promise.all([signInAt('silent'), signInAt('well')])
     const many = Array.from({ length: 100 }, () => attacked.begin(5_000))
-    await vi.waitFor(() => expect(provider.asked('silent', '.well-known')).toBe(32))
+    await eventually(() => expect(provider.asked('silent', '.well-known')).toBe(32))
     expect((await other.begin()).status).toBe(200)
     const answers = (await Promise.all(many)).map(({ body }) => body.code)
     expect(answers.filter((each) => each === 'overloaded')).toHaveLength(68)

@@ -177,7 +177,7 @@ describe('a request that is sent twice', () => {
     )
   })
 
-  test('a new key shown once is sealed where it is kept for a replay', async () => {
+  test('a new key shown once is shown again to a replay', async () => {
     const headers = { 'idempotency-key': 'secret' }
     const made = { method: 'POST', body: { name: 'Sealed', scopes: ['projects:read'] }, headers }
     const first = await ask('/v1/api-keys', made)

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
 import { PLANS } from '../../shared/plans.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Received, startReceiver, type WebhookReceiver } from '../support/webhook_receiver.ts'
 import { type Answer, type Regions, startRegions } from './support.ts'
 
@@ -29,9 +30,6 @@ afterAll(async () => {
   await regions.close()
   await receiver.close()
 })
-
-const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 20 })
 
 let tenants = 0
 async function newTenant() {

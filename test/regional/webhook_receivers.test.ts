@@ -4,10 +4,11 @@
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
 import { testCertificate } from '../support/certificate.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -29,9 +30,6 @@ afterAll(async () => {
   for (const socket of sockets) socket.destroy()
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
 })
-
-const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 50 })
 
 type Answering = (socket: Socket) => void
 

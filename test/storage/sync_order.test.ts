@@ -1,12 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { copyFile, mkdir, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { testWith } from '../support/program.ts'
 import { temporaryDirectory } from './temporary.ts'
-
-/** A kill leaves the page cache, so it proves no sync. Watching system calls does; that takes strace. */
-const hasStrace = spawnSync('strace', ['-V']).status === 0
 
 interface Acknowledgement {
   client: string
@@ -41,7 +39,9 @@ function acknowledgements(trace: string): Acknowledgement[] {
   return found
 }
 
-test.skipIf(!hasStrace)(
+// A kill leaves the page cache, so it proves no sync. Watching system calls does.
+testWith(
+  'strace',
   'the log cut back to its last synced byte still holds every commit acknowledged by then',
   async () => {
     const dataDir = await temporaryDirectory()

@@ -1,0 +1,36 @@
+// What `npm start` makes of its environment: which database each region has, and under which prefix.
+import { resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { type Environment, readSettings } from '../../dev/settings.ts'
+
+const at = (file: string, prefix: string) => ({ FDB_CLUSTER_FILE: resolve(file), ROOT_PREFIX: prefix })
+
+test.each<[string, Environment, object, object]>([
+  ['without a cluster each has the embedded engine', {}, {}, {}],
+  [
+    'in a cluster that they share, each has a root prefix of its own name',
+    { FDB_CLUSTER_FILE: 'shared' },
+    at('shared', 'us'),
+    at('shared', 'eu'),
+  ],
+  [
+    'in a cluster of its own, each has all of it',
+    { FDB_CLUSTER_FILE_US: 'of-us', FDB_CLUSTER_FILE_EU: 'of-eu' },
+    at('of-us', ''),
+    at('of-eu', ''),
+  ],
+  [
+    'a cluster of one’s own goes before the shared one',
+    { FDB_CLUSTER_FILE: 'shared', FDB_CLUSTER_FILE_EU: 'of-eu' },
+    at('shared', 'us'),
+    at('of-eu', ''),
+  ],
+  [
+    'a root prefix stands before every key, whosever the cluster is',
+    { FDB_CLUSTER_FILE: 'shared', FDB_CLUSTER_FILE_EU: 'of-eu', ROOT_PREFIX: 'stage/' },
+    at('shared', 'stage/us'),
+    at('of-eu', 'stage/'),
+  ],
+])('%s', (_, environment, us, eu) => {
+  expect(readSettings(environment).database).toEqual({ us, eu })
+})
