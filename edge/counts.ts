@@ -20,7 +20,7 @@ export class Counts {
     return {
       text: writeCounts(taken),
       putBack: () => {
-        for (const counted of taken) this.put(counted)
+        for (const counted of taken.splice(0)) this.put(counted)
       },
     }
   }

@@ -13,7 +13,7 @@ const TENANT_LABELS = 20
 /** Seconds. The goal is 0.1; below it fine enough to see a stage move. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-export type StepOutcome = 'done' | 'failed' | 'stopped' | 'postponed' | 'unknown_kind'
+export type StepOutcome = 'done' | 'failed' | 'stopped' | 'unknown_kind'
 
 export interface Metrics {
   /** In Prometheus' text format: the region's own, and the process's. */

@@ -1,8 +1,9 @@
 // One try at one instance: the region's answer from its first byte on, or why there is none.
+import { DRAINING, TOOK } from '../../shared/headers.ts'
 
 export type Attempt =
   | { outcome: 'answered'; response: Response }
-  /** Refused, reset or silent. The instance may have done the work all the same. */
+  /** Refused, reset or silent, or a failure of whoever stands before it. The instance may have done the work all the same. */
   | { outcome: 'unreachable' }
   | { outcome: 'abandoned' }
 
@@ -21,10 +22,14 @@ export async function attempt(
   const asked = fetch(url, { ...init, redirect: 'manual', cache: 'no-store', signal: client })
   try {
     const response = await Promise.race([asked, scheduler.wait(headerTimeoutMs)])
-    if (response) return { outcome: 'answered', response }
+    if (response && !isInItsPlace(response)) return { outcome: 'answered', response }
     asked.then(({ body }) => body?.cancel()).catch(() => {})
     return { outcome: 'unreachable' }
   } catch {
     return { outcome: client.aborted ? 'abandoned' : 'unreachable' }
   }
 }
+
+/** What a load balancer says of an instance. */
+const isInItsPlace = ({ status, headers }: Response): boolean =>
+  status >= 500 && !headers.has(TOOK) && !headers.has(DRAINING)

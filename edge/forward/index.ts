@@ -47,6 +47,7 @@ export async function forward(context: RequestContext, forwarding: Forwarding): 
   await first.body?.cancel()
   // Whatever snapshot is held is of the time before the move, and what was counted has been told.
   const { [SNAPSHOT]: _, [EDGE_COUNTS]: _told, ...told } = forwarding.told
+  context.region = moved
   return ask(context, body, { ...forwarding, region: moved, told })
 }
 

@@ -9,7 +9,6 @@ import type { EdgeConfig } from '../env.ts'
 import type { Snapshots } from '../locate/snapshots.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import type { Stage } from '../stage.ts'
-import { unavailable } from './ask_instances.ts'
 import { forward } from './index.ts'
 
 export interface ForwardDependencies {
@@ -37,14 +36,9 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
     try {
       const response = await forward(context, { ...common, region, told })
       const tookMs = response.headers.get(TOOK)
-      // Whoever stands before the region answers in its place, and tells it nothing.
-      if (tookMs === null) {
-        if (response.status >= 500) {
-          await response.body?.cancel()
-          throw unavailable(region.name)
-        }
-        counted?.putBack()
-      } else context.elsewhereMs = context.waitedMs + Number(tookMs)
+      // Whoever stands before the region has answered in its place, and told it nothing.
+      if (tookMs === null) counted?.putBack()
+      else context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
@@ -56,7 +50,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       counted?.putBack()
       const { aborted } = context.request.signal
       if (error instanceof Problem && error.code === 'region_unavailable' && !aborted) {
-        counts.add('region_unavailable', region.name)
+        counts.add('region_unavailable', decided(context.region).name)
       }
       throw error
     }

@@ -7,6 +7,8 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 export const SLOT_MS = 90_000
 /** With what is sent next, and regions send something on every stream at least every 15 s. */
 const RENEW_EVERY_MS = 50_000
+/** After a renewal that failed: whoever fails has too much to do already. */
+const AGAIN_MS = 5_000
 /** Longer than the object takes on the other side of the world. */
 const CALL_TIMEOUT_MS = 1_000
 
@@ -71,7 +73,7 @@ export class Slots {
     const hold = (): Promise<Held> => {
       renewAtMs = now() + RENEW_EVERY_MS
       return source.hold(tenant, id, limit).catch(() => {
-        renewAtMs = 0
+        renewAtMs = now() + AGAIN_MS
         return undefined
       })
     }

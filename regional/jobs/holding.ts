@@ -8,6 +8,10 @@ import { LEASE_MS, renewLease, returnLease, takeLease } from './lease.ts'
 
 /** Tenants that work outside at a time. */
 const MAX_OUTSIDE = 64
+/** Who found no room comes again after this. */
+export const NO_ROOM_MS = 2_000
+/** Longer than that: whoever waits is heard of again before it is over. */
+const CROWDED_MS = 2 * NO_ROOM_MS
 
 export interface HoldingDependencies {
   database: RegionDatabase
@@ -21,6 +25,7 @@ export class Holdings {
   private readonly stopping: AbortSignal
   private readonly call: (tenant: TenantNumber) => void
   private readonly held = new Map<TenantNumber, Holding>()
+  private refusedAtMs = Number.NEGATIVE_INFINITY
 
   /** @param call has a tenant visited whose work outside has come to an end */
   constructor(
@@ -37,12 +42,16 @@ export class Holdings {
   async take(tenant: TenantNumber): Promise<Holding | undefined> {
     const { database, worker, now } = this.dependencies
     const before = this.held.get(tenant)
-    if (before?.isLost) return undefined
+    if (before?.isLost && before.isOutside) return undefined
     if (!(await takeLease(database, tenant, worker, now()))) {
       before?.lose()
+      if (!before?.isOutside) this.drop(tenant)
       return undefined
     }
-    if (before !== undefined) return before
+    // It may have been lost, or have ended, meanwhile.
+    if (before !== undefined && !before.isLost) return before
+    if (before?.isOutside) return undefined
+    this.drop(tenant)
     const holding: Holding = new Holding(this.dependencies, tenant, this.stopping, (well) =>
       this.ended(tenant, holding, well),
     )
@@ -56,9 +65,18 @@ export class Holdings {
     this.held.delete(tenant)
   }
 
-  /** Whether there is room for one more to work outside. */
-  get hasRoom(): boolean {
-    return [...this.held.values()].filter(({ isOutside }) => isOutside).length < MAX_OUTSIDE
+  /**
+   * Whether work outside of this tenant may begin. Where others found no room a moment ago, whoever has a place ends what
+   * it has begun and gets in line: nobody keeps a place for as long as its queue lasts.
+   */
+  hasRoomFor({ isOutside }: Holding): boolean {
+    if (isOutside) return performance.now() - this.refusedAtMs > CROWDED_MS
+    return [...this.held.values()].filter((each) => each.isOutside).length < MAX_OUTSIDE
+  }
+
+  /** One that waits for a place has found none. */
+  refuse({ isOutside }: Holding): void {
+    if (!isOutside) this.refusedAtMs = performance.now()
   }
 
   /** Once no visit goes on: waits for the end of the work outside, and hands the leases back. */

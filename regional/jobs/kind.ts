@@ -43,6 +43,11 @@ export type Step<S = unknown> =
   /** It can't be done, and trying again is no use; what this step wrote stands. Said in words for the tenant. */
   | { failed: string; done?: number }
 
+/** Thrown by a step, of which nothing stands then: it can't be done, and trying again is no use. Said in words for the tenant. */
+export class CannotBeDone extends Error {
+  override readonly name = 'CannotBeDone'
+}
+
 /** When a step that failed is tried again: after `firstMs`, then longer and longer up to `maxMs`. */
 export interface RetrySchedule {
   firstMs: number

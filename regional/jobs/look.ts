@@ -24,6 +24,8 @@ interface Due<T> {
   standing: StandingKind[]
   inside: T[]
   outside: T[]
+  /** Work outside that finds no room was left where it stands. */
+  noRoom: boolean
   /** Where the next look goes on; undefined when all that is due has been looked at. */
   readOn: QueuePlace | undefined
 }
@@ -33,6 +35,7 @@ export async function look(
   { database, kinds, now }: Pick<StepDependencies, 'database' | 'kinds' | 'now'>,
   tenant: TenantNumber,
   holding: Holding,
+  hasRoom: boolean,
 ): Promise<Looked> {
   const { readOn } = holding
   // As it was before the reading: what ends meanwhile may be read as it was before, and must not be begun again.
@@ -41,7 +44,7 @@ export async function look(
     const [status, weight, due] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       weightIn(scope),
-      readDue(scope, kinds, underWay, readOn, now()),
+      readDue(scope, kinds, underWay, readOn, now(), hasRoom),
     ])
     const turns = (entries: ReadonlyArray<Found>) => entries.map((each): Turn => ({ ...each, weight }))
     const value = {
@@ -67,8 +70,9 @@ async function readDue(
   underWay: ReadonlyMap<string, string>,
   readOn: QueuePlace | undefined,
   nowMs: number,
+  hasRoom: boolean,
 ): Promise<Due<Found>> {
-  const found: Omit<Due<Found>, 'readOn'> = { standing: [], inside: [], outside: [] }
+  const found: Omit<Due<Found>, 'readOn'> = { standing: [], inside: [], outside: [], noRoom: false }
   const isFull = () => found.inside.length + found.outside.length === LOOK
   const begun = [...underWay.values()].map((kind) => laneOf(kinds, kind))
   let after: QueuePlace | undefined
@@ -86,6 +90,8 @@ async function readDue(
         found.standing.push(called)
       } else if (lane === undefined) {
         found.inside.push({ dueMs, id, entry })
+      } else if (!hasRoom) {
+        found.noRoom ||= !underWay.has(id)
       } else if (!underWay.has(id) && begun.filter((each) => each === lane).length < SIDE_BY_SIDE) {
         begun.push(lane)
         found[worksOutside(kinds, entry.kind) ? 'outside' : 'inside'].push({ dueMs, id, entry })

@@ -16,7 +16,15 @@ import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import type { Tails } from '../tenancy/tails.ts'
 import { expireAt } from './expiry.ts'
 import { finish } from './finish.ts'
-import type { Job, JobKind, JobKinds, JobTransaction, ServiceJobKind, Step } from './kind.ts'
+import {
+  CannotBeDone,
+  type Job,
+  type JobKind,
+  type JobKinds,
+  type JobTransaction,
+  type ServiceJobKind,
+  type Step,
+} from './kind.ts'
 import { advanced } from './progress.ts'
 import { enqueue, hasten, jobsOf, requeue } from './queue.ts'
 import { type DueEntry, dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
@@ -50,9 +58,6 @@ export interface Turn {
 /** How long a job of a kind that this worker does not know (it may be older than the job) is left alone. */
 const UNKNOWN_KIND_MS = 60_000
 
-/** How long work outside is left alone when too much of it is under way. */
-const POSTPONED_MS = 2_000
-
 /** Of work that nobody can cancel. */
 const NEVER = new AbortController().signal
 
@@ -72,17 +77,6 @@ export async function runStep(
   dependencies.stepped?.(kind, outcome, (performance.now() - startedAt) / 1_000)
 }
 
-/** Puts work outside back for a while: too much of it is under way. */
-export async function postponeStep(
-  dependencies: StepDependencies,
-  tenant: TenantNumber,
-  turn: Turn,
-): Promise<void> {
-  const startedAt = performance.now()
-  await postpone(dependencies, tenant, turn, POSTPONED_MS)
-  dependencies.stepped?.(turn.entry.kind, 'postponed', (performance.now() - startedAt) / 1_000)
-}
-
 async function step(
   dependencies: StepDependencies,
   tenant: TenantNumber,
@@ -93,7 +87,7 @@ async function step(
   const kind = kinds.get(turn.entry.kind)
   if (kind === undefined) {
     log.error('a job of an unknown kind waits', { kind: turn.entry.kind, job: turn.id })
-    await postpone(dependencies, tenant, turn, UNKNOWN_KIND_MS)
+    await postpone(dependencies, tenant, turn)
     return 'unknown_kind'
   }
   // The visit calls for it instead.
@@ -123,15 +117,19 @@ async function step(
   } catch (error) {
     // Stopped from outside: the step has not happened, and nothing is wrong with it.
     if (signal.aborted) return 'stopped'
+    if (error instanceof CannotBeDone) {
+      await giveUp(dependencies, tenant, turn, error)
+      return 'done'
+    }
     await fail(dependencies, tenant, turn, kind, error)
     return 'failed'
   }
 }
 
 /** Nothing was done, and what stands behind it in the queue comes first. */
-const postpone = (dependencies: StepDependencies, tenant: TenantNumber, turn: Turn, ms: number) =>
+const postpone = (dependencies: StepDependencies, tenant: TenantNumber, turn: Turn) =>
   inTurn(dependencies, tenant, turn, async (scope, job) => {
-    requeue(scope, job, { ...job, dueMs: dependencies.now() + ms })
+    requeue(scope, job, { ...job, dueMs: dependencies.now() + UNKNOWN_KIND_MS })
   })
 
 type StepWork = (scope: TenantScope, job: JobRecord, logs: LogStanding) => Promise<void>
@@ -219,6 +217,16 @@ async function apply(
     requeue(scope, job, { ...after, state: 'running', place: step.next, dueMs })
   }
 }
+
+const giveUp = (
+  dependencies: StepDependencies,
+  tenant: TenantNumber,
+  turn: Turn,
+  { message }: CannotBeDone,
+) =>
+  inTurn(dependencies, tenant, turn, (scope, job, logs) =>
+    apply(scope, job, { failed: message }, dependencies.now(), logs),
+  )
 
 function fail(
   dependencies: StepDependencies,

@@ -5,14 +5,14 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import { jobPointer, laterKey, laterPointer, leaseSpace, pointerKey } from '../tenancy/pointers.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
-import type { Holding, Holdings } from './holding.ts'
+import { type Holding, type Holdings, NO_ROOM_MS } from './holding.ts'
 import type { JobKinds } from './kind.ts'
 import { returnLease } from './lease.ts'
 import { look, SIDE_BY_SIDE, standingKind } from './look.ts'
 import { jobsOf } from './queue.ts'
 import { dueSpace, laterSpace } from './record.ts'
 import { AGAIN_MS } from './standing.ts'
-import { postponeStep, runStep, type StepDependencies } from './step.ts'
+import { runStep, type StepDependencies } from './step.ts'
 
 export interface VisitDependencies extends StepDependencies {
   worker: string
@@ -67,7 +67,9 @@ async function work(
   const started = performance.now()
   const mayGoOn = () => !signal.aborted && performance.now() - started < MAX_MS
   for (let begun = 0; begun === 0 || (begun < MAX_STEPS && mayGoOn()); ) {
-    const { status, standing, inside, outside } = await look(dependencies, tenant, holding)
+    const hasRoom = holdings.hasRoomFor(holding)
+    const { status, standing, inside, outside, noRoom } = await look(dependencies, tenant, holding, hasRoom)
+    if (noRoom) holdings.refuse(holding)
     const isNothing = inside.length + outside.length === 0
     // What is under way outside ends first: its step sees that the tenant is no longer active.
     if (status === 'erasing' && holding.isOutside) return { more: false }
@@ -75,16 +77,16 @@ async function work(
     if (status === undefined) return { more: false }
     if (status !== 'active') return { more: false, notBeforeMs: dependencies.now() + SUSPENDED_MS }
     for (const kind of standing) kind.call(tenant)
-    if (signal.aborted || (isNothing && holding.readOn === undefined)) return { more: false }
+    if (signal.aborted) return { more: false }
+    if (isNothing && holding.readOn === undefined) {
+      return { more: false, notBeforeMs: noRoom ? dependencies.now() + NO_ROOM_MS : undefined }
+    }
     if (isNothing && !mayGoOn()) return { more: true }
     const steps = inside.map((turn) => () => runStep(dependencies, tenant, turn, signal))
-    for (const turn of outside) {
-      if (holding.isOutside || holdings.hasRoom) {
-        begun++
-        holding.begin(turn.id, turn.entry.kind, () => runStep(dependencies, tenant, turn, signal))
-      } else {
-        steps.push(() => postponeStep(dependencies, tenant, turn))
-      }
+    // Others may have taken the last place since the look, which the next one sees.
+    for (const turn of holdings.hasRoomFor(holding) ? outside : []) {
+      begun++
+      holding.begin(turn.id, turn.entry.kind, () => runStep(dependencies, tenant, turn, signal))
     }
     await sideBySide(steps, async (step) => {
       // The first ones in any case: a slow database must not keep a visit from getting anywhere.

@@ -1,7 +1,7 @@
 // A webhook that runs an agent: a job, so that the provider is answered at once, and nothing is lost. It is done when the run
 // has begun.
 import { Problem } from '../../../shared/problems.ts'
-import { jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
+import { CannotBeDone, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import type { ModelAccess } from '../agents/models.ts'
 import { type AgentPlace, beginUnattended, UNATTENDED_RUN } from '../agents/unattended.ts'
 import { readReceived } from './store.ts'
@@ -38,7 +38,8 @@ export const agentRun = (models: ModelAccess): ServiceJobKind<Payload, Place> =>
         return { finished: true, done: 1 }
       } catch (error) {
         if (!(error instanceof Problem) || PASSING.has(error.code)) throw error
-        return { failed: error.detail }
+        // What it had taken by then is not taken.
+        throw new CannotBeDone(error.detail)
       }
     },
   })
