@@ -411,6 +411,18 @@ describe('a run', () => {
     await expect.poll(server.underWay).toBe(0)
   })
 
+  test('that a webhook was to start, and for which there is no room, takes nothing', async () => {
+    const { id, ask, tokens, webhook } = await agentOf({ model: 'small' })
+    await operator('PATCH', `/tenants/${id}`, { limits: { storedBytes: 5_000 } })
+    await webhook('{"no": "room"}')
+    const failed = async () => {
+      const { data } = (await ask('/v1/events?types=job.failed')).body
+      return data.length
+    }
+    await expect.poll(failed).toBe(1)
+    expect(await tokens()).toBe(0)
+  })
+
   test('that a webhook started comes before those that have not begun: few hold what they may take', async () => {
     const { ask, runs, webhook } = await agentOf({ model: 'small' })
     await webhook('{"wait": 0}')
