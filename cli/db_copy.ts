@@ -21,7 +21,8 @@ export interface Progress {
 
 interface Mark extends Progress {
   source: string
-  sourcePrefix: string
+  /** None in what an older version began, which minded other keys: that cannot go on. */
+  sourcePrefix?: string
   /** The last key copied, without the source's prefix, in hex. */
   after: string
 }
@@ -97,6 +98,10 @@ async function readMark(target: Bytes, to: Side, keys: KeySpace, from: Side): Pr
     const stored = await tn.get(markKey(keys))
     if (stored) {
       const mark = JSON.parse(stored.toString()) as Mark
+      if (mark.sourcePrefix === undefined)
+        throw new StorageError(
+          `The target holds an unfinished copy of ${mark.source} that an older version began. Empty the target.`,
+        )
       if (mark.source !== from.name || mark.sourcePrefix !== from.prefix)
         throw new StorageError(
           `The target holds an unfinished copy of ${wordsOf(mark.source, mark.sourcePrefix)}. Finish that one, or empty the target.`,

@@ -1,6 +1,7 @@
 // The body of an answer, as it comes. Every runtime has words of its own for a connection that broke (a TypeError in Node,
 // any Error in workerd): here it is a ConnectionError, and so is one over which nothing comes any more.
 import { ConnectionError, reasonOf } from './problem.ts'
+import { after } from './timer.ts'
 
 export interface Reading {
   /** The longest that nothing may come. */
@@ -53,7 +54,7 @@ export function parse(text: string): unknown {
 
 function unlessSilent<T>(coming: Promise<T>, silenceMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new ConnectionError(`nothing came for ${silenceMs} ms`)), silenceMs)
+    const timer = after(silenceMs, () => reject(new ConnectionError(`nothing came for ${silenceMs} ms`)))
     void coming.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

@@ -93,14 +93,15 @@ export class Coditect {
    * A list that goes on: each thing as it comes, for as long as it is iterated. Once it has begun, a connection that breaks
    * is taken up where it ended, so nothing is missed and nothing comes twice.
    * @throws {CoditectProblem} when it is refused, such as after the key was revoked
-   * @throws {ConnectionError} when it cannot begin
+   * @throws {ConnectionError} when it cannot begin, and the signal's reason, whenever it is aborted
    */
   async *tail<N extends ListName>(name: N, ...[input]: Arguments<N>): AsyncGenerator<Listed<N>> {
     const given: AnyInput = input ?? {}
     const stop = given.signal ?? new AbortController().signal
     let lastId: string | undefined
     let begun = false
-    for (let failures = 0; !stop.aborted; ) {
+    stop.throwIfAborted()
+    for (let failures = 0; ; ) {
       try {
         const events = await this.open(name, given, lastId === undefined ? {} : { 'last-event-id': lastId })
         begun = true

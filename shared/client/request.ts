@@ -2,6 +2,7 @@
 // Idempotency-Key, the same for each try, so that sending it again never does it twice.
 import { jsonOf, type Reading } from './body.ts'
 import { CoditectProblem, ConnectionError, isProblemBody, isUnderWay, mayPass, reasonOf } from './problem.ts'
+import { after } from './timer.ts'
 
 export interface ClientOptions {
   /** Where the platform is, such as `https://api.example.com`. */
@@ -31,8 +32,8 @@ export interface Sent {
   signal?: AbortSignal | undefined
 }
 
-/** One key for each try. */
-type Keyed = Sent & { idempotencyKey: string }
+/** What goes out, the same for each try. */
+type Prepared = Pick<Sent, 'method' | 'target' | 'signal'> & { headers: Headers; body: string | undefined }
 
 /** Makes of an answer below 300 what was asked for. What it throws, but for a ConnectionError, is how the call ends. */
 export type Read<T> = (response: Response, reading: Reading) => T | Promise<T>
@@ -43,13 +44,13 @@ const RETRIES = 4
 const FIRST_WAIT_MS = 100
 const MAX_WAIT_MS = 5_000
 
-/** @throws {CoditectProblem | ConnectionError} and the signal's reason */
+/** @throws {CoditectProblem | ConnectionError} and the signal's reason; a TypeError for what cannot be sent */
 export async function send<T>(options: ClientOptions, sent: Sent, read: Read<T>): Promise<T> {
   const { timeoutMs = TIMEOUT_MS, retries = RETRIES, random = Math.random } = options
-  const keyed = { ...sent, idempotencyKey: sent.idempotencyKey ?? crypto.randomUUID() }
+  const prepared = prepare(options, sent)
   let until = performance.now() + timeoutMs
   for (let tries = 0; ; ) {
-    const outcome = await attempt(options, keyed, until - performance.now(), read)
+    const outcome = await attempt(options, prepared, until - performance.now(), read)
     if ('answer' in outcome) return outcome.answer
     sent.signal?.throwIfAborted()
     const { error, asked, begun } = outcome
@@ -57,21 +58,22 @@ export async function send<T>(options: ClientOptions, sent: Sent, read: Read<T>)
     if (begun) until = performance.now() + timeoutMs
     const backOff = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** tries) * (0.5 + random() / 2)
     const waitMs = Math.max(asked, backOff)
-    if (!mayPass(error) || tries >= retries || performance.now() + waitMs >= until) throw error
+    if (!mayPass(error) || performance.now() + waitMs >= until) throw error
     // What goes on, such as a run whose answer broke off, is over some time: asking for it is no try.
-    if (!isUnderWay(error)) tries++
+    if (!isUnderWay(error) && tries++ >= retries) throw error
     await pause(waitMs, sent.signal)
   }
 }
 
-function headersOf({ token, tenant }: ClientOptions, sent: Keyed): Headers {
-  const { method, body, idempotencyKey } = sent
+/** @throws {TypeError} for a token that no header can hold, or a body that is no JSON: no other try would be better */
+function prepare({ token, tenant }: ClientOptions, sent: Sent): Prepared {
+  const { method, target, body, signal, idempotencyKey = crypto.randomUUID() } = sent
   const headers = new Headers({ accept: 'application/json', ...sent.headers })
   headers.set('authorization', `Bearer ${token}`)
   if (tenant !== undefined) headers.set('x-tenant', tenant)
   if (body !== undefined) headers.set('content-type', 'application/json')
   if (method !== 'GET') headers.set('idempotency-key', idempotencyKey)
-  return headers
+  return { method, target, signal, headers, body: JSON.stringify(body) }
 }
 
 interface Failure {
@@ -84,7 +86,7 @@ interface Failure {
 
 async function attempt<T>(
   options: ClientOptions,
-  sent: Keyed,
+  sent: Prepared,
   leftMs: number,
   read: Read<T>,
 ): Promise<{ answer: T } | Failure> {
@@ -109,17 +111,17 @@ async function attempt<T>(
 }
 
 /** The head of an answer; what follows takes its time. */
-async function begin(options: ClientOptions, sent: Keyed, leftMs: number): Promise<Response> {
+async function begin(options: ClientOptions, sent: Prepared, leftMs: number): Promise<Response> {
   const { url, fetch: ask = fetch, timeoutMs = TIMEOUT_MS } = options
-  const { method, target, body, signal } = sent
+  const { method, target, headers, body, signal } = sent
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(new Error(`no answer within ${timeoutMs} ms`)), leftMs)
+  const timer = after(leftMs, () => late.abort(new Error(`no answer within ${timeoutMs} ms`)))
   try {
     return await ask(url.replace(/\/$/, '') + target, {
       method,
-      headers: headersOf(options, sent),
+      headers,
       signal: signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(body !== undefined && { body }),
     })
   } finally {
     clearTimeout(timer)
@@ -145,9 +147,9 @@ export const pause = (ms: number, signal: AbortSignal | undefined): Promise<void
       clearTimeout(timer)
       reject(signal?.reason)
     }
-    const timer = setTimeout(() => {
+    const timer = after(ms, () => {
       signal?.removeEventListener('abort', stop)
       resolve()
-    }, ms)
+    })
     signal?.addEventListener('abort', stop, { once: true })
   })

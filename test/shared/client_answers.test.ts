@@ -81,17 +81,23 @@ test('an answer that breaks off is asked for again with the same key', async () 
   expect(keys).toEqual([expect.any(String), keys[0]])
 })
 
-test('a run whose answer broke off is asked for until it is over, however often that is', async () => {
-  const underWay = { ...PROBLEM, status: 409, code: 'request_in_progress' }
+test('a run whose answer broke off is asked for until it is over or the time is, also when no try is left', async () => {
+  const underWay = () => json(409, JSON.stringify({ ...PROBLEM, status: 409, code: 'request_in_progress' }))
   const { client } = answered(
     [
       () => json(201, bodyOf([' '], 'broken')),
-      ...Array.from({ length: 4 }, () => () => json(409, JSON.stringify(underWay))),
+      ...Array.from({ length: 4 }, () => underWay),
       () => json(201, '{"id":"run_1"}'),
     ],
-    { retries: 2 },
+    { retries: 1 },
   )
   expect(await client.call(RUNS, input)).toEqual({ id: 'run_1' })
+  const endless = answered(
+    Array.from({ length: 20 }, () => underWay),
+    { retries: 0, timeoutMs: 200 },
+  )
+  await expect(endless.client.call(RUNS, input)).rejects.toMatchObject({ code: 'request_in_progress' })
+  expect(endless.keys.length).toBeGreaterThan(1)
 })
 
 test('what breaks off every time, or is not the platform’s, is a ConnectionError that says where and why', async () => {
@@ -121,6 +127,37 @@ test('work that takes longer than the time for an answer to begin is waited for 
   expect(await client.call(RUNS, input)).toEqual({ id: 'run_1' })
   const silent = answered([() => json(201, bodyOf([' '], 'silent'))], { retries: 0, silenceMs: 30 })
   await expect(silent.client.call(RUNS, input)).rejects.toThrow('nothing came for 30 ms')
+})
+
+test('times without end are none that are over at once', async () => {
+  const endless = { timeoutMs: Number.POSITIVE_INFINITY, silenceMs: 2 ** 31 }
+  const fetch: ClientOptions['fetch'] = async (_, init) => {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    init?.signal?.throwIfAborted()
+    return json(201, bodyOf(['{"id":"r', 'un_1"}'], 'closed', 20))
+  }
+  const { client } = answered([], { ...endless, fetch, retries: 0 })
+  expect(await client.call(RUNS, input)).toEqual({ id: 'run_1' })
+  const stop = new AbortController()
+  const busy = { status: 503, headers: { 'retry-after': '3000000' } }
+  const waiting = answered([() => Response.json({ ...PROBLEM, status: 503 }, busy)], endless)
+  const call = waiting.client.call(RUNS, { ...input, signal: stop.signal })
+  setTimeout(() => stop.abort(new Error('enough')), 30)
+  await expect(call).rejects.toThrow('enough')
+})
+
+test('what cannot be sent is told at once as the mistake that it is', async () => {
+  const circle: Record<string, unknown> = {}
+  circle.again = circle
+  for (const wrong of [circle, 1n]) {
+    const { client, keys } = answered([])
+    const call = client.call(RUNS, { ...input, body: { input: wrong as unknown as string } })
+    await expect(call).rejects.toBeInstanceOf(TypeError)
+    expect(keys).toEqual([])
+  }
+  const { client, keys } = answered([], { token: 'ck\nck' })
+  await expect(client.call('GET /v1/tenant')).rejects.toBeInstanceOf(TypeError)
+  expect(keys).toEqual([])
 })
 
 test('a call that is given up while its answer comes ends with the reason', async () => {

@@ -110,3 +110,15 @@ test('a tail that cannot begin says so: nobody there, a proxy’s page, a platfo
   const busy = await followed([refusal(503, 'overloaded')], 1)
   expect(busy.failure).toMatchObject({ code: 'overloaded' })
 })
+
+test('a tail that is ended ends with the reason, also before it begins', async () => {
+  const fetch: ClientOptions['fetch'] = async () => stream(event('01'), 'closed')()
+  const client = new Coditect({ url: 'https://api.test', token: 'ck', fetch })
+  const given = { signal: AbortSignal.abort(new Error('enough')) }
+  await expect(client.tail('GET /v1/events', given).next()).rejects.toThrow('enough')
+  const stop = new AbortController()
+  const tail = client.tail('GET /v1/events', { signal: stop.signal })
+  expect((await tail.next()).value).toMatchObject({ sequence: '01' })
+  stop.abort(new Error('enough'))
+  await expect(tail.next()).rejects.toThrow('enough')
+})

@@ -116,6 +116,21 @@ test('a source with nothing in it is refused, and spoils no target', async () =>
   expect(existsSync(absent)).toBe(false)
 })
 
+test('a copy that an older version began is not gone on with: the target has to be emptied', async () => {
+  const source = await openEngine({ dataDir: await temporaryDirectory() })
+  const target = await openEngine({ dataDir: await temporaryDirectory() })
+  await database(source).doTn(async (tn) => tn.set(Buffer.from('\x01row'), Buffer.alloc(1)))
+  const mark = Buffer.concat([keySpace('').region, tuple.pack(['copy'])])
+  await database(target).doTn(async (tn) =>
+    tn.set(mark, Buffer.from(JSON.stringify({ source: 'here', after: '', rows: 0, bytes: 0 }))),
+  )
+  const to: Side = { engine: target, name: 'there', prefix: '' }
+  await expect(copyDatabase({ engine: source, name: 'here', prefix: '' }, to, () => {})).rejects.toThrow(
+    'an unfinished copy of here that an older version began. Empty the target.',
+  )
+  for (const engine of [source, target]) await engine.close()
+})
+
 test('a copy that was killed goes on where it was, and only from the same source', async () => {
   const [fromDir, toDir] = [await temporaryDirectory(), await temporaryDirectory()]
   const source = await openEngine({ dataDir: fromDir })
