@@ -99,6 +99,7 @@ export async function callModel(
   times: CallTimes = CALL_TIMES,
 ): Promise<Called> {
   const { APICallError, streamText, createOpenAICompatible } = await library()
+  if (signal.aborted) return notCalled('cancelled')
   const startedAt = performance.now()
   const silence = new AbortController()
   let timer = setTimeout(() => silence.abort(), times.firstTextMs)

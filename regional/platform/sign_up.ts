@@ -132,7 +132,7 @@ class SignUps {
     const url = `${publicOrigin}${CONFIRM_PAGE}?token=${sealed}`
     const id = `sign-up.${hash('sha256', sealed)}`
     // What is only slow may arrive yet, so it counts until it has failed.
-    const sending = mailer.send(letterOf(asked, url), id).catch(takeBack)
+    const sending = mailer.send(letterOf(asked, url), id).catch(() => takeBack().catch(() => undefined))
     const sent = await Promise.race([sending, sleep(SEND_MS, undefined, { ref: false })])
     if (sent === undefined) {
       throw new Problem('mail_unavailable', 'The letter could not be sent. Try again in a few minutes.', {
