@@ -12,6 +12,7 @@ import type { ServiceScope, TenantScope } from '../tenancy/region_database.ts'
 import type { Sendable } from './lane.ts'
 import {
   attemptSpace,
+  type DeliveryMode,
   type DeliveryRecord,
   type DisableReason,
   deliverySpace,
@@ -109,7 +110,9 @@ async function recordOne(
     }
     // Forgotten while it was sent.
     if (before === undefined && result.record.attempts > 0) continue
-    const after = tried(before ?? result.record, result, standing.endpoint, recording)
+    // What was on its way when the endpoint got another URL says nothing of what is there.
+    const counts = result.url === endpoint.url
+    const after = tried(before ?? result.record, result, { mode: endpoint.mode, counts }, recording)
     writeDelivery(tx, before, after)
     writeAttempt(tx, after, result)
     if (before === undefined) {
@@ -117,8 +120,7 @@ async function recordOne(
     }
     if (after.nextAttemptMs !== null) again.set(after.id, after.nextAttemptMs)
     if (after.sequence > standing.lane.highest) standing.lane.highest = after.sequence
-    // What was on its way when the endpoint got another URL says nothing of what is there.
-    if (after.test === undefined && result.url === endpoint.url) {
+    if (after.test === undefined && counts) {
       standing = judge(scope, { ...recording, status }, standing, after, result)
     }
   }
@@ -134,11 +136,11 @@ const isSuccess = ({ called }: Result): boolean =>
 const GONE = 410
 const isGone = ({ called }: Result): boolean => called.outcome === 'answered' && called.status === GONE
 
-/** The delivery after this attempt. */
+/** The delivery after this attempt. A failure that does not count is tried again as if it were the one before. */
 function tried(
   before: DeliveryRecord,
   result: Result,
-  { mode }: EndpointRecord,
+  { mode, counts }: { mode: DeliveryMode; counts: boolean },
   { nowMs, random }: Recording,
 ): DeliveryRecord {
   const { event: _, ...rest } = before
@@ -150,11 +152,11 @@ function tried(
     dueAt: null,
   }
   if (isSuccess(result)) return { ...attempted, status: 'delivered', failures: 0 }
-  const failures = before.failures + 1
+  const failures = before.failures + (counts ? 1 : 0)
   const asked = result.called.outcome === 'answered' ? result.called.retryAfterMs : undefined
   const delayOf = mode === 'fifo' ? orderedDelayMs : retryDelayMs
   // What is gone is held until somebody enables the endpoint again.
-  const delay = before.test ? undefined : isGone(result) ? 0 : delayOf(failures, random(), asked)
+  const delay = before.test ? undefined : isGone(result) ? 0 : delayOf(Math.max(failures, 1), random(), asked)
   const failed = { ...attempted, failures, event: result.event }
   if (delay === undefined) return { ...failed, status: 'failed' }
   const nextAttemptMs = nowMs + delay

@@ -1,5 +1,6 @@
 // What was tried and has not arrived waits for its next try, for hours perhaps. After a new start of its endpoint it need
-// not: all of it is put on its way, where the endpoint's mode has it stand.
+// not: all of it is put on its way, where the endpoint's mode has it stand. So is what was due but not tried again yet: it
+// failed before, and that does not count any more.
 import { type JobTransaction, jobKind } from '../../jobs/kind.ts'
 import type { LogPosition, TenantTransaction } from '../../tenancy/service.ts'
 import {
@@ -50,7 +51,8 @@ async function resumeSome(
     entries.map(async ([[, dueAt, , id], { notBeforeMs }]) => {
       const delivery = await tx.space(deliverySpace).get([id])
       if (delivery?.event === undefined) return
-      if (notBeforeMs <= nowMs && dueAt === dueAtOf(delivery, mode, dueAt || nowMs)) return
+      const isDue = notBeforeMs <= nowMs && dueAt === dueAtOf(delivery, mode, dueAt || nowMs)
+      if (isDue && delivery.failures === 0) return
       writeDelivery(tx, delivery, onItsWay(delivery, mode, delivery.event, nowMs))
     }),
   )
