@@ -30,12 +30,15 @@ export const sendInvitation = (mailer: Mailer, seal: LetterSeal, now: () => numb
     read: (tx, { payload }) => tx.space(invitationSpace).get([payload.invitation]),
     async outside({ id, payload, failures }, _signal, invitation) {
       if (invitation === undefined || statusOf(invitation, now()) !== 'open') return { outcome: 'not_sent' }
+      let why = 'Something went wrong on our side.'
       try {
-        return await mailer.send(JSON.parse(seal.open(payload.sealed, invitation.id)) as Letter, id)
+        const letter = JSON.parse(seal.open(payload.sealed, invitation.id)) as Letter
+        why = 'No mail server took the letter.'
+        return await mailer.send(letter, id)
       } catch (error) {
         // Nobody writes down how it went after a last try that fails.
         if (failures + 1 < RETRY.tries) throw error
-        return { outcome: 'not_sent', why: 'No mail server took the letter.' }
+        return { outcome: 'not_sent', why }
       }
     },
     async step(tx, { payload }, delivery) {
