@@ -6,6 +6,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { handle, streamHandle } from 'hono/aws-lambda'
+import { collectInTheBackground } from './collection.ts'
 import { readConfig } from './config.ts'
 import { startRegion } from './server.ts'
 
@@ -18,6 +19,7 @@ if (clusterFile !== undefined && contents !== undefined && !existsSync(clusterFi
   writeFileSync(clusterFile, contents)
 }
 
+collectInTheBackground()
 /** No listener, and with it no worker. */
 const region = await startRegion({ ...readConfig(process.env), REGION_INSTANCES: 0 })
 const app = await region.app()

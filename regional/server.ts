@@ -10,6 +10,7 @@ import { admissionGauges, eventLoopMeter } from './admission/load.ts'
 import { NoisyDetector } from './admission/noisy.ts'
 import { type AppDependencies, regionApp } from './app.ts'
 import { Background } from './background.ts'
+import { collectInTheBackground } from './collection.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
 import { AT_ONCE, type Drain, drainWithin, Instance } from './instance.ts'
 import { ownJobKinds } from './jobs/index.ts'
@@ -452,6 +453,7 @@ async function probe(scope: Scope): Promise<Attempt<void>> {
 async function main(): Promise<void> {
   try {
     const config = readConfig(process.env)
+    collectInTheBackground()
     const region = await startRegion(config)
     process.send?.({ type: 'listening', urls: region.urls })
     void region.broken.then(() => setTimeout(() => process.exit(1), LAST_ANSWERS_MS))

@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -10,6 +11,7 @@ import { Part } from '../../dev/part.ts'
 import { eventually } from '../support/eventually.ts'
 import { isAlive, launch, newDataDir, type PartName, ROOT, type Stack, startStack } from './stack.ts'
 
+const isLinux = process.platform === 'linux'
 const PARTS: ReadonlyArray<PartName> = ['edge', 'us', 'eu']
 const modeOf = (...path: string[]): string => (statSync(join(...path)).mode & 0o777).toString(8)
 
@@ -47,6 +49,20 @@ describe('a running stack', () => {
     expect(status).toBe(200)
     expect(body).toMatchObject({ id: stack.demo.tenantId, slug: 'demo' })
   })
+
+  test.skipIf(!isLinux)(
+    `in a region V8's threads make way for the one that answers${isLinux ? '' : ' (skipped: needs Linux)'}`,
+    () => {
+      const threads = `/proc/${stack.pid('us')}/task`
+      const nicenessOf = (name: string) =>
+        readdirSync(threads)
+          .filter((thread) => readFileSync(join(threads, thread, 'comm'), 'utf8').trim() === name)
+          .map((thread) => getPriority(Number(thread)))
+      expect(nicenessOf('V8Worker')).toContain(getPriority(stack.pid('us')) + 10)
+      expect(new Set(nicenessOf('V8Worker')).size).toBe(1)
+      expect(nicenessOf('WorkerThread')).toContain(getPriority(stack.pid('us')))
+    },
+  )
 
   test('a second start on the same data is refused in one line, and the first goes on', async () => {
     const second = launch({ DATA_DIR: stack.dataDir })
