@@ -110,11 +110,11 @@ export class TenantScope {
   /** Watches one key from what this transaction reads of it, once that commits. */
   watch<K extends Key, V>(subspace: SystemSubspace, definition: SpaceDefinition<K, V>, key: K): Watching {
     const { native } = this
-    const { promise, cancel } = native.watch(keyIn(this.own.system(subspace), definition, key), false)
+    const watch = native.watch(keyIn(this.own.system(subspace), definition, key), false)
     // The transaction is held until then: one that is garbage-collected would take its watch with it.
-    const changed = promise.then(() => void native)
+    const changed = watch.promise.then(() => void native)
     changed.catch(() => {})
-    return { changed, cancel }
+    return { changed, cancel: () => watch.cancel() }
   }
 
   /** A view of the same subspace whose reads no other transaction's change conflicts with. */

@@ -40,7 +40,7 @@ export const THRESHOLDS: Thresholds = {
   foldEntries: 4096,
   foldBytes: 1024 * 1024,
   forcedFoldBytes: 128 * 1024 * 1024,
-  checkpointPages: 8192,
+  checkpointPages: 16_384,
   queuedBytes: 64 * 1024 * 1024,
   estimateMs: 1_000,
 }

@@ -249,7 +249,7 @@ export class EmbeddedTransaction implements NativeTransaction {
     } catch (error) {
       watch.fail(error as Error)
     }
-    return { promise, cancel: () => watch.fail(fdbError(code.operationCancelled)) }
+    return new WatchHandle(promise, watch)
   }
 
   commit(): Promise<void>
@@ -450,6 +450,21 @@ export class EmbeddedTransaction implements NativeTransaction {
     await null
     if (attempt.failure) throw attempt.failure
     return value
+  }
+}
+
+/** As the binding's, whose `cancel` is a method of its own objects too: called without one, it throws. */
+class WatchHandle implements NativeWatch {
+  readonly promise: Promise<boolean>
+  readonly #watch: Watch
+
+  constructor(promise: Promise<boolean>, watch: Watch) {
+    this.promise = promise
+    this.#watch = watch
+  }
+
+  cancel(): void {
+    this.#watch.fail(fdbError(code.operationCancelled))
   }
 }
 
