@@ -11,6 +11,7 @@ const OLDER_API_VERSION = 710
 const API_VERSION_NOT_SUPPORTED = 2203
 
 let network: NativeModule | undefined
+let openDatabases = 0
 
 export function openCluster(clusterFile: string): Engine {
   if (!existsSync(clusterFile))
@@ -19,14 +20,25 @@ export function openCluster(clusterFile: string): Engine {
     )
   network ??= startNetwork()
   const native = network.createDatabase(clusterFile)
-  return { kind: 'cluster', native, close: async () => native.close() }
+  openDatabases++
+  return {
+    kind: 'cluster',
+    native,
+    async close() {
+      native.close()
+      openDatabases--
+    },
+  }
 }
 
 function startNetwork(): NativeModule {
   const binding = bindingOrAdvice()
   agreeOnApiVersion(binding)
   binding.startNetwork()
-  process.on('exit', () => binding.stopNetwork())
+  process.on('exit', (exitCode) => {
+    // The binding waits for its thread, which waits until its answers are taken: a process that gives up would never end.
+    if (exitCode === 0 || openDatabases === 0) binding.stopNetwork()
+  })
   return binding
 }
 
