@@ -2,14 +2,7 @@
 // threads: on two cores they leave the one that answers half of its time, for as long as that takes.
 import { readdirSync, readFileSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
-import { setFlagsFromString } from 'node:v8'
 
-/**
- * Of what was alive, so much again may be there before all is collected, as long as the heap's maximum is far. V8 would come as
- * low as a tenth, because it counts the pauses alone and takes its threads to have cores of their own
- * (`MemoryController::GrowingFactor`).
- */
-const HEAP_GROWING_PERCENT = 200
 /** Nicer by so much: where cores are scarce, that is a tenth of the time of whoever is not. */
 const NICER = 10
 const NICEST = 19
@@ -19,7 +12,6 @@ const OWN_THREADS = '/proc/self/task'
 
 /** For the whole process, once, when it starts. Only on Linux does a thread have a niceness of its own. */
 export function collectInTheBackground(): void {
-  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)
   if (process.platform !== 'linux') return
   try {
     for (const thread of v8Threads()) setPriority(thread, Math.min(NICEST, getPriority(thread) + NICER))
