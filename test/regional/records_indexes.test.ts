@@ -253,6 +253,15 @@ test('an index is declared once: naming it twice is refused, and takes nothing f
   expect((await things.all('?where[n]=1')).length).toBe(1)
 })
 
+test('an index names each of its fields once', async () => {
+  const things = await tenant.collection('one-field-twice')
+  for (const type of ['number', 'string']) {
+    const { status, body } = await things.declare({ indexes: [N, { fields: [N, { field: 'n', type }] }] })
+    expect([status, body.code]).toEqual([422, 'validation_failed'])
+    expect(body.errors).toEqual([{ pointer: '/indexes/1/fields/1/field', detail: 'names n a second time' }])
+  }
+})
+
 test('the names of indexed fields have 8 KiB together at most', async () => {
   const things = await tenant.collection('names')
   const indexes = (last: number) =>

@@ -34,14 +34,27 @@ const wantedIndex = (index: IndexDeclaration): Wanted => ({ fields: fieldsOf(ind
 const nameOf = ({ fields, unique }: Wanted): string =>
   JSON.stringify([fields.map(({ field, type }) => [field, type]), unique])
 
-/** @throws {Problem} `validation_failed` where one is named twice: they would share their entries */
+/** The places in a list of what stands before it already. */
+const repeated = (names: ReadonlyArray<string>): number[] =>
+  [...names.keys()].filter((i) => names.indexOf(names[i] ?? '') < i)
+
+/**
+ * @throws {Problem} `validation_failed` where an index is named twice, which would share its entries, or a field twice in
+ * one, which no query asks for
+ */
 function requireDistinct(wanted: ReadonlyArray<Wanted>): void {
-  const names = wanted.map(nameOf)
-  const errors = [...names.keys()]
-    .filter((i) => names.indexOf(names[i] ?? '') < i)
-    .map((i) => ({ pointer: `/indexes/${i}`, detail: 'is declared twice' }))
+  const twiceIn = ({ fields }: Wanted, i: number) =>
+    repeated(fields.map(({ field }) => field)).map((j) => ({
+      pointer: `/indexes/${i}/fields/${j}/field`,
+      detail: `names ${fields[j]?.field} a second time`,
+    }))
+  const errors = [
+    ...repeated(wanted.map(nameOf)).map((i) => ({ pointer: `/indexes/${i}`, detail: 'is declared twice' })),
+    ...wanted.flatMap(twiceIn),
+  ]
   if (errors.length === 0) return
-  throw new Problem('validation_failed', 'A collection has each of its indexes once.', { errors })
+  const detail = 'A collection has each of its indexes once, and an index each of its fields.'
+  throw new Problem('validation_failed', detail, { errors })
 }
 
 /**
