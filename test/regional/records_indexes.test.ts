@@ -80,14 +80,18 @@ test('a query that needs an index still being built is told its job', async () =
   expect((await slow.all('?where[n]=7')).length).toBe(1)
 })
 
-test('a build that was cancelled begins again when its index is declared again', async () => {
+test('a build that was cancelled is told as ended, and begins again when its index is declared again', async () => {
   const slow = await tenant.collection('cancelled')
   await fill(slow, 500)
   await caught(slow, async () => {
     const { body } = await slow.declare({ indexes: [N] })
     return (await tenant.ask(`/v1/jobs/${body.indexes[0].job}`, { method: 'DELETE' })).status === 200
   })
-  expect((await slow.get('?order=n')).status).toBe(409)
+  // Nobody waits for it.
+  expect((await slow.ask('')).body.indexes).toMatchObject([{ state: 'failed', error: null }])
+  const refused = await slow.get('?order=n')
+  expect([refused.status, refused.body.code]).toEqual([422, 'index_required'])
+  expect(refused.body.detail).toContain('declare the index again')
   const { body } = await slow.declare({ indexes: [N] })
   expect(body.indexes[0].state).toBe('building')
   await slow.built()

@@ -2,7 +2,7 @@
 // background; what is no longer named is cleared there.
 import { Problem } from '../../../shared/problems.ts'
 import type { TenantTransaction } from '../../tenancy/service.ts'
-import { buildIndexes } from './build.ts'
+import { buildIndexes, isBeingBuilt } from './build.ts'
 import { clearIndex } from './clear.ts'
 import {
   type CollectionRecord,
@@ -73,7 +73,8 @@ export async function declareCollection(
   const collection = before ?? (await newCollection(tx, place, nowMs))
   const kept = new Map<string, IndexRecord>()
   for (const index of collection.indexes) {
-    if (await isUsable(tx, index)) kept.set(nameOf(index), index)
+    // Not one that failed, or whose builder has ended: declaring those again is to try again.
+    if (index.state === 'ready' || (await isBeingBuilt(tx, index))) kept.set(nameOf(index), index)
   }
   const isEmpty = before === undefined || (await hasNoRecords(tx, collection))
   let { nextIndex } = collection
@@ -127,13 +128,6 @@ export async function collectionFor(tx: TenantTransaction, place: Place): Promis
   writeCollection(tx, place, collection)
   tx.emit('collection.created', place.name, { project: place.projectId })
   return collection
-}
-
-/** Not one that failed, or whose builder was cancelled: declaring those again is to try again. */
-async function isUsable(tx: TenantTransaction, { state, job }: IndexRecord): Promise<boolean> {
-  if (state !== 'building') return state === 'ready'
-  const builder = job === null ? undefined : await tx.jobs.read(job)
-  return builder?.state === 'queued' || builder?.state === 'running'
 }
 
 /** What is written meanwhile conflicts with this reading, or comes after it. */
