@@ -17,7 +17,7 @@ import {
   sessionSpace,
 } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
-import { forgetOld } from '../tenancy/retention.ts'
+import { eventsKeptMs, forgetOld } from '../tenancy/retention.ts'
 import { clearDelivery, deliverySpace, SERVICE as WEBHOOK_ENDPOINTS } from '../webhooks/records.ts'
 import type { UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
@@ -89,9 +89,10 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
   async upkeep(scope, { payload: { hourMs } }, nowMs) {
     const expiring = jobsOf(scope).space(expirySpace)
     const { entries, more } = await expiring.page({ under: [hourMs], limit: PAGE })
-    const keys = entries.flatMap(([[, what, key]]) => (what === 'api-key' ? [String(key)] : []))
+    const keysOf = (of: Expiring) => entries.flatMap(([[, what, key]]) => (what === of ? [String(key)] : []))
     await Promise.all([
-      retire(scope, keys, nowMs),
+      retire(scope, keysOf('api-key'), nowMs),
+      forgetDeliveries(scope, keysOf('delivery'), nowMs),
       ...entries.map(async ([key]) => {
         await forget(scope, key[1], key[2], nowMs)
         expiring.clear(key)
@@ -134,8 +135,6 @@ async function forget(
     await forgetAccount(scope, key)
   } else if (what === 'provisioned') {
     scope.system('idempotency', provisionedSpace).clear(['answer'])
-  } else if (what === 'delivery' && typeof key === 'string') {
-    await forgetDelivery(scope, key, nowMs)
   } else if (what === 'ended-key' && typeof key === 'string') {
     scope.system('credentials', revokedSpace).clear([key])
   } else if (what === 'admin-link' && typeof key === 'string') {
@@ -150,11 +149,26 @@ async function forget(
   }
 }
 
-/** One that still waits, as those of a disabled endpoint do, is kept for another day. */
-async function forgetDelivery(scope: TenantScope, id: string, nowMs: number): Promise<void> {
+/**
+ * One that still waits, as those of a disabled endpoint do, is kept for another day. Any other is kept as long as its
+ * event is, by the plan of now: without it the event would count as one that was never sent.
+ */
+async function forgetDeliveries(
+  scope: TenantScope,
+  ids: ReadonlyArray<string>,
+  nowMs: number,
+): Promise<void> {
+  if (ids.length === 0) return
   const tx = scope.service(WEBHOOK_ENDPOINTS)
-  const delivery = await tx.space(deliverySpace).get([id])
-  if (delivery === undefined) return
-  if (delivery.status === 'pending') await expireAt(scope, nowMs + DAY_MS, 'delivery', id, nowMs)
-  else clearDelivery(tx, delivery)
+  const [keptMs, deliveries] = await Promise.all([
+    eventsKeptMs(scope),
+    Promise.all(ids.map((id) => tx.space(deliverySpace).get([id]))),
+  ])
+  for (const delivery of deliveries) {
+    if (delivery === undefined) continue
+    const { id, status, createdAt } = delivery
+    const untilMs = status === 'pending' ? nowMs + DAY_MS : Date.parse(createdAt) + keptMs
+    if (untilMs > nowMs) await expireAt(scope, untilMs, 'delivery', id, nowMs)
+    else clearDelivery(tx, delivery)
+  }
 }

@@ -96,6 +96,12 @@ export class Space<K extends Key, V> {
     this.tn.clear(this.pack(key))
   }
 
+  /** Clears every key that begins with these items and has more, reading none of them. */
+  clearUnder(under: Key): void {
+    const range = rangeOf(this.#prefix, { under })
+    if (range !== undefined) this.tn.clearRange(range.begin, range.end)
+  }
+
   async page({ limit, ...bounds }: PageRequest<K>): Promise<Page<K, V>> {
     const range = rangeOf(this.#prefix, bounds)
     if (range === undefined) return { entries: [], more: false }

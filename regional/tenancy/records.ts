@@ -112,6 +112,8 @@ export interface CredentialRecord {
   secretHash: string
   createdAt: string
   expiresAt: string | null
+  /** Where a rotation has brought its end forward: what it was before. Its successors end then. */
+  expiresAtFirst?: string | null
 }
 
 /** Live keys: what a request's key is checked against. */

@@ -19,6 +19,12 @@ const trimmedSpace = jsonSpace<['trimmed'], LogPosition>('trimmed')
 export const trimmedThrough = (scope: TenantScope): Promise<LogPosition | undefined> =>
   scope.system('outbox', trimmedSpace).get(['trimmed'])
 
+/** How long the plan of now keeps events, in milliseconds. */
+export async function eventsKeptMs(scope: TenantScope): Promise<number> {
+  const profile = await scope.system('profile', profileSpace).get(['profile'])
+  return profile === undefined ? 0 : limitsOf(profile.plan, profile.overrides).eventRetentionDays * DAY_MS
+}
+
 /** @returns whether there is more to forget now, and when the oldest that is left is to be forgotten */
 export async function forgetOld(
   scope: TenantScope,

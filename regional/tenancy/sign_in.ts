@@ -1,6 +1,8 @@
 // What a provider's word changes. The first sign-in makes a member of someone whom one of the tenant's identity providers
 // lets in, with all that belongs to it (quota, event, audit entry), in whatever transaction that happens; from then on
-// their record follows the role that their tokens come with, by whatever they change.
+// their record follows the role that their tokens come with, by whatever they change, and feed and trail tell of that, too.
+import type { EventType } from '../../shared/event_types.ts'
+import type { Id } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import type { Role } from '../../shared/roles.ts'
 import { type Actor, auditOf } from './audit.ts'
@@ -32,19 +34,7 @@ export async function joining(
   const member = newMember({ email, role, decidedBy: 'provider', identity }, nowMs)
   await take(scope, loan, 'members', 1, nowMs)
   await addMember(scope.service('members'), member)
-  const actor: Actor = { kind: 'member', id: member.id }
-  const at = new Date(nowMs).toISOString()
-  emitting(scope, { standing: logs, nowMs, actor, requestId })('member.created', member.id)
-  auditOf(scope).append(logs.epoch, {
-    at,
-    actor,
-    action: 'members.join',
-    target: member.id,
-    ip: null,
-    requestId,
-    outcome: 'done',
-  })
-  return actor
+  return told(scope, member.id, 'member.created', 'members.join', { logs, nowMs, requestId })
 }
 
 /**
@@ -61,6 +51,27 @@ export async function roleFollows(
   if (before?.decidedBy !== 'provider') return
   const updatedAt = new Date(nowMs).toISOString()
   await changeMember(members, before, { ...before, role, updatedAt, version: before.version + 1 })
+  told(scope, id, 'member.updated', 'members.follow', { logs, nowMs, requestId })
+}
+
+/** Tells in feed and audit trail of what became of a member by coming. @returns them */
+function told(
+  scope: TenantScope,
+  id: Id<'mem'>,
+  type: EventType,
+  action: string,
+  { logs, nowMs, requestId }: During,
+): Actor {
   const actor: Actor = { kind: 'member', id }
-  emitting(scope, { standing: logs, nowMs, actor, requestId })('member.updated', id)
+  emitting(scope, { standing: logs, nowMs, actor, requestId })(type, id)
+  auditOf(scope).append(logs.epoch, {
+    at: new Date(nowMs).toISOString(),
+    actor,
+    action,
+    target: id,
+    ip: null,
+    requestId,
+    outcome: 'done',
+  })
+  return actor
 }

@@ -19,6 +19,7 @@ import {
   dueAtOf,
   type EndpointRecord,
   endpointSpace,
+  KEPT_ATTEMPTS,
   type LaneRecord,
   laneSpace,
   SERVICE,
@@ -167,6 +168,7 @@ function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { call
   const answered = called.outcome === 'answered'
   // How long it took to find nobody there would tell what is there.
   const durationMs = called.outcome === 'unreachable' ? null : called.durationMs
+  if (attempts > KEPT_ATTEMPTS) tx.space(attemptSpace).clear([id, attempts - KEPT_ATTEMPTS])
   tx.space(attemptSpace).set([id, attempts], {
     at: new Date(sentMs - (durationMs ?? 0)).toISOString(),
     durationMs,

@@ -119,6 +119,8 @@ export const dueAtOf = ({ test }: Pick<DeliveryRecord, 'test'>, mode: DeliveryMo
 export const endpointSpace = jsonSpace<[id: string], EndpointRecord>('endpoint')
 export const laneSpace = jsonSpace<[id: string], LaneRecord>('lane')
 export const deliverySpace = jsonSpace<[id: string], DeliveryRecord>('delivery')
+/** Of each delivery, the last ones: it may be sent again as often as anybody likes. */
+export const KEPT_ATTEMPTS = 50
 export const attemptSpace = jsonSpace<[deliveryId: string, number: number], AttemptRecord>('attempt')
 export const ofEndpointSpace = jsonSpace<[endpointId: string, id: string], 1>('of-endpoint')
 /** Without those that were delivered: they are nearly all. */
@@ -171,12 +173,12 @@ export function writeDelivery(
 
 /** Forgets a delivery, attempts and all. */
 export function clearDelivery(tx: Pick<ServiceScope, 'space'>, record: DeliveryRecord): void {
-  const { id, endpointId, status, dueAt, sequence, attempts } = record
+  const { id, endpointId, status, dueAt, sequence } = record
   tx.space(deliverySpace).clear([id])
   tx.space(ofEndpointSpace).clear([endpointId, id])
   if (status !== 'delivered') tx.space(ofStatusSpace).clear([status, id])
   if (dueAt !== null) tx.space(dueSpace).clear([endpointId, dueAt, sequence, id])
-  for (let number = 1; number <= attempts; number++) tx.space(attemptSpace).clear([id, number])
+  tx.space(attemptSpace).clearUnder([id])
 }
 
 /** A delivery on its way, again or for the first time. */

@@ -51,7 +51,20 @@ test('a key that ends sooner is not kept longer', async () => {
   expect((await ask(`/v1/api-keys/${brief.id}`)).body.expiresAt).toBe(expiresAt)
 })
 
-test('a key that has expired is not rotated: its successor would be dead from the start', async () => {
+test.each([
+  ['never ends', () => null],
+  ['ends in a month', () => new Date(Date.now() + aheadMs + 30 * 24 * 60 * 60_000).toISOString()],
+])('each successor of a key that %s lives as long, however often that one is rotated', async (_, end) => {
+  const expiresAt = end()
+  const made = { name: 'a key', scopes: ['projects:read'], expiresAt }
+  const { body: old } = await ask('/v1/api-keys', { method: 'POST', body: made })
+  for (const overlapSeconds of [60, 30, 3600, 0]) {
+    const { status, body } = await rotate(old.id, { overlapSeconds })
+    expect([status, body.expiresAt]).toEqual([201, expiresAt])
+  }
+})
+
+test('a key that has expired is not rotated', async () => {
   const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
   const body = { name: 'brief', scopes: ['projects:read'], expiresAt }
   const { body: brief } = await ask('/v1/api-keys', { method: 'POST', body })

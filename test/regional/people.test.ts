@@ -290,6 +290,8 @@ describe('what someone whom a provider let in has begun', () => {
     const { id, role } = await memberOf(tenant, 'ann')
     expect(role).toBe('member')
     expect(events.data).toContainEqual(expect.objectContaining({ type: 'member.updated', resource: id }))
+    const { body: trail } = await ask(tenant.key, '/v1/audit?action=members.follow')
+    expect(trail.data).toMatchObject([{ actor: { kind: 'member', id }, target: id, outcome: 'done' }])
   })
 
   test.each<[string, Partial<Ask>]>([

@@ -80,14 +80,18 @@ test('a query that needs an index still being built is told its job', async () =
   expect((await slow.all('?where[n]=7')).length).toBe(1)
 })
 
-test('a build that was cancelled begins again when its index is declared again', async () => {
+test('a build that was cancelled is told as ended, and begins again when its index is declared again', async () => {
   const slow = await tenant.collection('cancelled')
   await fill(slow, 500)
   await caught(slow, async () => {
     const { body } = await slow.declare({ indexes: [N] })
     return (await tenant.ask(`/v1/jobs/${body.indexes[0].job}`, { method: 'DELETE' })).status === 200
   })
-  expect((await slow.get('?order=n')).status).toBe(409)
+  // Nobody waits for it.
+  expect((await slow.ask('')).body.indexes).toMatchObject([{ state: 'failed', error: null }])
+  const refused = await slow.get('?order=n')
+  expect([refused.status, refused.body.code]).toEqual([422, 'index_required'])
+  expect(refused.body.detail).toContain('declare the index again')
   const { body } = await slow.declare({ indexes: [N] })
   expect(body.indexes[0].state).toBe('building')
   await slow.built()
@@ -251,6 +255,15 @@ test('an index is declared once: naming it twice is refused, and takes nothing f
   await things.declare({ indexes: [{ ...N, unique: true }] })
   expect((await things.create({ n: 1 })).body.code).toBe('unique_violation')
   expect((await things.all('?where[n]=1')).length).toBe(1)
+})
+
+test('an index names each of its fields once', async () => {
+  const things = await tenant.collection('one-field-twice')
+  for (const type of ['number', 'string']) {
+    const { status, body } = await things.declare({ indexes: [N, { fields: [N, { field: 'n', type }] }] })
+    expect([status, body.code]).toEqual([422, 'validation_failed'])
+    expect(body.errors).toEqual([{ pointer: '/indexes/1/fields/1/field', detail: 'names n a second time' }])
+  }
 })
 
 test('the names of indexed fields have 8 KiB together at most', async () => {

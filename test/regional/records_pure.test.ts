@@ -174,6 +174,17 @@ test(`an index is used for a query exactly when it has the query’s fields, the
   )
 })
 
+test('an index that names a field twice, as could once be declared, answers for no other field', () => {
+  const twice: IndexShape = {
+    fields: [
+      { field: 'a', type: 'string' },
+      { field: 'a', type: 'string' },
+    ],
+  }
+  const query = readQuery({ 'where[a]': 'x', 'where[b]': 'y' })
+  expect(query && planQuery(query, [twice])).toBeUndefined()
+})
+
 test('of two indexes on one field, the one is used whose type takes the value, and text is the last resort', () => {
   const index = (...types: IndexType[]) => ({
     fields: types.map((type, i) => ({ field: 'ab'.charAt(i), type })),

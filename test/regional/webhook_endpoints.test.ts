@@ -33,7 +33,7 @@ afterAll(async () => {
 
 let tenants = 0
 async function newTenant() {
-  const { key } = await regions.newTenant(`hooks-out-${++tenants}`, 'eu')
+  const { id, key } = await regions.newTenant(`hooks-out-${++tenants}`, 'eu')
   const ask = (method: string, path: string, body?: unknown, headers = {}): Promise<Answer> =>
     regions.ask('eu', { as: key, method, path, body, headers })
   const path = `/t${tenants}`
@@ -57,6 +57,14 @@ async function newTenant() {
       }
       return ids
     },
+    /** As the operator says. */
+    limits: (limits: object) =>
+      regions.ask('us', {
+        as: 'operator',
+        method: 'PATCH',
+        path: `/platform/v1/tenants/${id}`,
+        body: { limits },
+      }),
     deliveries: async (query = '') => (await ask('GET', `/v1/deliveries${query}`)).body.data,
     came: (at = path) => receiver.at(at),
     resources: (at = path) => receiver.at(at).map(({ body }) => body.data.resource),
@@ -574,6 +582,30 @@ describe('what was missed', () => {
     await eventually(async () => expect(await tenant.deliveries('?status=delivered')).toHaveLength(3))
     aheadMs += (PLANS.team.eventRetentionDays + 1) * DAY_MS
     await tenant.ask('POST', '/v1/api-keys', { name: 'Wakes the queue', scopes: ['*'] })
+    await eventually(async () => expect(await tenant.deliveries()).toEqual([]))
+  })
+
+  test('deliveries stay as long as their events when the plan comes to keep these longer', async () => {
+    const tenant = await newTenant()
+    await tenant.limits({ eventRetentionDays: 7 })
+    const { id } = await tenant.endpoint()
+    await tenant.projects(1)
+    await eventually(async () => expect(await tenant.deliveries('?status=delivered')).toHaveLength(1))
+    expect((await tenant.limits({ eventRetentionDays: 30 })).status).toBe(200)
+
+    // A key whose place is given back shows that its hour, and those before it, were swept.
+    const used = async () => (await tenant.ask('GET', '/v1/usage')).body.quotas.apiKeys.used
+    const expiresAt = new Date(Date.now() + aheadMs + 7 * DAY_MS + 3 * HOUR_MS).toISOString()
+    await tenant.ask('POST', '/v1/api-keys', { name: 'Shows the sweep', scopes: ['*'], expiresAt })
+    expect(await used()).toBe(2)
+    aheadMs += 8 * DAY_MS
+    await eventually(async () => expect(await used()).toBe(1))
+    const since = new Date(Date.now() + aheadMs - 9 * DAY_MS).toISOString()
+    const { data } = (await tenant.ask('GET', `/v1/webhook-endpoints/${id}/missed?since=${since}`)).body
+    expect(data).toEqual([])
+    expect(await tenant.deliveries('?status=delivered')).toHaveLength(1)
+
+    aheadMs += 23 * DAY_MS
     await eventually(async () => expect(await tenant.deliveries()).toEqual([]))
   })
 

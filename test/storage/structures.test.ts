@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { applyAtomicOp, Op } from '../../regional/storage/embedded/atomic_ops.ts'
 import type { Range } from '../../regional/storage/embedded/conflict_ranges.ts'
+import { KeptValues } from '../../regional/storage/embedded/kept_values.ts'
 import { LazyIndex } from '../../regional/storage/embedded/lazy_index.ts'
 import { READ_LIFE_VERSIONS } from '../../regional/storage/embedded/limits.ts'
 import { cleared, Memtable } from '../../regional/storage/embedded/memtable.ts'
@@ -197,6 +198,16 @@ test('an index that nobody asks for a range holds no more than its keys', () => 
     return true
   })
   expect(found).toEqual(Array.from({ length: 10 }, (_, i) => 49_990 + i))
+})
+
+test('values are kept to be read again where they and their keys are short', () => {
+  const kept = new KeptValues()
+  const isKept = (keyBytes: number, valueBytes: number): boolean => {
+    const key = 'k'.repeat(keyBytes)
+    kept.keep(key, Buffer.alloc(valueBytes))
+    return kept.get(key) !== undefined
+  }
+  expect([isKept(40, 500), isKept(41, 2_000), isKept(9_000, 8)]).toEqual([true, false, false])
 })
 
 test('the conflict history forgets what no read version is old enough for', () => {

@@ -13,14 +13,17 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { ApiKey, CreateApiKey, CreatedApiKey, keyId, RotateApiKey } from './schema.ts'
-import { addKey, expireKey, lastUsed, listKeys, readKey, revokeKey } from './store.ts'
+import { addKey, endOf, expireKey, lastUsed, listKeys, readKey, revokeKey } from './store.ts'
 
 const LIST = 'api-keys'
 const one = z.object({ id: keyId })
 
-const shown = ({ secretHash: _, ...record }: CredentialRecord, usedMs?: number): ApiKey => ({
-  ...record,
-  scopes: [...record.scopes],
+const shown = ({ id, name, scopes, createdAt, expiresAt }: CredentialRecord, usedMs?: number): ApiKey => ({
+  id,
+  name,
+  scopes: [...scopes],
+  createdAt,
+  expiresAt,
   lastUsedAt: usedMs === undefined ? null : new Date(usedMs).toISOString(),
 })
 
@@ -100,11 +103,14 @@ export const apiKeys = (mint: Mint): Service => ({
         const { tenant, scopes, nowMs } = tx.context
         const old = await readKey(tx, params.id)
         mayGive(scopes, old.scopes)
-        const { name, scopes: given, expiresAt } = old
-        if (expiresAt !== null && Date.parse(expiresAt) <= nowMs) {
-          throw new Problem('conflict', 'The key has expired, and so would the new one. Create another one.')
+        if (old.expiresAt !== null && Date.parse(old.expiresAt) <= nowMs) {
+          throw new Problem(
+            'conflict',
+            'The key has expired, so nothing takes its place. Create another one.',
+          )
         }
-        const { text, record } = await mint({ tenant, name, scopes: given, expiresAt, nowMs })
+        const { name, scopes: given } = old
+        const { text, record } = await mint({ tenant, name, scopes: given, expiresAt: endOf(old), nowMs })
         // One that is revoked makes room for its successor.
         if (overlapSeconds === 0) await revokeKey(tx, old.id)
         else await expireKey(tx, old, nowMs + overlapSeconds * 1000)

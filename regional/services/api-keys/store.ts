@@ -34,7 +34,11 @@ export async function readKey(tx: TenantTransaction, id: string): Promise<Creden
 export const lastUsed = (tx: TenantTransaction, id: string): Promise<number | undefined> =>
   tx.space(seenSpace).peek([id])
 
-/** Has a key end sooner than it would; never later. */
+/** When a key would end if none had taken its place: its successors end then, however often it is rotated. */
+export const endOf = ({ expiresAt, expiresAtFirst = expiresAt }: CredentialRecord): string | null =>
+  expiresAtFirst
+
+/** Has a key end sooner than it would, because another one takes its place; never later. */
 export async function expireKey(
   tx: TenantTransaction,
   record: CredentialRecord,
@@ -42,7 +46,8 @@ export async function expireKey(
 ): Promise<void> {
   const sooner = record.expiresAt === null || Date.parse(record.expiresAt) > atMs
   if (!sooner) return
-  await writeKey(tx, { ...record, expiresAt: new Date(atMs).toISOString() })
+  const expiresAt = new Date(atMs).toISOString()
+  await writeKey(tx, { ...record, expiresAt, expiresAtFirst: endOf(record) })
   tx.emit('api_key.rotated', record.id)
 }
 

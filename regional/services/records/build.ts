@@ -3,7 +3,7 @@
 // entries. So a record that changes meanwhile conflicts with it, and nothing stale is written; one that is new does not.
 import { Problem } from '../../../shared/problems.ts'
 import { jobKind } from '../../jobs/kind.ts'
-import type { Key } from '../../tenancy/service.ts'
+import type { Key, TenantTransaction } from '../../tenancy/service.ts'
 import { clearIndex } from './clear.ts'
 import {
   type CollectionRecord,
@@ -90,6 +90,27 @@ export const buildIndexes = jobKind<
     return error ? { failed: error.detail, done } : { finished: true, done }
   },
 })
+
+/** Whether an index waits for its builder: one that was cancelled, or has failed, builds it no more. */
+export async function isBeingBuilt(
+  tx: Pick<TenantTransaction, 'jobs'>,
+  { state, job }: IndexRecord,
+): Promise<boolean> {
+  if (state !== 'building' || job === null) return false
+  const builder = await tx.jobs.read(job)
+  return builder?.state === 'queued' || builder?.state === 'running'
+}
+
+/** Indexes as they are by now: one that nobody builds any more has failed. */
+export const presentIndexes = (
+  tx: Pick<TenantTransaction, 'jobs'>,
+  indexes: ReadonlyArray<IndexRecord>,
+): Promise<IndexRecord[]> =>
+  Promise.all(
+    indexes.map(async (index) =>
+      index.state !== 'building' || (await isBeingBuilt(tx, index)) ? index : { ...index, state: 'failed' },
+    ),
+  )
 
 /** @returns the index, which has failed where some of the records can't be in it */
 async function addEntries(

@@ -1,19 +1,27 @@
 // Which of a collection's indexes answers a query, and what the client is told when none does, or none yet.
 import { Problem } from '../../../shared/problems.ts'
+import type { TenantTransaction } from '../../tenancy/service.ts'
+import { presentIndexes } from './build.ts'
 import type { CollectionRecord, IndexRecord, Place } from './collections.ts'
 import { type Plan, planQuery, type Query, suggestion } from './query_plan.ts'
 
 /** @throws {Problem} `index_required`, `index_building`, `malformed_request` */
-export function requirePlan(collection: CollectionRecord, place: Place, query: Query): Plan<IndexRecord> {
+export async function requirePlan(
+  tx: Pick<TenantTransaction, 'jobs'>,
+  collection: CollectionRecord,
+  place: Place,
+  query: Query,
+): Promise<Plan<IndexRecord>> {
   const { indexes } = collection
   const ready = planQuery(
     query,
     indexes.filter(({ state }) => state === 'ready'),
   )
   if (ready !== undefined) return ready
+  const present = await presentIndexes(tx, indexes)
   const building = planQuery(
     query,
-    indexes.filter(({ state }) => state === 'building'),
+    present.filter(({ state }) => state === 'building'),
   )
   if (building !== undefined) {
     const { job } = building.index
@@ -25,7 +33,7 @@ export function requirePlan(collection: CollectionRecord, place: Place, query: Q
       },
     )
   }
-  throw indexRequired(place, query, indexes)
+  throw indexRequired(place, query, present)
 }
 
 export function indexRequired(place: Place, query: Query, indexes: ReadonlyArray<IndexRecord>): Problem {
@@ -33,11 +41,20 @@ export function indexRequired(place: Place, query: Query, indexes: ReadonlyArray
   const failed = planQuery(
     query,
     indexes.filter(({ state }) => state === 'failed'),
-  )?.index.error
+  )?.index
+  if (failed === undefined) {
+    const declaration = suggestion(query, known)
+    const path = `/v1/projects/${place.projectId}/collections/${place.name}`
+    return new Problem(
+      'index_required',
+      `Declare the index ${declaration} with PUT ${path}. Its types are a guess from what you asked for.`,
+    )
+  }
+  const { error } = failed
   return new Problem(
     'index_required',
-    failed
-      ? `The index could not be built: ${failed.detail} Mend that, and declare the index again.`
-      : `Declare the index ${suggestion(query, known)} with PUT /v1/projects/${place.projectId}/collections/${place.name}. Its types are a guess from what you asked for.`,
+    error === null
+      ? 'The job that was to build the index has ended: declare the index again.'
+      : `The index could not be built: ${error.detail} Mend that, and declare the index again.`,
   )
 }

@@ -15,6 +15,7 @@ import {
   type TenantTransaction,
   tenantOperation,
 } from '../../tenancy/service.ts'
+import { presentIndexes } from './build.ts'
 import { dropCollection } from './clear.ts'
 import {
   type CollectionRecord,
@@ -41,9 +42,10 @@ async function shown(
   collection: CollectionRecord,
   schema: object | null,
 ) {
+  const indexes = await presentIndexes(tx, collection.indexes)
   return {
     name,
-    indexes: collection.indexes.map(({ fields, unique, state, job, error }) => ({
+    indexes: indexes.map(({ fields, unique, state, job, error }) => ({
       fields,
       unique,
       state,

@@ -2,7 +2,7 @@
 // background; what is no longer named is cleared there.
 import { Problem } from '../../../shared/problems.ts'
 import type { TenantTransaction } from '../../tenancy/service.ts'
-import { buildIndexes } from './build.ts'
+import { buildIndexes, isBeingBuilt } from './build.ts'
 import { clearIndex } from './clear.ts'
 import {
   type CollectionRecord,
@@ -34,14 +34,27 @@ const wantedIndex = (index: IndexDeclaration): Wanted => ({ fields: fieldsOf(ind
 const nameOf = ({ fields, unique }: Wanted): string =>
   JSON.stringify([fields.map(({ field, type }) => [field, type]), unique])
 
-/** @throws {Problem} `validation_failed` where one is named twice: they would share their entries */
+/** The places in a list of what stands before it already. */
+const repeated = (names: ReadonlyArray<string>): number[] =>
+  [...names.keys()].filter((i) => names.indexOf(names[i] ?? '') < i)
+
+/**
+ * @throws {Problem} `validation_failed` where an index is named twice, which would share its entries, or a field twice in
+ * one, which no query asks for
+ */
 function requireDistinct(wanted: ReadonlyArray<Wanted>): void {
-  const names = wanted.map(nameOf)
-  const errors = [...names.keys()]
-    .filter((i) => names.indexOf(names[i] ?? '') < i)
-    .map((i) => ({ pointer: `/indexes/${i}`, detail: 'is declared twice' }))
+  const twiceIn = ({ fields }: Wanted, i: number) =>
+    repeated(fields.map(({ field }) => field)).map((j) => ({
+      pointer: `/indexes/${i}/fields/${j}/field`,
+      detail: `names ${fields[j]?.field} a second time`,
+    }))
+  const errors = [
+    ...repeated(wanted.map(nameOf)).map((i) => ({ pointer: `/indexes/${i}`, detail: 'is declared twice' })),
+    ...wanted.flatMap(twiceIn),
+  ]
   if (errors.length === 0) return
-  throw new Problem('validation_failed', 'A collection has each of its indexes once.', { errors })
+  const detail = 'A collection has each of its indexes once, and an index each of its fields.'
+  throw new Problem('validation_failed', detail, { errors })
 }
 
 /**
@@ -60,7 +73,8 @@ export async function declareCollection(
   const collection = before ?? (await newCollection(tx, place, nowMs))
   const kept = new Map<string, IndexRecord>()
   for (const index of collection.indexes) {
-    if (await isUsable(tx, index)) kept.set(nameOf(index), index)
+    // Not one that failed, or whose builder has ended: declaring those again is to try again.
+    if (index.state === 'ready' || (await isBeingBuilt(tx, index))) kept.set(nameOf(index), index)
   }
   const isEmpty = before === undefined || (await hasNoRecords(tx, collection))
   let { nextIndex } = collection
@@ -114,13 +128,6 @@ export async function collectionFor(tx: TenantTransaction, place: Place): Promis
   writeCollection(tx, place, collection)
   tx.emit('collection.created', place.name, { project: place.projectId })
   return collection
-}
-
-/** Not one that failed, or whose builder was cancelled: declaring those again is to try again. */
-async function isUsable(tx: TenantTransaction, { state, job }: IndexRecord): Promise<boolean> {
-  if (state !== 'building') return state === 'ready'
-  const builder = job === null ? undefined : await tx.jobs.read(job)
-  return builder?.state === 'queued' || builder?.state === 'running'
 }
 
 /** What is written meanwhile conflicts with this reading, or comes after it. */

@@ -121,7 +121,7 @@ export function planQuery<I extends IndexShape>(
   const fitting = indexes.filter(
     ({ fields }) =>
       fields.length === needed.length &&
-      fields.every(({ field }) => needed.includes(field)) &&
+      needed.every((each) => fields.some(({ field }) => field === each)) &&
       (last === undefined || fields.at(-1)?.field === last) &&
       (!range?.by.has('prefix') || fields.at(-1)?.type === 'string'),
   )

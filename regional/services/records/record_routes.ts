@@ -106,7 +106,7 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
         const collection = await findCollection(tx, params)
         const query = readQuery(parameters)
         if (collection === undefined) return emptyList(params, query)
-        const plan = query && requirePlan(collection, params, query)
+        const plan = query && (await requirePlan(tx, collection, params, query))
         const list = listName(collection, query, plan?.index)
         const after = positionOf(list, cursor, (plan?.index.fields.length ?? 0) + 1)
         const wanted = { limit, after, nowMs: tx.context.nowMs }

@@ -92,7 +92,9 @@ const Index = z
         records: z.array(recordId),
       })
       .nullable()
-      .meta({ description: 'Why it could not be built.' }),
+      .meta({
+        description: 'Why it could not be built; null, too, where its job was cancelled or given up.',
+      }),
   })
   .meta({ id: 'Index' })
 export type Index = z.infer<typeof Index>

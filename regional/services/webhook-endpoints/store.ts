@@ -19,6 +19,7 @@ import {
   type EndpointRecord,
   endpointSpace,
   isNewStart,
+  KEPT_ATTEMPTS,
   laneSpace,
   newDelivery,
   ofEndpointSpace,
@@ -161,13 +162,9 @@ export async function readDelivery(tx: Reading, id: string): Promise<DeliveryRec
   return delivery
 }
 
-const MAX_SHOWN_ATTEMPTS = 50
-
-/** The last ones. */
+/** The last ones. More are left of deliveries from when all were kept. */
 export async function attemptsOf(tx: Reading, { id }: DeliveryRecord) {
-  const { entries } = await tx
-    .space(attemptSpace)
-    .page({ under: [id], limit: MAX_SHOWN_ATTEMPTS, reverse: true })
+  const { entries } = await tx.space(attemptSpace).page({ under: [id], limit: KEPT_ATTEMPTS, reverse: true })
   return entries.toReversed().map(([[, number], attempt]) => ({ number, ...attempt }))
 }
 

@@ -5,7 +5,7 @@ import type { Key } from './key.ts'
 
 /** Of each generation. With keys of some 40 bytes this is 2 MiB, and 8 MiB at most. */
 const ENTRIES = 4_096
-/** Longer ones cost more memory than they save time. */
+/** Of a key and its value: longer ones cost more memory than they save time. */
 const MOST_BYTES = 1_024
 
 export class KeptValues {
@@ -21,7 +21,7 @@ export class KeptValues {
   }
 
   keep(key: Key, value: Buffer): void {
-    if (value.length > MOST_BYTES) return
+    if (key.length + value.length > MOST_BYTES) return
     if (this.#young.size >= ENTRIES) {
       this.#old = this.#young
       this.#young = new Map()
