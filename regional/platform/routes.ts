@@ -165,7 +165,10 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           .string()
           .regex(/^[a-z0-9-]{1,63}$/)
           .optional()
-          .meta({ description: 'Only those whose slug begins so, in the order of their slugs.' }),
+          .meta({
+            description:
+              'Only those whose slug begins so, in the order of their slugs: not with `order=cost`.',
+          }),
       }),
       answers: {
         200: pageOf(ListedTenant).extend({
@@ -175,6 +178,12 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
         }),
       },
       async handle({ query }) {
+        if (query.order === 'cost' && query.slug !== undefined) {
+          throw new Problem(
+            'malformed_request',
+            'Tenants are listed by their cost or found by their slugs, not both.',
+          )
+        }
         if (query.order === 'cost') return listByCost(query.limit, query.cursor, { regions, callsTo })
         if (query.slug !== undefined) return bySlug(query.slug, query.limit, query.cursor)
         return byAge(query.limit, query.cursor)
