@@ -1,5 +1,6 @@
 // An operation: one method of one path, declared with its schemas. From the declaration alone come the route, the
 // checks of what a client sends, and the operation's page in the OpenAPI document.
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { MAX_BODY_BYTES } from '../shared/headers.ts'
 import { type FieldError, Problem, type ProblemCode } from '../shared/problems.ts'
@@ -145,6 +146,17 @@ const jsonPointer = (path: ReadonlyArray<PropertyKey>): string =>
 
 /** The one answer for what is not there, and for what is there but another tenant's. */
 export const notFound = (): Problem => new Problem('not_found', 'There is no such resource.')
+
+/** The ETag of what keeps no version of its own: made of all that is shown of it. */
+export const tagOf = (shown: unknown): string =>
+  `"${hash('sha256', JSON.stringify(shown), 'base64url').slice(0, 22)}"`
+
+/** What is read by itself always has an ETag: its own, or one of what is shown. */
+export function tagged({ method, path }: Pick<Declaration, 'method' | 'path'>, reply: Reply): Reply {
+  const showsOne = method === 'get' && path.endsWith('}')
+  if (!showsOne || reply.headers?.etag !== undefined) return reply
+  return { ...reply, headers: { ...reply.headers, etag: tagOf(reply.body) } }
+}
 
 /** @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version. */
 export function requireMatch(ifMatch: string | undefined, etag: string): void {

@@ -77,6 +77,7 @@ export function addTenants(program: Command, ask: Ask): void {
     .option('--slug <prefix>', 'only those whose slug begins so')
     .option('--limit <number>', 'so many at most; all otherwise', wholeNumber)
     .action(async ({ order, slug, limit }: { order: 'created' | 'cost'; slug?: string; limit?: number }) => {
+      if (order === 'cost' && slug !== undefined) throw new UsageError('--order cost goes without --slug')
       const { client, output } = ask()
       const columns = ['id', 'slug', 'plan', 'region', 'status', ...(order === 'cost' ? ['cost'] : [])]
       const query = { order, limit: Math.min(limit ?? 100, 100) || 1, ...(slug !== undefined && { slug }) }

@@ -58,14 +58,22 @@ export class ModelStore {
     })
   }
 
-  change(name: string, changes: Partial<Model>, isFirst: IsFirst): Promise<ListedModel | undefined> {
+  /** @param agree throws for a model that is not as it was thought to be */
+  change(
+    name: string,
+    changes: Partial<Model>,
+    isFirst: IsFirst,
+    agree: (before: ListedModel) => void,
+  ): Promise<ListedModel | undefined> {
     return this.database.platform(async (scope) => {
       const models = scope.space(modelSpace)
-      const before = await models.get([name])
-      if (before === undefined) return { value: undefined, commit: false }
-      if (!(await isFirst(scope))) return { value: this.opened(before), commit: false }
+      const stored = await models.get([name])
+      if (stored === undefined) return { value: undefined, commit: false }
+      const before = this.opened(stored)
+      if (!(await isFirst(scope))) return { value: before, commit: false }
+      agree(before)
       const after = {
-        ...this.opened(before),
+        ...before,
         ...changes,
         name,
         updatedAt: new Date(this.now()).toISOString(),
@@ -75,14 +83,19 @@ export class ModelStore {
     })
   }
 
-  /** @returns false when there is none */
-  remove(name: string, isFirst: IsFirst): Promise<boolean> {
+  /**
+   * @param agree as for {@link change}
+   * @returns false when there is none
+   */
+  remove(name: string, isFirst: IsFirst, agree: (before: ListedModel) => void): Promise<boolean> {
     return this.database.platform(async (scope) => {
       if (!(await isFirst(scope))) return { value: true, commit: false }
       const models = scope.space(modelSpace)
-      const known = (await models.get([name])) !== undefined
+      const before = await models.get([name])
+      if (before === undefined) return { value: false, commit: false }
+      agree(this.opened(before))
       models.clear([name])
-      return { value: known, commit: known }
+      return { value: true, commit: true }
     })
   }
 

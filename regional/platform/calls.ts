@@ -48,7 +48,7 @@ const inputs = {
       status: z.enum(SETTABLE_STATUSES).optional(),
     }),
     ifMatch: z.string().optional(),
-    by,
+    by: by.extend({ idempotencyKey: z.string().optional() }),
   }),
   read: tenant.extend({ id: z.string(), by }),
   erase: tenant.extend({ id: z.string(), by, ifMatch: z.string().optional() }),
@@ -81,7 +81,8 @@ interface Answers {
   abandon: null
   /** In the order asked; null where there is none. */
   describe: ReadonlyArray<Described | null>
-  change: Described
+  /** `replayed`: it was made before, and was answered so. */
+  change: Described & { replayed: boolean }
   /** Null where there is none. */
   read: Described | null
   erase: Erasure | null

@@ -5,7 +5,7 @@ import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { IsFirst, ListedModel, ModelStore } from '../models/catalogue.ts'
 import { MODEL_NAME } from '../models/model.ts'
-import { notFound } from '../operation.ts'
+import { notFound, type Reply, requireMatch, tagOf } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
 import type { Verified } from '../tenancy/verify.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
@@ -58,6 +58,17 @@ const shown = ({ apiKey, ...model }: ListedModel): z.output<typeof PlatformModel
   plans: [...model.plans],
   hasApiKey: apiKey !== null,
 })
+
+const reply = (status: number, model: ListedModel, headers?: Reply['headers']): Reply => {
+  const body = shown(model)
+  return { status, body, headers: { etag: tagOf(body), ...headers } }
+}
+
+/** @throws {Problem} `precondition_failed` for a model that is not as its operator knew it */
+const agreeing =
+  (ifMatch: string | undefined) =>
+  (model: ListedModel): void =>
+    requireMatch(ifMatch, tagOf(shown(model)))
 
 export interface ModelRoutes {
   models: ModelStore
@@ -123,11 +134,7 @@ export function modelOperations({
         )
         if (made === undefined) throw new Problem('conflict', `There is a model ${body.name} already.`)
         await changed()
-        return {
-          status: 201,
-          body: shown(made),
-          headers: { location: `/platform/v1/models/${body.name}` },
-        }
+        return reply(201, made, { location: `/platform/v1/models/${body.name}` })
       },
     }),
     operatorOperation({
@@ -152,7 +159,7 @@ export function modelOperations({
       async handle({ params }) {
         const model = await models.read(params.name)
         if (model === undefined) throw notFound()
-        return { status: 200, body: shown(model) }
+        return reply(200, model)
       },
     }),
     operatorOperation({
@@ -164,13 +171,14 @@ export function modelOperations({
       params: one,
       body: UpdateModel,
       answers: { 200: PlatformModel },
-      async handle({ params: { name }, body, idempotencyKey }, operator) {
+      problems: ['precondition_failed'],
+      async handle({ params: { name }, body, idempotencyKey, ifMatch }, operator) {
         const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
         const first = isFirst(operator, idempotencyKey, `patch /platform/v1/models/${name}`, body)
-        const model = await models.change(name, changes, first)
+        const model = await models.change(name, changes, first, agreeing(ifMatch))
         if (model === undefined) throw notFound()
         await changed()
-        return { status: 200, body: shown(model) }
+        return reply(200, model)
       },
     }),
     operatorOperation({
@@ -181,9 +189,10 @@ export function modelOperations({
       role: 'admin',
       params: one,
       answers: { 204: null },
-      async handle({ params: { name }, idempotencyKey }, operator) {
+      problems: ['precondition_failed'],
+      async handle({ params: { name }, idempotencyKey, ifMatch }, operator) {
         const first = isFirst(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
-        if (!(await models.remove(name, first))) throw notFound()
+        if (!(await models.remove(name, first, agreeing(ifMatch)))) throw notFound()
         await changed()
         return { status: 204 }
       },

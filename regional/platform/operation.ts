@@ -2,7 +2,7 @@
 import type { OperatorRole } from '../../shared/credentials/operator_token.ts'
 import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
-import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
+import { checkInput, type Declaration, type Input, type RawInput, type Reply, tagged } from '../operation.ts'
 import type { Verified } from '../tenancy/verify.ts'
 
 export interface OperatorOperation {
@@ -32,7 +32,7 @@ export function operatorOperation<
           throw new Problem('insufficient_scope', 'This needs an operator with the role admin.')
         }
         if (input instanceof Problem) throw input
-        return operation.handle(input, operator)
+        return tagged(operation, await operation.handle(input, operator))
       }
     },
   }

@@ -79,11 +79,13 @@ export interface PlatformDependencies {
   callsTo: (region: string) => Calls
 }
 
-const reply = (status: number, { tenant, version }: Described): Reply => ({
+const reply = (status: number, { tenant, version }: Described, headers?: Reply['headers']): Reply => ({
   status,
   body: tenant,
-  headers: { etag: `"${version}"` },
+  headers: { etag: `"${version}"`, ...headers },
 })
+
+const REPLAYED = { [IDEMPOTENCY_REPLAYED]: 'true' }
 
 export function platformOperations(platform: PlatformDependencies): ReadonlyArray<OperatorOperation> {
   const { regions, directory, provisioner, callsTo } = platform
@@ -147,7 +149,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
         const request = { ...requestOf(operator), publicOrigin, idempotencyKey, region, intent }
         const { replayed, ...made } = await provisioner.make(request)
         const location = { location: `/platform/v1/tenants/${made.tenant.id}` }
-        const headers = replayed ? { ...location, [IDEMPOTENCY_REPLAYED]: 'true' } : location
+        const headers = replayed ? { ...location, ...REPLAYED } : location
         return { status: 201, body: made, headers }
       },
     }),
@@ -163,7 +165,10 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           .string()
           .regex(/^[a-z0-9-]{1,63}$/)
           .optional()
-          .meta({ description: 'Only those whose slug begins so, in the order of their slugs.' }),
+          .meta({
+            description:
+              'Only those whose slug begins so, in the order of their slugs: not with `order=cost`.',
+          }),
       }),
       answers: {
         200: pageOf(ListedTenant).extend({
@@ -173,6 +178,12 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
         }),
       },
       async handle({ query }) {
+        if (query.order === 'cost' && query.slug !== undefined) {
+          throw new Problem(
+            'malformed_request',
+            'Tenants are listed by their cost or found by their slugs, not both.',
+          )
+        }
         if (query.order === 'cost') return listByCost(query.limit, query.cursor, { regions, callsTo })
         if (query.slug !== undefined) return bySlug(query.slug, query.limit, query.cursor)
         return byAge(query.limit, query.cursor)
@@ -203,10 +214,11 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       body: UpdateTenant,
       answers: { 200: Tenant },
       problems: ['precondition_failed'],
-      async handle({ params: { id }, body, ifMatch }, operator) {
+      async handle({ params: { id }, body, ifMatch, idempotencyKey }, operator) {
         const { number, home } = await locate(id)
-        const by = requestOf(operator)
-        return reply(200, await home.change({ number, id, changes: body, ifMatch, by }))
+        const by = { ...requestOf(operator), idempotencyKey }
+        const changed = await home.change({ number, id, changes: body, ifMatch, by })
+        return reply(200, changed, changed.replayed ? REPLAYED : {})
       },
     }),
     operatorOperation({

@@ -17,10 +17,17 @@ import { expireAt } from '../jobs/expiry.ts'
 import { notFound, requireMatch } from '../operation.ts'
 import { auditOf } from './audit.ts'
 import { emitting } from './events.ts'
-import type { Sealer } from './idempotency.ts'
+import { newAttempt, type Sealer } from './idempotency.ts'
 import { addMember, newMember } from './members.ts'
 import type { LinkAdmin, Mint } from './mint.ts'
-import { firstTime, type OperatorRequest, operatorActor, operatorEntry } from './operator_request.ts'
+import {
+  changeOnce,
+  firstTime,
+  type OperatorChange,
+  type OperatorRequest,
+  operatorActor,
+  operatorEntry,
+} from './operator_request.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
 import {
@@ -246,15 +253,19 @@ export class TenantLifecycle {
     })
   }
 
-  /** @throws {Problem} `not_found`, `precondition_failed`, `conflict` for a tenant that is being erased */
+  /**
+   * Asked again, it answers as it first did.
+   * @throws {Problem} `not_found`, `precondition_failed`, `idempotency_key_reuse`, `conflict` for a tenant that is being erased
+   */
   change(
     number: TenantNumber,
     id: string,
     changes: TenantChanges,
     ifMatch: string | undefined,
-    by: OperatorRequest,
-  ): Promise<{ tenant: ShownTenant; version: number }> {
-    const { status, name, plan, limits } = changes
+    by: OperatorChange,
+  ): Promise<{ tenant: ShownTenant; version: number; replayed: boolean }> {
+    const route = 'patch /platform/v1/tenants/{id}'
+    const asked = { tenant: number, by, route, content: changes, attempt: newAttempt() }
     return this.database.tenant(number, async (scope) => {
       const before = await shownIn(scope)
       if (before === undefined || before.tenant.id !== id) throw notFound()
@@ -262,48 +273,53 @@ export class TenantLifecycle {
         throw new Problem('conflict', 'The organisation is being erased: that cannot be undone.')
       }
       const nowMs = this.now()
-      if (!(await firstTime(scope, by, nowMs))) return { value: before, commit: false }
-      requireMatch(ifMatch, `"${before.version}"`)
-      const { profile } = before
-      const current = before.tenant.status
-      const version = before.version + 1
-      const after: ProfileRecord = {
-        ...profile,
-        name: name ?? profile.name,
-        plan: plan ?? profile.plan,
-        overrides: overridden(profile.overrides, limits),
-        updatedAt: new Date(nowMs).toISOString(),
-        version,
-      }
-      profileOf(scope).set(['profile'], after)
-      const changed = changedLimits(profile, after)
-      await withdrawAllowances(
-        scope,
-        QUANTITIES.filter((quantity) => changed.has(quantity)),
-        nowMs,
-      )
-      const newsToEdges = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
-      const snapshotVersion = before.snapshotVersion + (newsToEdges ? 1 : 0)
-      if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
-        statusOf(scope).set(['status'], {
-          ...before.standing,
-          status: status ?? current,
-          version: snapshotVersion,
-        })
-      }
-      // Jobs that waited out the suspension go on.
-      if (status === 'active' && current !== 'active') scope.wake()
-      auditOf(scope).append(before.standing.epoch, operatorEntry('tenants.update', id, by, nowMs))
-      const told = emitting(scope, {
-        standing: before.standing,
-        nowMs,
-        actor: operatorActor(by),
-        requestId: by.requestId,
+      return changeOnce(scope, asked, this.dependencies.sealer, nowMs, async () => {
+        requireMatch(ifMatch, `"${before.version}"`)
+        return writeChanges(scope, before, changes, by, nowMs)
       })
-      for (const type of changesTold(current, changes)) told(type, profile.id)
-      return { value: { tenant: shownTenant(after, status ?? current), version }, commit: true }
     })
   }
+}
+
+/** Writes what an operator has changed, with all that follows from it. @returns the tenant as it is now */
+async function writeChanges(
+  scope: TenantScope,
+  before: Shown,
+  changes: TenantChanges,
+  by: OperatorRequest,
+  nowMs: number,
+): Promise<{ tenant: ShownTenant; version: number }> {
+  const { status, name, plan, limits } = changes
+  const { profile, standing } = before
+  const current = before.tenant.status
+  const version = before.version + 1
+  const after: ProfileRecord = {
+    ...profile,
+    name: name ?? profile.name,
+    plan: plan ?? profile.plan,
+    overrides: overridden(profile.overrides, limits),
+    updatedAt: new Date(nowMs).toISOString(),
+    version,
+  }
+  profileOf(scope).set(['profile'], after)
+  const changed = changedLimits(profile, after)
+  await withdrawAllowances(
+    scope,
+    QUANTITIES.filter((quantity) => changed.has(quantity)),
+    nowMs,
+  )
+  const newsToEdges = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
+  const snapshotVersion = before.snapshotVersion + (newsToEdges ? 1 : 0)
+  if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
+    statusOf(scope).set(['status'], { ...standing, status: status ?? current, version: snapshotVersion })
+  }
+  // Jobs that waited out the suspension go on.
+  if (status === 'active' && current !== 'active') scope.wake()
+  auditOf(scope).append(standing.epoch, operatorEntry('tenants.update', profile.id, by, nowMs))
+  const actor = operatorActor(by)
+  const told = emitting(scope, { standing, nowMs, actor, requestId: by.requestId })
+  for (const type of changesTold(current, changes)) told(type, profile.id)
+  return { tenant: shownTenant(after, status ?? current), version }
 }
 
 /** What an operator's change is called in the tenant's feed: one that does two things is told as both. */

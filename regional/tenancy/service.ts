@@ -4,7 +4,7 @@ import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
 import type { JobTransaction, Step } from '../jobs/kind.ts'
-import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
+import { checkInput, type Declaration, type Input, type RawInput, type Reply, tagged } from '../operation.ts'
 
 import type { TenantRequest } from './admission.ts'
 import type { OutsideWork } from './outside.ts'
@@ -12,7 +12,7 @@ import type { StreamSource } from './stream.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
 
 export { invalidCursor, type PageBody, pageBody, readCursor, writeCursor } from '../cursor.ts'
-export { notFound, pageOf, pageQuery, type Reply, requireMatch } from '../operation.ts'
+export { notFound, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
 export { chunkedSpace } from '../storage/chunked_space.ts'
 export { counterSpace } from '../storage/counter_space.ts'
 export { isLogPosition, type LogPosition } from '../storage/log_space.ts'
@@ -116,7 +116,7 @@ export function tenantOperation<
       const input = checkInput(operation, raw)
       return async (tx) => {
         if (input instanceof Problem) throw input
-        return operation.handle(tx, input)
+        return tagged(operation, await operation.handle(tx, input))
       }
     },
     prepareStream:

@@ -95,6 +95,8 @@ test('an operator makes an organisation, looks at it, suspends it and erases it'
   expect((await coditect(['tenants', 'list', '--order', 'cost', '--limit', '1'], { env })).stdout).toContain(
     'COST',
   )
+  const both = await coditect(['tenants', 'list', '--order', 'cost', '--slug', 'ty'], { env })
+  expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('--order cost goes without --slug')])
   expect((await coditect(['tenants', 'suspend', 'typed'], { env })).stdout).toMatch(/status +suspended/)
   const refused = await coditect(['projects', 'list'], { env: as(apiKey.key) })
   expect([refused.code, refused.stdout]).toEqual([1, ''])

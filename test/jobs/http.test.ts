@@ -56,6 +56,8 @@ test('a job is cancelled once and for all; one that has ended is not', async () 
   const { ask, start, counted } = await tenantOf('cancel')
   const path = await start(100_000)
   await eventually(async () => expect(await counted()).toBeGreaterThan(2))
+  const stale = await ask(path, { method: 'DELETE', headers: { 'if-match': '"another"' } })
+  expect([stale.status, stale.body.code]).toEqual([412, 'precondition_failed'])
   const cancelled = await ask(path, { method: 'DELETE' })
   expect([cancelled.status, cancelled.body.state]).toEqual([200, 'cancelled'])
   const { done } = (await ask(path)).body

@@ -75,6 +75,19 @@ test('a tenant’s making and what an operator changes are told to the tenant', 
   }
 })
 
+test('where a page ended goes before where the list began, in pages and in streams', async () => {
+  const { key } = await regions.newTenant('pages', 'us')
+  for (const name of ['A', 'B', 'C']) await ask(key, 'POST', '/v1/projects', { name })
+  const [first, ...rest] = (await feed(key)).body.data
+  const query = `?after=${first.sequence}&limit=2`
+  const page = (await feed(key, query)).body
+  const { data } = (await feed(key, `${query}&cursor=${page.nextCursor}`)).body
+  expect([...page.data, ...data]).toEqual(rest)
+  const tail = await openTail(key, `?after=${first.sequence}&cursor=${page.nextCursor}`)
+  expect((await tail.next())?.data).toEqual(rest[2])
+  tail.leave()
+})
+
 test('a place that is none of the feed’s, a wrong type and a missing scope are refused', async () => {
   const { key } = await regions.newTenant('strict', 'us')
   for (const query of ['?after=nonsense', '?after=WyJhIiwiYiJd', '?types=UPPER', '?types=*', '?limit=0']) {

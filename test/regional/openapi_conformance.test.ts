@@ -215,6 +215,27 @@ const endOfFeed = async (): Promise<string | undefined> => {
   return last?.data?.at(-1)?.id
 }
 
+test('what is read by itself has an ETag, and is neither changed nor taken away by who knows another one', async () => {
+  const wrong: string[] = []
+  for (const route of routes) {
+    if (!route.path.endsWith('}')) continue
+    const name = `${route.method} ${route.path}`
+    if (route.method === 'GET') {
+      const { status, headers } = await send(route, {})
+      const tag = headers.get('etag') ?? ''
+      if (!(name in OUT_OF_REACH) && !/^"[\w-]+"$/.test(tag))
+        wrong.push(`${name}: ${status} with ETag ${tag}`)
+      continue
+    }
+    const sent = { headers: { 'If-Match': '"another"' }, body: bodyOf(route.operation, document) }
+    const { status, body } = await send(route, sent)
+    const isDocumented = parametersOf(route.operation, 'header').some((each) => each.name === 'If-Match')
+    const isUnheard = status !== 412 && !(status === 404 && name in OUT_OF_REACH)
+    if (!isDocumented || isUnheard) wrong.push(`${name}: ${status} ${body?.code}`)
+  }
+  expect(wrong).toEqual([])
+})
+
 test('every operation answers a sample, and what is near it, as the document says', async () => {
   const silent = new Set<string>()
   // Taking things away comes last, from what lies lowest.

@@ -44,6 +44,8 @@ test('tenants of all regions are listed by what they cost, page by page', async 
     { timeout: 20_000, interval: 500 },
   )
   expect((await operator('/tenants?order=cost&cursor=nonsense')).body.code).toBe('invalid_cursor')
+  const both = await operator('/tenants?order=cost&slug=ac')
+  expect([both.status, both.body.code]).toEqual([400, 'malformed_request'])
 })
 
 test('a tenant’s usage is the operator’s to see, by hour and day', async () => {

@@ -84,6 +84,39 @@ test('an operator lists, renames, suspends and resumes', async () => {
   expect(found.filter((slug) => slug === 'life')).toHaveLength(1)
 })
 
+test('a change that is asked for twice under one key is made once, and answered as it first was', async () => {
+  const { tenant, apiKey } = (await make('changed-once')).body
+  const one = `${TENANTS}/${tenant.id}`
+  const change = (body: unknown, headers: Record<string, string>) =>
+    operator(one, { method: 'PATCH', body, headers })
+  const headers = { 'idempotency-key': 'suspend-once', 'if-match': '"1"' }
+  const first = await change({ status: 'suspended', name: 'Once' }, headers)
+  expect([first.status, first.headers.get('etag')]).toEqual([200, '"2"'])
+  expect(first.headers.has('idempotency-replayed')).toBe(false)
+  // Another one is made meanwhile: what comes again must not undo it.
+  const resumed = await change({ status: 'active', name: 'Twice' }, { 'idempotency-key': 'resume' })
+  const again = await change({ status: 'suspended', name: 'Once' }, headers)
+  expect([again.status, again.headers.get('etag'), again.body]).toEqual([200, '"2"', first.body])
+  expect(again.headers.get('idempotency-replayed')).toBe('true')
+  expect((await operator(one)).body).toEqual(resumed.body)
+  const reused = await change({ name: 'Thrice' }, headers)
+  expect([reused.status, reused.body.code]).toEqual([422, 'idempotency_key_reuse'])
+
+  const { body } = await eu('/v1/audit', apiKey.key)
+  const actions: string[] = body.data.map(({ action }: { action: string }) => action)
+  expect(actions.filter((action) => action === 'tenants.update')).toHaveLength(2)
+})
+
+test('an operator’s key holds for one tenant, and a change that is refused takes none', async () => {
+  const key = { 'idempotency-key': 'everywhere' }
+  const [one, other] = [(await make('key-one')).body.tenant, (await make('key-other')).body.tenant]
+  const change = (id: string, body: unknown, headers: Record<string, string> = key) =>
+    operator(`${TENANTS}/${id}`, { method: 'PATCH', body, headers })
+  expect((await change(one.id, { name: 'N' }, { ...key, 'if-match': '"7"' })).status).toBe(412)
+  expect((await change(one.id, { name: 'One' })).body.name).toBe('One')
+  expect((await change(other.id, { name: 'Other' })).body.name).toBe('Other')
+})
+
 test('an id with the right number but not this tenant’s is not found', async () => {
   const { body } = await make('forged')
   const id: string = body.tenant.id

@@ -249,6 +249,21 @@ describe('a session', () => {
     expect(await ids()).toEqual([])
   })
 
+  test('has an ETag that its use does not change, and is not ended by who knows another one', async () => {
+    const session = await signedIn('viewer')
+    const path = `/v1/sessions/${session.sessionId}`
+    const read = async () => (await ask(path)).headers.get('etag') ?? ''
+    const end = (tag: string) => ask(path, { method: 'DELETE', headers: { 'if-match': tag } })
+    const tag = await read()
+    pass(2 * MINUTE_MS)
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+    const { body } = await ask(path)
+    expect(body.lastUsedAt).not.toBe(body.createdAt)
+    expect(await read()).toBe(tag)
+    expect(code(await end('"another"'))).toBe('412 precondition_failed')
+    expect((await end(tag)).status).toBe(204)
+  })
+
   test('that is ended takes the links with it that it made and nobody has used', async () => {
     const admin = await signedIn('admin')
     const { body: own } = await link({ role: 'viewer' }, { as: admin })

@@ -11,7 +11,9 @@ import {
   pageOf,
   pageQuery,
   readCursor,
+  requireMatch,
   type Service,
+  tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { AdminLink, CreateAdminLink, CreatedAdminLink, linkId } from './schema.ts'
@@ -110,7 +112,9 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       scope: 'admin-links:write',
       params: one,
       answers: { 204: null },
-      async handle(tx, { params }) {
+      problems: ['precondition_failed'],
+      async handle(tx, { params, ifMatch }) {
+        requireMatch(ifMatch, tagOf(shown(await readLink(tx, params.id), tx.context.nowMs)))
         await revokeLink(tx, params.id)
         return { status: 204 }
       },

@@ -9,7 +9,9 @@ import {
   pageOf,
   pageQuery,
   readCursor,
+  requireMatch,
   type Service,
+  tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { ApiKey, CreateApiKey, CreatedApiKey, keyId, RotateApiKey } from './schema.ts'
@@ -26,6 +28,9 @@ const shown = ({ id, name, scopes, createdAt, expiresAt }: CredentialRecord, use
   expiresAt,
   lastUsedAt: usedMs === undefined ? null : new Date(usedMs).toISOString(),
 })
+
+/** Of what changes it: when it was used is no part of that. */
+const etagOf = (key: CredentialRecord): string => tagOf(shown(key))
 
 /** @throws {Problem} `insufficient_scope` */
 function mayGive(granted: ReadonlyArray<string>, scopes: ReadonlyArray<string>): void {
@@ -84,8 +89,7 @@ export const apiKeys = (mint: Mint): Service => ({
       answers: { 200: ApiKey },
       async handle(tx, { params }) {
         const [key, usedMs] = await Promise.all([readKey(tx, params.id), lastUsed(tx, params.id)])
-        // Nobody changes a key, so it has one version; when it was used is no part of it.
-        return { status: 200, body: shown(key, usedMs), headers: { etag: '"1"' } }
+        return { status: 200, body: shown(key, usedMs), headers: { etag: etagOf(key) } }
       },
     }),
     tenantOperation({
@@ -98,10 +102,11 @@ export const apiKeys = (mint: Mint): Service => ({
       params: one,
       body: RotateApiKey,
       answers: { 201: CreatedApiKey },
-      problems: ['quota_exceeded'],
-      async handle(tx, { params, body: { overlapSeconds } }) {
+      problems: ['quota_exceeded', 'precondition_failed'],
+      async handle(tx, { params, body: { overlapSeconds }, ifMatch }) {
         const { tenant, scopes, nowMs } = tx.context
         const old = await readKey(tx, params.id)
+        requireMatch(ifMatch, etagOf(old))
         mayGive(scopes, old.scopes)
         if (old.expiresAt !== null && Date.parse(old.expiresAt) <= nowMs) {
           throw new Problem(
@@ -127,7 +132,9 @@ export const apiKeys = (mint: Mint): Service => ({
       scope: 'api-keys:write',
       params: one,
       answers: { 204: null },
-      async handle(tx, { params }) {
+      problems: ['precondition_failed'],
+      async handle(tx, { params, ifMatch }) {
+        requireMatch(ifMatch, etagOf(await readKey(tx, params.id)))
         await revokeKey(tx, params.id)
         return { status: 204 }
       },

@@ -11,7 +11,9 @@ import {
   pageOf,
   pageQuery,
   readCursor,
+  requireMatch,
   type Service,
+  tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { type Check, CreateDomain, Domain, domainId } from './schema.ts'
@@ -161,8 +163,10 @@ export function domains({ resolveTxt, claim, release }: DomainOptions): Service 
         scope: 'domains:write',
         params: one,
         answers: { 204: null },
-        async handle(tx, { params: { id } }) {
+        problems: ['precondition_failed'],
+        async handle(tx, { params: { id }, ifMatch }) {
           const record = await readDomain(tx, id)
+          requireMatch(ifMatch, tagOf(shown(record)))
           await removeDomain(tx, record)
           tx.enqueue(releasing, { number: String(tx.context.tenant), domain: record.domain, id })
           return { status: 204 }

@@ -32,7 +32,7 @@ export const events: Service = {
       answers: { 200: pageOf(Event) },
       problems: ['events_expired'],
       async handle(tx, { query }) {
-        const after = await placeOf(tx.events, query.after ?? query.cursor)
+        const after = await placeOf(tx.events, query.cursor ?? query.after)
         const page = await wanted(tx.events, query.limit, after, typeFilter(query.types))
         return {
           status: 200,
@@ -44,7 +44,7 @@ export const events: Service = {
       },
       stream: ({ query, lastEventId }) => ({
         open: async (tx) =>
-          (await placeOf(tx.events, lastEventId ?? query.after ?? query.cursor)) ?? tx.events.end(),
+          (await placeOf(tx.events, lastEventId ?? query.cursor ?? query.after)) ?? tx.events.end(),
         async batch(tx, place) {
           const { events, through, more } = await wanted(
             tx.events,

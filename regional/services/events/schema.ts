@@ -34,7 +34,7 @@ const MAX_TYPES = 20
 
 export const eventQuery = z.strictObject({
   after: z.string().max(2048).optional().meta({
-    description: 'The `sequence` of an event, or a `nextCursor`. Without it, from the oldest one on.',
+    description: 'The `id` or `sequence` of an event, or a `nextCursor`. Without it, from the oldest one on.',
   }),
   types: z
     .string()
@@ -48,7 +48,7 @@ export const eventQuery = z.strictObject({
     .string()
     .max(2048)
     .optional()
-    .meta({ description: 'The same as `after`, as every list takes it.' }),
+    .meta({ description: 'The same as `after`, as every list takes it. Of both, this one is heeded.' }),
 })
 
 /** Whether an event of a type was asked for. */

@@ -1,10 +1,24 @@
 // /v1/jobs: how far long work is, and the way to stop it.
 import { z } from 'zod'
-import { Job, shownJob } from '../../jobs/record.ts'
+import { Job, type ShownJob, shownJob } from '../../jobs/record.ts'
 import { idSchema } from '../../schemas.ts'
-import { notFound, type Service, tenantOperation } from '../../tenancy/service.ts'
+import {
+  notFound,
+  requireMatch,
+  type Service,
+  type TenantTransaction,
+  tagOf,
+  tenantOperation,
+} from '../../tenancy/service.ts'
 
 const one = z.object({ id: idSchema('job') })
+
+/** @throws {Problem} `not_found` */
+async function shownOne(tx: TenantTransaction, id: string): Promise<ShownJob> {
+  const job = await tx.jobs.read(id)
+  if (job === undefined) throw notFound()
+  return shownJob(job)
+}
 
 export const jobs: Service = {
   name: 'jobs',
@@ -19,9 +33,7 @@ export const jobs: Service = {
       params: one,
       answers: { 200: Job },
       async handle(tx, { params }) {
-        const job = await tx.jobs.read(params.id)
-        if (job === undefined) throw notFound()
-        return { status: 200, body: shownJob(job) }
+        return { status: 200, body: await shownOne(tx, params.id) }
       },
     }),
     tenantOperation({
@@ -33,7 +45,10 @@ export const jobs: Service = {
       scope: 'jobs:write',
       params: one,
       answers: { 200: Job },
-      async handle(tx, { params }) {
+      problems: ['precondition_failed'],
+      async handle(tx, { params, ifMatch }) {
+        // Otherwise nothing is read of it that its steps write: they would be competed with.
+        if (ifMatch !== undefined) requireMatch(ifMatch, tagOf(await shownOne(tx, params.id)))
         const job = await tx.jobs.cancel(params.id)
         if (job === undefined) throw notFound()
         return { status: 200, body: shownJob(job) }

@@ -13,8 +13,10 @@ import {
   pageOf,
   pageQuery,
   readCursor,
+  requireMatch,
   type TenantOperation,
   type TenantTransaction,
+  tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { type LetterSeal, letterOf, type SendInvitation } from './invitation_letter.ts'
@@ -144,7 +146,9 @@ export const invitationOperations = (
     scope: 'members:write',
     params: one,
     answers: { 204: null },
-    async handle(tx, { params }) {
+    problems: ['precondition_failed'],
+    async handle(tx, { params, ifMatch }) {
+      requireMatch(ifMatch, tagOf(shown(await readInvitation(tx, params.id), tx.context.nowMs)))
       await revokeInvitation(tx, params.id)
       return { status: 204 }
     },

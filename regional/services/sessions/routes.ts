@@ -9,8 +9,10 @@ import {
   pageOf,
   pageQuery,
   readCursor,
+  requireMatch,
   type Service,
   type TenantTransaction,
+  tagOf,
   tenantOperation,
   writeCursor,
 } from '../../tenancy/service.ts'
@@ -35,6 +37,12 @@ function shown(session: SeenSession): Session {
   const { secretHash: _, seenMs, expiresAtMs: __, era: ___, ...rest } = session
   const time = (ms: number) => new Date(ms).toISOString()
   return { ...rest, lastUsedAt: time(seenMs), expiresAt: time(runsOutMs(session)) }
+}
+
+/** Of what changes it: when it was used, and how long it lasts by that, is no part of that. */
+const etagOf = (session: SeenSession): string => {
+  const { lastUsedAt: _, expiresAt: __, ...rest } = shown(session)
+  return tagOf(rest)
 }
 
 const organisationOf = ({ id, slug, name, customisation = PLAIN }: Organisation) => ({
@@ -85,7 +93,10 @@ export const sessions: Service = {
       scope: 'sessions:read',
       params: one,
       answers: { 200: Session },
-      handle: async (tx, { params }) => ({ status: 200, body: shown(await readSession(tx, params.id)) }),
+      async handle(tx, { params }) {
+        const session = await readSession(tx, params.id)
+        return { status: 200, body: shown(session), headers: { etag: etagOf(session) } }
+      },
     }),
     tenantOperation({
       name: 'end',
@@ -96,7 +107,9 @@ export const sessions: Service = {
       scope: 'sessions:write',
       params: one,
       answers: { 204: null },
-      async handle(tx, { params }) {
+      problems: ['precondition_failed'],
+      async handle(tx, { params, ifMatch }) {
+        requireMatch(ifMatch, etagOf(await readSession(tx, params.id)))
         await endSession(tx, params.id)
         return { status: 204 }
       },

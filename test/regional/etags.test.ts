@@ -1,0 +1,84 @@
+// What keeps no version of its own: an ETag that changes with it, and an If-Match that is heeded.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Ask, type Regions, startRegions } from './support.ts'
+
+let regions: Regions
+let key: string
+beforeAll(async () => {
+  regions = await startRegions({ resolveTxt: async () => [] })
+  ;({ key } = await regions.newTenant('tagged', 'us'))
+})
+afterAll(() => regions.close())
+
+const ask = (path: string, more: Partial<Ask> = {}) => regions.ask('us', { as: key, path, ...more })
+const tagOf = async (path: string, as: Ask['as'] = key) => (await ask(path, { as })).headers.get('etag') ?? ''
+const ifMatch = (tag: string) => ({ headers: { 'if-match': tag } })
+
+interface Kind {
+  list: string
+  body: object
+  /** What changes one. */
+  change: (path: string) => Promise<unknown>
+}
+const revoke = (path: string) => ask(path, { method: 'DELETE' })
+const kinds: Kind[] = [
+  {
+    list: '/v1/api-keys',
+    body: { name: 'K', scopes: ['projects:read'] },
+    change: (path) => ask(`${path}/rotate`, { method: 'POST', body: { overlapSeconds: 60 } }),
+  },
+  {
+    list: '/v1/domains',
+    body: { domain: 'api.tagged.example' },
+    change: (path) => ask(`${path}/verify`, { method: 'POST' }),
+  },
+  { list: '/v1/invitations', body: { email: 'a@tagged.example', role: 'viewer' }, change: revoke },
+  { list: '/v1/admin-links', body: { role: 'viewer' }, change: revoke },
+]
+
+test.each(kinds)('$list: one that has changed since is not taken away', async ({ list, body, change }) => {
+  const { id } = (await ask(list, { method: 'POST', body })).body
+  const path = `${list}/${id}`
+  const before = await tagOf(path)
+  expect(await tagOf(path)).toBe(before)
+  await change(path)
+  const after = await tagOf(path)
+  expect(after).not.toBe(before)
+  const late = await ask(path, { method: 'DELETE', ...ifMatch(before) })
+  expect([late.status, late.body.code]).toEqual([412, 'precondition_failed'])
+  expect(await tagOf(path)).toBe(after)
+  expect((await ask(path, { method: 'DELETE', ...ifMatch(after) })).status).toBe(204)
+})
+
+test('a key that has been rotated since is not rotated again', async () => {
+  const { id } = (await ask('/v1/api-keys', { method: 'POST', body: { name: 'R', scopes: ['*'] } })).body
+  const rotate = (tag: string) =>
+    ask(`/v1/api-keys/${id}/rotate`, { method: 'POST', body: { overlapSeconds: 60 }, ...ifMatch(tag) })
+  const tag = await tagOf(`/v1/api-keys/${id}`)
+  expect((await rotate(tag)).status).toBe(201)
+  expect((await rotate(tag)).status).toBe(412)
+})
+
+test('a model that another operator has changed since is neither changed nor taken away', async () => {
+  const one = '/platform/v1/models/tagged'
+  const operator = (method: string, path: string, body: unknown, headers = {}) =>
+    ask(path, { as: 'operator', method, body, headers })
+  const model = { name: 'tagged', baseUrl: 'https://models.example/v1', apiKey: 'first' }
+  const made = (await operator('POST', '/platform/v1/models', model)).headers.get('etag') ?? ''
+  expect(await tagOf(one, 'operator')).toBe(made)
+
+  const headers = { 'if-match': made, 'idempotency-key': 'second-key' }
+  const changed = await operator('PATCH', one, { apiKey: 'second' }, headers)
+  const tag = changed.headers.get('etag') ?? ''
+  expect([changed.status, tag]).toEqual([200, await tagOf(one, 'operator')])
+  expect(tag).not.toBe(made)
+  // The same request again finds what it has done.
+  expect((await operator('PATCH', one, { apiKey: 'second' }, headers)).status).toBe(200)
+
+  for (const method of ['PATCH', 'DELETE']) {
+    const late = await operator(method, one, { enabled: false }, { 'if-match': made })
+    expect([late.status, late.body.code], method).toEqual([412, 'precondition_failed'])
+  }
+  expect(await tagOf(one, 'operator')).toBe(tag)
+  expect((await operator('DELETE', one, undefined, { 'if-match': tag })).status).toBe(204)
+})
