@@ -115,7 +115,6 @@ export class Stack {
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
       SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
       OPERATORS: operators,
-      BASE_DOMAIN,
       SEALING_KEY: secrets.sealingKeys[name],
       KEY_ENVIRONMENT: 'dev',
       // The edge is stopped first, so that nobody is left to be told.
@@ -169,6 +168,7 @@ export class Stack {
     const { secrets, environment } = this.options
     return {
       PUBLIC_ORIGIN: edgeUrl,
+      BASE_DOMAIN,
       REGIONS: JSON.stringify(this.instances),
       CONTROL_REGION,
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),

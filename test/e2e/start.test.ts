@@ -1,6 +1,7 @@
 // What `npm start` promises: one command, nothing kept but the data, nothing left behind.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
@@ -48,6 +49,38 @@ describe('a running stack', () => {
     const { status, body } = await stack.call<{ id: string; slug: string }>('/v1/tenant')
     expect(status).toBe(200)
     expect(body).toMatchObject({ id: stack.demo.tenantId, slug: 'demo' })
+  })
+
+  test('an organisation is found at <slug>.localhost, and nobody else there', async () => {
+    const { body } = await stack.call<{ apiKey: { key: string } }>('/platform/v1/tenants', {
+      method: 'POST',
+      body: {
+        slug: 'acme',
+        name: 'Acme',
+        region: 'eu',
+        plan: 'team',
+        owner: { email: 'owner@acme.example' },
+      },
+    })
+    const ask = (host: string, key: string) => {
+      const headers = { host: `${host}:${new URL(stack.edge).port}`, authorization: `Bearer ${key}` }
+      return new Promise<{ status: number | undefined; code: unknown }>((resolve, reject) => {
+        // fetch sets the Host itself.
+        get(`${stack.edge}/v1/tenant`, { headers }, async (answer) => {
+          const { slug, code = slug } = JSON.parse((await answer.toArray()).join(''))
+          resolve({ status: answer.statusCode, code })
+        }).on('error', reject)
+      })
+    }
+    const { apiKey: demo } = stack.demo
+    const acme = body.apiKey.key
+    const mismatch = { status: 403, code: 'tenant_mismatch' }
+    expect(await ask('demo.localhost', demo)).toEqual({ status: 200, code: 'demo' })
+    expect(await ask('acme.localhost', acme)).toEqual({ status: 200, code: 'acme' })
+    expect(await ask('demo.localhost', acme)).toEqual(mismatch)
+    expect(await ask('nobody.localhost', acme)).toEqual(mismatch)
+    for (const host of ['127.0.0.1', 'localhost'])
+      expect(await ask(host, acme)).toEqual({ status: 200, code: 'acme' })
   })
 
   test.skipIf(!isLinux)(
