@@ -1,4 +1,5 @@
-// What `npm start` makes of its environment: which database each region has, and under which prefix.
+// What `npm start` makes of its environment: which database each region has, under which prefix,
+// and what counts as not set.
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Environment, readSettings } from '../../dev/settings.ts'
@@ -33,4 +34,17 @@ test.each<[string, Environment, object, object]>([
   ],
 ])('%s', (_, environment, us, eu) => {
   expect(readSettings(environment).database).toEqual({ us, eu })
+})
+
+test('a setting that is empty is one that is not set', () => {
+  const empty = {
+    PORT: '',
+    REGION_PORTS: '',
+    DATA_DIR: '',
+    FDB_CLUSTER_FILE: '',
+    OPERATORS: '',
+    FAILURE_LIMIT: '',
+  }
+  expect(readSettings(empty)).toEqual(readSettings({}))
+  expect(readSettings({})).toMatchObject({ operators: [], failureLimit: undefined })
 })

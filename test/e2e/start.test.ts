@@ -204,6 +204,17 @@ describe('what cannot start', () => {
     ['a port that is none', () => ({ PORT: '80x' }), /PORT: 80x is not a port/],
     ['a port for one region only', () => ({ REGION_PORTS: '9101' }), /REGION_PORTS has a port for each/],
     ['no instances', () => ({ REGION_INSTANCES: '0' }), /REGION_INSTANCES/],
+    ['operators that are not JSON', () => ({ OPERATORS: '[' }), /: OPERATORS is not JSON/],
+    [
+      'an operator whose token stands there, and not its hash',
+      () => ({ OPERATORS: '[{"id":"ops","role":"admin","secretHash":"co_hidden"}]' }),
+      /: OPERATORS\.0\.secretHash: (?!.*hidden)/,
+    ],
+    [
+      'a limit of failures that lets nothing fail',
+      () => ({ FAILURE_LIMIT: '{"rate":5}' }),
+      /: FAILURE_LIMIT\.burst: /,
+    ],
   ])('%s is one clear line and exit code 1', async (_, variables, line) => {
     const { output, exited } = launch({ DATA_DIR: join(dataDir, 'data'), ...variables() })
     expect(await exited).toBe(1)
