@@ -59,6 +59,11 @@ export class Stack {
     await this.startEdge(config, operators)
   }
 
+  /** Since {@link stop} was called. */
+  get isStopping(): boolean {
+    return this.stopping.signal.aborted
+  }
+
   async stop(): Promise<void> {
     this.stopping.abort()
     await this.edge?.stop(EDGE_PATIENCE_MS)

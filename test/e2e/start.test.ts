@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DataDir } from '../../dev/data_dir.ts'
 import { Part } from '../../dev/part.ts'
+import { claimable } from '../../dev/ports.ts'
 import { eventually } from '../support/eventually.ts'
 import { isAlive, launch, newDataDir, type PartName, ROOT, type Stack, startStack } from './stack.ts'
 
@@ -139,6 +140,21 @@ describe('the next start', () => {
     const read = await second.call<{ name: string }>(`/v1/projects/${created.body.id}`)
     expect(read.body).toMatchObject({ name: 'Kept' })
     expect(await second.stop()).toBe(0)
+  })
+
+  test('that is stopped before it is ready leaves no dev.json, whatever was still to be answered', async () => {
+    const port = await claimable(0)
+    const { child, output, exited } = launch({ DATA_DIR: dataDir, PORT: String(port) })
+    const pidOf = (part: PartName) => Number(readFileSync(join(dataDir, 'run', `${part}.pid`), 'utf8'))
+    // Regions are ready before the edge starts, and asked for the link to the console when it is.
+    await vi.waitUntil(() => existsSync(join(dataDir, 'run', 'edge.pid')), { timeout: 30_000, interval: 1 })
+    process.kill(pidOf('us'), 'SIGSTOP')
+    await eventually(async () => expect((await fetch(`http://127.0.0.1:${port}/healthz`)).ok).toBe(true))
+    child.kill('SIGTERM')
+    process.kill(pidOf('us'), 'SIGCONT')
+    expect(await exited).toBe(0)
+    expect(existsSync(join(dataDir, 'dev.json'))).toBe(false)
+    expect(output.stdout).toBe('')
   })
 
   test('refuses secrets that are not what it wrote, in one line that does not repeat them', async () => {
