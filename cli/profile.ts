@@ -7,10 +7,11 @@ import { z } from 'zod'
 export const isPlace = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
 /** Whether a header can hold it: of what can't, the runtime's own error would show all of it. */
 export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
+export const NO_TOKEN = 'no token: it is empty, or has a space, a line break or a letter beyond ASCII'
 
 const profileSchema = z.object({
   url: z.string().refine(isPlace, 'is not a URL'),
-  token: z.string().refine(isToken, 'is not a token'),
+  token: z.string().refine(isToken, `is ${NO_TOKEN}`),
 })
 const keptSchema = z.object({ current: z.string(), profiles: z.record(z.string(), profileSchema) })
 
@@ -67,10 +68,7 @@ export function readProfile(environment: Environment, name: string | undefined):
   const named = name || CODITECT_PROFILE || undefined
   if (named === undefined && url && token) {
     if (!isPlace(url)) throw new UsageError('CODITECT_URL is not a URL, such as https://api.example.com')
-    if (!isToken(token))
-      throw new UsageError(
-        'CODITECT_TOKEN is not a token: it has a space, a line break or a letter beyond ASCII',
-      )
+    if (!isToken(token)) throw new UsageError(`CODITECT_TOKEN is ${NO_TOKEN}`)
     return { url, token }
   }
   if (named === undefined && (url || token)) {

@@ -6,6 +6,7 @@ import {
   isPlace,
   isToken,
   listProfiles,
+  NO_TOKEN,
   removeProfile,
   UsageError,
   useProfile,
@@ -23,7 +24,7 @@ export function addLogin(program: Command): void {
       if (!isPlace(url)) throw new UsageError('--url is not a URL, such as https://api.example.com')
       if (token === undefined && process.stdin.isTTY) process.stderr.write('Token, then Ctrl-D: ')
       const given = (token ?? (await text(process.stdin))).trim()
-      if (!isToken(given)) throw new UsageError('there is no token')
+      if (!isToken(given)) throw new UsageError(`that is ${NO_TOKEN}`)
       const name = as ?? program.opts<{ profile?: string }>().profile ?? 'default'
       process.stdout.write(`Kept in ${writeProfile(process.env, name, { url, token: given })}.\n`)
     })
