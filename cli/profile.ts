@@ -2,16 +2,21 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 
-export interface Profile {
-  url: string
-  token: string
-}
+export const isPlace = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+/** Whether a header can hold it: of what can't, the runtime's own error would show all of it. */
+export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
+export const NO_TOKEN = 'no token: it is empty, or has a space, a line break or a letter beyond ASCII'
 
-interface Kept {
-  current: string
-  profiles: Record<string, Profile>
-}
+const profileSchema = z.object({
+  url: z.string().refine(isPlace, 'is not a URL'),
+  token: z.string().refine(isToken, `is ${NO_TOKEN}`),
+})
+const keptSchema = z.object({ current: z.string(), profiles: z.record(z.string(), profileSchema) })
+
+export type Profile = z.infer<typeof profileSchema>
+type Kept = z.infer<typeof keptSchema>
 
 /** Something that whoever types can put right. */
 export class UsageError extends Error {
@@ -37,22 +42,35 @@ function readKept(file: string): Kept {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { current: 'default', profiles: {} }
     throw new UsageError(`${file} cannot be read: ${(error as Error).message}`)
   }
+  const { success, data, error } = keptSchema.safeParse(parseJson(text))
+  if (success) return data
+  const { path, message } = error.issues[0] ?? { path: [], message: 'is damaged' }
+  throw new UsageError(
+    `${file} is not what \`login\` writes (${path.join('.') || 'the whole'}: ${message}); mend it, or remove it and log in again`,
+  )
+}
+
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as Kept
+    return JSON.parse(text)
   } catch {
-    throw new UsageError(`${file} is not JSON; remove it and log in again`)
+    return undefined
   }
 }
 
 /**
  * A profile that is named, then the environment, then the profile in use: each whole, since a token goes to the platform that
  * it is for, and nowhere else.
- * @throws {UsageError} that says what to do when nothing says where and who, or only half of it
+ * @throws {UsageError} that says what to do when nothing says where and who, or only half of it, or what neither can be
  */
 export function readProfile(environment: Environment, name: string | undefined): Profile {
   const { CODITECT_URL: url, CODITECT_TOKEN: token, CODITECT_PROFILE } = environment
   const named = name || CODITECT_PROFILE || undefined
-  if (named === undefined && url && token) return { url, token }
+  if (named === undefined && url && token) {
+    if (!isPlace(url)) throw new UsageError('CODITECT_URL is not a URL, such as https://api.example.com')
+    if (!isToken(token)) throw new UsageError(`CODITECT_TOKEN is ${NO_TOKEN}`)
+    return { url, token }
+  }
   if (named === undefined && (url || token)) {
     const [set, missing] = url ? ['CODITECT_URL', 'CODITECT_TOKEN'] : ['CODITECT_TOKEN', 'CODITECT_URL']
     throw new UsageError(`${set} is set and ${missing} is not: set both, or name a profile with --profile`)

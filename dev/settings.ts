@@ -1,5 +1,8 @@
 // What can be set from outside, read once. A mistake is one line that names the variable.
 import { resolve } from 'node:path'
+import { z } from 'zod'
+import type { OperatorConfig } from '../shared/credentials/operator_token.ts'
+import type { Limit } from '../shared/limits.ts'
 import { StartError } from './start_error.ts'
 
 /** The regions of a stack on one machine; the first is the control region. */
@@ -17,7 +20,20 @@ export interface Settings {
   dataDir: string
   /** Variables for each region's database: a cluster's, or none for the embedded one. */
   database: Readonly<Record<RegionName, Record<string, string>>>
+  /** Beside the developer's own. */
+  operators: ReadonlyArray<OperatorConfig>
+  /** Undefined: as the edge has it. */
+  failureLimit: Limit | undefined
 }
+
+const operatorsSchema = z.array(
+  z.object({
+    id: z.string().min(1),
+    role: z.enum(['admin', 'read']),
+    secretHash: z.string().regex(/^[\w-]{43}$/, 'is not 32 bytes in base64url'),
+  }),
+)
+const limitSchema = z.object({ rate: z.number().positive(), burst: z.number().min(1) })
 
 /** @throws {StartError} */
 export function readSettings(environment: Environment): Settings {
@@ -31,6 +47,8 @@ export function readSettings(environment: Environment): Settings {
     regionPorts: { us: us ?? 0, eu: eu ?? 0 },
     dataDir: resolve(environment.DATA_DIR || '.data'),
     database: { us: databaseOf('us', environment), eu: databaseOf('eu', environment) },
+    operators: readJson('OPERATORS', environment, operatorsSchema) ?? [],
+    failureLimit: readJson('FAILURE_LIMIT', environment, limitSchema),
   }
 }
 
@@ -40,6 +58,21 @@ function readPort(name: string, text: string): number {
     throw new StartError(`${name}: ${text} is not a port (0 to 65535, 0 for any free one)`)
   }
   return port
+}
+
+function readJson<T>(name: string, environment: Environment, schema: z.ZodType<T>): T | undefined {
+  const text = environment[name]
+  if (!text) return undefined
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new StartError(`${name} is not JSON`)
+  }
+  const { success, data, error } = schema.safeParse(value)
+  if (success) return data
+  const { path, message } = error.issues[0] ?? { path: [], message: 'is not valid' }
+  throw new StartError(`${[name, ...path].join('.')}: ${message}`)
 }
 
 /** A cluster that regions share gives each a root prefix of its own name; a cluster of its own needs none. */

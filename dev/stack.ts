@@ -1,6 +1,6 @@
 // The whole of Coditect on one machine: the regions first, since the edge must know where they are.
 import type { Bindings } from '../edge/env.ts'
-import { hashOperatorToken, type OperatorConfig } from '../shared/credentials/operator_token.ts'
+import { hashOperatorToken } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
 import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS, EDGE_TEXTS } from './edge.ts'
 import { Part } from './part.ts'
@@ -59,6 +59,11 @@ export class Stack {
     await this.startEdge(config, operators)
   }
 
+  /** Since {@link stop} was called. */
+  get isStopping(): boolean {
+    return this.stopping.signal.aborted
+  }
+
   async stop(): Promise<void> {
     this.stopping.abort()
     await this.edge?.stop(EDGE_PATIENCE_MS)
@@ -115,7 +120,6 @@ export class Stack {
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
       SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
       OPERATORS: operators,
-      BASE_DOMAIN,
       SEALING_KEY: secrets.sealingKeys[name],
       KEY_ENVIRONMENT: 'dev',
       // The edge is stopped first, so that nobody is left to be told.
@@ -166,25 +170,25 @@ export class Stack {
   }
 
   private bindings(edgeUrl: string, operators: string) {
-    const { secrets, environment } = this.options
+    const { settings, secrets, environment } = this.options
     return {
       PUBLIC_ORIGIN: edgeUrl,
+      BASE_DOMAIN,
       REGIONS: JSON.stringify(this.instances),
       CONTROL_REGION,
       ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
       SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
       OPERATORS: operators,
-      ...(environment.FAILURE_LIMIT && { FAILURE_LIMIT: environment.FAILURE_LIMIT }),
+      ...(settings.failureLimit && { FAILURE_LIMIT: JSON.stringify(settings.failureLimit) }),
       DEVELOPMENT_ISSUERS,
       ...(environment.LIMITS && { LIMITS: environment.LIMITS }),
     } satisfies Bindings
   }
 
   private async operators(): Promise<string> {
-    const { secrets, environment } = this.options
+    const { secrets, settings } = this.options
     const secretHash = await hashOperatorToken(secrets.operatorToken)
-    const others: ReadonlyArray<OperatorConfig> = JSON.parse(environment.OPERATORS ?? '[]')
-    return JSON.stringify([{ id: 'dev', role: 'admin', secretHash }, ...others])
+    return JSON.stringify([{ id: 'dev', role: 'admin', secretHash }, ...settings.operators])
   }
 }
 

@@ -25,6 +25,8 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
     const { edgeUrl: edge, regionUrls: regions } = stack
     const { operatorToken } = secrets
     const demo = { ...secrets.demo, adminUrl: await demoAdminUrl(edge, secrets.demo) }
+    // The last answers come while all of it ends: nobody may go by them any more.
+    if (stack.isStopping) return
     dir.write(DEV_FILE, `${JSON.stringify({ edge, operatorToken, regions, demo }, null, 2)}\n`)
     const open = process.env.WEBHOOK_DEVELOPMENT_HOSTS
     if (open)

@@ -104,7 +104,9 @@ export const SETTINGS: ReadonlyArray<string> = Object.keys(schema.shape)
 
 /** @throws {ConfigError} */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): RegionConfig {
-  const parsed = schema.safeParse(environment)
+  // An empty one is not set: a manifest can't always leave out what it has no value for.
+  const given = Object.fromEntries(Object.entries(environment).filter(([, text]) => text !== ''))
+  const parsed = schema.safeParse(given)
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0] ?? { path: [], message: 'is not valid' }
     throw new ConfigError(`${path.join('.')}: ${message}`)

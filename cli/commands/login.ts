@@ -2,7 +2,16 @@
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { terminalOutput, writeList } from '../output.ts'
-import { listProfiles, removeProfile, UsageError, useProfile, writeProfile } from '../profile.ts'
+import {
+  isPlace,
+  isToken,
+  listProfiles,
+  NO_TOKEN,
+  removeProfile,
+  UsageError,
+  useProfile,
+  writeProfile,
+} from '../profile.ts'
 
 export function addLogin(program: Command): void {
   program
@@ -12,12 +21,10 @@ export function addLogin(program: Command): void {
     .option('--token <token>', 'better not: others on the machine see it. Read from standard input otherwise')
     .option('--as <name>', 'the name of the profile; `default` otherwise')
     .action(async ({ url, token, as }: { url: string; token?: string; as?: string }) => {
-      if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-        throw new UsageError('--url is not a URL, such as https://api.example.com')
-      }
+      if (!isPlace(url)) throw new UsageError('--url is not a URL, such as https://api.example.com')
       if (token === undefined && process.stdin.isTTY) process.stderr.write('Token, then Ctrl-D: ')
       const given = (token ?? (await text(process.stdin))).trim()
-      if (!/^[\x21-\x7e]+$/.test(given)) throw new UsageError('there is no token')
+      if (!isToken(given)) throw new UsageError(`that is ${NO_TOKEN}`)
       const name = as ?? program.opts<{ profile?: string }>().profile ?? 'default'
       process.stdout.write(`Kept in ${writeProfile(process.env, name, { url, token: given })}.\n`)
     })

@@ -3,7 +3,7 @@
 // arrive in that second, as it would delay users, instead of pausing the measurement with it ("coordinated omission").
 import type { Random } from '../faults/random.ts'
 import { percentile } from './closed_loop.ts'
-import { type Answer, Connection } from './traffic/connection.ts'
+import { type Answer, type Answered, Connection } from './traffic/connection.ts'
 
 export interface Request {
   /** Whose figures it counts among. */
@@ -20,6 +20,10 @@ export interface OpenLoad {
   warmUpMs: number
   durationMs: number
   random: Random
+  /** More requests than these wait here for a connection, and their time counts. */
+  maxConnections?: number
+  /** For answers that are still to come when the last request has been sent. */
+  patienceMs?: number
 }
 
 /** What became of the requests of one group that were to be sent while it counted. */
@@ -45,9 +49,7 @@ export interface OpenMeasured {
   mostUnanswered: number
 }
 
-/** More requests than these wait here for a connection, and their time counts. */
 const MAX_CONNECTIONS = 2_048
-/** For answers that are still to come when the last request has been sent. */
 const PATIENCE_MS = 15_000
 
 export async function measureOpen(load: OpenLoad): Promise<OpenMeasured> {
@@ -69,7 +71,8 @@ class Run {
   private readonly fromMs: number
   private readonly untilMs: number
   private dueMs: number
-  private unanswered = 0
+  /** How each of them ends is still to be told, whether or not it has a connection. */
+  private readonly unanswered = new Set<Answered>()
   private mostUnanswered = 0
   private closing = false
 
@@ -115,32 +118,40 @@ class Run {
   }
 
   private awaitAnswers(): void {
-    const isOver = () => this.unanswered === 0 || performance.now() > this.untilMs + PATIENCE_MS
+    const { patienceMs = PATIENCE_MS } = this.load
+    const isOver = () => this.unanswered.size === 0 || performance.now() > this.untilMs + patienceMs
     const timer = setInterval(() => {
       if (performance.now() < this.untilMs || !isOver()) return
       clearInterval(timer)
       this.closing = true
+      this.waiting.length = 0
+      for (const answered of this.unanswered) answered(undefined)
       for (const connection of this.all) connection.close()
       this.end.resolve()
     }, 10)
   }
 
   private arrive({ group, bytes }: Request, dueMs: number): void {
+    const { maxConnections = MAX_CONNECTIONS } = this.load
     const counts = dueMs >= this.fromMs
     const outcome = this.outcomeOf(group)
     if (counts) outcome.asked++
-    this.unanswered++
-    this.mostUnanswered = Math.max(this.mostUnanswered, this.unanswered)
+    const answered: Answered = (answer) => {
+      if (this.unanswered.delete(answered)) this.note(outcome, answer, dueMs, counts)
+    }
+    this.unanswered.add(answered)
+    this.mostUnanswered = Math.max(this.mostUnanswered, this.unanswered.size)
     const send = () => {
       const connection = this.idle.pop() ?? this.connect()
       if (counts) this.lateMs.push(performance.now() - dueMs)
       connection.ask(bytes, (answer) => {
-        this.unanswered--
-        if (answer !== undefined) this.free(connection)
-        this.note(outcome, answer, dueMs, counts)
+        // One that broke leaves its place to another.
+        if (answer !== undefined) this.idle.push(connection)
+        this.waiting.shift()?.()
+        answered(answer)
       })
     }
-    if (this.idle.length === 0 && this.all.size >= MAX_CONNECTIONS) this.waiting.push(send)
+    if (this.idle.length === 0 && this.all.size >= maxConnections) this.waiting.push(send)
     else send()
   }
 
@@ -152,11 +163,6 @@ class Run {
     })
     this.all.add(connection)
     return connection
-  }
-
-  private free(connection: Connection): void {
-    this.idle.push(connection)
-    this.waiting.shift()?.()
   }
 
   private note(outcome: Outcome, answer: Answer | undefined, dueMs: number, counts: boolean): void {

@@ -17,7 +17,7 @@ export interface Benchmark {
 }
 
 const names = readdirSync(import.meta.dirname)
-  .filter((file) => file.endsWith('.ts'))
+  .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
   .map((file) => file.slice(0, -3))
   .filter((name) => !NOT_ONE.has(name))
 

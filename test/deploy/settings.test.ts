@@ -1,7 +1,10 @@
-// What `npm start` makes of its environment: which database each region has, and under which prefix.
+// What `npm start` and a region make of their environment: which database each region has, under which prefix,
+// and what counts as not set.
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Environment, readSettings } from '../../dev/settings.ts'
+import { readConfig, SETTINGS } from '../../regional/config.ts'
+import { RegionSecrets } from '../support/region_client.ts'
 
 const at = (file: string, prefix: string) => ({ FDB_CLUSTER_FILE: resolve(file), ROOT_PREFIX: prefix })
 
@@ -33,4 +36,25 @@ test.each<[string, Environment, object, object]>([
   ],
 ])('%s', (_, environment, us, eu) => {
   expect(readSettings(environment).database).toEqual({ us, eu })
+})
+
+test('a setting that is empty is one that is not set', () => {
+  const empty = {
+    PORT: '',
+    REGION_PORTS: '',
+    DATA_DIR: '',
+    FDB_CLUSTER_FILE: '',
+    OPERATORS: '',
+    FAILURE_LIMIT: '',
+  }
+  expect(readSettings(empty)).toEqual(readSettings({}))
+  expect(readSettings({})).toMatchObject({ operators: [], failureLimit: undefined })
+})
+
+test('and so it is in a region', async () => {
+  const own = await new RegionSecrets(['us']).environment('us', { us: 'http://127.0.0.1:1' })
+  const given = { ...own, DATA_DIR: 'data' }
+  const empty = Object.fromEntries(SETTINGS.map((name) => [name, '']))
+  expect(readConfig({ ...empty, ...given })).toEqual(readConfig(given))
+  expect(() => readConfig({ ...given, SEALING_KEY: '' })).toThrow(/^SEALING_KEY: /)
 })

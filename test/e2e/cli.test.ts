@@ -1,6 +1,6 @@
 // The real command against the real platform: what is typed, what is printed, and how it ends.
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -250,6 +250,44 @@ test('a profile that is named is used whole, and half of the environment is none
       2,
       expect.stringContaining(`${set} is set and ${missing} is not`),
     ])
+  }
+})
+
+test('what can be no token is refused in one line that does not repeat it', async () => {
+  for (const token of ['ck_dev_hidden\nck', 'ck dev hidden', 'ck_dev_hidden…']) {
+    const refused = await coditect(['projects', 'list'], { env: as(token) })
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^coditect: CODITECT_TOKEN [^\n]+\n$/),
+    ])
+    expect(refused.stderr).not.toContain('hidden')
+  }
+  const login = await coditect(['login', '--url', stack.edge], { input: 'ck dev hidden\n' })
+  expect([login.code, login.stderr]).toEqual([
+    2,
+    expect.stringMatching(/^coditect: that is no token: (?!.*hidden)/),
+  ])
+  const nowhere = await coditect(['projects', 'list'], { env: { ...as('x'), CODITECT_URL: 'api' } })
+  expect([nowhere.code, nowhere.stderr]).toEqual([2, expect.stringContaining('CODITECT_URL is not a URL')])
+})
+
+test('profiles that are not as login writes them are told in one line, with the file and what to do', async () => {
+  const file = join(folder, 'damaged.json')
+  const env = { CODITECT_CONFIG: file }
+  const profile = (token: string) => ({ current: 'a', profiles: { a: { url: stack.edge, token } } })
+  for (const kept of ['{', '{}', JSON.stringify(profile('ck_dev_hidden\n'))]) {
+    writeFileSync(file, kept, { mode: 0o600 })
+    for (const args of [
+      ['projects', 'list'],
+      ['profiles', 'use', 'a'],
+    ]) {
+      const refused = await coditect(args, { env })
+      expect([refused.code, refused.stdout]).toEqual([2, ''])
+      expect(refused.stderr).toMatch(
+        /^coditect: \S+damaged\.json is not what `login` writes .*log in again\n$/,
+      )
+      expect(refused.stderr).not.toContain('hidden')
+    }
   }
 })
 

@@ -1,6 +1,7 @@
 // What `npm start` promises: one command, nothing kept but the data, nothing left behind.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DataDir } from '../../dev/data_dir.ts'
 import { Part } from '../../dev/part.ts'
+import { claimable } from '../../dev/ports.ts'
 import { eventually } from '../support/eventually.ts'
 import { isAlive, launch, newDataDir, type PartName, ROOT, type Stack, startStack } from './stack.ts'
 
@@ -48,6 +50,38 @@ describe('a running stack', () => {
     const { status, body } = await stack.call<{ id: string; slug: string }>('/v1/tenant')
     expect(status).toBe(200)
     expect(body).toMatchObject({ id: stack.demo.tenantId, slug: 'demo' })
+  })
+
+  test('an organisation is found at <slug>.localhost, and nobody else there', async () => {
+    const { body } = await stack.call<{ apiKey: { key: string } }>('/platform/v1/tenants', {
+      method: 'POST',
+      body: {
+        slug: 'acme',
+        name: 'Acme',
+        region: 'eu',
+        plan: 'team',
+        owner: { email: 'owner@acme.example' },
+      },
+    })
+    const ask = (host: string, key: string) => {
+      const headers = { host: `${host}:${new URL(stack.edge).port}`, authorization: `Bearer ${key}` }
+      return new Promise<{ status: number | undefined; code: unknown }>((resolve, reject) => {
+        // fetch sets the Host itself.
+        get(`${stack.edge}/v1/tenant`, { headers }, async (answer) => {
+          const { slug, code = slug } = JSON.parse((await answer.toArray()).join(''))
+          resolve({ status: answer.statusCode, code })
+        }).on('error', reject)
+      })
+    }
+    const { apiKey: demo } = stack.demo
+    const acme = body.apiKey.key
+    const mismatch = { status: 403, code: 'tenant_mismatch' }
+    expect(await ask('demo.localhost', demo)).toEqual({ status: 200, code: 'demo' })
+    expect(await ask('acme.localhost', acme)).toEqual({ status: 200, code: 'acme' })
+    expect(await ask('demo.localhost', acme)).toEqual(mismatch)
+    expect(await ask('nobody.localhost', acme)).toEqual(mismatch)
+    for (const host of ['127.0.0.1', 'localhost'])
+      expect(await ask(host, acme)).toEqual({ status: 200, code: 'acme' })
   })
 
   test.skipIf(!isLinux)(
@@ -106,6 +140,21 @@ describe('the next start', () => {
     const read = await second.call<{ name: string }>(`/v1/projects/${created.body.id}`)
     expect(read.body).toMatchObject({ name: 'Kept' })
     expect(await second.stop()).toBe(0)
+  })
+
+  test('that is stopped before it is ready leaves no dev.json, whatever was still to be answered', async () => {
+    const port = await claimable(0)
+    const { child, output, exited } = launch({ DATA_DIR: dataDir, PORT: String(port) })
+    const pidOf = (part: PartName) => Number(readFileSync(join(dataDir, 'run', `${part}.pid`), 'utf8'))
+    // Regions are ready before the edge starts, and asked for the link to the console when it is.
+    await vi.waitUntil(() => existsSync(join(dataDir, 'run', 'edge.pid')), { timeout: 30_000, interval: 1 })
+    process.kill(pidOf('us'), 'SIGSTOP')
+    await eventually(async () => expect((await fetch(`http://127.0.0.1:${port}/healthz`)).ok).toBe(true))
+    child.kill('SIGTERM')
+    process.kill(pidOf('us'), 'SIGCONT')
+    expect(await exited).toBe(0)
+    expect(existsSync(join(dataDir, 'dev.json'))).toBe(false)
+    expect(output.stdout).toBe('')
   })
 
   test('refuses secrets that are not what it wrote, in one line that does not repeat them', async () => {
@@ -171,6 +220,17 @@ describe('what cannot start', () => {
     ['a port that is none', () => ({ PORT: '80x' }), /PORT: 80x is not a port/],
     ['a port for one region only', () => ({ REGION_PORTS: '9101' }), /REGION_PORTS has a port for each/],
     ['no instances', () => ({ REGION_INSTANCES: '0' }), /REGION_INSTANCES/],
+    ['operators that are not JSON', () => ({ OPERATORS: '[' }), /: OPERATORS is not JSON/],
+    [
+      'an operator whose token stands there, and not its hash',
+      () => ({ OPERATORS: '[{"id":"ops","role":"admin","secretHash":"co_hidden"}]' }),
+      /: OPERATORS\.0\.secretHash: (?!.*hidden)/,
+    ],
+    [
+      'a limit of failures that lets nothing fail',
+      () => ({ FAILURE_LIMIT: '{"rate":5}' }),
+      /: FAILURE_LIMIT\.burst: /,
+    ],
   ])('%s is one clear line and exit code 1', async (_, variables, line) => {
     const { output, exited } = launch({ DATA_DIR: join(dataDir, 'data'), ...variables() })
     expect(await exited).toBe(1)

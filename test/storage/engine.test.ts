@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, readdir, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, readdir, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
@@ -81,6 +81,27 @@ test.skipIf(isRoot)(
     await chmod(dataDir, 0o500)
     await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
     await chmod(dataDir, 0o700)
+  },
+)
+
+test.skipIf(isRoot)(
+  `and so is a file in it that may only be read: SQLite would open it, and lock nobody out${isRoot ? ' (skipped: root may write it)' : ''}`,
+  async () => {
+    const dataDir = await temporaryDirectory()
+    const engine = await openEngine({ dataDir })
+    const open = (await readdir(dataDir)).map((name) => join(dataDir, name))
+    await engine.close()
+    // Those beside the two are there again, as a kill leaves them.
+    for (const path of open) await appendFile(path, '')
+    expect(open.length).toBeGreaterThan(2)
+    for (const path of open) {
+      await chmod(path, 0o400)
+      const refused = openEngine({ dataDir })
+      await expect(refused).rejects.toThrow(StorageError)
+      await expect(refused).rejects.toThrow(`'${path}'`)
+      await chmod(path, 0o600)
+    }
+    await (await openEngine({ dataDir })).close()
   },
 )
 

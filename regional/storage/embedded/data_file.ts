@@ -1,6 +1,6 @@
 // The SQLite file: its schema, its format version, and the settings on which durability rests. Opened by the
 // writer and by the reader; only this file knows a pragma or a table name.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -13,6 +13,12 @@ const CACHE_KIB = 32 * 1024
 
 export const dataPath = (directory: string): string => join(directory, 'data.sqlite')
 export const lockPath = (directory: string): string => join(directory, 'lock.sqlite')
+
+/** Whatever SQLite has in a directory by now: both files, and what lies beside them while they are open or after a kill. */
+export const filesIn = (directory: string): ReadonlyArray<string> =>
+  readdirSync(directory)
+    .filter((name) => /^(?:data|lock)\.sqlite(?:-|$)/.test(name))
+    .map((name) => join(directory, name))
 
 /** The file is not what this engine can open; `found` is its format. */
 export class FormatMismatch extends Error {

@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs'
 import { StorageError, type WriteFailure } from '../storage_error.ts'
 import { BaseReader } from './base_reader.ts'
-import { createDirectory, FORMAT, FormatMismatch, openReader, prepare } from './data_file.ts'
+import { createDirectory, FORMAT, FormatMismatch, filesIn, openReader, prepare } from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
 import { THRESHOLDS, type Thresholds } from './limits.ts'
@@ -65,10 +65,11 @@ export async function openEmbedded({
   }
 }
 
+/** A file that may only be read SQLite would open all the same: its lock would shut nobody out, and each commit fail. */
 function checkDirectory(dataDir: string): void {
   try {
     createDirectory(dataDir)
-    accessSync(dataDir, constants.R_OK | constants.W_OK)
+    for (const path of [dataDir, ...filesIn(dataDir)]) accessSync(path, constants.R_OK | constants.W_OK)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new StorageError(
