@@ -67,3 +67,77 @@ test('a record that is saved keeps its expiry until somebody changes that', asyn
   expect(await stored()).not.toHaveProperty('expiresAt')
   expect(complaints).toEqual([])
 })
+
+interface Said {
+  action: string
+  fields: Record<string, string>
+}
+
+/** What the form with this end of its action says, as it is shown. */
+async function formAt(page: Page, path: string, end: string): Promise<Said> {
+  await page.goto(path)
+  return page.evaluate<Said>(`(() => {
+    const form = document.querySelector('form[action$="${end}"]')
+    return { action: form.action, fields: Object.fromEntries(new FormData(form)) }
+  })()`)
+}
+
+const post = (page: Page, action: string, multipart: Record<string, string>) =>
+  page.request.post(action, { multipart, maxRedirects: 0, headers: { 'sec-fetch-site': 'same-origin' } })
+
+test('a form sent twice changes what it changes once, and is answered the same', async () => {
+  const { page } = person
+  const made = async (path: string, body: object) => (await send<{ id: string }>('POST', path, body)).id
+  const kept = `/v1/projects/${project}`
+  const record = await made(`${kept}/collections/people/records`, { data: { city: 'Paris' } })
+  const [agent, url] = [await made(`${kept}/agents`, { name: 'Twice' }), 'https://example.com/twice']
+  const [going, endpoint] = [
+    await made('/v1/projects', { name: 'Going' }),
+    await made('/v1/webhook-endpoints', { url }),
+  ]
+  const link = await made('/v1/admin-links', { role: 'viewer' })
+  const email = 'twice@example.com'
+  const invitation = await made('/v1/invitations', { email, role: 'viewer' })
+  const other = await newPerson(browser, stack.edge)
+  await other.page.goto(await newLink())
+  await click(other.page, 'Sign in')
+  await other.page.waitForURL(/\/admin\/demo\/$/)
+  const sessions = await send<{ data: Array<{ id: string }> }>('GET', '/v1/sessions')
+  const session = sessions.data.at(-1)?.id
+  const projects = `projects/${project}`
+  const forms: ReadonlyArray<[page: string, end: string, changed?: Record<string, string>]> = [
+    [projects, `/${projects}`, { description: 'Changed' }],
+    [`${projects}/collections/people/${record}`, record, { data: '{"city":"Lima"}' }],
+    [`${projects}/collections/people/${record}/delete`, '/delete'],
+    [`projects/${going}/delete`, '/delete'],
+    [`agents/${project}/${agent}`, agent, { name: 'Changed' }],
+    [`agents/${project}/${agent}/delete`, '/delete'],
+    [`webhook-endpoints/${endpoint}`, endpoint, { description: 'Changed' }],
+    [`webhook-endpoints/${endpoint}`, '/disable'],
+    [`webhook-endpoints/${endpoint}/delete`, '/delete'],
+    ['settings', '/settings', { displayName: 'Changed' }],
+    ['links', `${link}/revoke`],
+    ['invitations', `${invitation}/revoke`],
+    ['sessions', `${session}/end`],
+  ]
+  for (const [path, end, changed = {}] of forms) {
+    const { action, fields } = await formAt(page, `/admin/demo/${path}`, end)
+    const answers = []
+    for (let i = 0; i < 2; i++) {
+      const answer = await post(page, action, { ...fields, ...changed })
+      answers.push([path, answer.status(), answer.headers().location])
+    }
+    expect(answers[0]).toEqual([path, 303, expect.stringContaining('done=')])
+    expect(answers[1]).toEqual(answers[0])
+  }
+  const { action, fields } = await formAt(page, `/admin/demo/${projects}`, `/${projects}`)
+  const say = (description: string) => post(page, action, { ...fields, description })
+  expect((await say('Said once')).status()).toBe(303)
+  expect(await (await say('Said otherwise')).text()).toContain('This form was sent before')
+  const { data } = await send<{ data: Array<{ target: string | null }> }>(
+    'GET',
+    '/v1/audit?action=projects.update',
+  )
+  expect(data.filter(({ target }) => target === project)).toHaveLength(2)
+  await other.context.close()
+})

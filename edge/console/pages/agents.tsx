@@ -2,7 +2,7 @@
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { adviceOn } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
@@ -82,7 +82,6 @@ export const agents: ConsolePage = {
       const [project, given] = [field(form, 'project'), givenIn(form)]
       const answer = await visit.api.post<Agent>(agentsOf(project), {
         body: bodyOf(given),
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(`${PATH}/${project}/${answer.body.id}`, 'created')
       return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
@@ -116,7 +115,7 @@ export const agents: ConsolePage = {
     })
     app.post('/:project/:agent/runs', async (c) => {
       const { visit, form } = c.var
-      const sending = { body: { input: field(form, 'input') }, idempotencyKey: field(form, 'once') }
+      const sending = { body: { input: field(form, 'input') } }
       if (c.req.header('accept') === EVENT_STREAM) {
         return visit.api.raw('POST', `${one(c)}/runs`, { ...sending, accept: EVENT_STREAM })
       }
@@ -261,8 +260,8 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
             <p class="notice">The platform has no model yet; its operator adds them.</p>
           )}
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
-            <input type="hidden" name="csrf" value={visit.csrf} />
-            <input type="hidden" name="once" value={crypto.randomUUID()} />
+            <CsrfField visit={visit} />
+            <OnceFields />
             <TextArea name="input" label="Message" rows={3} />
             <button type="submit">Run</button>
           </form>

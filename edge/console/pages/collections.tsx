@@ -8,7 +8,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { Advice } from '../respond.tsx'
+import { Advice, adviceOn } from '../respond.tsx'
 import { type ConsoleContext, type ConsoleTypes, field, type Visit } from '../visit.ts'
 
 interface Collection {
@@ -49,7 +49,6 @@ export function collectionRoutes(app: Hono<ConsoleTypes>): void {
     if (body === undefined) return edit(c, { ...given, error: NOT_JSON })
     const answer = await visit.api.post<Stored>(`${apiPath(c)}/records`, {
       body,
-      idempotencyKey: field(form, 'once'),
     })
     if (answer.ok) return c.var.done(`${below(c)}/${answer.body.id}`, 'record-created')
     return answer.status === 422 ? edit(c, { ...given, problem: answer.problem }) : c.var.refuse(answer)
@@ -325,9 +324,9 @@ function edit(c: ConsoleContext, { text, expiresAt, version, error, problem, pre
 }
 
 /** All but what is said beside a field of its own. */
-function wrongWithDocument({ errors, detail }: ProblemDetails): string | undefined {
-  const said = errors
+function wrongWithDocument(problem: ProblemDetails): string | undefined {
+  const said = problem.errors
     ?.filter(({ pointer }) => pointer !== '/expiresAt')
     .map(({ pointer, detail }) => `${pointer.replace(/^\/data/, '') || 'the document'}: ${detail}`)
-  return said === undefined ? detail : said.join('; ') || undefined
+  return said === undefined ? adviceOn({ problem }).what : said.join('; ') || undefined
 }

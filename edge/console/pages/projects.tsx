@@ -45,7 +45,6 @@ export const projects: ConsolePage = {
       const body = { name: field(form, 'name'), description: field(form, 'description') }
       const answer = await visit.api.post<Project>('/v1/projects', {
         body,
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(PATH, 'created')
       return answer.problem.code === 'validation_failed'
@@ -67,9 +66,7 @@ export const projects: ConsolePage = {
       ['restore', 'restored'],
     ] as const) {
       app.post(`/:id/${verb}`, async (c) => {
-        const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`, {
-          idempotencyKey: field(c.var.form, 'once'),
-        })
+        const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`)
         return answer.ok ? c.var.done(PATH, done) : c.var.refuse(answer)
       })
     }

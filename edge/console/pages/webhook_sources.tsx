@@ -121,7 +121,6 @@ export const webhookSources: ConsolePage = {
       const { name, provider, secret } = given
       const answer = await visit.api.post<Source & { url: string }>(API, {
         body: { name, provider, secret, eventTypes: mappingIn(given.eventTypes) },
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return made(c, answer.body)
       return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
