@@ -141,3 +141,89 @@ test('a form sent twice changes what it changes once, and is answered the same',
   expect(data.filter(({ target }) => target === project)).toHaveLength(2)
   await other.context.close()
 })
+
+test('an agent that is saved keeps all that nobody touched', async () => {
+  const { page } = person
+  const offered = '/platform/v1/models'
+  await send('POST', offered, { name: 'withdrawn', baseUrl: models.baseUrl })
+  const agents = `/v1/projects/${project}/agents`
+  const given = {
+    ...{ name: 'Before', model: 'withdrawn', instructions: '\n  One.\n\tTwo.\n' },
+    parameters: { temperature: 0.1, topP: 0.25, maxOutputTokens: 7 },
+  }
+  const { id } = await send<{ id: string }>('POST', agents, given)
+  await send('DELETE', `${offered}/withdrawn`)
+  const names = async () => (await send<{ data: unknown[] }>('GET', '/v1/models')).data
+  await expect.poll(names).toEqual([])
+  await page.goto(`/admin/demo/agents/${project}/${id}`)
+  await page.getByLabel('Name', { exact: true }).fill('After')
+  await page.getByLabel('Temperature').fill('hot')
+  await click(page, 'Save')
+  expect(await page.getByLabel('Temperature').getAttribute('aria-invalid')).toBe('true')
+  await page.getByLabel('Temperature').fill('0.1')
+  await click(page, 'Save')
+  expect(await flash(page)).toContain('was changed')
+  expect(await send('GET', `${agents}/${id}`)).toMatchObject({ ...given, name: 'After' })
+})
+
+test('a project that is saved keeps all that nobody touched', async () => {
+  const { page } = person
+  const kept = { name: 'Before', description: ' Of several\n\nlines.\n' }
+  const { id } = await send<{ id: string }>('POST', '/v1/projects', kept)
+  await page.goto(`/admin/demo/projects/${id}`)
+  await page.getByLabel('Name', { exact: true }).fill('After')
+  await click(page, 'Save')
+  expect(await flash(page)).toContain('was changed')
+  expect(await send('GET', `/v1/projects/${id}`)).toMatchObject({ ...kept, name: 'After' })
+})
+
+test('a form that is shown again for what was wrong does not overwrite what somebody else changed', async () => {
+  const { page } = person
+  const made = async (path: string, body: object) => (await send<{ id: string }>('POST', path, body)).id
+  const agents = `/v1/projects/${project}/agents`
+  const agent = await made(agents, { name: 'Mine' })
+  const endpoint = await made('/v1/webhook-endpoints', { url: 'https://example.com/mine' })
+  const source = await made('/v1/webhook-sources', {
+    name: 'Mine',
+    provider: 'github',
+    secret: 'long-enough',
+  })
+  const forms: ReadonlyArray<
+    [page: string, path: string, theirs: object, wrong: string, right: string, label: string]
+  > = [
+    [`projects/${project}`, `/v1/projects/${project}`, { description: 'Theirs' }, 'a\u0085b', 'Mine', 'Name'],
+    ['settings', '/v1/tenant', { name: 'Theirs' }, 'red', '#00ff00', 'Accent colour'],
+    [`agents/${project}/${agent}`, `${agents}/${agent}`, { name: 'Theirs' }, 'hot', '1', 'Temperature'],
+    [
+      `webhook-endpoints/${endpoint}`,
+      `/v1/webhook-endpoints/${endpoint}`,
+      { description: 'Theirs' },
+      'none',
+      '',
+      'Types of events',
+    ],
+    [
+      `webhook-sources/${source}`,
+      `/v1/webhook-sources/${source}`,
+      { name: 'Theirs' },
+      'short',
+      'long-enough',
+      'Secret',
+    ],
+  ]
+  for (const [shown, path, theirs, wrong, right, label] of forms) {
+    await page.goto(`/admin/demo/${shown}`)
+    const field = page.getByLabel(label, { exact: true })
+    await field.fill(wrong)
+    await send('PATCH', path, theirs)
+    await click(page, 'Save')
+    expect([shown, await field.getAttribute('aria-invalid')]).toEqual([shown, 'true'])
+    await field.fill(right)
+    await click(page, 'Save')
+    expect([shown, await alert(page)]).toEqual([
+      shown,
+      expect.stringContaining('Somebody changed it meanwhile'),
+    ])
+    expect(await send('GET', path)).toMatchObject(theirs)
+  }
+})

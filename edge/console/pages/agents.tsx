@@ -1,11 +1,11 @@
 // Agents: made and changed by project, run here, with the answer coming in as the model speaks, and every run there was.
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
-import type { List } from '../api.ts'
+import type { Answered, List } from '../api.ts'
 import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { adviceOn } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Project {
@@ -53,6 +53,7 @@ interface Given {
   model: string
   instructions: string
   temperature: string
+  topP: string
   maxOutputTokens: string
 }
 
@@ -144,17 +145,20 @@ const here = (c: ConsoleContext): string => `${PATH}/${c.req.param('project')}/$
 const givenIn = (form: FormData): Given => ({
   name: field(form, 'name'),
   model: field(form, 'model'),
-  instructions: field(form, 'instructions'),
+  instructions: textField(form, 'instructions'),
   temperature: field(form, 'temperature'),
+  topP: field(form, 'topP'),
   maxOutputTokens: field(form, 'maxOutputTokens'),
 })
 
-const bodyOf = ({ name, model, instructions, temperature, maxOutputTokens }: Given) => ({
+/** With all of the parameters: those that are not said are taken away. */
+const bodyOf = ({ name, model, instructions, temperature, topP, maxOutputTokens }: Given) => ({
   name,
   model: model || null,
   instructions,
   parameters: {
     ...(temperature !== '' && { temperature: numberIn(temperature) }),
+    ...(topP !== '' && { topP: numberIn(topP) }),
     ...(maxOutputTokens !== '' && { maxOutputTokens: numberIn(maxOutputTokens) }),
   },
 })
@@ -166,6 +170,7 @@ const givenOf = ({ name, model, instructions, parameters }: Agent): Given => ({
   model: model ?? '',
   instructions,
   temperature: String(parameters.temperature ?? ''),
+  topP: String(parameters.topP ?? ''),
   maxOutputTokens: String(parameters.maxOutputTokens ?? ''),
 })
 
@@ -220,7 +225,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <h2 id="new">New agent</h2>
           <AgentForm
             {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem, project: chosen.id }}
-            models={models.ok ? models.body.data : []}
+            models={availableIn(models)}
             verb="Create the agent"
           />
         </section>
@@ -249,6 +254,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   if (!answer.ok) return c.var.refuse(answer)
   if (!runs.ok) return c.var.refuse(runs)
   const agent = answer.body
+  const given = wrong?.given ?? givenOf(agent)
   const action = `${visit.base}/${here(c)}`
   const mayWrite = allows(visit.scopes, 'agents:write')
   return c.var.page(
@@ -294,9 +300,9 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <AgentForm
-              {...{ visit, action, given: wrong?.given ?? givenOf(agent), problem: wrong?.problem }}
-              models={models.ok ? models.body.data : []}
-              version={answer.etag}
+              {...{ visit, action, given, problem: wrong?.problem }}
+              models={[...availableIn(models), agent.model ?? '', given.model]}
+              version={formVersion(c, answer.etag)}
               verb="Save"
             />
           </section>
@@ -311,6 +317,10 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
     { title: agent.name, ...(wrong && { status: 422 }) },
   )
 }
+
+/** What an agent can be given; nothing where that is not known now. */
+const availableIn = (models: Answered<List<Model>>): string[] =>
+  models.ok ? models.body.data.filter(({ available }) => available).map(({ name }) => name) : []
 
 const runColumns = (path: string) => [
   {
@@ -395,7 +405,8 @@ interface AgentFormProps {
   action: string
   given: Given | undefined
   problem: ProblemDetails | undefined
-  models: ReadonlyArray<Model>
+  /** What can be chosen: what is available, and what the agent has, whether it is or not. */
+  models: ReadonlyArray<string>
   /** Of a new one. */
   project?: string
   version?: string | undefined
@@ -424,10 +435,10 @@ const AgentForm = ({ visit, action, given, problem, models, project, version, ve
       label="Model"
       value={given?.model}
       error={errorAt(problem, '/model')}
-      options={[
-        { value: '', label: 'The first that the plan may use' },
-        ...models.filter(({ available }) => available).map(({ name }) => ({ value: name, label: name })),
-      ]}
+      options={[...new Set(['', ...models])].map((name) => ({
+        value: name,
+        label: name || 'The first that the plan may use',
+      }))}
     />
     <TextArea
       name="instructions"
@@ -443,6 +454,13 @@ const AgentForm = ({ visit, action, given, problem, models, project, version, ve
       hint="From 0 to 2; empty is the model’s own."
       value={given?.temperature}
       error={errorAt(problem, '/parameters/temperature')}
+    />
+    <Field
+      name="topP"
+      label="Top P"
+      hint="From 0 to 1; empty is the model’s own."
+      value={given?.topP}
+      error={errorAt(problem, '/parameters/topP')}
     />
     <Field
       name="maxOutputTokens"

@@ -2,9 +2,9 @@
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { errorAt, Field, Form } from '../parts/form.tsx'
+import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
 import { Collections, collectionRoutes, RECORD_MESSAGES } from './collections.tsx'
 import type { ConsolePage } from './page.ts'
 
@@ -42,7 +42,7 @@ export const projects: ConsolePage = {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
-      const body = { name: field(form, 'name'), description: field(form, 'description') }
+      const body = { name: field(form, 'name'), description: textField(form, 'description') }
       const answer = await visit.api.post<Project>('/v1/projects', {
         body,
       })
@@ -54,7 +54,7 @@ export const projects: ConsolePage = {
     app.get('/:id', (c) => edit(c))
     app.post('/:id', async (c) => {
       const { visit, form } = c.var
-      const body = { name: field(form, 'name'), description: field(form, 'description') }
+      const body = { name: field(form, 'name'), description: textField(form, 'description') }
       const answer = await visit.api.patch<Project>(one(c), { body, ifMatch: field(form, 'version') })
       if (answer.ok) return c.var.done(PATH, 'changed')
       return answer.problem.code === 'validation_failed'
@@ -164,7 +164,7 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
                 action={action}
                 given={wrong ?? project}
                 problem={wrong?.problem}
-                version={answer.etag}
+                version={formVersion(c, answer.etag)}
                 verb="Save"
               />
             </div>
@@ -213,12 +213,12 @@ const ProjectForm = ({ visit, action, given, problem, version, verb }: ProjectFo
       maxlength={200}
       required
     />
-    <Field
+    <TextArea
       name="description"
       label="Description"
       value={given?.description}
       error={errorAt(problem, '/description')}
-      maxlength={2000}
+      rows={3}
     />
     <button type="submit">{verb}</button>
   </Form>

@@ -5,7 +5,7 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { adviceOn } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, daysFromShown, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, daysFromShown, field, formVersion, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Endpoint {
@@ -370,7 +370,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
             <h2 id="change">Change</h2>
             <EndpointForm
               {...{ visit, action, given: wrong?.given ?? givenOf(endpoint), problem: wrong?.problem }}
-              version={answer.etag}
+              version={formVersion(c, answer.etag)}
               verb="Save"
             />
           </section>
