@@ -64,7 +64,6 @@ interface Wrong {
 
 const PATH = 'agents'
 const EVENT_STREAM = 'text/event-stream'
-const PROJECTS = '/v1/projects?limit=100'
 
 export const agents: ConsolePage = {
   path: PATH,
@@ -176,10 +175,16 @@ const givenOf = ({ name, model, instructions, parameters }: Agent): Given => ({
 
 async function list(c: ConsoleContext, wrong?: Wrong) {
   const { visit } = c.var
-  const projects = await visit.api.get<List<Project>>(PROJECTS)
+  const wanted = (wrong && field(c.var.form, 'project')) || c.req.query('project')
+  // One that is asked for need not be among the first of them.
+  const [projects, asked] = await Promise.all([
+    visit.api.get<List<Project>>('/v1/projects?limit=100'),
+    wanted ? visit.api.get<Project>(`/v1/projects/${encodeURIComponent(wanted)}`) : undefined,
+  ])
   if (!projects.ok) return c.var.refuse(projects)
-  const wanted = (wrong && field(c.var.form, 'project')) ?? c.req.query('project')
-  const chosen = projects.body.data.find(({ id }) => id === wanted) ?? projects.body.data[0]
+  if (asked?.ok === false) return c.var.refuse(asked)
+  const { data: first } = projects.body
+  const chosen = asked?.body ?? first[0]
   if (chosen === undefined) {
     return c.var.page(
       <EmptyState title="No projects yet">
@@ -195,17 +200,18 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
   ])
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
+  const choices = first.some(({ id }) => id === chosen.id) ? first : [chosen, ...first]
   const path = `${visit.base}/${PATH}`
   const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
   return c.var.page(
     <>
-      {projects.body.data.length > 1 && (
+      {choices.length > 1 && (
         <form class="stack panel" method="get" action={path}>
           <Select
             name="project"
             label="Project"
             value={chosen.id}
-            options={projects.body.data.map(({ id, name }) => ({ value: id, label: name }))}
+            options={choices.map(({ id, name }) => ({ value: id, label: name }))}
           />
           <button type="submit">Show its agents</button>
         </form>

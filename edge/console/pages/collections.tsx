@@ -9,7 +9,7 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { Advice, adviceOn } from '../respond.tsx'
-import { type ConsoleContext, type ConsoleTypes, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, type ConsoleTypes, cursorQuery, field } from '../visit.ts'
 
 interface Collection {
   name: string
@@ -152,34 +152,37 @@ const apiPath = (c: ConsoleContext): string => `/v1/${below(c)}`
 const recordPath = (c: ConsoleContext): string => `${apiPath(c)}/records/${part(c, 'record')}`
 
 /** The project's collections, on its own page. */
-export async function Collections({ visit, project }: { visit: Visit; project: string }) {
+export async function Collections({ c, project }: { c: ConsoleContext; project: string }) {
+  const { visit } = c.var
   if (!allows(visit.scopes, 'collections:read')) return null
-  const answer = await visit.api.get<List<Collection>>(`/v1/projects/${project}/collections?limit=100`)
+  const answer = await visit.api.get<List<Collection>>(`/v1/projects/${project}/collections${cursorQuery(c)}`)
   if (!answer.ok) return <Advice refused={answer} />
-  const base = `${visit.base}/projects/${project}/collections`
+  const { data, nextCursor } = answer.body
+  const page = `${visit.base}/projects/${project}`
   return (
     <section class="panel" aria-labelledby="collections">
       <h2 id="collections">Collections</h2>
-      {answer.body.data.length === 0 ? (
+      {data.length === 0 ? (
         <p>None yet. The first record of a collection makes it.</p>
       ) : (
-        <Table
-          caption="By name"
-          columns={[
-            { title: 'Name', of: ({ name }: Collection) => <a href={`${base}/${name}`}>{name}</a> },
-            { title: 'Records', number: true, of: ({ records }: Collection) => String(records) },
-            {
-              title: 'Indexes',
-              of: ({ indexes }: Collection) =>
-                indexes.map(({ fields }) => fields.map((each) => each.field).join(' + ')).join(', '),
-            },
-          ]}
-          rows={answer.body.data}
-        />
+        <>
+          <Table caption="By name" columns={columns(`${page}/collections`)} rows={data} />
+          <Pager path={page} nextCursor={nextCursor} />
+        </>
       )}
     </section>
   )
 }
+
+const columns = (path: string) => [
+  { title: 'Name', of: ({ name }: Collection) => <a href={`${path}/${name}`}>{name}</a> },
+  { title: 'Records', number: true, of: ({ records }: Collection) => String(records) },
+  {
+    title: 'Indexes',
+    of: ({ indexes }: Collection) =>
+      indexes.map(({ fields }) => fields.map((each) => each.field).join(' + ')).join(', '),
+  },
+]
 
 async function browse(c: ConsoleContext) {
   const { visit } = c.var

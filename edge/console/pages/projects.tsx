@@ -154,7 +154,14 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
   const action = `${visit.base}/${PATH}/${project.id}`
   return c.var.page(
     <>
-      <Collections visit={visit} project={project.id} />
+      <Collections c={c} project={project.id} />
+      {allows(visit.scopes, 'agents:read') && (
+        <p>
+          <a class="button plain" href={`${visit.base}/agents?project=${project.id}`}>
+            Its agents
+          </a>
+        </p>
+      )}
       {allows(visit.scopes, 'projects:write') && (
         <>
           {project.archivedAt === null && (
