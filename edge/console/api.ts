@@ -17,10 +17,18 @@ export interface List<T> {
 
 interface Sending {
   body?: unknown
+  /** Instead of {@link ApiOptions.once}. */
   idempotencyKey?: string | undefined
   ifMatch?: string | undefined
   /** JSON otherwise. */
   accept?: string
+}
+
+interface ApiOptions {
+  publicOrigin: string
+  slug?: string
+  /** The idempotency key of whatever is changed: a form that is sent twice says the same one twice. */
+  once?: string | undefined
 }
 
 export class Api {
@@ -29,19 +37,16 @@ export class Api {
   private readonly client: Request
   private readonly publicOrigin: string
   private readonly slug: string | undefined
+  private readonly once: string | undefined
 
   /** @param client the browser's own request: its address is told on, and its end ends what it asked for */
-  constructor(
-    inside: Inside,
-    identity: Identity,
-    client: Request,
-    { publicOrigin, slug }: { publicOrigin: string; slug?: string },
-  ) {
+  constructor(inside: Inside, identity: Identity, client: Request, { publicOrigin, slug, once }: ApiOptions) {
     this.inside = inside
     this.identity = identity
     this.client = client
     this.publicOrigin = publicOrigin
     this.slug = slug
+    this.once = once
   }
 
   get<T>(path: string): Promise<Answered<T>> {
@@ -68,7 +73,7 @@ export class Api {
   async raw(
     method: string,
     path: string,
-    { body, idempotencyKey, ifMatch, accept = 'application/json' }: Sending = {},
+    { body, idempotencyKey = this.once, ifMatch, accept = 'application/json' }: Sending = {},
   ): Promise<Response> {
     const headers = new Headers({ accept })
     for (const name of ['cf-connecting-ip', 'user-agent']) {
@@ -77,7 +82,7 @@ export class Api {
     }
     // The region holds the tenant of the credential against the one in the page's path.
     if (this.slug !== undefined) headers.set(TENANT, this.slug)
-    if (idempotencyKey) headers.set(IDEMPOTENCY_KEY, idempotencyKey)
+    if (idempotencyKey && method !== 'GET') headers.set(IDEMPOTENCY_KEY, idempotencyKey)
     if (ifMatch) headers.set('if-match', ifMatch)
     if (body !== undefined) headers.set('content-type', 'application/json')
     const request = new Request(this.publicOrigin + path, {

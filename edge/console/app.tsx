@@ -26,7 +26,7 @@ import { Advice, foreignForm, Sent, type Show, showing, showRefusal, Typed } fro
 import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
-import type { ConsoleDependencies, ConsoleTypes, Presence } from './visit.ts'
+import { type ConsoleDependencies, type ConsoleTypes, field, type Presence } from './visit.ts'
 import { admittingVisits } from './visits.ts'
 
 export { createDocs } from './docs/app.tsx'
@@ -129,7 +129,9 @@ const visiting = ({ config, inside }: ConsoleDependencies, show: Show) =>
   createMiddleware<ConsoleTypes>(async function visiting(c, next) {
     const { slug, identity, csrf } = c.var.seeming
     const { publicOrigin } = config
-    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug })
+    const form = c.get('form')
+    const once = form && field(form, 'once')
+    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug, once })
     const answer = await api.get<Presence>('/console/v1/session')
     if (!answer.ok) {
       const isOver = answer.status === 401
@@ -140,7 +142,7 @@ const visiting = ({ config, inside }: ConsoleDependencies, show: Show) =>
         answer,
         <>
           {isOver && <SignIn slug={slug} />}
-          <Sent refused={answer} form={c.get('form')} action={c.req.path} />
+          <Sent refused={answer} form={form} action={c.req.path} />
         </>,
       )
     }

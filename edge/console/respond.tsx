@@ -111,6 +111,10 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'Somebody changed it meanwhile',
     what: 'Nothing was overwritten. Open the page again to see it as it is now, and make your change there.',
   },
+  idempotency_key_reuse: {
+    title: 'This form was sent before',
+    what: 'It said something else then, and that was done; this was not. Open the page again, and make your change there.',
+  },
   not_found: { title: 'There is nothing here', what: 'It may have been deleted. Go back and look again.' },
   rate_limited: { title: 'Too many requests', what: 'Wait a moment, then load the page again.' },
   region_unavailable: {

@@ -90,10 +90,22 @@ export interface ConsoleTypes {
 
 export type ConsoleContext = Context<ConsoleTypes>
 
-/** A field of a form as text, trimmed; empty where there is none. */
-export function field(form: FormData, name: string): string {
+/** A field of a form as it was typed, empty where there is none. A form ends its lines with two bytes, of which one was typed. */
+export function textField(form: FormData, name: string): string {
   const value = form.get(name)
-  return typeof value === 'string' ? value.trim() : ''
+  return typeof value === 'string' ? value.replaceAll('\r\n', '\n') : ''
+}
+
+/** A field of a form as text, trimmed; empty where there is none. */
+export const field = (form: FormData, name: string): string => textField(form, name).trim()
+
+/**
+ * The version that a form on the page changes: the one shown, or, where a form is shown again for what was wrong with
+ * it, still the one that it was typed into. What somebody else changed meanwhile would be overwritten unseen otherwise.
+ */
+export function formVersion(c: ConsoleContext, etag: string | undefined): string | undefined {
+  const form: FormData | undefined = c.get('form')
+  return form === undefined ? etag : field(form, 'version')
 }
 
 /**

@@ -712,6 +712,47 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('leads to what lies beyond the first page: every collection, and the agents of every project', async () => {
+    const own = await newTenant('beyond')
+    const make = (method: string, path: string, body: object) =>
+      stack.call<{ id: string }>(path, { as: own.key, method, body })
+    for (let made = 0; made < 100; made += 25) {
+      await Promise.all(Array.from({ length: 25 }, () => make('POST', '/v1/projects', { name: 'Of many' })))
+    }
+    const { id } = (await make('POST', '/v1/projects', { name: 'The last' })).body
+    await Promise.all(
+      Array.from({ length: 26 }, (_, i) =>
+        make('PUT', `/v1/projects/${id}/collections/c${String(i).padStart(2, '0')}`, {}),
+      ),
+    )
+    const { page, complaints, context } = await signedIn(own)
+    await page.goto(`/admin/beyond/projects/${id}`)
+    expect(await page.getByRole('link', { name: 'c25' }).count()).toBe(0)
+    await page.getByRole('link', { name: 'Next page' }).click()
+    await page.getByRole('link', { name: 'c25' }).waitFor()
+    await page.getByRole('link', { name: 'Its agents' }).click()
+    expect(await textOf(page)).toContain('No agents in The last')
+    await accessible(page)
+    // A form that has to be mended makes it there, too.
+    await page.getByLabel('Name', { exact: true }).fill('Here')
+    await page.getByLabel('Temperature').fill('hot')
+    await page.getByRole('button', { name: 'Create the agent' }).click()
+    await page.getByLabel('Temperature').fill('1')
+    await page.getByRole('button', { name: 'Create the agent' }).click()
+    await page.waitForURL(/\?done=created$/)
+    const { body } = await stack.call(`/v1/projects/${id}/agents`, { as: own.key })
+    expect(body).toMatchObject({ data: [{ name: 'Here' }] })
+    const none = await page.goto(
+      `/admin/beyond/agents?project=${id.replace(/.$/, (end) => (end === 'a' ? 'b' : 'a'))}`,
+    )
+    expect([none?.status(), await textOf(page)]).toEqual([
+      404,
+      expect.stringContaining('There is nothing here'),
+    ])
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('with a record that somebody else has changed loses nothing of either', async () => {
     const own = await newTenant('meanwhile')
     const post = (path: string, body: object) =>

@@ -3,8 +3,8 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { CsrfField, errorAt, Field, Form, Select } from '../parts/form.tsx'
-import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, EmptyState, Pager, RowButton, Secret, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -42,7 +42,6 @@ export const adminLinks: ConsolePage = {
       ]
       const answer = await visit.api.post<AdminLink & { url: string }>('/v1/admin-links', {
         body: { role, expiresIn: Number(seconds), email: email === '' ? null : email },
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) {
         return c.var.page(
@@ -121,12 +120,10 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
           title: 'Actions',
           of: ({ id, status, email }: AdminLink) =>
             status === 'open' && (
-              <form method="post" action={`${path}/${id}/revoke`}>
-                <CsrfField visit={visit} />
-                <button class="plain" type="submit" aria-label={`Revoke the link for ${email ?? id}`}>
-                  Revoke
-                </button>
-              </form>
+              <RowButton
+                {...{ visit, action: `${path}/${id}/revoke`, verb: 'Revoke' }}
+                label={`Revoke the link for ${email ?? id}`}
+              />
             ),
         },
       ]

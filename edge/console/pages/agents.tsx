@@ -1,11 +1,11 @@
 // Agents: made and changed by project, run here, with the answer coming in as the model speaks, and every run there was.
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
-import type { List } from '../api.ts'
-import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import type { Answered, List } from '../api.ts'
+import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { adviceOn } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Project {
@@ -53,6 +53,7 @@ interface Given {
   model: string
   instructions: string
   temperature: string
+  topP: string
   maxOutputTokens: string
 }
 
@@ -63,7 +64,6 @@ interface Wrong {
 
 const PATH = 'agents'
 const EVENT_STREAM = 'text/event-stream'
-const PROJECTS = '/v1/projects?limit=100'
 
 export const agents: ConsolePage = {
   path: PATH,
@@ -82,7 +82,6 @@ export const agents: ConsolePage = {
       const [project, given] = [field(form, 'project'), givenIn(form)]
       const answer = await visit.api.post<Agent>(agentsOf(project), {
         body: bodyOf(given),
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(`${PATH}/${project}/${answer.body.id}`, 'created')
       return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
@@ -116,7 +115,7 @@ export const agents: ConsolePage = {
     })
     app.post('/:project/:agent/runs', async (c) => {
       const { visit, form } = c.var
-      const sending = { body: { input: field(form, 'input') }, idempotencyKey: field(form, 'once') }
+      const sending = { body: { input: field(form, 'input') } }
       if (c.req.header('accept') === EVENT_STREAM) {
         return visit.api.raw('POST', `${one(c)}/runs`, { ...sending, accept: EVENT_STREAM })
       }
@@ -145,17 +144,20 @@ const here = (c: ConsoleContext): string => `${PATH}/${c.req.param('project')}/$
 const givenIn = (form: FormData): Given => ({
   name: field(form, 'name'),
   model: field(form, 'model'),
-  instructions: field(form, 'instructions'),
+  instructions: textField(form, 'instructions'),
   temperature: field(form, 'temperature'),
+  topP: field(form, 'topP'),
   maxOutputTokens: field(form, 'maxOutputTokens'),
 })
 
-const bodyOf = ({ name, model, instructions, temperature, maxOutputTokens }: Given) => ({
+/** With all of the parameters: those that are not said are taken away. */
+const bodyOf = ({ name, model, instructions, temperature, topP, maxOutputTokens }: Given) => ({
   name,
   model: model || null,
   instructions,
   parameters: {
     ...(temperature !== '' && { temperature: numberIn(temperature) }),
+    ...(topP !== '' && { topP: numberIn(topP) }),
     ...(maxOutputTokens !== '' && { maxOutputTokens: numberIn(maxOutputTokens) }),
   },
 })
@@ -167,15 +169,22 @@ const givenOf = ({ name, model, instructions, parameters }: Agent): Given => ({
   model: model ?? '',
   instructions,
   temperature: String(parameters.temperature ?? ''),
+  topP: String(parameters.topP ?? ''),
   maxOutputTokens: String(parameters.maxOutputTokens ?? ''),
 })
 
 async function list(c: ConsoleContext, wrong?: Wrong) {
   const { visit } = c.var
-  const projects = await visit.api.get<List<Project>>(PROJECTS)
+  const wanted = (wrong && field(c.var.form, 'project')) || c.req.query('project')
+  // One that is asked for need not be among the first of them.
+  const [projects, asked] = await Promise.all([
+    visit.api.get<List<Project>>('/v1/projects?limit=100'),
+    wanted ? visit.api.get<Project>(`/v1/projects/${encodeURIComponent(wanted)}`) : undefined,
+  ])
   if (!projects.ok) return c.var.refuse(projects)
-  const wanted = (wrong && field(c.var.form, 'project')) ?? c.req.query('project')
-  const chosen = projects.body.data.find(({ id }) => id === wanted) ?? projects.body.data[0]
+  if (asked?.ok === false) return c.var.refuse(asked)
+  const { data: first } = projects.body
+  const chosen = asked?.body ?? first[0]
   if (chosen === undefined) {
     return c.var.page(
       <EmptyState title="No projects yet">
@@ -191,17 +200,18 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
   ])
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
+  const choices = first.some(({ id }) => id === chosen.id) ? first : [chosen, ...first]
   const path = `${visit.base}/${PATH}`
   const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
   return c.var.page(
     <>
-      {projects.body.data.length > 1 && (
+      {choices.length > 1 && (
         <form class="stack panel" method="get" action={path}>
           <Select
             name="project"
             label="Project"
             value={chosen.id}
-            options={projects.body.data.map(({ id, name }) => ({ value: id, label: name }))}
+            options={choices.map(({ id, name }) => ({ value: id, label: name }))}
           />
           <button type="submit">Show its agents</button>
         </form>
@@ -221,7 +231,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <h2 id="new">New agent</h2>
           <AgentForm
             {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem, project: chosen.id }}
-            models={models.ok ? models.body.data : []}
+            models={availableIn(models)}
             verb="Create the agent"
           />
         </section>
@@ -250,6 +260,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   if (!answer.ok) return c.var.refuse(answer)
   if (!runs.ok) return c.var.refuse(runs)
   const agent = answer.body
+  const given = wrong?.given ?? givenOf(agent)
   const action = `${visit.base}/${here(c)}`
   const mayWrite = allows(visit.scopes, 'agents:write')
   return c.var.page(
@@ -261,8 +272,8 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
             <p class="notice">The platform has no model yet; its operator adds them.</p>
           )}
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
-            <input type="hidden" name="csrf" value={visit.csrf} />
-            <input type="hidden" name="once" value={crypto.randomUUID()} />
+            <CsrfField visit={visit} />
+            <OnceFields />
             <TextArea name="input" label="Message" rows={3} />
             <button type="submit">Run</button>
           </form>
@@ -295,9 +306,9 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <AgentForm
-              {...{ visit, action, given: wrong?.given ?? givenOf(agent), problem: wrong?.problem }}
-              models={models.ok ? models.body.data : []}
-              version={answer.etag}
+              {...{ visit, action, given, problem: wrong?.problem }}
+              models={[...availableIn(models), agent.model ?? '', given.model]}
+              version={formVersion(c, answer.etag)}
               verb="Save"
             />
           </section>
@@ -312,6 +323,10 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
     { title: agent.name, ...(wrong && { status: 422 }) },
   )
 }
+
+/** What an agent can be given; nothing where that is not known now. */
+const availableIn = (models: Answered<List<Model>>): string[] =>
+  models.ok ? models.body.data.filter(({ available }) => available).map(({ name }) => name) : []
 
 const runColumns = (path: string) => [
   {
@@ -396,7 +411,8 @@ interface AgentFormProps {
   action: string
   given: Given | undefined
   problem: ProblemDetails | undefined
-  models: ReadonlyArray<Model>
+  /** What can be chosen: what is available, and what the agent has, whether it is or not. */
+  models: ReadonlyArray<string>
   /** Of a new one. */
   project?: string
   version?: string | undefined
@@ -425,10 +441,10 @@ const AgentForm = ({ visit, action, given, problem, models, project, version, ve
       label="Model"
       value={given?.model}
       error={errorAt(problem, '/model')}
-      options={[
-        { value: '', label: 'The first that the plan may use' },
-        ...models.filter(({ available }) => available).map(({ name }) => ({ value: name, label: name })),
-      ]}
+      options={[...new Set(['', ...models])].map((name) => ({
+        value: name,
+        label: name || 'The first that the plan may use',
+      }))}
     />
     <TextArea
       name="instructions"
@@ -444,6 +460,13 @@ const AgentForm = ({ visit, action, given, problem, models, project, version, ve
       hint="From 0 to 2; empty is the model’s own."
       value={given?.temperature}
       error={errorAt(problem, '/parameters/temperature')}
+    />
+    <Field
+      name="topP"
+      label="Top P"
+      hint="From 0 to 1; empty is the model’s own."
+      value={given?.topP}
+      error={errorAt(problem, '/parameters/topP')}
     />
     <Field
       name="maxOutputTokens"

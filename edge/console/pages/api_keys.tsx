@@ -37,7 +37,6 @@ export const apiKeys: ConsolePage = {
       }
       const answer = await visit.api.post<CreatedApiKey>('/v1/api-keys', {
         body,
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return shownOnce(c, answer.body, <p>The key works at once.</p>)
       return answer.problem.code === 'validation_failed'
@@ -65,10 +64,8 @@ export const apiKeys: ConsolePage = {
       )),
     )
     app.post('/:id/rotate', async (c) => {
-      const { visit, form } = c.var
-      const answer = await visit.api.post<CreatedApiKey>(`${one(c)}/rotate`, {
+      const answer = await c.var.visit.api.post<CreatedApiKey>(`${one(c)}/rotate`, {
         body: {},
-        idempotencyKey: field(form, 'once'),
       })
       if (!answer.ok) return c.var.refuse(answer)
       return shownOnce(c, answer.body, <p>The old key works for one more day.</p>)

@@ -6,10 +6,10 @@ import { MAX_BODY_BYTES } from '../../../shared/headers.ts'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { Field, Form, TextArea } from '../parts/form.tsx'
+import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { Advice } from '../respond.tsx'
-import { type ConsoleContext, type ConsoleTypes, field, type Visit } from '../visit.ts'
+import { Advice, adviceOn } from '../respond.tsx'
+import { type ConsoleContext, type ConsoleTypes, cursorQuery, field } from '../visit.ts'
 
 interface Collection {
   name: string
@@ -25,6 +25,14 @@ interface Stored {
   id: string
   data: Record<string, unknown>
   updatedAt: string
+  expiresAt?: string
+}
+
+/** As a form gave it. */
+interface Given {
+  text: string
+  /** Empty for never. */
+  expiresAt: string
 }
 
 const PREVIEW = 140
@@ -33,33 +41,35 @@ const MAX_TEXT_BYTES = 0.75 * MAX_BODY_BYTES
 
 export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.get('/:id/collections/:name', (c) => browse(c))
-  app.get('/:id/collections/:name/new', (c) => edit(c, { text: '{\n  \n}' }))
+  app.get('/:id/collections/:name/new', (c) => edit(c, { text: '{\n  \n}', expiresAt: '' }))
   app.post('/:id/collections/:name/new', async (c) => {
     const { visit, form } = c.var
-    const text = field(form, 'data')
-    const data = parse(text)
-    if (data === undefined) return edit(c, { text, error: NOT_JSON })
+    const given = givenIn(form)
+    const body = bodyOf(given)
+    if (body === undefined) return edit(c, { ...given, error: NOT_JSON })
     const answer = await visit.api.post<Stored>(`${apiPath(c)}/records`, {
-      body: { data },
-      idempotencyKey: field(form, 'once'),
+      body,
     })
     if (answer.ok) return c.var.done(`${below(c)}/${answer.body.id}`, 'record-created')
-    return answer.status === 422 ? edit(c, { text, problem: answer.problem }) : c.var.refuse(answer)
+    return answer.status === 422 ? edit(c, { ...given, problem: answer.problem }) : c.var.refuse(answer)
   })
   app.get('/:id/collections/:name/:record', async (c) => {
     const answer = await c.var.visit.api.get<Stored>(recordPath(c))
     if (!answer.ok) return c.var.refuse(answer)
-    return edit(c, { text: textOf(answer.body.data), version: answer.etag })
+    const { data, expiresAt = '' } = answer.body
+    return edit(c, { text: textOf(data), expiresAt, version: answer.etag })
   })
   app.post('/:id/collections/:name/:record', async (c) => {
     const { visit, form } = c.var
-    const [text, version] = [field(form, 'data'), field(form, 'version')]
-    const data = parse(text)
-    if (data === undefined) return edit(c, { text, version, error: NOT_JSON })
-    const answer = await visit.api.put<Stored>(recordPath(c), { body: { data }, ifMatch: version })
+    const [given, version] = [givenIn(form), field(form, 'version')]
+    const body = bodyOf(given)
+    if (body === undefined) return edit(c, { ...given, version, error: NOT_JSON })
+    const answer = await visit.api.put<Stored>(recordPath(c), { body, ifMatch: version })
     if (answer.ok) return c.var.done(`${below(c)}/${part(c, 'record')}`, 'record-saved')
-    if (answer.status === 412) return changedMeanwhile(c, text)
-    return answer.status === 422 ? edit(c, { text, version, problem: answer.problem }) : c.var.refuse(answer)
+    if (answer.status === 412) return changedMeanwhile(c, given)
+    return answer.status === 422
+      ? edit(c, { ...given, version, problem: answer.problem })
+      : c.var.refuse(answer)
   })
   app.get('/:id/collections/:name/:record/delete', async (c) => {
     const { visit } = c.var
@@ -92,11 +102,10 @@ export const RECORD_MESSAGES = {
 }
 
 /** Nothing that was typed is lost, and nothing of the other's is overwritten unseen. */
-async function changedMeanwhile(c: ConsoleContext, text: string) {
+async function changedMeanwhile(c: ConsoleContext, given: Given) {
   const answer = await c.var.visit.api.get<Stored>(recordPath(c))
   if (!answer.ok) return c.var.refuse(answer)
-  const present = JSON.stringify(answer.body.data, null, 2)
-  return edit(c, { text, version: answer.etag, present })
+  return edit(c, { ...given, version: answer.etag, present: answer.body })
 }
 
 /** A line each for what is in it, unless that made so many of them that no form could send it back. */
@@ -105,6 +114,17 @@ function textOf(data: Record<string, unknown>): string {
   // A form ends its lines with two bytes.
   const bytes = utf8(text.replaceAll('\n', '\r\n')).length
   return bytes <= MAX_TEXT_BYTES ? text : JSON.stringify(data)
+}
+
+const givenIn = (form: FormData): Given => ({
+  text: field(form, 'data'),
+  expiresAt: field(form, 'expiresAt'),
+})
+
+/** The whole record: what a PUT does not say, is no more. Undefined where the text is no JSON object. */
+function bodyOf({ text, expiresAt }: Given) {
+  const data = parse(text)
+  return data && { data, expiresAt: expiresAt || null }
 }
 
 const NOT_JSON = 'This is not a JSON object.'
@@ -132,34 +152,37 @@ const apiPath = (c: ConsoleContext): string => `/v1/${below(c)}`
 const recordPath = (c: ConsoleContext): string => `${apiPath(c)}/records/${part(c, 'record')}`
 
 /** The project's collections, on its own page. */
-export async function Collections({ visit, project }: { visit: Visit; project: string }) {
+export async function Collections({ c, project }: { c: ConsoleContext; project: string }) {
+  const { visit } = c.var
   if (!allows(visit.scopes, 'collections:read')) return null
-  const answer = await visit.api.get<List<Collection>>(`/v1/projects/${project}/collections?limit=100`)
+  const answer = await visit.api.get<List<Collection>>(`/v1/projects/${project}/collections${cursorQuery(c)}`)
   if (!answer.ok) return <Advice refused={answer} />
-  const base = `${visit.base}/projects/${project}/collections`
+  const { data, nextCursor } = answer.body
+  const page = `${visit.base}/projects/${project}`
   return (
     <section class="panel" aria-labelledby="collections">
       <h2 id="collections">Collections</h2>
-      {answer.body.data.length === 0 ? (
+      {data.length === 0 ? (
         <p>None yet. The first record of a collection makes it.</p>
       ) : (
-        <Table
-          caption="By name"
-          columns={[
-            { title: 'Name', of: ({ name }: Collection) => <a href={`${base}/${name}`}>{name}</a> },
-            { title: 'Records', number: true, of: ({ records }: Collection) => String(records) },
-            {
-              title: 'Indexes',
-              of: ({ indexes }: Collection) =>
-                indexes.map(({ fields }) => fields.map((each) => each.field).join(' + ')).join(', '),
-            },
-          ]}
-          rows={answer.body.data}
-        />
+        <>
+          <Table caption="By name" columns={columns(`${page}/collections`)} rows={data} />
+          <Pager path={page} nextCursor={nextCursor} />
+        </>
       )}
     </section>
   )
 }
+
+const columns = (path: string) => [
+  { title: 'Name', of: ({ name }: Collection) => <a href={`${path}/${name}`}>{name}</a> },
+  { title: 'Records', number: true, of: ({ records }: Collection) => String(records) },
+  {
+    title: 'Indexes',
+    of: ({ indexes }: Collection) =>
+      indexes.map(({ fields }) => fields.map((each) => each.field).join(' + ')).join(', '),
+  },
+]
 
 async function browse(c: ConsoleContext) {
   const { visit } = c.var
@@ -243,28 +266,22 @@ function preview(data: Record<string, unknown>): string {
   return text.length <= PREVIEW ? text : `${text.slice(0, PREVIEW)}…`
 }
 
-interface Editing {
-  text: string
+interface Editing extends Given {
   version?: string | undefined
   error?: string
   problem?: ProblemDetails
   /** As somebody else has changed it meanwhile. */
-  present?: string
+  present?: Stored
 }
 
 /** A record as JSON. What the API finds wrong with it stands below it, with where it is. */
-function edit(c: ConsoleContext, { text, version, error, problem, present }: Editing) {
+function edit(c: ConsoleContext, { text, expiresAt, version, error, problem, present }: Editing) {
   const { visit } = c.var
   const record = c.req.param('record')
   const self = record === undefined ? `${path(c)}/new` : `${path(c)}/${part(c, 'record')}`
   const mayWrite = allows(visit.scopes, 'records:write')
-  const wrong =
-    error ??
-    (problem &&
-      (problem.errors
-        ?.map(({ pointer, detail }) => `${pointer.replace(/^\/data/, '') || 'the document'}: ${detail}`)
-        .join('; ') ??
-        problem.detail))
+  const expiryError = errorAt(problem, '/expiresAt')
+  const wrong = error ?? (problem && wrongWithDocument(problem))
   return c.var.page(
     <>
       {present !== undefined && (
@@ -274,14 +291,22 @@ function edit(c: ConsoleContext, { text, version, error, problem, present }: Edi
             Saved again, it takes the place of this:
           </p>
           <pre tabindex={0}>
-            <code>{present}</code>
+            <code>{JSON.stringify(present.data, null, 2)}</code>
           </pre>
+          <p>Expires: {present.expiresAt ?? 'never'}</p>
         </div>
       )}
       <div class="panel">
         <Form visit={visit} action={self}>
           {version !== undefined && <input type="hidden" name="version" value={version} />}
           <TextArea name="data" label="Document (JSON)" value={text} rows={18} error={wrong} />
+          <Field
+            name="expiresAt"
+            label="Expires"
+            hint="In UTC, such as 2030-01-31T12:00:00Z. Empty keeps it until it is deleted."
+            value={expiresAt}
+            error={expiryError}
+          />
           {mayWrite && <button type="submit">Save</button>}
         </Form>
       </div>
@@ -296,7 +321,15 @@ function edit(c: ConsoleContext, { text, version, error, problem, present }: Edi
     {
       title: record ?? 'New record',
       above: [...aboveRecords(c), { href: path(c), title: nameIn(c) }],
-      status: present !== undefined ? 412 : wrong === undefined ? 200 : 422,
+      status: present !== undefined ? 412 : error === undefined && problem === undefined ? 200 : 422,
     },
   )
+}
+
+/** All but what is said beside a field of its own. */
+function wrongWithDocument(problem: ProblemDetails): string | undefined {
+  const said = problem.errors
+    ?.filter(({ pointer }) => pointer !== '/expiresAt')
+    .map(({ pointer, detail }) => `${pointer.replace(/^\/data/, '') || 'the document'}: ${detail}`)
+  return said === undefined ? adviceOn({ problem }).what : said.join('; ') || undefined
 }

@@ -44,15 +44,14 @@ export const domains: ConsolePage = {
       const domain = field(form, 'domain').toLowerCase()
       const answer = await visit.api.post<Domain>(API, {
         body: { domain },
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.redirect(`${visit.base}/${PATH}/${answer.body.id}`, 303)
       return answer.status === 422 ? list(c, { problem: answer.problem, domain }) : c.var.refuse(answer)
     })
     app.get('/:id', (c) => show(c))
     app.post('/:id/verify', async (c) => {
-      const { visit, form } = c.var
-      const answer = await visit.api.post<Domain>(`${one(c)}/verify`, { idempotencyKey: field(form, 'once') })
+      const { visit } = c.var
+      const answer = await visit.api.post<Domain>(`${one(c)}/verify`)
       return answer.ok ? c.redirect(`${visit.base}/${PATH}/${answer.body.id}`, 303) : c.var.refuse(answer)
     })
     app.get('/:id/delete', async (c) => {

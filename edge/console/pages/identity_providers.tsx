@@ -56,7 +56,6 @@ export const identityProviders: ConsolePage = {
           ...{ name, issuer, createMembers, roleClaim: roleClaim || null, roleMapping: mappingOf(mapping) },
           ...{ clientId: clientId || null, clientSecret: field(form, 'clientSecret') || null },
         },
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(PATH, 'added')
       return answer.problem.code === 'validation_failed'

@@ -3,8 +3,8 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { CsrfField, errorAt, Field, Form, Select } from '../parts/form.tsx'
-import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { errorAt, Field, Form, Select } from '../parts/form.tsx'
+import { Badge, EmptyState, Pager, RowButton, Secret, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -47,7 +47,6 @@ export const invitations: ConsolePage = {
       const body = { email: field(form, 'email'), role: field(form, 'role') }
       const answer = await visit.api.post<Invitation & { url: string | null }>('/v1/invitations', {
         body,
-        idempotencyKey: field(form, 'once'),
       })
       if (!answer.ok) {
         return answer.problem.code === 'validation_failed'
@@ -147,12 +146,10 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
           title: 'Actions',
           of: ({ id, email, status }: Invitation) =>
             status === 'open' && (
-              <form method="post" action={`${path}/${id}/revoke`}>
-                <CsrfField visit={visit} />
-                <button class="plain" type="submit" aria-label={`Revoke the invitation for ${email}`}>
-                  Revoke
-                </button>
-              </form>
+              <RowButton
+                {...{ visit, action: `${path}/${id}/revoke`, verb: 'Revoke' }}
+                label={`Revoke the invitation for ${email}`}
+              />
             ),
         },
       ]

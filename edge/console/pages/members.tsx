@@ -46,7 +46,6 @@ export const members: ConsolePage = {
       const body = { identity: { issuer, subject }, role, email: email === '' ? null : email }
       const answer = await visit.api.post<Member>('/v1/members', {
         body,
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(PATH, 'added')
       return answer.problem.code === 'validation_failed'

@@ -2,9 +2,9 @@
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { errorAt, Field, Form } from '../parts/form.tsx'
+import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
 import { Collections, collectionRoutes, RECORD_MESSAGES } from './collections.tsx'
 import type { ConsolePage } from './page.ts'
 
@@ -42,10 +42,9 @@ export const projects: ConsolePage = {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
-      const body = { name: field(form, 'name'), description: field(form, 'description') }
+      const body = { name: field(form, 'name'), description: textField(form, 'description') }
       const answer = await visit.api.post<Project>('/v1/projects', {
         body,
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return c.var.done(PATH, 'created')
       return answer.problem.code === 'validation_failed'
@@ -55,7 +54,7 @@ export const projects: ConsolePage = {
     app.get('/:id', (c) => edit(c))
     app.post('/:id', async (c) => {
       const { visit, form } = c.var
-      const body = { name: field(form, 'name'), description: field(form, 'description') }
+      const body = { name: field(form, 'name'), description: textField(form, 'description') }
       const answer = await visit.api.patch<Project>(one(c), { body, ifMatch: field(form, 'version') })
       if (answer.ok) return c.var.done(PATH, 'changed')
       return answer.problem.code === 'validation_failed'
@@ -67,9 +66,7 @@ export const projects: ConsolePage = {
       ['restore', 'restored'],
     ] as const) {
       app.post(`/:id/${verb}`, async (c) => {
-        const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`, {
-          idempotencyKey: field(c.var.form, 'once'),
-        })
+        const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`)
         return answer.ok ? c.var.done(PATH, done) : c.var.refuse(answer)
       })
     }
@@ -157,7 +154,14 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
   const action = `${visit.base}/${PATH}/${project.id}`
   return c.var.page(
     <>
-      <Collections visit={visit} project={project.id} />
+      <Collections c={c} project={project.id} />
+      {allows(visit.scopes, 'agents:read') && (
+        <p>
+          <a class="button plain" href={`${visit.base}/agents?project=${project.id}`}>
+            Its agents
+          </a>
+        </p>
+      )}
       {allows(visit.scopes, 'projects:write') && (
         <>
           {project.archivedAt === null && (
@@ -167,7 +171,7 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
                 action={action}
                 given={wrong ?? project}
                 problem={wrong?.problem}
-                version={answer.etag}
+                version={formVersion(c, answer.etag)}
                 verb="Save"
               />
             </div>
@@ -216,12 +220,12 @@ const ProjectForm = ({ visit, action, given, problem, version, verb }: ProjectFo
       maxlength={200}
       required
     />
-    <Field
+    <TextArea
       name="description"
       label="Description"
       value={given?.description}
       error={errorAt(problem, '/description')}
-      maxlength={2000}
+      rows={3}
     />
     <button type="submit">{verb}</button>
   </Form>

@@ -1,8 +1,7 @@
 // Who is in the console: sessions, and ending one or all of them.
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { CsrfField } from '../parts/form.tsx'
-import { Badge, Confirm, Pager, Table, Time } from '../parts/list.tsx'
+import { Badge, Confirm, Pager, RowButton, Table, Time } from '../parts/list.tsx'
 import { cursorQuery, type SessionShown, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -80,12 +79,10 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
         {
           title: 'Actions',
           of: ({ id, email }: SessionShown) => (
-            <form method="post" action={`${path}/${id}/end`}>
-              <CsrfField visit={visit} />
-              <button class="plain" type="submit" aria-label={`End the session of ${email ?? id}`}>
-                End
-              </button>
-            </form>
+            <RowButton
+              {...{ visit, action: `${path}/${id}/end`, verb: 'End' }}
+              label={`End the session of ${email ?? id}`}
+            />
           ),
         },
       ]

@@ -3,7 +3,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
 import { Time } from '../parts/list.tsx'
-import { type ConsoleContext, type Customisation, field } from '../visit.ts'
+import { type ConsoleContext, type Customisation, field, formVersion } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Tenant {
@@ -78,7 +78,7 @@ async function show(c: ConsoleContext, wrong?: { problem: ProblemDetails; given:
         <section class="panel" aria-labelledby="change">
           <h2 id="change">Name and appearance</h2>
           <Form visit={visit} action={`${visit.base}/${PATH}`}>
-            <input type="hidden" name="version" value={answer.etag} />
+            <input type="hidden" name="version" value={formVersion(c, answer.etag)} />
             <Field
               name="name"
               label="Name"

@@ -5,7 +5,7 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { adviceOn } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, daysFromShown, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, daysFromShown, field, formVersion, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Endpoint {
@@ -89,7 +89,6 @@ export const webhookEndpoints: ConsolePage = {
       const given = givenIn(form)
       const answer = await visit.api.post<Endpoint & { secret: string }>(API, {
         body: bodyOf(given),
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return shownOnce(c, answer.body)
       return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
@@ -97,9 +96,7 @@ export const webhookEndpoints: ConsolePage = {
     app.get('/deliveries/:delivery', (c) => showDelivery(c))
     app.post('/deliveries/:delivery/retry', async (c) => {
       const delivery = encodeURIComponent(c.req.param('delivery') ?? '')
-      const answer = await c.var.visit.api.post<Delivery>(`/v1/deliveries/${delivery}/retry`, {
-        idempotencyKey: field(c.var.form, 'once'),
-      })
+      const answer = await c.var.visit.api.post<Delivery>(`/v1/deliveries/${delivery}/retry`)
       return answer.ok ? c.var.done(`${PATH}/deliveries/${answer.body.id}`, 'retried') : c.var.refuse(answer)
     })
     app.get('/:id', (c) => show(c))
@@ -121,8 +118,8 @@ export const webhookEndpoints: ConsolePage = {
       })
     }
     app.post('/:id/test', async (c) => {
-      const { visit, form } = c.var
-      const answer = await visit.api.post<Delivery>(`${one(c)}/test`, { idempotencyKey: field(form, 'once') })
+      const { visit } = c.var
+      const answer = await visit.api.post<Delivery>(`${one(c)}/test`)
       if (!answer.ok) return c.var.refuse(answer)
       return c.redirect(`${visit.base}/${PATH}/deliveries/${answer.body.id}`, 303)
     })
@@ -131,7 +128,6 @@ export const webhookEndpoints: ConsolePage = {
       const days = Math.min(90, Math.max(1, Number(field(form, 'days')) || 1))
       const answer = await visit.api.post(`${one(c)}/recover`, {
         body: { since: daysFromShown(form, -days) },
-        idempotencyKey: field(form, 'once'),
       })
       return answer.ok ? c.var.done(`${PATH}/${c.req.param('id')}`, 'recovering') : c.var.refuse(answer)
     })
@@ -145,7 +141,6 @@ export const webhookEndpoints: ConsolePage = {
     app.post('/:id/rotate', async (c) => {
       const answer = await c.var.visit.api.post<Endpoint & { secret: string }>(`${one(c)}/rotate`, {
         body: {},
-        idempotencyKey: field(c.var.form, 'once'),
       })
       return answer.ok ? shownOnce(c, answer.body) : c.var.refuse(answer)
     })
@@ -375,7 +370,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
             <h2 id="change">Change</h2>
             <EndpointForm
               {...{ visit, action, given: wrong?.given ?? givenOf(endpoint), problem: wrong?.problem }}
-              version={answer.etag}
+              version={formVersion(c, answer.etag)}
               verb="Save"
             />
           </section>

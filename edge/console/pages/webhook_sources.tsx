@@ -5,7 +5,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { type ConsoleContext, cursorQuery, field, formVersion, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Source {
@@ -121,7 +121,6 @@ export const webhookSources: ConsolePage = {
       const { name, provider, secret } = given
       const answer = await visit.api.post<Source & { url: string }>(API, {
         body: { name, provider, secret, eventTypes: mappingIn(given.eventTypes) },
-        idempotencyKey: field(form, 'once'),
       })
       if (answer.ok) return made(c, answer.body)
       return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
@@ -329,7 +328,8 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <SourceForm
-              {...{ visit, action, given, problem: wrong?.problem, version: answer.etag }}
+              {...{ visit, action, given, problem: wrong?.problem }}
+              version={formVersion(c, answer.etag)}
               verb="Save"
             />
           </section>

@@ -101,7 +101,10 @@ export function TextArea({ name, label, hint, error, value, rows = 8 }: TextArea
         spellcheck={false}
         {...described(name, hint, error)}
       >
-        {value}
+        {
+          // The first end of a line is not read as part of the text.
+          `\n${value ?? ''}`
+        }
       </textarea>
       <FieldProblem name={name} error={error} />
     </div>

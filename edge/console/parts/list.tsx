@@ -1,7 +1,7 @@
 // What pages show: tables with a page to go on, empty states that say what to do next, a secret that is shown once,
 // questions before what cannot be undone.
 import type { Child } from 'hono/jsx'
-import { Form, type FormOwner } from './form.tsx'
+import { CsrfField, Form, type FormOwner, OnceFields } from './form.tsx'
 
 export interface TableProps<T> {
   caption: string
@@ -117,6 +117,25 @@ export const Confirm = ({ visit, action, verb, back, children }: ConfirmProps) =
       </div>
     </Form>
   </div>
+)
+
+export interface RowButtonProps {
+  visit: FormOwner
+  action: string
+  verb: string
+  /** Names the row, too, for who hears it. */
+  label: string
+}
+
+/** What is done to one row, without a question. */
+export const RowButton = ({ visit, action, verb, label }: RowButtonProps) => (
+  <form method="post" action={action}>
+    <CsrfField visit={visit} />
+    <OnceFields />
+    <button class="plain" type="submit" aria-label={label}>
+      {verb}
+    </button>
+  </form>
 )
 
 /** `2026-11-23 10:15 UTC`, for people and machines. */
