@@ -22,7 +22,15 @@ import { identifier } from './identify/index.ts'
 import { jwtIdentifier } from './identify/jwt.ts'
 import { issuerKeys, KEEP_MS } from './identify/oidc/issuer_keys.ts'
 import { cachedKeys, type KeyStore } from './identify/oidc/key_store.ts'
-import { identifying, identifyingAnew, identifyingSource, noting, provingLate } from './identify/stage.ts'
+import { Refusals } from './identify/refusals.ts'
+import {
+  holdingBack,
+  identifying,
+  identifyingAnew,
+  identifyingSource,
+  noting,
+  provingLate,
+} from './identify/stage.ts'
 import { Bulkhead } from './limit/bulkhead.ts'
 import { crowding } from './limit/crowding.ts'
 import { RateLimits } from './limit/index.ts'
@@ -77,6 +85,7 @@ export function createEdge(
   const snapshots = new Snapshots()
   const directory = new TenantDirectory({ config, waitUntil, now })
   const keys = issuerKeys({ store: keyStore, development: config.developmentIssuers, waitUntil, now })
+  const refusals = new Refusals()
   const noteFailure = noting(new FailedAttempts(config.failureLimit), counts)
 
   const host = hosting(config)
@@ -86,11 +95,12 @@ export function createEdge(
   const identify = identifying(identifier(config, { name, identifyJwt, now }), noteFailure)
   const identifySource = identifyingSource(config, noteFailure)
   const locate = locating(config, snapshots)
+  const holdBack = holdingBack(refusals, noteFailure)
   const newer = newerLimits({ snapshots, regions: config.regions, waitUntil, now })
   const limit = limiting(leases && new RateLimits({ leases, near: nearLeases, counts, waitUntil }), newer)
   const withBody = holdingBodies({ budget: bodies, counts, now })
   const forwardOnce = provingLate(
-    forwarding({ config, snapshots, directory, counts, headerTimeoutMs }),
+    forwarding({ config, snapshots, directory, refusals, counts, headerTimeoutMs }),
     noteFailure,
   )
   const forward = buffering(withBody, forwardOnce)
@@ -107,8 +117,11 @@ export function createEdge(
   edge.all('/healthz', own(read, healthy))
   const description = describing({ config, waitUntil, now })
   for (const path of ['/openapi.json', '/docs']) edge.all(path, own(read, description))
-  edge.all('/v1/*', answering(share, identify('tenant'), name, locate, enter(limit, held(forwardTokens))))
-  edge.post('/hooks/*', answering(identifySource, name, locate, enter(limit, forward)))
+  edge.all(
+    '/v1/*',
+    answering(share, identify('tenant'), name, locate, holdBack, enter(limit, held(forwardTokens))),
+  )
+  edge.post('/hooks/*', answering(identifySource, name, locate, holdBack, enter(limit, forward)))
   edge.all('/hooks/*', own(onlyPost))
   edge.all('/platform/v1/*', answering(identify('platform'), locate, forward))
   inside.all('/v1/*', presenting(locate, enter(limit, held(forward))))

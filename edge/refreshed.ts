@@ -46,6 +46,8 @@ interface Wanted {
 interface Missing {
   /** Some request is loading it, and has until then. */
   loadingUntilMs: number
+  /** Since that began to load. */
+  forgotten?: true
   triedAtMs: number
   failedAtMs: number
   outcome: 'absent' | 'unavailable'
@@ -96,10 +98,13 @@ export class Refreshed<K, V> {
     return this.loading(key, { maxAgeMs: againMs, pauseMs: againMs, mayLoad })
   }
 
+  /** What has been read of it by now is not served any more. */
   forget(key: K): void {
     this.kept.delete(key)
+    const loading = this.loadOf(key)
     // Who loads it already does so for all that wait.
-    if (!this.isLoading(key)) this.missing.delete(key)
+    if (loading === undefined) this.missing.delete(key)
+    else loading.forgotten = true
   }
 
   private mayTry(key: K, pauseMs: number): boolean {
@@ -119,7 +124,7 @@ export class Refreshed<K, V> {
   private async load(key: K, { maxAgeMs, pauseMs, mayLoad }: Wanted): Promise<Had<V>> {
     const { now, loadMs } = this.options
     // Checked without a pause before the load is announced: of many at once, one loads.
-    while (this.isLoading(key)) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+    while (this.loadOf(key)) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
     const before = this.kept.get(key)
     if (before !== undefined && now() - before.atMs < maxAgeMs) return { outcome: 'had', value: before.value }
     if (!this.mayTry(key, pauseMs)) return this.known(key)
@@ -127,12 +132,18 @@ export class Refreshed<K, V> {
     if (!mayLoad()) return this.lastHad(key) ?? { outcome: 'unavailable' }
     const triedAtMs = now()
     const failedAtMs = this.missing.get(key)?.failedAtMs ?? -Infinity
-    const loadingUntilMs = triedAtMs + loadMs
-    this.missing.set(key, { loadingUntilMs, triedAtMs, failedAtMs, outcome: 'unavailable' })
-    const loaded = await this.options.load(key, maxAgeMs, before?.value).then(
-      (dated) => dated ?? ('absent' as const),
-      () => 'unavailable' as const,
-    )
+    const loading: Missing = { loadingUntilMs: 0, triedAtMs, failedAtMs, outcome: 'unavailable' }
+    this.missing.set(key, loading)
+    const read = () => {
+      loading.loadingUntilMs = now() + loadMs
+      return this.options.load(key, maxAgeMs, before?.value).then(
+        (dated) => dated ?? ('absent' as const),
+        () => 'unavailable' as const,
+      )
+    }
+    const first = await read()
+    // It may have been read just before the change that it was forgotten for.
+    const loaded = loading.forgotten ? await read() : first
     const isDated = typeof loaded === 'object'
     if (loaded === 'absent') this.kept.delete(key)
     else if (isDated && loaded.atMs >= (before?.atMs ?? 0)) this.kept.set(key, loaded)
@@ -159,9 +170,9 @@ export class Refreshed<K, V> {
     return missing !== undefined && this.options.now() - missing.failedAtMs < FAILING_MS
   }
 
-  /** By another request, within the time that this may take. */
-  private isLoading(key: K): boolean {
+  /** By some request, within the time that this may take. */
+  private loadOf(key: K): Missing | undefined {
     const missing = this.missing.get(key)
-    return missing !== undefined && this.options.now() < missing.loadingUntilMs
+    return missing && this.options.now() < missing.loadingUntilMs ? missing : undefined
   }
 }

@@ -33,9 +33,10 @@ export const routePattern = (path: string): string => routedPath(path).replaceAl
 
 /**
  * A request's path as the routes know it. To Hono's routers every colon begins a parameter, so that of a verb
- * (`records:batch`) becomes what no path of a request can hold. So no parameter of a path may hold a colon.
+ * (`records:batch`) becomes what no path of a request can hold: Hono ends a path at `#`, and leaves `%23` as it is. So no
+ * parameter of a path may hold a colon.
  */
-export const routedPath = (path: string): string => path.replace(/(\w):(\w+)$/, '$1 $2')
+export const routedPath = (path: string): string => path.replace(/(\w):(\w+)$/, '$1#$2')
 
 /** What a client sent, once it fits the declaration. */
 export interface Input<P extends Schema, Q extends Schema, B extends Schema> {

@@ -1,8 +1,8 @@
 // Plans: what a tenant may have and ask for. One place; an operator may give one tenant other limits than its plan's.
 import type { Limits } from './limits.ts'
+import { PLAN_NAMES, type PlanName } from './plan_names.ts'
 
-export const PLAN_NAMES = ['free', 'team', 'enterprise'] as const
-export type PlanName = (typeof PLAN_NAMES)[number]
+export { PLAN_NAMES, type PlanName }
 
 /** What is counted and limited exactly. `storedBytes`: of keys and values; `tokens`: of models, a calendar month (UTC). */
 export const QUANTITIES = [

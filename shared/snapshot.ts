@@ -1,7 +1,7 @@
 // What an edge keeps of a tenant for a minute: where it lives and how much it may ask. It travels in internal headers,
 // on the back of requests and answers that go anyway: the edge says which version it has, the region sends a newer one.
 import type { Limit, Limits } from './limits.ts'
-import { PLAN_NAMES, type PlanName } from './plans.ts'
+import { PLAN_NAMES, type PlanName } from './plan_names.ts'
 import { REGION_NAME } from './region.ts'
 
 /** Grows with every change of plan, limits or region; the epoch with every change of cluster. */

@@ -31,5 +31,5 @@ export async function attempt(
 }
 
 /** What a load balancer says of an instance. */
-const isInItsPlace = ({ status, headers }: Response): boolean =>
+export const isInItsPlace = ({ status, headers }: Response): boolean =>
   status >= 500 && !headers.has(TOOK) && !headers.has(DRAINING)

@@ -6,6 +6,7 @@ import { answerOfRegion } from '../answer.ts'
 import { decided, ofTenant } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { EdgeConfig } from '../env.ts'
+import type { Refusals } from '../identify/refusals.ts'
 import type { Snapshots } from '../locate/snapshots.ts'
 import type { TenantDirectory } from '../locate/tenant_directory.ts'
 import type { Stage } from '../stage.ts'
@@ -15,12 +16,13 @@ export interface ForwardDependencies {
   config: EdgeConfig
   snapshots: Snapshots
   directory: TenantDirectory
+  refusals: Refusals
   counts: Counts
   headerTimeoutMs: number
 }
 
 export function forwarding(dependencies: ForwardDependencies): Stage {
-  const { config, snapshots, directory, counts, headerTimeoutMs } = dependencies
+  const { config, snapshots, directory, refusals, counts, headerTimeoutMs } = dependencies
   const { regions, publicOrigin } = config
   const common = { publicOrigin, headerTimeoutMs, regions }
   return async function forwarding(context) {
@@ -40,6 +42,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       if (tookMs === null) counted?.putBack()
       else context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
+        refusals.learn(principal, response, Date.now())
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
         context.outdated = response.headers.has(STALE_PROVIDERS)

@@ -1,13 +1,14 @@
 // Stage one in the pipeline: who asks, or why that can't be told. Failures are counted by address.
 import { MAX_HOOK_BYTES, RECEIVE_PATH } from '../../shared/credentials/source_token.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
-import type { RequestContext } from '../context.ts'
+import { ofTenant, type RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { EdgeConfig } from '../env.ts'
 import { retryAfterSeconds } from '../limit/fields.ts'
 import type { Stage } from '../stage.ts'
 import type { FailedAttempts } from './failed_attempts.ts'
 import type { Identify, Part } from './index.ts'
+import type { Refusals } from './refusals.ts'
 import { identifySource } from './source_token.ts'
 
 const REFUSALS = {
@@ -69,6 +70,15 @@ export const identifyingSource = ({ roots }: EdgeConfig, noteFailure: NoteFailur
     context.identity = identity
     context.target = RECEIVE_PATH
     return undefined
+  }
+
+/** A credential that its region has refused a moment ago takes nothing of its tenant's limits. */
+export const holdingBack = (refusals: Refusals, noteFailure: NoteFailure): Stage =>
+  function holdingBack({ principal, clientIp }) {
+    const code = ofTenant(principal) ? refusals.of(principal, Date.now()) : undefined
+    if (code === undefined) return undefined
+    noteFailure(clientIp)
+    throw new Problem(code, 'Its region has refused it a moment ago. Nothing was done.')
   }
 
 /** What the edge could not prove, and the region knows nothing of, is a failed attempt as well. */

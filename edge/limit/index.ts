@@ -3,7 +3,6 @@
 
 import { addressBlock } from '../../shared/address_block.ts'
 import type { Limit, Limits, Policy } from '../../shared/limits.ts'
-import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import type { Counts } from '../counts.ts'
@@ -17,6 +16,7 @@ import {
   retryAfterSeconds,
   type Standing,
 } from './fields.ts'
+import { FIRST_LIMITS } from './first_limits.ts'
 import { type Admission, type LeaseSource, Limiter, type NearSource } from './limiter.ts'
 import { LocalMeters } from './local_meters.ts'
 
@@ -45,8 +45,6 @@ export interface LimitDependencies {
   now?: () => number
 }
 
-/** Until a region has said the tenant's limits to this isolate for the first time. */
-const FIRST_LIMITS = rateLimitsOf(PLANS.team)
 /** Of the tenant's rate, what each isolate lets be read while the object does not answer. */
 const BYPASS_SHARE = 0.1
 const CLOSED_RETRY_AFTER_MS = 1_000

@@ -3,8 +3,8 @@
 // late an isolate spends it, in no time t are more than burst + rate · t units admitted over all isolates. Of a changed limit
 // that holds for all that it admits, whatever the one before it has admitted.
 import type { Limit } from '../../shared/limits.ts'
-import { PLANS, rateLimitsOf } from '../../shared/plans.ts'
 import { compareVersions, type SnapshotVersion } from '../../shared/snapshot.ts'
+import { FIRST_LIMITS } from './first_limits.ts'
 import { charged, chargeOf, conforming, drained, emptyMeter, type Meter } from './gcra.ts'
 
 /** How long an isolate may spend a lease, on its own clock, from before it asked. */
@@ -55,8 +55,8 @@ export interface Ledger {
   leases: ReadonlyMap<string, Lease>
 }
 
-/** What a tenant gets before any region has said its plan: enough for the first requests of a large one. */
-export const FIRST_LIMIT: VersionedLimit = { epoch: 0, version: 0, limit: rateLimitsOf(PLANS.team).tenant }
+/** Before any region has said the tenant's own. */
+export const FIRST_LIMIT: VersionedLimit = { epoch: 0, version: 0, limit: FIRST_LIMITS.tenant }
 
 export const newLedger = (nowMs: number): Ledger => ({
   meter: emptyMeter(nowMs),

@@ -1,10 +1,10 @@
 // Stage three in the pipeline: whether the tenant may ask so much now, and hold one more stream or long request.
-import { PLANS } from '../../shared/plans.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import { ofTenant, type RequestContext, waiting } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Stage } from '../stage.ts'
+import { FIRST_STREAMS } from './first_limits.ts'
 import type { LimitVerdict, RateLimits } from './index.ts'
 import type { NewerLimits } from './newer_limits.ts'
 import { needsSlot, type Slots } from './slots.ts'
@@ -38,8 +38,6 @@ export const limiting = (limits: RateLimits | undefined, newer: NewerLimits): St
     }
   }
 
-/** Where no region can say how many streams the tenant may have. */
-const FIRST_STREAMS = PLANS.team.streams
 const STREAMS_RETRY_AFTER_SECONDS = '5'
 
 interface HoldingDependencies {

@@ -6,7 +6,7 @@ import { ASSERTION, REQUEST_ID } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import type { Region } from '../env.ts'
 import { askInstances } from '../forward/ask_instances.ts'
-import type { Attempt } from '../forward/attempt.ts'
+import { type Attempt, isInItsPlace } from '../forward/attempt.ts'
 import { MAX_TURNS } from '../forward/instances.ts'
 
 /** Of one instance. */
@@ -33,8 +33,11 @@ async function ask({ name, assertionKey }: Region, origin: string, path: string)
   const signal = AbortSignal.timeout(ASK_TIMEOUT_MS)
   try {
     const init = { headers, redirect: 'manual', cache: 'no-store', signal } as const
-    return { outcome: 'answered', response: await fetch(origin + path, init) }
+    const response = await fetch(origin + path, init)
+    if (!isInItsPlace(response)) return { outcome: 'answered', response }
+    await response.body?.cancel()
   } catch {
-    return { outcome: 'unreachable' }
+    // As who says nothing.
   }
+  return { outcome: 'unreachable' }
 }

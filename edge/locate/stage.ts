@@ -12,6 +12,8 @@ import { locate } from './index.ts'
 import type { Snapshots } from './snapshots.ts'
 import type { TenantDirectory } from './tenant_directory.ts'
 
+const NOTHING_DONE = 'Nothing was done.'
+
 /** Before anything else reads where a request goes. */
 export function hosting(config: EdgeConfig): Stage {
   const nameOf = hostNames(config)
@@ -34,7 +36,7 @@ export function naming(config: EdgeConfig, directory: TenantDirectory, noteFailu
       throw tenantMismatch()
     }
     if (host.outcome === 'unavailable' && !leftToRegion(context)) {
-      throw unavailable(config.controlRegion.name, 'Nothing was done.')
+      throw unavailable(config.controlRegion.name, NOTHING_DONE)
     }
     if (host.outcome === 'tenant') context.host = host.number
     return undefined
@@ -57,7 +59,7 @@ export const locating = (config: EdgeConfig, snapshots: Snapshots): Stage => {
     const claims = { claimedTenant: context.claimedTenant ?? null, host: context.host }
     const location = locate(decided(context.identity), claims, held, config)
     if (location.outcome === 'tenant_mismatch') throw tenantMismatch()
-    if (location.outcome === 'region_unavailable') throw unavailable('of this credential')
+    if (location.outcome === 'region_unavailable') throw unavailable('of this credential', NOTHING_DONE)
     context.region = location.region
     context.principal = location.principal
     context.snapshot = location.snapshot

@@ -1,6 +1,6 @@
 // admit: who is let in, read in the transaction of the work itself. Whatever an edge has cached, a revoked key or a
 // suspended tenant is refused from the commit of that change on.
-import { MOVED_TO, STALE_PROVIDERS } from '../../shared/headers.ts'
+import { CREDENTIAL_REFUSED, MOVED_TO, STALE_PROVIDERS } from '../../shared/headers.ts'
 import type { Id } from '../../shared/ids.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
@@ -130,13 +130,7 @@ export async function admit(
   const nowMs = now()
   request.actor = undefined
   const verdict = await timed('admit', () => authorise(scope, principal, request, nowMs))
-  if (verdict.outcome === 'unknown') {
-    const { code, detail } = verdict.problem
-    throw new Problem(code, detail, {
-      ...(principal.kind === 'jwt' &&
-        code === 'credential_invalid' && { headers: { [STALE_PROVIDERS]: '1' } }),
-    })
-  }
+  if (verdict.outcome === 'unknown') throw refusal(verdict.problem, principal)
   if (verdict.outcome === 'stale_providers') {
     throw new Problem('identity_provider_unavailable', 'The identity provider was changed a moment ago.', {
       headers: { [STALE_PROVIDERS]: '1', 'retry-after': '1' },
@@ -151,7 +145,7 @@ export async function admit(
   if (snapshot) tell(snapshot)
   // Who is nobody's yet leaves no trace by being refused.
   request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
-  if (verdict.outcome === 'refused') throw verdict.problem
+  if (verdict.outcome === 'refused') throw refusal(verdict.problem, principal)
   const { scopes, logs, actor, newcomer, changed, unnoted } = verdict
   if (actor?.kind === 'api_key' || actor?.kind === 'signed_url') uses.note(principal.tenant, actor.id, nowMs)
   return {
@@ -166,6 +160,15 @@ export async function admit(
       if (changed !== undefined) await roleFollows(scope, changed, { logs, nowMs, requestId })
     },
   }
+}
+
+/** Where the credential does not hold, the edge is told: that it never will, or that a token's provider may have changed. */
+function refusal(problem: Problem, { kind }: TenantPrincipal): Problem {
+  const { code, detail } = problem
+  if (PROBLEMS[code].status !== 401) return problem
+  return new Problem(code, detail, {
+    headers: kind === 'jwt' ? { [STALE_PROVIDERS]: '1' } : { [CREDENTIAL_REFUSED]: code },
+  })
 }
 
 export const contextOf = (

@@ -8,7 +8,9 @@ import type { TenantNumber } from '../tenant.ts'
  * credentials of it live. `compromised`: a tag may be anybody's who has the root. What third parties hold (API keys, tokens
  * of webhook sources) still needs the right one, and then the region's stored hash decides; all else of it has ended.
  */
-export type RootState = 'active' | 'retired' | 'compromised'
+export type RootState = (typeof STATES)[number]
+
+const STATES = ['active', 'retired', 'compromised'] as const
 
 /** As configuration holds it; `secret` is 32 bytes in base64url. */
 export interface SigningRootConfig {
@@ -40,7 +42,10 @@ export class Roots {
     this.byId = new Map(roots.map((root) => [root.id, root]))
   }
 
-  /** Derives every key once. @throws {Error} for an id outside 0–255, a doubled id, or a secret that is not 32 bytes. */
+  /**
+   * Derives every key once.
+   * @throws {Error} for an id outside 0–255, a doubled id, another state, or a secret that is not 32 bytes
+   */
   static async import(configs: ReadonlyArray<SigningRootConfig>): Promise<Roots> {
     const roots: SigningRoot[] = []
     for (const { id, secret, state } of configs) {
@@ -48,6 +53,9 @@ export class Roots {
       if (!Number.isInteger(id) || id < 0 || id > 255)
         throw new Error('a signing root has an id from 0 to 255')
       if (roots.some((root) => root.id === id)) throw new Error(`signing root ${id} is there twice`)
+      // A misspelt `compromised` would verify on.
+      if (!STATES.includes(state))
+        throw new Error(`the state of signing root ${id} is none of ${STATES.join(', ')}`)
       if (bytes?.length !== 32)
         throw new Error(`the secret of signing root ${id} is not 32 bytes in base64url`)
       const root = await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey'])

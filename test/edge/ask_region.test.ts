@@ -61,6 +61,15 @@ test.each<[string, Record<string, () => Response>]>([
   expect(await askRegion(region, '/edge/v1/x')).toBe('here')
 })
 
+test('what a load balancer says in an instance’s place is nobody’s answer, and is not read', async () => {
+  const cancel = vi.fn()
+  const balancer = () => new Response(new ReadableStream({ cancel }), { status: 502 })
+  const { region, asked } = await regionOf({ a: balancer, b: up })
+  for (let i = 0; i < 3 * FAILURES_TO_OPEN; i++) expect(await askRegion(region, '/edge/v1/x')).toBe('here')
+  expect(cancel).toHaveBeenCalledTimes(FAILURES_TO_OPEN)
+  expect(asked.slice(-FAILURES_TO_OPEN)).toEqual(Array(FAILURES_TO_OPEN).fill('b'))
+})
+
 test.each<[string, Record<string, () => Response>]>([
   ['first', { a: down, b: leaving }],
   ['last', { b: leaving, a: down }],

@@ -1,5 +1,5 @@
 // The host names a tenant too, and never another one than the credential; and whose pages may read an answer (CORS).
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { tenantNamedBy } from '../../edge/locate/host.ts'
 import { isDomain } from '../../shared/domain.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
@@ -123,6 +123,18 @@ test('a page of an origin that the tenant has named may read answers, and no oth
   for (const origin of ['https://evil.example', 'null', 'https://app.example.evil.example']) {
     expect((await from(origin)).get('access-control-allow-origin')).toBeNull()
   }
+})
+
+test('such a page may read refusals, too, also after the minute that a snapshot counts', async () => {
+  const own = await edgeTo()
+  const headers = { ...bearer(await newKey()), origin: 'https://app.example' }
+  const ask = (path: string) => own.request(`http://api.test${path}`, { headers })
+  await ask(`/v1/projects?snapshot=${encodeURIComponent(writeSnapshot(snapshot))}`)
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })
+  onTestFinished(() => void vi.useRealTimers())
+  const refused = await ask('/v1/gateway')
+  expect(refused.status).toBe(503)
+  expect(refused.headers.get('access-control-allow-origin')).toBe('https://app.example')
 })
 
 test('a preflight is answered without a credential, and says what may be sent', async () => {

@@ -3,6 +3,7 @@ import { expect, inject, test, vi } from 'vitest'
 import { readBindings } from '../../edge/env.ts'
 import { costOf } from '../../edge/limit/cost.ts'
 import { mostRestrictive, policyField, rateLimitField } from '../../edge/limit/fields.ts'
+import { FIRST_LIMITS, FIRST_STREAMS } from '../../edge/limit/first_limits.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
 import { POLICIES } from '../../shared/limits.ts'
@@ -243,6 +244,11 @@ test('the fields are structured fields, and report the policy that refuses first
   expect(policyField({ tenant: { rate: 20, burst: 40 }, key: { rate: 3, burst: 4 } })).toBe(
     '"tenant";q=40;w=2, "key";q=4;w=2',
   )
+})
+
+test('a tenant that no region has spoken of is on the plan team', () => {
+  expect(FIRST_LIMITS).toEqual(rateLimitsOf(PLANS.team))
+  expect(FIRST_STREAMS).toBe(PLANS.team.streams)
 })
 
 test('no policy says more than the rate: q units in w seconds are at most that', () => {

@@ -1,8 +1,8 @@
 // Values from afar, on a clock of the test's: how old one may be, and what counts while it can't be loaded.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type Dated, Refreshed } from '../../edge/refreshed.ts'
 
-const [FRESH_MS, STALE_MS, KEEP_MS] = [100_000, 200_000, 1_000_000]
+const [FRESH_MS, STALE_MS, KEEP_MS, LOAD_MS] = [100_000, 200_000, 1_000_000, 5_000]
 
 /** What there is afar is `source`: a value, nothing, or an error; each load is counted, and waits where the test says. */
 function steered() {
@@ -21,7 +21,7 @@ function steered() {
     staleMs: STALE_MS,
     keepMs: KEEP_MS,
     againMs: 30_000,
-    loadMs: 5_000,
+    loadMs: LOAD_MS,
     capacity: 10,
     waitUntil: (work) => void background.push(work),
     now: () => state.nowMs,
@@ -30,7 +30,7 @@ function steered() {
     const had = await refreshed.get(key)
     return had.outcome === 'had' ? had.value : had.outcome
   }
-  return { state, source, get, background, settled: () => Promise.all(background.splice(0)) }
+  return { state, source, refreshed, get, background, settled: () => Promise.all(background.splice(0)) }
 }
 
 test('a fresh value is served as it is, an older one while the next is fetched', async () => {
@@ -94,6 +94,35 @@ test('a load goes on without the request that began it, since others wait for it
   await settled()
   expect(await Promise.all([first, second, get()])).toEqual(['a', 'a', 'a'])
   expect(state.loads).toBe(1)
+})
+
+test('what was forgotten while it was loaded is loaded once more, for all that wait', async () => {
+  const { state, source, refreshed, get, settled } = steered()
+  let open = () => {}
+  const shut = () => {
+    state.gate = new Promise((resolve) => {
+      open = resolve
+    })
+  }
+  await get()
+  state.nowMs += FRESH_MS
+  shut()
+  expect(await get()).toBe('a')
+  expect(state.loads).toBe(2)
+  // The running load has read what it was forgotten for, and its time is nearly over.
+  state.nowMs += LOAD_MS - 1
+  refreshed.forget('k')
+  const waiting = [get(), get()]
+  open()
+  shut()
+  await vi.waitFor(() => expect(state.loads).toBe(3))
+  source.value = 'b'
+  state.nowMs += LOAD_MS - 1
+  open()
+  expect(await Promise.all(waiting)).toEqual(['b', 'b'])
+  await settled()
+  expect(await get()).toBe('b')
+  expect(state.loads).toBe(3)
 })
 
 test('a value that is too old is not served, whatever fails', async () => {

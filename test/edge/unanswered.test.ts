@@ -101,7 +101,9 @@ test('the edge has no time, whether or not it has read who asks', async () => {
 
 test('a key of a region that this edge knows no way to', async () => {
   const edge = await edgeTo({ us: [steady] })
-  expect((await edge.request('http://edge/v1/projects', { headers: elsewhere })).status).toBe(503)
+  const refused = await edge.request('http://edge/v1/projects', { headers: elsewhere })
+  expect(refused.status).toBe(503)
+  expect(await refused.json()).toMatchObject({ detail: expect.stringContaining('Nothing was done.') })
   const marker = newMarker()
   await edge.request(`http://edge/v1/tenant?${marker}`, { headers })
   expect((await seen(marker))[0]?.headers['coditect-edge-counts']).toBe('unanswered.us=1')

@@ -251,6 +251,10 @@ describe('a credential', () => {
     expect((await ask(`/v1/api-keys/${body.id}`, { method: 'DELETE' })).status).toBe(204)
     const refused = await ask('/v1/tenant', { as: body.key })
     expect([refused.status, refused.body.code]).toEqual([401, 'api_key_revoked'])
+    // Told to the edge, which goes easy on it, and not where it holds and is refused for what it asks.
+    expect(refused.headers.get('coditect-credential-refused')).toBe('api_key_revoked')
+    const ending = await ask('/console/v1/session', { method: 'DELETE' })
+    expect([ending.status, ending.headers.get('coditect-credential-refused')]).toEqual([401, null])
     const { body: list } = await ask('/v1/api-keys?limit=100')
     expect(list.data.map((each: { id: string }) => each.id)).not.toContain(body.id)
   })

@@ -86,6 +86,8 @@ test('what is forged is refused, told together in the audit trail, and counted',
   expect(new Set(forged.map(({ status, body }) => `${status} ${body.code}`))).toEqual(
     new Set(['401 signature_invalid']),
   )
+  // It is the source's URL all the same, and the edge goes on taking what comes by it.
+  expect(forged.some(({ headers }) => headers.has('coditect-credential-refused'))).toBe(false)
   const rejected = async () => (await ask(`${path}/${source.id}`)).body.rejected
   await expect.poll(rejected, { timeout: 20_000 }).toBe(20)
   const { data } = (await ask('/v1/audit?action=webhook-sources.receive')).body

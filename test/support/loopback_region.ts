@@ -113,6 +113,14 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
     }
     if (behaviour === 'failing') response.statusCode = 500
     if (behaviour === 'refusing') response.statusCode = 401
+    // By a header, because it is the same whatever is asked.
+    if (entry.headers.prefer === 'credential-refused') {
+      response.statusCode = 401
+      response.setHeader('coditect-credential-refused', 'api_key_revoked')
+      response.setHeader('www-authenticate', 'Bearer realm="coditect"')
+      response.end('{"code":"api_key_revoked"}')
+      return
+    }
     if (behaviour === 'chatty') {
       response.setHeader('connection', 'x-hop')
       response.setHeader('x-hop', 'of this connection only')

@@ -1,0 +1,41 @@
+// Credentials that a region has refused: revoked, expired or removed. A request takes of its tenant's limits before any
+// region looks at its credential, so whoever goes on with such a one could use them up. Here they are told the same again,
+// but for a request now and then that finds out whether it still holds: only the region decides.
+import { CREDENTIAL_REFUSED } from '../../shared/headers.ts'
+import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
+import { PROBLEMS, type ProblemCode } from '../../shared/problems.ts'
+import { Lru } from '../lru.ts'
+
+/** Of one credential the region is asked no more often. */
+const ASK_AGAIN_MS = 1_000
+const CAPACITY = 10_000
+
+export class Refusals {
+  private readonly known = new Lru<string, { code: ProblemCode; askedAtMs: number }>(CAPACITY)
+
+  /** What a region said of the credential last; undefined where it is to be asked. */
+  of(principal: TenantPrincipal, nowMs: number): ProblemCode | undefined {
+    const refusal = this.known.get(nameOf(principal))
+    if (refusal === undefined) return undefined
+    if (nowMs - refusal.askedAtMs < ASK_AGAIN_MS) return refusal.code
+    refusal.askedAtMs = nowMs
+    return undefined
+  }
+
+  /** From a region's answer. Where it failed, it may not have looked at the credential. */
+  learn(principal: TenantPrincipal, { status, headers }: Response, nowMs: number): void {
+    const code = status === 401 ? headers.get(CREDENTIAL_REFUSED) : null
+    if (isCode(code)) this.known.set(nameOf(principal), { code, askedAtMs: nowMs })
+    else if (status < 500) this.known.delete(nameOf(principal))
+  }
+}
+
+/** Of the one credential, not of all that its holder has: others of theirs may hold. */
+function nameOf(principal: TenantPrincipal): string {
+  const { tenant } = principal
+  if ('secretHash' in principal) return `${tenant} ${principal.secretHash}`
+  return `${tenant} ${'nonce' in principal ? principal.nonce : callerOf(principal)}`
+}
+
+/** A newer region may know others. */
+const isCode = (text: string | null): text is ProblemCode => text !== null && Object.hasOwn(PROBLEMS, text)
