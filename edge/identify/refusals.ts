@@ -15,7 +15,7 @@ export class Refusals {
 
   /** What a region said of the credential last; undefined where it is to be asked. */
   of(principal: TenantPrincipal, nowMs: number): ProblemCode | undefined {
-    const refusal = this.known.get(nameOf(principal))
+    const refusal = this.known.size === 0 ? undefined : this.known.get(nameOf(principal))
     if (refusal === undefined) return undefined
     if (nowMs - refusal.askedAtMs < ASK_AGAIN_MS) return refusal.code
     refusal.askedAtMs = nowMs
@@ -26,7 +26,7 @@ export class Refusals {
   learn(principal: TenantPrincipal, { status, headers }: Response, nowMs: number): void {
     const code = status === 401 ? headers.get(CREDENTIAL_REFUSED) : null
     if (isCode(code)) this.known.set(nameOf(principal), { code, askedAtMs: nowMs })
-    else if (status < 500) this.known.delete(nameOf(principal))
+    else if (status < 500 && this.known.size > 0) this.known.delete(nameOf(principal))
   }
 }
 
