@@ -1,6 +1,6 @@
 // The jobs that run an agent with a webhook, when what they are about is gone, or not wanted any more.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import type { Step } from '../../regional/jobs/kind.ts'
+import { CannotBeDone, type Step } from '../../regional/jobs/kind.ts'
 import type { ModelAccess } from '../../regional/services/agents/models.ts'
 import {
   type Clearing,
@@ -15,6 +15,7 @@ import { agentRun } from '../../regional/services/webhook-sources/agent_run.ts'
 import { type Emit, feedOf } from '../../regional/tenancy/events.ts'
 import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
+import { Problem } from '../../shared/problems.ts'
 import { openQueue, type Queue } from './support.ts'
 
 const noModels: ModelAccess = {
@@ -46,6 +47,26 @@ test('a webhook whose source was removed before its agent ran ends the job, and 
   })
   expect(await queue.job(tenant, id)).toMatchObject({ state: 'failed', failures: 0 })
   expect(queue.logged).toEqual([])
+})
+
+test.each([
+  ['region_unavailable', false],
+  ['contention', false],
+  ['overloaded', false],
+  ['deadline_exceeded', false],
+  ['internal', false],
+  ['model_busy', false],
+  ['no_model_configured', false],
+  ['model_unavailable', false],
+  ['not_found', true],
+  ['project_archived', true],
+  ['quota_exceeded', true],
+] as const)('a run that %s keeps from its beginning is given up: %s', async (code, isGivenUp) => {
+  const tx = { project: () => Promise.reject(new Problem(code, 'Not now.')) }
+  const payload = { sourceId: '', webhookId: '', projectId: '', agentId: '' }
+  const job = { id: newId('job'), payload, place: { input: 'hello' }, failures: 0 }
+  const failure = await runAgent.step(tx as never, job, undefined).catch((error: unknown) => error)
+  expect(failure instanceof CannotBeDone).toBe(isGivenUp)
 })
 
 /** A run that goes on, whose agent is not there. */
