@@ -155,7 +155,10 @@ export class OutsideWorks {
       AbortSignal.timeout(run.maxMs),
     ])
     // Nobody who reads slowly, or no more, keeps the work from its end.
-    const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    const over = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
     try {
       const outcome = await run.work(work, {
         signal,

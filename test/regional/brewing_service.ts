@@ -13,6 +13,8 @@ export interface Brewery {
   spill(name: string): Promise<void>
   /** Has others be in the way so many times when the work on `name` is settled. */
   crowd(name: string, times: number): void
+  /** Keeps the work on `name` from its beginning until it is let go. */
+  hold(name: string): { held: Promise<void>; letGo(): void }
   begun(name: string): Promise<void>
   /** How often the work on `name` went on. */
   times(name: string): number
@@ -23,6 +25,8 @@ export interface Brewery {
 interface Cup {
   times: number
   crowded: number
+  /** Called when it is about to begin. */
+  about: () => Promise<void>
   begun: PromiseWithResolvers<void>
   poured: PromiseWithResolvers<void>
   settled: PromiseWithResolvers<string>
@@ -34,6 +38,7 @@ export function brewery(): Brewery {
     const cup = cups.get(name) ?? {
       times: 0,
       crowded: 0,
+      about: async () => {},
       begun: Promise.withResolvers<void>(),
       poured: Promise.withResolvers<void>(),
       settled: Promise.withResolvers<string>(),
@@ -57,6 +62,7 @@ export function brewery(): Brewery {
         answers: { 201: z.object({ id: z.string(), outcome: z.string() }) },
         maxMs: 60_000,
         async begin(tx, { body: { name } }) {
+          await cupOf(name).about()
           await tx.take('projects', 1)
           tx.space(brews).set([name], { outcome: 'running' })
           return { target: name, headers: { location: `/v1/brews/${name}` }, work: name }
@@ -95,6 +101,14 @@ export function brewery(): Brewery {
     },
     crowd: (name, times) => {
       cupOf(name).crowded = times
+    },
+    hold(name) {
+      const [held, letGo] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      cupOf(name).about = () => {
+        held.resolve()
+        return letGo.promise
+      }
+      return { held: held.promise, letGo: letGo.resolve }
     },
     begun: (name) => cupOf(name).begun.promise,
     times: (name) => cupOf(name).times,

@@ -205,3 +205,17 @@ test('a region that stops settles what goes on first', async () => {
   await regions.start('us')
   expect(await projectsInUse()).toBe(0)
 })
+
+test('a region that stops settles what begins meanwhile, too', async () => {
+  const { held, letGo } = brewing.hold('ale')
+  const first = regions.ask('us', asking('ale'))
+  await held
+  const stopped = regions.stop('us')
+  // Its stop signal comes before it closes what nobody waits on.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  letGo()
+  expect((await first).body).toEqual({ id: 'ale', outcome: 'aborted' })
+  await stopped
+  await regions.start('us')
+  expect(await projectsInUse()).toBe(0)
+})
