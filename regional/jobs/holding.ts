@@ -132,6 +132,8 @@ export class Holding {
   readonly signal: AbortSignal
   /** Where the next look at the queue goes on, behind work outside that waits for what is under way. */
   readOn: QueuePlace | undefined
+  /** When looks last came to the end of the queue, and the last of them had found nothing to begin. */
+  readThroughAtMs = Number.NEGATIVE_INFINITY
   private readonly dependencies: HoldingDependencies
   private readonly ended: (well: boolean) => void
   private readonly lost = new AbortController()
