@@ -10,8 +10,10 @@ import { LEASE_MS, renewLease, returnLease, takeLease } from './lease.ts'
 const MAX_OUTSIDE = 64
 /** Who found no room comes again after this. */
 export const NO_ROOM_MS = 2_000
-/** Longer than that: whoever waits is heard of again before it is over. */
-const CROWDED_MS = 2 * NO_ROOM_MS
+/** Longer than that: who does not come again by then waits no more, or has found another worker. */
+const IN_LINE_MS = 2 * NO_ROOM_MS
+/** Whoever finds no room in line either still comes again. */
+const MAX_IN_LINE = 1_024
 
 export interface HoldingDependencies {
   database: RegionDatabase
@@ -25,7 +27,8 @@ export class Holdings {
   private readonly stopping: AbortSignal
   private readonly call: (tenant: TenantNumber) => void
   private readonly held = new Map<TenantNumber, Holding>()
-  private refusedAtMs = Number.NEGATIVE_INFINITY
+  /** Who waits for a place, in its order, and when it is waited for no more. */
+  private readonly line = new Map<TenantNumber, number>()
 
   /** @param call has a tenant visited whose work outside has come to an end */
   constructor(
@@ -45,38 +48,45 @@ export class Holdings {
     if (before?.isLost && before.isOutside) return undefined
     if (!(await takeLease(database, tenant, worker, now()))) {
       before?.lose()
-      if (!before?.isOutside) this.drop(tenant)
       return undefined
     }
     // It may have been lost, or have ended, meanwhile.
     if (before !== undefined && !before.isLost) return before
     if (before?.isOutside) return undefined
-    this.drop(tenant)
     const holding: Holding = new Holding(this.dependencies, tenant, this.stopping, (well) =>
-      this.ended(tenant, holding, well),
+      this.ended(holding, well),
     )
     this.held.set(tenant, holding)
     return holding
   }
 
   /** Ends a holding whose lease has been handed back, or lost. */
-  drop(tenant: TenantNumber): void {
-    this.held.get(tenant)?.close()
-    this.held.delete(tenant)
+  drop(holding: Holding): void {
+    holding.close()
+    if (this.held.get(holding.tenant) === holding) this.held.delete(holding.tenant)
   }
 
   /**
-   * Whether work outside of this tenant may begin. Where others found no room a moment ago, whoever has a place ends what
-   * it has begun and gets in line: nobody keeps a place for as long as its queue lasts.
+   * Whether work outside of this tenant may begin: whoever was in line before it has a place first. Whoever has a place
+   * already ends what it has begun and gets in line, too: nobody keeps a place for as long as its queue lasts.
    */
-  hasRoomFor({ isOutside }: Holding): boolean {
-    if (isOutside) return performance.now() - this.refusedAtMs > CROWDED_MS
-    return [...this.held.values()].filter((each) => each.isOutside).length < MAX_OUTSIDE
+  hasRoomFor(holding: Holding): boolean {
+    const others = [...this.held.values()].filter((each) => each.isOutside && each !== holding)
+    const waiting = this.waiting()
+    const ahead = waiting.indexOf(holding.tenant)
+    return others.length + (ahead === -1 ? waiting.length : ahead) < MAX_OUTSIDE
   }
 
-  /** One that waits for a place has found none. */
-  refuse({ isOutside }: Holding): void {
-    if (!isOutside) this.refusedAtMs = performance.now()
+  /** One that has something to begin has found no room. */
+  lineUp({ tenant, isOutside }: Holding): void {
+    if (isOutside || (this.line.size >= MAX_IN_LINE && !this.line.has(tenant))) return
+    this.line.set(tenant, performance.now() + IN_LINE_MS)
+  }
+
+  /** Begins work outside of a tenant that has room. */
+  begin(holding: Holding, id: string, kind: string, step: () => Promise<void>): void {
+    this.line.delete(holding.tenant)
+    holding.begin(id, kind, step)
   }
 
   /** Once no visit goes on: waits for the end of the work outside, and hands the leases back. */
@@ -85,7 +95,7 @@ export class Holdings {
     await Promise.all(
       [...this.held].map(async ([tenant, holding]) => {
         await holding.outsideEnded()
-        this.drop(tenant)
+        this.drop(holding)
         await returnLease(database, tenant, worker).catch((error: unknown) =>
           log.error('a lease could not be handed back', { error }),
         )
@@ -93,10 +103,23 @@ export class Holdings {
     )
   }
 
-  private ended(tenant: TenantNumber, holding: Holding, well: boolean): void {
-    if (holding.isLost && !holding.isOutside) this.drop(tenant)
+  private ended(holding: Holding, well: boolean): void {
+    if (holding.isLost && !holding.isOutside) this.drop(holding)
     // Otherwise its pointer is still there: a later scan finds it.
-    else if (well) this.call(tenant)
+    else if (well) this.call(holding.tenant)
+    if (!holding.isOutside) this.callWaiting()
+  }
+
+  /** Those who have room now: a place has been given up. */
+  private callWaiting(): void {
+    const places = MAX_OUTSIDE - [...this.held.values()].filter((each) => each.isOutside).length
+    for (const tenant of this.waiting().slice(0, places)) this.call(tenant)
+  }
+
+  private waiting(): TenantNumber[] {
+    const nowMs = performance.now()
+    for (const [tenant, untilMs] of this.line) if (untilMs < nowMs) this.line.delete(tenant)
+    return [...this.line.keys()]
   }
 }
 
@@ -104,10 +127,13 @@ export class Holdings {
 export type QueuePlace = [dueMs: number, id: string]
 
 export class Holding {
+  readonly tenant: TenantNumber
   /** Ends the steps under way: the worker stops, or has lost the tenant. */
   readonly signal: AbortSignal
   /** Where the next look at the queue goes on, behind work outside that waits for what is under way. */
   readOn: QueuePlace | undefined
+  /** When looks last came to the end of the queue, and the last of them had found nothing to begin. */
+  readThroughAtMs = Number.NEGATIVE_INFINITY
   private readonly dependencies: HoldingDependencies
   private readonly ended: (well: boolean) => void
   private readonly lost = new AbortController()
@@ -123,6 +149,7 @@ export class Holding {
   ) {
     const { database, worker, now, log } = dependencies
     this.dependencies = dependencies
+    this.tenant = tenant
     this.signal = AbortSignal.any([stopping, this.lost.signal])
     this.ended = ended
     this.renewal = setInterval(() => {
@@ -167,6 +194,8 @@ export class Holding {
 
   lose(): void {
     this.lost.abort()
+    this.close()
+    this.ended(false)
   }
 
   close(): void {

@@ -17,6 +17,8 @@ const LOOK = SIDE_BY_SIDE * 4
 /** Entries of the queue that one look reads, past work outside that is under way or waits for that to end. */
 const MAX_LOOKED_AT = 500
 const READ_ON = 250
+/** Where all that is due was read and nothing can be begun, only the head is read again for so long, whatever wakes. */
+const THROUGH_MS = 1_000
 
 /** An entry that can be begun. */
 type Found = Omit<Turn, 'weight'>
@@ -38,13 +40,14 @@ export async function look(
   hasRoom: boolean,
 ): Promise<Looked> {
   const { readOn } = holding
+  const isHeadOnly = readOn === undefined && performance.now() - holding.readThroughAtMs < THROUGH_MS
   // As it was before the reading: what ends meanwhile may be read as it was before, and must not be begun again.
   const underWay = holding.underWay()
   const read = async (scope: TenantScope) => {
     const [status, weight, due] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       weightIn(scope),
-      readDue(scope, kinds, underWay, readOn, now(), hasRoom),
+      readDue(scope, kinds, underWay, readOn, now(), { hasRoom, isHeadOnly }),
     ])
     const turns = (entries: ReadonlyArray<Found>) => entries.map((each): Turn => ({ ...each, weight }))
     const value = {
@@ -57,6 +60,8 @@ export async function look(
   }
   const looked = await database.tenant(tenant, read, { batch: true })
   holding.readOn = looked.readOn
+  const isNothing = looked.inside.length + looked.outside.length === 0
+  if (isNothing && looked.readOn === undefined && !isHeadOnly) holding.readThroughAtMs = performance.now()
   return looked
 }
 
@@ -70,7 +75,7 @@ async function readDue(
   underWay: ReadonlyMap<string, string>,
   readOn: QueuePlace | undefined,
   nowMs: number,
-  hasRoom: boolean,
+  { hasRoom, isHeadOnly }: { hasRoom: boolean; isHeadOnly: boolean },
 ): Promise<Due<Found>> {
   const found: Omit<Due<Found>, 'readOn'> = { standing: [], inside: [], outside: [], noRoom: false }
   const isFull = () => found.inside.length + found.outside.length === LOOK
@@ -97,7 +102,7 @@ async function readDue(
         found[worksOutside(kinds, entry.kind) ? 'outside' : 'inside'].push({ dueMs, id, entry })
       }
     }
-    if (!more) return { ...found, readOn: undefined }
+    if (!more || isHeadOnly) return { ...found, readOn: undefined }
     if (isFull()) return { ...found, readOn: isHead ? readOn : after }
     lookedAt += entries.length
     if (isHead && readOn !== undefined && isBehind(readOn, after)) after = readOn

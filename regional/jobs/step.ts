@@ -61,7 +61,13 @@ const UNKNOWN_KIND_MS = 60_000
 /** Of work that nobody can cancel. */
 const NEVER = new AbortController().signal
 
-const TOO_BUSY: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded', 'deadline_exceeded'])
+/** Of the database, or of a region that is asked: too busy, too slow, or not there. */
+const NO_TIME: ReadonlySet<ProblemCode> = new Set([
+  'contention',
+  'overloaded',
+  'deadline_exceeded',
+  'region_unavailable',
+])
 
 /** Runs the step that an entry of the queue stands for, or records why it failed. */
 export async function runStep(
@@ -239,8 +245,8 @@ function fail(
   log.error('a step of a job failed', { job: turn.id, kind: turn.entry.kind, error })
   return inTurn(dependencies, tenant, turn, async (scope, job, logs) => {
     const nowMs = now()
-    // Too busy or too slow a database, or region, is not the step's fault: it does not count.
-    if (error instanceof Problem && TOO_BUSY.has(error.code)) {
+    // That is not the step's fault: it does not count.
+    if (error instanceof Problem && NO_TIME.has(error.code)) {
       requeue(scope, job, { ...job, dueMs: nowMs + retry.firstMs })
       return
     }

@@ -46,7 +46,7 @@ export async function visit(
     if (!holding.isOutside) await returnLease(dependencies.database, tenant, dependencies.worker)
     throw error
   } finally {
-    if (!holding.isOutside) holdings.drop(tenant)
+    if (!holding.isOutside) holdings.drop(holding)
   }
 }
 
@@ -69,7 +69,7 @@ async function work(
   for (let begun = 0; begun === 0 || (begun < MAX_STEPS && mayGoOn()); ) {
     const hasRoom = holdings.hasRoomFor(holding)
     const { status, standing, inside, outside, noRoom } = await look(dependencies, tenant, holding, hasRoom)
-    if (noRoom) holdings.refuse(holding)
+    if (noRoom) holdings.lineUp(holding)
     const isNothing = inside.length + outside.length === 0
     // What is under way outside ends first: its step sees that the tenant is no longer active.
     if (status === 'erasing' && holding.isOutside) return { more: false }
@@ -86,7 +86,7 @@ async function work(
     // Others may have taken the last place since the look, which the next one sees.
     for (const turn of holdings.hasRoomFor(holding) ? outside : []) {
       begun++
-      holding.begin(turn.id, turn.entry.kind, () => runStep(dependencies, tenant, turn, signal))
+      holdings.begin(holding, turn.id, turn.entry.kind, () => runStep(dependencies, tenant, turn, signal))
     }
     await sideBySide(steps, async (step) => {
       // The first ones in any case: a slow database must not keep a visit from getting anywhere.

@@ -17,14 +17,13 @@ export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAcces
       const model = (await catalogue.enabled()).get(name)
       // Switched off since the run began.
       if (model === undefined) return notCalled('upstream_unavailable')
-      const called = await pools.inTurn(name, tenant, model.maxConcurrent, during.signal, async () => {
+      return pools.inTurn(name, tenant, model.maxConcurrent, during.signal, async () => {
         // It may have been changed, or switched off, during the wait.
         const present = (await catalogue.enabled()).get(name)
         return present === undefined
           ? notCalled('upstream_unavailable')
           : callModel(present, prompt, during, times)
       })
-      return called ?? notCalled('cancelled')
     },
   }
 }

@@ -2,6 +2,7 @@
 // settled in another. Between the two its idempotency record says that it runs. Should this process die in between, that
 // is believed for as long as the work may take and no longer; then the record says that it broke off, and nothing is begun
 // under its key again. What the beginning reserved is given back by a job that the beginning enqueued.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { Admission } from '../admission/admission.ts'
 import type { CostMeter } from '../admission/cost.ts'
@@ -35,8 +36,10 @@ import { type Memory, memoryOf, writeOnce } from './write_once.ts'
 /** Time to settle in, after the work's own is over. */
 export const SETTLE_MS = 30_000
 
-/** Others kept changing the same data, or how it went is not known: another try may do. */
-const CONTENDED: ReadonlySet<ProblemCode> = new Set(['contention', 'deadline_exceeded'])
+/** Others kept changing the same data, how it went is not known, or the database did not answer: another try may do. */
+const PASSING: ReadonlySet<ProblemCode> = new Set(['contention', 'deadline_exceeded', 'region_unavailable'])
+/** Before it: a disk that takes nothing says so at once. */
+const SETTLE_AGAIN_MS = 100
 
 /** What a beginning leaves for the rest. */
 export interface Begun<W> {
@@ -155,7 +158,10 @@ export class OutsideWorks {
       AbortSignal.timeout(run.maxMs),
     ])
     // Nobody who reads slowly, or no more, keeps the work from its end.
-    const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    const over = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
     try {
       const outcome = await run.work(work, {
         signal,
@@ -209,8 +215,9 @@ export class OutsideWorks {
           this.settleOnce({ ...asked, meter }, memory, before, replies, work),
         )
       } catch (error) {
-        const isContended = error instanceof Problem && CONTENDED.has(error.code)
-        if (!isContended || performance.now() >= untilMs) throw error
+        const isPassing = error instanceof Problem && PASSING.has(error.code)
+        if (!isPassing || performance.now() >= untilMs) throw error
+        await sleep(SETTLE_AGAIN_MS)
       }
     }
   }

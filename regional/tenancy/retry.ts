@@ -30,7 +30,8 @@ export interface Attempt<T> {
  * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
  * @param withinMs how long someone waits for it
  * @throws {Problem} `contention` when the attempts or the time run out and nothing was done; `deadline_exceeded` when
- * nobody waits any more, or something may have been done; `region_unavailable` when the disk takes nothing
+ * nobody waits any more, or something may have been done; `region_unavailable` when the disk takes nothing, or the database
+ * never answered
  */
 export const retrying = <T>(
   begin: () => NativeTransaction,
@@ -50,6 +51,7 @@ async function tryAgain<T>(
   if (withinMs <= 0) throw tooLate('Nothing was done.')
   let tn = begin()
   let inDoubt = false
+  let isSilent = true
   for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
     // Some options do not survive a retry, so all of them are set again each time.
     tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
@@ -68,6 +70,7 @@ async function tryAgain<T>(
         throw error instanceof FDBError ? notStored(inDoubt) : error
       }
       inDoubt ||= isCommitting && IN_DOUBT.has(error.code)
+      isSilent &&= error.code === TIMED_OUT
       if (error.code !== TIMED_OUT && (await isRetried(tn, error.code))) {
         await sleep(Math.min(leftMs(), Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random()))
       }
@@ -79,6 +82,7 @@ async function tryAgain<T>(
   }
   tn.cancel()
   if (inDoubt || leftMs() === 0) throw tooLate('Whether a change was made is unknown.')
+  if (isSilent) throw unavailable('The region’s database did not answer in time. Nothing was done.')
   throw new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
     headers: { 'retry-after': '1' },
   })
@@ -92,10 +96,11 @@ export const tooLate = (what: string): Problem =>
 
 const notStored = (inDoubt: boolean): Problem => {
   const what = inDoubt ? 'Whether a change was made is unknown.' : 'Nothing was done.'
-  return new Problem('region_unavailable', `The region can store nothing at present. ${what}`, {
-    headers: { 'retry-after': '5' },
-  })
+  return unavailable(`The region can store nothing at present. ${what}`)
 }
+
+const unavailable = (detail: string): Problem =>
+  new Problem('region_unavailable', detail, { headers: { 'retry-after': '5' } })
 
 /**
  * The client's own word on whether an error may be retried, after its own delay.

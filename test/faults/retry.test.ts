@@ -73,11 +73,22 @@ test('when the attempts run out, it is told whether a change may have been made'
     })
 })
 
-test('what times out before its commit is in no doubt', async () => {
+test('what times out before its commit is in no doubt, and is not taken for contention', async () => {
   const reading = async () => {
     throw new FDBError('told to', 1031)
   }
-  await expect(retrying(failing([]), reading)).rejects.toMatchObject({ code: 'contention' })
+  await expect(retrying(failing([]), reading)).rejects.toMatchObject({
+    code: 'region_unavailable',
+    detail: expect.stringContaining('Nothing was done.'),
+  })
+})
+
+test('a database that has answered in between is not silent', async () => {
+  let times = 0
+  const conflicting = async () => {
+    throw new FDBError('told to', times++ === 0 ? 1020 : 1031)
+  }
+  await expect(retrying(failing([]), conflicting)).rejects.toMatchObject({ code: 'contention' })
 })
 
 test('what the disk does not take says whether something was done', async () => {

@@ -1,13 +1,16 @@
 // The jobs that run an agent with a webhook, when what they are about is gone, or not wanted any more.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import type { Step } from '../../regional/jobs/kind.ts'
+import { CannotBeDone, type Step } from '../../regional/jobs/kind.ts'
+import { type Called, notCalled } from '../../regional/models/gateway.ts'
 import type { ModelAccess } from '../../regional/services/agents/models.ts'
 import {
   type Clearing,
   clearRuns,
+  createAgent,
   findRun,
   listRuns,
   type RunRecord,
+  writePrompt,
   writeRun,
 } from '../../regional/services/agents/store.ts'
 import { unattendedRun } from '../../regional/services/agents/unattended.ts'
@@ -15,12 +18,18 @@ import { agentRun } from '../../regional/services/webhook-sources/agent_run.ts'
 import { type Emit, feedOf } from '../../regional/tenancy/events.ts'
 import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
+import { Problem } from '../../shared/problems.ts'
 import { openQueue, type Queue } from './support.ts'
 
+/** What the next calls of a model come to; undefined where their turn does not come in time. */
+const calls: Array<Called | undefined> = []
 const noModels: ModelAccess = {
   offered: async () => new Map(),
   hasRoom: async () => true,
-  call: () => Promise.reject(new Error('nobody is called')),
+  call: async () => {
+    if (calls.length === 0) throw new Error('nobody is called')
+    return calls.shift()
+  },
 }
 const runAgent = agentRun(noModels)
 const goOn = unattendedRun(noModels)
@@ -46,6 +55,26 @@ test('a webhook whose source was removed before its agent ran ends the job, and 
   })
   expect(await queue.job(tenant, id)).toMatchObject({ state: 'failed', failures: 0 })
   expect(queue.logged).toEqual([])
+})
+
+test.each([
+  ['region_unavailable', false],
+  ['contention', false],
+  ['overloaded', false],
+  ['deadline_exceeded', false],
+  ['internal', false],
+  ['model_busy', false],
+  ['no_model_configured', false],
+  ['model_unavailable', false],
+  ['not_found', true],
+  ['project_archived', true],
+  ['quota_exceeded', true],
+] as const)('a run that %s keeps from its beginning is given up: %s', async (code, isGivenUp) => {
+  const tx = { project: () => Promise.reject(new Problem(code, 'Not now.')) }
+  const payload = { sourceId: '', webhookId: '', projectId: '', agentId: '' }
+  const job = { id: newId('job'), payload, place: { input: 'hello' }, failures: 0 }
+  const failure = await runAgent.step(tx as never, job, undefined).catch((error: unknown) => error)
+  expect(failure instanceof CannotBeDone).toBe(isGivenUp)
 })
 
 /** A run that goes on, whose agent is not there. */
@@ -130,5 +159,28 @@ test('a run whose turn comes too late is not called: it could be ended as interr
     findRun(scope.service('agents'), run.projectId, run.agentId, run.id),
   )
   expect(left).toEqual(run)
+  expect(queue.logged).toEqual([])
+})
+
+test('a run that has only waited for its turn at the model gets in line again, and is none that was cancelled', async () => {
+  const tenant = await queue.tenant(6)
+  const run = await queue.inTenant(tenant, async (scope) => {
+    const tx = { ...agentsIn(scope), context: { nowMs: queue.clock.nowMs } }
+    const given = { name: 'A', model: null, instructions: '', parameters: {} }
+    const agent = await createAgent(tx as never, newId('prj'), given)
+    const begun = runOf({ projectId: agent.projectId, agentId: agent.id })
+    writeRun(tx, begun)
+    writePrompt(tx, begun, { instructions: '', messages: [], parameters: { maxOutputTokens: 1 } })
+    return begun
+  })
+  calls.push(undefined, undefined, { ...notCalled('cancelled'), outcome: 'succeeded', text: 'hello' })
+  const job = await queue.enqueue(tenant, goOn, run)
+  await vi.waitFor(async () => expect((await queue.job(tenant, job))?.state).toBe('done'), {
+    timeout: 10_000,
+  })
+  const left = await queue.inTenant(tenant, (scope) =>
+    findRun(scope.service('agents'), run.projectId, run.agentId, run.id),
+  )
+  expect([left?.status, left?.error, calls]).toEqual(['succeeded', null, []])
   expect(queue.logged).toEqual([])
 })

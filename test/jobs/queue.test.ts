@@ -179,16 +179,18 @@ describe('a step that fails', () => {
     expect(queue.logged.filter(([message]) => message.includes('failed'))).toHaveLength(3)
   })
 
-  test('because the database, or a region that it asks, is too busy is tried until it does not', async () => {
+  test('because the database, or a region that it asks, is too busy, or not there, is tried until it is', async () => {
     const tenant = await queue.tenant(1)
     let tries = 0
     const busy = jobKind<null>({
       kind: 'test.busy',
       service: 'test',
-      retry: { firstMs: 10_000, maxMs: 60_000, tries: 3 },
+      retry: { firstMs: 10_000, maxMs: 60_000, tries: 1 },
       async step() {
         tries++
-        const code = (['contention', 'overloaded', 'deadline_exceeded'] as const)[tries % 3]
+        const code = (['contention', 'overloaded', 'deadline_exceeded', 'region_unavailable'] as const)[
+          tries % 4
+        ]
         if (tries < 9 && code !== undefined) throw new Problem(code, 'No time for this now.')
         return { finished: true }
       },
@@ -322,6 +324,40 @@ test('work outside that is not answered holds up no other tenant, nor other work
     await worker.look()
     for (const [tenant, id] of ids) expect(await stateOf(tenant, id)).toBe('done')
   })
+})
+
+test('places for work outside go round, however much each tenant has waiting', {
+  timeout: 60_000,
+}, async () => {
+  const [TENANTS, EACH] = [66, 12]
+  const answers: Array<() => void> = []
+  const asked = new Map<string, number>()
+  const calling = jobKind<string, undefined, void>({
+    kind: 'test.calling',
+    service: 'test',
+    retry: count.retry,
+    outside({ payload }) {
+      asked.set(payload, (asked.get(payload) ?? 0) + 1)
+      return new Promise((resolve) => answers.push(resolve))
+    },
+    step: async () => ({ finished: true }),
+  })
+  queue.worker({ kinds: [calling] })
+  for (let n = 1; n <= TENANTS; n++) {
+    const tenant = await queue.tenant(n)
+    await queue.inTenant(tenant, (scope) => {
+      for (let i = 0; i < EACH; i++) enqueue(scope, calling, String(n), queue.clock.nowMs)
+    })
+    // All places are taken before the last two come, who find none.
+    await eventually(() => expect(asked.size).toBe(Math.min(n, 64)))
+  }
+  await eventually(async () => expect((await queue.pointers()).later).toHaveLength(2))
+  const releasing = setInterval(() => answers.shift()?.(), 5)
+  await eventually(() => expect(asked.size).toBe(TENANTS))
+  clearInterval(releasing)
+  // Nobody had a second turn before all had their first.
+  expect(Math.max(...asked.values())).toBeLessThanOrEqual(4)
+  for (const answer of answers) answer()
 })
 
 /** Waits for an answer, or for its signal. */

@@ -120,6 +120,16 @@ describe('the catalogue', () => {
     expect((await operator('GET', '/models/twice')).status).toBe(404)
   })
 
+  test('is known in a region that has just begun, before the control region goes away', async () => {
+    await regions.stop('eu')
+    await regions.start('eu')
+    const { key } = await regions.newTenant(`agents-${++tenants}`, 'eu')
+    await regions.stop('us')
+    const { status, body } = await regions.ask('eu', { as: key, path: '/v1/models' })
+    await regions.start('us')
+    expect([status, body.data?.length > 0]).toEqual([200, true])
+  })
+
   test('hears no other request under a key that was used', async () => {
     const ask = (name: string) =>
       regions.ask('us', {

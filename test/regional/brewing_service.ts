@@ -1,7 +1,7 @@
 // A service for tests whose work goes on outside its transaction: `POST /v1/brews` waits until the test lets it go on.
 import { z } from 'zod'
 import { jsonSpace, outsideOperation, type Service } from '../../regional/tenancy/service.ts'
-import { Problem } from '../../shared/problems.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
 
 const brews = jsonSpace<[name: string], { outcome: string }>('brew')
 
@@ -11,8 +11,10 @@ export interface Brewery {
   pour(name: string): Promise<void>
   /** Waits until the work on `name` goes on, and has it fail by a mistake of its own. */
   spill(name: string): Promise<void>
-  /** Has others be in the way so many times when the work on `name` is settled. */
-  crowd(name: string, times: number): void
+  /** Has others be in the way, or the database not answer, so many times when the work on `name` is settled. */
+  crowd(name: string, times: number, code?: ProblemCode): void
+  /** Keeps the work on `name` from its beginning until it is let go. */
+  hold(name: string): { held: Promise<void>; letGo(): void }
   begun(name: string): Promise<void>
   /** How often the work on `name` went on. */
   times(name: string): number
@@ -23,6 +25,9 @@ export interface Brewery {
 interface Cup {
   times: number
   crowded: number
+  crowding: ProblemCode
+  /** Called when it is about to begin. */
+  about: () => Promise<void>
   begun: PromiseWithResolvers<void>
   poured: PromiseWithResolvers<void>
   settled: PromiseWithResolvers<string>
@@ -34,6 +39,8 @@ export function brewery(): Brewery {
     const cup = cups.get(name) ?? {
       times: 0,
       crowded: 0,
+      crowding: 'contention',
+      about: async () => {},
       begun: Promise.withResolvers<void>(),
       poured: Promise.withResolvers<void>(),
       settled: Promise.withResolvers<string>(),
@@ -57,6 +64,7 @@ export function brewery(): Brewery {
         answers: { 201: z.object({ id: z.string(), outcome: z.string() }) },
         maxMs: 60_000,
         async begin(tx, { body: { name } }) {
+          await cupOf(name).about()
           await tx.take('projects', 1)
           tx.space(brews).set([name], { outcome: 'running' })
           return { target: name, headers: { location: `/v1/brews/${name}` }, work: name }
@@ -73,7 +81,8 @@ export function brewery(): Brewery {
           return Promise.race([cup.poured.promise.then(() => 'poured'), aborted])
         },
         async settle(tx, name, outcome) {
-          if (cupOf(name).crowded-- > 0) throw new Problem('contention', 'Others were in the way.')
+          const cup = cupOf(name)
+          if (cup.crowded-- > 0) throw new Problem(cup.crowding, 'Others were in the way.')
           await tx.take('projects', -1)
           tx.space(brews).set([name], { outcome })
           tx.emit('run.succeeded', name)
@@ -93,8 +102,16 @@ export function brewery(): Brewery {
       await cupOf(name).begun.promise
       cupOf(name).poured.reject(new Error('spilt'))
     },
-    crowd: (name, times) => {
-      cupOf(name).crowded = times
+    crowd: (name, times, code = 'contention') => {
+      Object.assign(cupOf(name), { crowded: times, crowding: code })
+    },
+    hold(name) {
+      const [held, letGo] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      cupOf(name).about = () => {
+        held.resolve()
+        return letGo.promise
+      }
+      return { held: held.promise, letGo: letGo.resolve }
     },
     begun: (name) => cupOf(name).begun.promise,
     times: (name) => cupOf(name).times,

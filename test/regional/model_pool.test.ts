@@ -53,7 +53,7 @@ test('a pool that was made smaller lets nobody in until it is', async () => {
   expect(ends.length).toBe(5)
 })
 
-test('a model that is switched off while a call waits is not called', async () => {
+test('a model that is switched off while a call waits is not called, and one that nobody waits for any more neither', async () => {
   const server = await startModelServer()
   const model: Model = {
     ...{ name: 'm', baseUrl: server.baseUrl, apiKey: null, upstreamModel: 'm', plans: [] },
@@ -62,23 +62,24 @@ test('a model that is switched off while a call waits is not called', async () =
   let models = [model]
   const catalogue = new Catalogue(async () => models)
   const access = modelAccess(catalogue)
-  const call = (of: number) =>
+  const call = (of: number, signal = never) =>
     access.call(
       'm',
       tenant(of),
       { instructions: '', messages: [{ role: 'user', content: 'wait' }], parameters: { maxOutputTokens: 1 } },
-      { signal: never, onText: async () => {} },
+      { signal, onText: async () => {} },
     )
   try {
     const first = call(1)
     await expect.poll(server.underWay).toBe(1)
+    expect(await call(3, AbortSignal.abort())).toBeUndefined()
     const second = call(2)
     await turn()
     models = []
     await catalogue.refresh()
     server.release()
-    expect((await first).outcome).toBe('succeeded')
-    expect((await second).outcome).toBe('upstream_unavailable')
+    expect((await first)?.outcome).toBe('succeeded')
+    expect((await second)?.outcome).toBe('upstream_unavailable')
     expect(server.served.length).toBe(1)
   } finally {
     await server.close()

@@ -95,13 +95,17 @@ describe('while it goes on', () => {
     expect((await regions.ask('us', { as: key, path: '/v1/usage' })).body.quotas.projects.used).toBe(0)
   })
 
-  test('it is settled although others are in the way again and again', async () => {
-    brewing.crowd('toddy', 5)
-    const first = regions.ask('us', asking('toddy'))
-    await brewing.pour('toddy')
-    expect((await first).body).toEqual({ id: 'toddy', outcome: 'poured' })
-    expect([brewing.times('toddy'), await projectsInUse()]).toEqual([1, 0])
-  })
+  test.each(['contention', 'region_unavailable'] as const)(
+    'it is settled although there is %s again and again',
+    async (code) => {
+      const name = `toddy-${code}`
+      brewing.crowd(name, 5, code)
+      const first = regions.ask('us', asking(name))
+      await brewing.pour(name)
+      expect((await first).body).toEqual({ id: name, outcome: 'poured' })
+      expect([brewing.times(name), await projectsInUse()]).toEqual([1, 0])
+    },
+  )
 
   test('a credential that only runs out meanwhile was good for all of it', async () => {
     const expiresAt = new Date(Date.now() + 60 * 60_000).toISOString()
@@ -202,6 +206,20 @@ test('a region that stops settles what goes on first', async () => {
   await brewing.begun('beer')
   await regions.stop('us')
   expect((await first).body).toEqual({ id: 'beer', outcome: 'aborted' })
+  await regions.start('us')
+  expect(await projectsInUse()).toBe(0)
+})
+
+test('a region that stops settles what begins meanwhile, too', async () => {
+  const { held, letGo } = brewing.hold('ale')
+  const first = regions.ask('us', asking('ale'))
+  await held
+  const stopped = regions.stop('us')
+  // Its stop signal comes before it closes what nobody waits on.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  letGo()
+  expect((await first).body).toEqual({ id: 'ale', outcome: 'aborted' })
+  await stopped
   await regions.start('us')
   expect(await projectsInUse()).toBe(0)
 })

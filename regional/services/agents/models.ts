@@ -16,13 +16,16 @@ export interface ModelAccess {
   offered(): Promise<ReadonlyMap<string, OfferedModel>>
   /** Whether a call would begin, or wait in a queue that is not full. */
   hasRoom(model: string, tenant: TenantNumber): Promise<boolean>
-  /** In the tenant's turn. Never rejects: whatever the upstream does is an outcome. */
+  /**
+   * In the tenant's turn. Never rejects: whatever the upstream does is an outcome.
+   * @returns undefined when the signal aborted before its turn came
+   */
   call(
     model: string,
     tenant: TenantNumber,
     prompt: Prompt,
     during: { signal: AbortSignal; onText: (text: string) => Promise<void> },
-  ): Promise<Called>
+  ): Promise<Called | undefined>
 }
 
 /**

@@ -4,7 +4,7 @@ import { newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
 import { jobKind } from '../../jobs/kind.ts'
-import { type Called, type Message, mostTokens, type Prompt } from '../../models/gateway.ts'
+import { type Called, type Message, mostTokens, notCalled, type Prompt } from '../../models/gateway.ts'
 import type { Outside, Reply, TenantContext, TenantTransaction } from '../../tenancy/service.ts'
 import { chosenModel, type ModelAccess } from './models.ts'
 import { DEFAULT_MAX_OUTPUT_TOKENS, type ListedRun, type Run, type RunFailure } from './schema.ts'
@@ -120,7 +120,7 @@ export async function doRun(
 ): Promise<Called> {
   await send('run', { id: run.id, status: run.status, model: run.model })
   const onText = (text: string) => send('delta', { text })
-  return models.call(run.model, tenant, prompt, { signal, onText })
+  return (await models.call(run.model, tenant, prompt, { signal, onText })) ?? notCalled('cancelled')
 }
 
 /** What is settled: a run, with what its model was told. */

@@ -52,7 +52,9 @@ export async function beginUnattended(
 
 /** Undefined when the run is not running any more, or is left to be ended as interrupted. */
 type Found = Running | 'cancelled' | undefined
-type UnattendedRun = ServiceJobKind<RunPlace, undefined, Called | undefined, Found>
+/** `waits`: its turn at the model did not come, so it gives up its place of the worker's and gets in line again. */
+type Outcome = Called | 'waits' | undefined
+type UnattendedRun = ServiceJobKind<RunPlace, undefined, Outcome, Found>
 
 export const unattendedRun = (models: ModelAccess): UnattendedRun =>
   jobKind({
@@ -78,9 +80,10 @@ export const unattendedRun = (models: ModelAccess): UnattendedRun =>
       })
       // The worker has stopped, or lost the tenant: somebody else takes the run up.
       signal.throwIfAborted()
-      return called
+      return called ?? (cancelled.aborted ? notCalled('cancelled') : 'waits')
     },
     async step(tx, { payload: { projectId, agentId, id } }, called) {
+      if (called === 'waits') return { next: undefined, runAtMs: BEFORE_OTHERS_MS }
       const run = await findRun(tx, projectId, agentId, id)
       if (called !== undefined && run?.status === 'running') {
         const { input } = await readTexts(tx, run)

@@ -1,6 +1,6 @@
 // A webhook that runs an agent: a job, so that the provider is answered at once, and nothing is lost. It is done when the run
 // has begun.
-import { Problem } from '../../../shared/problems.ts'
+import { Problem, type ProblemCode } from '../../../shared/problems.ts'
 import { CannotBeDone, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import type { ModelAccess } from '../agents/models.ts'
 import { type AgentPlace, beginUnattended, UNATTENDED_RUN } from '../agents/unattended.ts'
@@ -14,8 +14,8 @@ interface Payload extends AgentPlace {
 /** What the agent is told. Older jobs went on with the run themselves. */
 type Place = { input: string } | { runId: string }
 
-/** Of the platform, and it passes: too many wait for the model, or there is none just now. All else stays as it is. */
-const PASSING: ReadonlySet<string> = new Set(['model_busy', 'no_model_configured', 'model_unavailable'])
+/** The tenant's own, and stays as it is. All else is the platform's, such as a control region that does not answer, and passes. */
+const LASTING: ReadonlySet<ProblemCode> = new Set(['not_found', 'project_archived', 'quota_exceeded'])
 
 /** A place is kept with the job, so it stays small. */
 const MAX_INPUT = 16 * 1024
@@ -37,7 +37,7 @@ export const agentRun = (models: ModelAccess): ServiceJobKind<Payload, Place> =>
         if ('input' in place) await beginUnattended(tx, payload, place.input, models)
         return { finished: true, done: 1 }
       } catch (error) {
-        if (!(error instanceof Problem) || PASSING.has(error.code)) throw error
+        if (!(error instanceof Problem && LASTING.has(error.code))) throw error
         // What it had taken by then is not taken.
         throw new CannotBeDone(error.detail)
       }
