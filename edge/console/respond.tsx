@@ -95,14 +95,6 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'The identity provider does not answer',
     what: 'Try again in a few minutes, or ask an administrator for a link.',
   },
-  sign_up_expired: {
-    title: 'This link has expired',
-    what: 'Sign up again: the link in the e-mail holds for an hour.',
-  },
-  slug_taken: {
-    title: 'The slug is taken',
-    what: 'Another organisation took it meanwhile. Sign up again with another one.',
-  },
   insufficient_scope: {
     title: 'Your role does not allow this',
     what: 'Ask an owner or administrator of the organisation for a role that does.',
@@ -119,12 +111,24 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
   },
 }
 
-export const adviceOn = ({ problem }: Pick<Refused, 'problem'>): Said =>
-  ADVICE[problem.code] ?? { title: problem.title, what: problem.detail }
+/** The API's own words. */
+export const wordsOf = ({ problem }: Pick<Refused, 'problem'>): Said => ({
+  title: problem.title,
+  what: problem.detail,
+})
+
+export const adviceOn = (refused: Pick<Refused, 'problem'>): Said =>
+  ADVICE[refused.problem.code] ?? wordsOf(refused)
+
+interface Telling {
+  refused: Refused
+  /** Where it is to be said otherwise than {@link adviceOn} says it. */
+  said?: Said | undefined
+}
 
 /** A refusal in words, with what to quote when one asks for help. */
-export const Advice = ({ refused }: { refused: Refused }) => {
-  const { title, what } = adviceOn(refused)
+export const Advice = ({ refused, said }: Telling) => {
+  const { title, what } = said ?? adviceOn(refused)
   return (
     <div class="notice bad" role="alert">
       <p>
@@ -198,8 +202,8 @@ export function Sent({ refused, form, action }: { refused: Refused; form?: FormD
   )
 }
 
-function Refusal({ refused, children }: { refused: Refused; children?: Child }) {
-  const { title, what } = adviceOn(refused)
+function Refusal({ refused, said, children }: Telling & { children?: Child }) {
+  const { title, what } = said ?? adviceOn(refused)
   return (
     <Alone title={title}>
       <p>{what}</p>
@@ -209,10 +213,32 @@ function Refusal({ refused, children }: { refused: Refused; children?: Child }) 
   )
 }
 
-/** A refusal as a page on its own; `next` is what can be done about it. */
-export function showRefusal(c: Context, show: Show, title: string, refused: Refused, next?: Child) {
-  if (refused.retryAfter !== undefined) c.header('retry-after', refused.retryAfter)
-  return show(c, { title, status: refused.status, body: <Refusal refused={refused}>{next}</Refusal> })
+/** As the API says it, for whatever else than a browser asks. */
+export function sayWhen(c: Context, { retryAfter }: Pick<Refused, 'retryAfter'>): void {
+  if (retryAfter !== undefined) c.header('retry-after', retryAfter)
+}
+
+interface RefusalOptions {
+  /** What can be done about it. */
+  next?: Child
+  said?: Said
+}
+
+/** A refusal as a page on its own. */
+export function showRefusal(
+  c: Context,
+  show: Show,
+  title: string,
+  refused: Refused,
+  { next, said }: RefusalOptions = {},
+) {
+  sayWhen(c, refused)
+  const body = (
+    <Refusal refused={refused} said={said}>
+      {next}
+    </Refusal>
+  )
+  return show(c, { title, status: refused.status, body })
 }
 
 export const foreignForm = (c: Context, show: Show, form?: FormData) =>

@@ -135,7 +135,7 @@ export function signingIn(
     })
 
   const refusal = (c: Context, refused: Refused) =>
-    showRefusal(c, show, 'Not signed in', refused, <Again slug={c.req.param('slug') ?? ''} />)
+    showRefusal(c, show, 'Not signed in', refused, { next: <Again slug={c.req.param('slug') ?? ''} /> })
 
   const notOurs = (c: Context) =>
     show(c, {
