@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { html } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import { toBase64url } from '../../shared/bytes.ts'
-import type { ProblemCode } from '../../shared/problems.ts'
+import type { ProblemCode, ProblemDetails } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
 import { CSRF_FIELD, type SentForm } from './csrf.ts'
 import { contentPolicy, Document } from './parts/document.tsx'
@@ -103,6 +103,10 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'Somebody changed it meanwhile',
     what: 'Nothing was overwritten. Open the page again to see it as it is now, and make your change there.',
   },
+  idempotency_key_reuse: {
+    title: 'This form was sent before',
+    what: 'It said something else then, and that was done; this was not. Open the page again, and make your change there.',
+  },
   not_found: { title: 'There is nothing here', what: 'It may have been deleted. Go back and look again.' },
   rate_limited: { title: 'Too many requests', what: 'Wait a moment, then load the page again.' },
   region_unavailable: {
@@ -146,6 +150,14 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
     </small>
   </p>
 )
+
+/** What is wrong with a form where the API names no field of it. */
+export const FormProblem = ({ problem }: { problem: ProblemDetails | undefined }) =>
+  problem === undefined || problem.errors !== undefined ? null : (
+    <p class="error" role="alert">
+      {adviceOn({ problem }).what}
+    </p>
+  )
 
 /** Fields that nobody typed, and those that are not to be seen. */
 const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])

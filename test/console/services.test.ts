@@ -291,6 +291,54 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   expect(await main(page)).toMatch(/webhook-endpoints\.delete[\s\S]*webhook-endpoints\.recover/)
 })
 
+/** As from a second copy of the page, whose form was sent from the first one already. */
+async function sendAgain(page: Page, once: string, button: string): Promise<void> {
+  const field = page.locator('section input[name=once]')
+  await field.evaluate((input, value) => input.setAttribute('value', value), once)
+  await click(page, button)
+}
+
+test('a form that was sent before with something else in it says so, wherever it is', async () => {
+  const { page } = person
+  const forms: Array<[path: string, button: string, fill: (text: string) => Promise<void>]> = [
+    [
+      'domains',
+      'Claim it',
+      (text) => page.getByLabel('Domain', { exact: true }).fill(`${text}.demo.invalid`),
+    ],
+    [
+      'webhook-sources',
+      'Create the source',
+      async (text) => {
+        await page.getByLabel('Name', { exact: true }).fill(text)
+        await page.getByLabel('Secret').fill('whsec_a-secret')
+      },
+    ],
+    [
+      'webhook-endpoints',
+      'Create the endpoint',
+      (text) => page.getByLabel('URL').fill(receiver.url(`/${text}`)),
+    ],
+  ]
+  for (const [path, button, fill] of forms) {
+    await page.goto(`/admin/demo/${path}`)
+    const once = await page.locator('section input[name=once]').inputValue()
+    await fill('first')
+    await click(page, button)
+    await page.goto(`/admin/demo/${path}`)
+    await fill('second')
+    await sendAgain(page, once, button)
+    expect([path, await page.getByRole('alert').innerText()]).toEqual([
+      path,
+      expect.stringContaining('that was done; this was not'),
+    ])
+    // The form that is drawn with it is one of its own.
+    await fill('second')
+    await click(page, button)
+    expect([path, await page.getByRole('alert').count()]).toEqual([path, 0])
+  }
+})
+
 test('a domain says what its DNS has to say, and what was found there', async () => {
   const { page } = person
   await page.goto('/admin/demo/domains')

@@ -4,7 +4,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { adviceOn } from '../respond.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -407,11 +407,7 @@ const AgentForm = ({ visit, action, given, problem, models, project, version, ve
   <Form visit={visit} action={action}>
     {project !== undefined && <input type="hidden" name="project" value={project} />}
     {version !== undefined && <input type="hidden" name="version" value={version} />}
-    {problem !== undefined && problem.errors === undefined && (
-      <p class="error" role="alert">
-        {adviceOn({ problem }).what}
-      </p>
-    )}
+    <FormProblem problem={problem} />
     <Field
       name="name"
       label="Name"
