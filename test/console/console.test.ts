@@ -438,6 +438,32 @@ describe('a session', () => {
     expect(await page.getByRole('button', { name: 'Create the project' }).count()).toBe(0)
     await context.close()
   })
+
+  test('changes the members whose role it may give, and shows the others', async () => {
+    const identity = { issuer: 'https://login.one.example', subject: 'plain' }
+    const body = { identity, role: 'member', email: 'plain@one.example' }
+    const plain = await stack.call<{ id: string }>('/v1/members', { as: one.key, method: 'POST', body })
+    expect(plain.status).toBe(201)
+    const all = await stack.call<{ data: Array<{ id: string; role: string }> }>('/v1/members', {
+      as: one.key,
+    })
+    const owner = all.body.data.find(({ role }) => role === 'owner')
+    const cases: Array<[role: string, member: string | undefined, may: number]> = [
+      ['viewer', plain.body.id, 0],
+      ['admin', plain.body.id, 1],
+      ['admin', owner?.id, 0],
+      ['owner', owner?.id, 1],
+    ]
+    for (const [role, member, may] of cases) {
+      const { page, context } = await newPerson(browser, stack.edge)
+      await enter(page, (await newLink(one.key, { role })).url)
+      expect((await page.goto(`/admin/one/members/${member}`))?.status()).toBe(200)
+      const save = await page.getByRole('button', { name: 'Save' }).count()
+      const remove = await page.getByRole('link', { name: 'Remove this member' }).count()
+      expect([role, member, save, remove]).toEqual([role, member, may, may])
+      await context.close()
+    }
+  })
 })
 
 describe('every page', () => {
