@@ -355,13 +355,37 @@ test('a domain says what its DNS has to say, and what was found there', async ()
   expect(await flash(page)).toContain('none of the organisation’s')
 })
 
-test('a project is archived, and restored', async () => {
+test('a project is archived, with all that is in it, and restored', async () => {
   const { page } = person
+  type Listed = { data: Array<{ id: string; name: string }> }
+  const projects = await stack.call<Listed>('/v1/projects')
+  const project = projects.body.data.find(({ name }) => name === 'Answers')?.id
+  const agents = await stack.call<Listed>(`/v1/projects/${project}/agents`)
+  const notes = `projects/${project}/collections/notes`
+  const record = { method: 'POST', body: { data: { text: 'kept' } } } as const
+  const { id } = (await stack.call<{ id: string }>(`/v1/${notes}/records`, record)).body
+  /** What the pages of an agent, a collection and a record offer. */
+  async function offered(): Promise<string[]> {
+    const all: string[] = []
+    for (const path of [`agents/${project}/${agents.body.data[0]?.id}`, notes, `${notes}/${id}`]) {
+      await page.goto(`/admin/demo/${path}`)
+      expect(await page.locator('h1').innerText()).not.toContain('nothing')
+      const buttons = page.locator('main').locator('button:visible, a.button')
+      all.push(...(await buttons.allInnerTexts()).filter((text) => !/Search|Show everything/.test(text)))
+    }
+    return all
+  }
+  expect(await offered()).toEqual([
+    ...['Run', 'Save', 'Delete this agent'],
+    ...['New record', 'Save', 'Delete this record'],
+  ])
   await page.goto('/admin/demo/projects')
   await follow(page, 'Answers')
   await click(page, 'Archive this project')
   expect(await flash(page)).toContain('is archived')
   expect(await page.locator('tbody').innerText()).toContain('archived')
+  expect(await offered()).toEqual([])
+  await page.goto('/admin/demo/projects')
   await follow(page, 'Answers')
   expect(await page.getByRole('button', { name: 'Save' }).count()).toBe(0)
   await click(page, 'Restore this project')

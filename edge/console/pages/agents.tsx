@@ -6,6 +6,7 @@ import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { mayWriteIn } from './archived.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Project {
@@ -242,16 +243,16 @@ const columns = (path: string) => [
 
 async function show(c: ConsoleContext, wrong?: Wrong) {
   const { visit } = c.var
-  const [answer, runs, models] = await Promise.all([
+  const [answer, runs, models, mayWrite] = await Promise.all([
     visit.api.get<Agent>(one(c)),
     visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
     visit.api.get<List<Model>>('/v1/models'),
+    mayWriteIn(visit, c.req.param('project') ?? '', 'agents:write'),
   ])
   if (!answer.ok) return c.var.refuse(answer)
   if (!runs.ok) return c.var.refuse(runs)
   const agent = answer.body
   const action = `${visit.base}/${here(c)}`
-  const mayWrite = allows(visit.scopes, 'agents:write')
   return c.var.page(
     <>
       {mayWrite && (
