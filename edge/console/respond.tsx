@@ -138,10 +138,23 @@ export const Advice = ({ refused, said }: Telling) => {
       <p>
         <strong>{title}.</strong> {what}
       </p>
+      <Errors refused={refused} />
       <Reference refused={refused} />
     </div>
   )
 }
+
+/** What is wrong with each field, where no form is drawn again that says it beside them. */
+const Errors = ({ refused: { problem } }: { refused: Refused }) =>
+  problem.errors === undefined ? null : (
+    <ul>
+      {problem.errors.map(({ pointer, detail }) => (
+        <li>
+          {pointer.slice(1).replaceAll('/', ', ')} {detail}
+        </li>
+      ))}
+    </ul>
+  )
 
 const Reference = ({ refused: { problem } }: { refused: Refused }) => (
   <p class="quiet">
