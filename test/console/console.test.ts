@@ -586,6 +586,22 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('of keys offers to revoke one that has expired, and not to rotate it', async () => {
+    const own = await newTenant('short-keys')
+    const expiresAt = new Date(Date.now() + 3_000).toISOString()
+    const body = { name: 'Short', scopes: ['projects:read'], expiresAt }
+    expect((await stack.call('/v1/api-keys', { as: own.key, method: 'POST', body })).status).toBe(201)
+    const { page, context } = await signedIn(own)
+    const shown = async () => {
+      await page.goto('/admin/short-keys/api-keys')
+      return textOf(page)
+    }
+    await expect.poll(shown).toContain('expired')
+    expect(await page.getByRole('link', { name: 'Rotate Short' }).count()).toBe(0)
+    expect(await page.getByRole('link', { name: 'Revoke Short' }).count()).toBe(1)
+    await context.close()
+  })
+
   test('for invitations gives a link that leads to where it is accepted, and takes it back', async () => {
     const own = await newTenant('inviting')
     const { page, complaints, context } = await signedIn(own)
