@@ -22,7 +22,7 @@ import { operatorPages } from './operator/app.tsx'
 import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
-import { Advice, foreignForm, Sent, type Show, showing, showRefusal, Typed } from './respond.tsx'
+import { Advice, foreignForm, Sent, type Show, sayWhen, showing, showRefusal, Typed } from './respond.tsx'
 import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
@@ -190,15 +190,16 @@ const framing = (page: ConsolePage, show: Show) =>
         ),
       }),
     )
-    c.set('refuse', (refused) =>
-      c.var.page(
+    c.set('refuse', (refused) => {
+      sayWhen(c, refused)
+      return c.var.page(
         <>
           <Advice refused={refused} />
           <Sent refused={refused} form={c.get('form')} action={c.req.path} />
         </>,
         { status: refused.status },
-      ),
-    )
+      )
+    })
     c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
     await next()
   })
@@ -211,7 +212,7 @@ const refusedBy = ({ code, detail, extras }: Problem): Refused => ({
 })
 
 const refuse = (c: Context, show: Show, refused: Refused, next?: Child) =>
-  showRefusal(c, show, refused.problem.title, refused, next)
+  showRefusal(c, show, refused.problem.title, refused, { next })
 
 const SignIn = ({ slug }: { slug: string }) => (
   <p>

@@ -10,12 +10,16 @@ export const ATTRIBUTES = { path: '/', secure: true, httpOnly: true, sameSite: '
 /** Slugs are DNS labels: nothing in one has a meaning in a cookie's name, and none is the name of the platform's own cookies. */
 const nameOf = (slug: string): string => `__Host-coditect-t-${slug}`
 
+/** The header, one cookie an entry, in the browser's own order: the oldest first (RFC 6265, section 5.4). */
+const cookiesIn = (c: Context): string[] => (c.req.raw.headers.get('cookie') ?? '').split(/;[ \t]*/)
+
+export const cookieNames = (c: Context): string[] => cookiesIn(c).map((each) => each.split('=', 1)[0] ?? '')
+
 /**
  * A cookie as this console sets it: once, and in the one spelling. Hono's own reader takes others, quoted and escaped.
  */
 export function readCookie(c: Context, name: string): string | undefined {
-  const said = (c.req.raw.headers.get('cookie') ?? '').split(/;[ \t]*/)
-  const [value, ...others] = said.filter((each) => each.startsWith(`${name}=`))
+  const [value, ...others] = cookiesIn(c).filter((each) => each.startsWith(`${name}=`))
   if (value === undefined || others.length > 0) return undefined
   const sent = value.slice(name.length + 1)
   try {

@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { html } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import { toBase64url } from '../../shared/bytes.ts'
-import type { ProblemCode } from '../../shared/problems.ts'
+import type { ProblemCode, ProblemDetails } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
 import { CSRF_FIELD, type SentForm } from './csrf.ts'
 import { contentPolicy, Document } from './parts/document.tsx'
@@ -95,14 +95,6 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'The identity provider does not answer',
     what: 'Try again in a few minutes, or ask an administrator for a link.',
   },
-  sign_up_expired: {
-    title: 'This link has expired',
-    what: 'Sign up again: the link in the e-mail holds for an hour.',
-  },
-  slug_taken: {
-    title: 'The slug is taken',
-    what: 'Another organisation took it meanwhile. Sign up again with another one.',
-  },
   insufficient_scope: {
     title: 'Your role does not allow this',
     what: 'Ask an owner or administrator of the organisation for a role that does.',
@@ -123,21 +115,46 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
   },
 }
 
-export const adviceOn = ({ problem }: Pick<Refused, 'problem'>): Said =>
-  ADVICE[problem.code] ?? { title: problem.title, what: problem.detail }
+/** The API's own words. */
+export const wordsOf = ({ problem }: Pick<Refused, 'problem'>): Said => ({
+  title: problem.title,
+  what: problem.detail,
+})
+
+export const adviceOn = (refused: Pick<Refused, 'problem'>): Said =>
+  ADVICE[refused.problem.code] ?? wordsOf(refused)
+
+interface Telling {
+  refused: Refused
+  /** Where it is to be said otherwise than {@link adviceOn} says it. */
+  said?: Said | undefined
+}
 
 /** A refusal in words, with what to quote when one asks for help. */
-export const Advice = ({ refused }: { refused: Refused }) => {
-  const { title, what } = adviceOn(refused)
+export const Advice = ({ refused, said }: Telling) => {
+  const { title, what } = said ?? adviceOn(refused)
   return (
     <div class="notice bad" role="alert">
       <p>
         <strong>{title}.</strong> {what}
       </p>
+      <Errors refused={refused} />
       <Reference refused={refused} />
     </div>
   )
 }
+
+/** What is wrong with each field, where no form is drawn again that says it beside them. */
+const Errors = ({ refused: { problem } }: { refused: Refused }) =>
+  problem.errors === undefined ? null : (
+    <ul>
+      {problem.errors.map(({ pointer, detail }) => (
+        <li>
+          {pointer.slice(1).replaceAll('/', ', ')} {detail}
+        </li>
+      ))}
+    </ul>
+  )
 
 const Reference = ({ refused: { problem } }: { refused: Refused }) => (
   <p class="quiet">
@@ -146,6 +163,14 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
     </small>
   </p>
 )
+
+/** What is wrong with a form where the API names no field of it. */
+export const FormProblem = ({ problem }: { problem: ProblemDetails | undefined }) =>
+  problem === undefined || problem.errors !== undefined ? null : (
+    <p class="error" role="alert">
+      {adviceOn({ problem }).what}
+    </p>
+  )
 
 /** Fields that nobody typed, and those that are not to be seen. */
 const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])
@@ -202,8 +227,8 @@ export function Sent({ refused, form, action }: { refused: Refused; form?: FormD
   )
 }
 
-function Refusal({ refused, children }: { refused: Refused; children?: Child }) {
-  const { title, what } = adviceOn(refused)
+function Refusal({ refused, said, children }: Telling & { children?: Child }) {
+  const { title, what } = said ?? adviceOn(refused)
   return (
     <Alone title={title}>
       <p>{what}</p>
@@ -213,10 +238,32 @@ function Refusal({ refused, children }: { refused: Refused; children?: Child }) 
   )
 }
 
-/** A refusal as a page on its own; `next` is what can be done about it. */
-export function showRefusal(c: Context, show: Show, title: string, refused: Refused, next?: Child) {
-  if (refused.retryAfter !== undefined) c.header('retry-after', refused.retryAfter)
-  return show(c, { title, status: refused.status, body: <Refusal refused={refused}>{next}</Refusal> })
+/** As the API says it, for whatever else than a browser asks. */
+export function sayWhen(c: Context, { retryAfter }: Pick<Refused, 'retryAfter'>): void {
+  if (retryAfter !== undefined) c.header('retry-after', retryAfter)
+}
+
+interface RefusalOptions {
+  /** What can be done about it. */
+  next?: Child
+  said?: Said
+}
+
+/** A refusal as a page on its own. */
+export function showRefusal(
+  c: Context,
+  show: Show,
+  title: string,
+  refused: Refused,
+  { next, said }: RefusalOptions = {},
+) {
+  sayWhen(c, refused)
+  const body = (
+    <Refusal refused={refused} said={said}>
+      {next}
+    </Refusal>
+  )
+  return show(c, { title, status: refused.status, body })
 }
 
 export const foreignForm = (c: Context, show: Show, form?: FormData) =>

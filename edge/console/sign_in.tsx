@@ -1,27 +1,30 @@
 // Signing in at an identity provider of the organisation's own. What ties the provider's answer to this browser (state,
-// nonce, PKCE) is in a cookie of ten minutes; the region speaks to the provider, and then the session begins in a
-// transaction that reads whether the person is a member.
+// nonce, PKCE) is in a cookie of ten minutes, one for each sign-in; the region speaks to the provider, and then the session
+// begins in a transaction that reads whether the person is a member.
 import { type Context, Hono } from 'hono'
-import { deleteCookie, setCookie } from 'hono/cookie'
-import { equalInConstantTime, randomBytes, toBase64url, utf8 } from '../../shared/bytes.ts'
+import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { mintSession } from '../../shared/credentials/session_token.ts'
 import type { TenantPlace } from '../../shared/edge_calls.ts'
 import { newId } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
-import { type SignedInPerson, type SignInFinish, type SignInOffer, signInCall } from '../../shared/sign_in.ts'
+import {
+  type SignedInPerson,
+  type SignInBegin,
+  type SignInFinish,
+  type SignInOffer,
+  signInCall,
+} from '../../shared/sign_in.ts'
 import { SLUG } from '../../shared/tenant.ts'
 import { unavailable } from '../forward/ask_instances.ts'
 import { Api, type Refused } from './api.ts'
-import { ATTRIBUTES, readCookie, setSessionCookie } from './cookie.ts'
+import { setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
 import { atHome } from './home.ts'
-import { type Journey, readJourney, writeJourney } from './journey.ts'
+import { endJourney, journeyOf, keepJourney } from './journey.ts'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
-const COOKIE = '__Host-coditect-sign-in'
-const LIFE_SECONDS = 600
 export const SIGN_IN_PAGE = '/admin/:slug{[a-z0-9-]+}/sign-in'
 
 export function signingIn(
@@ -64,29 +67,25 @@ export function signingIn(
     if (at === undefined || typeof provider !== 'string') return choice(c, c.req.param('slug'), [])
     const { slug, place } = at
     const secret = () => toBase64url(randomBytes(32))
-    const journey: Journey = {
-      ...{ slug, provider, state: secret(), nonce: secret(), verifier: secret() },
+    const journey: SignInBegin = {
+      ...{ provider, state: secret(), nonce: secret(), verifier: secret() },
       redirectUri: `${publicOrigin}/admin/${slug}/sign-in/callback`,
     }
-    const { slug: _, ...body } = journey
-    const answer = await apiOf(c, place).post<{ url: string }>(signInCall(place.number, 'begin'), { body })
+    const begin = signInCall(place.number, 'begin')
+    const answer = await apiOf(c, place).post<{ url: string }>(begin, { body: journey })
     if (!answer.ok) return refusal(c, answer)
-    setCookie(c, COOKIE, writeJourney(journey), { ...ATTRIBUTES, maxAge: LIFE_SECONDS })
+    keepJourney(c, slug, journey)
     // A page, because a form's answer may lead to this origin alone (`form-action`).
     return leaving(c, answer.body.url)
   })
 
   app.get(`${SIGN_IN_PAGE}/callback`, async (c) => {
     const at = await placeIn(c)
-    const journey = readJourney(readCookie(c, COOKIE))
-    deleteCookie(c, COOKIE, ATTRIBUTES)
-    const state = c.req.query('state') ?? ''
-    const isOurs =
-      at !== undefined && journey?.slug === at.slug && equalInConstantTime(utf8(state), utf8(journey.state))
-    if (at === undefined || journey === undefined || !isOurs) return notOurs(c)
-    const { place } = at
-    const { slug, ...begun } = journey
-    const body = { ...begun, answer: new URL(c.req.url).search } satisfies SignInFinish
+    const journey = at && journeyOf(c, at.slug, c.req.query('state') ?? '')
+    if (at === undefined || journey === undefined) return notOurs(c)
+    const { slug, place } = at
+    endJourney(c, slug, journey)
+    const body = { ...journey, answer: new URL(c.req.url).search } satisfies SignInFinish
     const person = await apiOf(c, place).post<SignedInPerson>(signInCall(place.number, 'finish'), { body })
     if (!person.ok) return refusal(c, person)
     const sessionId = newId('ses')
@@ -135,7 +134,8 @@ export function signingIn(
       ),
     })
 
-  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'Not signed in', refused)
+  const refusal = (c: Context, refused: Refused) =>
+    showRefusal(c, show, 'Not signed in', refused, { next: <Again slug={c.req.param('slug') ?? ''} /> })
 
   const notOurs = (c: Context) =>
     show(c, {
@@ -144,14 +144,18 @@ export function signingIn(
       body: (
         <Alone title="This sign-in was not begun here">
           <p>It took longer than ten minutes, was used before, or was begun in another browser.</p>
-          <p>
-            <a class="button" href={`/admin/${c.req.param('slug')}/sign-in`}>
-              Sign in again
-            </a>
-          </p>
+          <Again slug={c.req.param('slug') ?? ''} />
         </Alone>
       ),
     })
 
   return app
 }
+
+const Again = ({ slug }: { slug: string }) => (
+  <p>
+    <a class="button" href={`/admin/${slug}/sign-in`}>
+      Sign in again
+    </a>
+  </p>
+)

@@ -1,6 +1,7 @@
 // Where a stranger makes an organisation, if the platform is open for that. The address is confirmed by a letter; its link
 // shows what will be made and makes nothing by itself, since mail scanners open links.
 import { type Context, Hono } from 'hono'
+import type { Child } from 'hono/jsx'
 import {
   CONFIRM_PAGE,
   SIGN_UP_CALL,
@@ -15,7 +16,7 @@ import { readForm } from './csrf.ts'
 import { VISITOR } from './identity.ts'
 import { errorAt, Field, Select } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
-import { Advice, type Show, showRefusal } from './respond.tsx'
+import { Advice, type Show, sayWhen, showRefusal, wordsOf } from './respond.tsx'
 import { type ConsoleDependencies, field } from './visit.ts'
 
 /** What was wrong with what was asked for. */
@@ -40,12 +41,12 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
   app.get(CONFIRM_PAGE, async (c) => {
     const token = c.req.query('token') ?? ''
     const answer = await apiFor(c).post<SignUpShown>(`${SIGN_UP_CALL}/read`, { body: { token } })
-    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer)
+    return answer.ok ? confirmation(c, answer.body) : refusal(c, answer, <SignUp />)
   })
   app.post(CONFIRM_PAGE, async (c) => {
     const token = c.req.query('token') ?? ''
     const answer = await apiFor(c).post<SignedUp>(`${SIGN_UP_CALL}/confirm`, { body: { token } })
-    return answer.ok ? c.redirect(answer.body.adminLink, 303) : refusal(c, answer)
+    return answer.ok ? c.redirect(answer.body.adminLink, 303) : refusal(c, answer, <SignUp />)
   })
 
   async function form(c: Context, wrong?: Wrong) {
@@ -53,6 +54,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
     if (!offer.ok) return refusal(c, offer)
     if (!offer.body.open) return closed(c)
     const { refused, given } = wrong ?? {}
+    if (refused) sayWhen(c, refused)
     const taken = refused?.problem.code === 'slug_taken' ? refused.problem.detail : undefined
     const isOfAField = taken !== undefined || refused?.problem.errors !== undefined
     const errorOf = (name: string) => errorAt(refused?.problem, `/${name}`)
@@ -61,7 +63,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
       status: refused?.status ?? 200,
       body: (
         <Alone title="Create an organisation">
-          {refused && !isOfAField && <Advice refused={refused} />}
+          {refused && !isOfAField && <Advice refused={refused} said={wordsOf(refused)} />}
           <form class="stack" method="post" action={SIGN_UP_PAGE}>
             <Field
               name="name"
@@ -152,7 +154,17 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
       ),
     })
 
-  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'Sign up', refused)
+  /** General advice is for who has an organisation: why a letter or its link is refused, the region says. */
+  const refusal = (c: Context, refused: Refused, next?: Child) =>
+    showRefusal(c, show, 'Sign up', refused, { next, said: wordsOf(refused) })
 
   return app
 }
+
+const SignUp = () => (
+  <p>
+    <a class="button" href={SIGN_UP_PAGE}>
+      Sign up
+    </a>
+  </p>
+)

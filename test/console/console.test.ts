@@ -438,6 +438,32 @@ describe('a session', () => {
     expect(await page.getByRole('button', { name: 'Create the project' }).count()).toBe(0)
     await context.close()
   })
+
+  test('changes the members whose role it may give, and shows the others', async () => {
+    const identity = { issuer: 'https://login.one.example', subject: 'plain' }
+    const body = { identity, role: 'member', email: 'plain@one.example' }
+    const plain = await stack.call<{ id: string }>('/v1/members', { as: one.key, method: 'POST', body })
+    expect(plain.status).toBe(201)
+    const all = await stack.call<{ data: Array<{ id: string; role: string }> }>('/v1/members', {
+      as: one.key,
+    })
+    const owner = all.body.data.find(({ role }) => role === 'owner')
+    const cases: Array<[role: string, member: string | undefined, may: number]> = [
+      ['viewer', plain.body.id, 0],
+      ['admin', plain.body.id, 1],
+      ['admin', owner?.id, 0],
+      ['owner', owner?.id, 1],
+    ]
+    for (const [role, member, may] of cases) {
+      const { page, context } = await newPerson(browser, stack.edge)
+      await enter(page, (await newLink(one.key, { role })).url)
+      expect((await page.goto(`/admin/one/members/${member}`))?.status()).toBe(200)
+      const save = await page.getByRole('button', { name: 'Save' }).count()
+      const remove = await page.getByRole('link', { name: 'Remove this member' }).count()
+      expect([role, member, save, remove]).toEqual([role, member, may, may])
+      await context.close()
+    }
+  })
 })
 
 describe('every page', () => {
@@ -557,6 +583,22 @@ describe('every page', () => {
       expect(saved).toMatchObject({ data })
     }
     expect(complaints).toEqual([])
+    await context.close()
+  })
+
+  test('of keys offers to revoke one that has expired, and not to rotate it', async () => {
+    const own = await newTenant('short-keys')
+    const expiresAt = new Date(Date.now() + 3_000).toISOString()
+    const body = { name: 'Short', scopes: ['projects:read'], expiresAt }
+    expect((await stack.call('/v1/api-keys', { as: own.key, method: 'POST', body })).status).toBe(201)
+    const { page, context } = await signedIn(own)
+    const shown = async () => {
+      await page.goto('/admin/short-keys/api-keys')
+      return textOf(page)
+    }
+    await expect.poll(shown).toContain('expired')
+    expect(await page.getByRole('link', { name: 'Rotate Short' }).count()).toBe(0)
+    expect(await page.getByRole('link', { name: 'Revoke Short' }).count()).toBe(1)
     await context.close()
   })
 

@@ -291,6 +291,54 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   expect(await main(page)).toMatch(/webhook-endpoints\.delete[\s\S]*webhook-endpoints\.recover/)
 })
 
+/** As from a second copy of the page, whose form was sent from the first one already. */
+async function sendAgain(page: Page, once: string, button: string): Promise<void> {
+  const field = page.locator('section input[name=once]')
+  await field.evaluate((input, value) => input.setAttribute('value', value), once)
+  await click(page, button)
+}
+
+test('a form that was sent before with something else in it says so, wherever it is', async () => {
+  const { page } = person
+  const forms: Array<[path: string, button: string, fill: (text: string) => Promise<void>]> = [
+    [
+      'domains',
+      'Claim it',
+      (text) => page.getByLabel('Domain', { exact: true }).fill(`${text}.demo.invalid`),
+    ],
+    [
+      'webhook-sources',
+      'Create the source',
+      async (text) => {
+        await page.getByLabel('Name', { exact: true }).fill(text)
+        await page.getByLabel('Secret').fill('whsec_a-secret')
+      },
+    ],
+    [
+      'webhook-endpoints',
+      'Create the endpoint',
+      (text) => page.getByLabel('URL').fill(receiver.url(`/${text}`)),
+    ],
+  ]
+  for (const [path, button, fill] of forms) {
+    await page.goto(`/admin/demo/${path}`)
+    const once = await page.locator('section input[name=once]').inputValue()
+    await fill('first')
+    await click(page, button)
+    await page.goto(`/admin/demo/${path}`)
+    await fill('second')
+    await sendAgain(page, once, button)
+    expect([path, await page.getByRole('alert').innerText()]).toEqual([
+      path,
+      expect.stringContaining('that was done; this was not'),
+    ])
+    // The form that is drawn with it is one of its own.
+    await fill('second')
+    await click(page, button)
+    expect([path, await page.getByRole('alert').count()]).toEqual([path, 0])
+  }
+})
+
 test('a domain says what its DNS has to say, and what was found there', async () => {
   const { page } = person
   await page.goto('/admin/demo/domains')
@@ -307,13 +355,37 @@ test('a domain says what its DNS has to say, and what was found there', async ()
   expect(await flash(page)).toContain('none of the organisation’s')
 })
 
-test('a project is archived, and restored', async () => {
+test('a project is archived, with all that is in it, and restored', async () => {
   const { page } = person
+  type Listed = { data: Array<{ id: string; name: string }> }
+  const projects = await stack.call<Listed>('/v1/projects')
+  const project = projects.body.data.find(({ name }) => name === 'Answers')?.id
+  const agents = await stack.call<Listed>(`/v1/projects/${project}/agents`)
+  const notes = `projects/${project}/collections/notes`
+  const record = { method: 'POST', body: { data: { text: 'kept' } } } as const
+  const { id } = (await stack.call<{ id: string }>(`/v1/${notes}/records`, record)).body
+  /** What the pages of an agent, a collection and a record offer. */
+  async function offered(): Promise<string[]> {
+    const all: string[] = []
+    for (const path of [`agents/${project}/${agents.body.data[0]?.id}`, notes, `${notes}/${id}`]) {
+      await page.goto(`/admin/demo/${path}`)
+      expect(await page.locator('h1').innerText()).not.toContain('nothing')
+      const buttons = page.locator('main').locator('button:visible, a.button')
+      all.push(...(await buttons.allInnerTexts()).filter((text) => !/Search|Show everything/.test(text)))
+    }
+    return all
+  }
+  expect(await offered()).toEqual([
+    ...['Run', 'Save', 'Delete this agent'],
+    ...['New record', 'Save', 'Delete this record'],
+  ])
   await page.goto('/admin/demo/projects')
   await follow(page, 'Answers')
   await click(page, 'Archive this project')
   expect(await flash(page)).toContain('is archived')
   expect(await page.locator('tbody').innerText()).toContain('archived')
+  expect(await offered()).toEqual([])
+  await page.goto('/admin/demo/projects')
   await follow(page, 'Answers')
   expect(await page.getByRole('button', { name: 'Save' }).count()).toBe(0)
   await click(page, 'Restore this project')

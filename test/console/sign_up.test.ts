@@ -78,7 +78,13 @@ test('the same link makes no second organisation, and one that was altered makes
   expect(await slugs()).toEqual(['demo', 'acme'])
   for (const altered of [link.slice(0, -1), `${link}A`, link.replace('token=', 'token=A')]) {
     for (const method of ['GET', 'POST']) {
-      expect((await fetch(altered, { method, headers: { origin: stack.edge } })).status).toBe(404)
+      const answer = await fetch(altered, { method, headers: { origin: stack.edge } })
+      const page = await answer.text()
+      expect([answer.status, page]).toEqual([
+        404,
+        expect.stringContaining('not a link that was sent from here'),
+      ])
+      expect(page).toContain('href="/sign-up"')
     }
   }
 })
@@ -115,6 +121,9 @@ test('nobody is sent letters without end, and nobody sends them without end', as
   }
   expect(statuses).toEqual([202, 202, 202, 429, 429, 429])
   expect(mailbox.mails.length - mails).toBe(3)
+  const refused = await send({ ...asked, slug: 'many-7', email: 'victim@acme.example' })
+  expect(await refused.text()).toContain('Try again in an hour')
+  expect(refused.headers.get('retry-after')).toMatch(/^\d+$/)
   for (let i = 0; i < 20; i++) {
     statuses.push((await send({ ...asked, slug: `more-${i}`, email: `someone-${i}@acme.example` })).status)
   }

@@ -5,7 +5,13 @@ import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { readCookie, readSessionCookie, setSessionCookie } from '../../edge/console/cookie.ts'
 import { identifySession } from '../../edge/console/identity.ts'
-import { readJourney, writeJourney } from '../../edge/console/journey.ts'
+import {
+  journeyOf,
+  keepJourney,
+  MOST_UNDER_WAY,
+  readJourney,
+  writeJourney,
+} from '../../edge/console/journey.ts'
 import { identifyOperatorSession, mintOperatorSession } from '../../edge/console/operator/session.ts'
 import { identifyOperator } from '../../edge/identify/operator_token.ts'
 import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
@@ -22,6 +28,15 @@ const app = new Hono()
     return c.body(null)
   })
   .get('/session', (c) => c.json({ text: readSessionCookie(c, SLUG) ?? null }))
+  .get('/begin/:slug', (c) => {
+    const [state = '', slug] = [c.req.query('state'), c.req.param('slug')]
+    keepJourney(c, slug, { provider: 'p', state, nonce: 'n', verifier: 'v', redirectUri: 'u' })
+    return c.body(null)
+  })
+  .get('/journey/:slug', (c) => {
+    const journey = journeyOf(c, c.req.param('slug'), c.req.query('state') ?? '')
+    return c.json({ text: journey?.state ?? null })
+  })
   .get('/any', (c) => c.json({ text: readCookie(c, 'any') ?? null }))
 
 const read = async (cookie: string, path = '/session'): Promise<string | null> =>
@@ -131,9 +146,50 @@ test('an operator’s session is no other text, and none makes its reader throw'
   )
 })
 
+const stateOf = (n: number): string => `${n}`.padStart(43, 'A').split('').reverse().join('')
+
+test('a browser has so many journeys to identity providers under way, and the oldest give way', async () => {
+  const jar = new Map([['__Host-coditect-sign-in-acme-@', 'not ours']])
+  const header = () => [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
+  const slugOf = (n: number) => ['acme', 'other'][n % 2]
+  for (let n = 0; n < MOST_UNDER_WAY + 3; n++) {
+    const path = `/begin/${slugOf(n)}?state=${stateOf(n)}`
+    const answer = await app.request(path, { headers: { cookie: header() } })
+    expect(answer.status).toBe(200)
+    for (const each of answer.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(each) ?? []
+      if (each.includes('Max-Age=0')) jar.delete(name)
+      else jar.set(name, value)
+    }
+    expect(jar.size - 1).toBe(Math.min(n + 1, MOST_UNDER_WAY))
+  }
+  for (let n = 0; n < MOST_UNDER_WAY + 3; n++) {
+    const there = await read(header(), `/journey/${slugOf(n)}?state=${stateOf(n)}`)
+    expect([n, there]).toEqual([n, n < 3 ? null : stateOf(n)])
+    expect(await read(header(), `/journey/${slugOf(n + 1)}?state=${stateOf(n)}`)).toBe(null)
+  }
+})
+
+test('a journey to an identity provider leads back with its very state', () => {
+  const any = fc.oneof(fc.string(), fc.stringMatching(/^[\w-]{12,43}$/))
+  return fc.assert(
+    fc.asyncProperty(any, async (state) => {
+      fc.pre(state !== stateOf(1))
+      const begun = await app.request(`/begin/acme?state=${stateOf(1)}`)
+      const cookie = begun.headers.get('set-cookie')?.split(';')[0] ?? ''
+      expect(await read(cookie, `/journey/acme?state=${stateOf(1)}`)).toBe(stateOf(1))
+      const others = [state, stateOf(1).slice(0, 12) + state, `${stateOf(1)}${state}x`]
+      for (const other of others) {
+        fc.pre(other !== stateOf(1))
+        expect(await read(cookie, `/journey/acme?state=${encodeURIComponent(other)}`)).toBe(null)
+      }
+    }),
+  )
+})
+
 test('a journey to an identity provider is read as it was written, and nothing else makes its reader throw', () => {
   const text = fc.string({ unit: 'grapheme' }).filter((each) => each.isWellFormed())
-  const fields = { slug: text, provider: text, state: text, nonce: text, verifier: text, redirectUri: text }
+  const fields = { provider: text, state: text, nonce: text, verifier: text, redirectUri: text }
   fc.assert(
     fc.property(fc.record(fields), change, (journey, how) => {
       const written = writeJourney(journey)

@@ -10,7 +10,7 @@ import { csrfTokenOf, isOwn, readForm, type SentForm, strangersForm, withForm } 
 import { atHome } from '../home.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
-import { Advice, foreignForm, Sent, type Show, Typed } from '../respond.tsx'
+import { Advice, foreignForm, Sent, type Show, sayWhen, Typed } from '../respond.tsx'
 import type { ConsoleDependencies } from '../visit.ts'
 import { noisyPages } from './noisy.tsx'
 import { regionPages } from './regions.tsx'
@@ -99,16 +99,17 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
         ),
       }),
     )
-    c.set('refuse', (refused) =>
-      c.var.page(
+    c.set('refuse', (refused) => {
+      sayWhen(c, refused)
+      return c.var.page(
         refused.problem.title,
         <>
           <Advice refused={refused} />
           <Sent refused={refused} form={c.get('form')} action={c.req.path} />
         </>,
         { status: refused.status },
-      ),
-    )
+      )
+    })
     if (c.req.method !== 'POST') return next()
     return withForm(c, { withBody, owner: 'operator' }, async (form) => {
       if (form === undefined || !isOwn(form, visit.csrf)) return foreignForm(c, show, form)

@@ -64,7 +64,8 @@ export function tenantPages(app: Hono<OperatorTypes>): void {
   app.post('/tenants/:id', async (c) => {
     const { visit, form } = c.var
     const body = { name: field(form, 'name'), plan: field(form, 'plan'), status: field(form, 'status') }
-    const answer = await visit.api.patch<Tenant>(one(c), { body, ifMatch: field(form, 'version') })
+    const [idempotencyKey, ifMatch] = [field(form, 'once'), field(form, 'version')]
+    const answer = await visit.api.patch<Tenant>(one(c), { body, idempotencyKey, ifMatch })
     if (!answer.ok) return c.var.refuse(answer)
     return c.redirect(`${BASE}/tenants/${answer.body.id}?done=saved`, 303)
   })

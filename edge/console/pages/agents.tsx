@@ -4,8 +4,9 @@ import { allows } from '../../../shared/scopes.ts'
 import type { Answered, List } from '../api.ts'
 import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { adviceOn } from '../respond.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
+import { mayWriteIn } from './archived.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Project {
@@ -252,17 +253,17 @@ const columns = (path: string) => [
 
 async function show(c: ConsoleContext, wrong?: Wrong) {
   const { visit } = c.var
-  const [answer, runs, models] = await Promise.all([
+  const [answer, runs, models, mayWrite] = await Promise.all([
     visit.api.get<Agent>(one(c)),
     visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
     visit.api.get<List<Model>>('/v1/models'),
+    mayWriteIn(visit, c.req.param('project') ?? '', 'agents:write'),
   ])
   if (!answer.ok) return c.var.refuse(answer)
   if (!runs.ok) return c.var.refuse(runs)
   const agent = answer.body
   const given = wrong?.given ?? givenOf(agent)
   const action = `${visit.base}/${here(c)}`
-  const mayWrite = allows(visit.scopes, 'agents:write')
   return c.var.page(
     <>
       {mayWrite && (
@@ -423,11 +424,7 @@ const AgentForm = ({ visit, action, given, problem, models, project, version, ve
   <Form visit={visit} action={action}>
     {project !== undefined && <input type="hidden" name="project" value={project} />}
     {version !== undefined && <input type="hidden" name="version" value={version} />}
-    {problem !== undefined && problem.errors === undefined && (
-      <p class="error" role="alert">
-        {adviceOn({ problem }).what}
-      </p>
-    )}
+    <FormProblem problem={problem} />
     <Field
       name="name"
       label="Name"

@@ -111,6 +111,9 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
   )
 }
 
+const isExpired = ({ expiresAt }: ApiKey): boolean =>
+  expiresAt !== null && Date.parse(expiresAt) <= Date.now()
+
 const columns = (path: string, mayWrite: boolean) => [
   { title: 'Name', of: (key: ApiKey) => key.name },
   { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
@@ -118,23 +121,20 @@ const columns = (path: string, mayWrite: boolean) => [
   { title: 'Last used', of: ({ lastUsedAt }: ApiKey) => <Time at={lastUsedAt} /> },
   {
     title: 'Expires',
-    of: ({ expiresAt }: ApiKey) =>
-      expiresAt !== null && Date.parse(expiresAt) <= Date.now() ? (
-        <Badge kind="bad">expired</Badge>
-      ) : (
-        <Time at={expiresAt} />
-      ),
+    of: (key: ApiKey) => (isExpired(key) ? <Badge kind="bad">expired</Badge> : <Time at={key.expiresAt} />),
   },
   ...(mayWrite
     ? [
         {
           title: 'Actions',
-          of: ({ id, name }: ApiKey) => (
+          of: (key: ApiKey) => (
             <span class="actions">
-              <a href={`${path}/${id}/rotate`} aria-label={`Rotate ${name}`}>
-                Rotate
-              </a>
-              <a href={`${path}/${id}/revoke`} aria-label={`Revoke ${name}`}>
+              {!isExpired(key) && (
+                <a href={`${path}/${key.id}/rotate`} aria-label={`Rotate ${key.name}`}>
+                  Rotate
+                </a>
+              )}
+              <a href={`${path}/${key.id}/revoke`} aria-label={`Revoke ${key.name}`}>
                 Revoke
               </a>
             </span>

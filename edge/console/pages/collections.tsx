@@ -10,6 +10,7 @@ import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { Advice, adviceOn } from '../respond.tsx'
 import { type ConsoleContext, type ConsoleTypes, cursorQuery, field } from '../visit.ts'
+import { mayWriteIn } from './archived.ts'
 
 interface Collection {
   name: string
@@ -151,6 +152,9 @@ const path = (c: ConsoleContext): string => `${c.var.visit.base}/${below(c)}`
 const apiPath = (c: ConsoleContext): string => `/v1/${below(c)}`
 const recordPath = (c: ConsoleContext): string => `${apiPath(c)}/records/${part(c, 'record')}`
 
+const mayChange = (c: ConsoleContext): Promise<boolean> =>
+  mayWriteIn(c.var.visit, c.req.param('id') ?? '', 'records:write')
+
 /** The project's collections, on its own page. */
 export async function Collections({ c, project }: { c: ConsoleContext; project: string }) {
   const { visit } = c.var
@@ -196,7 +200,10 @@ async function browse(c: ConsoleContext) {
     ...(order && { order }),
     ...(c.req.query('cursor') && { cursor: c.req.query('cursor') ?? '' }),
   })
-  const answer = await visit.api.get<List<Stored>>(`${apiPath(c)}/records?${query}`)
+  const [answer, mayWrite] = await Promise.all([
+    visit.api.get<List<Stored>>(`${apiPath(c)}/records?${query}`),
+    mayChange(c),
+  ])
   const self = path(c)
   const title = nameIn(c)
   const above = aboveRecords(c)
@@ -234,7 +241,9 @@ async function browse(c: ConsoleContext) {
           <p>
             {where || order
               ? 'No record fits. Search for something else, or for everything.'
-              : 'Create the first one below, or send it to the API.'}
+              : mayWrite
+                ? 'Create the first one below, or send it to the API.'
+                : 'Nobody has put one here yet.'}
           </p>
         </EmptyState>
       ) : (
@@ -251,7 +260,7 @@ async function browse(c: ConsoleContext) {
           <Pager path={`${self}?${kept}`} nextCursor={answer.body.nextCursor} />
         </div>
       )}
-      {allows(visit.scopes, 'records:write') && (
+      {mayWrite && (
         <a class="button" href={`${self}/new`}>
           New record
         </a>
@@ -275,11 +284,11 @@ interface Editing extends Given {
 }
 
 /** A record as JSON. What the API finds wrong with it stands below it, with where it is. */
-function edit(c: ConsoleContext, { text, expiresAt, version, error, problem, present }: Editing) {
+async function edit(c: ConsoleContext, { text, expiresAt, version, error, problem, present }: Editing) {
   const { visit } = c.var
   const record = c.req.param('record')
   const self = record === undefined ? `${path(c)}/new` : `${path(c)}/${part(c, 'record')}`
-  const mayWrite = allows(visit.scopes, 'records:write')
+  const mayWrite = await mayChange(c)
   const expiryError = errorAt(problem, '/expiresAt')
   const wrong = error ?? (problem && wrongWithDocument(problem))
   return c.var.page(

@@ -4,6 +4,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -102,6 +103,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <section class="panel" aria-labelledby="new">
           <h2 id="new">Claim a domain</h2>
           <Form visit={visit} action={path}>
+            <FormProblem problem={wrong?.problem} />
             <Field
               name="domain"
               label="Domain"

@@ -174,6 +174,7 @@ async function edit(c: ConsoleContext) {
   const answer = await visit.api.get<Member>(one(c))
   if (!answer.ok) return c.var.refuse(answer)
   const member = answer.body
+  const mayWrite = allows(visit.scopes, 'members:write') && mayGrant(visit.scopes, member.role)
   const action = `${visit.base}/${PATH}/${member.id}`
   return c.var.page(
     <>
@@ -185,26 +186,34 @@ async function edit(c: ConsoleContext) {
           </dd>
           <dt>Identity</dt>
           <dd>{member.identity ? `${member.identity.subject} at ${member.identity.issuer}` : 'none yet'}</dd>
+          <dt>Role</dt>
+          <dd>
+            <Badge>{member.role}</Badge>
+          </dd>
         </dl>
-        <Form visit={visit} action={action}>
-          <input type="hidden" name="version" value={answer.etag} />
-          <Select
-            name="role"
-            label="Role"
-            hint="Once you set it here, the identity provider’s rules no longer decide it."
-            value={member.role}
-            options={rolesOf(visit)}
-          />
-          <button type="submit">Save</button>
-        </Form>
+        {mayWrite && (
+          <Form visit={visit} action={action}>
+            <input type="hidden" name="version" value={answer.etag} />
+            <Select
+              name="role"
+              label="Role"
+              hint="Once you set it here, the identity provider’s rules no longer decide it."
+              value={member.role}
+              options={rolesOf(visit)}
+            />
+            <button type="submit">Save</button>
+          </Form>
+        )}
       </div>
-      <div class="panel">
-        <h2>Remove</h2>
-        <p>Nothing of theirs is accepted from then on.</p>
-        <a class="button danger plain" href={`${action}/remove`}>
-          Remove this member
-        </a>
-      </div>
+      {mayWrite && (
+        <div class="panel">
+          <h2>Remove</h2>
+          <p>Nothing of theirs is accepted from then on.</p>
+          <a class="button danger plain" href={`${action}/remove`}>
+            Remove this member
+          </a>
+        </div>
+      )}
     </>,
     { title: nameOf(member) },
   )

@@ -4,7 +4,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
-import { adviceOn } from '../respond.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, daysFromShown, field, formVersion, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -493,11 +493,7 @@ interface EndpointFormProps {
 const EndpointForm = ({ visit, action, given, problem, version, verb }: EndpointFormProps) => (
   <Form visit={visit} action={action}>
     {version !== undefined && <input type="hidden" name="version" value={version} />}
-    {problem !== undefined && problem.errors === undefined && (
-      <p class="error" role="alert">
-        {adviceOn({ problem }).what}
-      </p>
-    )}
+    <FormProblem problem={problem} />
     <Field
       name="url"
       label="URL"

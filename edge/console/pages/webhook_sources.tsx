@@ -5,6 +5,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, formVersion, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -372,6 +373,7 @@ interface SourceFormProps {
 const SourceForm = ({ visit, action, given, problem, version, verb }: SourceFormProps) => (
   <Form visit={visit} action={action}>
     {version !== undefined && <input type="hidden" name="version" value={version} />}
+    <FormProblem problem={problem} />
     <Field
       name="name"
       label="Name"
