@@ -64,7 +64,9 @@ function parseJson(text: string): unknown {
  * @throws {UsageError} that says what to do when nothing says where and who, or only half of it, or what neither can be
  */
 export function readProfile(environment: Environment, name: string | undefined): Profile {
-  const { CODITECT_URL: url, CODITECT_TOKEN: token, CODITECT_PROFILE } = environment
+  const { CODITECT_URL: url, CODITECT_PROFILE } = environment
+  // A file that sets it may end its lines in more than one way.
+  const token = environment.CODITECT_TOKEN?.trim()
   const named = name || CODITECT_PROFILE || undefined
   if (named === undefined && url && token) {
     if (!isPlace(url)) throw new UsageError('CODITECT_URL is not a URL, such as https://api.example.com')

@@ -325,9 +325,9 @@ const readerOf = ({ path }: Declaration, operations: ReadonlyArray<TenantOperati
 
 const NOTHING = new Uint8Array()
 
-/** What a client sent beside its idempotency key. */
+/** What a client sent beside its idempotency key. A verb's path as it was first remembered: another spelling is another request. */
 const contentOf = (c: RegionContext, { body }: RawInput): Uint8Array =>
-  Buffer.concat([Buffer.from(`${c.req.path}\n${queryOf(c)}\n`), body])
+  Buffer.concat([Buffer.from(`${c.req.path.replace('#', ' ')}\n${queryOf(c)}\n`), body])
 
 /** With its question mark; empty where there is none. */
 const queryOf = ({ req: { url } }: RegionContext): string => {

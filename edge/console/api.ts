@@ -82,8 +82,8 @@ export class Api {
     }
     // The region holds the tenant of the credential against the one in the page's path.
     if (this.slug !== undefined) headers.set(TENANT, this.slug)
-    if (idempotencyKey && method !== 'GET') headers.set(IDEMPOTENCY_KEY, idempotencyKey)
-    if (ifMatch) headers.set('if-match', ifMatch)
+    if (idempotencyKey && method !== 'GET') headers.set(IDEMPOTENCY_KEY, printable(idempotencyKey))
+    if (ifMatch) headers.set('if-match', printable(ifMatch))
     if (body !== undefined) headers.set('content-type', 'application/json')
     const request = new Request(this.publicOrigin + path, {
       method,
@@ -105,3 +105,6 @@ export class Api {
     return { ok: false, status, problem: body as ProblemDetails, retryAfter }
   }
 }
+
+/** A form's field may hold what no header can. */
+const printable = (text: string): string => text.replace(/[^\x21-\x7e]/g, '?')

@@ -246,7 +246,7 @@ export function sayWhen(c: Context, { retryAfter }: Pick<Refused, 'retryAfter'>)
 interface RefusalOptions {
   /** What can be done about it. */
   next?: Child
-  said?: Said
+  said?: Said | undefined
 }
 
 /** A refusal as a page on its own. */

@@ -63,7 +63,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
       status: refused?.status ?? 200,
       body: (
         <Alone title="Create an organisation">
-          {refused && !isOfAField && <Advice refused={refused} said={wordsOf(refused)} />}
+          {refused && !isOfAField && <Advice refused={refused} said={saidOf(refused)} />}
           <form class="stack" method="post" action={SIGN_UP_PAGE}>
             <Field
               name="name"
@@ -156,10 +156,14 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
 
   /** General advice is for who has an organisation: why a letter or its link is refused, the region says. */
   const refusal = (c: Context, refused: Refused, next?: Child) =>
-    showRefusal(c, show, 'Sign up', refused, { next, said: wordsOf(refused) })
+    showRefusal(c, show, 'Sign up', refused, { next, said: saidOf(refused) })
 
   return app
 }
+
+/** The API's own words, but for a region that did not answer: what to send again is not for strangers. */
+const saidOf = (refused: Refused) =>
+  refused.problem.code === 'region_unavailable' ? undefined : wordsOf(refused)
 
 const SignUp = () => (
   <p>

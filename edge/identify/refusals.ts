@@ -22,11 +22,11 @@ export class Refusals {
     return undefined
   }
 
-  /** From a region's answer. Where it failed, it may not have looked at the credential. */
+  /** From a region's answer. Where that refuses something else, it may not have looked at the credential. */
   learn(principal: TenantPrincipal, { status, headers }: Response, nowMs: number): void {
     const code = status === 401 ? headers.get(CREDENTIAL_REFUSED) : null
     if (isCode(code)) this.known.set(nameOf(principal), { code, askedAtMs: nowMs })
-    else if (status < 500 && this.known.size > 0) this.known.delete(nameOf(principal))
+    else if (status < 400 && this.known.size > 0) this.known.delete(nameOf(principal))
   }
 }
 

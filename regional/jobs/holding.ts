@@ -48,6 +48,8 @@ export class Holdings {
     if (before?.isLost && before.isOutside) return undefined
     if (!(await takeLease(database, tenant, worker, now()))) {
       before?.lose()
+      // Its place in line is others' now.
+      if (this.line.delete(tenant)) this.callWaiting()
       return undefined
     }
     // It may have been lost, or have ended, meanwhile.
@@ -134,6 +136,8 @@ export class Holding {
   readOn: QueuePlace | undefined
   /** When looks last came to the end of the queue, and the last of them had found nothing to begin. */
   readThroughAtMs = Number.NEGATIVE_INFINITY
+  /** Jobs found behind the head of the queue: when their work outside ends, more of their kind may stand there. */
+  readonly behind = new Set<string>()
   private readonly dependencies: HoldingDependencies
   private readonly ended: (well: boolean) => void
   private readonly lost = new AbortController()
@@ -176,6 +180,7 @@ export class Holding {
   begin(id: string, kind: string, step: () => Promise<void>): void {
     const end = (well: boolean) => {
       this.outside.delete(id)
+      if (this.behind.delete(id)) this.readThroughAtMs = Number.NEGATIVE_INFINITY
       this.ended(well)
     }
     const work = step().then(

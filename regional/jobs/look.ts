@@ -28,6 +28,8 @@ interface Due<T> {
   outside: T[]
   /** Work outside that finds no room was left where it stands. */
   noRoom: boolean
+  /** Work outside that stands behind the head, by the ids of its jobs. */
+  behind: string[]
   /** Where the next look goes on; undefined when all that is due has been looked at. */
   readOn: QueuePlace | undefined
 }
@@ -60,6 +62,7 @@ export async function look(
   }
   const looked = await database.tenant(tenant, read, { batch: true })
   holding.readOn = looked.readOn
+  for (const id of looked.behind) holding.behind.add(id)
   const isNothing = looked.inside.length + looked.outside.length === 0
   if (isNothing && looked.readOn === undefined && !isHeadOnly) holding.readThroughAtMs = performance.now()
   return looked
@@ -77,7 +80,13 @@ async function readDue(
   nowMs: number,
   { hasRoom, isHeadOnly }: { hasRoom: boolean; isHeadOnly: boolean },
 ): Promise<Due<Found>> {
-  const found: Omit<Due<Found>, 'readOn'> = { standing: [], inside: [], outside: [], noRoom: false }
+  const found: Omit<Due<Found>, 'readOn'> = {
+    standing: [],
+    inside: [],
+    outside: [],
+    noRoom: false,
+    behind: [],
+  }
   const isFull = () => found.inside.length + found.outside.length === LOOK
   const begun = [...underWay.values()].map((kind) => laneOf(kinds, kind))
   let after: QueuePlace | undefined
@@ -99,7 +108,9 @@ async function readDue(
         found.noRoom ||= !underWay.has(id)
       } else if (!underWay.has(id) && begun.filter((each) => each === lane).length < SIDE_BY_SIDE) {
         begun.push(lane)
-        found[worksOutside(kinds, entry.kind) ? 'outside' : 'inside'].push({ dueMs, id, entry })
+        const isOutside = worksOutside(kinds, entry.kind)
+        if (isOutside && !isHead) found.behind.push(id)
+        found[isOutside ? 'outside' : 'inside'].push({ dueMs, id, entry })
       }
     }
     if (!more || isHeadOnly) return { ...found, readOn: undefined }

@@ -61,13 +61,10 @@ const UNKNOWN_KIND_MS = 60_000
 /** Of work that nobody can cancel. */
 const NEVER = new AbortController().signal
 
-/** Of the database, or of a region that is asked: too busy, too slow, or not there. */
-const NO_TIME: ReadonlySet<ProblemCode> = new Set([
-  'contention',
-  'overloaded',
-  'deadline_exceeded',
-  'region_unavailable',
-])
+/** Of the database, or of a region that is asked: too busy or too slow. */
+const NO_TIME: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded', 'deadline_exceeded'])
+/** One that is not there is asked again after so long: each time may take seconds of a place that others wait for. */
+const NOT_THERE_MS = 5_000
 
 /** Runs the step that an entry of the queue stands for, or records why it failed. */
 export async function runStep(
@@ -246,8 +243,9 @@ function fail(
   return inTurn(dependencies, tenant, turn, async (scope, job, logs) => {
     const nowMs = now()
     // That is not the step's fault: it does not count.
-    if (error instanceof Problem && NO_TIME.has(error.code)) {
-      requeue(scope, job, { ...job, dueMs: nowMs + retry.firstMs })
+    const isNotThere = error instanceof Problem && error.code === 'region_unavailable'
+    if (isNotThere || (error instanceof Problem && NO_TIME.has(error.code))) {
+      requeue(scope, job, { ...job, dueMs: nowMs + (isNotThere ? NOT_THERE_MS : retry.firstMs) })
       return
     }
     const failed = { ...job, failures: job.failures + 1, error: reasonOf(error) }

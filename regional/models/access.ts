@@ -17,7 +17,8 @@ export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAcces
       const model = (await catalogue.enabled()).get(name)
       // Switched off since the run began.
       if (model === undefined) return notCalled('upstream_unavailable')
-      return pools.inTurn(name, tenant, model.maxConcurrent, during.signal, async () => {
+      const waiting = AbortSignal.any([during.signal, ...(during.inLine ? [during.inLine] : [])])
+      return pools.inTurn(name, tenant, model.maxConcurrent, waiting, async () => {
         // It may have been changed, or switched off, during the wait.
         const present = (await catalogue.enabled()).get(name)
         return present === undefined

@@ -84,16 +84,17 @@ export class ModelStore {
   }
 
   /**
-   * @param agree as for {@link change}
+   * @param agree as for {@link change}, where that matters
    * @returns false when there is none
    */
-  remove(name: string, isFirst: IsFirst, agree: (before: ListedModel) => void): Promise<boolean> {
+  remove(name: string, isFirst: IsFirst, agree?: (before: ListedModel) => void): Promise<boolean> {
     return this.database.platform(async (scope) => {
       if (!(await isFirst(scope))) return { value: true, commit: false }
       const models = scope.space(modelSpace)
       const before = await models.get([name])
       if (before === undefined) return { value: false, commit: false }
-      agree(this.opened(before))
+      // One whose key cannot be opened any more can still be removed.
+      agree?.(this.opened(before))
       models.clear([name])
       return { value: true, commit: true }
     })

@@ -192,7 +192,8 @@ export function modelOperations({
       problems: ['precondition_failed'],
       async handle({ params: { name }, idempotencyKey, ifMatch }, operator) {
         const first = isFirst(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
-        if (!(await models.remove(name, first, agreeing(ifMatch)))) throw notFound()
+        if (!(await models.remove(name, first, ifMatch === undefined ? undefined : agreeing(ifMatch))))
+          throw notFound()
         await changed()
         return { status: 204 }
       },

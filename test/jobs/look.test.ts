@@ -24,6 +24,8 @@ const waits = jobKind<null>({
   step: async () => ({ finished: true }),
 })
 
+const other = jobKind<null>({ ...waits, kind: 'test.other' })
+
 test('what waits for work outside to end is read through once a second, whatever wakes meanwhile', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const tenant = await queue.tenant(1)
@@ -71,5 +73,32 @@ test('what waits for work outside to end is read through once a second, whatever
   vi.advanceTimersByTime(1_000)
   expect((await visit()).found).toContain(behind)
   resolve()
+  holding.close()
+})
+
+test('work outside of another kind, behind the head, goes on as soon as one of it has ended', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const tenant = await queue.tenant(2)
+  await queue.inTenant(tenant, (scope) => {
+    for (let i = 0; i < 100; i++) enqueue(scope, waits, null, queue.clock.nowMs)
+  })
+  queue.clock.nowMs++
+  for (let i = 0; i < 2 * SIDE_BY_SIDE; i++) await queue.enqueue(tenant, other, null)
+  const log = { error: () => {}, warn: () => {}, info: () => {} }
+  const dependencies = { database: queue.database, worker: 'ours', now: () => queue.clock.nowMs, log }
+  const holding = new Holding(dependencies as never, tenant, new AbortController().signal, () => {})
+  const never = new Promise<void>(() => {})
+  for (let i = 0; i < SIDE_BY_SIDE; i++) holding.begin(`job_${i}`, waits.kind, () => never)
+  const kinds = jobKinds([waits, other])
+  const found = async () => (await look({ ...dependencies, kinds }, tenant, holding, true)).outside
+
+  const { promise: answer, resolve } = Promise.withResolvers<void>()
+  const first = await found()
+  expect(first).toHaveLength(SIDE_BY_SIDE)
+  for (const { id } of first) holding.begin(id, other.kind, () => answer)
+  expect(await found()).toEqual([])
+  resolve()
+  await vi.waitFor(() => expect(holding.underWay().size).toBe(SIDE_BY_SIDE))
+  expect(await found()).toHaveLength(SIDE_BY_SIDE)
   holding.close()
 })

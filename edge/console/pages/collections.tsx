@@ -8,7 +8,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { Advice, adviceOn } from '../respond.tsx'
+import { Advice, adviceOn, sayWhen } from '../respond.tsx'
 import { type ConsoleContext, type ConsoleTypes, cursorQuery, field } from '../visit.ts'
 import { mayWriteIn } from './archived.ts'
 
@@ -224,6 +224,7 @@ async function browse(c: ConsoleContext) {
   )
   if (!answer.ok) {
     // What no index answers is told with the search that asked for it.
+    sayWhen(c, answer)
     return c.var.page(
       <>
         <Advice refused={answer} />

@@ -18,13 +18,14 @@ export interface ModelAccess {
   hasRoom(model: string, tenant: TenantNumber): Promise<boolean>
   /**
    * In the tenant's turn. Never rejects: whatever the upstream does is an outcome.
-   * @returns undefined when the signal aborted before its turn came
+   * @param during `inLine` ends the waiting alone
+   * @returns undefined when a signal aborted before its turn came
    */
   call(
     model: string,
     tenant: TenantNumber,
     prompt: Prompt,
-    during: { signal: AbortSignal; onText: (text: string) => Promise<void> },
+    during: { signal: AbortSignal; inLine?: AbortSignal; onText: (text: string) => Promise<void> },
   ): Promise<Called | undefined>
 }
 

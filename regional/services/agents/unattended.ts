@@ -76,6 +76,7 @@ export const unattendedRun = (models: ModelAccess): UnattendedRun =>
       const { tenant, run, prompt } = found
       const called = await models.call(run.model, tenant, prompt, {
         signal: AbortSignal.any([signal, cancelled, AbortSignal.timeout(RUN_MS)]),
+        inLine: AbortSignal.timeout(RUN_MS / 2),
         onText: async () => {},
       })
       // The worker has stopped, or lost the tenant: somebody else takes the run up.
