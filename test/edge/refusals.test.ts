@@ -117,12 +117,12 @@ test('what is known of a credential is of one tenant’s', () => {
   expect(refusals.of(source(asTenantNumber(4712n)), 1)).toBeUndefined()
 })
 
-test('a region that fails says nothing of a credential, and neither does a code that is none', () => {
+test('a region that fails, or finds no such path, says nothing of a credential, and neither does a code that is none', () => {
   const refusals = new Refusals()
   refusals.learn(source(), answer(401, 'from_the_future'), 0)
   expect(refusals.of(source(), 1)).toBeUndefined()
   refusals.learn(source(), answer(401, 'credential_invalid'), 0)
-  refusals.learn(source(), answer(503), 0)
+  for (const status of [404, 405, 503]) refusals.learn(source(), answer(status), 0)
   expect(refusals.of(source(), 1)).toBe('credential_invalid')
 })
 
