@@ -12,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { maxHeaderSize } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -176,6 +177,9 @@ test('autoscalers go by signals that a region gives', async () => {
 test('while nobody can tell how busy a region is, it does not shrink', () => {
   expect(keda.spec.fallback.behavior).toBe('currentReplicasIfHigher')
   expect(keda.spec.fallback.replicas).toBeGreaterThan(keda.spec.minReplicaCount)
+  // That Prometheus knows of no instance is no answer, either, and not that they are idle.
+  const ignored = keda.spec.triggers.map(({ metadata }: Manifest) => metadata.ignoreNullValues)
+  expect(ignored).toEqual(['false', 'false'])
 })
 
 test('on Cloud Run it is processor time that scales a region, and no tenant’s tails fill its instances', () => {
@@ -205,6 +209,29 @@ test('the ingress lets through all that the edge and other regions ask, and no m
 test('the ingress takes every body that the platform does', () => {
   const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size']
   expect(Number.parseInt(most, 10) * 2 ** 20).toBeGreaterThan(MAX_BODY_BYTES)
+})
+
+test('the ingress takes the heads of all answers: as much as Node’s own client does', () => {
+  const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-buffer-size']
+  expect(most).toMatch(/^\d+k$/)
+  expect(Number.parseInt(most, 10) * 2 ** 10).toBeGreaterThanOrEqual(maxHeaderSize)
+})
+
+test('what compose runs is started again, but for what is done once', () => {
+  const restarts = Object.entries<Manifest>(compose.services).map(([name, { restart }]) => [name, restart])
+  const again = 'unless-stopped'
+  expect(Object.fromEntries(restarts)).toEqual({
+    fdb: again,
+    'fdb-configured': undefined,
+    'us-a': again,
+    'us-b': again,
+    edge: again,
+  })
+})
+
+test('an edge that is stopped does not wait for tails that are open, while it refuses everybody', () => {
+  expect(Number.parseInt(compose.services.edge.stop_grace_period, 10)).toBeLessThanOrEqual(5)
+  expect(text('workerd', 'coditect-edge.service')).toMatch(/^TimeoutStopSec=5$/m)
 })
 
 test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {
