@@ -85,7 +85,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     baseDomain: readBaseDomain(bindings),
     regions,
     controlRegion,
-    roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
+    roots: await inBinding('SIGNING_ROOTS', () => Roots.configured(roots)),
     developmentIssuers: bindings.DEVELOPMENT_ISSUERS === 'on',
     operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
     failureLimit: readFailureLimit(bindings),

@@ -1,6 +1,7 @@
 // A region's configuration, read once from the environment. Every mistake is one line that names the variable.
 import { z } from 'zod'
 import { KEY_ENVIRONMENT } from '../shared/credentials/api_key.ts'
+import { NONE_ACTIVE } from '../shared/credentials/roots.ts'
 import { REGION_NAME } from '../shared/region.ts'
 import { LOG_LEVELS } from './log.ts'
 import { readOtlpHeaders } from './observe/otlp_headers.ts'
@@ -43,7 +44,7 @@ const schema = z.object({
           state: z.enum(['active', 'retired', 'compromised']),
         }),
       )
-      .min(1),
+      .refine((roots) => roots.some(({ state }) => state === 'active'), NONE_ACTIVE),
   ),
   OPERATORS: json(
     z.array(z.object({ id: z.string().min(1), role: z.enum(['admin', 'read']), secretHash: secret })),

@@ -452,29 +452,33 @@ async function probe(scope: Scope): Promise<Attempt<void>> {
 }
 
 async function main(): Promise<void> {
+  // Before anything else: to the first process of a container, a signal that nobody waits for is never sent.
+  const toldToStop = Promise.withResolvers<void>()
+  for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) {
+    process.on(event, () => toldToStop.resolve())
+  }
   try {
     const config = readConfig(process.env)
+    // Whatever hangs, a database that does not answer for example.
+    void toldToStop.promise.then(() => setTimeout(() => process.exit(1), config.DRAIN_MS).unref())
     collectInTheBackground()
     const region = await startRegion(config)
     process.send?.({ type: 'listening', urls: region.urls })
     void region.broken.then(() => setTimeout(() => process.exit(1), LAST_ANSWERS_MS))
-    let stopping = false
-    const stop = async () => {
-      if (stopping) return
-      stopping = true
-      // Whatever hangs, a database that does not answer for example.
-      setTimeout(() => process.exit(1), config.DRAIN_MS).unref()
-      try {
-        await region.close(drainWithin(config.DRAIN_MS))
-        process.exit(0)
-      } catch (error) {
-        process.stderr.write(`The region could not stop in order. ${messageOf(error)}\n`)
-        process.exit(1)
-      }
-    }
-    for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.on(event, () => void stop())
+    await toldToStop.promise
+    await stop(region, config.DRAIN_MS)
   } catch (error) {
     process.stderr.write(`${startError(error)}\n`)
+    process.exit(1)
+  }
+}
+
+async function stop(region: Region, drainMs: number): Promise<void> {
+  try {
+    await region.close(drainWithin(drainMs))
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`The region could not stop in order. ${messageOf(error)}\n`)
     process.exit(1)
   }
 }

@@ -17,7 +17,11 @@ const price = z.number().min(0).max(1e6).meta({ description: 'US dollars for a m
 
 const fields = (development: boolean) => ({
   baseUrl: z
-    .url({ protocol: development ? /^https?$/ : /^https$/ })
+    .url(
+      development
+        ? { protocol: /^https?$/, error: 'is an http or https URL' }
+        : { protocol: /^https$/, error: 'is an https URL' },
+    )
     .max(2_048)
     .meta({ description: 'Of an OpenAI-compatible server, such as https://api.openai.com/v1' }),
   apiKey: z

@@ -19,6 +19,9 @@ export interface SigningRootConfig {
   state: RootState
 }
 
+/** Nothing could be minted: no tenant, no key, no session. */
+export const NONE_ACTIVE = 'no signing root is active: bring in a new one first'
+
 export type RootPurpose = 'api-key v1' | 'operator-session v1'
 /** Uses for which each tenant has a key of its own. */
 export type TenantPurpose =
@@ -72,6 +75,16 @@ export class Roots {
     return new Roots(roots)
   }
 
+  /**
+   * As edges are configured: they mint, too.
+   * @throws {Error} as `import`, and for a list without an active root
+   */
+  static async configured(configs: ReadonlyArray<SigningRootConfig>): Promise<Roots> {
+    const roots = await Roots.import(configs)
+    roots.signing()
+    return roots
+  }
+
   get(id: number): SigningRoot | undefined {
     return this.byId.get(id)
   }
@@ -80,7 +93,7 @@ export class Roots {
   signing(): SigningRoot {
     const active = [...this.byId.values()].filter((root) => root.state === 'active')
     const newest = active.toSorted((a, b) => b.id - a.id)[0]
-    if (newest === undefined) throw new Error('no signing root is active')
+    if (newest === undefined) throw new Error(NONE_ACTIVE)
     return newest
   }
 }

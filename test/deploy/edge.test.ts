@@ -1,10 +1,13 @@
 // The edge where it is deployed: on one's own machines, run here as it is run there, and on Cloudflare, as far as wrangler
 // goes without sending anything.
-import { execFile, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Agent, request } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { claimable } from '../../dev/ports.ts'
 import { WORKERD } from '../../dev/workerd.ts'
@@ -38,19 +41,37 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Builds the edge, and runs it with the very words of the documentation. */
+/** The first commands that the documentation has for an edge of one's own: they build it and run it. */
+const [, COMMANDS = ''] =
+  /^## The edge on machines of your own\n.*?^```sh\n(.*?)^```/ms.exec(
+    readFileSync(join(ROOT, 'docs', 'deploying.md'), 'utf8'),
+  ) ?? []
+
+/** Builds the edge, and runs it with the very words of the documentation, but for places, addresses and the port. */
 async function runEdge(
   name: string,
   network: ReadonlyArray<string>,
 ): Promise<{ url: string; objects: string }> {
-  const [built, objects] = [join(folder, name), join(folder, `${name}-objects`)]
-  mkdirSync(objects)
-  const blocks = network.flatMap((block) => ['--network', block])
-  const build = [join(ROOT, 'deploy', 'workerd', 'build.ts'), built, '--objects', objects, ...blocks]
-  const { stdout } = await promisify(execFile)(process.execPath, build)
-  const serve = ['serve', stdout.trim(), '--socket-addr', 'http=127.0.0.1:0', '--control-fd', '3']
-  const child = spawn(WORKERD, serve, { env: environment, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
-  stops.push(() => child.kill('SIGKILL'))
+  const objects = join(folder, `${name}-objects`)
+  const secrets = join(folder, `${name}.env`)
+  writeFileSync(secrets, asLines(environment))
+  const words: Record<string, string> = {
+    'build/edge': join(folder, name),
+    '/var/lib/coditect-edge': objects,
+    'secrets/edge.env': secrets,
+    ' --network 10.20.0.0/16': network.map((block) => ` --network ${block}`).join(''),
+    'http=127.0.0.1:8787': 'http=127.0.0.1:0 --control-fd 3',
+  }
+  const commands = Object.entries(words).reduce((text, [theirs, ours]) => {
+    expect(text).toContain(theirs)
+    return text.replaceAll(theirs, ours)
+  }, COMMANDS)
+  const child = spawn('/bin/sh', ['-ec', commands], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    detached: true,
+  })
+  stops.push(() => endAll(child))
   const port = await new Promise<string>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`workerd ended with ${code}`)))
     child.stdio[3]?.on('data', (chunk: Buffer) => {
@@ -61,16 +82,26 @@ async function runEdge(
   return { url: `http://127.0.0.1:${port}`, objects }
 }
 
+/** As deploy/new_secrets.ts writes them. */
+const asLines = (variables: Record<string, string>): string =>
+  Object.entries(variables)
+    .map(([variable, value]) => `${variable}=${value}\n`)
+    .join('')
+
+/** Ends a process that was started `detached`, and whatever it started. */
+function endAll({ pid }: ChildProcess): void {
+  if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+}
+
 const asOperator = { authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' }
 
-test('an edge of one’s own makes tenants, serves them, and holds each to its rate', async () => {
-  const { url, objects } = await runEdge('own', ['127.0.0.0/8'])
+async function makeTenant(url: string, slug: string): Promise<{ id: string; key: string }> {
   const made = await fetch(`${url}/platform/v1/tenants`, {
     method: 'POST',
     headers: asOperator,
     body: JSON.stringify({
-      slug: 'acme',
-      name: 'Acme',
+      slug,
+      name: slug,
       region: 'us',
       plan: 'team',
       owner: { email: 'a@acme.example' },
@@ -78,13 +109,19 @@ test('an edge of one’s own makes tenants, serves them, and holds each to its r
   })
   expect(made.status).toBe(201)
   const { tenant, apiKey } = (await made.json()) as { tenant: { id: string }; apiKey: { key: string } }
-  const limited = await fetch(`${url}/platform/v1/tenants/${tenant.id}`, {
+  return { id: tenant.id, key: apiKey.key }
+}
+
+test('an edge of one’s own makes tenants, serves them, and holds each to its rate', async () => {
+  const { url, objects } = await runEdge('own', ['127.0.0.0/8'])
+  const { id, key } = await makeTenant(url, 'acme')
+  const limited = await fetch(`${url}/platform/v1/tenants/${id}`, {
     method: 'PATCH',
     headers: asOperator,
     body: JSON.stringify({ limits: { requestsPerSecond: 2, burst: 10 } }),
   })
   expect(limited.status).toBe(200)
-  const headers = { authorization: `Bearer ${apiKey.key}` }
+  const headers = { authorization: `Bearer ${key}` }
   const statuses: number[] = []
   // The edge hears of the new limits with the first answers.
   for (let i = 0; i < 200 && !statuses.includes(429); i++) {
@@ -93,6 +130,63 @@ test('an edge of one’s own makes tenants, serves them, and holds each to its r
   expect(statuses[0]).toBe(200)
   expect(statuses.at(-1)).toBe(429)
   expect(readdirSync(join(objects, 'TenantLimiter')).length).toBeGreaterThan(0)
+})
+
+/** What stands in a unit of systemd's. */
+const setting = (unit: string, name: string): string => {
+  const text = readFileSync(join(ROOT, 'deploy', 'workerd', unit), 'utf8')
+  return new RegExp(`^${name}=(.+)$`, 'm').exec(text)?.[1] ?? ''
+}
+
+/** Holds a socket as systemd does, and keeps workerd running on it. */
+async function underSystemd(config: string): Promise<{ url: string; current(): Promise<number> }> {
+  const [host, port] = setting('coditect-edge.socket', 'ListenStream').split(':')
+  expect([host, port]).toEqual(['127.0.0.1', '8787'])
+  const socket = createServer().listen(0, host)
+  await once(socket, 'listening')
+  const url = `http://${host}:${(socket.address() as AddressInfo).port}`
+  const command = setting('coditect-edge.service', 'ExecStart')
+    .replace('/opt/coditect/workerd', `"${WORKERD}"`)
+    .replace('/opt/coditect/edge/workerd.capnp', `"${config}"`)
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
+  const supervisor = spawn('/bin/sh', ['-c', `while :; do ${command} & echo $! >&4; wait $!; done`], {
+    env: { ...environment, PATH: process.env.PATH },
+    stdio: ['ignore', 'ignore', 'ignore', fd, 'pipe'],
+    detached: true,
+  })
+  stops.push(() => endAll(supervisor))
+  socket.close()
+  const told = supervisor.stdio[4]
+  if (!told) throw new Error('the supervisor says nothing')
+  return { url, current: async () => Number(String((await once(told, 'data'))[0])) }
+}
+
+test('a restart under systemd refuses nobody, whatever is open, and cuts tails off in time', async () => {
+  const built = join(folder, 'restarted')
+  const objects = join(folder, 'restarted-objects')
+  mkdirSync(objects)
+  const build = [join(ROOT, 'deploy', 'workerd', 'build.ts'), built, '--objects', objects]
+  await promisify(execFile)(process.execPath, [...build, '--network', '127.0.0.0/8'])
+  const { url, current } = await underSystemd(join(built, 'workerd.capnp'))
+  const first = await current()
+  const { key } = await makeTenant(url, 'restarted')
+  const headers = { authorization: `Bearer ${key}` }
+  const tail = await fetch(`${url}/v1/events`, { headers: { ...headers, accept: 'text/event-stream' } })
+  expect(tail.status).toBe(200)
+  const ended = tail.text().catch(() => 'cut off')
+
+  const seconds = Number(setting('coditect-edge.service', 'TimeoutStopSec'))
+  expect(seconds).toBeLessThanOrEqual(10)
+  process.kill(first, 'SIGTERM')
+  const next = current()
+  const kill = setTimeout(() => process.kill(first, 'SIGKILL'), seconds * 1_000)
+  // Each on a connection of its own: those that lay idle are closed with the signal.
+  const ask = async () =>
+    (await request(`${url}/v1/projects`, { headers, dispatcher: new Agent() })).statusCode
+  expect(await Promise.all([ask(), ask(), ask()])).toEqual([200, 200, 200])
+  expect(await ended).toBe('cut off')
+  expect(await next).not.toBe(first)
+  clearTimeout(kill)
 })
 
 test('an edge that was told of no private network reaches none', async () => {

@@ -12,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { maxHeaderSize } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -48,16 +49,19 @@ const folder = mkdtempSync(join(tmpdir(), 'coditect-deploy-'))
 const secrets: Record<string, Record<string, string>> = {}
 let region: Region
 
+function secretsIn(made: string, name: string): Record<string, string> {
+  const lines = readFileSync(join(folder, made, `${name}.env`), 'utf8')
+    .trim()
+    .split('\n')
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  )
+}
+const newSecrets = (...args: string[]) => run(process.execPath, [deploy('new_secrets.ts'), ...args])
+
 beforeAll(async () => {
-  await run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us', 'eu', 'ap'])
-  for (const name of ['edge', 'us', 'eu', 'ap']) {
-    const lines = readFileSync(join(folder, 'secrets', `${name}.env`), 'utf8')
-      .trim()
-      .split('\n')
-    secrets[name] = Object.fromEntries(
-      lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-    )
-  }
+  await newSecrets(join(folder, 'secrets'), 'us', 'eu', 'ap')
+  for (const name of ['edge', 'us', 'eu', 'ap']) secrets[name] = secretsIn('secrets', name)
   const own = { PORT: '0', DATA_DIR: join(folder, 'data'), REGION: 'us', CONTROL_REGION: 'us' }
   const settings = { ...secrets.us, ...own, REGIONS: '{"us":["http://127.0.0.1:1"]}' }
   region = await startRegion(readConfig(settings), { writeLog: () => {} })
@@ -67,15 +71,62 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-test('fresh secrets are for their owner alone, differ by region, and never take the place of others', async () => {
+test('fresh secrets are for their owner alone, and differ by region', () => {
   expect(secrets.us?.SIGNING_ROOTS).toBe(secrets.edge?.SIGNING_ROOTS)
   expect(secrets.us?.SEALING_KEY).not.toBe(secrets.eu?.SEALING_KEY)
   expect(secrets.edge?.SEALING_KEY).toBeUndefined()
   expect(statSync(join(folder, 'secrets', 'us.env')).mode & 0o777).toBe(0o600)
-  const before = readFileSync(join(folder, 'secrets', 'edge.env'), 'utf8')
-  const again = run(process.execPath, [deploy('new_secrets.ts'), join(folder, 'secrets'), 'us'])
-  await expect(again).rejects.toThrow(/EEXIST/)
-  expect(readFileSync(join(folder, 'secrets', 'edge.env'), 'utf8')).toBe(before)
+})
+
+/** What a folder holds, by file. */
+const filesIn = (made: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(join(folder, made)).map((file) => [file, readFileSync(join(folder, made, file), 'utf8')]),
+  )
+
+test('secrets of two generations never lie side by side: where one file is there, none is written', async () => {
+  mkdirSync(join(folder, 'begun'))
+  writeFileSync(join(folder, 'begun', 'operator-token'), 'kept')
+  for (const made of ['secrets', 'begun']) {
+    const before = filesIn(made)
+    await expect(newSecrets(join(folder, made), 'us', 'sa')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^\S+ is there already\. Nothing was written\.\n$/),
+    })
+    expect(filesIn(made)).toEqual(before)
+  }
+})
+
+test('a region that is added later gets what one has, and the edge and the control region its key, beside their own', async () => {
+  const grown = join(folder, 'grown')
+  await newSecrets(grown, 'us', 'eu')
+  writeFileSync(join(grown, 'edge.env'), `${filesIn('grown')['edge.env']}CONTROL_REGION=us\n`)
+  const before = filesIn('grown')
+  await newSecrets(grown, 'us', 'ap', '--add')
+  const [edge, us, ap] = ['edge', 'us', 'ap'].map((name) => secretsIn('grown', name))
+  const keysOf = (made = {}) => JSON.parse((made as Record<string, string>).ASSERTION_KEYS ?? '{}')
+  expect(Object.keys(keysOf(edge))).toEqual(['us', 'eu', 'ap'])
+  expect(keysOf(us)).toEqual(keysOf(edge))
+  expect(keysOf(ap)).toEqual({ ap: keysOf(edge).ap, us: keysOf(edge).us })
+  expect(ap).toMatchObject({ SIGNING_ROOTS: us?.SIGNING_ROOTS, OPERATORS: us?.OPERATORS })
+  expect(ap?.SEALING_KEY).not.toBe(us?.SEALING_KEY)
+  expect(statSync(join(grown, 'edge.env')).mode & 0o777).toBe(0o600)
+  // All else is as it was.
+  const { ap: _, ...keptKeys } = keysOf(edge)
+  for (const name of ['edge', 'us']) {
+    const kept = { ...secretsIn('grown', name), ASSERTION_KEYS: JSON.stringify(keptKeys) }
+    expect(
+      Object.entries(kept)
+        .map((line) => `${line.join('=')}\n`)
+        .join(''),
+    ).toBe(before[`${name}.env`])
+  }
+  const after = filesIn('grown')
+  expect(Object.keys(after).toSorted()).toEqual([...Object.keys(before), 'ap.env'].toSorted())
+  expect([after['eu.env'], after['operator-token']]).toEqual([before['eu.env'], before['operator-token']])
+  await expect(newSecrets(grown, 'us', 'eu', '--add')).rejects.toMatchObject({
+    stderr: 'eu has an assertion key already. Nothing was written.\n',
+  })
 })
 
 test('a region has the assertion keys of those that it calls: the control region all, the others its', () => {
@@ -176,6 +227,9 @@ test('autoscalers go by signals that a region gives', async () => {
 test('while nobody can tell how busy a region is, it does not shrink', () => {
   expect(keda.spec.fallback.behavior).toBe('currentReplicasIfHigher')
   expect(keda.spec.fallback.replicas).toBeGreaterThan(keda.spec.minReplicaCount)
+  // That Prometheus knows of no instance is no answer, either, and not that they are idle.
+  const ignored = keda.spec.triggers.map(({ metadata }: Manifest) => metadata.ignoreNullValues)
+  expect(ignored).toEqual(['false', 'false'])
 })
 
 test('on Cloud Run it is processor time that scales a region, and no tenant’s tails fill its instances', () => {
@@ -205,6 +259,29 @@ test('the ingress lets through all that the edge and other regions ask, and no m
 test('the ingress takes every body that the platform does', () => {
   const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size']
   expect(Number.parseInt(most, 10) * 2 ** 20).toBeGreaterThan(MAX_BODY_BYTES)
+})
+
+test('the ingress takes the heads of all answers: as much as Node’s own client does', () => {
+  const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-buffer-size']
+  expect(most).toMatch(/^\d+k$/)
+  expect(Number.parseInt(most, 10) * 2 ** 10).toBeGreaterThanOrEqual(maxHeaderSize)
+})
+
+test('what compose runs is started again, but for what is done once', () => {
+  const restarts = Object.entries<Manifest>(compose.services).map(([name, { restart }]) => [name, restart])
+  const again = 'unless-stopped'
+  expect(Object.fromEntries(restarts)).toEqual({
+    fdb: again,
+    'fdb-configured': undefined,
+    'us-a': again,
+    'us-b': again,
+    edge: again,
+  })
+})
+
+test('an edge that is stopped does not wait for tails that are open, while it refuses everybody', () => {
+  expect(Number.parseInt(compose.services.edge.stop_grace_period, 10)).toBeLessThanOrEqual(5)
+  expect(text('workerd', 'coditect-edge.service')).toMatch(/^TimeoutStopSec=5$/m)
 })
 
 test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {

@@ -58,3 +58,14 @@ test('and so it is in a region', async () => {
   expect(readConfig({ ...empty, ...given })).toEqual(readConfig(given))
   expect(() => readConfig({ ...given, SEALING_KEY: '' })).toThrow(/^SEALING_KEY: /)
 })
+
+test('a region does not start with roots of which none may sign: it could make no tenant, key or link', async () => {
+  const own = await new RegionSecrets(['us']).environment('us', { us: 'http://127.0.0.1:1' })
+  const given = { ...own, DATA_DIR: 'data' }
+  const [root] = JSON.parse(own.SIGNING_ROOTS ?? '[]') as [object]
+  for (const roots of [[], [{ ...root, state: 'compromised' }], [{ ...root, state: 'retired' }]]) {
+    expect(() => readConfig({ ...given, SIGNING_ROOTS: JSON.stringify(roots) })).toThrow(
+      'SIGNING_ROOTS: no signing root is active: bring in a new one first',
+    )
+  }
+})

@@ -147,6 +147,7 @@ describe('the catalogue', () => {
     const bad = await addModel('bad name', { baseUrl: 'ftp://x', maxConcurrent: 0 })
     const pointers = bad.body.errors.map(({ pointer }: { pointer: string }) => pointer)
     expect(pointers.toSorted()).toEqual(['/baseUrl', '/maxConcurrent', '/name'])
+    expect(bad.body.errors).toContainEqual({ pointer: '/baseUrl', detail: 'is an http or https URL' })
     for (const method of ['GET', 'DELETE']) {
       expect((await operator(method, '/models/nothing')).status).toBe(404)
     }

@@ -150,6 +150,13 @@ test.each(['operator', 'sign-in', 'enter', 'www'])('the slug %s is the platformâ
   expect(body.errors).toEqual([{ pointer: '/slug', detail: 'is reserved for the platform' }])
 })
 
+test('a model is reached over https alone, and its field says so', async () => {
+  const body = { name: 'plain', baseUrl: 'http://models.example/v1' }
+  expect((await operator('/platform/v1/models', { method: 'POST', body })).body.errors).toEqual([
+    { pointer: '/baseUrl', detail: 'is an https URL' },
+  ])
+})
+
 test('a tenant leaves elsewhere nothing but number, slug and region in the control region', async () => {
   const { body } = await make('secluded', 'eu', { 'idempotency-key': 'secluded-key' })
   const { key } = await regions.newTenant('homely', 'us')

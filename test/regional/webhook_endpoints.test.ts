@@ -174,6 +174,12 @@ describe('what is sent', () => {
         attempts: [{ status: 500 }],
       }),
     )
+    const retry = (delivery: string) => tenant.ask('POST', `/v1/deliveries/${delivery}/retry`)
+    expect((await retry(again.body.id)).status).toBe(202)
+    expect(await retry(body.id)).toMatchObject({
+      status: 409,
+      body: { detail: 'A test that has arrived is not kept: ask for another.' },
+    })
   })
 
   test('a test comes before an endpoint is enabled, and past all that waits; one answered 410 is over, too', async () => {

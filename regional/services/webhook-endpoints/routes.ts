@@ -374,8 +374,16 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
         answers: { 202: Delivery },
         problems: ['conflict'],
         async handle(tx, { params }) {
-          const again = await sendAgain(tx, await readDelivery(tx, params.id))
-          if (again === undefined) throw new Problem('conflict', 'The event is not kept any more.')
+          const delivery = await readDelivery(tx, params.id)
+          const again = await sendAgain(tx, delivery)
+          if (again === undefined) {
+            throw new Problem(
+              'conflict',
+              delivery.test
+                ? 'A test that has arrived is not kept: ask for another.'
+                : 'The event is not kept any more.',
+            )
+          }
           return { status: 202, body: shownDelivery(again) }
         },
       }),
