@@ -500,7 +500,9 @@ describe('load', () => {
 
   test.each([
     ['one that floods, beside others', [900, 900, 900, 900, 1, 1, 2], false],
-    ['one that floods alone', [900, 900, 900], false],
+    ['one that floods, beside one other', [900, 900, 900, 1], false],
+    ['one, with nobody beside it', [900, 900, 900], true],
+    ['both that there are', [900, 900, 900, 800], true],
     ['two that flood, beside a third', [900, 900, 900, 800, 1], false],
     ['most of them', [900, 900, 900, 900, 800, 700, 1], true],
   ])('waiting is what most tenants feel: %s', (_what, waitsMs, isOverloaded) => {
