@@ -3,9 +3,12 @@
 import { performance } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { EdgeCounted } from '../shared/edge_counts.ts'
+import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import type { TenantNumber } from '../shared/tenant.ts'
 import { edgeDecisions } from './observe/edge_decisions.ts'
+import { TENANT_CLASSES } from './observe/request.ts'
 import { TopTenants } from './observe/top_tenants.ts'
+import { wholeCounter } from './observe/whole_counter.ts'
 
 /** Tenants with a label of their own. */
 const TENANT_LABELS = 20
@@ -13,14 +16,18 @@ const TENANT_LABELS = 20
 /** Seconds. The goal is 0.1; below it fine enough to see a stage move. */
 const LATENCY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
+/** Regions send nobody elsewhere. */
+const STATUSES = ['2xx', '4xx', '5xx']
+const FAILURES = (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) => PROBLEMS[code].status >= 500)
+
 export type StepOutcome = 'done' | 'failed' | 'stopped' | 'unknown_kind'
 
 export interface Metrics {
   /** In Prometheus' text format: the region's own, and the process's. */
   text(): Promise<string>
   readonly contentType: string
-  /** Calls that a fence refused: each one is a bug or an attack. */
-  isolationViolations: Counter
+  /** A fence refused a call: a bug or an attack. */
+  isolationViolated(): void
   /** Of traces. */
   spansLost: Counter
   /** An edge tells what it decided without asking a region. */
@@ -58,31 +65,45 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
   })
   const top = new TopTenants(TENANT_LABELS)
   const decisions = edgeDecisions(registers, all)
+  const violations = wholeCounter(
+    {
+      name: 'coditect_isolation_violations_total',
+      help: 'Calls that a fence refused because they would have left their tenant.',
+      registers,
+    },
+    [{}],
+  )
+  const requests = new Histogram({
+    name: 'coditect_request_duration_seconds',
+    help: 'From the request’s head to the answer’s head.',
+    labelNames: ['class', 'status'],
+    buckets: LATENCY_BUCKETS,
+    registers,
+  })
+  const problems = new Counter({
+    name: 'coditect_problems_total',
+    help: 'Requests answered with a problem, by its code.',
+    labelNames: ['code'],
+    registers,
+  })
+  // Prometheus sees no increase in a series' first value: those that alerts go by are there before anything fails.
+  for (const kind of TENANT_CLASSES) for (const status of STATUSES) requests.zero({ class: kind, status })
+  for (const code of FAILURES) problems.inc({ code }, 0)
   return {
     contentType: registry.contentType,
     async text() {
       const text = (await registry.metrics()) + (await processMetrics().metrics())
-      await decisions.wasRead()
+      await Promise.all([decisions.wasRead(), violations.wasRead()])
       return text
     },
-    isolationViolations: new Counter({
-      name: 'coditect_isolation_violations_total',
-      help: 'Calls that a fence refused because they would have left their tenant.',
-      registers,
-    }),
+    isolationViolated: () => violations.inc({}),
     spansLost: new Counter({
       name: 'coditect_spans_lost_total',
       help: 'Spans of traces that could not be exported.',
       registers,
     }),
-    edgeDecided: decisions.told,
-    requests: new Histogram({
-      name: 'coditect_request_duration_seconds',
-      help: 'From the request’s head to the answer’s head.',
-      labelNames: ['class', 'status'],
-      buckets: LATENCY_BUCKETS,
-      registers,
-    }),
+    edgeDecided: ({ count, ...what }) => decisions.inc(what, count),
+    requests,
     stages: new Histogram({
       name: 'coditect_stage_duration_seconds',
       help: 'Of the stages of a request. Those from admit on are parts of transaction.',
@@ -95,12 +116,7 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       help: 'Requests that were not yet answered, open streams included.',
       registers,
     }),
-    problems: new Counter({
-      name: 'coditect_problems_total',
-      help: 'Requests answered with a problem, by its code.',
-      labelNames: ['code'],
-      registers,
-    }),
+    problems,
     attempts: new Counter({
       name: 'coditect_transaction_attempts_total',
       help: 'Transactions begun for requests: beside the requests this shows how many had to be tried again.',

@@ -158,7 +158,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           log,
         })
   const database = new RegionDatabase(engine.native, keySpace(config.ROOT_PREFIX), (violation) => {
-    metrics.isolationViolations.inc()
+    metrics.isolationViolated()
     log.error('an isolation violation was refused', { event: 'isolation_violation', error: violation })
   })
   try {

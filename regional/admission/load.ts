@@ -61,7 +61,7 @@ export const admissionGauges = (admission: { load(): Load }) =>
 const OVERLOADED_WAIT_MS = 100
 const RELIEVED_WAIT_MS = 50
 const SECONDS_TO_BELIEVE = 3
-/** That fewer tenants wait is their own doing. */
+/** Where more tenants ask, that fewer wait is their own doing. */
 const WAITING_TENANTS = 3
 /** Contended: so busy (one tenant alone gets three quarters), while more than this part of what was asked was held up. */
 const BUSY = 0.7
@@ -136,8 +136,11 @@ interface Wait {
   requests: number
 }
 
-/** Half of the tenants waited so long or longer, on average, and at least {@link WAITING_TENANTS}. */
+/**
+ * Half of the tenants waited so long or longer, on average, and at least {@link WAITING_TENANTS}. Where fewer ask, all of them:
+ * who is alone keeps nobody waiting but itself, and the region is too small for it all the same.
+ */
 function waitInTheMiddle(waits: ReadonlyArray<Wait>): number {
   const means = waits.map(({ ms, requests }) => ms / requests).toSorted((a, b) => a - b)
-  return means[Math.min((means.length - 1) >> 1, means.length - WAITING_TENANTS)] ?? 0
+  return means[Math.max(0, Math.min((means.length - 1) >> 1, means.length - WAITING_TENANTS))] ?? 0
 }

@@ -133,8 +133,10 @@ export class NoisyDetector {
   }
 
   private figures(tenant: TenantNumber): Pick<Isolation, 'asked' | 'fair'> {
-    const { asked = 0, weight = 0 } = this.rates.get(tenant) ?? {}
-    return { asked, fair: Math.min(asked, this.level * weight) }
+    const rate = this.rates.get(tenant)
+    // It has been silent for long: no weight, of which an infinite level would be no number.
+    if (rate === undefined) return { asked: 0, fair: 0 }
+    return { asked: rate.asked, fair: Math.min(rate.asked, this.level * rate.weight) }
   }
 
   private rateOf(tenant: TenantNumber): Rate {

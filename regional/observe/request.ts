@@ -14,18 +14,10 @@ import type { TraceParent } from '../../shared/trace.ts'
 export const STAGES = ['verify', 'queue', 'receive', 'transaction', 'admit', 'work', 'commit'] as const
 export type Stage = (typeof STAGES)[number]
 
+/** What tenants ask, of which objectives are (docs/slo.md). */
+export const TENANT_CLASSES = ['read', 'sensitive', 'write', 'stream', 'outside'] as const
 /** What kind of request it is, for those who watch many: `region` and `edge` are asked by no client. */
-export const CLASSES = [
-  'read',
-  'sensitive',
-  'write',
-  'stream',
-  'outside',
-  'operator',
-  'region',
-  'edge',
-  'none',
-] as const
+export const CLASSES = [...TENANT_CLASSES, 'operator', 'region', 'edge', 'none'] as const
 export type OperationClass = (typeof CLASSES)[number]
 
 /** A part of a trace; see `tracing.ts`. */

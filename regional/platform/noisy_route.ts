@@ -75,7 +75,7 @@ async function noisyIn(region: string, callsTo: (region: string) => Calls): Prom
     if (tenant === undefined) return []
     const since = new Date(sinceMs).toISOString()
     const until = new Date(untilMs).toISOString()
-    const units = { askedUnitsPerSecond: asked, fairUnitsPerSecond: fair }
+    const units = { askedUnitsPerSecond: asked, fairUnitsPerSecond: fair ?? 0 }
     return [{ tenant: tenant.id, slug: tenant.slug, region, stage, ...units, since, until }]
   })
   return { largest, more: noisy.length > SHOWN }

@@ -24,7 +24,8 @@ import type { RegionDatabase, TenantScope } from './region_database.ts'
 export interface NoisyRow extends Omit<IsolationRecord, 'leases'> {
   /** Units a second that it asked for, and that were its share, where it asked for most: in one process. */
   asked: number
-  fair: number
+  /** Null in rows of before, of tenants that had gone silent. */
+  fair: number | null
 }
 const noisySpace = jsonSpace<[tenant: Buffer], NoisyRow>('noisy')
 

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Admission, type Asking } from '../../regional/admission/admission.ts'
+import { Estimates } from '../../regional/admission/estimates.ts'
 import { LoadMeter } from '../../regional/admission/load.ts'
 import { during, noteBusy, RequestNote } from '../../regional/observe/request.ts'
 import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
@@ -83,8 +84,16 @@ describe('admission', () => {
   let requests: Requests
   afterEach(async () => {
     vi.restoreAllMocks()
+    vi.useRealTimers()
     await requests.endAll()
   })
+
+  /** All there is, taken by others. */
+  async function fill(): Promise<void> {
+    for (let n = 100; n < 228; n++) requests.ask(`filling ${n}`, n)
+    await settled()
+    expect(requests.admission.load()).toMatchObject({ underWay: 128, waiting: 0 })
+  }
 
   test('lets everybody in at once while there is room', async () => {
     requests = new Requests()
@@ -312,6 +321,92 @@ describe('admission', () => {
     expect(requests.admission.load().waiting).toBe(0)
   })
 
+  describe('while there is room for nobody', () => {
+    let fromMs = 0
+    beforeEach(async () => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+      // The limit stays what it is.
+      vi.spyOn(performance, 'now').mockReturnValue(0)
+      requests = new Requests()
+      await fill()
+      fromMs = requests.clock.nowMs
+    })
+
+    /** So many are refused by then. */
+    async function refusedBy(ms: number): Promise<number> {
+      requests.clock.nowMs = fromMs + ms
+      vi.advanceTimersToNextTimer()
+      await settled()
+      return requests.refused.length
+    }
+
+    test('who waits is refused after a second, or so long before its deadline that the work could not be done', async () => {
+      requests.ask('patient', 1)
+      requests.ask('in a hurry', 2, { deadlineMs: fromMs + 300 })
+      expect([await refusedBy(249), await refusedBy(250)]).toEqual([0, 1])
+      expect([await refusedBy(999), await refusedBy(1_000)]).toEqual([1, 2])
+    })
+
+    test('in a queue that has not been empty for a second, who comes is refused after 200 ms', async () => {
+      requests.ask('first', 1)
+      await refusedBy(900)
+      requests.ask('second', 1)
+      expect(await refusedBy(1_001)).toBe(1)
+      requests.ask('third', 1)
+      requests.ask('elsewhere', 2)
+      expect([await refusedBy(1_200), await refusedBy(1_201)]).toEqual([1, 2])
+      expect([await refusedBy(1_899), await refusedBy(1_900)]).toEqual([2, 3])
+    })
+
+    test('who would wait too long, as its queue goes, is refused at once, and told how long that is', async () => {
+      for (let i = 0; i < 100; i++) requests.ask(`waiting ${i}`, 1)
+      // Ten a second.
+      for (let i = 0; i < 8; i++) {
+        requests.clock.nowMs += 100
+        await requests.end(i === 0 ? 'filling 100' : `waiting ${i - 1}`)
+      }
+      expect(requests.begun.at(-1)).toBe('waiting 7')
+      requests.ask('hopeless', 1)
+      requests.ask('elsewhere', 2)
+      await settled()
+      expect(requests.refused.map(({ extras }) => extras.headers?.['retry-after'])).toEqual(['10'])
+      for (const name of ['waiting 7', 'waiting 8']) await requests.end(name)
+      expect(requests.begun).toContain('elsewhere')
+    })
+
+    test('what turned out to cost more than was thought is paid by the turns that come', async () => {
+      for (let i = 0; i < 100; i++) {
+        // Of each operation nothing is known before.
+        requests.ask(`dear ${i}`, 1, { operation: `dear ${i}`, units: 100 })
+        requests.ask(`cheap ${i}`, 2)
+      }
+      await requests.end('filling 100')
+      for (let i = 128; i < 228; i++) await requests.end(requests.begun[i] ?? '')
+      const of = (name: string) => requests.begun.filter((each) => each.startsWith(name)).length
+      expect(of('dear')).toBeLessThan(5)
+      expect(of('cheap')).toBeGreaterThan(95)
+    })
+  })
+
+  test('how long requests take decides how many may be under way', async () => {
+    requests = new Requests()
+    let nowMs = 1_000
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+    const limitAfter = async (tookMs: number) => {
+      for (let n = 1; n <= 100; n++) requests.ask(`${n}`, n)
+      await settled()
+      nowMs += tookMs
+      // Those first that came when many were under way.
+      for (const name of requests.begun.slice(-50)) await requests.end(name)
+      await requests.endAll()
+      return requests.admission.load().limitUnits
+    }
+    const quick = await limitAfter(20)
+    expect(quick).toBeGreaterThan(256)
+    await limitAfter(200)
+    expect(await limitAfter(200)).toBeLessThan(quick)
+  })
+
   test('is over for whoever is waited for no more', async () => {
     requests = new Requests()
     const gone = new AbortController()
@@ -343,6 +438,18 @@ describe('admission', () => {
     await expect(failing).rejects.toThrow('on purpose')
     expect(requests.admission.load()).toMatchObject({ underWay: 0, underWayUnits: 0 })
   })
+})
+
+test('what an operation costs is known by tenant; for one that has not asked it, by what it cost others at first', () => {
+  const estimates = new Estimates<string>()
+  expect(estimates.of('large', 'list')).toBe(2)
+  estimates.measured('large', 'list', 500)
+  expect(estimates.of('small', 'list')).toBe(500)
+  estimates.measured('small', 'list', 1)
+  for (let i = 0; i < 20; i++) estimates.measured('large', 'list', 500)
+  expect([estimates.of('large', 'list'), estimates.of('small', 'list')]).toEqual([500, 1])
+  expect(estimates.of('another', 'list')).toBeCloseTo(400, -1)
+  expect(estimates.of('large', 'read')).toBe(2)
 })
 
 describe('the concurrency limit', () => {
@@ -393,7 +500,9 @@ describe('load', () => {
 
   test.each([
     ['one that floods, beside others', [900, 900, 900, 900, 1, 1, 2], false],
-    ['one that floods alone', [900, 900, 900], false],
+    ['one that floods, beside one other', [900, 900, 900, 1], false],
+    ['one, with nobody beside it', [900, 900, 900], true],
+    ['both that there are', [900, 900, 900, 800], true],
     ['two that flood, beside a third', [900, 900, 900, 800, 1], false],
     ['most of them', [900, 900, 900, 900, 800, 700, 1], true],
   ])('waiting is what most tenants feel: %s', (_what, waitsMs, isOverloaded) => {

@@ -114,13 +114,26 @@ describe('who asks a busy region for far more than its share', () => {
 test('a detector that begins goes on where another one was, and lets go of it as that one would have', () => {
   const detector = new NoisyDetector()
   detector.adopt([{ tenant: NOISY, stage: 'limited' }])
-  expect(detector.list()).toMatchObject([{ tenant: NOISY, stage: 'limited' }])
+  expect(detector.list()).toEqual([{ tenant: NOISY, stage: 'limited', asked: 0, fair: 0 }])
   const quiet = (count: number) => seconds(detector, count, others, { contended: false })
   expect(quiet(9)).toEqual([])
   expect(quiet(1)).toMatchObject([{ stage: 'slowed' }])
   // What it has found itself since is newer.
   detector.adopt([{ tenant: NOISY, stage: 'limited' }])
   expect(quiet(10)).toMatchObject([{ tenant: NOISY, stage: undefined }])
+})
+
+test('of one that is silent while its isolation lasts, what it asks for and its share are numbers', () => {
+  const detector = new NoisyDetector()
+  const few = others.map(([n]) => [n, 0.5] as const)
+  seconds(detector, 14, [[1, 50], ...few], { capacity: 15 })
+  const found: unknown[] = []
+  while (detector.isIsolated(NOISY)) {
+    const changes = seconds(detector, 1, few, { contended: false })
+    found.push(...[...detector.list(), ...changes].flatMap(({ asked, fair }) => [asked, fair]))
+  }
+  expect(found).toContain(0)
+  expect(found.filter((units) => !Number.isFinite(units))).toEqual([])
 })
 
 test('a newcomer is found although as many as are kept ask for a little all the time', () => {

@@ -1,7 +1,7 @@
 // Admission in real regions, over HTTP: what a tenant that asks too much means for it, and for the others.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { noteBusy } from '../../regional/observe/request.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
@@ -46,6 +46,20 @@ class Gate {
         handle: async () => {
           noteBusy(50)
           await new Promise<void>((resolve) => this.large.push(resolve))
+          return { status: 200, body: {} }
+        },
+      }),
+      tenantOperation({
+        name: 'passSoon',
+        method: 'get',
+        path: '/v1/gate/soon',
+        tag: 'Test',
+        summary: 'Take as much as one request may, for a while',
+        scope: 'projects:read',
+        answers: { 200: z.object({}) },
+        handle: async () => {
+          noteBusy(50)
+          await pause(200)
           return { status: 200, body: {} }
         },
       }),
@@ -139,6 +153,28 @@ test('of two that want more than there is, the one on the larger plan gets more 
   gate.open()
   for (const end of gate.large.splice(0)) end()
   await Promise.all([...held, ...others])
+})
+
+test('a region where most tenants wait, second after second, is not ready for more', async () => {
+  const ready = async (query = '') => (await fetch(`${regions.url('us')}/readyz${query}`)).status
+  const tenants = await Promise.all([1, 2, 3].map((n) => regions.newTenant(`waiting-${n}`, 'us')))
+  const passSoon = (as: string) => regions.ask('us', { as, path: '/v1/gate/soon' })
+  // So each is known to take an eighth of all there is: eight have room.
+  for (const { key } of tenants) expect((await passSoon(key)).status).toBe(200)
+  expect(await ready()).toBe(200)
+  let over = false
+  const keepAsking = async (key: string) => {
+    while (!over) if ((await passSoon(key)).status === 503) await pause(50)
+  }
+  const asking = tenants.flatMap(({ key }) => Array.from({ length: 10 }, () => keepAsking(key)))
+  try {
+    await vi.waitUntil(async () => (await ready()) !== 200, { interval: 100, timeout: 20_000 })
+    const body = await (await fetch(`${regions.url('us')}/readyz`)).json()
+    expect([body, await ready('?exclude=overloaded')]).toMatchObject([{ status: 'overloaded' }, 200])
+  } finally {
+    over = true
+    await Promise.all(asking)
+  }
 })
 
 test('what was refused never began, and its body was not looked at', async () => {

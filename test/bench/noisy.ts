@@ -45,7 +45,7 @@ type Capacity = Record<Kind | 'mixed', number>
 /** One tenant's requests: of everything, and of each kind. */
 type Asking = Record<Kind | 'mixed', () => Buffer>
 
-interface Felt {
+export interface Felt {
   p99Ms: number
   refusedShare: number
   errors: number
@@ -154,13 +154,13 @@ class House {
       rounds.oneTenant.push(await this.felt(kind, load, 'one tenant', rates, others, () => noisy))
     }
     const [fair, beside] = [mediansOf(rounds.alike), mediansOf(rounds.oneTenant)]
-    const mostMs = Math.max(GOAL.times * fair.p99Ms, fair.p99Ms + GOAL.plusMs)
-    const holds = beside.p99Ms <= mostMs && beside.refusedShare <= fair.refusedShare + 0.001
+    const mostMs = mostMsBeside(fair)
+    const holds = isSpared(fair, beside)
     this.emit({ bench: 'noisy', admission: this.admission, kind, load, fair, beside, mostMs, holds })
     this.say(
       `admission ${this.admission}, ${kind}, ${load} × capacity: p99 of the ${OTHERS} others ${fair.p99Ms} ms when all ask alike, ` +
         `${beside.p99Ms} ms beside one that asks ${TIMES} times as much: ${holds ? 'holds' : 'does NOT hold'} ` +
-        `(goal: at most ${Math.round(mostMs)} ms, and none of theirs refused for it)`,
+        `(goal: at most ${Math.round(mostMs)} ms, and none of theirs refused, or failed, for it)`,
     )
   }
 
@@ -211,6 +211,14 @@ class House {
     }
   }
 }
+
+const mostMsBeside = ({ p99Ms }: Felt): number => Math.max(GOAL.times * p99Ms, p99Ms + GOAL.plusMs)
+
+/** Whether the goal holds. What is answered late, refused or failed for a neighbour's sake is felt, each by itself. */
+export const isSpared = (fair: Felt, beside: Felt): boolean =>
+  beside.p99Ms <= mostMsBeside(fair) &&
+  beside.refusedShare <= fair.refusedShare + 0.001 &&
+  beside.errors <= fair.errors
 
 function mediansOf(rounds: ReadonlyArray<Felt>): Felt {
   const of = (figure: keyof Felt) => median(rounds.map((round) => round[figure]))

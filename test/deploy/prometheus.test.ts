@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { CLASSES, STAGES } from '../../regional/observe/request.ts'
+import { regionMetrics } from '../../regional/metrics.ts'
+import { CLASSES, STAGES, TENANT_CLASSES } from '../../regional/observe/request.ts'
 import { EDGE_COUNTS_NAMES } from '../../shared/edge_counts.ts'
 import { PROBLEMS } from '../../shared/problems.ts'
 import { ROOT } from '../e2e/stack.ts'
@@ -83,6 +84,40 @@ test('every value that a rule picks is one that its label can have', () => {
   expect(picked.length).toBeGreaterThan(10)
   expect(picked.filter(([label, value]) => !values[label]?.includes(value))).toEqual([])
 })
+
+test('what a rule counts is there at 0 before it happens, or Prometheus would not see the first of it', async () => {
+  const metrics = regionMetrics('us', ['us', 'eu'])
+  metrics.isolationViolated()
+  const lines = (await metrics.text()).split('\n')
+  const counted = rules.flatMap(({ expr }) => [
+    ...expr.matchAll(/(?:rate|increase)\((coditect_(?!stage|job)\w+)(?:\{([^}]*)\})?\[/g),
+  ])
+  const missing = counted.flatMap(([, name = '', picked = '']) =>
+    seriesOf(picked).filter((labels) => {
+      const found = lines.filter(
+        (line) => line.startsWith(`${name}{`) && labels.every((label) => line.includes(label)),
+      )
+      return found.length === 0 || !found.every((line) => line.endsWith(' 0'))
+    }),
+  )
+  expect(counted.length).toBeGreaterThan(8)
+  expect(missing).toEqual([])
+  expect(lines.filter((line) => line.startsWith('coditect_request_duration')).length).toBeLessThan(300)
+  const classes = rules.flatMap(({ expr }) =>
+    /status="5xx"/.test(expr) ? (/class=~"([^"]*)"/.exec(expr)?.[1] ?? []) : [],
+  )
+  expect(classes).toEqual([TENANT_CLASSES.join('|')])
+})
+
+/** Of each series that a selector such as `class=~"read|write",status="5xx"` picks, its labels as /metrics writes them. */
+function seriesOf(selector: string): string[][] {
+  const labels = [...selector.matchAll(/(\w+)=~?"([^"]*)"/g)]
+  return labels.reduce<string[][]>(
+    (all, [, label, values = '']) =>
+      all.flatMap((each) => values.split('|').map((value) => [...each, `${label}="${value}"`])),
+    [[]],
+  )
+}
 
 test('every alert says how urgent it is, in one sentence what is wrong, and docs/slo.md explains it', () => {
   const slo = readFileSync(join(ROOT, 'docs', 'slo.md'), 'utf8')

@@ -490,6 +490,22 @@ test('a step asks for its turn by the plan of its tenant', async () => {
   expect([weights.get(one), weights.get(other)]).toEqual([16, 1])
 })
 
+test('what a step reads and writes is metered, and charged to its turn', async () => {
+  const costs: number[] = []
+  queue.worker({
+    async turn(_, work) {
+      const meter = new CostMeter()
+      const value = await work(meter)
+      costs.push(meter.total)
+      return value
+    },
+  })
+  const tenant = await queue.tenant(1)
+  await ended(tenant, await queue.enqueue(tenant, count, { name: 'metered', steps: 3 }))
+  expect(costs).toHaveLength(3)
+  for (const units of costs) expect(units).toBeGreaterThan(new CostMeter().total + 2)
+})
+
 test('nothing that a worker does for a tenant comes before what somebody waits for', async () => {
   await queue.close()
   const transactions: NotedTransaction[] = []

@@ -1,23 +1,30 @@
 // What an operator is told of noisy tenants where not all regions answer, or there are too many to show.
 import { expect, test } from 'vitest'
+import { NoisyDetector } from '../../regional/admission/noisy.ts'
 import { type Calls, localCalls } from '../../regional/platform/calls.ts'
 import { noisyOperation } from '../../regional/platform/noisy_route.ts'
+import { asTenantNumber, type TenantNumber, tenantId } from '../../shared/tenant.ts'
 
 type Parts = Parameters<typeof localCalls>[0]
 
 /** A region in which so many tenants are isolated; numbers are given out from `first` on. */
-function region(first: number, count: number): Calls {
-  const rows = Array.from({ length: count }, (_, i) => ({
-    tenant: BigInt(first + i),
+const region = (first: number, count: number): Calls => regionOf(rowsOf(first, count))
+
+function rowsOf(first: number, count: number) {
+  return Array.from({ length: count }, (_, i) => ({
+    tenant: asTenantNumber(BigInt(first + i)),
     stage: 'slowed',
     sinceMs: 0,
     untilMs: 60_000,
     asked: 10_000 - first - i,
-    fair: 1,
+    fair: 1 as number | null,
   }))
+}
+
+function regionOf(rows: ReturnType<typeof rowsOf>): Calls {
   const isolations = { list: async () => rows }
   const lifecycle = {
-    read: async (number: bigint) => ({ tenant: { id: `ten_${number}`, slug: `t${number}` } }),
+    read: async (number: TenantNumber) => ({ tenant: { id: tenantId(number, 0), slug: `t${number}` } }),
   }
   return localCalls({ isolations, lifecycle } as unknown as Parts)
 }
@@ -27,15 +34,14 @@ const down = new Proxy({} as Calls, { get: () => () => Promise.reject(new Error(
 async function asked(regions: Readonly<Record<string, Calls>>) {
   const operation = noisyOperation(Object.keys(regions), (name) => regions[name] ?? down)
   const work = operation.prepare({ params: {}, query: {}, body: undefined } as never)
-  const { body } = (await work({ principal: { role: 'read' } } as never)) as {
-    body: {
-      data: Array<{ slug: string; region: string }>
-      nextCursor: null
-      more: boolean
-      unreachable: string[]
-    }
+  const { body } = await work({ principal: { role: 'read' } } as never)
+  // As the API says that it is.
+  return operation.declaration.answers[200]?.parse(body) as {
+    data: Array<{ slug: string; region: string; askedUnitsPerSecond: number; fairUnitsPerSecond: number }>
+    nextCursor: null
+    more: boolean
+    unreachable: string[]
   }
-  return body
 }
 
 test('a region that does not answer is named, and hides no other', async () => {
@@ -54,4 +60,17 @@ test('the largest hundred are shown, and that there are more is said', async () 
   const one = await asked({ us: region(1, 101) })
   expect([one.data.length, one.more]).toEqual([100, true])
   expect((await asked({ us: region(1, 100) })).more).toBe(false)
+})
+
+test('the share of one that is silent is 0, also where a region of before has kept none', async () => {
+  const tenant = asTenantNumber(7n)
+  const detector = new NoisyDetector()
+  detector.adopt([{ tenant, stage: 'limited' }])
+  const times = { sinceMs: 0, untilMs: 60_000 }
+  const rows = [...detector.list(), { tenant, stage: 'slowed', asked: 0, fair: null }]
+  // As they are kept, and as they come from another region.
+  const kept = rows.map((row) => JSON.stringify({ ...row, ...times, tenant: String(row.tenant) }))
+  const read = kept.map((row) => ({ ...JSON.parse(row), tenant }))
+  const { data } = await asked({ us: regionOf(read) })
+  expect(data.map(({ fairUnitsPerSecond: fair }) => fair)).toEqual([0, 0])
 })

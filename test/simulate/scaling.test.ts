@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { spentOn } from './scaling/calibrate.ts'
 import { savingOf } from './scaling/cost.ts'
 import { DAY_S, dayCurve, demandOfDay, meanRate } from './scaling/demand.ts'
-import { runFleet } from './scaling/fleet.ts'
+import { runFleet, SCRAPE_S } from './scaling/fleet.ts'
 import { Histogram } from './scaling/histogram.ts'
 import { type Bounds, Instance, type Service } from './scaling/instance.ts'
 import { predict } from './scaling/measured.ts'
@@ -129,6 +129,15 @@ describe('the policy', () => {
       utilisationWindowS: windows[0] * 60,
       queueWaitWindowS: windows[1],
     })
+  })
+
+  test('hears no sooner than what is shipped does, and docs/scaling.md says of both how often', () => {
+    const scrape = parse(readFileSync(join(DEPLOY, '../prometheus/scrape.yaml'), 'utf8'))
+    const shippedS = Number.parseInt(scrape.scrape_configs[0].scrape_interval, 10)
+    expect(SCRAPE_S).toBeGreaterThanOrEqual(shippedS)
+    const page = readFileSync(join(DEPLOY, '../../docs/scaling.md'), 'utf8')
+    for (const seconds of [SCRAPE_S, shippedS])
+      expect(page).toMatch(new RegExp(`looks\\s+every ${seconds} s`))
   })
 
   test('leaves a fleet alone that is within a tenth of the target', () => {

@@ -11,14 +11,18 @@ const STREAM_MS = 3_000
 const PAUSE_MS = 200
 
 export interface Errands {
-  /** How often each was done. */
+  /** How often each was done; those that never were, too. */
   done: Record<string, number>
   errors: string[]
   stop(): Promise<void>
 }
 
+/** Those that a soak proves nothing of. */
+export const neverDone = (done: Errands['done']): string[] =>
+  Object.keys(done).filter((name) => done[name] === 0)
+
 export async function startErrands(stack: Stack, tenants: ReadonlyArray<BenchTenant>): Promise<Errands> {
-  const done: Record<string, number> = {}
+  const done: Record<string, number> = { deliveries: 0 }
   const errors: string[] = []
   const stopping = new AbortController()
   const receiver = await startReceiver(() => {
@@ -30,6 +34,7 @@ export async function startErrands(stack: Stack, tenants: ReadonlyArray<BenchTen
     return tenant
   }
   const repeat = async (name: string, errand: (n: number) => Promise<void>): Promise<void> => {
+    done[name] = 0
     for (let n = 0; !stopping.signal.aborted; n++) {
       try {
         await errand(n)

@@ -8,13 +8,14 @@ import { drawn, requestsOf, zipf } from '../bench/traffic/mix.ts'
 import { makeTenants } from '../bench/traffic/tenants.ts'
 import { type PartName, type Stack, startStack } from '../e2e/stack.ts'
 import { Random } from '../faults/random.ts'
-import { type Errands, startErrands } from './errands.ts'
+import { type Errands, neverDone, startErrands } from './errands.ts'
 import { type Growth, growths, type Reading, readMetrics, readProcess } from './readings.ts'
 
 const HELP = `Usage: npm run soak -- [options]
 
 A whole stack under mixed load: reads, queries and changes of many tenants, streams, refusals, keys, organisations
-made and erased, webhooks. Exit code 1 when memory or handles grew, or anything was answered with an error.
+made and erased, webhooks. Exit code 1 when memory or handles grew, anything was answered with an error, or one of these
+was never done.
 Linux only: what the processes hold is read in /proc.
 
   --minutes N   how long (10). Memory needs some minutes to settle: less than 5 proves little
@@ -127,6 +128,7 @@ function verdict({ read, errors, slow, windows, restarted, errands }: Course): b
   }
   if (errors > 0) failures.push(`${errors} requests were refused or failed`)
   for (const error of errands.errors.slice(0, 10)) failures.push(error)
+  for (const name of neverDone(errands.done)) failures.push(`never done: ${name}`)
   if (restarted.length > 0) failures.push(`started again: ${restarted.join(', ')}`)
   console.log(`p99 was above ${P99_MS} ms in ${slow} of ${windows} windows`)
   for (const failure of failures) console.log(`FAILED  ${failure}`)

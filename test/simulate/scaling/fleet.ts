@@ -42,8 +42,8 @@ export interface Outcome {
 }
 
 export const PROMISED_P99_MS = 100
-/** Prometheus asks each instance this often for what its last second was like. */
-const SCRAPE_S = 15
+/** Prometheus asks each instance this often for what its last second was like: more seldom than what is shipped. */
+export const SCRAPE_S = 15
 const MOST_REFUSED = 0.001
 
 /** @param rates requests a second, for each second */
