@@ -168,7 +168,7 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
 /** What is wrong with a form where the API names no field of it. */
 export const FormProblem = ({ problem }: { problem: ProblemDetails | undefined }) =>
   problem === undefined || problem.errors !== undefined ? null : (
-    <p class="error" role="alert">
+    <p class="error" role="alert" tabindex={-1} autofocus>
       {adviceOn({ problem }).what}
     </p>
   )
