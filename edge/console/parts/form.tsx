@@ -85,9 +85,10 @@ export interface TextAreaProps {
   error?: string | undefined
   value?: string | undefined
   rows?: number
+  required?: boolean
 }
 
-export function TextArea({ name, label, hint, error, value, rows = 8 }: TextAreaProps) {
+export function TextArea({ name, label, hint, error, value, rows = 8, required }: TextAreaProps) {
   return (
     <div>
       <label for={`field-${name}`}>{label}</label>
@@ -100,6 +101,7 @@ export function TextArea({ name, label, hint, error, value, rows = 8 }: TextArea
         id={`field-${name}`}
         name={name}
         rows={rows}
+        required={required}
         spellcheck={false}
         {...described(name, hint, error)}
         {...beginningAt(error)}
