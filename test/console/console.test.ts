@@ -872,6 +872,14 @@ describe('every page', () => {
     await enter(other, (await newLink(own.key)).url)
     await send('Of before')
     expect(await textOf(page)).toMatch(/Nothing was done[\s\S]*What you sent[\s\S]*Of before/)
+
+    // Whoever goes is out of this browser, whether the region answers or not.
+    await page.goto('/admin/typing/projects')
+    await stack.kill('eu')
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    expect(await textOf(page)).toMatch(/You are signed out[\s\S]*may live on/)
+    expect(await context.cookies()).toEqual([])
+    await stack.back('eu')
     expect(complaints.filter((each) => !/status of 503/.test(each))).toEqual([])
     await context.close()
   })
