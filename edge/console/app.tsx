@@ -172,7 +172,7 @@ const framing = (page: ConsolePage, show: Show) =>
     const self = `${base}/${page.path}`
     c.set('page', (body, { title = page.title, status = 200, live = false, above = [] } = {}) =>
       show(c, {
-        title: `${status === 422 ? 'Nothing was done · ' : ''}${title} · ${name}`,
+        title: `${title} · ${name}`,
         status,
         live,
         customisation: organisation.customisation,

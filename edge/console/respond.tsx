@@ -27,7 +27,9 @@ export type Show = (c: Context, shown: Shown) => Response | Promise<Response>
 
 export const showing =
   (assets: Assets): Show =>
-  (c, { title, status = 200, customisation, live = false, refresh, body }) => {
+  (c, { title: page, status = 200, customisation, live = false, refresh, body }) => {
+    // The first that is heard of a form that was not taken.
+    const title = status === 422 ? `Nothing was done · ${page}` : page
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')
