@@ -62,6 +62,7 @@ async function pagesOf(page: Page): Promise<string[]> {
 /** What of the page's tables does not fit into where it stands. */
 const cutOff = (page: Page): Promise<string[]> =>
   page.evaluate<string[]>(`(() => {
+    for (const each of document.querySelectorAll('details')) each.open = true
     const tables = [...document.querySelectorAll('main .scroll')].filter((each) => each.checkVisibility())
     const cells = tables.flatMap((each) => [...each.querySelectorAll('tbody :is(th, td)')])
     return [...tables, ...cells]
