@@ -17,6 +17,8 @@ export interface List<T> {
 
 interface Sending {
   body?: unknown
+  /** The body as somebody wrote it, instead: read here, a number may become another. */
+  json?: string | undefined
   /** Instead of {@link ApiOptions.once}. */
   idempotencyKey?: string | undefined
   ifMatch?: string | undefined
@@ -73,8 +75,9 @@ export class Api {
   async raw(
     method: string,
     path: string,
-    { body, idempotencyKey = this.once, ifMatch, accept = 'application/json' }: Sending = {},
+    { body, json, idempotencyKey = this.once, ifMatch, accept = 'application/json' }: Sending = {},
   ): Promise<Response> {
+    const text = json ?? (body === undefined ? undefined : JSON.stringify(body))
     const headers = new Headers({ accept })
     for (const name of ['cf-connecting-ip', 'user-agent']) {
       const value = this.client.headers.get(name)
@@ -84,13 +87,13 @@ export class Api {
     if (this.slug !== undefined) headers.set(TENANT, this.slug)
     if (idempotencyKey && method !== 'GET') headers.set(IDEMPOTENCY_KEY, printable(idempotencyKey))
     if (ifMatch) headers.set('if-match', printable(ifMatch))
-    if (body !== undefined) headers.set('content-type', 'application/json')
+    if (text !== undefined) headers.set('content-type', 'application/json')
     const request = new Request(this.publicOrigin + path, {
       method,
       headers,
       signal: this.client.signal,
       ...(this.client.cf && { cf: this.client.cf as CfProperties }),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(text !== undefined && { body: text }),
     })
     return this.inside(request, this.identity)
   }

@@ -22,6 +22,7 @@ import { operatorPages } from './operator/app.tsx'
 import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
+import { whoOf } from './parts/who.tsx'
 import { Advice, foreignForm, Sent, type Show, sayWhen, showing, showRefusal, Typed } from './respond.tsx'
 import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
@@ -51,19 +52,14 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   app.route('/', signingIn(dependencies, show))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
   // A form is read before anybody is asked who sent it, so that what was typed is not lost with the session.
-  app.use(
-    '/admin/:slug/*',
-    recognising(dependencies, show),
-    checkingForms(dependencies, show),
-    visiting(dependencies, show),
-  )
+  app.use('/admin/:slug/*', recognising(dependencies, show), checkingForms(dependencies, show))
+  // This browser is out of the session whatever its region says of that.
   app.post('/admin/:slug/sign-out', async (c) => {
-    const { api, organisation } = c.var.visit
-    const answer = await api.delete('/console/v1/session')
-    if (!answer.ok && answer.status !== 401) return refuse(c, show, answer)
-    dropSessionCookie(c, organisation.slug)
-    return signedOut(c, show)
+    const answer = await seemingApi(c, dependencies).delete('/console/v1/session')
+    dropSessionCookie(c, c.var.seeming.slug)
+    return signedOut(c, show, answer.ok || answer.status === 401)
   })
+  app.use('/admin/:slug/*', visiting(dependencies, show))
   for (const page of PAGES) {
     const routes = new Hono<ConsoleTypes>()
     routes.use(framing(page, show))
@@ -124,14 +120,21 @@ const checkingForms = ({ withBody }: ConsoleDependencies, show: Show) =>
     })
   })
 
+/** The API as whoever it seems to be. */
+function seemingApi(c: Context<ConsoleTypes>, { config, inside }: ConsoleDependencies): Api {
+  const { slug, identity } = c.var.seeming
+  const { publicOrigin } = config
+  const form: FormData | undefined = c.get('form')
+  const once = form && field(form, 'once')
+  return new Api(inside, identity, c.req.raw, { publicOrigin, slug, once })
+}
+
 /** Who is there: the session, as its region reads it now. */
-const visiting = ({ config, inside }: ConsoleDependencies, show: Show) =>
+const visiting = (dependencies: ConsoleDependencies, show: Show) =>
   createMiddleware<ConsoleTypes>(async function visiting(c, next) {
-    const { slug, identity, csrf } = c.var.seeming
-    const { publicOrigin } = config
+    const { slug, csrf } = c.var.seeming
     const form = c.get('form')
-    const once = form && field(form, 'once')
-    const api = new Api(inside, identity, c.req.raw, { publicOrigin, slug, once })
+    const api = seemingApi(c, dependencies)
     const answer = await api.get<Presence>('/console/v1/session')
     if (!answer.ok) {
       const isOver = answer.status === 401
@@ -182,7 +185,11 @@ const framing = (page: ConsolePage, show: Show) =>
                 {name}
               </>
             }
-            who={`${visit.session.email ?? 'Signed in by link'} · ${visit.session.role}`}
+            who={
+              <>
+                {whoOf(visit, visit.session)} · {visit.session.role}
+              </>
+            }
             above={c.req.path === self ? [] : [{ href: self, title: page.title }, ...above]}
           >
             {body}
@@ -246,11 +253,19 @@ const notSignedIn = (c: Context, show: Show, form: SentForm) =>
     ),
   })
 
-const signedOut = (c: Context, show: Show) =>
+/** @param ended whether the region says so, too */
+const signedOut = (c: Context, show: Show, ended: boolean) =>
   show(c, {
     title: 'Signed out',
     body: (
       <Alone title="You are signed out">
+        {!ended && (
+          <p class="notice bad" role="status">
+            This browser has forgotten the session. The organisation’s region has not ended it: it may live on
+            for the half hour that a session lives unused. An administrator can end it at once, under
+            Sessions.
+          </p>
+        )}
         <SignIn slug={c.req.param('slug') ?? ''} />
         <p>Or ask an administrator for a new link into the console.</p>
       </Alone>

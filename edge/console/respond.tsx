@@ -6,7 +6,8 @@ import { toBase64url } from '../../shared/bytes.ts'
 import type { ProblemCode, ProblemDetails } from '../../shared/problems.ts'
 import type { Refused } from './api.ts'
 import { CSRF_FIELD, type SentForm } from './csrf.ts'
-import { contentPolicy, Document } from './parts/document.tsx'
+import { contentPolicy } from './parts/content_policy.ts'
+import { Document } from './parts/document.tsx'
 import { AS_TYPED } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Assets } from './static_files.ts'
@@ -26,7 +27,9 @@ export type Show = (c: Context, shown: Shown) => Response | Promise<Response>
 
 export const showing =
   (assets: Assets): Show =>
-  (c, { title, status = 200, customisation, live = false, refresh, body }) => {
+  (c, { title: page, status = 200, customisation, live = false, refresh, body }) => {
+    // The first that is heard of a form that was not taken.
+    const title = status === 422 ? `Nothing was done · ${page}` : page
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')
@@ -167,7 +170,7 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
 /** What is wrong with a form where the API names no field of it. */
 export const FormProblem = ({ problem }: { problem: ProblemDetails | undefined }) =>
   problem === undefined || problem.errors !== undefined ? null : (
-    <p class="error" role="alert">
+    <p class="error" role="alert" tabindex={-1} autofocus>
       {adviceOn({ problem }).what}
     </p>
   )

@@ -38,6 +38,7 @@ export interface SessionShown {
   id: string
   role: Role
   email: string | null
+  member: string | null
   createdAt: string
   lastUsedAt: string
   expiresAt: string
@@ -98,6 +99,12 @@ export function textField(form: FormData, name: string): string {
 
 /** A field of a form as text, trimmed; empty where there is none. */
 export const field = (form: FormData, name: string): string => textField(form, name).trim()
+
+/** A number that was typed; what is none stays as it is, for the API to refuse beside its field. */
+export function numberIn(text: string): number | string {
+  const number = Number(text)
+  return Number.isFinite(number) ? number : text
+}
 
 /**
  * The version that a form on the page changes: the one shown, or, where a form is shown again for what was wrong with

@@ -65,6 +65,13 @@ test('a record that is saved keeps its expiry until somebody changes that', asyn
   await page.getByLabel('Expires').fill('')
   await click(page, 'Save')
   expect(await stored()).not.toHaveProperty('expiresAt')
+
+  // What is no number in a program is none in a record.
+  await page.getByLabel('Document (JSON)').fill('{"city": "Lima", "price": 1e999}')
+  await click(page, 'Save')
+  expect(await page.locator('#error-data').innerText()).toMatch(/^\/price: is beyond the range of numbers/)
+  expect(await page.getByLabel('Document (JSON)').inputValue()).toContain('1e999')
+  expect(await stored()).toMatchObject({ data: { city: 'Lima' } })
   expect(complaints).toEqual([])
 })
 

@@ -872,6 +872,14 @@ describe('every page', () => {
     await enter(other, (await newLink(own.key)).url)
     await send('Of before')
     expect(await textOf(page)).toMatch(/Nothing was done[\s\S]*What you sent[\s\S]*Of before/)
+
+    // Whoever goes is out of this browser, whether the region answers or not.
+    await page.goto('/admin/typing/projects')
+    await stack.kill('eu')
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    expect(await textOf(page)).toMatch(/You are signed out[\s\S]*may live on/)
+    expect(await context.cookies()).toEqual([])
+    await stack.back('eu')
     expect(complaints.filter((each) => !/status of 503/.test(each))).toEqual([])
     await context.close()
   })
@@ -881,12 +889,36 @@ describe('every page', () => {
     await page.goto('/admin/pages/api-keys')
     await page.getByLabel('Name').fill('Nothing allowed')
     await page.getByRole('button', { name: 'Create the key' }).click()
+    expect(await page.title()).toMatch(/^Nothing was done · API keys/)
     const group = page.getByRole('group', { name: 'What it allows' })
     expect(await group.getAttribute('aria-invalid')).toBe('true')
     expect(await page.getByLabel('Name').inputValue()).toBe('Nothing allowed')
     await accessible(page)
     await context.close()
   })
+
+  test.each([true, false])(
+    'begins where something is wrong, however long it is (script: %s)',
+    async (script) => {
+      const { page, context } = await signedIn(tenant, { javaScriptEnabled: script })
+      await page.setViewportSize({ width: 1280, height: 400 })
+      const wrong = page.locator(':focus')
+      await page.goto('/admin/pages/api-keys')
+      await page.getByLabel('Name').fill('Nothing allowed')
+      await page.getByRole('button', { name: 'Create the key' }).click()
+      await wrong.waitFor()
+      expect(await wrong.getAttribute('value')).toBe('*')
+      await page.goto('/admin/pages/webhook-endpoints')
+      await page.getByLabel('URL').fill('https://example.com')
+      await page.getByLabel('Types of events').fill('nothing.such')
+      await page.getByRole('button', { name: 'Create the endpoint' }).click()
+      await wrong.waitFor()
+      expect(await wrong.getAttribute('name')).toBe('types')
+      const { y = -1, height = 0 } = (await wrong.boundingBox()) ?? {}
+      expect([y >= 0, y + height <= 400]).toEqual([true, true])
+      await context.close()
+    },
+  )
 
   test('is worked with the keyboard alone, from the link to a key and its end', async () => {
     const { page, complaints, context } = await newPerson(browser, stack.edge)

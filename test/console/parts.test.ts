@@ -1,7 +1,9 @@
-// The console's pure parts: a colour that can always be read, and cells that no spreadsheet calculates with.
+// The console's pure parts: a colour that can always be read, a logo that shuts nobody out, and cells that no spreadsheet
+// calculates with.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { contrast, read, readableAccent } from '../../edge/console/parts/accent.ts'
+import { contentPolicy } from '../../edge/console/parts/content_policy.ts'
 import { csvOf } from '../../edge/console/parts/csv.ts'
 
 const LIGHT = ['#ffffff', '#f6f7f9', '#e9ecf1']
@@ -26,6 +28,14 @@ test('a colour that can be read stays as it is, and what is none is none', () =>
   expect(readableAccent('#0b57d0')?.onLight).toBe('#0b57d0')
   expect(readableAccent('red')).toBeUndefined()
   expect(readableAccent('#fff;}')).toBeUndefined()
+})
+
+test('an https logo may be loaded from its host, and an address that is none from nowhere', () => {
+  const images = (logoUrl: string) => /img-src ([^;]*)/.exec(contentPolicy('nonce', logoUrl))?.[1]
+  expect(images('https://cdn.example:8443/logo.png')).toBe("'self' data: https://cdn.example:8443")
+  for (const none of ['https://cdn.example:84433/logo.png', 'https://10.0.0.999/logo.png', 'https:']) {
+    expect(images(none)).toBe("'self' data:")
+  }
 })
 
 test('no cell of a file begins a formula, and every text comes back as it was', () => {

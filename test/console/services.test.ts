@@ -125,9 +125,11 @@ test('an agent is made, run while one watches, and run again without script', as
   await page.goto('/admin/demo/agents')
   await page.getByLabel('Name', { exact: true }).fill('Helper')
   await page.getByLabel('Model').selectOption('small')
-  await page.getByLabel('Temperature').fill('hot')
-  await click(page, 'Create the agent')
-  expect(await page.getByLabel('Temperature').getAttribute('aria-invalid')).toBe('true')
+  for (const none of ['hot', '1e999']) {
+    await page.getByLabel('Temperature').fill(none)
+    await click(page, 'Create the agent')
+    expect(await page.getByLabel('Temperature').getAttribute('aria-invalid')).toBe('true')
+  }
   expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('Helper')
   await page.getByLabel('Temperature').fill('0.5')
   await click(page, 'Create the agent')
@@ -151,6 +153,17 @@ test('an agent is made, run while one watches, and run again without script', as
   await page.getByLabel('Message').fill('failing')
   await click(page, 'Run')
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toMatch(/^ ?\[.+\]$/)
+
+  // No browser sends a message of nothing; one of white space is refused with what is wrong about it.
+  const answer = page.locator('#answer')
+  await answer.evaluate((each) => each.replaceChildren())
+  await page.getByLabel('Message').fill('')
+  await click(page, 'Run')
+  expect(await page.locator('textarea[name=input]:invalid').count()).toBe(1)
+  expect(await answer.innerText()).toBe('')
+  await page.getByLabel('Message').fill(' ')
+  await click(page, 'Run')
+  await expect.poll(() => answer.innerText()).toMatch(/^ ?\[Too small/)
 
   const agent = page.url().split('?')[0] ?? ''
   await page.goto(agent)
@@ -224,6 +237,10 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   await click(page, 'Create the endpoint')
   expect(await page.getByLabel('Types of events').getAttribute('aria-invalid')).toBe('true')
   await page.getByLabel('Types of events').fill('project.*')
+  await page.getByLabel('Deliveries a second').fill('1e999')
+  await click(page, 'Create the endpoint')
+  expect(await page.getByLabel('Deliveries a second').getAttribute('aria-invalid')).toBe('true')
+  await page.getByLabel('Deliveries a second').fill('')
   await click(page, 'Create the endpoint')
   const secret = await page.locator('#secret').innerText()
   await follow(page, 'To the endpoint')
@@ -279,6 +296,12 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   await follow(page, 'To the endpoint')
   await click(page, 'Disable')
   expect(await flash(page)).toContain('are held')
+  // What is held comes by itself: it is not to be asked for.
+  for (let i = 0; i < 6; i++)
+    await stack.call('/v1/projects', { method: 'POST', body: { name: `Held ${i}` } })
+  await page.reload()
+  expect(await main(page)).toMatch(/Missed[\s\S]*there are more/)
+  expect(await page.getByRole('button', { name: 'Recover' }).count()).toBe(0)
   await click(page, 'Enable')
   await follow(page, 'Rotate the secret')
   await click(page, 'Rotate')

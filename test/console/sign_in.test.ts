@@ -152,6 +152,15 @@ async function returning(slug: string, login = 'bob'): Promise<{ client: Client;
   return { client, callback: await client.authorise(await client.begin(slug), login) }
 }
 
+test('whose address the provider does not vouch for is shown as the member that they are', async () => {
+  const { client, callback } = await returning('acme', 'newcomer')
+  await client.ask(callback)
+  const page = await (await client.ask(`${stack.edge}/admin/acme/`)).text()
+  const [, member] = /class="who"><a href="\/admin\/acme\/members\/(mem_\w+)">/.exec(page) ?? []
+  const shown = await client.ask(`${stack.edge}/admin/acme/members/${member}`)
+  expect([shown.status, await shown.text()]).toEqual([200, expect.stringContaining('newcomer')])
+})
+
 const isIn = (client: Client, slug: string) => client.cookies(stack.edge).has(`__Host-coditect-t-${slug}`)
 
 describe('an answer of the provider', () => {

@@ -378,7 +378,7 @@ describe('the organisation', () => {
   test('changes its name and how its people see it, by parts', async () => {
     const patch = (body: object, more: Partial<Ask> = {}) =>
       ask('/v1/tenant', { method: 'PATCH', body, ...more })
-    const first = await patch({ customisation: { displayName: 'Acme', accentColor: '#cc0000' } })
+    const first = await patch({ customisation: { displayName: 'Acme', accentColor: '#CC0000' } })
     expect([first.status, first.body.customisation]).toEqual([
       200,
       { displayName: 'Acme', logoUrl: null, accentColor: '#cc0000' },
@@ -397,6 +397,8 @@ describe('the organisation', () => {
     { logoUrl: 'javascript:alert(1)' },
     { logoUrl: 'http://logo.example/a.png' },
     { logoUrl: 'https://logo.example/a.png; script-src *' },
+    { logoUrl: 'https://logo.example:84433/a.png' },
+    { logoUrl: 'https://10.0.0.999/a.png' },
     { logoUrl: 'data:text/html;base64,PGI+' },
     { accentColor: 'red' },
     { accentColor: '#fff' },

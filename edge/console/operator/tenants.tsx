@@ -246,7 +246,7 @@ const made = (c: OperatorContext, { tenant, apiKey, adminLink }: Created) =>
     'New tenant',
     <>
       <p class="flash" role="status">
-        {tenant.name} is live in {tenant.region}.
+        <strong>{tenant.name}</strong> is live in {tenant.region}.
       </p>
       <Secret label="The owner’s link into the console" value={adminLink.url} />
       <p>

@@ -5,7 +5,15 @@ import type { Answered, List } from '../api.ts'
 import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
+import {
+  type ConsoleContext,
+  cursorQuery,
+  field,
+  formVersion,
+  numberIn,
+  textField,
+  type Visit,
+} from '../visit.ts'
 import { mayWriteIn } from './archived.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -163,8 +171,6 @@ const bodyOf = ({ name, model, instructions, temperature, topP, maxOutputTokens 
   },
 })
 
-const numberIn = (text: string): number | string => (Number.isNaN(Number(text)) ? text : Number(text))
-
 const givenOf = ({ name, model, instructions, parameters }: Agent): Given => ({
   name,
   model: model ?? '',
@@ -275,7 +281,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
             <CsrfField visit={visit} />
             <OnceFields />
-            <TextArea name="input" label="Message" rows={3} />
+            <TextArea name="input" label="Message" rows={3} required />
             <button type="submit">Run</button>
           </form>
           <div class="answer" hidden>

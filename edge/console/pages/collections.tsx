@@ -46,11 +46,9 @@ export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.post('/:id/collections/:name/new', async (c) => {
     const { visit, form } = c.var
     const given = givenIn(form)
-    const body = bodyOf(given)
-    if (body === undefined) return edit(c, { ...given, error: NOT_JSON })
-    const answer = await visit.api.post<Stored>(`${apiPath(c)}/records`, {
-      body,
-    })
+    const json = jsonOf(given)
+    if (json === undefined) return edit(c, { ...given, error: NOT_JSON })
+    const answer = await visit.api.post<Stored>(`${apiPath(c)}/records`, { json })
     if (answer.ok) return c.var.done(`${below(c)}/${answer.body.id}`, 'record-created')
     return answer.status === 422 ? edit(c, { ...given, problem: answer.problem }) : c.var.refuse(answer)
   })
@@ -63,9 +61,9 @@ export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.post('/:id/collections/:name/:record', async (c) => {
     const { visit, form } = c.var
     const [given, version] = [givenIn(form), field(form, 'version')]
-    const body = bodyOf(given)
-    if (body === undefined) return edit(c, { ...given, version, error: NOT_JSON })
-    const answer = await visit.api.put<Stored>(recordPath(c), { body, ifMatch: version })
+    const json = jsonOf(given)
+    if (json === undefined) return edit(c, { ...given, version, error: NOT_JSON })
+    const answer = await visit.api.put<Stored>(recordPath(c), { json, ifMatch: version })
     if (answer.ok) return c.var.done(`${below(c)}/${part(c, 'record')}`, 'record-saved')
     if (answer.status === 412) return changedMeanwhile(c, given)
     return answer.status === 422
@@ -122,21 +120,21 @@ const givenIn = (form: FormData): Given => ({
   expiresAt: field(form, 'expiresAt'),
 })
 
-/** The whole record: what a PUT does not say, is no more. Undefined where the text is no JSON object. */
-function bodyOf({ text, expiresAt }: Given) {
-  const data = parse(text)
-  return data && { data, expiresAt: expiresAt || null }
-}
+/**
+ * The whole record: what a PUT does not say, is no more. The document goes as it was typed, so that the API says what it
+ * thinks of a number that is none here. Undefined where the text is no JSON object.
+ */
+const jsonOf = ({ text, expiresAt }: Given): string | undefined =>
+  isObject(text) ? `{"data":${text},"expiresAt":${JSON.stringify(expiresAt || null)}}` : undefined
 
 const NOT_JSON = 'This is not a JSON object.'
 
-function parse(text: string): Record<string, unknown> | undefined {
+function isObject(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text)
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? (value as Record<string, unknown>) : undefined
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
   } catch {
-    return undefined
+    return false
   }
 }
 

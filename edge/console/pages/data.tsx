@@ -41,8 +41,8 @@ function asking(c: ConsoleContext, error?: string) {
     <section class="panel" aria-labelledby="erase">
       <h2 id="erase">Erase the organisation</h2>
       <p>
-        Everything goes: projects, records, members, keys, the audit log, and {name} itself. Nobody can undo
-        it, the platform’s operator neither.
+        Everything goes: projects, records, members, keys, the audit log, and <strong>{name}</strong> itself.
+        Nobody can undo it, the platform’s operator neither.
       </p>
       <Form visit={visit} action={`${visit.base}/${PATH}/erase`}>
         <Field name="confirm" label={`To go on, type ${slug}`} autocomplete="off" error={error} required />

@@ -185,7 +185,15 @@ async function edit(c: ConsoleContext) {
             <code>{member.id}</code>
           </dd>
           <dt>Identity</dt>
-          <dd>{member.identity ? `${member.identity.subject} at ${member.identity.issuer}` : 'none yet'}</dd>
+          <dd>
+            {member.identity ? (
+              <>
+                <strong>{member.identity.subject}</strong> at {member.identity.issuer}
+              </>
+            ) : (
+              'none yet'
+            )}
+          </dd>
           <dt>Role</dt>
           <dd>
             <Badge>{member.role}</Badge>

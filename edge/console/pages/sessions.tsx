@@ -2,6 +2,7 @@
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { Badge, Confirm, Pager, RowButton, Table, Time } from '../parts/list.tsx'
+import { whoOf } from '../parts/who.tsx'
 import { cursorQuery, type SessionShown, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -63,9 +64,9 @@ export const sessions: ConsolePage = {
 const columns = (visit: Visit, path: string, mayWrite: boolean) => [
   {
     title: 'Who',
-    of: ({ id, email }: SessionShown) => (
+    of: (session: SessionShown) => (
       <>
-        {email ?? 'by link'} {id === visit.session.id && <Badge kind="good">this one</Badge>}
+        {whoOf(visit, session)} {session.id === visit.session.id && <Badge kind="good">this one</Badge>}
       </>
     ),
   },

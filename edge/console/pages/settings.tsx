@@ -35,7 +35,7 @@ export const settings: ConsolePage = {
         customisation: {
           displayName: orNull('displayName'),
           logoUrl: orNull('logoUrl'),
-          accentColor: orNull('accentColor')?.toLowerCase() ?? null,
+          accentColor: orNull('accentColor'),
         },
       }
       const answer = await visit.api.patch<Tenant>('/v1/tenant', { body, ifMatch: field(form, 'version') })

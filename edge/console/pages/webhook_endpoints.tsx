@@ -5,7 +5,15 @@ import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
-import { type ConsoleContext, cursorQuery, daysFromShown, field, formVersion, type Visit } from '../visit.ts'
+import {
+  type ConsoleContext,
+  cursorQuery,
+  daysFromShown,
+  field,
+  formVersion,
+  numberIn,
+  type Visit,
+} from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
 interface Endpoint {
@@ -173,7 +181,7 @@ const bodyOf = ({ url, description, types, mode, rate }: Given) => ({
   description: description || null,
   types: types.split(/[\s,]+/).filter((type) => type !== ''),
   mode,
-  rate: rate === '' ? null : Number.isNaN(Number(rate)) ? rate : Number(rate),
+  rate: rate === '' ? null : numberIn(rate),
 })
 
 const givenOf = ({ url, description, types, mode, rate }: Endpoint): Given => ({
@@ -332,7 +340,12 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
       </div>
       {deliveries.body.data.length === 0 ? (
         <EmptyState title="Nothing sent yet">
-          <p>The next event that it wants is sent at once. A test can be sent now.</p>
+          <p>
+            {endpoint.enabled
+              ? 'The next event that it wants is sent at once.'
+              : 'What it wants is sent once it is enabled.'}{' '}
+            A test can be sent now.
+          </p>
         </EmptyState>
       ) : (
         <div class="panel">
@@ -348,7 +361,8 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
         <section class="panel" aria-labelledby="missed">
           <h2 id="missed">Missed</h2>
           <Table caption="Events that it wants and has not got" columns={MISSED} rows={missed.body.data} />
-          {mayWrite && (
+          {missed.body.nextCursor !== null && <p>These are the oldest; there are more.</p>}
+          {mayWrite && endpoint.enabled && (
             <Form visit={visit} action={`${action}/recover`}>
               <Select
                 name="days"

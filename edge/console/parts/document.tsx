@@ -59,18 +59,3 @@ export function Document({
     </html>
   )
 }
-
-/** What the page may load and where it may send to. An https logo is the one thing that may come from elsewhere. */
-export function contentPolicy(nonce: string, logoUrl: string | null | undefined): string {
-  const logo = logoUrl?.startsWith('https:') ? ` ${new URL(logoUrl).origin}` : ''
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    `style-src 'self' 'nonce-${nonce}'`,
-    `img-src 'self' data:${logo}`,
-    "connect-src 'self'",
-    "form-action 'self'",
-    "frame-ancestors 'none'",
-    "base-uri 'none'",
-  ].join('; ')
-}

@@ -1,4 +1,5 @@
-// Forms: a label, a hint and an error for every field, tied together for who hears them; the token in each form.
+// Forms: a label, a hint and an error for every field, tied together for who hears them, and the first that is wrong is
+// where a page begins; the token in each form.
 import type { Child } from 'hono/jsx'
 import type { FieldError, ProblemDetails } from '../../../shared/problems.ts'
 import { CSRF_FIELD } from '../csrf.ts'
@@ -70,6 +71,7 @@ export function Field({ name, label, hint, error, value, type = 'text', ...rest 
         value={value}
         {...rest}
         {...described(name, hint, error)}
+        {...beginningAt(error)}
       />
       <FieldProblem name={name} error={error} />
     </div>
@@ -83,9 +85,10 @@ export interface TextAreaProps {
   error?: string | undefined
   value?: string | undefined
   rows?: number
+  required?: boolean
 }
 
-export function TextArea({ name, label, hint, error, value, rows = 8 }: TextAreaProps) {
+export function TextArea({ name, label, hint, error, value, rows = 8, required }: TextAreaProps) {
   return (
     <div>
       <label for={`field-${name}`}>{label}</label>
@@ -98,8 +101,10 @@ export function TextArea({ name, label, hint, error, value, rows = 8 }: TextArea
         id={`field-${name}`}
         name={name}
         rows={rows}
+        required={required}
         spellcheck={false}
         {...described(name, hint, error)}
+        {...beginningAt(error)}
       >
         {
           // The first end of a line is not read as part of the text.
@@ -129,7 +134,7 @@ export function Select({ name, label, hint, error, value, options }: SelectProps
           {hint}
         </p>
       )}
-      <select id={`field-${name}`} name={name} {...described(name, hint, error)}>
+      <select id={`field-${name}`} name={name} {...described(name, hint, error)} {...beginningAt(error)}>
         {options.map((option) => {
           const each = typeof option === 'string' ? { value: option, label: option } : option
           return (
@@ -163,9 +168,15 @@ export function Choices({ name, legend, hint, error, values, options }: ChoicesP
           {hint}
         </p>
       )}
-      {options.map((option) => (
+      {options.map((option, at) => (
         <label>
-          <input type="checkbox" name={name} value={option} checked={values.includes(option)} />
+          <input
+            type="checkbox"
+            name={name}
+            value={option}
+            checked={values.includes(option)}
+            {...(at === 0 && beginningAt(error))}
+          />
           {option}
         </label>
       ))}
@@ -180,6 +191,9 @@ const FieldProblem = ({ name, error }: { name: string; error: string | undefined
       {error}
     </p>
   )
+
+/** Of all that say so, a browser goes to the first, without script, too. */
+const beginningAt = (error: string | undefined) => error !== undefined && { autofocus: true }
 
 function described(name: string, hint: string | undefined, error: string | undefined) {
   const by = [hint && `hint-${name}`, error !== undefined && `error-${name}`].filter(Boolean).join(' ')

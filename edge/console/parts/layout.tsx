@@ -16,7 +16,7 @@ export interface FrameProps {
   /** Of the menu, for who hears the page. */
   name: string
   brand: Child
-  who: string
+  who: Child
   menu: ReadonlyArray<{ title: string; links: ReadonlyArray<MenuLink> }>
   /** What the page lies in, from the outside to the inside. */
   above?: ReadonlyArray<{ href: string; title: string }>

@@ -44,7 +44,7 @@ export function Table<T>({ caption, columns, rows, narrow = false }: TableProps<
                     {...(!narrow && { 'data-title': title })}
                     {...(number && { class: 'number' })}
                   >
-                    {of(row)}
+                    {narrow ? of(row) : <div>{of(row)}</div>}
                   </td>
                 ),
               )}

@@ -35,7 +35,8 @@ for (const form of document.querySelectorAll('form[data-streams]')) {
       if (!response.ok) {
         // A page instead of a problem: nobody is signed in any more.
         const problem = await response.json().catch(() => undefined)
-        throw new Error(problem?.detail ?? 'Nothing was done. Load the page again.')
+        const wrong = problem?.errors?.map(({ detail }) => detail).join('; ')
+        throw new Error(wrong ?? problem?.detail ?? 'Nothing was done. Load the page again.')
       }
       for await (const { type, data } of eventsOf(response.body)) {
         if (type === 'run') {

@@ -6,7 +6,8 @@ import { idSchema, nameSchema, slugSchema, timeSchema } from '../../schemas.ts'
 
 const color = z
   .string()
-  .regex(/^#[0-9a-f]{6}$/, 'is not a colour such as #0b57d0')
+  .regex(/^#[0-9a-fA-F]{6}$/, 'is not a colour such as #0b57d0')
+  .toLowerCase()
   .nullable()
 const logo = z
   .string()
@@ -15,6 +16,7 @@ const logo = z
     /^(?:https:\/\/[\w.-]+(?::\d+)?\/[\w\-.~%/?=&+]*|data:image\/(?:png|svg\+xml|webp|jpeg);base64,[A-Za-z0-9+/]+=*)$/,
     'is neither an https URL nor a data URL of an image',
   )
+  .refine((text) => URL.canParse(text), 'has a host or port that there cannot be')
   .nullable()
 
 export const Customisation = z
