@@ -241,6 +241,7 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   await click(page, 'Create the endpoint')
   expect(await page.getByLabel('Deliveries a second').getAttribute('aria-invalid')).toBe('true')
   await page.getByLabel('Deliveries a second').fill('')
+  await stack.call('/v1/projects', { method: 'POST', body: { name: 'Before there was the endpoint' } })
   await click(page, 'Create the endpoint')
   const secret = await page.locator('#secret').innerText()
   await follow(page, 'To the endpoint')
@@ -288,6 +289,7 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
       { timeout: 10_000 },
     )
     .toContain('delivered')
+  expect(new Set(receiver.at('/hook').map(({ headers }) => headers['webhook-id'])).size).toBe(1)
   await follow(page, 'To the endpoint')
   await click(page, 'Send a test')
   await expect

@@ -27,6 +27,7 @@ interface Endpoint {
   rate: number | null
   publicKey: string
   failingSince: string | null
+  createdAt: string
 }
 
 interface Delivery {
@@ -133,10 +134,14 @@ export const webhookEndpoints: ConsolePage = {
     })
     app.post('/:id/recover', async (c) => {
       const { visit, form } = c.var
+      const endpoint = await visit.api.get<Endpoint>(one(c))
+      if (!endpoint.ok) return c.var.refuse(endpoint)
       const days = Math.min(90, Math.max(1, Number(field(form, 'days')) || 1))
-      const answer = await visit.api.post(`${one(c)}/recover`, {
-        body: { since: daysFromShown(form, -days) },
-      })
+      const asked = daysFromShown(form, -days)
+      // What was before it was made, it has not missed.
+      const { createdAt } = endpoint.body
+      const since = asked < createdAt ? createdAt : asked
+      const answer = await visit.api.post(`${one(c)}/recover`, { body: { since } })
       return answer.ok ? c.var.done(`${PATH}/${c.req.param('id')}`, 'recovering') : c.var.refuse(answer)
     })
     app.get('/:id/rotate', (c) =>

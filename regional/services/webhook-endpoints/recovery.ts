@@ -1,5 +1,4 @@
-// What an endpoint has missed: events of a time that it wants and has not got, none of them from before there was the
-// endpoint; listed, or put on their way again.
+// What an endpoint has missed: events of a time that it wants and has not got; listed, or put on their way again.
 import { type JobTransaction, jobKind } from '../../jobs/kind.ts'
 import type { LogPosition, TenantEvent, TenantTransaction } from '../../tenancy/service.ts'
 import {
@@ -33,12 +32,6 @@ interface MissedEvent {
   why: Missed['why']
 }
 
-/** Of before it was made, an endpoint has missed nothing. */
-const sinceItIs = ({ createdAt }: EndpointRecord, { sinceMs, untilMs }: Window): Window => ({
-  sinceMs: Math.max(sinceMs, Date.parse(createdAt)),
-  untilMs,
-})
-
 /** What an endpoint has not got of these events, and why. */
 async function missedOf(
   tx: Pick<TenantTransaction, 'space'>,
@@ -66,12 +59,11 @@ async function missedOf(
 export async function listMissed(
   tx: Pick<TenantTransaction, 'space' | 'events'>,
   endpoint: EndpointRecord,
-  asked: Window,
+  window: Window,
   limit: number,
   after: LogPosition | undefined,
 ): Promise<{ missed: Missed[]; next: LogPosition | undefined }> {
   const lane = await tx.space(laneSpace).get([endpoint.id])
-  const window = sinceItIs(endpoint, asked)
   let through = after ?? (await tx.events.before(window.sinceMs))
   const missed: Missed[] = []
   for (let read = 0; read < MAX_READ; read += AT_A_TIME) {
@@ -105,13 +97,12 @@ export const recover = jobKind<Window & { endpoint: string }, { through: LogPosi
       tx.space(laneSpace).get([payload.endpoint]),
     ])
     if (endpoint === undefined) return { failed: 'The endpoint was removed.' }
-    const window = sinceItIs(endpoint, payload)
-    const from = place?.through ?? (await tx.events.before(window.sinceMs))
+    const from = place?.through ?? (await tx.events.before(payload.sinceMs))
     const { events, more } = await tx.events.page(AT_A_TIME, from)
-    const sent = await sendMissed(tx, endpoint, lane, events, window)
+    const sent = await sendMissed(tx, endpoint, lane, events, payload)
     const done = (place?.done ?? 0) + sent
     const through = events.at(-1)?.sequence ?? from
-    return more && !isPast(events, window) ? { next: { through, done }, done } : { finished: true, done }
+    return more && !isPast(events, payload) ? { next: { through, done }, done } : { finished: true, done }
   },
 })
 

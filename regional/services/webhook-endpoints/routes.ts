@@ -303,7 +303,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
           const after = readCursor(MISSED, query.cursor)?.[0]
           if (after !== undefined && !isLogPosition(after)) throw invalidCursor()
           const window = {
-            sinceMs: query.since === undefined ? 0 : Date.parse(query.since),
+            sinceMs: Date.parse(query.since ?? endpoint.createdAt),
             untilMs: query.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(query.until),
           }
           const { missed, next } = await listMissed(tx, endpoint, window, query.limit, after)
