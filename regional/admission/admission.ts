@@ -210,12 +210,15 @@ export class Admission {
     const meter = new CostMeter()
     const entered = this.options.on === false ? undefined : this.enter(flow, asking)
     const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
+    let isDone = false
     try {
-      return await work(meter)
+      const value = await work(meter)
+      isDone = true
+      return value
     } finally {
       const units = costOf(meter)
       noteUnits(units)
-      if (slot !== undefined) this.leave(slot, units)
+      if (slot !== undefined) this.leave(slot, units, isDone)
       else this.used(flow, asking, units, true)
     }
   }
@@ -272,14 +275,14 @@ export class Admission {
     return { flow, asking, estimate, taken, underWay: this.underWay, fromMs: performance.now(), waited }
   }
 
-  private leave(slot: Slot, units: number): void {
+  private leave(slot: Slot, units: number, isDone: boolean): void {
     const { flow, asking, estimate, taken, underWay, fromMs, waited } = slot
     const standing = this.standingOf(flow, asking.tenant)
     // Sums of fractions come back to nearly nothing, so nothing is said where nothing is.
     this.underWay = --this.requests === 0 ? 0 : this.underWay - taken
     standing.underWay = --standing.requests === 0 ? 0 : standing.underWay - taken
     const nowMs = performance.now()
-    this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs)
+    this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs, isDone)
     this.estimates.measured(flow, asking.operation, units)
     this.used(flow, asking, units, true)
     if (waited) this.queue.settle(flow, units - estimate)

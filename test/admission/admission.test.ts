@@ -419,6 +419,14 @@ describe('the concurrency limit', () => {
     answer(limit, 500, 1_500, 10, 'slow')
     expect(limit.limit).toBeLessThan(256)
   })
+
+  test('learns from a refusal that comes at once nothing of what the operation takes', () => {
+    const limit = new ConcurrencyLimit(options)
+    answer(limit, 20, 400, 10, 'slow')
+    limit.answered('slow', 0.1, 10, nowMs, false)
+    answer(limit, 500, 400, 10, 'slow')
+    expect(limit.limit).toBe(256)
+  })
 })
 
 describe('load', () => {
