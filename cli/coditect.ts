@@ -13,7 +13,14 @@ import { addJobs, addProjects } from './commands/projects.ts'
 import { addCollections, addRecords } from './commands/records.ts'
 import { addTenants } from './commands/tenants.ts'
 import { addUsage } from './commands/usage.ts'
-import { COPY_HELP, type CopyOptions, dbCopy } from './db_command.ts'
+import {
+  COPY_HELP,
+  type CopyOptions,
+  dbCopy,
+  dbRestored,
+  RESTORED_HELP,
+  type RestoredOptions,
+} from './db_command.ts'
 import { terminalOutput } from './output.ts'
 import { readProfile, UsageError } from './profile.ts'
 
@@ -38,10 +45,8 @@ const ask: Ask = () => {
 addLogin(program)
 const adding = [addTenants, addKeys, addMembers, addProjects, addCollections, addRecords]
 for (const add of [...adding, addAgents, addEvents, addJobs, addUsage]) add(program, ask)
-program
-  .command('db')
-  .description('databases of regions')
-  .command('copy')
+const db = program.command('db').description('databases of regions')
+db.command('copy')
   .description("copy a region's data to another, empty database and raise its epoch")
   .requiredOption('--from <place>', 'where the data is')
   .requiredOption('--to <place>', 'where it goes')
@@ -49,6 +54,12 @@ program
   .option('--to-prefix <text>', 'before every key there (ROOT_PREFIX)', '')
   .addHelpText('after', COPY_HELP)
   .action((options: CopyOptions) => dbCopy(options))
+db.command('restored')
+  .description("raise a region's epochs after its data was restored from a backup")
+  .requiredOption('--in <place>', 'where the data is')
+  .option('--prefix <text>', 'before every key there (ROOT_PREFIX)', '')
+  .addHelpText('after', RESTORED_HELP)
+  .action((options: RestoredOptions) => dbRestored(options))
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return 2

@@ -1,8 +1,10 @@
-// `coditect db copy`: from one database to another.
+// `coditect db …`: a region's database as a whole.
 import { existsSync } from 'node:fs'
 import { dataPath } from '../regional/storage/embedded/data_file.ts'
 import { type Engine, openEngine, StorageError } from '../regional/storage/open.ts'
-import { copyDatabase, type Progress, type Side } from './db_copy.ts'
+import { copyDatabase, type Progress } from './db_copy.ts'
+import { markRestored } from './db_restored.ts'
+import type { Side } from './db_side.ts'
 
 export const COPY_HELP = `
   --from, --to     where the data is and where it goes: a data directory of the embedded engine, or
@@ -12,6 +14,16 @@ export const COPY_HELP = `
 
 Stop the region first: nothing may write to either side meanwhile. Broken off, the same command goes on where
 it was. Afterwards the region's epoch and every tenant's are one higher, so that logs keep their order.
+`
+
+export const RESTORED_HELP = `
+  --in             where the data is: a data directory of the embedded engine, or fdb:<path of a cluster file>
+                   for a FoundationDB cluster
+  --prefix         what stands before every key of the region there (ROOT_PREFIX); none by default
+
+Run it once after a backup was restored, before the region starts: whoever has read further than the backup goes on
+behind it then, instead of missing what is new. It raises the region's epoch and every tenant's, and in the control
+region it leaves out the tenant numbers that may have been given out since. Broken off, run it again.
 `
 
 const CLUSTER = 'fdb:'
@@ -53,20 +65,49 @@ export async function dbCopy(values: CopyOptions): Promise<void> {
   }
 }
 
+export interface RestoredOptions {
+  in: string
+  prefix: string
+}
+
+export async function dbRestored({ in: name, prefix }: RestoredOptions): Promise<void> {
+  const engine = await openSource(name)
+  try {
+    const told = seldom()
+    const tenants = await markRestored({ engine, name, prefix }, Date.now(), (done) => {
+      if (told()) process.stderr.write(`Tenants: ${done.toLocaleString('en')}\n`)
+    })
+    process.stderr.write(
+      `Raised the epochs of the region in ${name} and of its tenants: ${tenants.toLocaleString('en')}.\n`,
+    )
+  } finally {
+    await engine.close()
+  }
+}
+
 const amount = ({ rows, bytes }: Progress): string =>
   `${rows.toLocaleString('en')} rows, ${(bytes / 1e6).toFixed(1)} MB`
 
-/** Writes how far it is, at most once a second. */
+/** @returns true at once, and then at most once a second */
+function seldom(): () => boolean {
+  let nextMs = Number.NEGATIVE_INFINITY
+  return () => {
+    const nowMs = performance.now()
+    if (nowMs < nextMs) return false
+    nextMs = nowMs + 1000
+    return true
+  }
+}
+
 function progressLine(): (progress: Progress) => void {
   const startedMs = performance.now()
+  const told = seldom()
   const atStart: { rows?: number } = {}
-  let nextMs = startedMs
   return (progress) => {
     atStart.rows ??= progress.rows
-    const nowMs = performance.now()
-    if (nowMs < nextMs) return
-    nextMs = nowMs + 1000
-    const perSecond = ((progress.rows - atStart.rows) / Math.max(1, nowMs - startedMs)) * 1000
+    if (!told()) return
+    const elapsedMs = Math.max(1, performance.now() - startedMs)
+    const perSecond = ((progress.rows - atStart.rows) / elapsedMs) * 1000
     process.stderr.write(`${amount(progress)}, ${Math.round(perSecond).toLocaleString('en')} rows/s\n`)
   }
 }

@@ -48,21 +48,26 @@ export class ConcurrencyLimit {
     return this.units
   }
 
-  /** @param underWay units that were under way when this request began, itself included */
-  answered(operation: string, tookMs: number, underWay: number, nowMs: number): void {
+  /**
+   * @param underWay units that were under way when this request began, itself included
+   * @param isDone false where it was refused: that may come at once, and says nothing of what the operation takes
+   */
+  answered(operation: string, tookMs: number, underWay: number, nowMs: number, isDone = true): void {
     this.answers++
     this.mostUnderWay = Math.max(this.mostUnderWay, underWay)
-    if (tookMs > this.allowedMs(operation, tookMs)) this.late++
+    if (isDone) this.learn(operation, tookMs)
+    if (tookMs > this.allowedMs(operation)) this.late++
     if (this.answers >= WINDOW_ANSWERS && nowMs - this.windowFromMs >= WINDOW_MS) this.decide(nowMs)
   }
 
-  /** Also notes what it took this time. */
-  private allowedMs(operation: string, tookMs: number): number {
+  private learn(operation: string, tookMs: number): void {
     const known = this.shortestMs.get(operation)
-    if (known === undefined && this.shortestMs.size >= MAX_OPERATIONS) return this.options.targetMs
-    const shortest = Math.min(tookMs, (known ?? tookMs) * FORGETTING)
-    this.shortestMs.set(operation, shortest)
-    return Math.max(this.options.targetMs, shortest * SLOWDOWN)
+    if (known === undefined && this.shortestMs.size >= MAX_OPERATIONS) return
+    this.shortestMs.set(operation, Math.min(tookMs, (known ?? tookMs) * FORGETTING))
+  }
+
+  private allowedMs(operation: string): number {
+    return Math.max(this.options.targetMs, (this.shortestMs.get(operation) ?? 0) * SLOWDOWN)
   }
 
   private decide(nowMs: number): void {

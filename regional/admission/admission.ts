@@ -2,6 +2,7 @@
 // it waits in its tenant's queue, in memory and before its body is read, until it is its turn, or is refused as soon as it
 // is plain that it would wait too long. Nothing here looks into the database, and nothing grows with the number of tenants.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
@@ -26,7 +27,10 @@ export interface Asking {
   operation: string
   /** When nobody waits for the answer any more, in milliseconds since 1970. */
   deadlineMs?: number | undefined
-  /** It has begun already, and is never refused: whoever asks sees to it that there are few. */
+  /**
+   * It has begun already, and is never refused: whoever asks sees to it that there are few, and that its work, once it
+   * was `overloaded`, can be done anew.
+   */
   begun?: true
   /**
    * Its signal ends the waiting, with {@link WaitEnded}: no client sees it, since nobody waits for an answer. Looked at only
@@ -83,6 +87,9 @@ const RATE_MEMORY_MS = 1_000
 /** Left for the work itself before the deadline. */
 const WORK_MS = 50
 const SWEEP_EVERY_MS = 25
+/** What has begun and is held back by the database has another turn after about so long, for so long. */
+const HELD_BACK_PAUSE_MS = 500
+const HELD_BACK_MS = 10_000
 const MOST_RETRY_AFTER_S = 30
 
 interface Slot {
@@ -182,16 +189,36 @@ export class Admission {
     return Math.max(this.queue.known, this.standings.size)
   }
 
+  /** What has begun is not refused by the database either: held back, it waits out of its turn, for others to have theirs. */
   private async inTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
+    const untilMs = performance.now() + HELD_BACK_MS
+    for (;;) {
+      try {
+        return await this.inOneTurn(flow, asking, work)
+      } catch (error) {
+        const isHeldBack = error instanceof Problem && error.code === 'overloaded'
+        if (!isHeldBack || !asking.begun || performance.now() >= untilMs) throw error
+        const signal = asking.asker?.signal
+        await sleep(HELD_BACK_PAUSE_MS * (0.5 + Math.random()), undefined, signal && { signal }).catch(() => {
+          throw new WaitEnded()
+        })
+      }
+    }
+  }
+
+  private async inOneTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
     const meter = new CostMeter()
     const entered = this.options.on === false ? undefined : this.enter(flow, asking)
     const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
+    let isDone = false
     try {
-      return await work(meter)
+      const value = await work(meter)
+      isDone = true
+      return value
     } finally {
       const units = costOf(meter)
       noteUnits(units)
-      if (slot !== undefined) this.leave(slot, units)
+      if (slot !== undefined) this.leave(slot, units, isDone)
       else this.used(flow, asking, units, true)
     }
   }
@@ -248,14 +275,14 @@ export class Admission {
     return { flow, asking, estimate, taken, underWay: this.underWay, fromMs: performance.now(), waited }
   }
 
-  private leave(slot: Slot, units: number): void {
+  private leave(slot: Slot, units: number, isDone: boolean): void {
     const { flow, asking, estimate, taken, underWay, fromMs, waited } = slot
     const standing = this.standingOf(flow, asking.tenant)
     // Sums of fractions come back to nearly nothing, so nothing is said where nothing is.
     this.underWay = --this.requests === 0 ? 0 : this.underWay - taken
     standing.underWay = --standing.requests === 0 ? 0 : standing.underWay - taken
     const nowMs = performance.now()
-    this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs)
+    this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs, isDone)
     this.estimates.measured(flow, asking.operation, units)
     this.used(flow, asking, units, true)
     if (waited) this.queue.settle(flow, units - estimate)

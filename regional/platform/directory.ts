@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { parseTenantNumber, type TenantNumber } from '../../shared/tenant.ts'
 import { numberKey, numberOfKey } from '../storage/keys.ts'
 import { jsonSpace, type Page } from '../storage/space.ts'
-import type { RegionDatabase } from '../tenancy/region_database.ts'
+import type { RegionDatabase, Scope } from '../tenancy/region_database.ts'
 
 export interface DirectoryEntry {
   slug: string
@@ -23,6 +23,19 @@ const FREED_AT_A_TIME = 500
 
 /** Numbers taken from the directory at a time, so that making tenants does not queue for one key. */
 const LEASE = 32
+
+/** Far more than are made between two backups. */
+const SKIPPED = 1_000_000n
+
+/**
+ * After the directory was restored from a backup: leaves out the numbers that may have been given out since. In the regions
+ * they are tenants' still. Without a directory nothing is changed.
+ */
+export async function skipNumbers(scope: Scope): Promise<void> {
+  const space = scope.space(nextNumber)
+  const next = await space.get(['next'])
+  if (next !== undefined) space.set(['next'], String(BigInt(next) + SKIPPED))
+}
 
 export class Directory {
   private readonly database: RegionDatabase

@@ -36,8 +36,13 @@ import { type Memory, memoryOf, writeOnce } from './write_once.ts'
 /** Time to settle in, after the work's own is over. */
 export const SETTLE_MS = 30_000
 
-/** Others kept changing the same data, how it went is not known, or the database did not answer: another try may do. */
-const PASSING: ReadonlySet<ProblemCode> = new Set(['contention', 'deadline_exceeded', 'region_unavailable'])
+/** Others kept changing the same data, the database had no time or did not answer, or how it went is not known: another try may do. */
+const PASSING: ReadonlySet<ProblemCode> = new Set([
+  'contention',
+  'overloaded',
+  'deadline_exceeded',
+  'region_unavailable',
+])
 /** Before it: a disk that takes nothing says so at once. */
 const SETTLE_AGAIN_MS = 100
 

@@ -43,7 +43,7 @@ type Report = (violation: IsolationViolation) => void
 export interface Bounds {
   /** How long someone waits for it. */
   withinMs?: number | undefined
-  /** Counts what is done in it. */
+  /** Counts what is done in it, in the tenant's turn. */
   meter?: TransactionMeter | undefined
   /** A cluster runs it behind what somebody waits for. */
   batch?: boolean
@@ -324,7 +324,7 @@ export class RegionDatabase {
         called ||= scope.called
         return outcome
       },
-      withinMs,
+      { withinMs, inTurn: meter !== undefined },
     )
     if (woken) for (const listener of this.wakeListeners) listener(number)
     if (called) for (const listener of this.callListeners) listener(number)

@@ -15,6 +15,13 @@ const MAX_DELAY_MS = 1_000
 const TIMED_OUT = 1031
 /** The engine's disk is full or fails: this commit was not written. */
 const IO_ERROR = 1510
+/** Others changed what it read. */
+const CONFLICT = 1020
+/** Nobody may change anything at present, while it is restored for instance. */
+const LOCKED = 1038
+/** The cluster throttles the transaction's tag, at its client or at its proxies. */
+const HELD_BACK: ReadonlySet<number> = new Set([1213, 1223])
+const HELD_BACK_S = 5
 /** Whether it was committed is not known. */
 const IN_DOUBT: ReadonlySet<number> = new Set([1021, TIMED_OUT, 1039])
 
@@ -24,25 +31,31 @@ export interface Attempt<T> {
   commit: boolean
 }
 
+export interface Patience {
+  /** How long someone waits for it. */
+  withinMs?: number | undefined
+  /** It has a place that others wait for: where the cluster holds its tenant back, it gives that up instead of trying again. */
+  inTurn?: boolean
+}
+
 /**
  * Runs `body` in a transaction until it commits. A body may run again after a commit whose outcome is unknown
  * (1021, 1031, 1039), so it must recognise its own earlier work: by a key that it both reads and writes, under a
  * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
- * @param withinMs how long someone waits for it
- * @throws {Problem} `contention` when the attempts or the time run out and nothing was done; `deadline_exceeded` when
- * nobody waits any more, or something may have been done; `region_unavailable` when the disk takes nothing, or the database
- * never answered
+ * @throws {Problem} when the attempts or the time run out: `contention` where others kept changing the same data,
+ * `overloaded` where the database had no time or holds the tenant back, `region_unavailable` where it never answered, is
+ * locked, or its disk takes nothing; `deadline_exceeded` when nobody waits any more, or something may have been done
  */
 export const retrying = <T>(
   begin: () => NativeTransaction,
   body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
-  withinMs = Number.POSITIVE_INFINITY,
-): Promise<T> => timed('transaction', () => tryAgain(begin, body, withinMs))
+  patience: Patience = {},
+): Promise<T> => timed('transaction', () => tryAgain(begin, body, patience))
 
 async function tryAgain<T>(
   begin: () => NativeTransaction,
   body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
-  withinMs: number,
+  { withinMs = Number.POSITIVE_INFINITY, inTurn = false }: Patience,
 ): Promise<T> {
   const note = noted()
   const start = performance.now()
@@ -51,7 +64,8 @@ async function tryAgain<T>(
   if (withinMs <= 0) throw tooLate('Nothing was done.')
   let tn = begin()
   let inDoubt = false
-  let isSilent = true
+  /** The last that the database said. */
+  let answered: number | undefined
   for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
     // Some options do not survive a retry, so all of them are set again each time.
     tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
@@ -70,7 +84,11 @@ async function tryAgain<T>(
         throw error instanceof FDBError ? notStored(inDoubt) : error
       }
       inDoubt ||= isCommitting && IN_DOUBT.has(error.code)
-      isSilent &&= error.code === TIMED_OUT
+      if (inTurn && HELD_BACK.has(error.code) && !inDoubt) {
+        tn.cancel()
+        throw heldBack()
+      }
+      if (error.code !== TIMED_OUT) answered = error.code
       if (error.code !== TIMED_OUT && (await isRetried(tn, error.code))) {
         await sleep(Math.min(leftMs(), Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt) * Math.random()))
       }
@@ -81,12 +99,16 @@ async function tryAgain<T>(
     }
   }
   tn.cancel()
-  if (inDoubt || leftMs() === 0) throw tooLate('Whether a change was made is unknown.')
-  if (isSilent) throw unavailable('The region’s database did not answer in time. Nothing was done.')
-  throw new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
-    headers: { 'retry-after': '1' },
-  })
+  if (inDoubt || leftMs() === 0) throw tooLate(whatWasDone(inDoubt))
+  if (answered === undefined)
+    throw unavailable('The region’s database did not answer in time. Nothing was done.')
+  if (answered === LOCKED) throw unavailable('The region’s database is locked at present. Nothing was done.')
+  if (answered === CONFLICT) throw contention()
+  throw HELD_BACK.has(answered) ? heldBack() : busy()
 }
+
+const whatWasDone = (inDoubt: boolean): string =>
+  inDoubt ? 'Whether a change was made is unknown.' : 'Nothing was done.'
 
 /** The request is not worth going on with; {@link retrying} and whoever looks before it say so alike. */
 export const tooLate = (what: string): Problem =>
@@ -94,10 +116,25 @@ export const tooLate = (what: string): Problem =>
     headers: { 'retry-after': '1' },
   })
 
-const notStored = (inDoubt: boolean): Problem => {
-  const what = inDoubt ? 'Whether a change was made is unknown.' : 'Nothing was done.'
-  return unavailable(`The region can store nothing at present. ${what}`)
-}
+const notStored = (inDoubt: boolean): Problem =>
+  unavailable(`The region can store nothing at present. ${whatWasDone(inDoubt)}`)
+
+const contention = (): Problem =>
+  new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {
+    headers: { 'retry-after': '1' },
+  })
+
+const busy = (): Problem =>
+  new Problem('overloaded', 'The region’s database had no time for this. Nothing was done.', {
+    headers: { 'retry-after': '1' },
+  })
+
+const heldBack = (): Problem =>
+  new Problem(
+    'overloaded',
+    'Your organisation asks one part of the region’s database for more than it can do, and is held back for a moment. Nothing was done.',
+    { headers: { 'retry-after': String(HELD_BACK_S) } },
+  )
 
 const unavailable = (detail: string): Problem =>
   new Problem('region_unavailable', detail, { headers: { 'retry-after': '5' } })

@@ -1,19 +1,25 @@
-// Tails: tells the streams of this process when something of their tenant changed. All streams of one tenant share one
-// pair of FoundationDB watches: on the tail of its feed, which every commit with an event sets, or with something else to
-// deliver; and on its status. Listeners are told only after the watch has been set again, so a change falls either under
-// the new watch or into what they read then: none is missed.
+// Tails: tells the streams of this process when something of their tenant changed. All streams of one tenant share two
+// FoundationDB watches: one on the tail of its feed, which every commit with an event sets, or with something else to
+// deliver; and one on its status. Each is set again when it has fired, and no sooner: the package's binding keeps a little
+// of each for ever. Listeners are told only after a watch has been set again, so a change falls either under the new watch
+// or into what they read then: none is missed.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Log } from '../log.ts'
 import { tailSpace } from './events.ts'
 import { statusSpace } from './records.ts'
-import type { RegionDatabase, Watching } from './region_database.ts'
+import type { RegionDatabase, TenantScope, Watching } from './region_database.ts'
 
 export interface TailListener {
   changed(): void
   /** The region stops: no further word will come. */
   stopping(): void
 }
+
+const WATCHED: ReadonlyArray<(scope: TenantScope) => Watching> = [
+  (scope) => scope.watch('outbox', tailSpace, ['tail']),
+  (scope) => scope.watch('status', statusSpace, ['status']),
+]
 
 /** Between tries where the database takes no watch (there may be too many); then streams are told this often instead. */
 const WITHOUT_WATCH_MS = 1_000
@@ -45,7 +51,8 @@ export class Tails {
     followed.listeners.add(listener)
     if (known === undefined) {
       this.tenants.set(tenant, followed)
-      void this.follow(tenant, followed.listeners, followed.ended.signal)
+      for (const watchIn of WATCHED)
+        void this.follow(tenant, watchIn, followed.listeners, followed.ended.signal)
     }
     return () => {
       if (!followed.listeners.delete(listener) || followed.listeners.size > 0) return
@@ -63,32 +70,29 @@ export class Tails {
 
   private async follow(
     tenant: TenantNumber,
+    watchIn: (scope: TenantScope) => Watching,
     listeners: ReadonlySet<TailListener>,
     ended: AbortSignal,
   ): Promise<void> {
     while (!ended.aborted) {
-      let fired: Promise<boolean> = Promise.resolve(false)
-      let watches: ReadonlyArray<Watching> = []
+      let watch: Watching | undefined
       try {
-        watches = await this.database.tenant(tenant, async (scope) => ({
-          value: [scope.watch('outbox', tailSpace, ['tail']), scope.watch('status', statusSpace, ['status'])],
-          commit: true,
-        }))
-        fired = Promise.any(watches.map(({ changed }) => changed)).then(
-          () => true,
-          () => false,
-        )
+        watch = await this.database.tenant(tenant, async (scope) => ({ value: watchIn(scope), commit: true }))
       } catch (error) {
         this.log.error('a tenant could not be watched', { error })
       }
+      const fired = watch?.changed.then(
+        () => true,
+        () => false,
+      )
       const end = Promise.withResolvers<boolean>()
       const stop = () => end.resolve(true)
       ended.addEventListener('abort', stop, { once: true })
       if (ended.aborted) stop()
       for (const listener of [...listeners]) listener.changed()
-      const hasFired = await Promise.race([fired, end.promise])
+      const hasFired = await Promise.race([fired ?? false, end.promise])
       ended.removeEventListener('abort', stop)
-      for (const watch of watches) watch.cancel()
+      watch?.cancel()
       if (!hasFired) await sleep(WITHOUT_WATCH_MS, undefined, { signal: ended }).catch(() => {})
     }
   }

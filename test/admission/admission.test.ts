@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Admission, type Asking } from '../../regional/admission/admission.ts'
+import { Admission, type Asking, WaitEnded } from '../../regional/admission/admission.ts'
 import { Estimates } from '../../regional/admission/estimates.ts'
 import { LoadMeter } from '../../regional/admission/load.ts'
 import { during, noteBusy, RequestNote } from '../../regional/observe/request.ts'
 import { ConcurrencyLimit } from '../../shared/concurrency_limit.ts'
-import { Problem } from '../../shared/problems.ts'
+import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 
 const tenant = (n: number) => asTenantNumber(BigInt(n))
@@ -58,6 +58,49 @@ class Requests {
 
 /** Lets everything that can go on go on. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+describe('what the database holds back', () => {
+  const asked: Asking = { tenant: tenant(1), weight: 1, operation: 'read' }
+  const failing = (times: number, code: ProblemCode = 'overloaded') => {
+    const work = vi.fn(async () => {
+      if (work.mock.calls.length <= times) throw new Problem(code, 'Not now.')
+      return 'done'
+    })
+    return work
+  }
+  const admission = () => new Admission({ now: Date.now })
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  test('is tried again in later turns once it has begun, and holds no room between them', async () => {
+    const at = admission()
+    const work = failing(2)
+    const done = Promise.all([at.run({ ...asked, begun: true }, work), at.background(asked, failing(1))])
+    await settled()
+    expect(at.load().underWay).toBe(0)
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(await done).toEqual(['done', 'done'])
+    expect(work).toHaveBeenCalledTimes(3)
+  })
+
+  test('is refused at once where it has not begun, or for another reason', async () => {
+    const at = admission()
+    await expect(at.run(asked, failing(1))).rejects.toMatchObject({ code: 'overloaded' })
+    await expect(at.background(asked, failing(1, 'contention'))).rejects.toMatchObject({ code: 'contention' })
+  })
+
+  test('is given up after ten seconds, and when nobody waits for it any more', async () => {
+    const at = admission()
+    const held = expect(at.background(asked, failing(1_000))).rejects.toMatchObject({ code: 'overloaded' })
+    await vi.advanceTimersByTimeAsync(11_000)
+    await held
+    const asker = new AbortController()
+    const left = expect(at.background({ ...asked, asker }, failing(1_000))).rejects.toThrow(WaitEnded)
+    await settled()
+    asker.abort()
+    await left
+  })
+})
 
 test.each([true, false])(
   'what a request takes is charged once, and noted, with admission on: %s',
@@ -482,6 +525,14 @@ describe('the concurrency limit', () => {
     expect(limit.limit).toBe(256)
     answer(limit, 500, 1_500, 10, 'slow')
     expect(limit.limit).toBeLessThan(256)
+  })
+
+  test('learns from a refusal that comes at once nothing of what the operation takes', () => {
+    const limit = new ConcurrencyLimit(options)
+    answer(limit, 20, 400, 10, 'slow')
+    limit.answered('slow', 0.1, 10, nowMs, false)
+    answer(limit, 500, 400, 10, 'slow')
+    expect(limit.limit).toBe(256)
   })
 })
 

@@ -91,6 +91,35 @@ test('a database that has answered in between is not silent', async () => {
   await expect(retrying(failing([]), conflicting)).rejects.toMatchObject({ code: 'contention' })
 })
 
+test.each([1213, 1223])(
+  'who has a place that others wait for gives it up when the cluster holds its tenant back (%i), unless something may have been done',
+  async (commit) => {
+    const inTurn = { inTurn: true }
+    const failures = [{ commit }, { commit }]
+    const failure = await retrying(failing(failures), write, inTurn).catch((error: unknown) => error)
+    expect(failure).toMatchObject({
+      code: 'overloaded',
+      detail: expect.stringContaining('Nothing was done.'),
+      extras: { headers: { 'retry-after': '5' } },
+    })
+    expect(failures).toHaveLength(1)
+    expect(await retrying(failing([{ commit: 1021 }, { commit }]), write, inTurn)).toBe('done')
+    expect(await retrying(failing([{ commit }]), write)).toBe('done')
+  },
+)
+
+test.each([
+  [1020, 'contention'],
+  [1037, 'overloaded'],
+  [1042, 'overloaded'],
+  [1051, 'overloaded'],
+  [1213, 'overloaded'],
+  [1038, 'region_unavailable'],
+])('what the database last said is what the client is told: %i is %s', async (commit, code) => {
+  const all = Array.from({ length: 20 }, (_, i) => ({ commit: i === 0 ? 1020 : commit, onError: 1031 }))
+  await expect(retrying(failing(all), write)).rejects.toMatchObject({ code })
+})
+
 test('what the disk does not take says whether something was done', async () => {
   await expect(retrying(failing([{ commit: 1510 }]), write)).rejects.toMatchObject({
     code: 'region_unavailable',

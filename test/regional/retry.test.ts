@@ -1,8 +1,13 @@
 import { afterEach, expect, test } from 'vitest'
+import { CostMeter } from '../../regional/admission/cost.ts'
 import { FDBError } from '../../regional/storage/foundationdb.ts'
+import { openEngine } from '../../regional/storage/open.ts'
+import { statusSpace } from '../../regional/tenancy/records.ts'
+import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { counters, openQueue, type Queue } from '../jobs/support.ts'
 
 const TRANSACTION_CANCELLED = 1025
+const TAG_THROTTLED = 1213
 
 let queue: Queue
 afterEach(() => queue.close())
@@ -38,4 +43,32 @@ test('a transaction that changes nothing is over with its work, and holds no ver
     return { value: space, commit: false }
   })
   await expect(kept.get(['anything'])).rejects.toMatchObject({ code: TRANSACTION_CANCELLED })
+})
+
+test('a tenant that the cluster throttles is refused at once in its turns, and only there', async () => {
+  let throttled = 0
+  queue = await openQueue(async (options) => {
+    const engine = await openEngine(options)
+    const { native } = engine
+    const begin = native.createTransaction.bind(native)
+    native.createTransaction = () => {
+      const tn = begin()
+      if (throttled > 0) {
+        throttled--
+        tn.get = () => Promise.reject(new FDBError('Transaction tag is being throttled', TAG_THROTTLED))
+      }
+      return tn
+    }
+    return engine
+  })
+  const tenant = await queue.tenant(1)
+  const read = async (scope: TenantScope) => ({
+    value: await scope.system('status', statusSpace).get(['status']),
+    commit: false,
+  })
+  throttled = 3
+  const refused = queue.database.tenant(tenant, read, { meter: new CostMeter() })
+  await expect(refused).rejects.toMatchObject({ code: 'overloaded' })
+  expect(throttled).toBe(2)
+  expect(await queue.database.tenant(tenant, read)).toMatchObject({ status: 'active' })
 })

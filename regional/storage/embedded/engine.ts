@@ -85,7 +85,7 @@ function checkFormat(dataDir: string): void {
     if (!(error instanceof FormatMismatch)) {
       if (!(error instanceof Error && 'errcode' in error)) throw error
       throw new StorageError(
-        `The data in ${dataDir} can't be opened (${error.message}). Check the disk, restore a backup, or set DATA_DIR to another directory.`,
+        `The data in ${dataDir} can't be opened (${error.message}). Check the disk, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
       )
     }
     throw new StorageError(
