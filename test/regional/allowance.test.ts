@@ -13,7 +13,7 @@ const steps = fc.array(
       arbitrary: fc.record({
         shard: fc.nat(7),
         amount: fc.integer({ min: -3, max: 5 }),
-        inUse: fc.integer({ min: 1, max: 8 }),
+        ready: fc.uniqueArray(fc.nat(7), { maxLength: 8 }),
       }),
     },
     { weight: 1, arbitrary: fc.record({ newLimit: fc.integer({ min: 0, max: 60 }) }) },
@@ -33,12 +33,12 @@ test('a limit is reached exactly, however it changes: never exceeded, and never 
           for (const [number, shard] of shards) shards.set(number, withdrawn(shard))
           continue
         }
-        const { shard, amount, inUse } = step
+        const { shard, amount, ready } = step
         if (used + amount < 0) continue
         const own = shards.get(shard)
         const left = amount < 0 ? giveBack(own, -amount) : takeFrom(own, amount)
         const changed =
-          left === undefined ? makeRoom(shards, shard, amount, limit, inUse) : new Map([[shard, left]])
+          left === undefined ? makeRoom(shards, shard, amount, limit, ready) : new Map([[shard, left]])
         if (amount > 0) expect(changed === undefined).toBe(used + amount > limit)
         if (changed === undefined) continue
         for (const [number, value] of changed) shards.set(number, value)
@@ -58,7 +58,7 @@ test('a shard that asks gets more than it needs, so that it does not ask again a
 })
 
 test('and shards that have writers, or may soon, get something too, so that they do not ask at all, nor all at once', () => {
-  const changed = makeRoom(new Map([[2, { used: 5, allowed: 9 }]]), 1, 1, 12_809, 2)
+  const changed = makeRoom(new Map([[2, { used: 5, allowed: 9 }]]), 1, 1, 12_809, [0, 1, 2, 3])
   expect([...(changed ?? [])].toSorted(([a], [b]) => a - b)).toEqual([
     [0, { used: 0, allowed: 50 }],
     [1, { used: 1, allowed: 52 }],

@@ -8,6 +8,7 @@ import {
   forgetAccount,
   readQuota,
   type ShardLoan,
+  ShardLoans,
   take,
   withdrawAllowances,
 } from '../../regional/tenancy/quotas.ts'
@@ -35,7 +36,7 @@ afterAll(async () => {
 })
 
 /** A shard of another process each: none of them knows of the others. */
-const loan = (shard: number): ShardLoan => ({ shard, inUse: () => 1 })
+const loan = (shard: number): ShardLoan => ({ shardIn: () => shard, ready: () => [shard] })
 
 let tenants = 0n
 async function newTenant(): Promise<TenantNumber> {
@@ -132,6 +133,67 @@ test('or who takes under a plan that is being lowered', async () => {
   expect(await together(tenant, [(scope) => take(scope, loan(0), 'projects', 1, NOW)])).toEqual([
     'quota_exceeded',
   ])
+})
+
+/** A process whose own start is its `nth`: the first number that it draws says so. */
+const processOf = (nth: number): ShardLoans => {
+  const drawn = [nth / 16][Symbol.iterator]()
+  return new ShardLoans(() => drawn.next().value ?? Math.random())
+}
+
+/** Every attempt of the slow one meets a commit of the quick one. @returns in how many the slow one was done */
+async function whileOneKeepsWriting(quick: ShardLoans, slow: ShardLoans): Promise<number> {
+  const tenant = await newTenant()
+  const one = (loans: ShardLoans, meanwhile: () => Promise<unknown>) => {
+    let attempts = 0
+    return loans.borrow(tenant, async (loan) => {
+      await change(tenant, async (scope) => {
+        attempts++
+        await take(scope, loan, 'projects', 1, NOW)
+        await meanwhile()
+      })
+      return attempts
+    })
+  }
+  const nothing = async () => {}
+  for (const loans of [quick, slow]) await one(loans, nothing)
+  const attempts = await one(slow, () => one(quick, nothing))
+  expect((await usedBy(tenant)).used).toBe(3 + attempts)
+  return attempts
+}
+
+test('two processes that write for one tenant do not conflict', async () => {
+  expect(await whileOneKeepsWriting(processOf(3), processOf(4))).toBe(1)
+})
+
+test('and where they have begun at the same shard, the one that loses goes on in another', async () => {
+  expect(await whileOneKeepsWriting(processOf(3), processOf(3))).toBe(2)
+})
+
+test('writers of one process use shards of their own, and a lone one the same shard each time', async () => {
+  const tenant = await newTenant()
+  const loans = processOf(15)
+  const scopes = { first: {} as TenantScope, second: {} as TenantScope }
+  const lone = () => loans.borrow(tenant, async (loan) => [loan.shardIn(scopes.first), ...loan.ready()])
+  expect(await lone()).toEqual([60, 60])
+  const nested = await loans.borrow(tenant, (one) =>
+    loans.borrow(tenant, async (two) => [
+      one.shardIn(scopes.first),
+      two.shardIn(scopes.second),
+      ...two.ready(),
+    ]),
+  )
+  expect(nested).toEqual([60, 61, 60, 61, 62, 63])
+  expect(await lone()).toEqual([60, 60])
+})
+
+test('however many processes come and go, a tenant with few writers has few shards', async () => {
+  const tenant = await newTenant()
+  const firsts = new Set<number>()
+  for (let i = 0; i < 1_000; i++) {
+    await new ShardLoans().borrow(tenant, async (loan) => firsts.add(loan.shardIn({} as TenantScope)))
+  }
+  expect(firsts.size).toBeLessThanOrEqual(16)
 })
 
 test('giving back makes room, in whatever shard it was taken', async () => {
