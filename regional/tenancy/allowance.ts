@@ -11,6 +11,8 @@ export interface Shard {
   allowed: number
   /** What this shard gives back is no longer allowed to it, so that it has to ask before it takes again. */
   asks?: true
+  /** How often limits had been lowered when this was allowed. Where they have been since, it is allowed no more. */
+  lowered?: number | undefined
 }
 
 /** @returns the shard with `amount` more in use; undefined when its allowance is too small and it has to ask. */
@@ -96,7 +98,9 @@ export function makeRoom(
 }
 
 /**
- * Takes back every allowance that is not used: what a changed limit calls for. From then on the shard asks, so that
- * nothing is taken while more is in use than a smaller limit allows.
+ * What a shard is by now, when limits have been lowered so often. Where that was since it was allowed what it has, what it
+ * does not use of that is taken back, and from then on it asks: nothing is taken while more is in use than a smaller limit
+ * allows.
  */
-export const withdrawn = ({ used }: Shard): Shard => ({ used, allowed: used, asks: true })
+export const presentShard = (shard: Shard, lowered: number | undefined): Shard =>
+  shard.lowered === lowered ? shard : { used: shard.used, allowed: shard.used, asks: true }

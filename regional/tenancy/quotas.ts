@@ -4,8 +4,8 @@ import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import { jsonSpace, type Space } from '../storage/space.ts'
-import { giveBack, makeRoom, SHARDS, type Shard, takeFrom, withdrawn } from './allowance.ts'
-import { profileSpace } from './records.ts'
+import { giveBack, makeRoom, presentShard, SHARDS, type Shard, takeFrom } from './allowance.ts'
+import { profileSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 /** A quantity; of a monthly one, that of one month: `tokens@2026-11`. */
@@ -136,7 +136,13 @@ export async function take(
   const account = accountOf(quantity, atMs)
   const shards = shardsOf(scope)
   const shard = loan.shardIn(scope)
-  const own = await shards.get([account, shard])
+  const [held, status] = await Promise.all([
+    shards.get([account, shard]),
+    // Whoever lowers a limit writes here and to no shard: they need not win against the writers of all of them.
+    scope.system('status', statusSpace).get(['status']),
+  ])
+  const lowered = status?.lowered
+  const own = held && presentShard(held, lowered)
   if (own === undefined && account !== quantity) {
     await expireAt(scope, endOfMonth(atMs) + MONTH_KEPT_MS, 'quota', account, atMs)
   }
@@ -151,14 +157,15 @@ export async function take(
     everyShard(scope.snapshot('quotas', shardSpace), account),
     limitOf(scope, quantity),
   ])
-  const changed = makeRoom(all, shard, amount, limit, loan.ready())
+  const present = new Map([...all].map(([number, each]) => [number, presentShard(each, lowered)]))
+  const changed = makeRoom(present, shard, amount, limit, loan.ready())
   if (changed === undefined) {
     throw new Problem('quota_exceeded', `The plan allows ${limit} ${quantity}, and they are all used.`)
   }
   rounds.set([account], (round ?? 0) + 1)
   // What changes was seen by snapshot: reading it again makes another's change to it a conflict.
   await Promise.all([...changed.keys()].map((number) => shards.get([account, number])))
-  for (const [number, value] of changed) shards.set([account, number], value)
+  for (const [number, value] of changed) shards.set([account, number], { ...value, lowered })
 }
 
 /** What is used of a quantity, and what the tenant's limit is. */
@@ -172,22 +179,6 @@ export async function readQuota(
     limitOf(scope, quantity),
   ])
   return { used: [...all.values()].reduce((sum, { used }) => sum + used, 0), limit }
-}
-
-/** To be called in the transaction that changes a tenant's limits: what was handed out under the old ones ends there. */
-export async function withdrawAllowances(
-  scope: TenantScope,
-  quantities: ReadonlyArray<Quantity>,
-  atMs: number,
-): Promise<void> {
-  const shards = shardsOf(scope)
-  const rounds = scope.system('quotas', roundSpace)
-  for (const account of quantities.map((quantity) => accountOf(quantity, atMs))) {
-    rounds.set([account], ((await rounds.get([account])) ?? 0) + 1)
-    for (const [number, shard] of await everyShard(shards, account)) {
-      shards.set([account, number], withdrawn(shard))
-    }
-  }
 }
 
 /** Forgets a month that is long over. */

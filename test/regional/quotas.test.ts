@@ -1,18 +1,14 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { type Engine, openEngine } from '../../regional/storage/open.ts'
-import {
-  forgetAccount,
-  readQuota,
-  type ShardLoan,
-  ShardLoans,
-  take,
-  withdrawAllowances,
-} from '../../regional/tenancy/quotas.ts'
-import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
+import { Sealer } from '../../regional/tenancy/idempotency.ts'
+import { type TenantChanges, TenantLifecycle } from '../../regional/tenancy/lifecycle.ts'
+import { forgetAccount, readQuota, type ShardLoan, ShardLoans, take } from '../../regional/tenancy/quotas.ts'
+import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
 import type { PlanName } from '../../shared/plans.ts'
@@ -41,14 +37,19 @@ const loan = (shard: number): ShardLoan => ({ shardIn: () => shard, ready: () =>
 let tenants = 0n
 async function newTenant(): Promise<TenantNumber> {
   const tenant = asTenantNumber(++tenants)
-  await change(tenant, async (scope) => setPlan(scope, 'free'))
+  await change(tenant, async (scope) => {
+    scope.system('status', statusSpace).set(['status'], { status: 'active', epoch: 1, version: 1 })
+    setPlan(scope, 'free')
+  })
   return tenant
 }
+
+const ID = newId('ten')
 
 function setPlan(scope: TenantScope, plan: PlanName): void {
   const at = new Date().toISOString()
   const profile: ProfileRecord = {
-    id: newId('ten'),
+    id: ID,
     slug: 'q',
     name: 'q',
     plan,
@@ -71,6 +72,37 @@ const usedBy = (tenant: TenantNumber) =>
     value: await readQuota(scope, 'projects', NOW),
     commit: false,
   }))
+
+const none = () => Promise.reject(new Error('nothing is made here'))
+
+/** An operator's change. @param meanwhile happens between each attempt's work and its commit @returns how many there were */
+async function operate(
+  tenant: TenantNumber,
+  changes: TenantChanges,
+  meanwhile = async () => {},
+): Promise<number> {
+  let attempts = 0
+  const interrupted = Object.create(database, {
+    tenant: {
+      value: ((number, body, bounds) =>
+        database.tenant(
+          number,
+          async (scope, attempt) => {
+            attempts++
+            const outcome = await body(scope, attempt)
+            await meanwhile()
+            return outcome
+          },
+          bounds,
+        )) satisfies RegionDatabase['tenant'],
+    },
+  }) as RegionDatabase
+  const sealer = new Sealer(randomBytes(32))
+  const parts = { database: interrupted, region: 'us', mint: none, linkAdmin: none, sealer }
+  const by = { operatorId: 'test', requestId: newId('req') }
+  await new TenantLifecycle({ ...parts, now: () => NOW }).change(tenant, ID, changes, undefined, by)
+  return attempts
+}
 
 /** Both have done their work before either commits; answers what became of each. */
 async function together(
@@ -119,20 +151,31 @@ test('or who takes under a plan that is being lowered', async () => {
   const tenant = await newTenant()
   await change(tenant, async (scope) => setPlan(scope, 'team'))
   await change(tenant, (scope) => take(scope, loan(0), 'projects', 100, NOW))
-  const [lowered, taken] = await together(tenant, [
-    async (scope) => {
-      setPlan(scope, 'free')
-      await withdrawAllowances(scope, ['projects'], NOW)
-    },
-    (scope) => take(scope, loan(0), 'projects', 1, NOW),
-  ])
-  expect(lowered).toBe('done')
-  const { used } = await usedBy(tenant)
-  // It came before the new plan or is refused by it.
-  expect(used).toBe(taken === 'done' ? 101 : 100)
-  expect(await together(tenant, [(scope) => take(scope, loan(0), 'projects', 1, NOW)])).toEqual([
+  const taking = change(tenant, async (scope, attempt) => {
+    await take(scope, loan(0), 'projects', 1, NOW)
+    if (attempt === 0) await operate(tenant, { plan: 'free' })
+  })
+  await expect(taking).rejects.toThrow('quota_exceeded')
+  expect(await usedBy(tenant)).toEqual({ used: 100, limit: 100 })
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', -1, NOW))
+  await change(tenant, (scope) => take(scope, loan(3), 'projects', 1, NOW))
+  await expect(change(tenant, (scope) => take(scope, loan(0), 'projects', 1, NOW))).rejects.toThrow(
     'quota_exceeded',
-  ])
+  )
+})
+
+test('limits are raised and lowered at the first attempt, however busily the tenant writes', async () => {
+  const tenant = await newTenant()
+  const write = () => change(tenant, (scope) => take(scope, loan(0), 'projects', 1, NOW))
+  await write()
+  expect(await operate(tenant, { limits: { projects: 200 } }, write)).toBe(1)
+  await write()
+  expect(await operate(tenant, { limits: { projects: 3 } }, write)).toBe(1)
+  expect(await usedBy(tenant)).toEqual({ used: 4, limit: 3 })
+  await expect(write()).rejects.toThrow('quota_exceeded')
+  expect(await operate(tenant, { limits: { projects: 5 } })).toBe(1)
+  await write()
+  await expect(write()).rejects.toThrow('quota_exceeded')
 })
 
 /** A process whose own start is its `nth`: the first number that it draws says so. */
