@@ -187,7 +187,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   })
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
-  const usage = new UsageMeter(database)
+  const usage = new UsageMeter(database, now)
   const uses = new CredentialUses(database)
 
   const transactions = { database, sealer, loans, refusals, usage, uses, now }
@@ -391,6 +391,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(LOAD_EVERY_MS, 'writing down who is isolated', () => isolations.keep(noisy.list()))
   background.every(SWEEP_EVERY_MS, 'forgetting who was noisy', () => isolations.sweep())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
+  background.every(SWEEP_EVERY_MS, 'forgetting which usage was added long ago', () => usage.sweep())
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => requests.sweep())
   }

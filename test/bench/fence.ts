@@ -126,7 +126,7 @@ async function tenantOf(
       sealer,
       loans: new ShardLoans(),
       refusals: new RefusalLog(database),
-      usage: new UsageMeter(database),
+      usage: new UsageMeter(database, Date.now),
       uses: new CredentialUses(database),
       now: Date.now,
     },
