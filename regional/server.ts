@@ -43,10 +43,10 @@ import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError, type WriteFailure } from './storage/open.ts'
 import { assertionVerifier } from './tenancy/assertion.ts'
 import { Costs } from './tenancy/cost.ts'
+import { CredentialUses, PARTS } from './tenancy/credential_uses.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
 import { Isolations } from './tenancy/isolation.ts'
-import { KeyUses, PARTS } from './tenancy/key_uses.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
@@ -187,8 +187,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   })
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
-  const usage = new UsageMeter(database)
-  const uses = new KeyUses(database)
+  const usage = new UsageMeter(database, now)
+  const uses = new CredentialUses(database)
 
   const transactions = { database, sealer, loans, refusals, usage, uses, now }
   const noisy = new NoisyDetector()
@@ -377,7 +377,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())
   background.every(RENAME_EVERY_MS, 'naming the largest tenants', async () => metrics.renameTenants())
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
-  background.every(USES_EVERY_MS, 'writing down which keys were used', () => uses.flushPart())
+  background.every(USES_EVERY_MS, 'writing down which credentials were used', () => uses.flushPart())
   // Otherwise a rolling restart would let everybody loose.
   background.once('hearing who is isolated', async () => noisy.adopt(await isolations.list()))
   background.every(LOAD_EVERY_MS, 'adding up load', async () => {
@@ -391,6 +391,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(LOAD_EVERY_MS, 'writing down who is isolated', () => isolations.keep(noisy.list()))
   background.every(SWEEP_EVERY_MS, 'forgetting who was noisy', () => isolations.sweep())
   background.every(SWEEP_EVERY_MS, 'forgetting what tenants cost long ago', () => costs.sweep())
+  background.every(SWEEP_EVERY_MS, 'forgetting which usage was added long ago', () => usage.sweep())
   if (region === controlRegion) {
     background.every(SWEEP_EVERY_MS, 'forgetting operators’ requests', () => requests.sweep())
   }
@@ -422,7 +423,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       await Promise.all([outbound.close(), signInsAt.close()])
       background.once('writing refusals to audit trails', () => refusals.flush())
       background.once('adding up usage', () => usage.flush())
-      background.once('writing down which keys were used', () => uses.flush())
+      background.once('writing down which credentials were used', () => uses.flush())
       await Promise.all([
         background.stop(),
         tracing?.stop(Math.min(STOP_TRACING_MS, config.DRAIN_MS * STOP_TRACING_SHARE)),

@@ -74,8 +74,7 @@ async function work(
     // What is under way outside ends first: its step sees that the tenant is no longer active.
     if (status === 'erasing' && holding.isOutside) return { more: false }
     if (status === 'erasing') return { more: false, notBeforeMs: await dependencies.erase(tenant, mayGoOn) }
-    if (status === undefined) return { more: false }
-    if (status !== 'active') return { more: false, notBeforeMs: dependencies.now() + SUSPENDED_MS }
+    if (status !== 'active') return { more: false }
     for (const kind of standing) kind.call(tenant)
     if (signal.aborted) return { more: false }
     if (isNothing && holding.readOn === undefined) {
@@ -152,11 +151,13 @@ async function planOf(scope: TenantScope, kinds: JobKinds, nowMs: number, notBef
   // A tenant that is gone has nothing to do, and nothing may be written there any more.
   if (status === undefined) return { kept, next: undefined, nowMs }
   if (status.status === 'erasing') return { kept, next: notBeforeMs, nowMs }
+  // By the status that is read here: who resumes a tenant while it is visited wakes nobody, for it is in hand.
+  const earliestMs = status.status === 'active' ? notBeforeMs : nowMs + SUSPENDED_MS
   // Who does standing work was called a moment ago.
   const times = entries.map(([[dueMs], entry]) =>
     standingKind(kinds, entry) === undefined ? dueMs : Math.max(dueMs, nowMs + AGAIN_MS),
   )
-  return { kept, next: times.length === 0 ? undefined : Math.max(Math.min(...times), notBeforeMs), nowMs }
+  return { kept, next: times.length === 0 ? undefined : Math.max(Math.min(...times), earliestMs), nowMs }
 }
 
 function setLater(

@@ -27,7 +27,7 @@
 //       ├─ ('epoch')                    grows when the data is copied, moved or restored
 //       ├─ ('copy')                     how far the copy has come that is made into this region; nothing afterwards
 //       ├─ ('noisy', number)            who is isolated
-//       ├─ ('flush', process)           the last flush of usage that a process has applied
+//       ├─ ('flush', 'last', day, process)   the last flush of usage that a process has applied on a day
 //       ├─ ('cost', day, number)        what a tenant cost the region on a day
 //       ├─ ('flush', 'gone', number)    tenants that no flush may count for any more
 //       ├─ ('job', shard, number)       pointers: tenants whose queues are to be looked into

@@ -1,7 +1,6 @@
 // admit: who is let in, read in the transaction of the work itself. Whatever an edge has cached, a revoked key or a
 // suspended tenant is refused from the commit of that change on.
 import { CREDENTIAL_REFUSED, MOVED_TO, STALE_PROVIDERS } from '../../shared/headers.ts'
-import type { Id } from '../../shared/ids.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, Problem } from '../../shared/problems.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
@@ -11,8 +10,8 @@ import { timed } from '../observe/request.ts'
 import type { TransactionMeter } from '../storage/metered.ts'
 import type { Actor } from './audit.ts'
 import { authorise, type Wanted } from './authorise.ts'
+import type { CredentialUses } from './credential_uses.ts'
 import type { Sealer } from './idempotency.ts'
-import type { KeyUses } from './key_uses.ts'
 import type { ShardLoan, ShardLoans } from './quotas.ts'
 import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
@@ -90,7 +89,7 @@ export interface TransactDependencies {
   loans: ShardLoans
   refusals: RefusalLog
   usage: UsageMeter
-  uses: KeyUses
+  uses: CredentialUses
   now: () => number
 }
 
@@ -107,7 +106,6 @@ export interface Admitted {
   scopes: ReadonlyArray<string>
   nowMs: number
   logs: LogStanding
-  unnoted: Id<'ses'> | undefined
 }
 
 /**
@@ -146,10 +144,12 @@ export async function admit(
   // Who is nobody's yet leaves no trace by being refused.
   request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw refusal(verdict.problem, principal)
-  const { scopes, logs, actor, newcomer, changed, unnoted } = verdict
-  if (actor?.kind === 'api_key' || actor?.kind === 'signed_url') uses.note(principal.tenant, actor.id, nowMs)
+  const { scopes, logs, actor, newcomer, changed } = verdict
+  if (actor?.kind === 'api_key' || actor?.kind === 'signed_url' || actor?.kind === 'session') {
+    uses.note(principal.tenant, actor.id, nowMs)
+  }
   return {
-    admitted: { scopes, nowMs, logs, unnoted },
+    admitted: { scopes, nowMs, logs },
     actor,
     join: async (loan) => {
       if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')

@@ -11,6 +11,8 @@ export interface Shard {
   allowed: number
   /** What this shard gives back is no longer allowed to it, so that it has to ask before it takes again. */
   asks?: true
+  /** How often limits had been lowered when this was allowed. Where they have been since, it is allowed no more. */
+  lowered?: number | undefined
 }
 
 /** @returns the shard with `amount` more in use; undefined when its allowance is too small and it has to ask. */
@@ -37,14 +39,14 @@ const ALONE = 8
 const ROUNDS = 2
 
 /** Shards get differing shares, from half to one and a half: writers that began together do not run dry together. */
-const shareOf = (shard: number, free: number, inUse: number): number =>
-  Math.ceil(inUse === 1 ? free / ALONE : (free / (ROUNDS * SHARDS)) * (0.5 + shard / SHARDS))
+const shareOf = (shard: number, free: number, isAlone: boolean): number =>
+  Math.ceil(isAlone ? free / ALONE : (free / (ROUNDS * SHARDS)) * (0.5 + shard / SHARDS))
 
 /**
  * Makes room for `amount` in one shard, from what is free or else from what other shards do not use. Shards in use
  * that have nothing left get something too: otherwise each of them would soon ask as well, and conflict with the rest.
  * @param shards every shard there is, by its number
- * @param inUse shards 0 to `inUse` - 1 have writers now
+ * @param ready shards that have writers now, or may soon: none but the asking one where that has the only writer
  * @returns the shards that change, the asking one included; undefined when the limit leaves no room at all.
  */
 export function makeRoom(
@@ -52,7 +54,7 @@ export function makeRoom(
   asking: number,
   amount: number,
   limit: number,
-  inUse = 1,
+  ready: ReadonlyArray<number> = [asking],
 ): Map<number, Shard> | undefined {
   const all = new Map([...shards].map(([number, shard]) => [number, { ...shard }]))
   const total = (of: 'used' | 'allowed') => all.values().reduce((sum, shard) => sum + shard[of], 0)
@@ -73,12 +75,12 @@ export function makeRoom(
     shard.allowed += given
     free -= given
   }
-  give(own, Math.min(free, Math.max(own.used + amount - own.allowed, shareOf(asking, toShare, inUse))))
-  // Where several write, more may be about to: twice as many shards are ready for them.
-  const ready = inUse === 1 ? 1 : Math.min(SHARDS, 2 * inUse)
-  for (let number = 0; number < ready && free > 0; number++) {
+  const isAlone = ready.length <= 1
+  give(own, Math.min(free, Math.max(own.used + amount - own.allowed, shareOf(asking, toShare, isAlone))))
+  for (const number of isAlone ? [] : ready) {
+    if (free === 0) break
     const shard = all.get(number) ?? { used: 0, allowed: 0 }
-    if (shard.allowed <= shard.used) give(change(number), Math.min(free, shareOf(number, toShare, inUse)))
+    if (shard.allowed <= shard.used) give(change(number), Math.min(free, shareOf(number, toShare, isAlone)))
   }
 
   const bySpare = [...all].toSorted(([, a], [, b]) => b.allowed - b.used - (a.allowed - a.used))
@@ -96,7 +98,9 @@ export function makeRoom(
 }
 
 /**
- * Takes back every allowance that is not used: what a changed limit calls for. From then on the shard asks, so that
- * nothing is taken while more is in use than a smaller limit allows.
+ * What a shard is by now, when limits have been lowered so often. Where that was since it was allowed what it has, what it
+ * does not use of that is taken back, and from then on it asks: nothing is taken while more is in use than a smaller limit
+ * allows.
  */
-export const withdrawn = ({ used }: Shard): Shard => ({ used, allowed: used, asks: true })
+export const presentShard = (shard: Shard, lowered: number | undefined): Shard =>
+  shard.lowered === lowered ? shard : { used: shard.used, allowed: shard.used, asks: true }

@@ -38,8 +38,6 @@ export type Authorisation =
       changed: ChangedRole | undefined
       logs: LogStanding
       present: SnapshotVersion
-      /** Of a session, when its last use was noted more than a minute ago. */
-      unnoted: Id<'ses'> | undefined
     }
   /** The credential is, or was, really this tenant's. */
   | { outcome: 'refused'; problem: Problem; actor?: Actor; present?: SnapshotVersion }
@@ -64,7 +62,6 @@ export type Standing =
       actor: Actor | undefined
       newcomer?: Role
       changed?: ChangedRole
-      unnoted?: Id<'ses'> | undefined
     }
   | { outcome: 'refused'; problem: Problem; actor: Actor }
   | { outcome: 'stale_providers' }
@@ -120,14 +117,14 @@ export async function authorise(
       new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
     )
   }
-  const { scopes, newcomer, changed, unnoted } = standing
+  const { scopes, newcomer, changed } = standing
   if (!allows(scopes, wanted.scope) && !(wanted.invitees && principal.kind === 'jwt')) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
   }
   if (wanted.mintsCredentials && principal.kind === 'signed_url') {
     return refused(new Problem('insufficient_scope', 'No signed URL reaches what gives access.'))
   }
-  return { outcome: 'granted', scopes, actor, newcomer, changed, logs: status, present, unnoted }
+  return { outcome: 'granted', scopes, actor, newcomer, changed, logs: status, present }
 }
 
 function standingOf(

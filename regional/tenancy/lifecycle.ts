@@ -4,10 +4,10 @@ import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import type { EventType } from '../../shared/event_types.ts'
 import { newId } from '../../shared/ids.ts'
 import {
-  LIMIT_NAMES,
   type LimitName,
   type LimitOverrides,
   limitsOf,
+  type PlanLimits,
   type PlanName,
   QUANTITIES,
 } from '../../shared/plans.ts'
@@ -29,7 +29,7 @@ import {
   operatorEntry,
 } from './operator_request.ts'
 import { provisioningPointer } from './pointers.ts'
-import { ONLY_WRITER, take, withdrawAllowances } from './quotas.ts'
+import { ONLY_WRITER, take } from './quotas.ts'
 import {
   type AdminLinkRecord,
   adminLinkSpace,
@@ -302,16 +302,18 @@ async function writeChanges(
     version,
   }
   profileOf(scope).set(['profile'], after)
-  const changed = changedLimits(profile, after)
-  await withdrawAllowances(
-    scope,
-    QUANTITIES.filter((quantity) => changed.has(quantity)),
-    nowMs,
-  )
-  const newsToEdges = profile.plan !== after.plan || EDGE_LIMITS.some((name) => changed.has(name))
-  const snapshotVersion = before.snapshotVersion + (newsToEdges ? 1 : 0)
-  if ((status !== undefined && status !== current) || snapshotVersion !== before.snapshotVersion) {
-    statusOf(scope).set(['status'], { ...standing, status: status ?? current, version: snapshotVersion })
+  const was = limitsOf(profile.plan, profile.overrides)
+  const is = limitsOf(after.plan, after.overrides)
+  requireFitting(is)
+  const newsToEdges = profile.plan !== after.plan || EDGE_LIMITS.some((name) => is[name] !== was[name])
+  const lowers = QUANTITIES.some((name) => is[name] < was[name])
+  if ((status !== undefined && status !== current) || newsToEdges || lowers) {
+    statusOf(scope).set(['status'], {
+      ...standing,
+      status: status ?? current,
+      version: standing.version + (newsToEdges ? 1 : 0),
+      ...(lowers && { lowered: (standing.lowered ?? 0) + 1 }),
+    })
   }
   // Jobs that waited out the suspension go on.
   if (status === 'active' && current !== 'active') scope.wake()
@@ -342,16 +344,12 @@ function overridden(before: LimitOverrides = {}, limits: TenantChanges['limits']
 }
 
 /** @throws {Problem} `validation_failed` for a burst so small that the rate can't be kept up */
-function changedLimits(before: ProfileRecord, after: ProfileRecord): ReadonlySet<LimitName> {
-  const was = limitsOf(before.plan, before.overrides)
-  const is = limitsOf(after.plan, after.overrides)
-  if (is.burst < is.requestsPerSecond / 2) {
-    const detail = `must be at least half of requestsPerSecond, which is ${is.requestsPerSecond}`
-    throw new Problem('validation_failed', 'The limits do not fit each other. `errors` says where.', {
-      errors: [{ pointer: '/limits/burst', detail }],
-    })
-  }
-  return new Set(LIMIT_NAMES.filter((name) => was[name] !== is[name]))
+function requireFitting({ burst, requestsPerSecond }: PlanLimits): void {
+  if (burst >= requestsPerSecond / 2) return
+  const detail = `must be at least half of requestsPerSecond, which is ${requestsPerSecond}`
+  throw new Problem('validation_failed', 'The limits do not fit each other. `errors` says where.', {
+    errors: [{ pointer: '/limits/burst', detail }],
+  })
 }
 
 const statusOf = (scope: TenantScope) => scope.system('status', statusSpace)
@@ -362,7 +360,6 @@ interface Shown {
   profile: ProfileRecord
   version: number
   standing: StatusRecord
-  snapshotVersion: number
 }
 
 async function shownIn(scope: TenantScope): Promise<Shown | undefined> {
@@ -377,6 +374,5 @@ async function shownIn(scope: TenantScope): Promise<Shown | undefined> {
     profile,
     version: profile.version,
     standing: status,
-    snapshotVersion: status.version,
   }
 }

@@ -4,8 +4,8 @@ import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import { jsonSpace, type Space } from '../storage/space.ts'
-import { giveBack, makeRoom, SHARDS, type Shard, takeFrom, withdrawn } from './allowance.ts'
-import { profileSpace } from './records.ts'
+import { giveBack, makeRoom, presentShard, SHARDS, type Shard, takeFrom } from './allowance.ts'
+import { profileSpace, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 /** A quantity; of a monthly one, that of one month: `tokens@2026-11`. */
@@ -32,38 +32,83 @@ function endOfMonth(atMs: number): number {
 
 /** One writer's shard, lent to it for as long as its transaction and its retries take. */
 export interface ShardLoan {
-  readonly shard: number
-  /** Shards below this number may have writers of this process right now. */
-  inUse(): number
+  /**
+   * The shard to use in this transaction. Another one in each attempt: what was lost may have been lost to another
+   * process, which has the same shard lent.
+   */
+  shardIn(scope: TenantScope): number
+  /** Shards that have writers of this process right now; where there are several, as many more, for who may come soon. */
+  ready(): ReadonlyArray<number>
 }
 
 /**
- * Which shard each writer of this process uses. A shard is lent to one writer at a time, the lowest free one first:
- * so writers do not conflict with each other, and a tenant with few writers keeps few shards.
+ * Each process lends from one of so many shards on, so that processes seldom conflict with each other. Few of all, so
+ * that a tenant with few writers keeps few shards, however many processes come and go.
+ */
+const STARTS = 16
+const BETWEEN_STARTS = SHARDS / STARTS
+
+/**
+ * Which shard each writer of this process uses. A shard is lent to one writer at a time, the first free one from the
+ * process's own start on: so writers do not conflict with each other, and a tenant with few writers keeps few shards.
  */
 export class ShardLoans {
   private readonly lent = new Map<TenantNumber, Set<number>>()
+  private readonly random: () => number
+  private readonly start: number
+
+  constructor(random: () => number = Math.random) {
+    this.random = random
+    this.start = this.oneOf(STARTS) * BETWEEN_STARTS
+  }
 
   async borrow<T>(tenant: TenantNumber, use: (loan: ShardLoan) => Promise<T>): Promise<T> {
     const lent = this.lent.get(tenant) ?? new Set()
     this.lent.set(tenant, lent)
-    let shard = 0
-    while (shard < SHARDS && lent.has(shard)) shard++
-    const inUse = () => Math.max(...lent) + 1
-    // More writers than shards share at random; a conflict between them is retried like any other.
-    if (shard === SHARDS) return use({ shard: Math.floor(Math.random() * SHARDS), inUse })
-    lent.add(shard)
+    let used: TenantScope | undefined
+    let shard = lend(lent, this.start)
+    const shardIn = (scope: TenantScope): number => {
+      if (used !== undefined && used !== scope && shard !== undefined) {
+        lent.delete(shard)
+        shard = lend(lent, (shard + (1 + this.oneOf(STARTS - 1)) * BETWEEN_STARTS) % SHARDS)
+      }
+      used = scope
+      // More writers than shards share at random; a conflict between them is retried like any other.
+      return shard ?? this.oneOf(SHARDS)
+    }
+    const ready = () => [...lent, ...freeFrom(this.start, lent).take(lent.size > 1 ? lent.size : 0)]
     try {
-      return await use({ shard, inUse })
+      return await use({ shardIn, ready })
     } finally {
-      lent.delete(shard)
+      if (shard !== undefined) lent.delete(shard)
+      // What a lost attempt has still under way borrows nothing more.
+      shard = undefined
       if (lent.size === 0) this.lent.delete(tenant)
     }
   }
+
+  private oneOf(count: number): number {
+    return Math.floor(this.random() * count)
+  }
+}
+
+/** The shards that are not lent, from `start` on. */
+function* freeFrom(start: number, lent: ReadonlySet<number>): Generator<number, undefined> {
+  for (let i = 0; i < SHARDS; i++) {
+    const shard = (start + i) % SHARDS
+    if (!lent.has(shard)) yield shard
+  }
+}
+
+/** @returns undefined when all are lent */
+function lend(lent: Set<number>, start: number): number | undefined {
+  const shard = freeFrom(start, lent).next().value
+  if (shard !== undefined) lent.add(shard)
+  return shard
 }
 
 /** For a transaction that is the only writer of its tenant, such as the one that makes it. */
-export const ONLY_WRITER: ShardLoan = { shard: 0, inUse: () => 1 }
+export const ONLY_WRITER: ShardLoan = { shardIn: () => 0, ready: () => [0] }
 
 const shardsOf = (scope: TenantScope): Space<[account: Account, shard: number], Shard> =>
   scope.system('quotas', shardSpace)
@@ -83,14 +128,21 @@ async function everyShard(
  */
 export async function take(
   scope: TenantScope,
-  { shard, inUse }: ShardLoan,
+  loan: ShardLoan,
   quantity: Quantity,
   amount: number,
   atMs: number,
 ): Promise<void> {
   const account = accountOf(quantity, atMs)
   const shards = shardsOf(scope)
-  const own = await shards.get([account, shard])
+  const shard = loan.shardIn(scope)
+  const [held, status] = await Promise.all([
+    shards.get([account, shard]),
+    // Whoever lowers a limit writes here and to no shard: they need not win against the writers of all of them.
+    scope.system('status', statusSpace).get(['status']),
+  ])
+  const lowered = status?.lowered
+  const own = held && presentShard(held, lowered)
   if (own === undefined && account !== quantity) {
     await expireAt(scope, endOfMonth(atMs) + MONTH_KEPT_MS, 'quota', account, atMs)
   }
@@ -105,14 +157,15 @@ export async function take(
     everyShard(scope.snapshot('quotas', shardSpace), account),
     limitOf(scope, quantity),
   ])
-  const changed = makeRoom(all, shard, amount, limit, inUse())
+  const present = new Map([...all].map(([number, each]) => [number, presentShard(each, lowered)]))
+  const changed = makeRoom(present, shard, amount, limit, loan.ready())
   if (changed === undefined) {
     throw new Problem('quota_exceeded', `The plan allows ${limit} ${quantity}, and they are all used.`)
   }
   rounds.set([account], (round ?? 0) + 1)
   // What changes was seen by snapshot: reading it again makes another's change to it a conflict.
   await Promise.all([...changed.keys()].map((number) => shards.get([account, number])))
-  for (const [number, value] of changed) shards.set([account, number], value)
+  for (const [number, value] of changed) shards.set([account, number], { ...value, lowered })
 }
 
 /** What is used of a quantity, and what the tenant's limit is. */
@@ -126,22 +179,6 @@ export async function readQuota(
     limitOf(scope, quantity),
   ])
   return { used: [...all.values()].reduce((sum, { used }) => sum + used, 0), limit }
-}
-
-/** To be called in the transaction that changes a tenant's limits: what was handed out under the old ones ends there. */
-export async function withdrawAllowances(
-  scope: TenantScope,
-  quantities: ReadonlyArray<Quantity>,
-  atMs: number,
-): Promise<void> {
-  const shards = shardsOf(scope)
-  const rounds = scope.system('quotas', roundSpace)
-  for (const account of quantities.map((quantity) => accountOf(quantity, atMs))) {
-    rounds.set([account], ((await rounds.get([account])) ?? 0) + 1)
-    for (const [number, shard] of await everyShard(shards, account)) {
-      shards.set([account, number], withdrawn(shard))
-    }
-  }
 }
 
 /** Forgets a month that is long over. */

@@ -19,6 +19,8 @@ export interface StatusRecord {
   movedTo?: string
   /** There are webhook endpoints: whoever writes an event has them served. */
   webhooks?: boolean
+  /** How often a counted limit was lowered: what shards of a quota were allowed before that, they are allowed no more. */
+  lowered?: number
 }
 
 /** What whoever writes to a tenant's logs has to know of it. */

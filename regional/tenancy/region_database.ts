@@ -34,7 +34,7 @@ import { costRow, costSpace } from './cost.ts'
 import { certificateSpace, jobPointer, pointerKey, single, upkeepOf } from './pointers.ts'
 import { type Attempt, retrying } from './retry.ts'
 import { type TenantKeys, TenantKeysCache } from './tenant_keys.ts'
-import { flushSpace, type UsageMetric } from './usage.ts'
+import { type FlushKey, flushSpace, type UsageMetric } from './usage.ts'
 
 type Listener = (tenant: TenantNumber) => void
 type Report = (violation: IsolationViolation) => void
@@ -345,7 +345,7 @@ export class RegionDatabase {
   addUsage<T>(
     tenants: ReadonlyArray<TenantNumber>,
     body: (
-      applied: Space<[process: string] | ['gone', tenant: Buffer], number>,
+      applied: Space<FlushKey, number>,
       usageOf: (tenant: TenantNumber) => CounterSpace<[hour: string, metric: UsageMetric]>,
       costs: CounterSpace<[day: string, tenant: Buffer]>,
     ) => Promise<Attempt<T>>,

@@ -1,7 +1,6 @@
 // What admin links and console sessions come to, read in the transaction of the work. Neither outlives who issued it: a
 // link, and every session that came of it, holds only as long as its issuer may give that role.
 import { SESSION_IDLE_MS, SESSION_LIFE_MS } from '../../shared/credentials/session_token.ts'
-import type { Id } from '../../shared/ids.ts'
 import type { AdminLinkPrincipal, SessionPrincipal } from '../../shared/principal.ts'
 import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import { ROLE_SCOPES } from '../../shared/roles.ts'
@@ -16,9 +15,6 @@ import type { TenantScope } from './region_database.ts'
 
 /** What is known of a session before it begins. */
 export type NewSession = Omit<SessionRecord, 'era' | 'createdAt' | 'expiresAtMs'>
-
-/** A session's use is noted this often, so that a busy one does not write with every request. */
-const NOTE_EVERY_MS = 60_000
 
 export async function ofSession(
   scope: TenantScope,
@@ -54,7 +50,6 @@ export async function ofSession(
     outcome: 'holds',
     scopes: ROLE_SCOPES[memberRole === undefined ? role : lesser(role, memberRole)],
     actor,
-    unnoted: nowMs >= seenMs + NOTE_EVERY_MS ? sessionId : undefined,
   }
 }
 
@@ -104,16 +99,8 @@ export async function beginSession(
   const [era, createdAt] = [await presentEra(scope.service('sessions')), new Date(nowMs).toISOString()]
   const session: SessionRecord = { ...given, era, createdAt, expiresAtMs }
   sessions.set([session.id], session)
-  seenIn(scope, session.id, nowMs)
+  scope.system('credentials', seenSpace).set([session.id], nowMs)
   await expireAt(scope, expiresAtMs, 'session', session.id, nowMs)
   emit('session.created', session.id)
   return session
-}
-
-export const seenIn = (scope: TenantScope, id: Id<'ses'>, nowMs: number): void =>
-  scope.system('credentials', seenSpace).set([id], nowMs)
-
-/** In a transaction of its own. A session that ended meanwhile leaves nothing behind. */
-export async function noteSeen(scope: TenantScope, id: Id<'ses'>, nowMs: number): Promise<void> {
-  if ((await scope.system('credentials', sessionSpace).get([id])) !== undefined) seenIn(scope, id, nowMs)
 }

@@ -1,8 +1,6 @@
 // transact: one request, one transaction. The edge's word is read again here, in the same transaction as the work.
 // A change commits together with everything that belongs to it: idempotency record, quotas, audit and outbox entries.
-import type { Id } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
-import type { TenantNumber } from '../../shared/tenant.ts'
 import { timed } from '../observe/request.ts'
 import type { Reply } from '../operation.ts'
 import {
@@ -15,7 +13,6 @@ import {
   type TransactDependencies,
 } from './admission.ts'
 import { answerOfShutting } from './erasure.ts'
-import { noteSeen } from './sessions.ts'
 import { readingTransaction, type TenantTransaction } from './tenant_transaction.ts'
 import { answering, memoryOf, REPLAYED, writeOnce } from './write_once.ts'
 
@@ -82,8 +79,7 @@ async function read(
   work: (tx: TenantTransaction) => Promise<Reply>,
 ): Promise<Reply | undefined> {
   const { principal } = request.verified
-  let unnoted: Id<'ses'> | undefined
-  const reply = await dependencies.database.tenant(
+  return dependencies.database.tenant(
     principal.tenant,
     async (scope) => {
       const { admitted, actor } = await admit(dependencies, request, scope)
@@ -91,22 +87,11 @@ async function read(
       const context = contextOf(request, admitted, actor)
       const tx = readingTransaction(scope, { service: request.service, context })
       const reply = await timed('work', () => work(tx))
-      unnoted = admitted.unnoted
       return { value: reply, commit: false }
     },
     boundsOf(dependencies, request),
   )
-  if (unnoted !== undefined) await noteUse(dependencies, principal.tenant, unnoted)
-  return reply
 }
-
-/** A session's use, by itself: the request that it was used for changed nothing. */
-const noteUse = (
-  { database, now }: TransactDependencies,
-  tenant: TenantNumber,
-  id: Id<'ses'>,
-): Promise<void> =>
-  database.tenant(tenant, async (scope) => ({ value: await noteSeen(scope, id, now()), commit: true }))
 
 /** Makes whoever asks a member, as their provider's record says. Repeatable: the second time they are one. */
 const signIn = (dependencies: TransactDependencies, request: Asked): Promise<void> =>

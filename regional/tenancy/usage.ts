@@ -6,7 +6,8 @@ import { QUANTITIES, type Quantity } from '../../shared/plans.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { IsolationStage } from '../admission/noisy.ts'
 import { numberKey } from '../storage/keys.ts'
-import { jsonSpace } from '../storage/space.ts'
+import { jsonSpace, type KeyBounds } from '../storage/space.ts'
+import { dayOf } from './cost.ts'
 import { readQuota } from './quotas.ts'
 import { isolationSpace } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
@@ -26,6 +27,7 @@ export function hourOf(nowMs: number): string {
 }
 
 const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
 /** The one asked for last, which is nearly always the present one. */
 let hour = { begins: Number.NaN, text: '' }
 
@@ -97,13 +99,20 @@ const unitsOf = ({ reads, writes }: Record<'reads' | 'writes', number>): number 
 const LAST_METRIC: UsageMetric = 'writes'
 
 /**
- * By process, the last flush that was applied: a flush that is retried after an unknown outcome finds itself here. And
- * the tenants that are gone: a flush reads no tenant's status, and must not count for one that is being erased.
+ * By process and day, the last flush that was applied: a flush that is retried after an unknown outcome finds itself here.
+ * And the tenants that are gone: a flush reads no tenant's status, and must not count for one that is being erased.
  */
-export const flushSpace = jsonSpace<[process: string] | ['gone', tenant: Buffer], number>('flush')
+export type FlushKey =
+  | ['last', day: string, process: string]
+  | ['gone', tenant: Buffer]
+  /** Of older versions, for ever. */
+  | [process: string]
+export const flushSpace = jsonSpace<FlushKey, number>('flush')
 
 /** Tenants in one transaction of a flush. */
 const BATCH = 100
+/** Rows in one transaction of a sweep. */
+const PAGE = 2_000
 
 /** A change counts itself as a write; `changes` is for the region's own account of what tenants cost. */
 type Gathered = Exclude<UsageMetric, 'writes'> | 'changes'
@@ -114,19 +123,24 @@ type Counted = Map<string, Partial<Record<Gathered, number>>>
 
 /** What is added in one commit. It keeps its number until it is known to be added, so that it is added once. */
 interface Flush {
+  key: ['last', day: string, process: string]
   number: number
   counts: ReadonlyMap<TenantNumber, Counted>
 }
 
 export class UsageMeter {
   private readonly database: RegionDatabase
+  private readonly now: () => number
+  private readonly startedMs: number
   private readonly process = randomUUID()
   private flushes = 0
   private readonly gathered = new Map<TenantNumber, Counted>()
   private readonly unwritten: Flush[] = []
 
-  constructor(database: RegionDatabase) {
+  constructor(database: RegionDatabase, now: () => number) {
     this.database = database
+    this.now = now
+    this.startedMs = now()
   }
 
   count(tenant: TenantNumber, metric: Gathered, amount: number, nowMs: number): void {
@@ -154,17 +168,37 @@ export class UsageMeter {
   }
 
   private gather(): void {
+    const key: Flush['key'] = ['last', dayOf(this.now()), this.process]
     const gathered = [...this.gathered]
     this.gathered.clear()
     for (let i = 0; i < gathered.length; i += BATCH) {
-      this.unwritten.push({ number: ++this.flushes, counts: new Map(gathered.slice(i, i + BATCH)) })
+      this.unwritten.push({ key, number: ++this.flushes, counts: new Map(gathered.slice(i, i + BATCH)) })
     }
   }
 
-  private write({ number, counts }: Flush): Promise<void> {
+  /** Forgets flushes of more than a day ago: whoever added them has tried them again long since, or is gone. */
+  async sweep(): Promise<void> {
+    const dayAgoMs = this.now() - DAY_MS
+    await this.forget({ under: ['last'], to: ['last', dayOf(dayAgoMs)] })
+    // Older versions say no day; when this process has been here for one, so has everybody who may still flush.
+    if (this.startedMs < dayAgoMs) await this.forget({ to: ['gone'] })
+  }
+
+  private async forget(bounds: KeyBounds<FlushKey>): Promise<void> {
+    for (let more = true; more; ) {
+      more = await this.database.region(async (scope) => {
+        const rows = scope.space(flushSpace)
+        const page = await rows.page({ ...bounds, limit: PAGE })
+        for (const [key] of page.entries) rows.clear(key)
+        return { value: page.more, commit: page.entries.length > 0 }
+      })
+    }
+  }
+
+  private write({ key, number, counts }: Flush): Promise<void> {
     return this.database.addUsage([...counts.keys()], async (applied, usageOf, costs) => {
-      if (((await applied.get([this.process])) ?? 0) >= number) return { value: undefined, commit: false }
-      applied.set([this.process], number)
+      if (((await applied.get(key)) ?? 0) >= number) return { value: undefined, commit: false }
+      applied.set(key, number)
       const tenants = [...counts]
       const gone = await Promise.all(tenants.map(([tenant]) => applied.get(['gone', numberKey(tenant)])))
       for (const [i, [tenant, hours]] of tenants.entries()) {

@@ -28,7 +28,6 @@ import {
   type Sealer,
 } from './idempotency.ts'
 import type { ShardLoan } from './quotas.ts'
-import { seenIn } from './sessions.ts'
 import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { countWrite } from './usage.ts'
 
@@ -132,7 +131,6 @@ export function writeOnce<T>(
       const written: Written<T> = { outcome: 'written', result, context }
       const attempt = newAttempt()
       earlier.set(attempt, written)
-      if (admitted.unnoted !== undefined) seenIn(scope, admitted.unnoted, nowMs)
       countWrite(scope, nowMs)
       auditOf(scope).append(logs.epoch, {
         at: new Date(nowMs).toISOString(),

@@ -11,6 +11,7 @@ import type { Engine } from '../../regional/storage/open.ts'
 import type { TenantContext } from '../../regional/tenancy/admission.ts'
 import { emitting, FEED_BEGINNING, type TenantEvent } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
+import { ONLY_WRITER } from '../../regional/tenancy/quotas.ts'
 import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_database.ts'
 import { Tails } from '../../regional/tenancy/tails.ts'
@@ -286,8 +287,7 @@ test('a test that another process commits is sent at once, while its receiver ke
   })
   const context = { tenant, nowMs: Date.now(), actor: { kind: 'system', id: 'test' } } as TenantContext
   const { eventId } = await another.tenant(tenant, async (scope) => {
-    const loan = { shard: 0, inUse: () => 1 }
-    const tx = writingTransaction(scope, { service: SERVICE, context }, loan, standing)
+    const tx = writingTransaction(scope, { service: SERVICE, context }, ONLY_WRITER, standing)
     const endpoint = await tx.space(endpointSpace).get([ENDPOINT])
     if (endpoint === undefined) throw new Error('there is an endpoint')
     return { value: await sendTest(tx, endpoint), commit: true }

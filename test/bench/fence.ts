@@ -21,8 +21,8 @@ import {
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 import type { TransactDependencies } from '../../regional/tenancy/admission.ts'
+import { CredentialUses } from '../../regional/tenancy/credential_uses.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
-import { KeyUses } from '../../regional/tenancy/key_uses.ts'
 import { TenantLifecycle } from '../../regional/tenancy/lifecycle.ts'
 import { ShardLoans } from '../../regional/tenancy/quotas.ts'
 import type { CredentialRecord } from '../../regional/tenancy/records.ts'
@@ -126,8 +126,8 @@ async function tenantOf(
       sealer,
       loans: new ShardLoans(),
       refusals: new RefusalLog(database),
-      usage: new UsageMeter(database),
-      uses: new KeyUses(database),
+      usage: new UsageMeter(database, Date.now),
+      uses: new CredentialUses(database),
       now: Date.now,
     },
     principal: { kind: 'api_key', tenant: TENANT, keyId: record.id, secretHash },

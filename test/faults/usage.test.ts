@@ -22,7 +22,7 @@ test('every read is counted once, whatever becomes of the commits that count it'
       throw violation
     })
   const tenant = asTenantNumber(1n)
-  const usage = new UsageMeter(database(chaos))
+  const usage = new UsageMeter(database(chaos), Date.now)
   const outcomes = new Set<boolean>()
   const flush = () =>
     usage.flush().then(

@@ -154,7 +154,7 @@ test('a read that was counted before the erasure is not added after it', async (
   await queue.inTenant(tenant, (scope) =>
     scope.system('profile', profileSpace).set(['profile'], { id, version: 1 } as ProfileRecord),
   )
-  const usage = new UsageMeter(queue.database)
+  const usage = new UsageMeter(queue.database, () => queue.clock.nowMs)
   usage.count(tenant, 'reads', 1, queue.clock.nowMs)
   usage.count(other, 'reads', 1, queue.clock.nowMs)
   const eraser = new TenantEraser({

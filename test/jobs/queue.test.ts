@@ -600,6 +600,37 @@ test('a suspended tenant’s jobs wait, and no step slips in', async () => {
   expect(await stateOf(tenant, id)).toBe('running')
 })
 
+test.each(['active', 'erasing'] as const)(
+  'a suspended tenant that becomes %s while a worker is about to leave it is visited at once',
+  async (status) => {
+    const tenant = await queue.tenant(1)
+    const become = (next: 'suspended' | typeof status) =>
+      queue.inTenant(tenant, (scope) => {
+        scope.system('status', statusSpace).set(['status'], { status: next, version: 1, epoch: 1 })
+        if (next !== 'suspended') scope.wake()
+      })
+    await become('suspended')
+    await queue.enqueue(tenant, count, { name: 'a', steps: 3 })
+    const over = queue.anotherDatabase()
+    const { upkeep } = over
+    let isFirst = true
+    over.upkeep = async (...leaving) => {
+      if (isFirst) await become(status)
+      isFirst = false
+      return upkeep.apply(over, leaving) as ReturnType<typeof upkeep<never>>
+    }
+    let wasErased = false
+    const erase = async () => {
+      wasErased = true
+      return queue.clock.nowMs + DAY_MS
+    }
+    queue.worker({ over, erase })
+    const isGoingOn = async () => wasErased || (await queue.counter(tenant, 'a')) === 3
+    await eventually(async () => expect(await isGoingOn()).toBe(true))
+    expect(wasErased).toBe(status === 'erasing')
+  },
+)
+
 test('a finished job can be read for a week, then it is swept, and nothing of the queue is left', async () => {
   const tenant = await queue.tenant(1)
   const worker = queue.worker({ kinds: [count, sweep] })

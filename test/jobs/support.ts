@@ -7,6 +7,7 @@ import { CostMeter } from '../../regional/admission/cost.ts'
 import { type JobKind, jobKind, jobKinds } from '../../regional/jobs/kind.ts'
 import { type EnqueueOptions, enqueue, jobsOf, readJob } from '../../regional/jobs/queue.ts'
 import { dueSpace, type JobRecord } from '../../regional/jobs/record.ts'
+import type { VisitDependencies } from '../../regional/jobs/visit.ts'
 import { JobWorker } from '../../regional/jobs/worker.ts'
 import { keySpace, numberOfKey } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
@@ -40,6 +41,7 @@ export interface WorkerOptions {
   scanEveryMs?: number
   over?: RegionDatabase
   turn?: TakeTurn
+  erase?: VisitDependencies['erase']
 }
 
 /** @param open the engine, otherwise than usual */
@@ -98,13 +100,14 @@ export async function openQueue(open: typeof openEngine = openEngine) {
       scanEveryMs = 100,
       over = database,
       turn = (_, work) => work(new CostMeter()),
+      erase = async () => undefined,
     }: WorkerOptions = {}): JobWorker {
       const worker = new JobWorker({
         database: over,
         kinds: jobKinds(kinds),
         loans: new ShardLoans(),
         tails: new Tails(over, log),
-        erase: async () => undefined,
+        erase,
         turn,
         now: () => clock.nowMs,
         random: Math.random,

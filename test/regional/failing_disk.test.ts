@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Worker } from 'node:worker_threads'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import { selectApiVersion } from '../../regional/storage/foundationdb.ts'
 import { openEngine } from '../../regional/storage/open.ts'
+import { toBase64url } from '../../shared/bytes.ts'
+import { newId } from '../../shared/ids.ts'
+import { asTenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import { type Regions, startRegions } from './support.ts'
 
 /** The engine's threads, as they are started. */
@@ -21,10 +25,17 @@ vi.mock('node:worker_threads', async (original) => {
 })
 
 let regions: Regions
-afterEach(() => regions.close())
+afterEach(async () => {
+  await regions.close()
+  vi.useRealTimers()
+})
 
 const create = (key: string, path: string, body: unknown) =>
   regions.ask('us', { as: key, method: 'POST', path, body })
+
+async function endWriters(): Promise<void> {
+  for (const [thread, file] of threads) if (file.includes('writer_thread')) await thread.terminate()
+}
 
 async function readiness(): Promise<[number, string]> {
   const answer = await fetch(`${regions.url('us')}/readyz`)
@@ -63,13 +74,29 @@ test('on a full disk a change is refused and not made, and what was made is ther
   expect(messagesOf(lines)).not.toContain('a request failed')
 })
 
+test('a session goes on reading while nothing can be stored: that it is used is written down apart from what it asks', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  threads.clear()
+  regions = await startRegions({ open: openEngine })
+  const { id, key } = await regions.newTenant('acme', 'us')
+  const { body: link } = await create(key, '/v1/admin-links', { role: 'viewer' })
+  const begins = { sessionId: newId('ses'), secretHash: toBase64url(randomBytes(32)) }
+  const entry = { method: 'POST', path: '/console/v1/entry', body: { userAgent: 'a browser' } }
+  expect((await regions.ask('us', { as: link.url, entering: { begins }, ...entry })).status).toBe(201)
+  vi.setSystemTime(Date.now() + 2 * 60_000)
+  await endWriters()
+  const tenant = tenantNumberOf(id) ?? asTenantNumber(0n)
+  const session = { kind: 'session' as const, tenant, ...begins }
+  expect((await regions.ask('us', { as: session, path: '/v1/tenant' })).status).toBe(200)
+})
+
 test('a region whose writer has ended is not ready, and says that it cannot store', async () => {
   const lines: string[] = []
   threads.clear()
   regions = await startRegions({ open: openEngine, writeLog: (line) => void lines.push(line) })
   const { key } = await regions.newTenant('acme', 'us')
   expect(await readiness()).toEqual([200, 'ready'])
-  for (const [thread, file] of threads) if (file.includes('writer_thread')) await thread.terminate()
+  await endWriters()
   expect(await create(key, '/v1/projects', { name: 'Late' })).toMatchObject({
     status: 503,
     body: { code: 'region_unavailable' },

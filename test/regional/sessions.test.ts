@@ -1,6 +1,8 @@
 // Admin links and the console's sessions at their authority, the region: used once, never more than their maker may
 // give, gone with whoever stands behind them.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { readConfig } from '../../regional/config.ts'
+import { type Region, startRegion } from '../../regional/server.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 import { adminLinkSpace, sessionSpace } from '../../regional/tenancy/records.ts'
@@ -13,12 +15,18 @@ import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
+/** The tenants' region, as it was started last. */
+let us: Region
 let key: string
 let id: string
 beforeAll(async () => {
   // Only the clock is the test's; what waits, waits for real.
   vi.useFakeTimers({ toFake: ['Date'] })
-  regions = await startRegions()
+  regions = await startRegions({}, async (environment) => {
+    const region = await startRegion(readConfig(environment), { writeLog: () => {} })
+    if (environment.REGION === 'us') us = region
+    return region
+  })
   ;({ key, id } = await regions.newTenant('acme', 'us'))
 })
 afterAll(async () => {
@@ -257,6 +265,7 @@ describe('a session', () => {
     const tag = await read()
     pass(2 * MINUTE_MS)
     expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+    await us.flush()
     const { body } = await ask(path)
     expect(body.lastUsedAt).not.toBe(body.createdAt)
     expect(await read()).toBe(tag)
@@ -310,6 +319,7 @@ describe('a session', () => {
     for (let minutes = 0; minutes < 12 * 60 - 20; minutes += 20) {
       pass(20 * MINUTE_MS)
       expect((await ask('/v1/tenant', { as: busy })).status).toBe(200)
+      await us.flush()
     }
     expect(code(await ask('/v1/tenant', { as: idle }))).toBe('401 session_ended')
     pass(20 * MINUTE_MS)

@@ -15,7 +15,7 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { ApiKey, CreateApiKey, CreatedApiKey, keyId, RotateApiKey } from './schema.ts'
-import { addKey, endOf, expireKey, lastUsed, listKeys, readKey, revokeKey } from './store.ts'
+import { addKey, endOf, expireKey, lastUsed, listKeys, readKey, replaceKey, revokeKey } from './store.ts'
 
 const LIST = 'api-keys'
 const one = z.object({ id: keyId })
@@ -116,10 +116,12 @@ export const apiKeys = (mint: Mint): Service => ({
         }
         const { name, scopes: given } = old
         const { text, record } = await mint({ tenant, name, scopes: given, expiresAt: endOf(old), nowMs })
-        // One that is revoked makes room for its successor.
-        if (overlapSeconds === 0) await revokeKey(tx, old.id)
-        else await expireKey(tx, old, nowMs + overlapSeconds * 1000)
-        await addKey(tx, record)
+        if (overlapSeconds === 0) {
+          await replaceKey(tx, old, record)
+        } else {
+          await expireKey(tx, old, nowMs + overlapSeconds * 1000)
+          await addKey(tx, record)
+        }
         return { status: 201, body: { ...shown(record), key: text } }
       },
     }),

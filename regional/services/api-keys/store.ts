@@ -55,6 +55,22 @@ export async function expireKey(
 export async function revokeKey(tx: TenantTransaction, id: string): Promise<void> {
   const record = await readKey(tx, id)
   await tx.take('apiKeys', -1)
+  await endKey(tx, record)
+}
+
+/** Revokes a key and has another take its place, be there more than the plan allows by now. */
+export async function replaceKey(
+  tx: TenantTransaction,
+  old: CredentialRecord,
+  record: CredentialRecord,
+): Promise<void> {
+  await endKey(tx, old)
+  await writeKey(tx, record)
+  tx.emit('api_key.created', record.id)
+}
+
+async function endKey(tx: TenantTransaction, record: CredentialRecord): Promise<void> {
+  const { id } = record
   tx.space(credentialSpace).clear([id])
   tx.space(seenSpace).clear([id])
   const { nowMs } = tx.context

@@ -19,7 +19,7 @@ export const Session = z
     userAgent: z.string().nullable().meta({ description: 'As the browser says.' }),
     ip: z.string().nullable(),
     createdAt: timeSchema,
-    lastUsedAt: timeSchema.meta({ description: 'To the minute.' }),
+    lastUsedAt: timeSchema.meta({ description: 'To the minute, and a minute late.' }),
     expiresAt: timeSchema.meta({ description: 'Half an hour after its last use, but never after twelve.' }),
   })
   .meta({ id: 'Session' })

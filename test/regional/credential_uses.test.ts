@@ -1,11 +1,11 @@
-// When a key was last used: gathered in memory, written once a minute and when a region stops, and gone with the key.
+// When a key or a session was last used: gathered in memory, written once a minute and when a region stops, and gone with it.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
-import { KeyUses, PARTS } from '../../regional/tenancy/key_uses.ts'
+import { CredentialUses, PARTS } from '../../regional/tenancy/credential_uses.ts'
 import {
   type CredentialRecord,
   credentialSpace,
@@ -85,21 +85,25 @@ async function withDatabase(work: (opened: Opened) => Promise<void>): Promise<vo
   }
 }
 
-test('an earlier use, a revoked key and a tenant that is being erased leave nothing behind', () =>
+test('an earlier use, a revoked key, an ended session and a tenant that is being erased leave nothing behind', () =>
   withDatabase(async ({ database, make, seen }) => {
     const [here, leaving] = [asTenantNumber(1n), asTenantNumber(2n)]
-    const [live, gone] = [newId('key'), newId('key')]
+    const [live, gone, ended] = [newId('key'), newId('key'), newId('ses')]
     await make(here, live)
     await make(leaving, live, 'erasing')
-    const uses = new KeyUses(database)
-    for (const id of [live, gone]) {
+    const uses = new CredentialUses(database)
+    for (const id of [live, gone, ended]) {
       uses.note(here, id, 2_000)
       uses.note(leaving, id, 2_000)
     }
     await uses.flush()
     uses.note(here, live, 1_000)
     await uses.flush()
-    expect([await seen(here, live), await seen(here, gone)]).toEqual([2_000, undefined])
+    expect(await Promise.all([live, gone, ended].map((id) => seen(here, id)))).toEqual([
+      2_000,
+      undefined,
+      undefined,
+    ])
     expect(await seen(leaving, live)).toBeUndefined()
   }))
 
@@ -107,7 +111,7 @@ test('of many tenants, only some are written at a time, and all of them in a min
   withDatabase(async ({ database, make, seen }) => {
     const tenants = Array.from({ length: 4 * PARTS }, (_, i) => asTenantNumber(BigInt(i * 7 + 1)))
     const id = newId('key')
-    const uses = new KeyUses(database)
+    const uses = new CredentialUses(database)
     for (const tenant of tenants) {
       await make(tenant, id)
       uses.note(tenant, id, 2_000)

@@ -1,8 +1,9 @@
-// When API keys were last used, to the minute. A request that reads commits nothing, so uses are gathered in memory and
-// written down once a minute, apart from the keys: using a key changes nothing that it is checked by. Each tenant has its
-// own second of the minute, so that nobody waits for the writes of all of them.
+// When API keys and sessions were last used, to the minute. A request that reads waits for no commit, so uses are gathered
+// in memory and written down once a minute, apart from the credentials: using one changes nothing that it is checked by,
+// but when a session runs out. Each tenant has its own second of the minute, so that nobody waits for the writes of all of
+// them.
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { credentialSpace, seenSpace, statusSpace } from './records.ts'
+import { credentialSpace, seenSpace, sessionSpace, statusSpace } from './records.ts'
 import type { RegionDatabase } from './region_database.ts'
 
 /** Tenants that are written at the same time. */
@@ -10,13 +11,13 @@ const AT_ONCE = 16
 /** Parts that the tenants are in, one of which is written at a time. */
 export const PARTS = 60
 
-/** By key, in milliseconds since 1970. */
+/** By credential, in milliseconds since 1970. */
 type Uses = Map<string, number>
 
 /** Of the tenants of one part. */
 type Part = Map<TenantNumber, Uses>
 
-export class KeyUses {
+export class CredentialUses {
   private readonly database: RegionDatabase
   private readonly noted: Part[] = Array.from({ length: PARTS }, () => new Map())
   private turn = 0
@@ -25,11 +26,11 @@ export class KeyUses {
     this.database = database
   }
 
-  note(tenant: TenantNumber, keyId: string, nowMs: number): void {
+  note(tenant: TenantNumber, id: string, nowMs: number): void {
     const part = this.partOf(tenant)
     const ofTenant = part.get(tenant)
-    if (ofTenant === undefined) part.set(tenant, new Map([[keyId, nowMs]]))
-    else ofTenant.set(keyId, nowMs)
+    if (ofTenant === undefined) part.set(tenant, new Map([[id, nowMs]]))
+    else ofTenant.set(id, nowMs)
   }
 
   /** Writes what was noted of the next part of the tenants. What could not be written is noted again. */
@@ -68,16 +69,18 @@ export class KeyUses {
     if (failures.length > 0) throw new AggregateError(failures, `${failures.length} tenants wait`)
   }
 
-  /** Repeatable: a later time, or a key that is gone, stays as it is. */
+  /** Repeatable: a later time, or a credential that is gone, stays as it is. */
   private writeOne(tenant: TenantNumber, uses: Uses): Promise<void> {
     return this.database.tenant(tenant, async (scope) => {
       const keys = scope.system('credentials', credentialSpace)
+      const sessions = scope.system('credentials', sessionSpace)
       const seen = scope.system('credentials', seenSpace)
       const [status, ...held] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
         ...[...uses].map(async ([id, atMs]) => {
-          const [key, before = 0] = await Promise.all([keys.get([id]), seen.peek([id])])
-          return key === undefined || before >= atMs ? undefined : { id, atMs }
+          const live = id.startsWith('ses_') ? sessions.get([id]) : keys.get([id])
+          const [credential, before = 0] = await Promise.all([live, seen.peek([id])])
+          return credential === undefined || before >= atMs ? undefined : { id, atMs }
         }),
       ])
       const news = held.filter((each) => each !== undefined)

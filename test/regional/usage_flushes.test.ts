@@ -1,0 +1,57 @@
+// What flushes of usage leave behind, so that none is added twice: it goes when nobody tries them again.
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { numberKey } from '../../regional/storage/keys.ts'
+import { type FlushKey, flushSpace, UsageMeter } from '../../regional/tenancy/usage.ts'
+import { openQueue, type Queue, tenantNumber } from '../jobs/support.ts'
+
+const DAY_MS = 24 * 60 * 60 * 1000
+let queue: Queue
+beforeEach(async () => {
+  queue = await openQueue()
+})
+afterEach(() => queue.close())
+
+const newMeter = () => new UsageMeter(queue.database, () => queue.clock.nowMs)
+
+async function flushed(meter: UsageMeter): Promise<void> {
+  meter.count(tenantNumber(1), 'reads', 1, queue.clock.nowMs)
+  await meter.flush()
+}
+
+/** By kind, and the day of those that have one. */
+const rows = () =>
+  queue.database.region(async (scope) => {
+    const { entries } = await scope.space(flushSpace).page({ limit: 1_000 })
+    const told = entries.map(([key]) => (key[0] === 'last' ? `last ${key[1]}` : `${key[0]}`))
+    return { value: told, commit: false }
+  })
+
+const write = (key: FlushKey) =>
+  queue.database.region(async (scope) => ({ value: scope.space(flushSpace).set(key, 1), commit: true }))
+
+test('a process is remembered for the day of its flush and the next one, and a tenant that is gone for good', async () => {
+  await write(['gone', numberKey(tenantNumber(2))])
+  for (let i = 0; i < 3; i++) await flushed(newMeter())
+  const [present, day] = [newMeter(), 'last 2026-11-23']
+  await flushed(present)
+  queue.clock.nowMs += DAY_MS
+  await flushed(present)
+  await present.sweep()
+  expect(await rows()).toEqual(['gone', day, day, day, day, 'last 2026-11-24'])
+  queue.clock.nowMs += DAY_MS
+  await present.sweep()
+  expect(await rows()).toEqual(['gone', 'last 2026-11-24'])
+})
+
+test('what processes of older versions left goes when none of them can be there any more', async () => {
+  const names = ['0a8b1d6c-2b5e-4f0e-9d53-1d3b8e7a9c10', 'f3c1a7e2-90d4-4a51-8b8f-5e2d6c7b1a09']
+  for (const name of names) await write([name])
+  const present = newMeter()
+  await present.sweep()
+  expect(await rows()).toEqual(names)
+  queue.clock.nowMs += DAY_MS + 1
+  await newMeter().sweep()
+  expect(await rows()).toEqual(names)
+  await present.sweep()
+  expect(await rows()).toEqual([])
+})
