@@ -9,6 +9,7 @@ import { type Engine, openEngine } from '../../regional/storage/open.ts'
 import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { snapshotPath } from '../../shared/edge_calls.ts'
+import { PLANS } from '../../shared/plans.ts'
 import { namesOf, rowsOfTenant } from '../bench/tenants/rows.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
 import { startRawEdge } from '../support/raw_edge.ts'
@@ -81,6 +82,13 @@ function load(key: string, what = READING): { seen: Seen[]; stop: () => Promise<
   }
 }
 
+async function once(key: string, { path, ...init } = READING) {
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+  const answer = await fetch(edge.url + path, { ...init, headers })
+  await answer.arrayBuffer()
+  return { status: answer.status, rateLimit: answer.headers.get('ratelimit') ?? '' }
+}
+
 const enough = async (seen: ReadonlyArray<Seen>) => {
   const from = seen.length
   await expect.poll(() => seen.length, { timeout: 20_000 }).toBeGreaterThan(from + 100)
@@ -141,6 +149,27 @@ test('a revoked key: no request that comes after its commit is served, and anoth
   expect(statuses(asked(seen, revokedMs))).toEqual([401])
   expect(statuses(seen)).toEqual([200, 401])
   expect(statuses(other.seen)).toEqual([200])
+})
+
+test('on the smallest plan one client gets its whole share of the burst before it is refused, and hears no sooner when to come back', async () => {
+  const share = PLANS.free.burst * 0.8
+  for (const more of [[], [CREATING]]) {
+    const { id, key } = await regions.newTenant(`bursting-${more.length}`, 'us')
+    await patch(id, { plan: 'free' })
+    const turns = [READING, ...more]
+    const answers = []
+    // The edge hears of the plan.
+    answers.push(await once(key))
+    for (let i = 1; i < 1.5 * share; i += CLIENTS)
+      answers.push(
+        ...(await Promise.all(Array.from({ length: CLIENTS }, (_, j) => once(key, turns[j % turns.length])))),
+      )
+    const begun = answers.slice(0, share)
+    expect(begun.map(({ status }) => status >= 300)).toEqual(begun.map(() => false))
+    expect(begun.slice(0, -CLIENTS).filter(({ rateLimit }) => rateLimit.includes(';t='))).toEqual([])
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(refused.filter(({ rateLimit }) => !rateLimit.startsWith('"ip";r=0;t='))).toEqual([])
+  }
 })
 
 test('a smaller plan holds within a second of the next forward', async () => {
