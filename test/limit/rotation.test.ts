@@ -9,10 +9,9 @@ import { type RootState, Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
 import { startRawEdge } from '../support/raw_edge.ts'
+import { signedIn } from '../support/signed_in.ts'
 
 const CLIENTS = 4
-/** The edge's, as these tests start it. */
-const ORIGIN = 'https://api.test'
 const fresh = { id: 2, secret: toBase64url(new Uint8Array(32).fill(9)) }
 let environment: Record<string, string> = {}
 let regions: Regions
@@ -29,16 +28,6 @@ interface Caller {
 }
 
 const byKey = (key: string): Caller => ({ path: '/v1/tenant', headers: { authorization: `Bearer ${key}` } })
-
-/** Uses an admin link, as a browser does. */
-async function signedIn(slug: string, link: string): Promise<Caller> {
-  const cookies = (answer: Response) => answer.headers.getSetCookie().map((each) => each.split(';')[0] ?? '')
-  const [entering = ''] = cookies(await fetch(link))
-  const headers = { origin: ORIGIN, cookie: entering }
-  const entered = await fetch(link, { method: 'POST', headers, redirect: 'manual' })
-  const session = cookies(entered).find((each) => each.startsWith(`__Host-coditect-t-${slug}=`))
-  return { path: `/admin/${slug}/`, headers: { cookie: session ?? '' } }
-}
 
 beforeAll(async () => {
   regions = await startRegions({}, (variables) => {
@@ -93,7 +82,8 @@ test('signing roots rotate without a refused request', async () => {
   // Why edges are first.
   expect(await ask(byKey(added.key))).toBe(401)
   const link = await call('POST', '/v1/admin-links', { role: 'admin', email: 'ada@old.example' })
-  const session = await signedIn('of-the-old-root', link.url.replace(ORIGIN, edges[0]?.url))
+  const cookie = await signedIn(edges[0]?.url ?? '', 'of-the-old-root', link.url)
+  const session = { path: '/admin/of-the-old-root/', headers: { cookie } }
   callers.push(session)
   const source = await call('POST', '/v1/webhook-sources', {
     name: 'Theirs',
