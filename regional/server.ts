@@ -26,6 +26,7 @@ import { startTracing } from './observe/tracing.ts'
 import { outboundClient } from './outbound/client.ts'
 import type { ConnectOptions } from './outbound/connect.ts'
 import { type Calls, localCalls, remoteCalls } from './platform/calls.ts'
+import { contestDomain, recheckDomain } from './platform/contested_domain.ts'
 import { Directory } from './platform/directory.ts'
 import { edgeCalls } from './platform/edge_calls.ts'
 import { finishProvisioning } from './platform/finisher.ts'
@@ -37,7 +38,7 @@ import { platformOperations } from './platform/routes.ts'
 import { signIns } from './platform/sign_in.ts'
 import { signUpCalls } from './platform/sign_up.ts'
 import { readinessOf } from './readiness.ts'
-import type { DomainOptions } from './services/domains/routes.ts'
+import { type DomainOptions, recheckingDomain } from './services/domains/check.ts'
 import { services } from './services/index.ts'
 import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError, type WriteFailure } from './storage/open.ts'
@@ -205,8 +206,20 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const costs = new Costs(database, now)
   const models = new ModelStore(database, sealer, now)
   const load = loadMeter(now(), () => config.REGION_INSTANCES)
+  const domainOptions: DomainOptions = {
+    resolveTxt,
+    claim: (claim) => callsTo(controlRegion).claimDomain(claim),
+    release: async (claim) => void (await callsTo(controlRegion).releaseDomain(claim)),
+  }
   const calls = new Map<string, Calls>([
-    [region, localCalls({ lifecycle, eraser, directory, costs, load, models, isolations })],
+    [
+      region,
+      localCalls({
+        ...{ lifecycle, eraser, directory, costs, load, models, isolations },
+        contest: (domain) => contestDomain(domain, { directory, callsTo }),
+        recheck: (held) => recheckDomain(database, recheckingDomain(domainOptions), held, now()),
+      }),
+    ],
   ])
   for (const [name, urls] of Object.entries(config.REGIONS)) {
     const keys = config.ASSERTION_KEYS[name]
@@ -255,11 +268,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         },
         endpoints: { seal: sealer, development: developmentHosts },
         models: modelCalls,
-        domains: {
-          resolveTxt,
-          claim: (claim) => callsTo(controlRegion).claimDomain(claim),
-          release: async (claim) => void (await callsTo(controlRegion).releaseDomain(claim)),
-        },
+        domains: domainOptions,
         invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer, now },
         developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
         now,

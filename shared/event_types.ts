@@ -27,6 +27,8 @@ export const EVENT_TYPES = {
   'session.ended': 'A session of the console was ended.',
   'domain.created': 'A custom domain was claimed.',
   'domain.verified': 'A custom domain was shown to be the organisation’s.',
+  'domain.lost':
+    'Another organisation has shown a custom domain to be theirs, and its DNS no more that it is this one’s.',
   'domain.deleted': 'A custom domain was given up.',
   'project.created': 'A project was made.',
   'project.updated': 'A project’s name or description changed.',

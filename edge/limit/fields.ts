@@ -8,7 +8,8 @@ export interface Standing {
   policy: Policy
   /** Units; whole, never more than this isolate can admit. */
   left: number
-  retryAfterMs: number
+  /** Undefined where more may be had at once, of others than this isolate. */
+  retryAfterMs: number | undefined
 }
 
 export const RATE_LIMIT = 'ratelimit'
@@ -32,7 +33,7 @@ function quotaOf({ rate, burst }: Limit): string {
 const ROUNDING = 1e-9
 
 export const rateLimitField = ({ policy, left, retryAfterMs }: Standing): string =>
-  `"${policy}";r=${whole(left)}${left < 1 ? `;t=${retryAfterSeconds(retryAfterMs)}` : ''}`
+  `"${policy}";r=${whole(left)}${left < 1 && retryAfterMs ? `;t=${retryAfterSeconds(retryAfterMs)}` : ''}`
 
 /** The policy that will be the first to refuse. */
 export const mostRestrictive = (standings: readonly [Standing, ...Standing[]]): Standing =>

@@ -102,9 +102,8 @@ export class RateLimits {
   /** What the tenant's own limit makes of a request that key and address may make. */
   private settled(request: Limited, admission: Admission, { units, limits, taken }: Taken): LimitVerdict {
     if (admission.outcome === 'admitted') {
-      const { left } = admission
-      const standing: Standing = { policy: 'tenant', left, retryAfterMs: CLOSED_RETRY_AFTER_MS }
-      const least = mostRestrictive([standing, ...taken.map((each) => each.standing)])
+      const tenant: Standing = { ...admission, policy: 'tenant' }
+      const least = mostRestrictive([tenant, ...taken.map((each) => each.standing)])
       return { outcome: 'admitted', fields: fieldsOf(least, limits, admission.limit.limit) }
     }
     if (admission.outcome === 'throttled') {

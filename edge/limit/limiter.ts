@@ -28,8 +28,8 @@ export interface LimiterDependencies {
 }
 
 export type Admission =
-  /** `left`: what this isolate can still admit without asking. */
-  | { outcome: 'admitted'; left: number; limit: VersionedLimit }
+  /** `left`: what this isolate can still admit without asking. `retryAfterMs`: while the object has no more. */
+  | { outcome: 'admitted'; left: number; retryAfterMs: number | undefined; limit: VersionedLimit }
   | { outcome: 'throttled'; retryAfterMs: number; limit: VersionedLimit }
   | { outcome: 'unreachable' }
 
@@ -52,9 +52,11 @@ interface Tenant {
   calledAtMs: number
   /** Calls that no request waits for; one at a time. */
   renewals: UnderWay
-  suspectUntilMs: number
-  probeAtMs: number
+  /** When a call failed last; 0 since one has not. */
+  failedAtMs: number
 }
+
+const isSuspect = ({ failedAtMs }: Tenant, nowMs: number): boolean => nowMs < failedAtMs + SUSPECT_MS
 
 export class Limiter {
   private readonly dependencies: LimiterDependencies
@@ -92,11 +94,11 @@ export class Limiter {
     const { pool } = tenant
     const admitted = pool.spend(units, nowMs)
     const refusedForMs = admitted ? undefined : pool.refusedFor(units, nowMs)
-    const suspect = nowMs < tenant.suspectUntilMs
+    const suspect = isSuspect(tenant, nowMs)
     if (admitted || refusedForMs !== undefined || suspect) this.renewIfDue(number, tenant, nowMs)
     const { limit } = pool
     if (limit !== undefined) {
-      if (admitted) return { outcome: 'admitted', left: pool.left(nowMs), limit }
+      if (admitted) return admittedBy(pool, nowMs, limit)
       if (refusedForMs !== undefined) return { outcome: 'throttled', retryAfterMs: refusedForMs, limit }
     }
     return suspect ? { outcome: 'unreachable' } : undefined
@@ -115,7 +117,7 @@ export class Limiter {
     const answer = near(number, request, nowMs)
     if (answer === undefined) return undefined
     pool.answered(request, answer, nowMs, nowMs)
-    return { outcome: 'admitted', left: Math.floor(answer.free), limit: answer.limit }
+    return { ...admittedBy(pool, nowMs, answer.limit), left: Math.floor(answer.free) }
   }
 
   private async asking(
@@ -132,7 +134,9 @@ export class Limiter {
       if (pool.calls.count(nowMs) < MAX_CALLS) {
         const answer = await this.call(number, tenant, pool.request(units, nowMs))
         if (answer === undefined) return { outcome: 'unreachable' }
-        if (answer.admitted) return { outcome: 'admitted', left: pool.left(now()), limit: answer.limit }
+        // Where it did not admit, it may have leased to a call before this one.
+        nowMs = now()
+        if (answer.admitted || pool.spend(units, nowMs)) return admittedBy(pool, nowMs, answer.limit)
         return { outcome: 'throttled', retryAfterMs: Math.max(1, answer.retryAfterMs), limit: answer.limit }
       }
       if (pool.waiters.count(nowMs) >= MAX_WAITING) return { outcome: 'unreachable' }
@@ -152,14 +156,15 @@ export class Limiter {
     if (found) return found
     const pool = new Pool(this.dependencies.now(), CALL_TIMEOUT_MS)
     const renewals = new UnderWay(CALL_TIMEOUT_MS)
-    const made = { pool, calledAtMs: 0, renewals, suspectUntilMs: 0, probeAtMs: 0 }
+    const made = { pool, calledAtMs: 0, renewals, failedAtMs: 0 }
     this.tenants.set(number, made)
     return made
   }
 
   /** In the background: what is left still serves while the answer is on its way. */
   private renewIfDue(number: TenantNumber, tenant: Tenant, nowMs: number): void {
-    if (tenant.renewals.count(nowMs) > 0 || nowMs < tenant.probeAtMs || !tenant.pool.isDue(nowMs)) return
+    if (tenant.renewals.count(nowMs) > 0 || nowMs < tenant.failedAtMs + PROBE_EVERY_MS) return
+    if (!tenant.pool.isDue(nowMs)) return
     const renewed = tenant.renewals.begin(nowMs)
     void this.call(number, tenant, tenant.pool.request(0, nowMs)).finally(renewed)
   }
@@ -187,12 +192,10 @@ export class Limiter {
     const answer = await inTime(source(number, request)).finally(ended)
     if (answer === undefined) {
       onFailure()
-      tenant.suspectUntilMs = now() + SUSPECT_MS
-      tenant.probeAtMs = now() + PROBE_EVERY_MS
+      tenant.failedAtMs = now()
       return undefined
     }
-    tenant.suspectUntilMs = 0
-    tenant.probeAtMs = 0
+    tenant.failedAtMs = 0
     tenant.pool.answered(request, answer, askedAtMs, now())
     if (answer.lease) waitUntil(this.giveBack(number, tenant, askedAtMs + LEASE_MS))
     return answer
@@ -203,10 +206,17 @@ export class Limiter {
     const { now } = this.dependencies
     await scheduler.wait(Math.max(0, endsAtMs - now()) + GIVE_BACK_MS)
     const report = tenant.pool.report(now())
-    if (report && tenant.pool.isWorthTelling() && now() >= tenant.suspectUntilMs)
+    if (report && tenant.pool.isWorthTelling() && !isSuspect(tenant, now()))
       await this.call(number, tenant, report)
   }
 }
+
+const admittedBy = (pool: Pool, nowMs: number, limit: VersionedLimit) => ({
+  outcome: 'admitted' as const,
+  left: pool.left(nowMs),
+  retryAfterMs: pool.refusedFor(1, nowMs),
+  limit,
+})
 
 /** @returns undefined for a call that fails or takes too long. */
 async function inTime<T>(call: Promise<T>): Promise<T | undefined> {

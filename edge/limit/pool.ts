@@ -14,6 +14,10 @@ const MARGIN_MS = 50
 /** When the bucket is short: isolates ask again no sooner, or the object would be busy with refusals; and no later, or a new limit waits. */
 const SHORTEST_REFUSAL_MS = 50
 const LONGEST_REFUSAL_MS = 1_000
+/** An isolate that asks again so soon after a refusal is flooded. */
+const FLOOD_MS = 200
+/** Of the burst: with less in it, a bucket is empty. On the smallest plan that is one unit. */
+const EMPTY_SHARE = 1 / 40
 const FRUITLESS_PAUSE_MS = 20
 /** Of what the object had left: so much less, for two seconds, is no loss. */
 const NEGLIGIBLE_SHARE = 1 / 5
@@ -64,7 +68,7 @@ export class Pool {
     return this.newest
   }
 
-  /** Takes in the limit of a snapshot. A newer one than the object's makes what it refused worth asking again. */
+  /** Takes in the limit of a snapshot, or the object's. A newer one than the object's makes what it refused worth asking again. */
   learn(limit: VersionedLimit): void {
     if (this.newest !== undefined && compareVersions(limit, this.newest) < 0) return
     if (this.applied !== undefined && compareVersions(limit, this.applied) > 0) this.refusal = undefined
@@ -150,35 +154,29 @@ export class Pool {
 
   /** @param askedAtMs this isolate's clock from before the call: the lease lives from then */
   answered(request: LeaseRequest, answer: LeaseAnswer, askedAtMs: number, nowMs: number): void {
-    if (request.settle.length > 0) {
-      const told = new Set(request.settle.map(({ lease }) => lease))
-      this.reports = this.reports.filter(({ lease }) => !told.has(lease))
-    }
-    this.applied = answer.limit
-    this.free = answer.free
-    if (this.newest === undefined || compareVersions(answer.limit, this.newest) >= 0)
-      this.newest = answer.limit
+    const { lease, limit, free, retryAfterMs } = answer
+    const told = request.settle.map((each) => each.lease)
+    this.reports = this.reports.filter((each) => !told.includes(each.lease))
+    this.applied = limit
+    this.free = free
+    this.learn(limit)
     const tookMs = Math.max(0, nowMs - askedAtMs)
     this.roundTripMs = this.roundTripMs === 0 ? tookMs : 0.8 * this.roundTripMs + 0.2 * tookMs
-    const { lease } = answer
     if (lease) {
-      this.held.push({
-        id: lease.id,
-        granted: lease.units,
-        left: lease.units,
-        endsAtMs: askedAtMs + LEASE_MS,
-      })
+      const { id, units } = lease
+      this.held.push({ id, granted: units, left: units, endsAtMs: askedAtMs + LEASE_MS })
       this.held.sort((a, b) => a.endsAtMs - b.endsAtMs)
     }
-    if (!answer.admitted || answer.free < request.ahead - (lease?.units ?? 0)) {
-      const pauseMs = Math.min(Math.max(answer.retryAfterMs, SHORTEST_REFUSAL_MS), LONGEST_REFUSAL_MS)
+    // A lease smaller than asked for says little of a burst: there may be twice as much behind it.
+    const isEmpty = free < Math.max(1, limit.limit.burst * EMPTY_SHARE)
+    const isFlooded = this.refusal !== undefined && nowMs < this.refusal.untilMs + FLOOD_MS
+    if (!answer.admitted || isEmpty || (isFlooded && free < request.ahead - (lease?.units ?? 0))) {
+      const pauseMs = Math.min(Math.max(retryAfterMs, SHORTEST_REFUSAL_MS), LONGEST_REFUSAL_MS)
       this.refusal = {
         units: Math.max(1, request.units),
         untilMs: nowMs + pauseMs,
-        retryAtMs: nowMs + answer.retryAfterMs,
+        retryAtMs: nowMs + retryAfterMs,
       }
-    } else if (request.units + request.ahead > 0) {
-      this.refusal = undefined
     }
     if (!lease) this.noRenewalBeforeMs = nowMs + FRUITLESS_PAUSE_MS
   }

@@ -9,7 +9,7 @@ import { ASSERTION, DRAINING } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import { PROBLEMS, Problem, type ProblemDetails } from '../../shared/problems.ts'
-import { SETTABLE_STATUSES } from '../../shared/tenant.ts'
+import { SETTABLE_STATUSES, type TenantNumber } from '../../shared/tenant.ts'
 import { writeTraceParent } from '../../shared/trace.ts'
 import type { ModelStore } from '../models/catalogue.ts'
 import type { Model } from '../models/model.ts'
@@ -57,6 +57,7 @@ const inputs = {
   release: tenant.extend({ region: z.string() }),
   claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
+  recheckDomain: tenant.extend({ id: z.string() }),
   usage: tenant.extend({
     id: z.string(),
     window: z.object({ by: z.enum(['hour', 'day']), fromMs: z.number(), toMs: z.number() }),
@@ -91,6 +92,7 @@ interface Answers {
   release: null
   claimDomain: boolean
   releaseDomain: null
+  recheckDomain: null
   /** Null where there is none. */
   usage: UsageReport | null
   costs: ReadonlyArray<{ number: string; units: number }>
@@ -115,6 +117,10 @@ export interface LocalParts {
   load: () => RegionLoad
   models: ModelStore
   isolations: Isolations
+  /** Somebody has shown this domain to be theirs, and it is another's. */
+  contest: (domain: string) => Promise<void>
+  /** Has a tenant's domain be looked at. */
+  recheck: (held: { number: TenantNumber; id: string }) => Promise<void>
 }
 
 export const localCalls = ({
@@ -125,6 +131,8 @@ export const localCalls = ({
   load,
   models,
   isolations,
+  contest,
+  recheck,
 }: LocalParts): Calls => ({
   provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
   activate: async ({ number }) => {
@@ -146,9 +154,18 @@ export const localCalls = ({
     await directory.release(number, region)
     return null
   },
-  claimDomain: ({ number, domain, id }) => directory.claimDomain(number, domain, id),
+  claimDomain: async ({ number, domain, id }) => {
+    const claimed = await directory.claimDomain(number, domain, id)
+    // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again.
+    if (!claimed) await contest(domain).catch(() => undefined)
+    return claimed
+  },
   releaseDomain: async ({ number, domain, id }) => {
     await directory.releaseDomain(number, domain, id)
+    return null
+  },
+  recheckDomain: async (held) => {
+    await recheck(held)
     return null
   },
   usage: async ({ number, id, window }) => (await lifecycle.usageOf(number, id, window)) ?? null,
@@ -261,6 +278,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     release: send('release'),
     claimDomain: send('claimDomain'),
     releaseDomain: send('releaseDomain'),
+    recheckDomain: send('recheckDomain'),
     usage: send('usage'),
     costs: send('costs'),
     load: send('load'),

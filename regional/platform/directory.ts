@@ -99,11 +99,18 @@ export class Directory {
   }
 
   /** Whose a domain is. */
-  ownerOfDomain(domain: string): Promise<TenantNumber | undefined> {
-    return this.database.platform(async (scope) => ({
-      value: parseTenantNumber((await scope.space(byDomain).get([domain]))?.number ?? ''),
-      commit: false,
-    }))
+  async ownerOfDomain(domain: string): Promise<TenantNumber | undefined> {
+    return (await this.holderOfDomain(domain))?.number
+  }
+
+  /** Whose a domain is, and by which of its records. */
+  holderOfDomain(domain: string): Promise<{ number: TenantNumber; id: string } | undefined> {
+    return this.database.platform(async (scope) => {
+      const held = await scope.space(byDomain).get([domain])
+      const number = parseTenantNumber(held?.number ?? '')
+      const value = held === undefined || number === undefined ? undefined : { number, id: held.id }
+      return { value, commit: false }
+    })
   }
 
   /** @returns false when it is another tenant's, or the tenant was erased. Repeatable; the newer record holds it. */

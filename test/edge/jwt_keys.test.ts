@@ -1,5 +1,6 @@
 // The keys of issuers that are down, slow, rotated or lying: known keys go on, the rest is a clear refusal.
-import { expect, test, vi } from 'vitest'
+import { importJWK, SignJWT } from 'jose'
+import { expect, inject, test, vi } from 'vitest'
 import { cachedKeys } from '../../edge/identify/oidc/key_store.ts'
 import { ALGORITHMS, type Behaviour, type Token } from '../support/oidc_tokens.ts'
 import {
@@ -183,6 +184,48 @@ test('a token that names no key is held against those that it may be of', async 
   expect(await status(nameless(2, { exp: exp - 120 }))).toBe(401)
   // Whoever is named has to be the one.
   expect(await status(tokenFor(tenant, { exp, header: { kid: 'ES256-2' } }))).toBe(401)
+})
+
+/** Signed by the key of one algorithm, as another. */
+async function signedAs(tenant: TestTenant, alg: string, keyId: string, header: object = {}) {
+  const jwk = inject('issuers').privateKeys.find(({ kid }) => kid === keyId)
+  const token = { iss: tenant.issuer, aud: tenant.audience, sub: 'ann' }
+  const exp = Math.floor(Date.now() / 1000) + 300
+  return new SignJWT({ ...token, exp })
+    .setProtectedHeader({ alg, kid: keyId, ...header })
+    .sign(await importJWK({ ...jwk, alg }, alg))
+}
+
+test('a key is for the algorithm that its issuer says, whatever the token says', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  for (const [alg, keyId] of [
+    ['PS256', 'RS256-1'],
+    ['RS256', 'PS256-1'],
+  ] as const) {
+    expect((await come(edge, await signedAs(tenant, keyId.slice(0, 5), keyId))).status).toBe(200)
+    for (const header of [{}, { kid: undefined }]) {
+      const token = await signedAs(tenant, alg, keyId, header)
+      expect(await code(come(edge, token))).toEqual([401, 'credential_invalid'])
+    }
+  }
+})
+
+test('where an issuer does not say, a key is for the algorithms of its type, and found among those', async () => {
+  const { edge } = await steered()
+  const tenant = await newTenant()
+  await behave(tenant, 'without_alg')
+  for (const alg of ALGORITHMS) {
+    for (const set of [1, 2] as const) {
+      for (const header of [{}, { kid: undefined }])
+        expect((await come(edge, await tokenFor(tenant, { alg, set, header }))).status).toBe(200)
+    }
+    const others = ['RS256-1', 'ES256-1', 'EdDSA-1'].filter((kid) => !kid.startsWith(alg.replace('PS', 'RS')))
+    for (const kid of others) {
+      const token = await tokenFor(tenant, { alg, header: { kid } })
+      expect(await code(come(edge, token))).toEqual([401, 'credential_invalid'])
+    }
+  }
 })
 
 test('fifty first tokens at once ask an issuer once', async () => {

@@ -239,8 +239,10 @@ test.each([
 
 test('the fields are structured fields, and report the policy that refuses first', () => {
   const standing = (policy: 'tenant' | 'key', left: number) => ({ policy, left, retryAfterMs: 1_500 })
+  const unknown = { ...standing('tenant', 0), retryAfterMs: undefined }
   expect(rateLimitField(mostRestrictive([standing('tenant', 7.9), standing('key', 3)]))).toBe('"key";r=3')
   expect(rateLimitField(standing('tenant', 0))).toBe('"tenant";r=0;t=2')
+  expect(rateLimitField(unknown)).toBe('"tenant";r=0')
   expect(policyField({ tenant: { rate: 20, burst: 40 }, key: { rate: 3, burst: 4 } })).toBe(
     '"tenant";q=40;w=2, "key";q=4;w=2',
   )

@@ -3,10 +3,10 @@ import { call, type Ledger, newLedger } from '../../edge/limit/ledger.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 
-export function memoryLeases(): LeaseSource {
+export function memoryLeases(now = Date.now): LeaseSource {
   const ledgers = new Map<TenantNumber, Ledger>()
   return async (tenant, request) => {
-    const nowMs = Date.now()
+    const nowMs = now()
     const { ledger, answer } = call(
       ledgers.get(tenant) ?? newLedger(nowMs),
       request,

@@ -69,6 +69,16 @@ test('with 80 ms to the object, requests of a warm isolate wait for no call to i
   expect(total(measured).admitted).toBe(total(measured).asked)
 })
 
+test.each([100, 400, 2_000])(
+  'a burst is let through to its last unit, at %i requests a second',
+  async (perSecond) => {
+    const limit = limited(20, 40)
+    const burst = { tenant: newTenant(), limit, perSecond, durationMs: 2_000, requests: 40 }
+    const [measured] = await isolates.run(burst, [0])
+    expect(measured).toMatchObject({ asked: 40, admitted: 40 })
+  },
+)
+
 test('an object that fails is waited for by few, asked again, and forgiven', async () => {
   const limit = limited(100, 100)
   const load = { tenant: newTenant(), limit, perSecond: 50, durationMs: 1_500 }

@@ -1,5 +1,5 @@
 // A new signing root: edges learn it, then regions mint with it, then the old one retires, and is given up as compromised.
-// All the while clients ask, with keys of both, and nobody is refused.
+// All the while clients ask, with keys of both and a session of the old one, and nobody is refused.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
@@ -9,6 +9,7 @@ import { type RootState, Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
 import { startRawEdge } from '../support/raw_edge.ts'
+import { signedIn } from '../support/signed_in.ts'
 
 const CLIENTS = 4
 const fresh = { id: 2, secret: toBase64url(new Uint8Array(32).fill(9)) }
@@ -20,6 +21,13 @@ function rootsAs(old: RootState, added?: RootState): string {
   const [first] = JSON.parse(environment.SIGNING_ROOTS ?? '[]') as [{ id: number; secret: string }]
   return JSON.stringify([{ ...first, state: old }, ...(added ? [{ ...fresh, state: added }] : [])])
 }
+
+interface Caller {
+  path: string
+  headers: Record<string, string>
+}
+
+const byKey = (key: string): Caller => ({ path: '/v1/tenant', headers: { authorization: `Bearer ${key}` } })
 
 beforeAll(async () => {
   regions = await startRegions({}, (variables) => {
@@ -43,12 +51,12 @@ test('signing roots rotate without a refused request', async () => {
 
   const edges: Array<{ url: string; stop(): void }> = []
   let asking = true
-  const keys = [old.key]
+  const callers = [byKey(old.key)]
   const seen = new Map<number, number>()
   const served = () => seen.get(200) ?? 0
-  const ask = async (key: string): Promise<number> => {
+  const ask = async ({ path, headers }: Caller): Promise<number> => {
     const { url } = edges.at(-1) ?? { url: '' }
-    const answer = await fetch(`${url}/v1/tenant`, { headers: { authorization: `Bearer ${key}` } })
+    const answer = await fetch(url + path, { headers, redirect: 'manual' })
     await answer.arrayBuffer()
     return answer.status
   }
@@ -60,7 +68,7 @@ test('signing roots rotate without a refused request', async () => {
   }
   const client = async () => {
     for (let turn = 0; asking; turn++) {
-      const status = await ask(keys[turn % keys.length] ?? '')
+      const status = await ask(callers[turn % callers.length] ?? byKey(old.key))
       seen.set(status, (seen.get(status) ?? 0) + 1)
     }
   }
@@ -72,7 +80,11 @@ test('signing roots rotate without a refused request', async () => {
 
   edges.push(await startRawEdge({ ...environment, SIGNING_ROOTS: rootsAs('active'), LIMITS: 'off' }))
   // Why edges are first.
-  expect(await ask(added.key)).toBe(401)
+  expect(await ask(byKey(added.key))).toBe(401)
+  const link = await call('POST', '/v1/admin-links', { role: 'admin', email: 'ada@old.example' })
+  const cookie = await signedIn(edges[0]?.url ?? '', 'of-the-old-root', link.url)
+  const session = { path: '/admin/of-the-old-root/', headers: { cookie } }
+  callers.push(session)
   const source = await call('POST', '/v1/webhook-sources', {
     name: 'Theirs',
     provider: 'github',
@@ -81,10 +93,13 @@ test('signing roots rotate without a refused request', async () => {
   const clients = Array.from({ length: CLIENTS }, client)
   try {
     await roll(rootsAs('active', 'retired'))
-    keys.push(added.key)
+    callers.push(byKey(added.key))
     await roll(rootsAs('active', 'retired'))
     await roll(rootsAs('retired', 'active'))
+    // Whoever has the old secret could make sessions.
+    callers.splice(callers.indexOf(session), 1)
     await roll(rootsAs('compromised', 'active'))
+    expect(await ask(session)).not.toBe(200)
   } finally {
     asking = false
     await Promise.all(clients)
@@ -100,6 +115,6 @@ test('signing roots rotate without a refused request', async () => {
   if (verdict.outcome === 'refused') throw new Error('not a key')
   const { tenant, region } = verdict.key
   const forged = await mintApiKey('test', { region, tenant, keyId: newId('key') }, theirs)
-  expect(await ask(forged.text)).toBe(401)
+  expect(await ask(byKey(forged.text))).toBe(401)
   for (const edge of edges) edge.stop()
 })

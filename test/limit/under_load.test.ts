@@ -9,9 +9,11 @@ import { type Engine, openEngine } from '../../regional/storage/open.ts'
 import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { snapshotPath } from '../../shared/edge_calls.ts'
+import { PLANS } from '../../shared/plans.ts'
 import { namesOf, rowsOfTenant } from '../bench/tenants/rows.ts'
 import { type Regions, startRegions } from '../regional/support.ts'
 import { startRawEdge } from '../support/raw_edge.ts'
+import { signedIn } from '../support/signed_in.ts'
 
 const CLIENTS = 8
 
@@ -56,18 +58,24 @@ interface Asking {
 const READING: Asking = { method: 'GET', path: '/v1/tenant' }
 const CREATING: Asking = { method: 'POST', path: '/v1/projects', body: '{"name":"Moving"}' }
 
+const byKey = (key: string) => ({ authorization: `Bearer ${key}`, 'content-type': 'application/json' })
+
 /** Clients that ask again and again until they are stopped. */
-function load(key: string, what = READING): { seen: Seen[]; stop: () => Promise<void> } {
+const load = (key: string, what = READING) => loadBy(byKey(key), what)
+
+function loadBy(
+  headers: Record<string, string>,
+  { path, ...init }: Asking,
+): { seen: Seen[]; stop: () => Promise<void> } {
   const seen: Seen[] = []
   let asking = true
-  const { path, ...init } = what
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
   const client = async () => {
     while (asking) {
       const askedAtMs = performance.now()
-      const answer = await fetch(edge.url + path, { ...init, headers })
+      const answer = await fetch(edge.url + path, { ...init, headers, redirect: 'manual' })
       const policy = answer.headers.get('ratelimit-policy') ?? ''
-      const body = await answer.json()
+      const isJson = answer.headers.get('content-type')?.includes('json')
+      const body = isJson ? await answer.json() : await answer.text()
       seen.push({ askedAtMs, answeredAtMs: performance.now(), status: answer.status, policy, body })
     }
   }
@@ -79,6 +87,12 @@ function load(key: string, what = READING): { seen: Seen[]; stop: () => Promise<
       await Promise.all(clients)
     },
   }
+}
+
+async function once(key: string, { path, ...init } = READING) {
+  const answer = await fetch(edge.url + path, { ...init, headers: byKey(key) })
+  await answer.arrayBuffer()
+  return { status: answer.status, rateLimit: answer.headers.get('ratelimit') ?? '' }
 }
 
 const enough = async (seen: ReadonlyArray<Seen>) => {
@@ -103,18 +117,41 @@ const statuses = (seen: ReadonlyArray<Seen>) => [...new Set(seen.map(({ status }
 const asked = (seen: ReadonlyArray<Seen>, fromMs: number, untilMs = Number.POSITIVE_INFINITY) =>
   seen.filter(({ askedAtMs, answeredAtMs }) => askedAtMs >= fromMs && answeredAtMs < untilMs)
 
+async function projectsOf(key: string): Promise<string[]> {
+  const ids: string[] = []
+  let next: string | null = ''
+  while (next !== null) {
+    const path = `${edge.url}/v1/projects?limit=100${next && `&cursor=${next}`}`
+    const answer = await fetch(path, { headers: byKey(key) })
+    expect(answer.status).toBe(200)
+    const page = (await answer.json()) as { data: Array<{ id: string }>; nextCursor: string | null }
+    ids.push(...page.data.map(({ id }) => id))
+    next = page.nextCursor
+  }
+  return ids.toSorted()
+}
+
+/** Those that clients were told they have made. */
+const madeBy = (seen: ReadonlyArray<Seen>) =>
+  seen.flatMap(({ status, body }) => (status === 201 ? [body.id as string] : [])).toSorted()
+
 test('suspension: no request that comes after its commit is served, and a resumed tenant is not stuck', async () => {
   const { id, key } = await regions.newTenant('suspended', 'us')
   await patch(id, { plan: 'enterprise' })
   const { seen, stop } = load(key)
-  await enough(seen)
+  const writing = load(key, CREATING)
+  await Promise.all([enough(seen), enough(writing.seen)])
   const suspendedMs = await patch(id, { status: 'suspended' })
-  await enough(seen)
+  await Promise.all([enough(seen), enough(writing.seen)])
+  await writing.stop()
   const resumingMs = performance.now()
   const resumedMs = await patch(id, { status: 'active' })
   await enough(seen)
   await stop()
-  expect(statuses(asked(seen, suspendedMs, resumingMs))).toEqual([403])
+  for (const each of [seen, writing.seen])
+    expect(statuses(asked(each, suspendedMs, resumingMs))).toEqual([403])
+  // What was refused made nothing.
+  expect(await projectsOf(key)).toEqual(madeBy(writing.seen))
   expect(statuses(asked(seen, resumedMs))).toEqual([200])
   expect(statuses(seen)).toEqual([200, 403])
 })
@@ -131,16 +168,58 @@ test('a revoked key: no request that comes after its commit is served, and anoth
   expect(made.status).toBe(201)
   const second = (await made.json()) as { id: string; key: string }
   const { seen, stop } = load(second.key)
+  const writing = load(second.key, CREATING)
   const other = load(key)
-  await enough(seen)
+  await Promise.all([enough(seen), enough(writing.seen)])
   const path = `${edge.url}/v1/api-keys/${second.id}`
   expect((await fetch(path, { method: 'DELETE', headers: owner })).status).toBe(204)
   const revokedMs = performance.now()
-  await enough(seen)
-  await Promise.all([stop(), other.stop()])
-  expect(statuses(asked(seen, revokedMs))).toEqual([401])
+  await Promise.all([enough(seen), enough(writing.seen)])
+  await Promise.all([stop(), writing.stop(), other.stop()])
+  for (const each of [seen, writing.seen]) expect(statuses(asked(each, revokedMs))).toEqual([401])
+  expect(await projectsOf(key)).toEqual(madeBy(writing.seen))
   expect(statuses(seen)).toEqual([200, 401])
   expect(statuses(other.seen)).toEqual([200])
+})
+
+test('a session that is ended: no page is shown to it that is asked for after its commit', async () => {
+  const { id, key } = await regions.newTenant('signing-out', 'us')
+  await patch(id, { plan: 'enterprise' })
+  const ask = (path: string, method = 'GET', body?: string) =>
+    fetch(`${edge.url}/v1/${path}`, { method, headers: byKey(key), ...(body && { body }) })
+  const made = await ask('admin-links', 'POST', '{"role":"admin","email":"ada@signing-out.example"}')
+  const { url } = (await made.json()) as { url: string }
+  const cookie = await signedIn(edge.url, 'signing-out', url)
+  const { seen, stop } = loadBy({ cookie }, { method: 'GET', path: '/admin/signing-out/projects' })
+  await enough(seen)
+  const [session] = ((await (await ask('sessions')).json()) as { data: Array<{ id: string }> }).data
+  expect((await ask(`sessions/${session?.id}`, 'DELETE')).status).toBe(204)
+  const endedMs = performance.now()
+  await enough(seen)
+  await stop()
+  expect(statuses(asked(seen, endedMs))).toEqual([401])
+  expect(statuses(seen)).toEqual([200, 401])
+})
+
+test('on the smallest plan one client gets its whole share of the burst before it is refused, and hears no sooner when to come back', async () => {
+  const share = PLANS.free.burst * 0.8
+  for (const more of [[], [CREATING]]) {
+    const { id, key } = await regions.newTenant(`bursting-${more.length}`, 'us')
+    await patch(id, { plan: 'free' })
+    const turns = [READING, ...more]
+    const answers = []
+    // The edge hears of the plan.
+    answers.push(await once(key))
+    for (let i = 1; i < 1.5 * share; i += CLIENTS)
+      answers.push(
+        ...(await Promise.all(Array.from({ length: CLIENTS }, (_, j) => once(key, turns[j % turns.length])))),
+      )
+    const begun = answers.slice(0, share)
+    expect(begun.map(({ status }) => status >= 300)).toEqual(begun.map(() => false))
+    expect(begun.slice(0, -CLIENTS).filter(({ rateLimit }) => rateLimit.includes(';t='))).toEqual([])
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(refused.filter(({ rateLimit }) => !rateLimit.startsWith('"ip";r=0;t='))).toEqual([])
+  }
 })
 
 test('a smaller plan holds within a second of the next forward', async () => {

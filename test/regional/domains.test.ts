@@ -6,13 +6,19 @@ import { type Regions, startRegions } from './support.ts'
 
 /** What the DNS says, by name. */
 const dns = new Map<string, string[][] | 'down'>()
+/** What it says to those who ask next. */
+const next = new Map<string, Array<() => Promise<string[][]>>>()
 let regions: Regions
+
+const noAnswer = () => Object.assign(new Error('no answer'), { code: 'ETIMEOUT' })
 
 beforeAll(async () => {
   regions = await startRegions({
     async resolveTxt(name) {
+      const first = next.get(name)?.shift()
+      if (first !== undefined) return first()
       const records = dns.get(name)
-      if (records === 'down') throw Object.assign(new Error('no answer'), { code: 'ETIMEOUT' })
+      if (records === 'down') throw noAnswer()
       if (records === undefined) throw Object.assign(new Error('nothing'), { code: 'ENOTFOUND' })
       return records
     },
@@ -75,6 +81,86 @@ test('of two tenants that show the same domain to be theirs, the first has it', 
   await regions.ask('us', { as: 'operator', method: 'DELETE', path: `/platform/v1/tenants/${first.id}` })
   await expect.poll(() => ownerOf('shop.example'), { timeout: 20_000 }).toBeUndefined()
   expect((await second.verify(ofSecond.id)).status).toBe('verified')
+})
+
+test('a domain that was sold is its buyer’s, once its DNS says so and no more that it is the seller’s', async () => {
+  const { seller, buyer, domain, sold, bought, lost, status, owner } = await soldBy('seller', 'buyer')
+  const says = (...values: string[]) =>
+    dns.set(
+      sold.record.name,
+      values.map((value) => [value]),
+    )
+
+  // Whoever does not show it to be theirs has nobody looked at; nor does one who does, as long as the other's is there too.
+  expect((await buyer.verify(bought.id)).lastCheck.outcome).toBe('wrong_value')
+  says(sold.record.value, bought.record.value)
+  expect((await buyer.verify(bought.id)).lastCheck.outcome).toBe('taken')
+  expect(await status()).toBe('verified')
+
+  says(bought.record.value)
+  const taken = await buyer.verify(bought.id)
+  expect(taken).toMatchObject({ status: 'pending', lastCheck: { outcome: 'taken' } })
+  expect(JSON.stringify(taken)).not.toContain(seller.id)
+  await expect.poll(async () => (await buyer.verify(bought.id)).status).toBe('verified')
+  expect(await ownerOf(domain)).not.toBe(owner)
+  await expect.poll(lost).toBe(true)
+  expect((await seller.ask(`/v1/domains/${sold.id}`)).body).toMatchObject({
+    status: 'pending',
+    verifiedAt: null,
+    lastCheck: { outcome: 'wrong_value' },
+  })
+  expect((await seller.verify(sold.id)).status).toBe('pending')
+  // As it was.
+  expect((await buyer.verify(bought.id)).status).toBe('verified')
+})
+
+/** One who has a domain, and one who has bought it. */
+async function soldBy(sellerSlug: string, buyerSlug: string) {
+  const [seller, buyer] = [await tenantOf(sellerSlug, 'eu'), await tenantOf(buyerSlug)]
+  const domain = `${sellerSlug}.example`
+  const [sold, bought] = [await seller.add(domain), await buyer.add(domain)]
+  dns.set(sold.record.name, [[sold.record.value]])
+  expect((await seller.verify(sold.id)).status).toBe('verified')
+  const lost = async () =>
+    (await seller.ask('/v1/events')).body.data.some(({ type }: { type: string }) => type === 'domain.lost')
+  const status = async () => (await seller.ask(`/v1/domains/${sold.id}`)).body.status
+  return { seller, buyer, domain, sold, bought, lost, status, owner: await ownerOf(domain) }
+}
+
+test('a DNS that does not answer takes a domain from nobody', async () => {
+  const { buyer, domain, bought, lost, status, owner } = await soldBy('holder', 'wanting')
+  const { name, value } = bought.record
+  const down = () => Promise.reject(noAnswer())
+  next.set(name, [async () => [[value]], down])
+  expect((await buyer.verify(bought.id)).lastCheck.outcome).toBe('taken')
+  await expect.poll(() => next.get(name)).toEqual([])
+  // One more look of its own, so that what came of that one is there.
+  expect((await buyer.verify(bought.id)).lastCheck.outcome).toBe('wrong_value')
+  expect([await ownerOf(domain), await status(), await lost()]).toEqual([owner, 'verified', false])
+})
+
+test('one who shows a domain to be theirs again while it is looked at keeps it', async () => {
+  const { seller, buyer, domain, sold, bought, lost, status, owner } = await soldBy('back', 'hasty')
+  const { name, value } = bought.record
+  let answer = (_: string[][]) => {}
+  const late = new Promise<string[][]>((resolve) => {
+    answer = resolve
+  })
+  next.set(name, [async () => [[value]], () => late])
+  expect((await buyer.verify(bought.id)).lastCheck.outcome).toBe('taken')
+  await expect.poll(() => next.get(name)).toEqual([])
+  expect((await seller.verify(sold.id)).status).toBe('verified')
+  let looks = 0
+  next.set(name, [
+    async () => {
+      looks++
+      return [[sold.record.value]]
+    },
+  ])
+  answer([[value]])
+  await expect.poll(() => looks).toBe(1)
+  await expect.poll(() => ownerOf(domain)).toBe(owner)
+  expect([await status(), await lost()]).toEqual(['verified', false])
 })
 
 test('an erased tenant’s domains are free, however many they are', async () => {

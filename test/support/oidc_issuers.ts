@@ -69,9 +69,11 @@ export async function startOidcIssuers(): Promise<OidcIssuers> {
     } else if (behaviour === 'huge') json({ keys: publicKeys, padding: 'x'.repeat(2 ** 20) })
     else if (behaviour === 'no_keys') json({ keys: 'none' })
     else {
+      const isBoth = behaviour === 'both_sets' || behaviour === 'without_alg'
       const set = behaviour === 'rotated' ? '-2' : '-1'
+      const said = publicKeys.filter(({ kid }) => isBoth || String(kid).endsWith(set))
       json(
-        { keys: publicKeys.filter(({ kid }) => behaviour === 'both_sets' || String(kid).endsWith(set)) },
+        { keys: behaviour === 'without_alg' ? said.map(({ alg: _, ...key }) => key) : said },
         behaviour === 'plain_text' ? 'text/plain' : 'application/json',
       )
     }

@@ -3,11 +3,15 @@ import { importJWK, type JWK, type JWTPayload, SignJWT } from 'jose'
 
 export const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const
 
-/** `rotated`: with the second set of keys alone; `both_sets`, with both. Others say what is wrong. */
+/**
+ * `rotated`: with the second set of keys alone; `both_sets`, with both; `without_alg`, with both,
+ * and not what algorithm each is for. Others say what is wrong.
+ */
 export type Behaviour =
   | 'well'
   | 'rotated'
   | 'both_sets'
+  | 'without_alg'
   | 'plain_text'
   | 'down'
   | 'silent'

@@ -3,8 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { isWithin } from '../../../shared/domain.ts'
 import { Problem } from '../../../shared/problems.ts'
-import { asTenantNumber, type TenantNumber } from '../../../shared/tenant.ts'
-import { jobKind } from '../../jobs/kind.ts'
+import type { TenantNumber } from '../../../shared/tenant.ts'
 import {
   outsideOperation,
   pageBody,
@@ -16,67 +15,27 @@ import {
   tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
-import { type Check, CreateDomain, Domain, domainId } from './schema.ts'
+import { CHECK_MS, checkDomain, type DomainOptions, recheckingDomain, releasingDomain } from './check.ts'
+import { CreateDomain, Domain, domainId } from './schema.ts'
 import {
   addDomain,
   type DomainRecord,
   listDomains,
   noteCheck,
   readDomain,
-  recordOf,
   removeDomain,
   shown,
 } from './store.ts'
 
 const LIST = 'domains'
 const one = z.object({ id: domainId })
-const CHECK_MS = 15_000
 
-/** Of a domain in the control region's directory: `id` is the record's that it stands for. */
-export interface DomainClaim {
-  number: TenantNumber
-  domain: string
-  id: string
-}
-
-export interface DomainOptions {
-  /** Every TXT record of a name, in its parts (RFC 1035); rejects as `node:dns` does. */
-  resolveTxt(name: string): Promise<ReadonlyArray<ReadonlyArray<string>>>
-  /** @returns false when it is another organisation's. Repeatable. */
-  claim(claim: DomainClaim): Promise<boolean>
-  release(claim: DomainClaim): Promise<void>
-}
-
-const NO_SUCH_RECORD: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'ENODATA'])
-
-export function domains({ resolveTxt, claim, release }: DomainOptions): Service {
-  const releasing = jobKind<{ number: string; domain: string; id: string }>({
-    kind: 'domains.release',
-    service: 'domains',
-    retry: { firstMs: 1_000, maxMs: 10 * 60_000, tries: Number.POSITIVE_INFINITY },
-    outside: async ({ payload: { number, domain, id } }) => {
-      await release({ number: asTenantNumber(BigInt(number)), domain, id })
-      return undefined
-    },
-    step: async () => ({ finished: true }),
-  })
-
-  async function check({ number, id, domain, value, name }: Checking): Promise<Check> {
-    let found: ReadonlyArray<ReadonlyArray<string>>
-    try {
-      found = await resolveTxt(name)
-    } catch (error) {
-      return NO_SUCH_RECORD.has((error as NodeJS.ErrnoException).code) ? 'not_found' : 'lookup_failed'
-    }
-    if (!found.some((parts) => parts.join('') === value)) return 'wrong_value'
-    const claimed = await claim({ number, domain, id }).catch(() => undefined)
-    if (claimed === undefined) return 'lookup_failed'
-    return claimed ? 'verified' : 'taken'
-  }
+export function domains(options: DomainOptions): Service {
+  const releasing = releasingDomain(options)
 
   return {
     name: 'domains',
-    jobKinds: [releasing],
+    jobKinds: [releasing, recheckingDomain(options)],
     operations: [
       tenantOperation({
         name: 'create',
@@ -141,12 +100,11 @@ export function domains({ resolveTxt, claim, release }: DomainOptions): Service 
         maxMs: CHECK_MS,
         async begin(tx, { params: { id } }): Promise<{ target: string; work: Checking }> {
           const record = await readDomain(tx, id)
-          const { name, value } = recordOf(record)
-          const number = tx.context.tenant
-          return { target: id, work: { number, id, domain: record.domain, name, value, record } }
+          return { target: id, work: { number: tx.context.tenant, record } }
         },
-        work: (checking) => check(checking),
-        async settle(tx, { id, number, domain, record }, outcome) {
+        work: ({ number, record }) => checkDomain(options, number, record),
+        async settle(tx, { number, record }, outcome) {
+          const { id, domain } = record
           const after = await noteCheck(tx, id, outcome)
           if (after !== undefined) return { status: 200, body: shown(after) }
           // Taken away while it was looked at: what was claimed since is given back. `not_found` would undo that.
@@ -178,9 +136,5 @@ export function domains({ resolveTxt, claim, release }: DomainOptions): Service 
 
 interface Checking {
   number: TenantNumber
-  id: string
-  domain: string
-  name: string
-  value: string
   record: DomainRecord
 }

@@ -1,6 +1,7 @@
 // Domains as they are kept. A verified one is also in the control region's directory, where edges find it; the
 // directory's entry names this record, so that an old one's end never ends a new one.
 import { type Id, newId } from '../../../shared/ids.ts'
+import type { JobTransaction } from '../../jobs/kind.ts'
 import { jsonSpace, notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
 import type { Check, Domain } from './schema.ts'
 
@@ -59,10 +60,15 @@ export async function addDomain(
 
 /** @throws {Problem} `not_found` */
 export async function readDomain(tx: DomainsTransaction, id: string): Promise<DomainRecord> {
-  const record = await tx.space(domains).get([id])
+  const record = await findDomain(tx, id)
   if (record === undefined) throw notFound()
   return record
 }
+
+export const findDomain = (
+  tx: Pick<JobTransaction, 'space'>,
+  id: string,
+): Promise<DomainRecord | undefined> => tx.space(domains).get([id])
 
 export const listDomains = (
   tx: DomainsTransaction,
@@ -76,7 +82,7 @@ export async function noteCheck(
   id: string,
   outcome: Check,
 ): Promise<DomainRecord | undefined> {
-  const before = await tx.space(domains).get([id])
+  const before = await findDomain(tx, id)
   if (before === undefined) return undefined
   const at = new Date(tx.context.nowMs).toISOString()
   const verifiedAt = outcome === 'verified' ? (before.verifiedAt ?? at) : before.verifiedAt
@@ -84,6 +90,23 @@ export async function noteCheck(
   tx.space(domains).set([id], after)
   if (verifiedAt !== before.verifiedAt) tx.emit('domain.verified', id)
   return after
+}
+
+/**
+ * The domain is this organisation's no more.
+ * @returns false when it was taken away, or looked at again, since it was as it is here
+ */
+export async function noteLoss(
+  tx: Pick<JobTransaction, 'space' | 'emit' | 'nowMs'>,
+  { id, lastCheck }: DomainRecord,
+  outcome: Check,
+): Promise<boolean> {
+  const before = await findDomain(tx, id)
+  if (before === undefined || before.lastCheck?.at !== lastCheck?.at) return false
+  const at = new Date(tx.nowMs).toISOString()
+  tx.space(domains).set([id], { ...before, lastCheck: { at, outcome }, verifiedAt: null })
+  tx.emit('domain.lost', id)
+  return true
 }
 
 export async function removeDomain(tx: TenantTransaction, { id, domain }: DomainRecord): Promise<void> {
