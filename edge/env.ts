@@ -61,8 +61,14 @@ export interface EdgeConfig {
   developmentIssuers: boolean
 }
 
-/** @throws {Error} naming the binding that is missing or wrong. */
-export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
+/**
+ * @param waitUntil keeps work alive beyond its request's answer
+ * @throws {Error} naming the binding that is missing or wrong.
+ */
+export async function readBindings(
+  bindings: Bindings,
+  waitUntil: (work: Promise<unknown>) => void = () => {},
+): Promise<EdgeConfig> {
   const publicOrigin = originOf('PUBLIC_ORIGIN', textOf(bindings, 'PUBLIC_ORIGIN'), 'it')
   const urls = parse<Record<string, ReadonlyArray<string>>>(bindings, 'REGIONS')
   const keys = parse<Record<string, ReadonlyArray<AssertionKeyConfig>>>(bindings, 'ASSERTION_KEYS')
@@ -73,7 +79,7 @@ export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
     if (first === undefined) throw new Error(`REGIONS: ${name} has no instance`)
     regions.set(name, {
       name,
-      instances: new Instances([first, ...others]),
+      instances: new Instances([first, ...others], waitUntil),
       assertionKey: await inBinding('ASSERTION_KEYS', () => importAssertionKey(keys[name] ?? [])),
     })
   }

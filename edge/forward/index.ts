@@ -11,9 +11,11 @@ import {
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
+  TOOK,
 } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { HeaderFields, RequestContext } from '../context.ts'
+import type { Counts } from '../counts.ts'
 import type { Region } from '../env.ts'
 import { askInstances } from './ask_instances.ts'
 import { attempt } from './attempt.ts'
@@ -31,6 +33,8 @@ export interface Forwarding {
   headerTimeoutMs: number
   /** What the edge tells the region beside the request, by internal header. */
   told: Readonly<Record<string, string>>
+  /** Told to whichever region the request goes to. */
+  counts: Counts
   /** Where a tenant may have moved to. */
   regions: ReadonlyMap<string, Region>
 }
@@ -40,15 +44,14 @@ export interface Forwarding {
  * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large` for what no region could read
  */
 export async function forward(context: RequestContext, forwarding: Forwarding): Promise<Response> {
-  const { body } = context
-  const first = await ask(context, body, forwarding)
+  const first = await ask(context, forwarding)
   const moved = movedTo(first, forwarding)
   if (moved === undefined) return first
   await first.body?.cancel()
-  // Whatever snapshot is held is of the time before the move, and what was counted has been told.
-  const { [SNAPSHOT]: _, [EDGE_COUNTS]: _told, ...told } = forwarding.told
+  // Whatever snapshot is held is of the time before the move.
+  const { [SNAPSHOT]: _, ...told } = forwarding.told
   context.region = moved
-  return ask(context, body, { ...forwarding, region: moved, told })
+  return ask(context, { ...forwarding, region: moved, told })
 }
 
 /** Where the region of a first answer says that the tenant is now. */
@@ -57,28 +60,34 @@ function movedTo({ status, headers }: Response, { region, regions }: Forwarding)
   return name === null || name === region.name ? undefined : regions.get(name)
 }
 
-async function ask(
-  context: RequestContext,
-  body: Uint8Array<ArrayBuffer> | undefined,
-  forwarding: Forwarding,
-): Promise<Response> {
-  const { region, headerTimeoutMs } = forwarding
-  const { request, method, target } = context
+async function ask(context: RequestContext, forwarding: Forwarding): Promise<Response> {
+  const { region, headerTimeoutMs, counts } = forwarding
+  const { request, method, target, body, principal } = context
   const headers = await headersFor(context, forwarding)
-  if (headBytes(target, headers) > MAX_HEAD_BYTES) {
-    throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
+  // Only a request that speaks for someone is believed about more than itself.
+  const counted = principal && counts.take()
+  if (counted) headers[EDGE_COUNTS] = counted.text
+  let isTold = false
+  try {
+    if (headBytes(target, headers) > MAX_HEAD_BYTES) {
+      throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
+    }
+    const init = { method, headers, ...(body && { body }) }
+    const fromMs = Date.now()
+    let triedMs = fromMs
+    const response = await askInstances(region, maySendTwice(context), (origin, isSilent) => {
+      triedMs = Date.now()
+      headers[REQUEST_DEADLINE] = String(triedMs + headerTimeoutMs)
+      return attempt(origin + target, init, request.signal, headerTimeoutMs, isSilent)
+    })
+    // What came to nothing before the try that was answered.
+    context.waitedMs += triedMs - fromMs
+    // Whoever stands before the region has answered in its place, and told it nothing.
+    isTold = response.headers.has(TOOK)
+    return response
+  } finally {
+    if (!isTold) counted?.putBack()
   }
-  const init = { method, headers, ...(body && { body }) }
-  const fromMs = Date.now()
-  let triedMs = fromMs
-  const response = await askInstances(region, maySendTwice(context), (origin) => {
-    triedMs = Date.now()
-    headers[REQUEST_DEADLINE] = String(triedMs + headerTimeoutMs)
-    return attempt(origin + target, init, request.signal, headerTimeoutMs)
-  })
-  // What came to nothing before the try that was answered.
-  context.waitedMs += triedMs - fromMs
-  return response
 }
 
 async function headersFor(

@@ -1,5 +1,5 @@
 // Stage four in the pipeline: asks the region, and learns from its answer what it says to the edge alone.
-import { EDGE_COUNTS, PLAN, SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
+import { PLAN, SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import { readSnapshot, writeVersion } from '../../shared/snapshot.ts'
 import { answerOfRegion } from '../answer.ts'
@@ -24,23 +24,18 @@ export interface ForwardDependencies {
 export function forwarding(dependencies: ForwardDependencies): Stage {
   const { config, snapshots, directory, refusals, counts, headerTimeoutMs } = dependencies
   const { regions, publicOrigin } = config
-  const common = { publicOrigin, headerTimeoutMs, regions }
+  const common = { publicOrigin, headerTimeoutMs, regions, counts }
   return async function forwarding(context) {
     const { principal, snapshot, lastSnapshot } = context
     const region = decided(context.region)
-    // Only a request that speaks for someone is believed about more than itself.
-    const counted = principal && counts.take()
     const told = {
       ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
       ...(lastSnapshot && { [PLAN]: lastSnapshot.plan }),
-      ...(counted && { [EDGE_COUNTS]: counted.text }),
     }
     try {
       const response = await forward(context, { ...common, region, told })
       const tookMs = response.headers.get(TOOK)
-      // Whoever stands before the region has answered in its place, and told it nothing.
-      if (tookMs === null) counted?.putBack()
-      else context.elsewhereMs = context.waitedMs + Number(tookMs)
+      if (tookMs !== null) context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
         refusals.learn(principal, response, Date.now())
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
@@ -50,7 +45,6 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       }
       return answerOfRegion(context, response, publicOrigin)
     } catch (error) {
-      counted?.putBack()
       const { aborted } = context.request.signal
       if (error instanceof Problem && error.code === 'region_unavailable' && !aborted) {
         counts.add('region_unavailable', decided(context.region).name)

@@ -40,8 +40,7 @@ test('with two of three instances down, whichever they are, questions are answer
 
 test('who has not answered requests is not asked questions, and the other way round', async () => {
   const { region, asked } = await regionOf({ a: down, b: up })
-  const turn = { origin: 'http://a', admission: 'pass' } as const
-  for (let i = 0; i < FAILURES_TO_OPEN; i++) region.instances.unreachable(turn, Date.now())
+  for (let i = 0; i < FAILURES_TO_OPEN; i++) region.instances.unreachable('http://a', Date.now())
   expect(await askRegion(region, '/edge/v1/x')).toBe('here')
   expect(asked).toEqual(['b'])
 })
@@ -77,8 +76,7 @@ test.each<[string, Record<string, () => Response>]>([
   'what an instance may have done is in doubt, also where all others are leaving: it stands %s',
   async (_, answers) => {
     const { region, asked } = await regionOf(answers)
-    const turn = { origin: 'http://a', admission: 'pass' } as const
-    for (let i = 1; i < FAILURES_TO_OPEN; i++) region.instances.unreachable(turn, Date.now())
+    for (let i = 1; i < FAILURES_TO_OPEN; i++) region.instances.unreachable('http://a', Date.now())
     const refused: unknown = await askRegion(region, '/edge/v1/x').catch((error) => error)
     expect(asked.toSorted()).toEqual(['a', 'b'])
     expect(refused).toMatchObject({ detail: expect.stringContaining('is unknown') })
