@@ -75,11 +75,11 @@ export async function readBindings(
   const regions = new Map<string, Region>()
   for (const [name, instances] of Object.entries(urls)) {
     if (!REGION_NAME.test(name)) throw new Error(`REGIONS: ${name} is not a region's name`)
-    const [first, ...others] = instances.map((url) => originOf('REGIONS', url, `an address of ${name}`))
-    if (first === undefined) throw new Error(`REGIONS: ${name} has no instance`)
+    const origins = instances.map((url) => originOf('REGIONS', url, `an address of ${name}`))
+    if (origins.length === 0) throw new Error(`REGIONS: ${name} has no instance`)
     regions.set(name, {
       name,
-      instances: new Instances([first, ...others], waitUntil),
+      instances: new Instances(origins, waitUntil),
       assertionKey: await inBinding('ASSERTION_KEYS', () => importAssertionKey(keys[name] ?? [])),
     })
   }

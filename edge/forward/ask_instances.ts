@@ -3,6 +3,7 @@ import { ELSEWHERE_MS } from '../../shared/draining.ts'
 import { DRAINING } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Region } from '../env.ts'
+import { CLOSED, failed, opened } from './breaker.ts'
 import type { Attempt } from './question.ts'
 
 /**
@@ -15,34 +16,34 @@ export async function askInstances(
   maySendTwice: boolean,
   ask: (origin: string, isSilent: () => Promise<boolean>) => Promise<Attempt>,
 ): Promise<Response> {
-  let turns = await instances.inTurn(maySendTwice, Date.now())
+  let turns = await instances.inTurn(maySendTwice)
   if (turns.length === 0) throw notAsked(name)
-  const isOnlyOne = instances.origins.length === 1
-  const most = isOnlyOne ? ELSEWHERE_MS.length : instances.origins.length
+  const isOnlyOne = instances.all.length === 1
+  const most = isOnlyOne ? ELSEWHERE_MS.length : instances.all.length
   /** One has not answered, and may have done it. */
   let inDoubt = false
   for (let moves = 0; moves <= most; moves++) {
     let leaving: Response | undefined
-    for (const origin of turns) {
-      const result = await ask(origin, () => instances.isSilent(origin))
+    for (const instance of turns) {
+      const result = await ask(instance.origin, () => instances.isSilent(instance))
       if (result.outcome === 'abandoned') throw unavailable(name)
       if (result.outcome === 'unreachable') {
-        instances.unreachable(origin, Date.now())
+        instance.breaker = failed(instance.breaker, Date.now())
         inDoubt = true
         continue
       }
       leaving = result.response.headers.has(DRAINING) ? result.response : undefined
       if (leaving === undefined) {
-        instances.answered(origin)
+        instance.breaker = CLOSED
         return result.response
       }
       // Behind an only origin stands a load balancer, which leads elsewhere some time.
-      if (!isOnlyOne) instances.passOver(origin, Date.now())
+      if (!isOnlyOne) instance.breaker = opened(Date.now())
       break
     }
     if (leaving === undefined) break
     await leaving.body?.cancel()
-    turns = await instances.inTurn(maySendTwice, Date.now())
+    turns = await instances.inTurn(maySendTwice)
     if (turns.length === 0 || moves === most) throw inDoubt ? unavailable(name) : stopping(name)
     if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
   }

@@ -8,13 +8,15 @@ import {
   EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MOVED_TO,
+  PLAN,
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
   TOOK,
 } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
-import type { HeaderFields, RequestContext } from '../context.ts'
+import { writeVersion } from '../../shared/snapshot.ts'
+import { decided, type HeaderFields, type RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Region } from '../env.ts'
 import { askInstances } from './ask_instances.ts'
@@ -28,15 +30,12 @@ export const HEADER_TIMEOUT_MS = 10_000
 const MAX_HEAD_BYTES = 15 * 1024
 
 export interface Forwarding {
-  region: Region
   publicOrigin: string
   headerTimeoutMs: number
-  /** What the edge tells the region beside the request, by internal header. */
-  told: Readonly<Record<string, string>>
-  /** Told to whichever region the request goes to. */
-  counts: Counts
   /** Where a tenant may have moved to. */
   regions: ReadonlyMap<string, Region>
+  /** Told to whichever region a request goes to. */
+  counts: Counts
 }
 
 /**
@@ -45,25 +44,22 @@ export interface Forwarding {
  */
 export async function forward(context: RequestContext, forwarding: Forwarding): Promise<Response> {
   const first = await ask(context, forwarding)
-  const moved = movedTo(first, forwarding)
-  if (moved === undefined) return first
+  const name = first.status === 421 ? first.headers.get(MOVED_TO) : null
+  const moved = forwarding.regions.get(name ?? '')
+  // Where the region says that the tenant is now.
+  if (moved === undefined || moved === context.region) return first
   await first.body?.cancel()
-  // Whatever snapshot is held is of the time before the move.
-  const { [SNAPSHOT]: _, ...told } = forwarding.told
   context.region = moved
-  return ask(context, { ...forwarding, region: moved, told })
-}
-
-/** Where the region of a first answer says that the tenant is now. */
-function movedTo({ status, headers }: Response, { region, regions }: Forwarding): Region | undefined {
-  const name = status === 421 ? headers.get(MOVED_TO) : null
-  return name === null || name === region.name ? undefined : regions.get(name)
+  // Whatever is held is of the time before the move.
+  context.snapshot = undefined
+  return ask(context, forwarding)
 }
 
 async function ask(context: RequestContext, forwarding: Forwarding): Promise<Response> {
-  const { region, headerTimeoutMs, counts } = forwarding
+  const { headerTimeoutMs, counts } = forwarding
   const { request, method, target, body, principal } = context
-  const headers = await headersFor(context, forwarding)
+  const region = decided(context.region)
+  const headers = await headersFor(context, region, forwarding)
   // Only a request that speaks for someone is believed about more than itself.
   const counted = principal && counts.take()
   if (counted) headers[EDGE_COUNTS] = counted.text
@@ -91,9 +87,11 @@ async function ask(context: RequestContext, forwarding: Forwarding): Promise<Res
 }
 
 async function headersFor(
-  { requestId, startMs, method, headers, target, principal, clientIp }: RequestContext,
-  { region, publicOrigin, told }: Forwarding,
+  context: RequestContext,
+  region: Region,
+  { publicOrigin }: Forwarding,
 ): Promise<HeaderFields> {
+  const { requestId, startMs, method, headers, target, principal, clientIp, snapshot, lastSnapshot } = context
   const passed = strippedRequestHeaders(headers)
   const idempotencyKey = passed[IDEMPOTENCY_KEY]
   const asserted = { region: region.name, method, target, requestId, idempotencyKey, publicOrigin }
@@ -101,7 +99,8 @@ async function headersFor(
     ...passed,
     ...traceHeaders(headers, startMs),
     [REQUEST_ID]: requestId,
-    ...told,
+    ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
+    ...(lastSnapshot && { [PLAN]: lastSnapshot.plan }),
     ...(clientIp !== undefined && { [CLIENT_IP]: clientIp }),
     ...(principal && { [ASSERTION]: await signAssertion(asserted, principal, region.assertionKey) }),
   }

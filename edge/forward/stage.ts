@@ -1,7 +1,7 @@
 // Stage four in the pipeline: asks the region, and learns from its answer what it says to the edge alone.
-import { PLAN, SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
+import { SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
-import { readSnapshot, writeVersion } from '../../shared/snapshot.ts'
+import { readSnapshot } from '../../shared/snapshot.ts'
 import { answerOfRegion } from '../answer.ts'
 import { decided, ofTenant } from '../context.ts'
 import type { Counts } from '../counts.ts'
@@ -24,16 +24,10 @@ export interface ForwardDependencies {
 export function forwarding(dependencies: ForwardDependencies): Stage {
   const { config, snapshots, directory, refusals, counts, headerTimeoutMs } = dependencies
   const { regions, publicOrigin } = config
-  const common = { publicOrigin, headerTimeoutMs, regions, counts }
   return async function forwarding(context) {
-    const { principal, snapshot, lastSnapshot } = context
-    const region = decided(context.region)
-    const told = {
-      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
-      ...(lastSnapshot && { [PLAN]: lastSnapshot.plan }),
-    }
+    const { principal } = context
     try {
-      const response = await forward(context, { ...common, region, told })
+      const response = await forward(context, { publicOrigin, headerTimeoutMs, regions, counts })
       const tookMs = response.headers.get(TOOK)
       if (tookMs !== null) context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {

@@ -221,14 +221,8 @@ test.each([
     const marker = newMarker()
     const context = contextOf(new Request(`http://edge/v1/reset?${marker}`, { method }))
     context.principal = { kind: 'edge' }
-    const forwarding = {
-      region,
-      regions,
-      publicOrigin,
-      headerTimeoutMs: HEADER_TIMEOUT_MS,
-      told: {},
-      counts: new Counts(),
-    }
+    context.region = region
+    const forwarding = { regions, publicOrigin, headerTimeoutMs: HEADER_TIMEOUT_MS, counts: new Counts() }
     await expect(forward(context, forwarding)).rejects.toMatchObject({ code: 'region_unavailable' })
     expect(await seen(marker)).toHaveLength(times)
   },
