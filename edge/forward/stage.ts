@@ -31,7 +31,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       const tookMs = response.headers.get(TOOK)
       if (tookMs !== null) context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
-        refusals.learn(principal, response, Date.now())
+        refusals.learn(principal, context.path, response, Date.now())
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
         context.outdated = response.headers.has(STALE_PROVIDERS)
