@@ -61,19 +61,25 @@ export interface EdgeConfig {
   developmentIssuers: boolean
 }
 
-/** @throws {Error} naming the binding that is missing or wrong. */
-export async function readBindings(bindings: Bindings): Promise<EdgeConfig> {
+/**
+ * @param waitUntil keeps work alive beyond its request's answer
+ * @throws {Error} naming the binding that is missing or wrong.
+ */
+export async function readBindings(
+  bindings: Bindings,
+  waitUntil: (work: Promise<unknown>) => void = () => {},
+): Promise<EdgeConfig> {
   const publicOrigin = originOf('PUBLIC_ORIGIN', textOf(bindings, 'PUBLIC_ORIGIN'), 'it')
   const urls = parse<Record<string, ReadonlyArray<string>>>(bindings, 'REGIONS')
   const keys = parse<Record<string, ReadonlyArray<AssertionKeyConfig>>>(bindings, 'ASSERTION_KEYS')
   const regions = new Map<string, Region>()
   for (const [name, instances] of Object.entries(urls)) {
     if (!REGION_NAME.test(name)) throw new Error(`REGIONS: ${name} is not a region's name`)
-    const [first, ...others] = instances.map((url) => originOf('REGIONS', url, `an address of ${name}`))
-    if (first === undefined) throw new Error(`REGIONS: ${name} has no instance`)
+    const origins = instances.map((url) => originOf('REGIONS', url, `an address of ${name}`))
+    if (origins.length === 0) throw new Error(`REGIONS: ${name} has no instance`)
     regions.set(name, {
       name,
-      instances: new Instances([first, ...others]),
+      instances: new Instances(origins, waitUntil),
       assertionKey: await inBinding('ASSERTION_KEYS', () => importAssertionKey(keys[name] ?? [])),
     })
   }

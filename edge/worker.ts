@@ -16,7 +16,7 @@ declare global {
   }
 }
 
-const config = await readBindings(env)
+const config = await readBindings(env, waitUntil)
 const objectOf = env.LIMITS === 'off' ? undefined : objectsOf(env.TENANT_LIMITER, config.limiterObjects)
 const edge = createEdge(config, {
   leases: objectOf && leasesFrom(objectOf),

@@ -22,7 +22,7 @@ export const EDGE_SPAN = 'coditect-edge-span'
 export const REQUEST_DEADLINE = 'x-request-deadline'
 /** Region → edge, with a refusal: what the edge knows of the tenant's identity providers is out of date. */
 export const STALE_PROVIDERS = 'coditect-stale-providers'
-/** Region → edge, with 401: the problem's code, where it is the credential itself that does not hold, whatever is asked. */
+/** Region → edge, with a refusal: the code of what it is that does not hold of the credential itself, whatever is asked. */
 export const CREDENTIAL_REFUSED = 'coditect-credential-refused'
 export const REQUEST_ID = 'x-request-id'
 export const IDEMPOTENCY_KEY = 'idempotency-key'

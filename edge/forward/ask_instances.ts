@@ -3,48 +3,47 @@ import { ELSEWHERE_MS } from '../../shared/draining.ts'
 import { DRAINING } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Region } from '../env.ts'
-import type { Attempt } from './attempt.ts'
-
-const RETRY_AFTER_MS = 2_000
+import { CLOSED, failed, opened } from './breaker.ts'
+import type { Attempt } from './question.ts'
 
 /**
  * @param maySendTwice also where an instance may have done it and not said so
- * @param ask one try, at one origin
+ * @param ask one try, at one origin; it may find out meanwhile whether that is silent, and then end
  * @throws {Problem} `region_unavailable`
  */
 export async function askInstances(
   { name, instances }: Region,
   maySendTwice: boolean,
-  ask: (origin: string) => Promise<Attempt>,
+  ask: (origin: string, isSilent: () => Promise<boolean>) => Promise<Attempt>,
 ): Promise<Response> {
-  let turns = instances.inTurn(maySendTwice, Date.now())
-  if (turns.length === 0) throw notAsked(name, instances.waitMs(Date.now()))
-  const isOnlyOne = instances.origins.length === 1
-  const most = isOnlyOne ? ELSEWHERE_MS.length : instances.origins.length
+  let turns = await instances.inTurn(maySendTwice)
+  if (turns.length === 0) throw notAsked(name)
+  const isOnlyOne = instances.all.length === 1
+  const most = isOnlyOne ? ELSEWHERE_MS.length : instances.all.length
   /** One has not answered, and may have done it. */
   let inDoubt = false
   for (let moves = 0; moves <= most; moves++) {
     let leaving: Response | undefined
-    for (const turn of turns) {
-      const result = await ask(turn.origin)
+    for (const instance of turns) {
+      const result = await ask(instance.origin, () => instances.isSilent(instance))
       if (result.outcome === 'abandoned') throw unavailable(name)
       if (result.outcome === 'unreachable') {
-        instances.unreachable(turn, Date.now())
+        instance.breaker = failed(instance.breaker, Date.now())
         inDoubt = true
         continue
       }
       leaving = result.response.headers.has(DRAINING) ? result.response : undefined
       if (leaving === undefined) {
-        instances.answered(turn)
+        instance.breaker = CLOSED
         return result.response
       }
       // Behind an only origin stands a load balancer, which leads elsewhere some time.
-      if (!isOnlyOne) instances.leaving(turn, Date.now())
+      if (!isOnlyOne) instance.breaker = opened(Date.now())
       break
     }
     if (leaving === undefined) break
     await leaving.body?.cancel()
-    turns = instances.inTurn(maySendTwice, Date.now())
+    turns = await instances.inTurn(maySendTwice)
     if (turns.length === 0 || moves === most) throw inDoubt ? unavailable(name) : stopping(name)
     if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
   }
@@ -53,13 +52,14 @@ export async function askInstances(
 
 const UNKNOWN = 'Whether a change was made is unknown; send it again with its Idempotency-Key.'
 
-export const unavailable = (region: string, what = UNKNOWN, retryAfterMs = RETRY_AFTER_MS): Problem =>
+/** @param retryAfter in seconds */
+export const unavailable = (region: string, what = UNKNOWN, retryAfter = '2'): Problem =>
   new Problem('region_unavailable', `The region ${region} does not answer. ${what}`, {
-    headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
+    headers: { 'retry-after': retryAfter },
   })
 
-const notAsked = (region: string, waitMs: number): Problem =>
-  unavailable(region, 'It was not asked again so soon, and nothing was done.', waitMs)
+const notAsked = (region: string): Problem =>
+  unavailable(region, 'It was not asked again so soon, and nothing was done.', '1')
 
 const stopping = (region: string): Problem =>
-  unavailable(region, 'All instances that were asked are stopping, and nothing was done.', 1_000)
+  unavailable(region, 'All instances that were asked are stopping, and nothing was done.', '1')

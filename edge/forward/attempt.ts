@@ -1,27 +1,30 @@
 // One try at one instance: the region's answer from its first byte on, or why there is none.
-import { DRAINING, TOOK } from '../../shared/headers.ts'
+import { AS_IT_COMES, type Attempt, isInItsPlace } from './question.ts'
 
-export type Attempt =
-  | { outcome: 'answered'; response: Response }
-  /** Refused, reset or silent, or a failure of whoever stands before it. The instance may have done the work all the same. */
-  | { outcome: 'unreachable' }
-  | { outcome: 'abandoned' }
+/** Whoever has not answered by then is asked whether it answers at all. */
+const PATIENCE_MS = 1_000
 
 /**
  * `headerTimeoutMs` ends with the answer's headers: an event stream may run for hours. An instance that is given up on is
  * not told, and a wait that is over is not cleared: the runtime ends both together with the request, and a signal and a
  * timer of our own would cost each forward a tenth of its time.
+ * @param isSilent whether not to wait any longer
  */
 export async function attempt(
   url: string,
   init: RequestInit,
   client: AbortSignal,
   headerTimeoutMs: number,
+  isSilent: () => Promise<boolean>,
 ): Promise<Attempt> {
-  // A redirect is the client's to follow, and an answer for one tenant is nobody else's to keep.
-  const asked = fetch(url, { ...init, redirect: 'manual', cache: 'no-store', signal: client })
+  const asked = fetch(url, { ...init, ...AS_IT_COMES, signal: client })
+  const within = (ms: number) => Promise.race([asked, scheduler.wait(ms)])
   try {
-    const response = await Promise.race([asked, scheduler.wait(headerTimeoutMs)])
+    const soonMs = Math.min(PATIENCE_MS, headerTimeoutMs)
+    let response = await within(soonMs)
+    if (!response && (await Promise.race([asked, isSilent()])) !== true) {
+      response = await within(headerTimeoutMs - soonMs)
+    }
     if (response && !isInItsPlace(response)) return { outcome: 'answered', response }
     asked.then(({ body }) => body?.cancel()).catch(() => {})
     return { outcome: 'unreachable' }
@@ -29,7 +32,3 @@ export async function attempt(
     return { outcome: client.aborted ? 'abandoned' : 'unreachable' }
   }
 }
-
-/** What a load balancer says of an instance. */
-export const isInItsPlace = ({ status, headers }: Response): boolean =>
-  status >= 500 && !headers.has(TOOK) && !headers.has(DRAINING)

@@ -8,12 +8,16 @@ import {
   EDGE_COUNTS,
   IDEMPOTENCY_KEY,
   MOVED_TO,
+  PLAN,
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
+  TOOK,
 } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
-import type { HeaderFields, RequestContext } from '../context.ts'
+import { writeVersion } from '../../shared/snapshot.ts'
+import { decided, type HeaderFields, type RequestContext } from '../context.ts'
+import type { Counts } from '../counts.ts'
 import type { Region } from '../env.ts'
 import { askInstances } from './ask_instances.ts'
 import { attempt } from './attempt.ts'
@@ -26,13 +30,12 @@ export const HEADER_TIMEOUT_MS = 10_000
 const MAX_HEAD_BYTES = 15 * 1024
 
 export interface Forwarding {
-  region: Region
   publicOrigin: string
   headerTimeoutMs: number
-  /** What the edge tells the region beside the request, by internal header. */
-  told: Readonly<Record<string, string>>
   /** Where a tenant may have moved to. */
   regions: ReadonlyMap<string, Region>
+  /** Told to whichever region a request goes to. */
+  counts: Counts
 }
 
 /**
@@ -40,51 +43,55 @@ export interface Forwarding {
  * @throws {Problem} `region_unavailable` when no instance answers; `request_head_too_large` for what no region could read
  */
 export async function forward(context: RequestContext, forwarding: Forwarding): Promise<Response> {
-  const { body } = context
-  const first = await ask(context, body, forwarding)
-  const moved = movedTo(first, forwarding)
-  if (moved === undefined) return first
+  const first = await ask(context, forwarding)
+  const name = first.status === 421 ? first.headers.get(MOVED_TO) : null
+  const moved = forwarding.regions.get(name ?? '')
+  // Where the region says that the tenant is now.
+  if (moved === undefined || moved === context.region) return first
   await first.body?.cancel()
-  // Whatever snapshot is held is of the time before the move, and what was counted has been told.
-  const { [SNAPSHOT]: _, [EDGE_COUNTS]: _told, ...told } = forwarding.told
   context.region = moved
-  return ask(context, body, { ...forwarding, region: moved, told })
+  // Whatever is held is of the time before the move.
+  context.snapshot = undefined
+  return ask(context, forwarding)
 }
 
-/** Where the region of a first answer says that the tenant is now. */
-function movedTo({ status, headers }: Response, { region, regions }: Forwarding): Region | undefined {
-  const name = status === 421 ? headers.get(MOVED_TO) : null
-  return name === null || name === region.name ? undefined : regions.get(name)
-}
-
-async function ask(
-  context: RequestContext,
-  body: Uint8Array<ArrayBuffer> | undefined,
-  forwarding: Forwarding,
-): Promise<Response> {
-  const { region, headerTimeoutMs } = forwarding
-  const { request, method, target } = context
-  const headers = await headersFor(context, forwarding)
-  if (headBytes(target, headers) > MAX_HEAD_BYTES) {
-    throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
+async function ask(context: RequestContext, forwarding: Forwarding): Promise<Response> {
+  const { headerTimeoutMs, counts } = forwarding
+  const { request, method, target, body, principal } = context
+  const region = decided(context.region)
+  const headers = await headersFor(context, region, forwarding)
+  // Only a request that speaks for someone is believed about more than itself.
+  const counted = principal && counts.take()
+  if (counted) headers[EDGE_COUNTS] = counted.text
+  let isTold = false
+  try {
+    if (headBytes(target, headers) > MAX_HEAD_BYTES) {
+      throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
+    }
+    const init = { method, headers, ...(body && { body }) }
+    const fromMs = Date.now()
+    let triedMs = fromMs
+    const response = await askInstances(region, maySendTwice(context), (origin, isSilent) => {
+      triedMs = Date.now()
+      headers[REQUEST_DEADLINE] = String(triedMs + headerTimeoutMs)
+      return attempt(origin + target, init, request.signal, headerTimeoutMs, isSilent)
+    })
+    // What came to nothing before the try that was answered.
+    context.waitedMs += triedMs - fromMs
+    // Whoever stands before the region has answered in its place, and told it nothing.
+    isTold = response.headers.has(TOOK)
+    return response
+  } finally {
+    if (!isTold) counted?.putBack()
   }
-  const init = { method, headers, ...(body && { body }) }
-  const fromMs = Date.now()
-  let triedMs = fromMs
-  const response = await askInstances(region, maySendTwice(context), (origin) => {
-    triedMs = Date.now()
-    headers[REQUEST_DEADLINE] = String(triedMs + headerTimeoutMs)
-    return attempt(origin + target, init, request.signal, headerTimeoutMs)
-  })
-  // What came to nothing before the try that was answered.
-  context.waitedMs += triedMs - fromMs
-  return response
 }
 
 async function headersFor(
-  { requestId, startMs, method, headers, target, principal, clientIp }: RequestContext,
-  { region, publicOrigin, told }: Forwarding,
+  context: RequestContext,
+  region: Region,
+  { publicOrigin }: Forwarding,
 ): Promise<HeaderFields> {
+  const { requestId, startMs, method, headers, target, principal, clientIp, snapshot, lastSnapshot } = context
   const passed = strippedRequestHeaders(headers)
   const idempotencyKey = passed[IDEMPOTENCY_KEY]
   const asserted = { region: region.name, method, target, requestId, idempotencyKey, publicOrigin }
@@ -92,7 +99,8 @@ async function headersFor(
     ...passed,
     ...traceHeaders(headers, startMs),
     [REQUEST_ID]: requestId,
-    ...told,
+    ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
+    ...(lastSnapshot && { [PLAN]: lastSnapshot.plan }),
     ...(clientIp !== undefined && { [CLIENT_IP]: clientIp }),
     ...(principal && { [ASSERTION]: await signAssertion(asserted, principal, region.assertionKey) }),
   }

@@ -1,72 +1,78 @@
-// The instances of one region as this isolate knows them: whose turn it is, and who has stopped answering. An instance
-// that is passed over costs nobody its timeout; the region is given up on only when all of its instances are.
-import { type Admission, admit, type Breaker, CLOSED, failed, isOpen, left, succeeded } from './breaker.ts'
-
-export interface Turn {
-  origin: string
-  admission: Admission
-}
+// The instances of one region as this isolate knows them: whose turn it is, and who has stopped answering. One that is
+// passed over costs nobody its timeout, because the edge itself finds out whether it is back, beside the requests; the region
+// is given up on only when all of its instances are.
+import { ALIVE, type Breaker, CLOSED, isOpen, opened, probed } from './breaker.ts'
+import { ask } from './question.ts'
 
 /** Instances that one request waits for. */
 export const MAX_TURNS = 2
+/** Whoever runs at all answers this within. */
+const ALIVE_WITHIN_MS = 1_000
+
+export interface Instance {
+  readonly origin: string
+  breaker: Breaker
+}
 
 export class Instances {
-  /** Without a trailing slash, one an instance; never empty. */
-  readonly origins: readonly [string, ...string[]]
-  private readonly breakers = new Map<string, Breaker>()
+  readonly all: ReadonlyArray<Instance>
+  private readonly waitUntil: (work: Promise<unknown>) => void
   private turn = 0
 
-  constructor(origins: Instances['origins']) {
-    this.origins = origins
+  /**
+   * @param origins without a trailing slash, one an instance; never empty
+   * @param waitUntil keeps a probe alive beyond the request that it was sent beside
+   */
+  constructor(origins: ReadonlyArray<string>, waitUntil: (work: Promise<unknown>) => void) {
+    this.all = origins.map((origin) => ({ origin, breaker: CLOSED }))
+    this.waitUntil = waitUntil
   }
 
   /**
-   * Who to ask, in this order; empty when none may be asked now. What may be sent twice carries the probes, because a
-   * probe that fails then costs it nothing; other requests do so only where nobody else is left.
+   * Who to ask, in this order, of those that answer; empty when none does. Only where nobody is left the request waits for
+   * probes, which take its place: no change is in doubt by them.
    */
-  inTurn(maySendTwice: boolean, nowMs: number): ReadonlyArray<Turn> {
-    const { origins } = this
-    this.turn = (this.turn + 1) % Number.MAX_SAFE_INTEGER
-    const start = this.turn % origins.length
-    const inTurn = [...origins.slice(start), ...origins.slice(0, start)]
-    const answering: Turn[] = inTurn
-      .filter((origin) => !isOpen(this.breakerOf(origin)))
-      .map((origin) => ({ origin, admission: 'pass' }))
-    if (!maySendTwice && answering.length > 0) return answering.slice(0, 1)
-    return [...this.probe(inTurn, nowMs), ...answering].slice(0, maySendTwice ? MAX_TURNS : 1)
+  async inTurn(maySendTwice: boolean): Promise<ReadonlyArray<Instance>> {
+    const probes = this.all.map((instance) => this.probe(instance))
+    if (this.answering().length === 0) await Promise.all(probes)
+    const answering = this.answering()
+    const start = this.turn++ % answering.length
+    const inTurn = [...answering.slice(start), ...answering.slice(0, start)]
+    return inTurn.slice(0, maySendTwice ? MAX_TURNS : 1)
   }
 
-  answered({ origin }: Turn): void {
-    this.breakers.set(origin, succeeded())
+  /**
+   * Whether one that leaves a request without an answer says nothing else either, and another one would. From then on nobody
+   * waits for it. What only takes long is waited for: sending it again would double the work.
+   */
+  async isSilent(instance: Instance): Promise<boolean> {
+    const isLast = () => this.answering().every((other) => other === instance)
+    if (isLast() || (await this.isAlive(instance, ALIVE_WITHIN_MS)) || isLast()) return false
+    instance.breaker = opened(Date.now())
+    return true
   }
 
-  /** It did nothing, and says that it is leaving. */
-  leaving({ origin }: Turn, nowMs: number): void {
-    this.breakers.set(origin, left(nowMs))
+  /** Of one that is passed over, when its time has come. */
+  private async probe(instance: Instance): Promise<void> {
+    const nowMs = Date.now()
+    const breaker = probed(instance.breaker, nowMs)
+    if (breaker === undefined) return
+    instance.breaker = breaker
+    if (await this.isAlive(instance, breaker.probeAtMs - nowMs)) instance.breaker = ALIVE
   }
 
-  unreachable({ origin, admission }: Turn, nowMs: number): void {
-    this.breakers.set(origin, failed(this.breakerOf(origin), admission, nowMs))
+  /** Finds out also when the client has gone that it began for. */
+  private isAlive({ origin }: Instance, withinMs: number): Promise<boolean> {
+    const finding = ask(`${origin}/healthz`, {}, withinMs).then(async (result) => {
+      if (result.outcome !== 'answered') return false
+      await result.response.body?.cancel()
+      return true
+    })
+    this.waitUntil(finding)
+    return finding
   }
 
-  /** How long until one of them may be asked. */
-  waitMs(nowMs: number): number {
-    return Math.max(0, Math.min(...this.origins.map((origin) => this.breakerOf(origin).probeAtMs)) - nowMs)
-  }
-
-  /** The first open one whose time has come. */
-  private probe(origins: ReadonlyArray<string>, nowMs: number): ReadonlyArray<Turn> {
-    for (const origin of origins) {
-      if (!isOpen(this.breakerOf(origin))) continue
-      const admitted = admit(this.breakerOf(origin), nowMs)
-      if (admitted === undefined) continue
-      this.breakers.set(origin, admitted.breaker)
-      return [{ origin, admission: admitted.admission }]
-    }
-    return []
-  }
-
-  private breakerOf(origin: string): Breaker {
-    return this.breakers.get(origin) ?? CLOSED
+  private answering(): Instance[] {
+    return this.all.filter(({ breaker }) => !isOpen(breaker))
   }
 }

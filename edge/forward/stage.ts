@@ -1,7 +1,7 @@
 // Stage four in the pipeline: asks the region, and learns from its answer what it says to the edge alone.
-import { EDGE_COUNTS, PLAN, SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
+import { SNAPSHOT, STALE_PROVIDERS, TOOK } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
-import { readSnapshot, writeVersion } from '../../shared/snapshot.ts'
+import { readSnapshot } from '../../shared/snapshot.ts'
 import { answerOfRegion } from '../answer.ts'
 import { decided, ofTenant } from '../context.ts'
 import type { Counts } from '../counts.ts'
@@ -24,25 +24,14 @@ export interface ForwardDependencies {
 export function forwarding(dependencies: ForwardDependencies): Stage {
   const { config, snapshots, directory, refusals, counts, headerTimeoutMs } = dependencies
   const { regions, publicOrigin } = config
-  const common = { publicOrigin, headerTimeoutMs, regions }
   return async function forwarding(context) {
-    const { principal, snapshot, lastSnapshot } = context
-    const region = decided(context.region)
-    // Only a request that speaks for someone is believed about more than itself.
-    const counted = principal && counts.take()
-    const told = {
-      ...(snapshot && { [SNAPSHOT]: writeVersion(snapshot) }),
-      ...(lastSnapshot && { [PLAN]: lastSnapshot.plan }),
-      ...(counted && { [EDGE_COUNTS]: counted.text }),
-    }
+    const { principal } = context
     try {
-      const response = await forward(context, { ...common, region, told })
+      const response = await forward(context, { publicOrigin, headerTimeoutMs, regions, counts })
       const tookMs = response.headers.get(TOOK)
-      // Whoever stands before the region has answered in its place, and told it nothing.
-      if (tookMs === null) counted?.putBack()
-      else context.elsewhereMs = context.waitedMs + Number(tookMs)
+      if (tookMs !== null) context.elsewhereMs = context.waitedMs + Number(tookMs)
       if (ofTenant(principal)) {
-        refusals.learn(principal, response, Date.now())
+        refusals.learn(principal, context.path, response, Date.now())
         const newer = readSnapshot(response.headers.get(SNAPSHOT))
         if (newer) context.snapshot = snapshots.learn(principal.tenant, newer, Date.now())
         context.outdated = response.headers.has(STALE_PROVIDERS)
@@ -50,7 +39,6 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
       }
       return answerOfRegion(context, response, publicOrigin)
     } catch (error) {
-      counted?.putBack()
       const { aborted } = context.request.signal
       if (error instanceof Problem && error.code === 'region_unavailable' && !aborted) {
         counts.add('region_unavailable', decided(context.region).name)

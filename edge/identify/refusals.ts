@@ -1,6 +1,6 @@
-// Credentials that a region has refused: revoked, expired or removed. A request takes of its tenant's limits before any
-// region looks at its credential, so whoever goes on with such a one could use them up. Here they are told the same again,
-// but for a request now and then that finds out whether it still holds: only the region decides.
+// Credentials that a region has refused: revoked, expired or removed, and people who are no members. A request takes of its
+// tenant's limits before any region looks at its credential, so whoever goes on with such a one could use them up. Here they
+// are told the same again, but for a request now and then that finds out whether it still holds: only the region decides.
 import { CREDENTIAL_REFUSED } from '../../shared/headers.ts'
 import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import { PROBLEMS, type ProblemCode } from '../../shared/problems.ts'
@@ -9,13 +9,15 @@ import { Lru } from '../lru.ts'
 /** Of one credential the region is asked no more often. */
 const ASK_AGAIN_MS = 1_000
 const CAPACITY = 10_000
+/** By an invitation whoever is refused everywhere else becomes a member, so its refusals are kept apart. */
+const ACCEPT_PATH = '/v1/invitations/accept'
 
 export class Refusals {
   private readonly known = new Lru<string, { code: ProblemCode; askedAtMs: number }>(CAPACITY)
 
   /** What a region said of the credential last; undefined where it is to be asked. */
-  of(principal: TenantPrincipal, nowMs: number): ProblemCode | undefined {
-    const refusal = this.known.size === 0 ? undefined : this.known.get(nameOf(principal))
+  of(principal: TenantPrincipal, path: string, nowMs: number): ProblemCode | undefined {
+    const refusal = this.known.size === 0 ? undefined : this.known.get(nameOf(principal, path))
     if (refusal === undefined) return undefined
     if (nowMs - refusal.askedAtMs < ASK_AGAIN_MS) return refusal.code
     refusal.askedAtMs = nowMs
@@ -23,18 +25,21 @@ export class Refusals {
   }
 
   /** From a region's answer. Where that refuses something else, it may not have looked at the credential. */
-  learn(principal: TenantPrincipal, { status, headers }: Response, nowMs: number): void {
-    const code = status === 401 ? headers.get(CREDENTIAL_REFUSED) : null
-    if (isCode(code)) this.known.set(nameOf(principal), { code, askedAtMs: nowMs })
-    else if (status < 400 && this.known.size > 0) this.known.delete(nameOf(principal))
+  learn(principal: TenantPrincipal, path: string, { status, headers }: Response, nowMs: number): void {
+    const code = headers.get(CREDENTIAL_REFUSED)
+    if (isCode(code)) this.known.set(nameOf(principal, path), { code, askedAtMs: nowMs })
+    else if (status < 400 && this.known.size > 0) {
+      this.known.delete(nameOf(principal, ACCEPT_PATH))
+      this.known.delete(nameOf(principal, ''))
+    }
   }
 }
 
 /** Of the one credential, not of all that its holder has: others of theirs may hold. */
-function nameOf(principal: TenantPrincipal): string {
-  const { tenant } = principal
-  if ('secretHash' in principal) return `${tenant} ${principal.secretHash}`
-  return `${tenant} ${'nonce' in principal ? principal.nonce : callerOf(principal)}`
+function nameOf(principal: TenantPrincipal, path: string): string {
+  const way = `${principal.tenant} ${path === ACCEPT_PATH}`
+  if ('secretHash' in principal) return `${way} ${principal.secretHash}`
+  return `${way} ${'nonce' in principal ? principal.nonce : callerOf(principal)}`
 }
 
 /** A newer region may know others. */

@@ -74,8 +74,8 @@ export const identifyingSource = ({ roots }: EdgeConfig, noteFailure: NoteFailur
 
 /** A credential that its region has refused a moment ago takes nothing of its tenant's limits. */
 export const holdingBack = (refusals: Refusals, noteFailure: NoteFailure): Stage =>
-  function holdingBack({ principal, clientIp }) {
-    const code = ofTenant(principal) ? refusals.of(principal, Date.now()) : undefined
+  function holdingBack({ principal, path, clientIp }) {
+    const code = ofTenant(principal) ? refusals.of(principal, path, Date.now()) : undefined
     if (code === undefined) return undefined
     noteFailure(clientIp)
     throw new Problem(code, 'Its region has refused it a moment ago. Nothing was done.')

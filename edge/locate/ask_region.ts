@@ -6,38 +6,32 @@ import { ASSERTION, REQUEST_ID } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import type { Region } from '../env.ts'
 import { askInstances } from '../forward/ask_instances.ts'
-import { type Attempt, isInItsPlace } from '../forward/attempt.ts'
+import { LONGEST_PAUSE_MS } from '../forward/breaker.ts'
 import { MAX_TURNS } from '../forward/instances.ts'
+import { type Attempt, ask } from '../forward/question.ts'
 
 /** Of one instance. */
 const ASK_TIMEOUT_MS = 2_000
-/** Of all that are asked. */
-export const ASKED_WITHIN_MS = ELSEWHERE_MS.reduce((sum, ms) => sum + ms, MAX_TURNS * ASK_TIMEOUT_MS)
+/** Of all that are asked, after a probe of them. */
+export const ASKED_WITHIN_MS = ELSEWHERE_MS.reduce(
+  (sum, ms) => sum + ms,
+  LONGEST_PAUSE_MS + MAX_TURNS * ASK_TIMEOUT_MS,
+)
 
 /** @throws {Error} when no instance gives a plain answer */
 export async function askRegion(region: Region, path: string): Promise<unknown> {
-  const answer = await askInstances(region, true, (origin) => ask(region, origin, path))
+  const answer = await askInstances(region, true, (origin) => question(region, origin, path))
   if (answer.status === 200) return answer.json()
   await answer.body?.cancel()
   throw new Error(`the region ${region.name} answers ${answer.status}`)
 }
 
-async function ask({ name, assertionKey }: Region, origin: string, path: string): Promise<Attempt> {
+async function question({ name, assertionKey }: Region, origin: string, path: string): Promise<Attempt> {
   const requestId = newId('req')
   const asked = { region: name, method: 'GET', target: path, requestId }
   const headers = {
     [ASSERTION]: await signAssertion(asked, { kind: 'edge' }, assertionKey),
     [REQUEST_ID]: requestId,
   }
-  // The signal is for the body as well: nobody but us would give up on it.
-  const signal = AbortSignal.timeout(ASK_TIMEOUT_MS)
-  try {
-    const init = { headers, redirect: 'manual', cache: 'no-store', signal } as const
-    const response = await fetch(origin + path, init)
-    if (!isInItsPlace(response)) return { outcome: 'answered', response }
-    await response.body?.cancel()
-  } catch {
-    // As who says nothing.
-  }
-  return { outcome: 'unreachable' }
+  return ask(origin + path, headers, ASK_TIMEOUT_MS)
 }

@@ -93,8 +93,8 @@ export interface TransactDependencies {
   now: () => number
 }
 
-/** A request, and whom it turned out to be of. */
-export type Asked = TenantRequest & { actor: Actor | undefined }
+/** A request, and whom it turned out to be of: a member, or somebody who is none and may only become one by it. */
+export type Asked = TenantRequest & { actor: Actor | undefined; isInvitee?: boolean }
 
 /** How long somebody waits for the answer, where anybody said; and who counts what it costs. */
 export const boundsOf = ({ now }: TransactDependencies, { deadlineMs, meter }: TenantRequest): Bounds => ({
@@ -142,7 +142,8 @@ export async function admit(
   const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
   if (snapshot) tell(snapshot)
   // Who is nobody's yet leaves no trace by being refused.
-  request.actor = verdict.actor?.kind === 'invitee' ? undefined : verdict.actor
+  request.isInvitee = verdict.actor?.kind === 'invitee'
+  request.actor = request.isInvitee ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw refusal(verdict.problem, principal)
   const { scopes, logs, actor, newcomer, changed } = verdict
   if (actor?.kind === 'api_key' || actor?.kind === 'signed_url' || actor?.kind === 'session') {
@@ -162,14 +163,27 @@ export async function admit(
   }
 }
 
-/** Where the credential does not hold, the edge is told: that it never will, or that a token's provider may have changed. */
+/**
+ * Where the credential does not hold, the edge is told: that it never will, that a token's provider may have changed, or that
+ * whose token it is, is no member.
+ */
 function refusal(problem: Problem, { kind }: TenantPrincipal): Problem {
-  const { code, detail } = problem
+  const { code } = problem
+  if (code === NOT_A_MEMBER) return withHeaders(problem, { [CREDENTIAL_REFUSED]: code })
   if (PROBLEMS[code].status !== 401) return problem
-  return new Problem(code, detail, {
-    headers: kind === 'jwt' ? { [STALE_PROVIDERS]: '1' } : { [CREDENTIAL_REFUSED]: code },
-  })
+  return withHeaders(problem, kind === 'jwt' ? { [STALE_PROVIDERS]: '1' } : { [CREDENTIAL_REFUSED]: code })
 }
+
+const NOT_A_MEMBER = 'not_a_member'
+
+const withHeaders = ({ code, detail, extras }: Problem, headers: Record<string, string>): Problem =>
+  new Problem(code, detail, { ...extras, headers: { ...extras.headers, ...headers } })
+
+/** What came of the work, as the edge is told it: whoever was to become a member by it is none yet. */
+export const refusedWork = (problem: Problem, { isInvitee }: Asked): Problem =>
+  isInvitee && PROBLEMS[problem.code].status < 500
+    ? withHeaders(problem, { [CREDENTIAL_REFUSED]: NOT_A_MEMBER })
+    : problem
 
 export const contextOf = (
   { verified, clientIp }: Asked,

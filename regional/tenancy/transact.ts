@@ -9,6 +9,7 @@ import {
   boundsOf,
   contextOf,
   noteRefusal,
+  refusedWork,
   type TenantRequest,
   type TransactDependencies,
 } from './admission.ts'
@@ -55,7 +56,7 @@ export async function transact(
       noteRefusal(dependencies, asked, error)
     }
     if (asked.actor !== undefined) usage.count(tenant, 'errors', 1, now())
-    throw error
+    throw error instanceof Problem ? refusedWork(error, asked) : error
   } finally {
     if (asked.actor !== undefined) {
       usage.count(tenant, 'milliseconds', Math.round(performance.now() - startedAt), now())

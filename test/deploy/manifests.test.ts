@@ -195,7 +195,7 @@ test.each(Object.keys(settingsIn))('a region starts with what %s gives it, and r
 test('the edge starts with what compose gives it', async () => {
   const { environment } = compose.services.edge
   const config = await readBindings({ ...environment, ...secrets.edge })
-  expect(config.regions.get('us')?.instances.origins).toHaveLength(2)
+  expect(config.regions.get('us')?.instances.all).toHaveLength(2)
 })
 
 test('manifests fit the schemas of Kubernetes, KEDA and Knative', () => {

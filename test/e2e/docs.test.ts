@@ -41,6 +41,12 @@ test('the page shows every operation, to anyone, with no script and nothing of a
   expect((await fetch(`${stack.edge}/docs`, { method: 'POST' })).status).toBe(405)
 })
 
+test.each(['/docs/', '/openapi.json/'])('%s is nothing, and that is said as everywhere', async (path) => {
+  const answer = await fetch(stack.edge + path)
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
+  expect(await answer.json()).toMatchObject({ code: 'not_found' })
+})
+
 test('whoever has the description is told so', async () => {
   const ask = (init: RequestInit = {}) => fetch(`${stack.edge}/openapi.json`, init)
   const { status, headers } = await ask()

@@ -20,10 +20,13 @@ import { RegionClient, RegionSecrets } from '../support/region_client.ts'
 import { ROOT } from './stack.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'coditect-'))
-const secrets = new RegionSecrets(['us', 'eu'])
+const secrets = new RegionSecrets(['us', 'eu', 'ap'])
 /** Stands where `eu` would, and streams without an end. */
 const streaming = createServer()
 const open = new Set<string>()
+/** Takes connections, and says nothing to anybody. */
+const hanging = createServer()
+const unheard: string[] = []
 let region: Region
 let edge: Launched<number>
 let origin: string
@@ -45,6 +48,8 @@ beforeAll(async () => {
     response.write('first')
   })
   const eu = await listen(streaming)
+  hanging.on('request', ({ url }) => unheard.push(String(url)))
+  const ap = [await listen(hanging), eu]
   const port = await claimable(0)
   const environment = await secrets.environment('us', { us: `http://127.0.0.1:${port}`, eu })
   const own = { PORT: String(port), DATA_DIR: join(folder, 'us'), REGION_INSTANCES: '2' }
@@ -56,7 +61,7 @@ beforeAll(async () => {
   origin = `http://127.0.0.1:${edgePort}`
   const bindings = {
     PUBLIC_ORIGIN: origin,
-    REGIONS: JSON.stringify({ us: region.urls, eu: [eu] }),
+    REGIONS: JSON.stringify({ us: region.urls, eu: [eu], ap }),
     CONTROL_REGION: 'eu',
     ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
     SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
@@ -77,6 +82,8 @@ afterAll(async () => {
   edge.child.kill('SIGTERM')
   streaming.closeAllConnections()
   streaming.close()
+  hanging.closeAllConnections()
+  hanging.close()
   await region.close()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -122,6 +129,22 @@ test('one of two instances going away fails no request, with a key or without, a
     cursor = page.nextCursor ?? ''
   } while (cursor !== '')
   expect(kept.toSorted()).toEqual([...made].toSorted())
+})
+
+test('one of two instances that hangs keeps clients waiting for two seconds, and then nobody', async () => {
+  const claims = { keyId: newId('key'), tenant: asTenantNumber(8n), region: 'ap' }
+  const { text } = await mintApiKey('test', claims, await Roots.import(secrets.signingRoots))
+  const ask = async () => {
+    const fromMs = performance.now()
+    const answer = await fetch(`${origin}/v1/projects?streams`, { headers: { 'x-api-key': text } })
+    await answer.body?.cancel()
+    expect(answer.status).toBe(200)
+    return performance.now() - fromMs
+  }
+  expect(Math.max(...(await Promise.all(Array.from({ length: 8 }, ask))))).toBeLessThan(5_000)
+  const probes = () => unheard.filter((path) => path === '/healthz').length
+  const before = probes()
+  while (probes() < before + 3) expect(await ask()).toBeLessThan(2_000)
 })
 
 test.each(['/v1/projects?silent', '/v1/projects?streams'])(

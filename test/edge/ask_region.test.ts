@@ -1,8 +1,8 @@
 // The edge's own questions take the way of every request: each instance in its turn, none that is known not to answer,
 // and another one where the one that was asked is leaving.
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { readBindings } from '../../edge/env.ts'
-import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
+import { type Region, readBindings } from '../../edge/env.ts'
+import { FAILURES_TO_OPEN, failed } from '../../edge/forward/breaker.ts'
 import { askRegion } from '../../edge/locate/ask_region.ts'
 import { bindings } from './support.ts'
 
@@ -20,6 +20,12 @@ async function regionOf(answers: Record<string, () => Response>) {
   })
   onTestFinished(() => fetching.mockRestore())
   return { region: controlRegion, asked }
+}
+
+/** The instance at `http://a`, with requests. */
+function failedOften({ instances }: Region, times: number): void {
+  for (const instance of instances.all.filter(({ origin }) => origin === 'http://a'))
+    for (let i = 0; i < times; i++) instance.breaker = failed(instance.breaker, Date.now())
 }
 
 const down = (): never => {
@@ -40,8 +46,7 @@ test('with two of three instances down, whichever they are, questions are answer
 
 test('who has not answered requests is not asked questions, and the other way round', async () => {
   const { region, asked } = await regionOf({ a: down, b: up })
-  const turn = { origin: 'http://a', admission: 'pass' } as const
-  for (let i = 0; i < FAILURES_TO_OPEN; i++) region.instances.unreachable(turn, Date.now())
+  failedOften(region, FAILURES_TO_OPEN)
   expect(await askRegion(region, '/edge/v1/x')).toBe('here')
   expect(asked).toEqual(['b'])
 })
@@ -77,8 +82,7 @@ test.each<[string, Record<string, () => Response>]>([
   'what an instance may have done is in doubt, also where all others are leaving: it stands %s',
   async (_, answers) => {
     const { region, asked } = await regionOf(answers)
-    const turn = { origin: 'http://a', admission: 'pass' } as const
-    for (let i = 1; i < FAILURES_TO_OPEN; i++) region.instances.unreachable(turn, Date.now())
+    failedOften(region, FAILURES_TO_OPEN - 1)
     const refused: unknown = await askRegion(region, '/edge/v1/x').catch((error) => error)
     expect(asked.toSorted()).toEqual(['a', 'b'])
     expect(refused).toMatchObject({ detail: expect.stringContaining('is unknown') })

@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
-  type Admission,
-  admit,
+  ALIVE,
   type Breaker,
   CLOSED,
   FAILURES_TO_OPEN,
@@ -10,10 +9,11 @@ import {
   failed,
   isOpen,
   LONGEST_PAUSE_MS,
-  succeeded,
+  opened,
+  probed,
 } from '../../edge/forward/breaker.ts'
 
-/** Each request: how long after the one before, and what becomes of it; `lost` is one that never tells. */
+/** Each request: how long after the one before, and what becomes of it, or of the probe beside it; `lost` never tells. */
 const requests = fc.array(
   fc.record({
     afterMs: fc.oneof(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 0, max: 2 * LONGEST_PAUSE_MS })),
@@ -25,7 +25,8 @@ const requests = fc.array(
 interface Step {
   atMs: number
   before: Breaker
-  admission: Admission | undefined
+  /** Until then, where it sent one. */
+  probeUntilMs: number | undefined
   after: Breaker
 }
 
@@ -35,51 +36,50 @@ function run(all: ReadonlyArray<{ afterMs: number; fate: string }>): Step[] {
   return all.map(({ afterMs, fate }) => {
     atMs += afterMs
     const before = breaker
-    const admitted = admit(breaker, atMs)
-    if (admitted !== undefined) {
-      breaker = admitted.breaker
-      if (fate === 'succeeds') breaker = succeeded()
-      if (fate === 'fails') breaker = failed(breaker, admitted.admission, atMs)
-    }
-    return { atMs, before, admission: admitted?.admission, after: breaker }
+    const probing = probed(breaker, atMs)
+    if (probing !== undefined) breaker = fate === 'succeeds' ? ALIVE : probing
+    else if (!isOpen(breaker) && fate === 'succeeds') breaker = CLOSED
+    else if (!isOpen(breaker) && fate === 'fails') breaker = failed(breaker, atMs)
+    return { atMs, before, probeUntilMs: probing?.probeAtMs, after: breaker }
   })
 }
 
-test('it refuses nobody before so many failures in a row', () => {
+test('it refuses nobody before so many failures in a row, and after a probe the next failure is enough', () => {
   fc.assert(
     fc.property(requests, (all) => {
       let inARow = 0
-      for (const [i, { admission }] of run(all).entries()) {
-        if (inARow < FAILURES_TO_OPEN) expect(admission).toBe('pass')
-        else expect(admission).not.toBe('pass')
-        if (admission === undefined) continue
-        if (all[i]?.fate === 'succeeds') inARow = 0
-        if (all[i]?.fate === 'fails') inARow++
+      for (const [i, { before, probeUntilMs }] of run(all).entries()) {
+        expect(isOpen(before)).toBe(inARow >= FAILURES_TO_OPEN)
+        const { fate } = all[i] ?? {}
+        if (!isOpen(before) && fate === 'succeeds') inARow = 0
+        if (!isOpen(before) && fate === 'fails') inARow++
+        if (probeUntilMs !== undefined && fate === 'succeeds') inARow = FAILURES_TO_OPEN - 1
       }
     }),
   )
 })
 
-test('while it is open, probes are a pause apart, whatever becomes of them', () => {
+test('while it is open there is one probe at a time, whatever becomes of them', () => {
   fc.assert(
     fc.property(requests, (all) => {
-      let lastProbeAtMs = Number.NEGATIVE_INFINITY
-      for (const { atMs, admission } of run(all)) {
-        if (admission !== 'probe') continue
-        expect(atMs - lastProbeAtMs).toBeGreaterThanOrEqual(FIRST_PAUSE_MS)
-        lastProbeAtMs = atMs
+      let lastUntilMs = Number.NEGATIVE_INFINITY
+      for (const { atMs, before, probeUntilMs } of run(all)) {
+        if (probeUntilMs === undefined) continue
+        expect(isOpen(before)).toBe(true)
+        expect(atMs).toBeGreaterThanOrEqual(lastUntilMs)
+        expect(probeUntilMs - atMs).toBeGreaterThanOrEqual(FIRST_PAUSE_MS)
+        expect(probeUntilMs - atMs).toBeLessThanOrEqual(LONGEST_PAUSE_MS)
+        lastUntilMs = probeUntilMs
       }
     }),
   )
 })
 
-test('whatever happened, after the longest pause someone is let in, and a success closes it', () => {
+test('whatever happened, after the longest pause it is closed or probed', () => {
   fc.assert(
     fc.property(requests, (all) => {
-      const last = run(all).at(-1)
-      const admitted = admit(last?.after ?? CLOSED, (last?.atMs ?? 0) + LONGEST_PAUSE_MS)
-      expect(admitted).toBeDefined()
-      expect(admit(succeeded(), 0)).toEqual({ admission: 'pass', breaker: CLOSED })
+      const { after, atMs } = run(all).at(-1) ?? { after: CLOSED, atMs: 0 }
+      if (isOpen(after)) expect(probed(after, atMs + LONGEST_PAUSE_MS)).toBeDefined()
     }),
   )
 })
@@ -88,12 +88,11 @@ test('those who were under way when it opened do not keep it open', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 50 }), (late) => {
       let breaker = CLOSED
-      for (let i = 0; i < FAILURES_TO_OPEN; i++) breaker = failed(breaker, 'pass', 1_000)
-      const opened = breaker
-      for (let i = 0; i < late; i++) breaker = failed(breaker, 'pass', 1_000 + i)
-      expect(breaker).toEqual(opened)
-      expect(isOpen(breaker)).toBe(true)
-      expect(admit(breaker, 1_000 + FIRST_PAUSE_MS)).toMatchObject({ admission: 'probe' })
+      for (let i = 0; i < FAILURES_TO_OPEN; i++) breaker = failed(breaker, 1_000)
+      expect(breaker).toEqual(opened(1_000))
+      for (let i = 0; i < late; i++) breaker = failed(breaker, 1_000 + i)
+      expect(breaker).toEqual(opened(1_000))
+      expect(probed(breaker, 1_000 + FIRST_PAUSE_MS)).toBeDefined()
     }),
   )
 })

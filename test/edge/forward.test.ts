@@ -1,5 +1,6 @@
 import { expect, inject, test, vi } from 'vitest'
 import { contextOf } from '../../edge/context.ts'
+import { Counts } from '../../edge/counts.ts'
 import { readBindings } from '../../edge/env.ts'
 import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
 import { forward, HEADER_TIMEOUT_MS } from '../../edge/forward/index.ts'
@@ -19,7 +20,7 @@ import {
   seen,
 } from './support.ts'
 
-const { fragile, steady } = inject('regions')
+const { fragile, other, steady } = inject('regions')
 const edge = await edgeTo()
 const headers = bearer(await newKey())
 
@@ -220,7 +221,8 @@ test.each([
     const marker = newMarker()
     const context = contextOf(new Request(`http://edge/v1/reset?${marker}`, { method }))
     context.principal = { kind: 'edge' }
-    const forwarding = { region, regions, publicOrigin, headerTimeoutMs: HEADER_TIMEOUT_MS, told: {} }
+    context.region = region
+    const forwarding = { regions, publicOrigin, headerTimeoutMs: HEADER_TIMEOUT_MS, counts: new Counts() }
     await expect(forward(context, forwarding)).rejects.toMatchObject({ code: 'region_unavailable' })
     expect(await seen(marker)).toHaveLength(times)
   },
@@ -266,6 +268,64 @@ test('an instance that stopped answering is passed over, and found again when it
     await Promise.all([read(marker), read(marker)])
     expect(new Set((await seen(marker)).map(({ headers: { host } }) => host)).size).toBe(2)
   })
+})
+
+test('an instance that takes connections and stays silent keeps a few waiting, and then nobody, until it is back', async () => {
+  const toBoth = await edgeTo({ us: [fragile, steady] })
+  const marker = newMarker()
+  const ask = async (init: RequestInit = {}) => {
+    const fromMs = Date.now()
+    const answer = await toBoth.request(`http://edge/v1/projects?${marker}`, { headers, ...init })
+    expect(answer.status).toBe(200)
+    return Date.now() - fromMs
+  }
+  const probes = async () => (await seen('/healthz')).filter(({ body }) => body !== '').length
+  await control('hang')
+  const writing = { method: 'POST', body: 'x' }
+  const first = await Promise.all(Array.from({ length: 12 }, (_, i) => ask(i % 2 ? writing : {})))
+  expect(Math.max(...first)).toBeLessThan(HEADER_TIMEOUT_MS / 2)
+  const before = await probes()
+  while ((await probes()) < before + 3) expect(await ask()).toBeLessThan(2_000)
+  await control('wake')
+  await eventually(async () => {
+    const after = newMarker()
+    const read = () => toBoth.request(`http://edge/v1/projects?${after}`, { headers })
+    await Promise.all([read(), read()])
+    expect(new Set((await seen(after)).map(({ headers: { host } }) => host)).size).toBe(2)
+  })
+})
+
+test('a region that all have given up on is found again by the first who asks when it is back', async () => {
+  const toFragile = await edgeTo({ us: [fragile] })
+  const write = () => toFragile.request('http://edge/v1/projects', { method: 'POST', headers, body: 'x' })
+  await control('close')
+  for (let i = 0; i <= FAILURES_TO_OPEN; i++) await expectUnavailable(await write())
+  await control('open')
+  await eventually(async () => expect((await write()).status).toBe(200))
+})
+
+test('what only takes long is sent to nobody else, and closes no instance', async () => {
+  const twoInstances = await edgeTo({ us: [steady, other] })
+  const marker = newMarker()
+  const slow = Array.from({ length: 2 * FAILURES_TO_OPEN }, () =>
+    twoInstances.request(`http://edge/v1/slow?${marker}`, { headers }),
+  )
+  for (const { status } of await Promise.all(slow)) expect(status).toBe(200)
+  expect(await seen(marker)).toHaveLength(slow.length)
+  const after = newMarker()
+  for (let i = 0; i < 2; i++) await twoInstances.request(`http://edge/v1/projects?${after}`, { headers })
+  expect((await seen(after)).map(({ region }) => region).toSorted()).toEqual(['eu', 'us'])
+})
+
+test('a region whose instances are all silent is not given up on so soon: the last one is waited for', async () => {
+  const toSilent = await edgeTo({ us: [fragile] }, 1_500)
+  await control('hang')
+  const asked = toSilent.request('http://edge/v1/projects', { headers })
+  const before = (await seen('/healthz')).length
+  await expectUnavailable(await asked)
+  await control('wake')
+  expect(await seen('/healthz')).toHaveLength(before)
+  expect((await toSilent.request('http://edge/v1/projects', { headers })).status).toBe(200)
 })
 
 test('requests that no instance answered are counted, and a region that answers hears of them', async () => {
@@ -334,6 +394,14 @@ test('the region learns until when someone waits, whatever the client says', asy
   const deadlineMs = Number((await seen(marker))[0]?.headers['x-request-deadline'])
   expect(deadlineMs).toBeGreaterThanOrEqual(before + HEADER_TIMEOUT_MS)
   expect(deadlineMs).toBeLessThanOrEqual(Date.now() + HEADER_TIMEOUT_MS)
+})
+
+test('a second instance has as long as the first one had', async () => {
+  const marker = newMarker()
+  const impatient = await edgeTo({ us: [steady, other] }, 200)
+  await expectUnavailable(await impatient.request(`http://edge/v1/silent?${marker}`, { headers }))
+  const [first, second] = (await seen(marker)).map(({ headers: told }) => Number(told['x-request-deadline']))
+  expect(second).toBeGreaterThanOrEqual(Number(first) + 190)
 })
 
 test.each([

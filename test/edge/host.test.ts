@@ -125,6 +125,12 @@ test('a page of an origin that the tenant has named may read answers, and no oth
   }
 })
 
+test('what a region’s answer varies by is said beside the origin', async () => {
+  const headers = { ...bearer(await newKey()), origin: 'https://app.example' }
+  const { headers: answer } = await (await edgeTo()).request('http://api.test/v1/chatty', { headers })
+  expect(answer.get('vary')).toBe('Accept, Origin')
+})
+
 test('such a page may read refusals, too, also after the minute that a snapshot counts', async () => {
   const own = await edgeTo()
   const headers = { ...bearer(await newKey()), origin: 'https://app.example' }

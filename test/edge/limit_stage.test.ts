@@ -202,15 +202,24 @@ test('counts of a forward that failed go with the next', async () => {
 })
 
 test('a tenant that has moved is followed once, and found at once the next time', async () => {
-  const { ask } = await edgeOver(memoryLeases())
+  const { ask, told } = await edgeOver(memoryLeases())
+  await told(snapshot)
+  await ask('/v1/projects', {}, undefined, 'invented')
   const there = encodeURIComponent(writeSnapshot({ ...snapshot, epoch: 2, region: 'eu' }))
   const marker = newMarker()
   const path = `/v1/moved?from=us&to=eu&snapshot=${there}&${marker}`
   const moved = await ask(path, { method: 'POST', body: 'once', headers: { 'idempotency-key': 'a' } })
   expect(moved.status).toBe(200)
-  expect((await seen(marker)).map(({ region, body }) => [region, body])).toEqual([
-    ['us', 'once'],
-    ['eu', 'once'],
+  const heard = (await seen(marker)).map(({ region, body, headers }) => [
+    region,
+    body,
+    headers['coditect-snapshot'],
+    headers['coditect-edge-counts'],
+  ])
+  // What the edge holds is of the time before, and what it has counted, the first region has heard.
+  expect(heard).toEqual([
+    ['us', 'once', '1.1', 'failed_attempts=1'],
+    ['eu', 'once', undefined, undefined],
   ])
   const again = newMarker()
   expect((await ask(`/v1/moved?from=us&to=eu&${again}`)).status).toBe(200)

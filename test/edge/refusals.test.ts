@@ -1,10 +1,12 @@
 // A credential that its region has refused can't use up its tenant's limits; and what holds is never held back.
 import { afterEach, expect, test, vi } from 'vitest'
+import type { Bindings } from '../../edge/env.ts'
 import { Refusals } from '../../edge/identify/refusals.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import { newId } from '../../shared/ids.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
+import { memoryStore, newTenant, tokenFor } from './jwt_support.ts'
 import { memoryLeases } from './memory_leases.ts'
 import {
   bearer,
@@ -24,15 +26,19 @@ afterEach(() => {
 const later = (ms: number) => vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms })
 
 /** An edge, and how many units it has asked its tenants' objects for. */
-async function countingEdge() {
+async function countingEdge(overrides: Partial<Bindings> = {}) {
   const leases = memoryLeases()
   const asked = { units: 0 }
   const source: LeaseSource = (tenant, request) => {
     asked.units += request.units + request.ahead
     return leases(tenant, request)
   }
-  const edge = await edgeTo(undefined, undefined, {}, { leases: source })
-  return { asked, ask: (path: string, init: RequestInit = {}) => edge.request(`http://edge${path}`, init) }
+  const edge = await edgeTo(undefined, undefined, overrides, { leases: source, keyStore: memoryStore() })
+  return {
+    edge,
+    asked,
+    ask: (path: string, init: RequestInit = {}) => edge.request(`http://edge${path}`, init),
+  }
 }
 
 /** `Prefer` tells the region of these tests what to answer, where the path does not. */
@@ -101,6 +107,34 @@ test('whoever goes on for long counts among those who fail', async () => {
   expect(await statusFrom('192.0.2.2:5000')).toBe(401)
 })
 
+test('somebody who is no member takes no more of the tenant’s limits, but may accept an invitation, and is one then', async () => {
+  const { ask, asked } = await countingEdge({ DEVELOPMENT_ISSUERS: 'on' })
+  const tenant = await newTenant()
+  const headers = { ...bearer(await tokenFor(tenant)), 'x-tenant': tenant.id }
+  const stranger = { headers: { ...headers, prefer: 'not-a-member' } }
+  later(0)
+  expect((await ask('/v1/projects', stranger)).status).toBe(403)
+  const { units } = asked
+  for (let i = 0; i < 50; i++) {
+    const answer = await ask('/v1/projects', stranger)
+    expect([answer.status, await answer.json()]).toMatchObject([403, { code: 'not_a_member' }])
+  }
+  // Another's token of the same issuer is another's.
+  const other = { ...bearer(await tokenFor(tenant, { sub: 'other' })), 'x-tenant': tenant.id }
+  expect((await ask('/v1/projects', { headers: other })).status).toBe(200)
+  const accept = async (init: RequestInit) =>
+    (await ask(`/v1/invitations/accept?${marker}`, { method: 'POST', ...init })).status
+  const marker = newMarker()
+  for (let i = 0; i < 5; i++) expect(await accept(stranger)).toBe(403)
+  expect(await seen(marker)).toHaveLength(1)
+  expect(asked.units - units).toBeLessThan(20)
+  later(1_000)
+  expect((await ask('/v1/projects', stranger)).status).toBe(403)
+  expect(await accept({ headers })).toBe(200)
+  expect((await ask('/v1/projects', { headers })).status).toBe(200)
+})
+
+const PATH = '/hooks/x'
 const source = (tenant = TENANT_NUMBER, secretHash = 'hash'): TenantPrincipal => ({
   kind: 'webhook_source',
   tenant,
@@ -112,25 +146,25 @@ const answer = (status: number, code?: string) =>
 
 test('what is known of a credential is of one tenant’s', () => {
   const refusals = new Refusals()
-  refusals.learn(source(), answer(401, 'credential_invalid'), 0)
-  expect(refusals.of(source(), 1)).toBe('credential_invalid')
-  expect(refusals.of(source(asTenantNumber(4712n)), 1)).toBeUndefined()
+  refusals.learn(source(), PATH, answer(401, 'credential_invalid'), 0)
+  expect(refusals.of(source(), PATH, 1)).toBe('credential_invalid')
+  expect(refusals.of(source(asTenantNumber(4712n)), PATH, 1)).toBeUndefined()
 })
 
 test('a region that fails, or finds no such path, says nothing of a credential, and neither does a code that is none', () => {
   const refusals = new Refusals()
-  refusals.learn(source(), answer(401, 'from_the_future'), 0)
-  expect(refusals.of(source(), 1)).toBeUndefined()
-  refusals.learn(source(), answer(401, 'credential_invalid'), 0)
-  for (const status of [404, 405, 503]) refusals.learn(source(), answer(status), 0)
-  expect(refusals.of(source(), 1)).toBe('credential_invalid')
+  refusals.learn(source(), PATH, answer(401, 'from_the_future'), 0)
+  expect(refusals.of(source(), PATH, 1)).toBeUndefined()
+  refusals.learn(source(), PATH, answer(401, 'credential_invalid'), 0)
+  for (const status of [404, 405, 503]) refusals.learn(source(), PATH, answer(status), 0)
+  expect(refusals.of(source(), PATH, 1)).toBe('credential_invalid')
 })
 
 test('any number of refused credentials is bounded in memory', () => {
   const refusals = new Refusals()
   for (let i = 0; i <= 10_000; i++) {
-    refusals.learn(source(TENANT_NUMBER, `${i}`), answer(401, 'credential_invalid'), 0)
+    refusals.learn(source(TENANT_NUMBER, `${i}`), PATH, answer(401, 'credential_invalid'), 0)
   }
-  expect(refusals.of(source(TENANT_NUMBER, '0'), 1)).toBeUndefined()
-  expect(refusals.of(source(TENANT_NUMBER, '1'), 1)).toBe('credential_invalid')
+  expect(refusals.of(source(TENANT_NUMBER, '0'), PATH, 1)).toBeUndefined()
+  expect(refusals.of(source(TENANT_NUMBER, '1'), PATH, 1)).toBe('credential_invalid')
 })

@@ -117,6 +117,26 @@ test('over the wire: forged headers never arrive, and those of the content do', 
   expect(request?.headers['x-request-id']).toMatch(/^req_/)
 })
 
+test('a condition that is empty is refused: it would be lost on the way, and the change be made without it', async () => {
+  const edge = await edgeTo()
+  const marker = newMarker()
+  const headers = { ...bearer(await newKey()), 'if-match': '' }
+  for (const method of ['PATCH', 'DELETE']) {
+    const answer = await edge.request(`http://edge/v1/projects/x?${marker}`, { method, headers })
+    expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'malformed_request' }])
+  }
+  expect(await seen(marker)).toEqual([])
+})
+
+test('an idempotency key that is empty is told to the region, which refuses it', async () => {
+  const marker = newMarker()
+  const headers = { ...bearer(await newKey()), 'idempotency-key': '' }
+  await (await edgeTo()).request(`http://edge/v1/projects?${marker}`, { method: 'POST', headers })
+  const [request] = await seen(marker)
+  const of = { region: 'us', method: 'POST', target: `/v1/projects?${marker}` } as const
+  expect(await asserted(request?.headers['coditect-assertion'], of)).toMatchObject({ idempotencyKey: '' })
+})
+
 test.each([
   ['a valid trace goes on', '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', true],
   ['a trace of zeros is replaced', '00-00000000000000000000000000000000-b7ad6b7169203331-01', false],

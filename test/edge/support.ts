@@ -116,7 +116,7 @@ export async function saySnapshot(
   await (await fetch(`${inject('regions').control}/snapshot?${query}`)).text()
 }
 
-export const control = async (action: 'close' | 'open'): Promise<void> => {
+export const control = async (action: 'close' | 'open' | 'hang' | 'wake'): Promise<void> => {
   await (await fetch(`${inject('regions').control}/${action}`)).text()
 }
 

@@ -83,6 +83,20 @@ test.each([
   expect(await allToldBy(edge)).toEqual([])
 })
 
+test('a tenant has moved, and its new region is down: what the old one was told is not told again', async () => {
+  const edge = await edgeTo({ us: [steady], eu: [nowhere] })
+  expect((await edge.request('http://edge/v1/projects', { headers: bearer('ck_') })).status).toBe(401)
+  const told: unknown[] = []
+  for (let i = 0; i < 3; i++) {
+    const marker = newMarker()
+    const answer = await edge.request(`http://edge/v1/moved?from=us&to=eu&${marker}`, { headers })
+    expect(answer.status).toBe(503)
+    told.push((await seen(marker))[0]?.headers['coditect-edge-counts'])
+  }
+  const each = 'region_unavailable.eu=1, unanswered.eu=1'
+  expect(told).toEqual(['failed_attempts=1', each, each])
+})
+
 test('the edge has no time, whether or not it has read who asks', async () => {
   let nowMs = Date.now()
   const bulkhead = new Bulkhead({ least: 1, first: 1, most: 1, targetMs: 50 })

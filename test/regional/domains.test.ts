@@ -218,3 +218,18 @@ test('origins are the tenant’s to name, and reach the edge with the next answe
     expect([bad, status]).toEqual([bad, 422])
   }
 })
+
+test('however many origins a tenant names, its answers’ headers fit into what proxies take', async () => {
+  const { ask } = await tenantOf('many-origins')
+  const named = async (length: number) => {
+    const corsOrigins = Array.from({ length: 20 }, (_, i) => `https://${i + 10}.${'a'.repeat(length - 11)}`)
+    return ask('/v1/tenant', { method: 'PATCH', body: { corsOrigins } })
+  }
+  const { status, body } = await named(103)
+  expect([status, body.code, body.errors?.[0].pointer]).toEqual([422, 'validation_failed', '/corsOrigins'])
+  expect((await named(102)).status).toBe(200)
+  const { headers } = await ask('/v1/tenant')
+  expect(headers.get('coditect-snapshot')).toContain('https://29.')
+  const bytes = [...headers].reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0)
+  expect(bytes).toBeLessThan(3_000)
+})

@@ -75,9 +75,16 @@ describe('an invitation', () => {
     expect(body).toMatchObject({ status: 'open', delivery: 'link', role: 'member', member: null })
     expect(Date.parse(body.expiresAt) - Date.parse(body.createdAt)).toBe(7 * 24 * 3_600_000)
     const ann = person('ann', { email: 'somebody.else@example.com' })
-    expect(told(await ask('/v1/projects', { as: ann }))).toEqual([403, 'not_a_member'])
+    const refused = await ask('/v1/projects', { as: ann })
+    expect(told(refused)).toEqual([403, 'not_a_member'])
+    // The edge holds back whoever is no member, also from trying invitations.
+    expect(refused.headers.get('coditect-credential-refused')).toBe('not_a_member')
+    const tried = await accept('ci_invented', ann)
+    expect(tried.headers.get('coditect-credential-refused')).toBe('not_a_member')
     const accepted = await accept(token, ann)
     expect(accepted.status).toBe(200)
+    const again = await accept(token, ann)
+    expect([again.status < 400, again.headers.get('coditect-credential-refused')]).toEqual([false, null])
     expect(accepted.body).toMatchObject({
       role: 'member',
       decidedBy: 'organisation',

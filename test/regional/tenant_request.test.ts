@@ -139,6 +139,12 @@ describe('a request that is sent twice', () => {
       expect([second.status, second.body.id]).toEqual([first.status, first.body.id])
     })
 
+    test('and not with a key that is empty: that is refused, not taken for none', async () => {
+      const sent = { method: 'POST', body: { name: 'Keyless' }, keySaid: '' }
+      const { status, body } = await ask('/v1/projects', sent)
+      expect([status, body.code]).toEqual([400, 'malformed_request'])
+    })
+
     test('of what is deleted by it, too', async () => {
       const { body: project } = await create('Gone')
       const requestId = newId('req')

@@ -2,6 +2,7 @@
 // workerd can't listen, so Vitest starts them in Node (`globalSetup`); tests steer them over `/control`.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import type { TestProject } from 'vitest/node'
 import type { Seen } from '../edge/seen.ts'
 import { startOidcIssuers } from './oidc_issuers.ts'
@@ -13,7 +14,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const providers = new Map<string, unknown>()
   const snapshots = new Map<string, unknown>()
   const steady = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'us')))
-  const fragile = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'us')))
+  /** The fragile one takes connections and says nothing. */
+  let hangs = false
+  const answerOfFragile = answer(seen, streaming, { providers, snapshots }, 'us')
+  const fragile = await listen(
+    createServer((request, response) => {
+      if (hangs) seen.push({ ...entryOf(request, 'us'), body: 'never read' })
+      else void answerOfFragile(request, response)
+    }),
+  )
   const other = await listen(createServer(answer(seen, streaming, { providers, snapshots }, 'eu')))
   const control = await listen(
     createServer((request, response) => {
@@ -21,7 +30,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
       const done = () => response.end('{}')
       if (pathname === '/close') fragile.close(done)
       else if (pathname === '/open') fragile.open(done)
-      else if (pathname === '/providers') {
+      else if (pathname === '/hang' || pathname === '/wake') {
+        hangs = pathname === '/hang'
+        done()
+      } else if (pathname === '/providers') {
         providers.set(searchParams.get('tenant') ?? '', JSON.parse(searchParams.get('answer') ?? 'null'))
         done()
       } else if (pathname === '/snapshot') {
@@ -61,19 +73,19 @@ interface Told {
   snapshots: ReadonlyMap<string, unknown>
 }
 
+const entryOf = ({ method = '', url = '', headers }: IncomingMessage, region: string): Seen => ({
+  region,
+  method,
+  target: url,
+  headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)])),
+  body: '',
+  aborted: false,
+})
+
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
 function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told, region: string) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const entry: Seen = {
-      region,
-      method: request.method ?? '',
-      target: request.url ?? '',
-      headers: Object.fromEntries(
-        Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
-      ),
-      body: '',
-      aborted: false,
-    }
+    const entry = entryOf(request, region)
     seen.push(entry)
     response.on('close', () => {
       entry.aborted = !response.writableFinished
@@ -98,6 +110,8 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
     }
     response.setHeader('coditect-took', '0.1')
     if (behaviour === 'silent') return
+    // Longer than the edge waits before it looks whether anybody is there.
+    if (behaviour === 'slow') await setTimeout(1_500)
     // At first it is leaving; who asks again, or often enough, finds it as it should be.
     const leavingTimes = { leaving: 1, balanced: 4, departed: Number.POSITIVE_INFINITY }[behaviour ?? ''] ?? 0
     if (seen.filter(({ target }) => target === entry.target).length <= leavingTimes) {
@@ -114,6 +128,12 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
     if (behaviour === 'failing') response.statusCode = 500
     if (behaviour === 'refusing') response.statusCode = 401
     // By a header, because it is the same whatever is asked.
+    if (entry.headers.prefer === 'not-a-member') {
+      response.statusCode = 403
+      response.setHeader('coditect-credential-refused', 'not_a_member')
+      response.end('{"code":"not_a_member"}')
+      return
+    }
     if (entry.headers.prefer === 'credential-refused') {
       response.statusCode = 401
       response.setHeader('coditect-credential-refused', 'api_key_revoked')
@@ -128,6 +148,7 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
       response.setHeader('x-request-id', 'req_of_the_region')
       response.setHeader('cache-control', 'private, max-age=5')
       response.setHeader('etag', '"1"')
+      response.setHeader('vary', 'Accept')
     }
     const { searchParams } = new URL(entry.target, 'http://region')
     const snapshot = searchParams.get('snapshot')

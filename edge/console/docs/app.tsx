@@ -2,6 +2,7 @@
 // a description, whoever looks at it.
 import { type Context, Hono } from 'hono'
 import { raw } from 'hono/html'
+import { Problem } from '../../../shared/problems.ts'
 import { type Published, publishedJson } from '../../../shared/published.ts'
 import { targetOf } from '../../target.ts'
 import { showing } from '../respond.tsx'
@@ -26,6 +27,10 @@ export async function createDocs(dependencies: DescriptionDependencies) {
     const described = await describe()
     if (made?.etag !== described.etag) made = await make(described)
     return show(c, { title: made.title, body: raw(made.body) })
+  })
+  // Such as a path with a slash at its end, which the pipeline's router leads here as well.
+  app.notFound(() => {
+    throw new Problem('not_found', 'There is nothing at this path.')
   })
   // The edge gives refusals their answers.
   app.onError((error) => {

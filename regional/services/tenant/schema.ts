@@ -41,10 +41,21 @@ const corsOrigins = z
   .max(20)
   .meta({ description: 'Whose pages may read answers (CORS). None unless you name them.' })
 
+/** Characters of them all. They travel to the edge in one header, and some proxies take no more than 4 KiB of headers. */
+const MAX_ORIGINS_LENGTH = 2_048
+const fewOrigins = corsOrigins
+  .refine(
+    (origins) => origins.join('').length <= MAX_ORIGINS_LENGTH,
+    `has more than ${MAX_ORIGINS_LENGTH} characters in all`,
+  )
+  .meta({
+    description: `Whose pages may read answers (CORS). At most ${MAX_ORIGINS_LENGTH} characters in all.`,
+  })
+
 export const UpdateOrganisation = z
   .strictObject({
     name: nameSchema.optional(),
-    corsOrigins: corsOrigins.optional(),
+    corsOrigins: fewOrigins.optional(),
     customisation: z
       .strictObject({
         displayName: nameSchema.max(60).nullable().optional(),
