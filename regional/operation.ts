@@ -159,9 +159,14 @@ export function tagged({ method, path }: Pick<Declaration, 'method' | 'path'>, r
   return { ...reply, headers: { ...reply.headers, etag: tagOf(reply.body) } }
 }
 
-/** @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version. */
-export function requireMatch(ifMatch: string | undefined, etag: string): void {
-  if (ifMatch === undefined || ifMatch.trim() === '*') return
+/**
+ * @param etag of what is there; undefined where nothing is, which not even `*` matches (RFC 9110 section 13.1.1)
+ * @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version
+ */
+export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
+  if (ifMatch === undefined) return
+  if (etag === undefined) throw new Problem('precondition_failed', 'There is no such resource to be changed.')
+  if (ifMatch.trim() === '*') return
   const named = ifMatch.split(',').map((tag) => tag.trim())
   if (!named.includes(etag)) {
     throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
