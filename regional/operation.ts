@@ -177,8 +177,16 @@ export function requireMatch(ifMatch: string | undefined, etag: string | undefin
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ data: z.array(item), nextCursor: z.string().nullable() })
 
+/** How many a page has at most: digits alone, for `1e1` and ` 1` are no integers to whoever reads the OpenAPI document. */
+export const pageLimit = z
+  .preprocess(
+    (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
+    z.int('is no whole number in decimal digits').min(1).max(100),
+  )
+  .default(25)
+
 /** The query that every list takes. */
 export const pageQuery = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(25),
+  limit: pageLimit,
   cursor: z.string().max(2048).optional(),
 })

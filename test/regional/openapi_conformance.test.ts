@@ -6,6 +6,7 @@ import formats from 'ajv-formats'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
+import { writeCursor } from '../../regional/cursor.ts'
 import { startRegion } from '../../regional/server.ts'
 import { bodyOf, type Document, type Operation, type Route, routesOf } from '../isolation/samples.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
@@ -234,6 +235,40 @@ test('what is read by itself has an ETag, and is neither changed nor taken away 
     if (!isDocumented || isUnheard) wrong.push(`${name}: ${status} ${body?.code}`)
   }
   expect(wrong).toEqual([])
+})
+
+/** What no list takes, and what it says of it. */
+const NO_PAGES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['', '0', '-1', '101', '1.5', '1e1', '0x10', '+1', '%201', 'abc', '1&limit=1'].map((limit) => [
+      `limit=${limit}`,
+      'malformed_request',
+    ]),
+  ),
+  'cursor=a&cursor=b': 'malformed_request',
+  'cursor=': 'invalid_cursor',
+  'cursor=zz': 'invalid_cursor',
+  [`cursor=${writeCursor('of another list', 'a')}`]: 'invalid_cursor',
+}
+
+test('every list has its pages by limit and cursor, and refuses others than there are', async () => {
+  const wrong: string[] = []
+  let lists = 0
+  for (const route of routes) {
+    if (route.method !== 'GET' || !Array.isArray((await send(route, {})).body?.data)) continue
+    lists++
+    for (const query of ['limit=1', 'limit=100']) {
+      const { status, body } = await send(route, { query: `?${query}` })
+      if (status !== 200 || body.data.length > 100 || (query === 'limit=1' && body.data.length > 1))
+        wrong.push(`${route.path}?${query}: ${status}, ${body.data?.length} entries`)
+    }
+    for (const [query, code] of Object.entries(NO_PAGES)) {
+      const { status, body } = await send(route, { query: `?${query}` })
+      if (status !== 400 || body.code !== code) wrong.push(`${route.path}?${query}: ${status} ${body.code}`)
+    }
+  }
+  expect(wrong).toEqual([])
+  expect(lists).toBeGreaterThanOrEqual(25)
 })
 
 test('every operation answers a sample, and what is near it, as the document says', async () => {
