@@ -2,6 +2,7 @@
 // checks of what a client sends, and the operation's page in the OpenAPI document.
 import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { utf8 } from '../shared/bytes.ts'
 import { MAX_BODY_BYTES } from '../shared/headers.ts'
 import { type FieldError, Problem, type ProblemCode } from '../shared/problems.ts'
 
@@ -82,7 +83,7 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
     return {
       params: checkParams(declaration.params as P, raw.params),
       query: check(declaration.query as Q, raw.query, 'malformed_request', 'The query does not fit.'),
-      body: checkBody(declaration.body as B, raw),
+      body: checkBody(declaration.body as B, raw.body.length === 0 && mayLackBody(declaration) ? EMPTY : raw),
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
       lastEventId: raw.lastEventId,
@@ -109,8 +110,19 @@ function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
   return parsed.data as Parsed<S>
 }
 
+/**
+ * Whether no body says as much as `{}` does. Not in a PUT: what its body does not name is taken away, and must not be because
+ * the body got lost.
+ */
+export const mayLackBody = ({ method, body }: Pick<Declaration, 'method' | 'body'>): boolean =>
+  method === 'post' && body?.safeParse({}).success === true
+
+type SentBody = Pick<RawInput, 'body' | 'contentType'>
+
+const EMPTY: SentBody = { body: utf8('{}'), contentType: 'application/json' }
+
 /** @throws {Problem} for a body that does not fit */
-export function checkBody<S extends Schema>(schema: S, { body, contentType }: RawInput): Parsed<S> {
+export function checkBody<S extends Schema>(schema: S, { body, contentType }: SentBody): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
   if (body.length > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)

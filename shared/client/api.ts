@@ -334,7 +334,7 @@ export interface Operations {
   /** Create an API key. */
   'POST /v1/api-keys': { body: CreateApiKey; answer: CreatedApiKey }
   /** Put a new key in the place of one, which holds for a while yet. */
-  'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body: RotateApiKey; answer: CreatedApiKey }
+  'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body?: RotateApiKey; answer: CreatedApiKey }
   /** Send an event again, at once. */
   'POST /v1/deliveries/{id}/retry': { params: { id: string }; answer: WebhookDelivery }
   /** Add a domain; it is yours once its DNS says so. */
@@ -372,7 +372,7 @@ export interface Operations {
   /** Send again what the endpoint has missed. */
   'POST /v1/webhook-endpoints/{id}/recover': { params: { id: string }; body: RecoverWebhooks; answer: { job: string } }
   /** Give an endpoint new secrets; the old ones sign as well for a while. */
-  'POST /v1/webhook-endpoints/{id}/rotate': { params: { id: string }; body: RotateWebhookSecret; answer: WebhookEndpointWithSecret }
+  'POST /v1/webhook-endpoints/{id}/rotate': { params: { id: string }; body?: RotateWebhookSecret; answer: WebhookEndpointWithSecret }
   /** Send an event to try the endpoint out; its delivery tells how it went. */
   'POST /v1/webhook-endpoints/{id}/test': { params: { id: string }; answer: WebhookDelivery }
   /** Add a source of webhooks: its URL is shown this once. */

@@ -271,6 +271,23 @@ test('every list has its pages by limit and cursor, and refuses others than ther
   expect(lists).toBeGreaterThanOrEqual(25)
 })
 
+test('a body may be left out where the document says so, and nowhere else', async () => {
+  const left: string[] = []
+  for (const route of routes) {
+    const { required, content } = route.operation.requestBody ?? { required: true, content: undefined }
+    if (content === undefined) continue
+    const name = `${route.method} ${route.path}`
+    const answers = [await send(route, {}), await send(route, { body: '' })]
+    const told = answers.map(({ status, body }) => (status < 300 ? 'done' : `${status} ${body?.code}`))
+    if (!required) left.push(name)
+    const refused = ['415 unsupported_media_type', '400 malformed_json']
+    expect([name, ...told]).toEqual([name, ...(required ? refused : ['done', 'done'])])
+    const other = { body: 'a', headers: { 'content-type': 'text/plain' } }
+    expect([name, (await send(route, other)).status]).toEqual([name, 415])
+  }
+  expect(left).toEqual(['POST /v1/api-keys/{id}/rotate', 'POST /v1/webhook-endpoints/{id}/rotate'])
+})
+
 test('every operation answers a sample, and what is near it, as the document says', async () => {
   const silent = new Set<string>()
   // Taking things away comes last, from what lies lowest.
