@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono'
 import { TrieRouter } from 'hono/router/trie-router'
 import { getPath } from 'hono/utils/url'
+import { EVENT_STREAM, wantsEvents } from '../shared/accept.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { isDomain } from '../shared/domain.ts'
 import { writePlace } from '../shared/edge_calls.ts'
@@ -282,14 +283,18 @@ async function answerTenant(
     })
     const requestId = requestIdOf(c)
     const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
-    const events = operation.streams && accepts(c, EVENT_STREAM)
+    const events = operation.streams && wantsEvents(c.req.header('accept'))
     const failed = (code: ProblemCode) => {
       note.problem = code
     }
     return answerOutside(c, begin, { status: operation.status, events, requestId, report, failed })
   }
   // HEAD comes here too, and nobody would end its stream.
-  if (operation.prepareStream !== undefined && c.req.method === 'GET' && accepts(c, EVENT_STREAM)) {
+  if (
+    operation.prepareStream !== undefined &&
+    c.req.method === 'GET' &&
+    wantsEvents(c.req.header('accept'))
+  ) {
     note.class = 'stream'
     if (!dependencies.holdsStreams) throw noStreams()
     const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))
@@ -335,16 +340,11 @@ const queryOf = ({ req: { url } }: RegionContext): string => {
   return at < 0 ? '' : url.slice(at)
 }
 
-const EVENT_STREAM = 'text/event-stream'
-
 /** The status of an operation's stream; undefined where it has none. */
 const streamStatus = (operation: TenantOperation): number | undefined => {
   if (operation.answers === 'outside') return operation.streams ? operation.status : undefined
   return operation.prepareStream && 200
 }
-
-const accepts = (c: RegionContext, mediaType: string): boolean =>
-  (c.req.header('accept') ?? '').split(',').some((part) => part.split(';')[0]?.trim() === mediaType)
 
 async function answerOperator(
   c: RegionContext,
