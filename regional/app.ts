@@ -2,7 +2,7 @@
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
 import { type Context, Hono } from 'hono'
 import { TrieRouter } from 'hono/router/trie-router'
-import { getPath } from 'hono/utils/url'
+import { getPath, tryDecodeURIComponent } from 'hono/utils/url'
 import { EVENT_STREAM, wantsEvents } from '../shared/accept.ts'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { isDomain } from '../shared/domain.ts'
@@ -130,12 +130,18 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
 
   // Asked where no route is found. By itself, because Hono's quick router takes no pattern twice over.
-  const methods = new TrieRouter<string>()
+  const declared = new TrieRouter<Declaration>()
+  /** Of those that take what stands in the path: `accept` is no id, so at `/v1/invitations/accept` no invitation is read. */
   const methodsAt = (path: string): string =>
-    [...new Set(methods.match('ALL', path)[0].map(([method]) => method))].join(', ')
-  const route = ({ method, path }: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
+    declared
+      .match('ALL', path)[0]
+      .filter(([{ params }, found]) => params === undefined || params.safeParse(decoded(found)).success)
+      .flatMap(([{ method }]) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
+      .join(', ')
+  const route = (declaration: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
+    const { method, path } = declaration
     const pattern = routePattern(path)
-    methods.add('ALL', pattern, method.toUpperCase())
+    declared.add('ALL', pattern, declaration)
     app.on(method.toUpperCase(), pattern, (c) => {
       c.get('note').route = path
       return answer(c)
@@ -231,6 +237,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
   return app
 }
+
+/** A path's parameters, as the routes read them. */
+const decoded = (params: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(params).map(([name, text]) => [name, tryDecodeURIComponent(String(text))]),
+  )
 
 /**
  * Whoever comes by a proxy may be anybody: some places (Cloud Run) have no other way in, and open it to everyone. Probes and
