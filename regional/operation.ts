@@ -82,7 +82,7 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
   try {
     return {
       params: checkParams(declaration.params as P, raw.params),
-      query: check(declaration.query as Q, raw.query, 'malformed_request', 'The query does not fit.'),
+      query: checkQuery(declaration.query as Q, raw.query),
       body: checkBody(declaration.body as B, raw.body.length === 0 && mayLackBody(declaration) ? EMPTY : raw),
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
@@ -101,6 +101,14 @@ function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, d
   if (!parsed.success) throw new Problem(code, detail, { errors: fieldErrors(parsed.error) })
   return parsed.data as Parsed<S>
 }
+
+/** What an operation does not know is refused, as in a body: whoever says `?dryRun=true` means something by it. */
+function checkQuery<S extends Schema>(schema: S, query: unknown): Parsed<S> {
+  const given = check(schema ?? NO_PARAMETERS, query, 'malformed_request', 'The query does not fit.')
+  return (schema === undefined ? undefined : given) as Parsed<S>
+}
+
+const NO_PARAMETERS = z.strictObject({})
 
 /** An id that cannot exist is answered as one that does not. */
 function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {

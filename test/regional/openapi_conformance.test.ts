@@ -271,6 +271,27 @@ test('every list has its pages by limit and cursor, and refuses others than ther
   expect(lists).toBeGreaterThanOrEqual(25)
 })
 
+test('a query parameter that is unknown, said twice or left empty is refused, whatever is asked', async () => {
+  const wrong: string[] = []
+  for (const route of routes) {
+    const name = `${route.method} ${route.path}`
+    const known = parametersOf(route.operation, 'query').flatMap((each) => [
+      `${each.name}=a&${each.name}=a`,
+      `${each.name}=`,
+      `${each.name}[a]=1&${each.name}[a]=1`,
+    ])
+    for (const query of ['unheardOf', 'unheardOf=1', ...known]) {
+      const { status, body } = await send(route, {
+        query: `?${query}`,
+        body: bodyOf(route.operation, document),
+      })
+      if (name in OUT_OF_REACH ? status < 400 : status !== 400)
+        wrong.push(`${name}?${query}: ${status} ${body?.code}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
 test('a body may be left out where the document says so, and nowhere else', async () => {
   const left: string[] = []
   for (const route of routes) {
