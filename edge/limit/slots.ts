@@ -1,7 +1,6 @@
 // Concurrency slots: how many streams and long requests a tenant has open at the same time, over all edges. Its Durable
 // Object holds them. A slot is renewed while its answer flows, given back when the answer ends or the client goes away,
 // and runs out by itself when the isolate that held it died.
-import { wantsEvents } from '../../shared/accept.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 
 /** Without a renewal, each of which is written to disk: seldom enough, and in time for another try where one fails. */
@@ -38,8 +37,8 @@ export type SlotVerdict = { outcome: 'held'; slot: Slot } | { outcome: 'full' } 
 const LONG = /^\/v1\/(?:projects\/[^/]+\/agents\/[^/]+\/runs|domains\/[^/]+\/verify)$/
 
 /** Whether a request is a stream, or may take long. */
-export const needsSlot = (method: string, path: string, accept?: string): boolean =>
-  wantsEvents(accept) || (method === 'POST' && LONG.test(path))
+export const needsSlot = (method: string, path: string, accept = ''): boolean =>
+  /(?:^|[\s,])text\/event-stream\b/i.test(accept) || (method === 'POST' && LONG.test(path))
 
 /** Whether it was to be had; undefined where the object did not say. */
 type Held = boolean | undefined

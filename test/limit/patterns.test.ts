@@ -40,8 +40,7 @@ test('each operation that answers a page costs two units, each batch five, and e
 
 test.each([
   ['text/event-stream', true],
-  ['application/json;q=0.5, Text/Event-Stream', true],
-  ['text/event-stream;q=0', false],
+  ['application/json, Text/Event-Stream;q=0.5', true],
   ['application/json', false],
   [undefined, false],
 ])('a request that accepts %s holds one: %s', (accept, holds) => {

@@ -26,7 +26,7 @@ const down = new Proxy({} as Calls, { get: () => () => Promise.reject(new Error(
 
 async function asked(regions: Readonly<Record<string, Calls>>, query: Record<string, string> = {}) {
   const operation = noisyOperation(Object.keys(regions), (name) => regions[name] ?? down)
-  const work = operation.prepare({ params: {}, query, body: undefined } as never)
+  const work = operation.prepare({ params: {}, query, body: new Uint8Array() } as never)
   const { body } = (await work({ principal: { role: 'read' } } as never)) as {
     body: {
       data: Array<{ slug: string; region: string }>

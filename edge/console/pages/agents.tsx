@@ -1,5 +1,4 @@
 // Agents: made and changed by project, run here, with the answer coming in as the model speaks, and every run there was.
-import { EVENT_STREAM, wantsEvents } from '../../../shared/accept.ts'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
@@ -65,6 +64,7 @@ interface Wrong {
 }
 
 const PATH = 'agents'
+const EVENT_STREAM = 'text/event-stream'
 
 export const agents: ConsolePage = {
   path: PATH,
@@ -117,7 +117,7 @@ export const agents: ConsolePage = {
     app.post('/:project/:agent/runs', async (c) => {
       const { visit, form } = c.var
       const sending = { body: { input: field(form, 'input') } }
-      if (wantsEvents(c.req.header('accept'))) {
+      if (c.req.header('accept') === EVENT_STREAM) {
         return visit.api.raw('POST', `${one(c)}/runs`, { ...sending, accept: EVENT_STREAM })
       }
       const answer = await visit.api.post<Run | ProblemDetails>(`${one(c)}/runs`, sending)

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { wantsEvents } from '../../shared/accept.ts'
+import { needsSlot } from '../../edge/limit/slots.ts'
+import { wantsEvents } from '../../regional/accept.ts'
 
 test.each([
   ['text/event-stream', true],
@@ -20,4 +21,5 @@ test.each([
   [undefined, false],
 ])('%s asks for events: %s', (accept, wants) => {
   expect(wantsEvents(accept)).toBe(wants)
+  if (wants) expect(needsSlot('GET', '/v1/events', accept)).toBe(true)
 })
