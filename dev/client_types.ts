@@ -23,7 +23,7 @@ interface Content {
 interface Operation {
   summary: string
   parameters?: Array<{ name: string; in: string; required?: boolean; schema: Schema }>
-  requestBody?: Content
+  requestBody?: Content & { required?: boolean }
   responses: Record<string, Content>
 }
 
@@ -62,7 +62,7 @@ function operationType({ parameters = [], requestBody, responses }: Operation): 
       'query',
       parameters.filter((each) => each.in === 'query'),
     ),
-    ...bodyOf(requestBody).map((type) => `body: ${type}`),
+    ...bodyOf(requestBody).map((type) => `body${requestBody?.required ? '' : '?'}: ${type}`),
     `answer: ${answerOf(responses)}`,
   ]
   return `{ ${fields.join('; ')} }`

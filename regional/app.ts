@@ -2,7 +2,7 @@
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
 import { type Context, Hono } from 'hono'
 import { TrieRouter } from 'hono/router/trie-router'
-import { getPath } from 'hono/utils/url'
+import { getPath, tryDecodeURIComponent } from 'hono/utils/url'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { isDomain } from '../shared/domain.ts'
 import { writePlace } from '../shared/edge_calls.ts'
@@ -21,6 +21,7 @@ import { Problem, type ProblemCode, problemResponse } from '../shared/problems.t
 import { publish, publishedJson } from '../shared/published.ts'
 import { readVersion, type TenantSnapshot, writeSnapshot } from '../shared/snapshot.ts'
 import { parseTenantNumber, SLUG, type TenantNumber } from '../shared/tenant.ts'
+import { EVENT_STREAM, wantsEvents } from './accept.ts'
 import { type Admission, WaitEnded } from './admission/admission.ts'
 import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
@@ -129,12 +130,18 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
 
   // Asked where no route is found. By itself, because Hono's quick router takes no pattern twice over.
-  const methods = new TrieRouter<string>()
+  const declared = new TrieRouter<Declaration>()
+  /** Of those that take what stands in the path: `accept` is no id, so at `/v1/invitations/accept` no invitation is read. */
   const methodsAt = (path: string): string =>
-    [...new Set(methods.match('ALL', path)[0].map(([method]) => method))].join(', ')
-  const route = ({ method, path }: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
+    declared
+      .match('ALL', path)[0]
+      .filter(([{ params }, found]) => params === undefined || params.safeParse(decoded(found)).success)
+      .flatMap(([{ method }]) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
+      .join(', ')
+  const route = (declaration: Declaration, answer: (c: RegionContext) => Promise<Response>): void => {
+    const { method, path } = declaration
     const pattern = routePattern(path)
-    methods.add('ALL', pattern, method.toUpperCase())
+    declared.add('ALL', pattern, declaration)
     app.on(method.toUpperCase(), pattern, (c) => {
       c.get('note').route = path
       return answer(c)
@@ -231,6 +238,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   return app
 }
 
+/** A path's parameters, as the routes read them. */
+const decoded = (params: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(params).map(([name, text]) => [name, tryDecodeURIComponent(String(text))]),
+  )
+
 /**
  * Whoever comes by a proxy may be anybody: some places (Cloud Run) have no other way in, and open it to everyone. Probes and
  * Prometheus ask the instance itself.
@@ -282,14 +295,18 @@ async function answerTenant(
     })
     const requestId = requestIdOf(c)
     const report = (error: unknown) => dependencies.log.error('work outside failed', { requestId, error })
-    const events = operation.streams && accepts(c, EVENT_STREAM)
+    const events = operation.streams && wantsEvents(c.req.header('accept'))
     const failed = (code: ProblemCode) => {
       note.problem = code
     }
     return answerOutside(c, begin, { status: operation.status, events, requestId, report, failed })
   }
   // HEAD comes here too, and nobody would end its stream.
-  if (operation.prepareStream !== undefined && c.req.method === 'GET' && accepts(c, EVENT_STREAM)) {
+  if (
+    operation.prepareStream !== undefined &&
+    c.req.method === 'GET' &&
+    wantsEvents(c.req.header('accept'))
+  ) {
     note.class = 'stream'
     if (!dependencies.holdsStreams) throw noStreams()
     const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))
@@ -335,16 +352,11 @@ const queryOf = ({ req: { url } }: RegionContext): string => {
   return at < 0 ? '' : url.slice(at)
 }
 
-const EVENT_STREAM = 'text/event-stream'
-
 /** The status of an operation's stream; undefined where it has none. */
 const streamStatus = (operation: TenantOperation): number | undefined => {
   if (operation.answers === 'outside') return operation.streams ? operation.status : undefined
   return operation.prepareStream && 200
 }
-
-const accepts = (c: RegionContext, mediaType: string): boolean =>
-  (c.req.header('accept') ?? '').split(',').some((part) => part.split(';')[0]?.trim() === mediaType)
 
 async function answerOperator(
   c: RegionContext,

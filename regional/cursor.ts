@@ -26,6 +26,24 @@ export function pageBody<V, T>(
   }
 }
 
+/**
+ * A page of a list that is short, and held whole.
+ * @param entries by keys that are the same from page to page, and in whose order, as text, they are listed
+ * @throws {Problem} `invalid_cursor`
+ */
+export function pageWithin<T>(
+  list: string,
+  entries: ReadonlyArray<readonly [key: string, value: T]>,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): PageBody<T> {
+  const [after] = readCursor(list, cursor) ?? []
+  const behind = entries
+    .filter(([key]) => after === undefined || key > after)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const page = behind.slice(0, limit).map(([key, value]) => [[key], value] as const)
+  return pageBody(list, { entries: page, more: behind.length > limit }, (value) => value)
+}
+
 /** @param place where the list goes on, as text that {@link readCursor} gives back */
 export const writeCursor = (list: string, place: string): string =>
   toBase64url(utf8(JSON.stringify([list, place])))

@@ -5,7 +5,7 @@ import { EVENT_TYPES } from '../shared/event_types.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
 import { addExamples, problemExample } from './openapi_examples.ts'
-import type { Declaration } from './operation.ts'
+import { type Declaration, mayLackBody } from './operation.ts'
 import { ProblemSchema } from './schemas.ts'
 import { WebhookPayload } from './services/webhook-endpoints/schema.ts'
 
@@ -165,7 +165,7 @@ function register(registry: OpenAPIRegistry, operation: DescribedOperation): voi
       ...(params && { params: params as never }),
       ...(query && { query: query as never }),
       headers: headersOf(declaration, security, streamsAs),
-      ...(body && { body: { required: true, content: contentOf(method, body) } }),
+      ...(body && { body: { required: !mayLackBody(declaration), content: contentOf(method, body) } }),
     },
     responses: responsesOf(operation),
   })

@@ -2,6 +2,7 @@
 // checks of what a client sends, and the operation's page in the OpenAPI document.
 import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { utf8 } from '../shared/bytes.ts'
 import { MAX_BODY_BYTES } from '../shared/headers.ts'
 import { type FieldError, Problem, type ProblemCode } from '../shared/problems.ts'
 
@@ -81,8 +82,8 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
   try {
     return {
       params: checkParams(declaration.params as P, raw.params),
-      query: check(declaration.query as Q, raw.query, 'malformed_request', 'The query does not fit.'),
-      body: checkBody(declaration.body as B, raw),
+      query: checkQuery(declaration.query as Q, raw.query, declaration.method),
+      body: checkBody(declaration.body as B, raw.body.length === 0 && mayLackBody(declaration) ? EMPTY : raw),
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
       lastEventId: raw.lastEventId,
@@ -101,6 +102,18 @@ function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, d
   return parsed.data as Parsed<S>
 }
 
+/**
+ * What an operation does not know is refused, as in a body: whoever says `?dryRun=true` means something by it. Reading one thing
+ * does it no harm.
+ */
+function checkQuery<S extends Schema>(schema: S, query: unknown, method: Declaration['method']): Parsed<S> {
+  if (schema === undefined && method === 'get') return undefined as Parsed<S>
+  const given = check(schema ?? NO_PARAMETERS, query, 'malformed_request', 'The query does not fit.')
+  return (schema === undefined ? undefined : given) as Parsed<S>
+}
+
+const NO_PARAMETERS = z.strictObject({})
+
 /** An id that cannot exist is answered as one that does not. */
 function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
@@ -109,8 +122,19 @@ function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
   return parsed.data as Parsed<S>
 }
 
+/**
+ * Whether no body says as much as `{}` does. Not in a PUT: what its body does not name is taken away, and must not be because
+ * the body got lost.
+ */
+export const mayLackBody = ({ method, body }: Pick<Declaration, 'method' | 'body'>): boolean =>
+  method === 'post' && body?.safeParse({}).success === true
+
+type SentBody = Pick<RawInput, 'body' | 'contentType'>
+
+const EMPTY: SentBody = { body: utf8('{}'), contentType: 'application/json' }
+
 /** @throws {Problem} for a body that does not fit */
-export function checkBody<S extends Schema>(schema: S, { body, contentType }: RawInput): Parsed<S> {
+export function checkBody<S extends Schema>(schema: S, { body, contentType }: SentBody): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
   if (body.length > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
@@ -159,9 +183,14 @@ export function tagged({ method, path }: Pick<Declaration, 'method' | 'path'>, r
   return { ...reply, headers: { ...reply.headers, etag: tagOf(reply.body) } }
 }
 
-/** @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version. */
-export function requireMatch(ifMatch: string | undefined, etag: string): void {
-  if (ifMatch === undefined || ifMatch.trim() === '*') return
+/**
+ * @param etag of what is there; undefined where nothing is, which not even `*` matches (RFC 9110 section 13.1.1)
+ * @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version
+ */
+export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
+  if (ifMatch === undefined) return
+  if (etag === undefined) throw new Problem('precondition_failed', 'There is no such resource to be changed.')
+  if (ifMatch.trim() === '*') return
   const named = ifMatch.split(',').map((tag) => tag.trim())
   if (!named.includes(etag)) {
     throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
@@ -172,8 +201,16 @@ export function requireMatch(ifMatch: string | undefined, etag: string): void {
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ data: z.array(item), nextCursor: z.string().nullable() })
 
+/** How many a page has at most: digits alone, for `1e1` and ` 1` are no integers to whoever reads the OpenAPI document. */
+export const pageLimit = z
+  .preprocess(
+    (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
+    z.int('is no whole number in decimal digits').min(1).max(100),
+  )
+  .default(25)
+
 /** The query that every list takes. */
 export const pageQuery = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(25),
+  limit: pageLimit,
   cursor: z.string().max(2048).optional(),
 })

@@ -10,7 +10,7 @@ interface Price {
 const READING = ['GET', 'HEAD']
 /** A path that ends in an id, or in `/v1/tenant`, is one thing (a test holds it to the regions' operations). */
 const LIST =
-  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|events|audit|deliveries|webhook-endpoints|missed|webhook-sources|received|domains|collections)$/
+  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|events|audit|deliveries|webhook-endpoints|missed|webhook-sources|received|domains|collections|models)$/
 
 /** The first that fits. */
 const PRICES: ReadonlyArray<Price> = [

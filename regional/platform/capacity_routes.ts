@@ -1,6 +1,8 @@
 // /platform/v1/plans and /platform/v1/regions: what can be had, what runs, and how loaded it is.
 import { z } from 'zod'
 import { PLAN_NAMES, PLANS } from '../../shared/plans.ts'
+import { pageWithin } from '../cursor.ts'
+import { pageOf, pageQuery } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
 import { EffectiveLimits } from '../services/tenant/schema.ts'
 import type { Calls } from './calls.ts'
@@ -24,6 +26,10 @@ const Region = z
   })
   .meta({ id: 'Region' })
 
+/** As they are listed where they are configured, which is no order of text. */
+const inOrder = <T>(values: ReadonlyArray<T>) =>
+  values.map((value, place) => [String(place).padStart(4, '0'), value] as const)
+
 export function capacityOperations(
   regions: ReadonlyArray<string>,
   callsTo: (region: string) => Calls,
@@ -42,10 +48,11 @@ export function capacityOperations(
       tag: 'Platform',
       summary: 'List the plans and their limits',
       role: 'read',
-      answers: { 200: z.object({ data: z.array(Plan), nextCursor: z.null() }) },
-      async handle() {
-        const data = PLAN_NAMES.map((name) => ({ name, limits: PLANS[name] }))
-        return { status: 200, body: { data, nextCursor: null } }
+      query: pageQuery,
+      answers: { 200: pageOf(Plan) },
+      async handle({ query }) {
+        const plans = PLAN_NAMES.map((name) => ({ name, limits: PLANS[name] }))
+        return { status: 200, body: pageWithin('plans', inOrder(plans), query) }
       },
     }),
     operatorOperation({
@@ -54,9 +61,11 @@ export function capacityOperations(
       tag: 'Platform',
       summary: 'List the regions and how loaded they are',
       role: 'read',
-      answers: { 200: z.object({ data: z.array(Region), nextCursor: z.null() }) },
-      async handle() {
-        return { status: 200, body: { data: await Promise.all(regions.map(describe)), nextCursor: null } }
+      query: pageQuery,
+      answers: { 200: pageOf(Region) },
+      async handle({ query }) {
+        const { data, nextCursor } = pageWithin('regions', inOrder(regions), query)
+        return { status: 200, body: { data: await Promise.all(data.map(describe)), nextCursor } }
       },
     }),
   ]

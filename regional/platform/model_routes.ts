@@ -3,13 +3,16 @@ import { z } from 'zod'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
+import { pageWithin } from '../cursor.ts'
 import type { IsFirst, ListedModel, ModelStore } from '../models/catalogue.ts'
 import { MODEL_NAME } from '../models/model.ts'
-import { notFound, type Reply, requireMatch, tagOf } from '../operation.ts'
+import { notFound, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
 import type { Verified } from '../tenancy/verify.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
 import { type OperatorRequests, requestOf } from './operator_requests.ts'
+
+const LIST = 'platform models'
 
 const name = z.string().regex(MODEL_NAME, 'is letters, digits, dots, - and _, at most 63')
 const one = z.object({ name })
@@ -147,9 +150,11 @@ export function modelOperations({
       tag: 'Models',
       summary: 'List the models, by name',
       role: 'read',
-      answers: { 200: z.object({ data: z.array(PlatformModel), nextCursor: z.null() }) },
-      async handle() {
-        return { status: 200, body: { data: (await models.list()).map(shown), nextCursor: null } }
+      query: pageQuery,
+      answers: { 200: pageOf(PlatformModel) },
+      async handle({ query }) {
+        const all = (await models.list()).map((model) => [model.name, shown(model)] as const)
+        return { status: 200, body: pageWithin(LIST, all, query) }
       },
     }),
     operatorOperation({

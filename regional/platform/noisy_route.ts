@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { parseTenantNumber } from '../../shared/tenant.ts'
 import { ISOLATION_STAGES } from '../admission/noisy.ts'
+import { pageWithin } from '../cursor.ts'
+import { pageOf, pageQuery } from '../operation.ts'
 import { idSchema, slugSchema, timeSchema } from '../schemas.ts'
 import type { Calls } from './calls.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
@@ -34,29 +36,36 @@ export const noisyOperation = (
     tag: 'Platform',
     summary: 'List the tenants that are isolated because they ask for far more than their share',
     role: 'read',
+    query: pageQuery,
     answers: {
-      200: z.object({
-        data: z.array(NoisyTenant),
-        nextCursor: z.null(),
-        more: z.boolean().meta({ description: 'Whether there are more than these, which ask for less.' }),
+      200: pageOf(NoisyTenant).extend({
+        more: z.boolean().meta({
+          description: `Whether there are more than the ${SHOWN} that are listed, which ask for less.`,
+        }),
         unreachable: z.array(z.string()).meta({
           description: 'Regions that did not answer: who is isolated there is not among these.',
         }),
       }),
     },
-    async handle() {
+    async handle({ query }) {
       const lists = await Promise.all(
         // A region that does not answer must not hide the others'.
         regions.map((region) => noisyIn(region, callsTo).catch(() => undefined)),
       )
-      const data = lists
+      const noisy = lists
         .flatMap((list) => list?.largest ?? [])
-        .toSorted((a, b) => b.askedUnitsPerSecond - a.askedUnitsPerSecond)
-      const more = data.length > SHOWN || lists.some((list) => list?.more)
+        .map((each) => [keyOf(each), each] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      const more = noisy.length > SHOWN || lists.some((list) => list?.more)
       const unreachable = regions.filter((_, i) => lists[i] === undefined)
-      return { status: 200, body: { data: data.slice(0, SHOWN), nextCursor: null, more, unreachable } }
+      const page = pageWithin('noisy', noisy.slice(0, SHOWN), query)
+      return { status: 200, body: { ...page, more, unreachable } }
     },
   })
+
+/** The largest first, as text is ordered. */
+const keyOf = ({ askedUnitsPerSecond, region, tenant }: z.output<typeof NoisyTenant>): string =>
+  `${String(Number.MAX_SAFE_INTEGER - askedUnitsPerSecond).padStart(16, '0')} ${region} ${tenant}`
 
 interface NoisyList {
   largest: ReadonlyArray<z.output<typeof NoisyTenant>>

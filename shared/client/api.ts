@@ -210,15 +210,15 @@ export interface Operations {
   /** Remove a source; a job clears what it has sent. */
   'DELETE /v1/webhook-sources/{id}': { params: { id: string }; answer: undefined }
   /** List the models, by name. */
-  'GET /platform/v1/models': { answer: { data: Array<PlatformModel>; nextCursor: null } }
+  'GET /platform/v1/models': { query?: { limit?: number; cursor?: string }; answer: { data: Array<PlatformModel>; nextCursor: string | null } }
   /** Read a model. */
   'GET /platform/v1/models/{name}': { params: { name: string }; answer: PlatformModel }
   /** List the tenants that are isolated because they ask for far more than their share. */
-  'GET /platform/v1/noisy': { answer: { data: Array<NoisyTenant>; nextCursor: null; more: boolean; unreachable: Array<string> } }
+  'GET /platform/v1/noisy': { query?: { limit?: number; cursor?: string }; answer: { data: Array<NoisyTenant>; nextCursor: string | null; more: boolean; unreachable: Array<string> } }
   /** List the plans and their limits. */
-  'GET /platform/v1/plans': { answer: { data: Array<Plan>; nextCursor: null } }
+  'GET /platform/v1/plans': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Plan>; nextCursor: string | null } }
   /** List the regions and how loaded they are. */
-  'GET /platform/v1/regions': { answer: { data: Array<Region>; nextCursor: null } }
+  'GET /platform/v1/regions': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Region>; nextCursor: string | null } }
   /** List tenants: oldest first, by what they cost today and yesterday, or found by their slugs. */
   'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string; order?: "created" | "cost"; slug?: string }; answer: { data: Array<ListedTenant>; nextCursor: string | null; unreachable: Array<string> } }
   /** Read a tenant. */
@@ -261,8 +261,8 @@ export interface Operations {
   'GET /v1/members': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Member>; nextCursor: string | null } }
   /** Read a member. */
   'GET /v1/members/{id}': { params: { id: string }; answer: Member }
-  /** List the models that agents may use. */
-  'GET /v1/models': { answer: { data: Array<Model>; nextCursor: null } }
+  /** List the models that agents may use, by name. */
+  'GET /v1/models': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Model>; nextCursor: string | null } }
   /** List projects, oldest first. */
   'GET /v1/projects': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Project>; nextCursor: string | null } }
   /** Read a project. */
@@ -334,7 +334,7 @@ export interface Operations {
   /** Create an API key. */
   'POST /v1/api-keys': { body: CreateApiKey; answer: CreatedApiKey }
   /** Put a new key in the place of one, which holds for a while yet. */
-  'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body: RotateApiKey; answer: CreatedApiKey }
+  'POST /v1/api-keys/{id}/rotate': { params: { id: string }; body?: RotateApiKey; answer: CreatedApiKey }
   /** Send an event again, at once. */
   'POST /v1/deliveries/{id}/retry': { params: { id: string }; answer: WebhookDelivery }
   /** Add a domain; it is yours once its DNS says so. */
@@ -372,7 +372,7 @@ export interface Operations {
   /** Send again what the endpoint has missed. */
   'POST /v1/webhook-endpoints/{id}/recover': { params: { id: string }; body: RecoverWebhooks; answer: { job: string } }
   /** Give an endpoint new secrets; the old ones sign as well for a while. */
-  'POST /v1/webhook-endpoints/{id}/rotate': { params: { id: string }; body: RotateWebhookSecret; answer: WebhookEndpointWithSecret }
+  'POST /v1/webhook-endpoints/{id}/rotate': { params: { id: string }; body?: RotateWebhookSecret; answer: WebhookEndpointWithSecret }
   /** Send an event to try the endpoint out; its delivery tells how it went. */
   'POST /v1/webhook-endpoints/{id}/test': { params: { id: string }; answer: WebhookDelivery }
   /** Add a source of webhooks: its URL is shown this once. */

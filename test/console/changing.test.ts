@@ -234,3 +234,16 @@ test('a form that is shown again for what was wrong does not overwrite what some
     expect(await send('GET', path)).toMatchObject(theirs)
   }
 })
+
+test('an agent’s model is chosen from all that there are, also where they fill more than a page', async () => {
+  const { page } = person
+  const names = Array.from({ length: 102 }, (_, i) => `model-${String(i).padStart(3, '0')}`)
+  for (const name of names) await send('POST', '/platform/v1/models', { name, baseUrl: models.baseUrl })
+  const choices = page.getByLabel('Model', { exact: true }).locator('option')
+  await expect
+    .poll(async () => {
+      await page.goto(`/admin/demo/agents?project=${project}`)
+      return choices.count()
+    })
+    .toBe(names.length + 1)
+})

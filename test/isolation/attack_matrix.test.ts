@@ -142,8 +142,10 @@ beforeAll(async () => {
   tenantRoutes = routesOf(document).filter(({ path }) => path.startsWith('/v1/'))
   routesWithIds = tenantRoutes.filter(({ path }) => path.includes('{'))
   models = await startModelServer()
-  const model = { name: 'small', baseUrl: models.baseUrl }
-  expect((await stack.call('/platform/v1/models', { method: 'POST', body: model })).status).toBe(201)
+  for (const name of ['small', 'spare']) {
+    const model = { name, baseUrl: models.baseUrl }
+    expect((await stack.call('/platform/v1/models', { method: 'POST', body: model })).status).toBe(201)
+  }
   issuers = await startOidcIssuers()
   victim = await newTenant('victim', 'us')
   attacker = await newTenant('attacker', 'us')

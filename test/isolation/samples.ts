@@ -19,7 +19,7 @@ export interface Schema {
 export interface Operation {
   operationId: string
   security?: Array<Record<string, unknown>>
-  requestBody?: { content: Record<string, { schema: Schema }> }
+  requestBody?: { required?: boolean; content: Record<string, { schema: Schema }> }
   parameters?: Array<{ name: string; in: string; required?: boolean; schema: Schema }>
   responses: Record<string, unknown>
 }

@@ -103,6 +103,31 @@ describe('the catalogue', () => {
     }
   })
 
+  test('is listed by pages, for tenants and operators', async () => {
+    for (const name of ['page-c', 'page-a', 'page-b']) {
+      const model = { name, baseUrl: server.baseUrl }
+      expect((await operator('POST', '/models', model)).status).toBe(201)
+    }
+    const { key } = await regions.newTenant(`agents-${++tenants}`, 'us')
+    const lists: Array<[as: string, list: string]> = [
+      ['operator', '/platform/v1/models'],
+      [key, '/v1/models'],
+    ]
+    for (const [as, list] of lists) {
+      const names: string[] = []
+      for (let cursor: string | null = ''; cursor !== null; ) {
+        const path = `${list}?limit=2${cursor && `&cursor=${cursor}`}`
+        const { body } = await regions.ask('us', { as, path })
+        expect(body.data.length).toBeLessThanOrEqual(2)
+        names.push(...body.data.map(({ name }: { name: string }) => name))
+        cursor = body.nextCursor
+      }
+      expect(names).toEqual(expect.arrayContaining(['page-a', 'page-b', 'page-c']))
+      expect(names).toEqual([...new Set(names)].toSorted())
+    }
+    for (const name of ['page-a', 'page-b', 'page-c']) await operator('DELETE', `/models/${name}`)
+  })
+
   test.each<[string, () => Partial<Ask>]>([
     ['by an edge, because its answer was lost', () => ({ requestId: newId('req') })],
     ['with its Idempotency-Key', () => ({ headers: { 'idempotency-key': newId('req') } })],

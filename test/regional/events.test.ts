@@ -182,6 +182,22 @@ test('a stream tells of changes as they come, only those of its types, and goes 
   again.leave()
 })
 
+test('a stream is for who asks for one and wants JSON no more than that, however it is written', async () => {
+  const { key } = await regions.newTenant('accepting', 'us')
+  const typeFor = async (accept: string) => {
+    const stop = new AbortController()
+    const asked = { as: key, path: '/v1/events', headers: { accept } }
+    const { headers, body } = await regions.open('us', asked, stop.signal)
+    await body?.cancel()
+    stop.abort()
+    return headers.get('content-type')
+  }
+  for (const accept of ['TEXT/EVENT-STREAM', 'application/json;q=0.5, text/event-stream'])
+    expect([accept, await typeFor(accept)]).toEqual([accept, 'text/event-stream'])
+  for (const accept of ['text/event-stream;q=0', 'application/json, text/event-stream;q=0.5', '*/*'])
+    expect([accept, await typeFor(accept)]).toEqual([accept, 'application/json'])
+})
+
 test.each([11, 12, 13])('random reconnects miss and double nothing (seed %i)', async (seed) => {
   let state = seed
   const random = (below: number) => {

@@ -31,14 +31,14 @@ function regionOf(rows: ReturnType<typeof rowsOf>): Calls {
 
 const down = new Proxy({} as Calls, { get: () => () => Promise.reject(new Error('no answer')) })
 
-async function asked(regions: Readonly<Record<string, Calls>>) {
+async function asked(regions: Readonly<Record<string, Calls>>, query: Record<string, string> = {}) {
   const operation = noisyOperation(Object.keys(regions), (name) => regions[name] ?? down)
-  const work = operation.prepare({ params: {}, query: {}, body: undefined } as never)
+  const work = operation.prepare({ params: {}, query, body: new Uint8Array() } as never)
   const { body } = await work({ principal: { role: 'read' } } as never)
   // As the API says that it is.
   return operation.declaration.answers[200]?.parse(body) as {
     data: Array<{ slug: string; region: string; askedUnitsPerSecond: number; fairUnitsPerSecond: number }>
-    nextCursor: null
+    nextCursor: string | null
     more: boolean
     unreachable: string[]
   }
@@ -55,9 +55,10 @@ test('a region that does not answer is named, and hides no other', async () => {
 })
 
 test('the largest hundred are shown, and that there are more is said', async () => {
-  const two = await asked({ us: region(1, 60), eu: region(1_000, 60) })
+  const all = { limit: '100' }
+  const two = await asked({ us: region(1, 60), eu: region(1_000, 60) }, all)
   expect([two.data.length, two.data[99]?.slug, two.more]).toEqual([100, 't1039', true])
-  const one = await asked({ us: region(1, 101) })
+  const one = await asked({ us: region(1, 101) }, all)
   expect([one.data.length, one.more]).toEqual([100, true])
   expect((await asked({ us: region(1, 100) })).more).toBe(false)
 })
@@ -73,4 +74,23 @@ test('the share of one that is silent is 0, also where a region of before has ke
   const read = kept.map((row) => ({ ...JSON.parse(row), tenant }))
   const { data } = await asked({ us: regionOf(read) })
   expect(data.map(({ fairUnitsPerSecond: fair }) => fair)).toEqual([0, 0])
+})
+
+test('a page goes on behind the one before it, and after the hundredth there is none', async () => {
+  const regions = { us: region(1, 60), eu: region(1_000, 60) }
+  const { data } = await asked(regions, { limit: '100' })
+  const paged: unknown[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const page = await asked(regions, { limit: '30', ...(cursor && { cursor }) })
+    paged.push(...page.data)
+    cursor = page.nextCursor
+  }
+  expect(paged).toEqual(data)
+})
+
+test('a page goes on where it ended when who stood there is noisy no more', async () => {
+  const { data, nextCursor } = await asked({ us: region(1, 4) }, { limit: '2' })
+  expect(data.map(({ slug }) => slug)).toEqual(['t1', 't2'])
+  const after = await asked({ us: region(3, 2) }, { cursor: nextCursor ?? '' })
+  expect(after.data.map(({ slug }) => slug)).toEqual(['t3', 't4'])
 })

@@ -6,6 +6,7 @@ import formats from 'ajv-formats'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
+import { writeCursor } from '../../regional/cursor.ts'
 import { startRegion } from '../../regional/server.ts'
 import { bodyOf, type Document, type Operation, type Route, routesOf } from '../isolation/samples.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
@@ -234,6 +235,79 @@ test('what is read by itself has an ETag, and is neither changed nor taken away 
     if (!isDocumented || isUnheard) wrong.push(`${name}: ${status} ${body?.code}`)
   }
   expect(wrong).toEqual([])
+})
+
+/** What no list takes, and what it says of it. */
+const NO_PAGES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['', '0', '-1', '101', '1.5', '1e1', '0x10', '+1', '%201', 'abc', '1&limit=1'].map((limit) => [
+      `limit=${limit}`,
+      'malformed_request',
+    ]),
+  ),
+  'cursor=a&cursor=b': 'malformed_request',
+  'cursor=': 'invalid_cursor',
+  'cursor=zz': 'invalid_cursor',
+  [`cursor=${writeCursor('of another list', 'a')}`]: 'invalid_cursor',
+}
+
+test('every list has its pages by limit and cursor, and refuses others than there are', async () => {
+  const wrong: string[] = []
+  let lists = 0
+  for (const route of routes) {
+    if (route.method !== 'GET' || !Array.isArray((await send(route, {})).body?.data)) continue
+    lists++
+    for (const query of ['limit=1', 'limit=100']) {
+      const { status, body } = await send(route, { query: `?${query}` })
+      if (status !== 200 || body.data.length > 100 || (query === 'limit=1' && body.data.length > 1))
+        wrong.push(`${route.path}?${query}: ${status}, ${body.data?.length} entries`)
+    }
+    for (const [query, code] of Object.entries(NO_PAGES)) {
+      const { status, body } = await send(route, { query: `?${query}` })
+      if (status !== 400 || body.code !== code) wrong.push(`${route.path}?${query}: ${status} ${body.code}`)
+    }
+  }
+  expect(wrong).toEqual([])
+  expect(lists).toBeGreaterThanOrEqual(25)
+})
+
+test('a query parameter that a list or a change does not know, that is said twice or left empty is refused', async () => {
+  const wrong: string[] = []
+  for (const route of routes) {
+    const name = `${route.method} ${route.path}`
+    const known = parametersOf(route.operation, 'query').flatMap((each) => [
+      `${each.name}=a&${each.name}=a`,
+      `${each.name}=`,
+      `${each.name}[a]=1&${each.name}[a]=1`,
+    ])
+    const unknown = route.method === 'GET' && known.length === 0 ? [] : ['unheardOf', 'unheardOf=1']
+    for (const query of [...unknown, ...known]) {
+      const { status, body } = await send(route, {
+        query: `?${query}`,
+        body: bodyOf(route.operation, document),
+      })
+      if (name in OUT_OF_REACH ? status < 400 : status !== 400)
+        wrong.push(`${name}?${query}: ${status} ${body?.code}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
+test('a body may be left out where the document says so, and nowhere else', async () => {
+  const left: string[] = []
+  for (const route of routes) {
+    const { required, content } = route.operation.requestBody ?? { required: true, content: undefined }
+    if (content === undefined) continue
+    const name = `${route.method} ${route.path}`
+    const answers = [await send(route, {}), await send(route, { body: '' })]
+    const told = answers.map(({ status, body }) => (status < 300 ? 'done' : `${status} ${body?.code}`))
+    if (!required) left.push(name)
+    const refused = ['415 unsupported_media_type', '400 malformed_json']
+    expect([name, ...told]).toEqual([name, ...(required ? refused : ['done', 'done'])])
+    const other = { body: 'a', headers: { 'content-type': 'text/plain' } }
+    expect([name, (await send(route, other)).status]).toEqual([name, 415])
+  }
+  expect(left).toEqual(['POST /v1/api-keys/{id}/rotate', 'POST /v1/webhook-endpoints/{id}/rotate'])
 })
 
 test('every operation answers a sample, and what is near it, as the document says', async () => {

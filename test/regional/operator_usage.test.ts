@@ -88,6 +88,16 @@ test('plans and regions are listed; a region that is down is told as such', asyn
     { name: 'us', status: 'up', load: { instances: 1 } },
     { name: 'eu', status: 'up', load: { instances: 1 } },
   ])
+  for (const list of ['/plans', '/regions']) {
+    const { data } = (await operator(list)).body
+    const names: string[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const { body } = await operator(`${list}?limit=1${cursor && `&cursor=${cursor}`}`)
+      names.push(...body.data.map(({ name }: { name: string }) => name))
+      cursor = body.nextCursor
+    }
+    expect(names).toEqual(data.map(({ name }: { name: string }) => name))
+  }
   await regions.stop('eu')
   const down = await operator('/regions')
   expect(down.body.data[1]).toEqual({ name: 'eu', status: 'unreachable', load: null })

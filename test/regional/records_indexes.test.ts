@@ -224,6 +224,17 @@ test('an index that is declared no more is gone, and built anew when it is decla
   expect([stale.status, stale.body.code]).toEqual([412, 'precondition_failed'])
 })
 
+test('a collection that is not there is made for nobody who says If-Match, whatever it names', async () => {
+  const nothing = await tenant.collection('nothing-yet')
+  for (const tag of ['*', '"1"', '""']) {
+    const refused = await nothing.ask('', 'PUT', { indexes: [] }, { 'if-match': tag })
+    expect([tag, refused.status, refused.body.code]).toEqual([tag, 412, 'precondition_failed'])
+  }
+  expect((await nothing.ask('')).status).toBe(404)
+  expect((await nothing.declare({ indexes: [] })).status).toBe(201)
+  expect((await nothing.ask('', 'PUT', { indexes: [] }, { 'if-match': '*' })).status).toBe(200)
+})
+
 test('a cursor ends with its index, so nothing is skipped or found twice by the one that came after', async () => {
   const things = await tenant.collection('anew')
   await things.declare({ indexes: [N] })

@@ -237,8 +237,26 @@ describe('what a client gets wrong', () => {
   })
 
   test('a missing method names those that exist', async () => {
-    const { headers } = await ask('/v1/projects', { method: 'DELETE' })
-    expect(headers.get('allow')?.split(', ').toSorted()).toEqual(['GET', 'POST'])
+    const project = `/v1/projects/${newId('prj')}`
+    for (const [path, allowed] of [
+      ['/v1/projects', ['GET', 'HEAD', 'POST']],
+      [project, ['DELETE', 'GET', 'HEAD', 'PATCH']],
+      [project.replace('prj', '%70rj'), ['DELETE', 'GET', 'HEAD', 'PATCH']],
+      [`${project}/collections/a/records:batch`, ['POST']],
+      // No invitation has such an id.
+      ['/v1/invitations/accept', ['POST']],
+    ] as const) {
+      const { status, headers } = await ask(path, { method: 'PUT' })
+      const told = headers.get('allow')?.split(', ').toSorted() ?? []
+      expect([path, status, told]).toEqual([path, allowed.length > 0 ? 405 : 404, allowed])
+    }
+    const { status } = await regions.open('us', { as: key, path: '/v1/projects', method: 'HEAD' })
+    expect(status).toBe(200)
+  })
+
+  test('where nothing can be, no method is missing', async () => {
+    const { status, body, headers } = await ask('/v1/projects/no-id', { method: 'PUT' })
+    expect([status, body.code, headers.get('allow')]).toEqual([404, 'not_found', null])
   })
 
   test('an error points at the field', async () => {

@@ -23,7 +23,7 @@ interface NoisyList extends List<Noisy> {
 
 export function noisyPages(app: Hono<OperatorTypes>): void {
   app.get('/noisy', async (c) => {
-    const answer = await c.var.visit.api.get<NoisyList>('/platform/v1/noisy')
+    const answer = await c.var.visit.api.get<NoisyList>('/platform/v1/noisy?limit=100')
     if (!answer.ok) return c.var.refuse(answer)
     const { data, more, unreachable } = answer.body
     return c.var.page(

@@ -14,7 +14,7 @@ const UNKNOWN = '–'
 
 export function regionPages(app: Hono<OperatorTypes>): void {
   app.get('/regions', async (c) => {
-    const answer = await c.var.visit.api.get<List<Region>>('/platform/v1/regions')
+    const answer = await c.var.visit.api.get<List<Region>>('/platform/v1/regions?limit=100')
     if (!answer.ok) return c.var.refuse(answer)
     return c.var.page(
       'Regions',

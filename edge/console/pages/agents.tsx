@@ -1,7 +1,7 @@
 // Agents: made and changed by project, run here, with the answer coming in as the model speaks, and every run there was.
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
-import type { Answered, List } from '../api.ts'
+import type { List } from '../api.ts'
 import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
@@ -203,7 +203,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
   }
   const [answer, models] = await Promise.all([
     visit.api.get<List<Agent>>(`${agentsOf(chosen.id)}${cursorQuery(c)}`),
-    visit.api.get<List<Model>>('/v1/models'),
+    modelsOf(visit),
   ])
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
@@ -262,7 +262,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   const [answer, runs, models, mayWrite] = await Promise.all([
     visit.api.get<Agent>(one(c)),
     visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
-    visit.api.get<List<Model>>('/v1/models'),
+    modelsOf(visit),
     mayWriteIn(visit, c.req.param('project') ?? '', 'agents:write'),
   ])
   if (!answer.ok) return c.var.refuse(answer)
@@ -275,7 +275,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
       {mayWrite && (
         <section class="panel" aria-labelledby="run">
           <h2 id="run">Run</h2>
-          {models.ok && models.body.data.length === 0 && (
+          {models?.length === 0 && (
             <p class="notice">The platform has no model yet; its operator adds them.</p>
           )}
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
@@ -331,9 +331,22 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   )
 }
 
-/** What an agent can be given; nothing where that is not known now. */
-const availableIn = (models: Answered<List<Model>>): string[] =>
-  models.ok ? models.body.data.filter(({ available }) => available).map(({ name }) => name) : []
+/** All that there are; undefined where that is not known now. */
+async function modelsOf({ api }: Visit): Promise<Model[] | undefined> {
+  const models: Model[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const after: string = cursor && `&cursor=${encodeURIComponent(cursor)}`
+    const answer = await api.get<List<Model>>(`/v1/models?limit=100${after}`)
+    if (!answer.ok) return undefined
+    models.push(...answer.body.data)
+    cursor = answer.body.nextCursor
+  }
+  return models
+}
+
+/** What an agent can be given. */
+const availableIn = (models: ReadonlyArray<Model> = []): string[] =>
+  models.filter(({ available }) => available).map(({ name }) => name)
 
 const runColumns = (path: string) => [
   {

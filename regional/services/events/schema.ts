@@ -1,6 +1,7 @@
 // An event of the feed, as a tenant reads it.
 import { z } from 'zod'
 import { idSchema, timeSchema } from '../../schemas.ts'
+import { pageLimit } from '../../tenancy/service.ts'
 
 export const Event = z
   .object({
@@ -43,7 +44,7 @@ export const eventQuery = z.strictObject({
     .refine((text) => text.split(',').every((type) => TYPE.test(type)), 'Such as project.created,api_key.*')
     .optional()
     .meta({ description: 'Only these, separated by commas; `project.*` is every event of projects.' }),
-  limit: z.coerce.number().int().min(1).max(100).default(25),
+  limit: pageLimit,
   cursor: z
     .string()
     .max(2048)

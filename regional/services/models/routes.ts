@@ -1,8 +1,10 @@
 // /v1/models: the models that all tenants share. Where they run is the platform's business alone.
 import { z } from 'zod'
 import { PLAN_NAMES } from '../../../shared/plans.ts'
-import { type Service, tenantOperation } from '../../tenancy/service.ts'
+import { pageOf, pageQuery, pageWithin, type Service, tenantOperation } from '../../tenancy/service.ts'
 import type { OfferedModel } from '../agents/models.ts'
+
+const LIST = 'models'
 
 const Model = z
   .object({
@@ -22,19 +24,21 @@ export const models = (offered: () => Promise<ReadonlyMap<string, OfferedModel>>
       method: 'get',
       path: '/v1/models',
       tag: 'Agents',
-      summary: 'List the models that agents may use',
+      summary: 'List the models that agents may use, by name',
       scope: 'agents:read',
-      answers: { 200: z.object({ data: z.array(Model), nextCursor: z.null() }) },
-      async handle(tx) {
+      query: pageQuery,
+      answers: { 200: pageOf(Model) },
+      async handle(tx, { query }) {
         const [{ plan }, all] = await Promise.all([tx.organisation(), offered()])
-        const data = [...all.values()].map(({ name, inputTokenPrice, outputTokenPrice, plans }) => ({
+        const { data, nextCursor } = pageWithin(LIST, [...all], query)
+        const shown = data.map(({ name, inputTokenPrice, outputTokenPrice, plans }) => ({
           name,
           inputTokenPrice,
           outputTokenPrice,
           plans,
           available: plans.includes(plan),
         }))
-        return { status: 200, body: { data, nextCursor: null } }
+        return { status: 200, body: { data: shown, nextCursor } }
       },
     }),
   ],

@@ -101,7 +101,7 @@ export const collectionOperations = (schemas: Schemas): TenantOperation[] => [
     async handle(tx, { params, body, ifMatch }) {
       await tx.project(params.projectId, 'write')
       const before = await findCollection(tx, params)
-      if (ifMatch !== undefined) requireMatch(ifMatch, before === undefined ? '' : etagOf(before))
+      requireMatch(ifMatch, before && etagOf(before))
       if (body.schema !== null) schemas.accept(tx.context.tenant, body.schema)
       const { collection, schema } = await declareCollection(tx, params, before, body)
       return reply(tx, before === undefined ? 201 : 200, params, collection, schema)

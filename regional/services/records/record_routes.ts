@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Id } from '../../../shared/ids.ts'
 import {
   notFound,
+  pageLimit,
   pageOf,
   type Reply,
   type TenantOperation,
@@ -45,7 +46,7 @@ const listQuery = z
         type: 'object',
         additionalProperties: true,
       }),
-    limit: z.coerce.number().int().min(1).max(100).default(25),
+    limit: pageLimit,
     cursor: z.string().max(4096).optional(),
     order: z.string().max(300).optional().meta({ description: 'A field, or -field for the last one first.' }),
   })
