@@ -91,7 +91,7 @@ export async function readBindings(
     baseDomain: readBaseDomain(bindings),
     regions,
     controlRegion,
-    roots: await inBinding('SIGNING_ROOTS', () => Roots.configured(roots)),
+    roots: await inBinding('SIGNING_ROOTS', () => Roots.import(roots)),
     developmentIssuers: bindings.DEVELOPMENT_ISSUERS === 'on',
     operators: parse<ReadonlyArray<OperatorConfig>>(bindings, 'OPERATORS'),
     failureLimit: readFailureLimit(bindings),

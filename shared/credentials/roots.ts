@@ -75,16 +75,6 @@ export class Roots {
     return new Roots(roots)
   }
 
-  /**
-   * As edges are configured: they mint, too.
-   * @throws {Error} as `import`, and for a list without an active root
-   */
-  static async configured(configs: ReadonlyArray<SigningRootConfig>): Promise<Roots> {
-    const roots = await Roots.import(configs)
-    roots.signing()
-    return roots
-  }
-
   get(id: number): SigningRoot | undefined {
     return this.byId.get(id)
   }

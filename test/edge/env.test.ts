@@ -24,10 +24,6 @@ test.each<[string, Partial<Record<keyof Bindings, unknown>>]>([
     'SIGNING_ROOTS: the state of signing root 1',
     { SIGNING_ROOTS: JSON.stringify([{ ...ROOTS[0], state: undefined }]) },
   ],
-  [
-    'SIGNING_ROOTS: no signing root is active: bring in a new one first',
-    { SIGNING_ROOTS: JSON.stringify([{ ...ROOTS[0], state: 'compromised' }]) },
-  ],
   ['FAILURE_LIMIT: rate and burst', { FAILURE_LIMIT: '{"rate":0,"burst":5}' }],
   ['OPERATORS is not JSON', { OPERATORS: 'none' }],
 ])('wrong bindings stop the start: %s', async (message, wrong) => {
