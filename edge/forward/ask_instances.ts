@@ -59,7 +59,7 @@ export const unavailable = (region: string, what = UNKNOWN, retryAfter = '2'): P
   })
 
 const notAsked = (region: string): Problem =>
-  unavailable(region, 'It was not asked again so soon, and nothing was done.', '1')
+  unavailable(region, 'It was not asked again so soon. Nothing was done.', '1')
 
 const stopping = (region: string): Problem =>
-  unavailable(region, 'All instances that were asked are stopping, and nothing was done.', '1')
+  unavailable(region, 'All instances that were asked are stopping. Nothing was done.', '1')

@@ -33,9 +33,12 @@ export class Instances {
    * probes, which take its place: no change is in doubt by them.
    */
   async inTurn(maySendTwice: boolean): Promise<ReadonlyArray<Instance>> {
-    const probes = this.all.map((instance) => this.probe(instance))
-    if (this.answering().length === 0) await Promise.all(probes)
-    const answering = this.answering()
+    let answering = this.answering()
+    if (answering.length < this.all.length) {
+      const probes = this.all.map((instance) => this.probe(instance))
+      if (answering.length === 0) await Promise.all(probes)
+      answering = this.answering()
+    }
     const start = this.turn++ % answering.length
     const inTurn = [...answering.slice(start), ...answering.slice(0, start)]
     return inTurn.slice(0, maySendTwice ? MAX_TURNS : 1)

@@ -30,7 +30,7 @@ export const limiting = (limits: RateLimits | undefined, newer: NewerLimits): St
         throw new Problem('rate_limited', LIMIT_DETAILS[verdict.policy], { headers: verdict.fields })
       }
       if (verdict.outcome === 'closed') {
-        throw new Problem('limiter_unavailable', 'The limiter does not answer, so nothing was done.', {
+        throw new Problem('limiter_unavailable', 'The limiter does not answer. Nothing was done.', {
           headers: verdict.fields,
         })
       }
