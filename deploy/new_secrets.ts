@@ -97,6 +97,11 @@ function addRegions(control: string): void {
   }
   const known = { ...keysIn(edge), ...keysIn(controlling) }
   if (known[control] === undefined) fail(`${envOf(control)} has no assertion key of ${control}.`)
+  const lacking = Object.keys(keysIn(edge)).find((region) => keysIn(controlling)[region] === undefined)
+  if (lacking !== undefined)
+    fail(
+      `${envOf(control)} has no assertion key of ${lacking}. Name the control region first: it has all keys.`,
+    )
   const twice = others.find((region) => known[region] !== undefined)
   if (twice !== undefined) fail(`${twice} has an assertion key already.`)
   writeNew(

@@ -462,7 +462,7 @@ async function probe(scope: Scope): Promise<Attempt<void>> {
 }
 
 async function main(): Promise<void> {
-  // Before anything else: to the first process of a container, a signal that nobody waits for is never sent.
+  // Before the region starts: to the first process of a container, a signal that nobody waits for is never sent.
   const toldToStop = Promise.withResolvers<void>()
   for (const event of ['SIGTERM', 'SIGINT', 'disconnect'] as const) {
     process.on(event, () => toldToStop.resolve())

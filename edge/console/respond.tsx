@@ -29,7 +29,7 @@ export const showing =
   (assets: Assets): Show =>
   (c, { title: page, status = 200, customisation, live = false, refresh, body }) => {
     // The first that is heard of a form that was not taken.
-    const title = status === 422 ? `Nothing was done · ${page}` : page
+    const title = status === 422 && c.req.method === 'POST' ? `Nothing was done · ${page}` : page
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')

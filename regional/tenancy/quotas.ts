@@ -133,6 +133,7 @@ export async function take(
   amount: number,
   atMs: number,
 ): Promise<void> {
+  if (amount === 0) return
   const account = accountOf(quantity, atMs)
   const shards = shardsOf(scope)
   const shard = loan.shardIn(scope)

@@ -11,8 +11,8 @@ const SESSION: TokenKind<'ses'> = {
   extraBytes: 0,
 }
 
-/** A session lives so long after its last request, */
-export const SESSION_IDLE_MS = 30 * 60 * 1000
+/** A session lives so long after its last request that was written down: half an hour, and the two minutes that may take, */
+export const SESSION_IDLE_MS = 32 * 60 * 1000
 /** and so long in all. */
 export const SESSION_LIFE_MS = 12 * 60 * 60 * 1000
 

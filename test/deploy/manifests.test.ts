@@ -127,6 +127,10 @@ test('a region that is added later gets what one has, and the edge and the contr
   await expect(newSecrets(grown, 'us', 'eu', '--add')).rejects.toMatchObject({
     stderr: 'eu has an assertion key already. Nothing was written.\n',
   })
+  await expect(newSecrets(grown, 'eu', 'sa', '--add')).rejects.toMatchObject({
+    stderr: expect.stringMatching(/^\S+ has no assertion key of ap\. .* Nothing was written\.\n$/),
+  })
+  expect(filesIn('grown')).toEqual(after)
 })
 
 test('a region has the assertion keys of those that it calls: the control region all, the others its', () => {

@@ -313,6 +313,17 @@ describe('a session', () => {
     expect((await ask('/v1/tenant', { as: await signedIn('viewer') })).status).toBe(200)
   })
 
+  test('does not end before its use is written down', async () => {
+    const session = await signedIn('viewer')
+    pass(30 * MINUTE_MS - 10_000)
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+    pass(MINUTE_MS)
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+    await us.flush()
+    pass(30 * MINUTE_MS)
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+  })
+
   test('ends after half an hour without use, and after twelve hours in any case', async () => {
     const idle = await signedIn('viewer')
     const busy = await signedIn('viewer')

@@ -362,11 +362,15 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <Pager path={action} nextCursor={deliveries.body.nextCursor} />
         </div>
       )}
-      {missed.ok && missed.body.data.length > 0 && (
+      {missed.ok && (missed.body.data.length > 0 || missed.body.nextCursor !== null) && (
         <section class="panel" aria-labelledby="missed">
           <h2 id="missed">Missed</h2>
-          <Table caption="Events that it wants and has not got" columns={MISSED} rows={missed.body.data} />
-          {missed.body.nextCursor !== null && <p>These are the oldest; there are more.</p>}
+          {missed.body.data.length > 0 && (
+            <Table caption="Events that it wants and has not got" columns={MISSED} rows={missed.body.data} />
+          )}
+          {missed.body.nextCursor !== null && (
+            <p>Only the oldest events were looked at: there may be more.</p>
+          )}
           {mayWrite && endpoint.enabled && (
             <Form visit={visit} action={`${action}/recover`}>
               <Select

@@ -20,7 +20,9 @@ export const Session = z
     ip: z.string().nullable(),
     createdAt: timeSchema,
     lastUsedAt: timeSchema.meta({ description: 'To the minute, and a minute late.' }),
-    expiresAt: timeSchema.meta({ description: 'Half an hour after its last use, but never after twelve.' }),
+    expiresAt: timeSchema.meta({
+      description: 'Some half an hour after its last use, but never after twelve.',
+    }),
   })
   .meta({ id: 'Session' })
 export type Session = z.infer<typeof Session>
