@@ -156,8 +156,8 @@ export const localCalls = ({
   },
   claimDomain: async ({ number, domain, id }) => {
     const claimed = await directory.claimDomain(number, domain, id)
-    // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again.
-    if (!claimed) await contest(domain).catch(() => undefined)
+    // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again. They wait for nobody else's region.
+    if (!claimed) void contest(domain).catch(() => undefined)
     return claimed
   },
   releaseDomain: async ({ number, domain, id }) => {

@@ -60,6 +60,7 @@ describe('what may be signed', () => {
     ['a path that is not in normal form', 'GET', '/v1/x/../projects', 60],
     ['a parameter twice', 'GET', '/v1/projects?limit=1&limit=2', 60],
     ['a whole URL', 'GET', 'https://api.test/v1/projects', 60],
+    ['a query that a change does not take', 'POST', '/v1/projects?source=mail', 60],
     ['a fragment', 'GET', '/v1/projects#x', 60],
     ['a method that is none', 'TRACE', '/v1/projects', 60],
   ])('not for %s', async (_, method, path, expiresIn) => {

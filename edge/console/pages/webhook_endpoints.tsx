@@ -140,7 +140,7 @@ export const webhookEndpoints: ConsolePage = {
       const asked = daysFromShown(form, -days)
       // What was before it was made, it has not missed.
       const { createdAt } = endpoint.body
-      const since = asked < createdAt ? createdAt : asked
+      const since = asked !== '' && asked < createdAt ? createdAt : asked
       const answer = await visit.api.post(`${one(c)}/recover`, { body: { since } })
       return answer.ok ? c.var.done(`${PATH}/${c.req.param('id')}`, 'recovering') : c.var.refuse(answer)
     })

@@ -81,7 +81,8 @@ export const recheckingDomain = (options: DomainOptions): RecheckingDomain => ({
   retry,
   async read(tx, { payload }) {
     const record = await findDomain(tx, payload.id)
-    return record?.verifiedAt ? { number: tx.tenant, record } : undefined
+    // Also of one that is not verified: its claim may have been made without its record hearing of it.
+    return record && { number: tx.tenant, record }
   },
   async outside(_job, _signal, seen) {
     if (seen === undefined) return undefined
@@ -93,9 +94,8 @@ export const recheckingDomain = (options: DomainOptions): RecheckingDomain => ({
     return { record, outcome }
   },
   async step(tx, _job, looked) {
-    if (looked === undefined || looked.outcome === 'verified' || looked.outcome === 'lookup_failed') {
-      return { finished: true }
-    }
+    if (looked === undefined || looked.record.verifiedAt === null) return { finished: true }
+    if (looked.outcome === 'verified' || looked.outcome === 'lookup_failed') return { finished: true }
     const isNoted = await noteLoss(tx, looked.record, looked.outcome)
     // A check of its own that is under way may have claimed it before it was freed: once that has ended, one more look.
     return { next: null, runAtMs: isNoted ? tx.nowMs + CHECK_MS : tx.nowMs }

@@ -33,7 +33,12 @@ export const signedUrls = (sign: SignUrl, find: FindOperation): Service => ({
             errors: [{ pointer: '/path', detail: `${method} does nothing there` }],
           })
         }
-        const { scope } = found.operation
+        const { scope, declaration } = found.operation
+        if (path !== target && method !== 'GET' && declaration.query === undefined) {
+          throw new Problem('validation_failed', 'What would be signed is refused.', {
+            errors: [{ pointer: '/path', detail: `${method} takes no query there` }],
+          })
+        }
         if (found.service.mintsCredentials) {
           throw new Problem('insufficient_scope', 'No signed URL reaches what gives access.')
         }
