@@ -181,10 +181,7 @@ export function createEdge(
     app.onError((error, c) => {
       if (error instanceof Problem) return refuse(c, error)
       console.error(contextOf(c.req.raw).requestId, error)
-      return refuse(
-        c,
-        new Problem('internal', 'The edge failed; nothing is known to be wrong with the request.'),
-      )
+      return refuse(c, new Problem('internal', 'The edge failed, not the request.'))
     })
   }
 }

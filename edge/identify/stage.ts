@@ -13,7 +13,7 @@ import { identifySource } from './source_token.ts'
 
 const REFUSALS = {
   credential_missing: 'Send a credential in the Authorization header, as a Bearer token.',
-  credential_invalid: 'The credential is not one that this part of the API takes.',
+  credential_invalid: 'This part of the API takes no such credential.',
   conflicting_credentials: 'Send one credential only.',
   tenant_mismatch: 'The credential, the host and X-Tenant have to name one and the same organisation.',
   identity_provider_unavailable: 'The identity provider’s keys can’t be had at present, and none are known.',

@@ -2,7 +2,7 @@
 // suspended tenant is refused from the commit of that change on.
 import { CREDENTIAL_REFUSED, MOVED_TO, STALE_PROVIDERS } from '../../shared/headers.ts'
 import type { TenantPrincipal } from '../../shared/principal.ts'
-import { PROBLEMS, Problem } from '../../shared/problems.ts'
+import { PROBLEMS, Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { SnapshotVersion, TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Asking } from '../admission/admission.ts'
@@ -94,7 +94,7 @@ export interface TransactDependencies {
 }
 
 /** A request, and whom it turned out to be of: a member, or somebody who is none and may only become one by it. */
-export type Asked = TenantRequest & { actor: Actor | undefined; isInvitee?: boolean }
+export type Asked = TenantRequest & { actor: Actor | undefined; isStranger?: boolean }
 
 /** How long somebody waits for the answer, where anybody said; and who counts what it costs. */
 export const boundsOf = ({ now }: TransactDependencies, { deadlineMs, meter }: TenantRequest): Bounds => ({
@@ -142,9 +142,10 @@ export async function admit(
   const snapshot = verdict.present && (await newerSnapshot(scope, verdict.present, held))
   if (snapshot) tell(snapshot)
   // Who is nobody's yet leaves no trace by being refused.
-  request.isInvitee = verdict.actor?.kind === 'invitee'
-  request.actor = request.isInvitee ? undefined : verdict.actor
+  const isInvitee = verdict.actor?.kind === 'invitee'
+  request.actor = isInvitee ? undefined : verdict.actor
   if (verdict.outcome === 'refused') throw refusal(verdict.problem, principal)
+  request.isStranger = isInvitee && principal.kind === 'jwt'
   const { scopes, logs, actor, newcomer, changed } = verdict
   if (actor?.kind === 'api_key' || actor?.kind === 'signed_url' || actor?.kind === 'session') {
     uses.note(principal.tenant, actor.id, nowMs)
@@ -179,10 +180,20 @@ const NOT_A_MEMBER = 'not_a_member'
 const withHeaders = ({ code, detail, extras }: Problem, headers: Record<string, string>): Problem =>
   new Problem(code, detail, { ...extras, headers: { ...extras.headers, ...headers } })
 
-/** What came of the work, as the edge is told it: whoever was to become a member by it is none yet. */
-export const refusedWork = (problem: Problem, { isInvitee }: Asked): Problem =>
-  isInvitee && PROBLEMS[problem.code].status < 500
-    ? withHeaders(problem, { [CREDENTIAL_REFUSED]: NOT_A_MEMBER })
+/** Of what is no invitation, or one that lets nobody in. */
+const NO_WAY_IN: ReadonlySet<ProblemCode> = new Set([
+  'malformed_json',
+  'validation_failed',
+  'not_found',
+  'invitation_expired',
+  'invitation_used',
+  'invitation_revoked',
+])
+
+/** What came of the work, as the edge is told it: whoever was to become a member by it is none, and has no way to be. */
+export const refusedWork = (problem: Problem, { isStranger }: Asked): Problem =>
+  isStranger && NO_WAY_IN.has(problem.code)
+    ? withHeaders(problem, { [CREDENTIAL_REFUSED]: problem.code })
     : problem
 
 export const contextOf = (

@@ -134,11 +134,38 @@ test('somebody who is no member takes no more of the tenant’s limits, but may 
   expect((await ask('/v1/projects', { headers })).status).toBe(200)
 })
 
+test('a refusal that nobody repeats is forgotten, so that whoever has become a member is let in with all that they ask', () => {
+  const refusals = new Refusals()
+  const person: TenantPrincipal = {
+    kind: 'jwt',
+    tenant: TENANT_NUMBER,
+    providerId: newId('idp'),
+    ...{ issuer: 'https://issuer.example', audience: 'app', subject: 'ann', expiresAtMs: 1 },
+  }
+  const refusal = new Response(null, {
+    status: 403,
+    headers: { 'coditect-credential-refused': 'not_a_member' },
+  })
+  refusals.learn(person, '/v1/projects', refusal, 0)
+  const asked = (principal: TenantPrincipal, nowMs: number) => refusals.of(principal, '/v1/projects', nowMs)
+  // A later token that says the same is the same; one that says more may be a member's.
+  expect(asked({ ...person, expiresAtMs: 2 }, 500)).toBe('not_a_member')
+  expect(asked({ ...person, email: 'ann@example.com' }, 500)).toBeUndefined()
+  expect([1_000, 1_001, 2_500, 2_501].map((nowMs) => asked(person, nowMs))).toEqual([
+    undefined,
+    'not_a_member',
+    undefined,
+    'not_a_member',
+  ])
+  expect([3_001, 3_002].map((nowMs) => asked(person, nowMs))).toEqual([undefined, undefined])
+})
+
 const PATH = '/hooks/x'
+const sourceId = newId('whs')
 const source = (tenant = TENANT_NUMBER, secretHash = 'hash'): TenantPrincipal => ({
   kind: 'webhook_source',
   tenant,
-  sourceId: newId('whs'),
+  sourceId,
   secretHash,
 })
 const answer = (status: number, code?: string) =>
