@@ -306,7 +306,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           ? signUpCalls({
               mailer: config.SIGNUP === 'open' ? mailer : undefined,
               regions: [...calls.keys()],
-              ...{ database, directory, provisioner, sealer, digestKeys: sealingKeys, now },
+              ...{ database, directory, provisioner, callsTo, sealer, digestKeys: sealingKeys, now },
             })
           : [],
       transact: transactions,

@@ -3,7 +3,7 @@
 
 export const EVENT_TYPES = {
   'tenant.created':
-    'The organisation was made, with its first key, its first owner and their link to the console.',
+    'The organisation was made, with its first owner; by an operator, also with its first key and the owner’s link to the console.',
   'tenant.updated': 'Its name, limits, plan or how its people see it changed.',
   'tenant.suspended': 'The operator suspended the organisation.',
   'tenant.resumed': 'The operator let the organisation in again.',

@@ -4,6 +4,8 @@ import { type Context, Hono } from 'hono'
 import type { Child } from 'hono/jsx'
 import {
   CONFIRM_PAGE,
+  LINK_PAGE,
+  type LinkRequest,
   SIGN_UP_CALL,
   SIGN_UP_PAGE,
   type SignedUp,
@@ -25,6 +27,11 @@ interface Wrong {
   given: SignUpRequest
 }
 
+interface WrongLink {
+  refused: Refused
+  given: LinkRequest
+}
+
 export function signingUp({ config, inside, withBody }: ConsoleDependencies, show: Show): Hono {
   const app = new Hono()
   const { publicOrigin } = config
@@ -37,6 +44,13 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
     const given = { slug, name, email: field(sent, 'email').trim(), region: field(sent, 'region') }
     const answer = await apiFor(c).post(SIGN_UP_CALL, { body: given })
     return answer.ok ? sentTo(c, given.email) : form(c, { refused: answer, given })
+  })
+  app.get(LINK_PAGE, (c) => linkForm(c))
+  app.post(LINK_PAGE, async (c) => {
+    const sent = (await readForm(c, withBody)) ?? new FormData()
+    const given = { slug: field(sent, 'slug').trim(), email: field(sent, 'email').trim() }
+    const answer = await apiFor(c).post(`${SIGN_UP_CALL}/link`, { body: given })
+    return answer.ok ? linkSentTo(c, given) : linkForm(c, { refused: answer, given })
   })
   app.get(CONFIRM_PAGE, async (c) => {
     const token = c.req.query('token') ?? ''
@@ -102,10 +116,74 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
             />
             <button type="submit">Send the e-mail</button>
           </form>
+          <p class="quiet">
+            You have made one? <a href={LINK_PAGE}>Get a link to it</a>.
+          </p>
         </Alone>
       ),
     })
   }
+
+  async function linkForm(c: Context, wrong?: WrongLink) {
+    const offer = await apiFor(c).get<SignUpOffer>(SIGN_UP_CALL)
+    if (!offer.ok) return refusal(c, offer)
+    if (!offer.body.open) return closed(c)
+    const { refused, given } = wrong ?? {}
+    if (refused) sayWhen(c, refused)
+    const errorOf = (name: string) => errorAt(refused?.problem, `/${name}`)
+    return show(c, {
+      title: 'Get a link',
+      status: refused?.status ?? 200,
+      body: (
+        <Alone title="Get a link to your organisation">
+          <p>For who made an organisation here, and has no other way to sign in.</p>
+          {refused && refused.problem.errors === undefined && (
+            <Advice refused={refused} said={saidOf(refused)} />
+          )}
+          <form class="stack" method="post" action={LINK_PAGE}>
+            <Field
+              name="slug"
+              label="Slug"
+              hint="Its name in addresses, such as acme."
+              value={given?.slug}
+              error={errorOf('slug')}
+              required
+              maxlength={63}
+            />
+            <Field
+              name="email"
+              label="Your e-mail address"
+              hint="The one that you signed up with."
+              type="email"
+              value={given?.email}
+              error={errorOf('email')}
+              autocomplete="email"
+              required
+            />
+            <button type="submit">Send me a link</button>
+          </form>
+        </Alone>
+      ),
+    })
+  }
+
+  const linkSentTo = (c: Context, { slug, email }: LinkRequest) =>
+    show(c, {
+      title: 'Look into your mailbox',
+      status: 202,
+      body: (
+        <Alone title="Look into your mailbox">
+          <p>
+            If <strong>{email}</strong> is the address that made the organisation <strong>{slug}</strong>, an
+            e-mail is on its way to it. The link in it holds for an hour and works once.
+          </p>
+          <p class="quiet">
+            If none comes, look among your spam. Whoever signs in at an identity provider gets none:{' '}
+            <a href={`/admin/${slug}/sign-in`}>sign in there</a>, or ask an administrator for a link.
+          </p>
+        </Alone>
+      ),
+    })
 
   const sentTo = (c: Context, email: string) =>
     show(c, {
@@ -124,20 +202,20 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
       ),
     })
 
-  const confirmation = (c: Context, { name, slug, email, region, expiresAt }: SignUpShown) =>
+  const confirmation = (c: Context, { name, slug, email, region, expiresAt, made }: SignUpShown) =>
     show(c, {
-      title: 'Confirm',
+      title: made ? 'Open' : 'Confirm',
       body: (
-        <Alone title={`Create ${name}`}>
+        <Alone title={`${made ? 'Open' : 'Create'} ${name}`}>
           <p>
-            The organisation <strong>{name}</strong> ({slug}) will be made in the region {region}, with{' '}
-            <strong>{email}</strong> as its owner.
+            The organisation <strong>{name}</strong> ({slug}) {made ? 'is there' : 'will be made'}, in the
+            region {region}, with <strong>{email}</strong> as its owner.
           </p>
           <p class="quiet">
             The link holds until <time datetime={expiresAt}>{expiresAt.slice(11, 16)} UTC</time>.
           </p>
           <form method="post">
-            <button type="submit">Create the organisation</button>
+            <button type="submit">{made ? 'Open the organisation' : 'Create the organisation'}</button>
           </form>
         </Alone>
       ),

@@ -19,6 +19,7 @@ import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
 import type { Isolations, NoisyTenant } from '../tenancy/isolation.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
+import type { OwnerLink } from '../tenancy/owner_link.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
 import type { UsageReport } from '../tenancy/usage.ts'
 import { type Directory, numberSchema } from './directory.ts'
@@ -33,7 +34,12 @@ const inputs = {
       name: z.string(),
       plan: z.enum(PLAN_NAMES),
       owner: z.object({ email: z.string() }),
+      signedUp: z.literal(true).optional(),
     }),
+    by: by.extend({ publicOrigin: z.string() }),
+  }),
+  linkForSignedUp: tenant.extend({
+    asked: z.object({ email: z.string(), seconds: z.int() }),
     by: by.extend({ publicOrigin: z.string() }),
   }),
   activate: tenant,
@@ -78,6 +84,8 @@ export interface Described {
 
 interface Answers {
   provision: ProvisionedTenant
+  /** Null where there is nobody who may have one. */
+  linkForSignedUp: OwnerLink | null
   activate: null
   abandon: null
   /** In the order asked; null where there is none. */
@@ -135,6 +143,8 @@ export const localCalls = ({
   recheck,
 }: LocalParts): Calls => ({
   provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
+  linkForSignedUp: async ({ number, asked, by }) =>
+    (await lifecycle.linkForSignedUp(number, asked, by)) ?? null,
   activate: async ({ number }) => {
     await lifecycle.activate(number)
     return null
@@ -267,6 +277,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     }
   return {
     provision: send('provision'),
+    linkForSignedUp: send('linkForSignedUp'),
     activate: send('activate'),
     abandon: send('abandon'),
     describe: send('describe'),

@@ -13,7 +13,7 @@ import type { Maker, ProvisionedTenant, TenantIntent } from '../tenancy/lifecycl
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Calls } from './calls.ts'
 import type { Directory } from './directory.ts'
-import type { OperatorRequests } from './operator_requests.ts'
+import type { OnceAsked, OperatorRequests } from './operator_requests.ts'
 
 export interface Provisioning extends Maker {
   idempotencyKey: string | undefined
@@ -40,7 +40,9 @@ export class TenantProvisioner {
   }
 
   /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable`, `conflict` for one that was erased since */
-  async make(request: Provisioning): Promise<ProvisionedTenant & { replayed: boolean }> {
+  async make(
+    request: Provisioning,
+  ): Promise<ProvisionedTenant & { number: TenantNumber; replayed: boolean }> {
     const { region, intent, operatorId, requestId, publicOrigin } = request
     const { number, replayed } = await this.reserve(request)
     if ((await this.directory.locate(number))?.erased) {
@@ -58,19 +60,35 @@ export class TenantProvisioner {
       throw slugTaken(intent.slug)
     }
     await home.activate({ number })
-    return { ...made, replayed }
+    return { ...made, number, replayed }
+  }
+
+  /** Whether the request has made its tenant, and it is there. */
+  async hasMade(request: Provisioning): Promise<boolean> {
+    const [earlier, owner] = await Promise.all([
+      this.database.platform(async (scope) => ({
+        value: await this.requests.before(scope, onceAsked(request)),
+        commit: false,
+      })),
+      this.directory.ownerOf(request.intent.slug),
+    ])
+    return owner !== undefined && owner === earlier?.number
   }
 
   private async reserve(request: Provisioning): Promise<{ number: TenantNumber; replayed: boolean }> {
     const fresh = await this.directory.allocate()
-    const asked = { ...request, content: [request.region, request.intent] }
     return this.database.platform(async (scope) => {
-      const { number } = (await this.requests.before(scope, asked, fresh)) ?? {}
+      const { number } = (await this.requests.before(scope, onceAsked(request), fresh)) ?? {}
       if (number === undefined) return { value: { number: fresh, replayed: false }, commit: true }
       return { value: { number, replayed: number !== fresh }, commit: false }
     })
   }
 }
+
+const onceAsked = (request: Provisioning): OnceAsked => ({
+  ...request,
+  content: [request.region, request.intent],
+})
 
 export const slugTaken = (slug: string): Problem =>
   new Problem('slug_taken', `Another organisation has the slug ${slug}.`)

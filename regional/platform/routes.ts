@@ -147,7 +147,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           )
         }
         const request = { ...requestOf(operator), publicOrigin, idempotencyKey, region, intent }
-        const { replayed, ...made } = await provisioner.make(request)
+        const { replayed, number: _, ...made } = await provisioner.make(request)
         const location = { location: `/platform/v1/tenants/${made.tenant.id}` }
         const headers = replayed ? { ...location, ...REPLAYED } : location
         return { status: 201, body: made, headers }

@@ -5,25 +5,31 @@ import { createHmac, hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { addressBlock } from '../../shared/address_block.ts'
+import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import { Problem } from '../../shared/problems.ts'
 import {
   CONFIRM_PAGE,
+  type LinkRequest,
   SIGN_UP_CALL,
   type SignedUp,
   type SignUpOffer,
   type SignUpRequest,
   type SignUpShown,
 } from '../../shared/sign_up.ts'
-import type { Letter } from '../mail/letter.ts'
+import type { TenantNumber } from '../../shared/tenant.ts'
+import { mailboxOf } from '../mail/mailbox.ts'
 import type { Mailer } from '../mail/mailer.ts'
 import { checkInput, type Declaration, type Input, type RawInput, type Reply } from '../operation.ts'
-import { nameSchema, newSlugSchema } from '../schemas.ts'
+import { nameSchema, newSlugSchema, slugSchema } from '../schemas.ts'
 import { jsonSpace } from '../storage/space.ts'
 import type { Sealer } from '../tenancy/idempotency.ts'
+import type { Maker } from '../tenancy/lifecycle.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
+import type { Calls } from './calls.ts'
 import type { Directory } from './directory.ts'
 import type { DigestKeys } from './operator_requests.ts'
-import { slugTaken, type TenantProvisioner } from './provisioning.ts'
+import { type Provisioning, slugTaken, type TenantProvisioner } from './provisioning.ts'
+import { confirmationLetter, linkLetter } from './sign_up_letters.ts'
 
 export interface SignUpDependencies {
   /** Undefined where strangers may not, or no letter can be sent. */
@@ -32,6 +38,7 @@ export interface SignUpDependencies {
   database: RegionDatabase
   directory: Directory
   provisioner: TenantProvisioner
+  callsTo: (region: string) => Calls
   sealer: Sealer
   /** Key the digests of addresses. */
   digestKeys: DigestKeys
@@ -72,6 +79,7 @@ const SignUp = z.strictObject({
   email: z.email().max(254),
   region: z.string(),
 })
+const Link = z.strictObject({ slug: slugSchema, email: z.email().max(254) })
 const Token = z.strictObject({ token: z.string().max(4_000) })
 
 export function signUpCalls(dependencies: SignUpDependencies): ReadonlyArray<SignUpCall> {
@@ -84,9 +92,13 @@ export function signUpCalls(dependencies: SignUpDependencies): ReadonlyArray<Sig
       await calls.request(body, visitor)
       return { status: 204 }
     }),
-    call({ method: 'post', path: `${SIGN_UP_CALL}/read`, body: Token }, async ({ body }) => ({
+    call({ method: 'post', path: `${SIGN_UP_CALL}/link`, body: Link }, async ({ body }, visitor) => {
+      await calls.requestLink(body, visitor)
+      return { status: 204 }
+    }),
+    call({ method: 'post', path: `${SIGN_UP_CALL}/read`, body: Token }, async ({ body }, visitor) => ({
       status: 200,
-      body: calls.read(body.token),
+      body: await calls.read(body.token, visitor),
     })),
     call({ method: 'post', path: `${SIGN_UP_CALL}/confirm`, body: Token }, async ({ body }, visitor) => ({
       status: 201,
@@ -125,14 +137,16 @@ class SignUps {
     const mailer = this.open()
     if (!regions.includes(asked.region)) throw wrong('/region', 'is not a region of this platform')
     // Also in tests of slugs: whoever asks is counted first.
-    await this.count('address', clientIp === undefined ? 'unknown' : addressBlock(clientIp))
+    await this.countAddress(clientIp)
     if ((await directory.ownerOf(asked.slug)) !== undefined) throw slugTaken(asked.slug)
-    const takeBack = await this.count('mailbox', asked.email.toLowerCase())
+    const takeBack = await this.count('mailbox', mailboxOf(asked.email))
     const sealed = sealer.seal(JSON.stringify({ ...asked, expiresAtMs: now() + LINK_TTL_MS }), SEALED_FOR)
     const url = `${publicOrigin}${CONFIRM_PAGE}?token=${sealed}`
     const id = `sign-up.${hash('sha256', sealed)}`
     // What is only slow may arrive yet, so it counts until it has failed.
-    const sending = mailer.send(letterOf(asked, url), id).catch(() => takeBack().catch(() => undefined))
+    const sending = mailer
+      .send(confirmationLetter(asked, url, publicOrigin), id)
+      .catch(() => takeBack().catch(() => undefined))
     const sent = await Promise.race([sending, sleep(SEND_MS, undefined, { ref: false })])
     if (sent === undefined) {
       throw new Problem('mail_unavailable', 'The letter could not be sent. Try again in a few minutes.', {
@@ -142,32 +156,67 @@ class SignUps {
     if (sent.outcome === 'refused') throw wrong('/email', 'takes no letters')
   }
 
-  /** @throws {Problem} `not_found`, `sign_up_expired` */
-  read(token: string): SignUpShown {
-    this.open()
-    const { expiresAtMs, ...asked } = this.unsealed(token)
-    return { ...asked, expiresAt: new Date(expiresAtMs).toISOString() }
+  /**
+   * Has a link into their organisation sent to who signed it up with this address, and nothing to anybody else. Nobody who
+   * asks learns which it was: not by the answer, nor by how long it took, nor by what is counted.
+   * @throws {Problem} `not_found`, `rate_limited`
+   */
+  async requestLink(asked: LinkRequest, visitor: Visitor): Promise<void> {
+    const mailer = this.open()
+    await this.countAddress(visitor.clientIp)
+    await this.count('mailbox', mailboxOf(asked.email))
+    // Where the region or the mail server is away there is no letter, and they ask again.
+    void this.sendLink(mailer, asked, visitor).catch(() => undefined)
   }
 
-  /** Repeatable: the same link makes one organisation. @throws {Problem} as {@link read}, `slug_taken`, `conflict` */
-  async confirm(token: string, { publicOrigin, requestId }: Visitor): Promise<SignedUp> {
+  /** @throws {Problem} `not_found`, `sign_up_expired` */
+  async read(token: string, visitor: Visitor): Promise<SignUpShown> {
     this.open()
-    const { slug, name, email, region } = this.unsealed(token)
+    const { expiresAtMs, ...asked } = this.unsealed(token)
+    const made = await this.dependencies.provisioner.hasMade(provisioningOf(token, asked, visitor))
+    return { ...asked, expiresAt: new Date(expiresAtMs).toISOString(), made }
+  }
+
+  /**
+   * Repeatable: the same letter makes one organisation, and lets its owner in as often as they like while it holds.
+   * @throws {Problem} as {@link read}, `slug_taken`, `conflict`
+   */
+  async confirm(token: string, visitor: Visitor): Promise<SignedUp> {
+    this.open()
+    const asked = this.unsealed(token)
+    const { slug, email, region } = asked
+    const { number } = await this.make(provisioningOf(token, asked, visitor))
+    const link = await this.dependencies.callsTo(region).linkForSignedUp({
+      number,
+      asked: { email, seconds: DEFAULT_LINK_SECONDS },
+      by: makerOf(visitor),
+    })
+    if (link === null) throw notYours()
+    return { slug, adminLink: link.url }
+  }
+
+  private async make(request: Provisioning): Promise<{ number: TenantNumber }> {
     try {
-      const { adminLink } = await this.dependencies.provisioner.make({
-        operatorId: SIGN_UP_OPERATOR,
-        requestId,
-        publicOrigin,
-        idempotencyKey: token,
-        region,
-        intent: { slug, name, plan: 'free', owner: { email } },
-      })
-      return { slug, adminLink: adminLink.url }
+      return await this.dependencies.provisioner.make(request)
     } catch (error) {
       // What operators are told of it speaks of headers, and nobody at a page has any.
       if (error instanceof Problem && error.code === 'conflict') throw madeAndGone()
       throw error
     }
+  }
+
+  private async sendLink(mailer: Mailer, { slug, email }: LinkRequest, visitor: Visitor): Promise<void> {
+    const { directory, callsTo } = this.dependencies
+    const number = await directory.ownerOf(slug)
+    const place = number && (await directory.locate(number))
+    if (number === undefined || place === undefined) return
+    const asked = { email, seconds: LINK_TTL_MS / 1000 }
+    const link = await callsTo(place.region).linkForSignedUp({ number, asked, by: makerOf(visitor) })
+    if (link !== null) await mailer.send(linkLetter(slug, link), `link.${hash('sha256', link.url)}`)
+  }
+
+  private countAddress(clientIp: string | undefined): Promise<unknown> {
+    return this.count('address', clientIp === undefined ? 'unknown' : addressBlock(clientIp))
   }
 
   private open(): Mailer {
@@ -241,16 +290,29 @@ class SignUps {
 const wrong = (pointer: string, detail: string): Problem =>
   new Problem('validation_failed', 'The sign-up does not fit.', { errors: [{ pointer, detail }] })
 
+const makerOf = ({ publicOrigin, requestId }: Visitor): Maker => ({
+  operatorId: SIGN_UP_OPERATOR,
+  requestId,
+  publicOrigin,
+})
+
+/** What a letter's link has made, once. */
+const provisioningOf = (
+  token: string,
+  { slug, name, email, region }: SignUpRequest,
+  visitor: Visitor,
+): Provisioning => ({
+  ...makerOf(visitor),
+  idempotencyKey: token,
+  region,
+  intent: { slug, name, plan: 'free', owner: { email }, signedUp: true },
+})
+
+const notYours = (): Problem =>
+  new Problem(
+    'conflict',
+    'The organisation was made, but this letter lets nobody in any more: sign in at its identity provider, or ask one of its administrators for a link.',
+  )
+
 const madeAndGone = (): Problem =>
   new Problem('conflict', 'The organisation that this link made was deleted. Sign up again for a new one.')
-
-const letterOf = ({ name, slug, email }: SignUpRequest, url: string): Letter => ({
-  to: email,
-  subject: `Confirm your organisation ${name}`,
-  paragraphs: [
-    `Somebody, hopefully you, is making the organisation ${name} (${slug}) with this e-mail address.`,
-    'Open the link within an hour to confirm it. The organisation is there at once, and you are its owner.',
-    'If it was not you, there is nothing that you have to do.',
-  ],
-  link: { text: 'Confirm', url },
-})

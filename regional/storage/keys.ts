@@ -13,7 +13,7 @@
 //   │   └─ ('request-expiry', hour, digest)
 //   ├─ 01 <tenant number, 8 bytes BE>   one tenant
 //   │   ├─ 00                           status and placement: one small key that every transaction reads
-//   │   ├─ 01                           profile
+//   │   ├─ 01                           profile, and who signed up
 //   │   ├─ 02                           credentials
 //   │   ├─ 03                           idempotency records and request markers
 //   │   ├─ 04                           quotas, in shards

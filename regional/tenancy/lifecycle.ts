@@ -2,7 +2,6 @@
 // repeated, so that whoever finds a tenant half made can finish it.
 import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import type { EventType } from '../../shared/event_types.ts'
-import { newId } from '../../shared/ids.ts'
 import {
   type LimitName,
   type LimitOverrides,
@@ -28,11 +27,12 @@ import {
   operatorActor,
   operatorEntry,
 } from './operator_request.ts'
+import { type AskedLink, keepLink, linkForSignedUp, newOwnerLink, type OwnerLink } from './owner_link.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take } from './quotas.ts'
 import {
   type AdminLinkRecord,
-  adminLinkSpace,
+  type CredentialRecord,
   credentialSpace,
   type MemberRecord,
   type ProfileRecord,
@@ -41,6 +41,7 @@ import {
   type ShownTenant,
   type StatusRecord,
   shownTenant,
+  signedUpSpace,
   statusSpace,
 } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
@@ -52,6 +53,8 @@ export interface TenantIntent {
   name: string
   plan: PlanName
   owner: { email: string }
+  /** By the owner, at an address that a letter has confirmed. It lets them in, so nothing else is minted that does. */
+  signedUp?: true | undefined
 }
 
 /** Which operator has a tenant made, by which request, and where its people will find the edge. */
@@ -59,11 +62,18 @@ export interface Maker extends OperatorRequest {
   publicOrigin: string
 }
 
-/** What the operator is answered, once. */
+/** What the operator is answered, once. Of one that was signed up, the tenant alone. */
 export interface ProvisionedTenant {
   tenant: ShownTenant
-  apiKey: { id: string; key: string }
-  adminLink: { url: string; expiresAt: string }
+  apiKey?: { id: string; key: string }
+  adminLink?: { url: string; expiresAt: string }
+}
+
+/** Into a new tenant, before anybody else can make one. */
+interface FirstWays {
+  key: CredentialRecord
+  link: AdminLinkRecord
+  shown: Required<Pick<ProvisionedTenant, 'apiKey' | 'adminLink'>>
 }
 
 export interface TenantChanges {
@@ -105,7 +115,7 @@ export class TenantLifecycle {
    */
   async provision(
     number: TenantNumber,
-    { slug, name, plan, owner }: TenantIntent,
+    { slug, name, plan, owner, signedUp }: TenantIntent,
     by: Maker,
   ): Promise<ProvisionedTenant> {
     const nowMs = this.now()
@@ -120,15 +130,10 @@ export class TenantLifecycle {
       updatedAt: createdAt,
       version: 1,
     }
-    const { mint, sealer } = this.dependencies
-    const key = await mint({ tenant: number, name: 'First key', scopes: ['*'], expiresAt: null, nowMs })
+    const { sealer } = this.dependencies
     const first = newMember({ email: owner.email, role: 'owner', decidedBy: 'organisation' }, nowMs)
-    const link = await this.firstLink(number, first, by, nowMs)
-    const made: ProvisionedTenant = {
-      tenant: shownTenant(profile, 'active'),
-      apiKey: { id: key.record.id, key: key.text },
-      adminLink: { url: link.url, expiresAt: new Date(link.record.expiresAtMs).toISOString() },
-    }
+    const ways = signedUp ? undefined : await this.firstWays(number, first, by, nowMs)
+    const made: ProvisionedTenant = { tenant: shownTenant(profile, 'active'), ...ways?.shown }
     const bound = `provisioned ${number}`
     const sealed = sealer.seal(JSON.stringify(made), bound)
 
@@ -149,12 +154,15 @@ export class TenantLifecycle {
       }
       statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH, version: 1 })
       profileOf(scope).set(['profile'], profile)
-      scope.system('credentials', credentialSpace).set([key.record.id], key.record)
-      await take(scope, ONLY_WRITER, 'apiKeys', 1, nowMs)
       await addMember(scope.service('members'), first)
       await take(scope, ONLY_WRITER, 'members', 1, nowMs)
-      scope.system('credentials', adminLinkSpace).set([link.record.id], link.record)
-      await expireAt(scope, link.record.expiresAtMs + ANSWER_TTL_MS, 'admin-link', link.record.id, nowMs)
+      if (ways === undefined) {
+        scope.system('profile', signedUpSpace).set(['signed-up'], { member: first.id })
+      } else {
+        scope.system('credentials', credentialSpace).set([ways.key.id], ways.key)
+        await take(scope, ONLY_WRITER, 'apiKeys', 1, nowMs)
+        await keepLink(scope, ways.link, nowMs)
+      }
       const expiresAt = nowMs + ANSWER_TTL_MS
       answer.set(['answer'], { sealed, expiresAt })
       await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)
@@ -170,21 +178,26 @@ export class TenantLifecycle {
     })
   }
 
-  /** For the first owner, who dies with nobody but their own record. */
-  private async firstLink(
+  /** A key, and a link for the first owner: handed to the operator. */
+  private async firstWays(
     number: TenantNumber,
-    { id: member, email }: MemberRecord,
-    { operatorId, publicOrigin }: Maker,
+    first: MemberRecord,
+    by: Maker,
     nowMs: number,
-  ): Promise<{ url: string; record: AdminLinkRecord }> {
-    const id = newId('lnk', nowMs)
-    const expiresAtMs = (Math.floor(nowMs / 1000) + DEFAULT_LINK_SECONDS) * 1000
-    const claims = { tenant: number, linkId: id, expiresAtMs }
-    const { url, secretHash } = await this.dependencies.linkAdmin(claims, publicOrigin)
-    const issuer = { kind: 'operator' as const, id: operatorId }
-    const createdAt = new Date(nowMs).toISOString()
-    const common = { role: 'owner' as const, returnPath: '/', madeIn: null, used: null, revokedAt: null }
-    return { url, record: { id, secretHash, email, member, issuer, createdAt, expiresAtMs, ...common } }
+  ): Promise<FirstWays> {
+    const { mint, linkAdmin } = this.dependencies
+    const key = await mint({ tenant: number, name: 'First key', scopes: ['*'], expiresAt: null, nowMs })
+    const link = await newOwnerLink(linkAdmin, number, first, DEFAULT_LINK_SECONDS, by, nowMs)
+    const shown = {
+      apiKey: { id: key.record.id, key: key.text },
+      adminLink: { url: link.url, expiresAt: new Date(link.record.expiresAtMs).toISOString() },
+    }
+    return { key: key.record, link: link.record, shown }
+  }
+
+  /** A new link for who signed up: {@link linkForSignedUp}. */
+  linkForSignedUp(number: TenantNumber, asked: AskedLink, by: Maker): Promise<OwnerLink | undefined> {
+    return linkForSignedUp(this.dependencies, number, asked, by)
   }
 
   /** Lets the tenant in. @throws {Problem} `not_found` */

@@ -80,6 +80,9 @@ export interface ProfileRecord {
 
 export const profileSpace = jsonSpace<['profile'], ProfileRecord>('profile')
 
+/** Who made it by signing up, beside the profile: the one member whose address a letter has confirmed. */
+export const signedUpSpace = jsonSpace<['signed-up'], { member: Id<'mem'> }>('signed-up')
+
 /** As much of it as any service may know. */
 export type Organisation = Pick<
   ProfileRecord,

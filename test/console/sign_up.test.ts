@@ -23,7 +23,7 @@ afterAll(async () => {
 /** The link in the last letter. */
 const linkIn = (): string => {
   const raw = (mailbox.mails.at(-1)?.raw ?? '').replaceAll(/=\r\n/g, '').replaceAll('=3D', '=')
-  return /http\S+\/sign-up\/confirm\?token=[\w-]+/.exec(raw)?.[0] ?? ''
+  return /http\S+\/(?:sign-up\/confirm\?token|admin\/enter\?link)=[\w-]+/.exec(raw)?.[0] ?? ''
 }
 
 const slugs = async () => {
@@ -69,12 +69,19 @@ test('from the form over the letter into the console of one’s own organisation
   await context.close()
 })
 
-test('the same link makes no second organisation, and one that was altered makes none', async () => {
+test('the same letter makes no second organisation, but lets its owner in again; one that was altered makes none', async () => {
   const link = linkIn()
-  const again = await fetch(link, { method: 'POST', headers: { origin: stack.edge }, redirect: 'manual' })
-  expect(again.status).toBe(303)
-  const used = await fetch(again.headers.get('location') ?? '')
-  expect([used.status, await used.text()]).toEqual([410, expect.stringContaining('This link has been used')])
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  await page.goto(link)
+  await page.getByText('is there, in the region eu').waitFor()
+  await page.getByRole('button', { name: 'Open the organisation' }).click()
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(`${stack.edge}/admin/acme/`)
+  // There is no key that nobody has seen.
+  await page.goto('/admin/acme/api-keys')
+  await page.getByText('No API keys').waitFor()
+  expect(complaints).toEqual([])
+  await context.close()
   expect(await slugs()).toEqual(['demo', 'acme'])
   for (const altered of [link.slice(0, -1), `${link}A`, link.replace('token=', 'token=A')]) {
     for (const method of ['GET', 'POST']) {
@@ -87,6 +94,35 @@ test('the same link makes no second organisation, and one that was altered makes
       expect(page).toContain('href="/sign-up"')
     }
   }
+})
+
+test('who signed up comes back by a new letter, and the page tells nobody whether one was sent', async () => {
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  const sent = mailbox.mails.length
+  const ask = async (slug: string, email: string) => {
+    await page.getByLabel('Slug').fill(slug)
+    await page.getByLabel('Your e-mail address').fill(email)
+    await page.getByRole('button', { name: 'Send me a link' }).click()
+    await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor()
+    return (await page.locator('main').innerText()).replaceAll(email, '…').replaceAll(slug, '…')
+  }
+  await page.goto('/sign-up')
+  await page.getByRole('link', { name: 'Get a link to it' }).click()
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([])
+  const said = [await ask('nobody', asked.email)]
+  await page.goto('/sign-up/link')
+  said.push(await ask(asked.slug, 'eve@acme.example'))
+  await page.goto('/sign-up/link')
+  said.push(await ask(asked.slug, asked.email))
+  expect(new Set(said).size).toBe(1)
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([])
+  await expect.poll(() => mailbox.mails.length).toBe(sent + 1)
+  expect(mailbox.mails.at(-1)?.to).toEqual([asked.email])
+  await page.goto(linkIn())
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(`${stack.edge}/admin/acme/`)
+  expect(complaints).toEqual([])
+  await context.close()
 })
 
 test('a taken slug, a form of another origin and a mailbox that takes nothing are told so', async () => {

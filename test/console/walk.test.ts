@@ -197,6 +197,7 @@ describe.each(Object.entries(LOOKS))('every page is well made: %s', (_, options)
       ['/admin/demo/sign-in/callback', 400],
       ['/admin/nobody/sign-in', 404],
       ['/sign-up', 404],
+      ['/sign-up/link', 404],
       [erasure, 200],
       [`${erasure.slice(0, -4)}0000`, 404],
       ['/platform/sign-in', 200],

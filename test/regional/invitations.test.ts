@@ -21,6 +21,7 @@ beforeAll(async () => {
       readConfig({ ...environment, SMTP_URL: mailbox.url, MAIL_FROM: 'Coditect <hello@mail.test>' }),
       {
         writeLog: () => {},
+        now: () => nowMs ?? Date.now(),
       },
     ),
   )
@@ -32,7 +33,8 @@ afterAll(async () => {
 
 let made = 0
 async function newTenant(regions = plain, provider: object = {}) {
-  const { id, key } = await regions.newTenant(`inviting-${++made}`, 'us')
+  const slug = `inviting-${++made}`
+  const { id, key } = await regions.newTenant(slug, 'us')
   const ask = (path: string, more: Partial<Ask> & { as?: string | Principal } = {}): Promise<Answer> =>
     regions.ask('us', { as: key, path, ...more })
   const post = (path: string, body: unknown, as: string | Principal = key) =>
@@ -63,6 +65,7 @@ async function newTenant(regions = plain, provider: object = {}) {
     accept: (token: string | null, as: Principal | string) => post('/v1/invitations/accept', { token }, as),
     key,
     number,
+    slug,
   }
 }
 const told = ({ status, body }: Answer) => [status, body?.code]
@@ -310,7 +313,38 @@ describe('an invitation by mail', () => {
     mailbox.refuseWith = undefined
   })
 
-  test('carries a tenant’s name as text: no header of its own, no markup', async () => {
+  test('goes to one mailbox three times an hour and no more: further invitations are links to pass on', async () => {
+    const tenant = await newTenant(mailing)
+    const invite = async (email: string, of = tenant) => {
+      const { status, body, token } = await of.invite('viewer', { email })
+      return { status, id: body.id, delivery: body.delivery, token }
+    }
+    const addresses = ['often@example.com', 'Often+1@example.com', 'often+two@Example.com']
+    for (const email of addresses) {
+      const { id, delivery, token } = await invite(email)
+      expect([delivery, token]).toEqual(['sending', null])
+      await invitation(tenant, id, 'sent')
+      // Taking it back does not take the letter back.
+      expect((await tenant.ask(`/v1/invitations/${id}`, { method: 'DELETE' })).status).toBe(204)
+    }
+    const further = await Promise.all([1, 2, 3].map((i) => invite(`often+more${i}@example.com`)))
+    for (const { status, delivery, token } of further) {
+      expect([status, delivery, token]).toEqual([201, 'link', expect.stringMatching(/^ci_/)])
+    }
+    const [{ id, token } = { id: '', token: null }] = further
+    expect((await tenant.ask(`/v1/invitations/${id}`)).body.delivery).toBe('link')
+    expect((await tenant.accept(token, tenant.person('often'))).status).toBe(200)
+    // Neither another mailbox nor another organisation is held back by it.
+    expect((await invite('seldom@example.com')).delivery).toBe('sending')
+    expect((await invite('often@example.com', await newTenant(mailing))).delivery).toBe('sending')
+    nowMs = Date.now() + 61 * 60_000
+    await invitation(tenant, (await invite('often@example.com')).id, 'sent')
+    nowMs = undefined
+    const got = () => mailbox.mails.filter(({ to }) => /often/i.test(to.join()))
+    await expect.poll(() => got().length).toBe(5)
+  })
+
+  test('carries a tenant’s name as text: not in its subject, no header of its own, no markup', async () => {
     const tenant = await newTenant(mailing)
     const name = 'Evil <b>& "Co"</b>'
     expect((await tenant.ask('/v1/tenant', { method: 'PATCH', body: { name } })).status).toBe(200)
@@ -319,5 +353,8 @@ describe('an invitation by mail', () => {
     const raw = decoded(mailbox.mails.find(({ to }) => to.includes('mail.four@example.com'))?.raw ?? '')
     expect(raw).toContain('Evil &lt;b&gt;&amp; &quot;Co&quot;&lt;/b&gt;')
     expect(raw.split('text/html')[1]).not.toContain('<b>')
+    expect(/^Subject: (.*)$/m.exec(raw)?.[1]?.trim()).toBe(
+      `You are invited to the organisation ${tenant.slug}`,
+    )
   })
 })

@@ -9,13 +9,23 @@ import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
 import { type DigestKeys, OperatorRequests } from '../../regional/platform/operator_requests.ts'
 import { TenantProvisioner } from '../../regional/platform/provisioning.ts'
-import { signUpCalls } from '../../regional/platform/sign_up.ts'
+import { signUpCalls, type Visitor } from '../../regional/platform/sign_up.ts'
 import { auditOf } from '../../regional/tenancy/audit.ts'
+import { beginEra, takenBackAt } from '../../regional/tenancy/ended.ts'
 import { TenantEraser } from '../../regional/tenancy/erasure.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { TenantLifecycle } from '../../regional/tenancy/lifecycle.ts'
+import {
+  adminLinkSpace,
+  credentialSpace,
+  type MemberRecord,
+  memberSpace,
+  type StatusRecord,
+  signedUpSpace,
+  statusSpace,
+} from '../../regional/tenancy/records.ts'
 import { newId } from '../../shared/ids.ts'
-import { SIGN_UP_CALL } from '../../shared/sign_up.ts'
+import { SIGN_UP_CALL, type SignedUp } from '../../shared/sign_up.ts'
 import { type TenantNumber, tenantId } from '../../shared/tenant.ts'
 import { openQueue, type Queue } from '../jobs/support.ts'
 
@@ -38,9 +48,14 @@ function home(): Calls {
   const lifecycle = new TenantLifecycle({
     ...{ database, region: 'us', sealer: new Sealer(old), now: () => clock.nowMs },
     mint: async () => ({ text: '', record }),
-    linkAdmin: async () => ({ url: 'https://api.test/admin/enter', secretHash: '' }),
+    linkAdmin: async ({ linkId }) => ({
+      url: `https://api.test/admin/enter?link=${linkId}`,
+      secretHash: linkId,
+    }),
   })
-  const calls: Pick<Calls, 'provision' | 'activate'> = {
+  const calls: Pick<Calls, 'provision' | 'activate' | 'linkForSignedUp'> = {
+    linkForSignedUp: async ({ number, asked, by }) =>
+      (await lifecycle.linkForSignedUp(number, asked, by)) ?? null,
     async provision({ number, intent, by }) {
       made.push(number)
       return lifecycle.provision(number, intent, by)
@@ -77,16 +92,20 @@ function instance(...keys: DigestKeys) {
     provisioner: new TenantProvisioner(database, directory, home, new OperatorRequests(database, keys, now)),
     sealer: new Sealer(...keys),
     digestKeys: keys,
-    ...{ database, directory, now },
+    ...{ callsTo: home, database, directory, now },
   })
-  return async (step: '' | '/confirm', body: object): Promise<Reply | undefined> => {
+  return async (
+    step: '' | '/confirm' | '/link' | '/read',
+    body: object,
+    more: Partial<Visitor> = {},
+  ): Promise<Reply | undefined> => {
     const call = calls.find(
       ({ declaration: { method, path } }) => method === 'post' && path === `${SIGN_UP_CALL}${step}`,
     )
     return call?.prepare({
       ...{ params: {}, query: {}, contentType: 'application/json', body: Buffer.from(JSON.stringify(body)) },
       ...{ ifMatch: undefined, idempotencyKey: undefined, lastEventId: undefined, header: () => undefined },
-    })(visitor)
+    })({ ...visitor, ...more })
   }
 }
 
@@ -124,6 +143,151 @@ test('a letter that could not be sent does not count; one that was, or was refus
   await expect(ask('', asked)).rejects.toMatchObject({ code: 'rate_limited' })
 })
 
+/** Signs up and confirms. */
+async function signedUp(ask = instance(old)) {
+  await ask('', asked)
+  const token = tokenSent()
+  const first = await ask('/confirm', { token })
+  const [number] = made.slice(-1)
+  if (number === undefined) throw new Error('nothing was made')
+  const inMembers = (change: (member: MemberRecord) => MemberRecord) =>
+    queue.inTenant(number, async (scope) => {
+      const members = scope.service('members').space(memberSpace)
+      for (const [key, member] of (await members.page({ limit: 10 })).entries)
+        members.set(key, change(member))
+    })
+  const inStatus = (status: StatusRecord['status']) =>
+    queue.inTenant(number, async (scope) => {
+      const standing = await scope.system('status', statusSpace).get(['status'])
+      if (standing !== undefined) scope.system('status', statusSpace).set(['status'], { ...standing, status })
+    })
+  const links = () =>
+    queue.inTenant(number, async (scope) => {
+      const page = await scope.system('credentials', adminLinkSpace).page({ limit: 100 })
+      return page.entries.map(([, link]) => link)
+    })
+  return { ask, token, first, number, inMembers, inStatus, links }
+}
+const linkOf = (reply: Reply | undefined) => (reply?.body as SignedUp | undefined)?.adminLink ?? ''
+
+test('while its letter holds, each press lets the owner in by a link of its own, and one press is one link', async () => {
+  const { ask, token, first, number, links } = await signedUp()
+  expect(await ask('/confirm', { token })).toEqual(first)
+  const later = await ask('/confirm', { token }, { requestId: 'req_later' })
+  expect(linkOf(later)).not.toBe(linkOf(first))
+  const kept = await links()
+  expect(kept.map(({ id }) => id).toSorted()).toEqual(
+    [first, later].map((reply) => linkOf(reply).split('=')[1]).toSorted(),
+  )
+  for (const link of kept) {
+    expect(link).toMatchObject({ role: 'owner', email: asked.email, issuer: { kind: 'operator' } })
+    expect(link.member).not.toBeNull()
+    expect(link.expiresAtMs - queue.clock.nowMs).toBeLessThanOrEqual(15 * 60_000)
+  }
+  const { entries } = await queue.inTenant(number, (scope) => auditOf(scope).page(10))
+  expect(entries.map(([, { action }]) => action).toSorted()).toEqual([
+    ...['admin-links.create', 'admin-links.create', 'tenants.create'],
+  ])
+  queue.clock.nowMs += 3_600_000
+  await expect(ask('/confirm', { token })).rejects.toMatchObject({ code: 'sign_up_expired' })
+})
+
+test('after all sessions were ended a letter lets its owner in again', async () => {
+  const { ask, token, number, links } = await signedUp()
+  await queue.inTenant(number, (scope) => beginEra(scope.service('sessions'), queue.clock.nowMs))
+  await ask('/confirm', { token }, { requestId: 'req_later' })
+  const kept = await links()
+  const holds = await queue.inTenant(number, (scope) =>
+    Promise.all(kept.map(async (link) => (await takenBackAt(scope.service('sessions'), link)) === null)),
+  )
+  expect(holds.toSorted()).toEqual([false, true])
+})
+
+test('nobody is left with a key that nobody has seen', async () => {
+  const { number } = await signedUp()
+  const keys = await queue.inTenant(number, (scope) =>
+    scope.system('credentials', credentialSpace).page({ limit: 10 }),
+  )
+  expect(keys.entries).toEqual([])
+})
+
+test('a letter says whether its organisation is there', async () => {
+  const ask = instance(old)
+  await ask('', asked)
+  const token = tokenSent()
+  expect((await ask('/read', { token }))?.body).toMatchObject({ made: false })
+  // Somebody else takes the slug meanwhile.
+  await ask('', { ...asked, email: 'eve@acme.example' })
+  const ofEve = tokenSent()
+  await ask('/confirm', { token })
+  expect((await ask('/read', { token }))?.body).toMatchObject({ made: true })
+  expect((await ask('/read', { token: ofEve }))?.body).toMatchObject({ made: false })
+  await expect(ask('/confirm', { token: ofEve })).rejects.toMatchObject({ code: 'slug_taken' })
+  expect((await ask('/read', { token: ofEve }))?.body).toMatchObject({ made: false })
+})
+
+test('a letter lets nobody in where its owner is none any more, has an identity, or the organisation is suspended', async () => {
+  const { ask, token, inMembers, inStatus, links } = await signedUp()
+  const press = (requestId: string) => ask('/confirm', { token }, { requestId })
+  const refused = { code: 'conflict', detail: expect.stringContaining('lets nobody in') }
+  await inMembers((member) => ({ ...member, role: 'admin' }))
+  await expect(press('req_2')).rejects.toMatchObject(refused)
+  const identity = { issuer: 'https://login.example/', subject: 'ada' }
+  await inMembers((member) => ({ ...member, role: 'owner', identity }))
+  await expect(press('req_3')).rejects.toMatchObject(refused)
+  await inMembers((member) => ({ ...member, identity: null }))
+  await inStatus('suspended')
+  await expect(press('req_4')).rejects.toMatchObject(refused)
+  expect(await links()).toHaveLength(1)
+  await inStatus('active')
+  expect(await press('req_5')).toMatchObject({ status: 201 })
+})
+
+test('who signed up is sent a link later, and nobody else is; the answer is the same, and so is what counts', async () => {
+  const { ask, links } = await signedUp()
+  queue.clock.nowMs += 7 * 24 * 3_600_000
+  const before = letters.length
+  const strange = [
+    { slug: 'acme', email: 'eve@acme.example' },
+    { slug: 'nobody', email: asked.email },
+  ]
+  for (const [i, body] of strange.entries()) {
+    expect(await ask('/link', body, { requestId: `req_s${i}` })).toEqual({ status: 204 })
+  }
+  expect(await ask('/link', { slug: 'acme', email: 'Ada@acme.example' })).toEqual({ status: 204 })
+  await expect.poll(() => letters.length).toBe(before + 1)
+  // To the address as it was confirmed, however it was spelled now.
+  expect(letters.at(-1)).toMatchObject({ to: asked.email, link: { url: expect.stringMatching(/link=lnk_/) } })
+  const [newest] = (await links()).slice(-1)
+  expect((newest?.expiresAtMs ?? 0) - queue.clock.nowMs).toBeLessThanOrEqual(3_600_000)
+  // Two more letters to this mailbox were asked for, of which one was for nobody.
+  await ask('/link', { slug: 'acme', email: 'ada+1@acme.example' })
+  for (const email of [asked.email, 'ada+2@acme.example']) {
+    await expect(ask('/link', { slug: 'nobody', email })).rejects.toMatchObject({ code: 'rate_limited' })
+  }
+  for (let i = 0; i < 2; i++) await ask('/link', { slug: 'nobody', email: 'eve@acme.example' })
+  await expect(ask('/link', { slug: 'nobody', email: 'eve@acme.example' })).rejects.toMatchObject({
+    code: 'rate_limited',
+  })
+})
+
+test('an owner whose address no letter has confirmed is sent no link', async () => {
+  const { number } = await signedUp()
+  await queue.inTenant(number, async (scope) => scope.system('profile', signedUpSpace).clear(['signed-up']))
+  expect(await home().linkForSignedUp({ number, ...linkAsked })).toBeNull()
+})
+const linkAsked = {
+  asked: { email: asked.email, seconds: 60 },
+  by: { operatorId: 'sign-up', requestId: 'req_9', publicOrigin: visitor.publicOrigin },
+}
+
+test('a letter of a stranger’s has the name that they gave in its body alone', async () => {
+  await instance(old)('', { ...asked, name: 'Click https://evil.example/prize to win' })
+  const { subject, paragraphs } = letters.at(-1) ?? {}
+  expect(subject).toBe('Confirm the organisation acme')
+  expect(paragraphs?.[0]).toContain('“Click https://evil.example/prize to win”')
+})
+
 test('the trail of what a link has made says so; once that is being erased, the link says so and makes nothing', async () => {
   const ask = instance(old)
   await ask('', asked)
@@ -133,14 +297,14 @@ test('the trail of what a link has made says so; once that is being erased, the 
   if (number === undefined) throw new Error('nothing was made')
   const id = tenantId(number, queue.clock.nowMs)
   const { entries } = await queue.inTenant(number, (scope) => auditOf(scope).page(10))
-  expect(entries.map(([, entry]) => entry)).toMatchObject([
-    {
+  expect(entries.map(([, entry]) => entry)).toContainEqual(
+    expect.objectContaining({
       action: 'tenants.create',
       target: id,
       actor: { kind: 'operator', id: 'sign-up' },
       requestId: visitor.requestId,
-    },
-  ])
+    }),
+  )
 
   const eraser = new TenantEraser({ ...queue, release: async () => {}, now: () => queue.clock.nowMs })
   await eraser.begin(number, id, { operatorId: 'ops', requestId: 'req_2' }, undefined)

@@ -59,7 +59,7 @@ export const invitations: ConsolePage = {
         <>
           <Secret label={`The invitation for ${email}`} value={url} />
           <p>
-            Pass it on to them. It can be accepted once, until <Time at={expiresAt} />.
+            No e-mail was sent: pass it on to them. It can be accepted once, until <Time at={expiresAt} />.
           </p>
           <p>
             <a class="button plain" href={`${visit.base}/${PATH}`}>

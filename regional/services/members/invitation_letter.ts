@@ -3,7 +3,7 @@
 import { jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import type { Letter } from '../../mail/letter.ts'
 import type { Delivery, Mailer } from '../../mail/mailer.ts'
-import { type InvitationRecord, invitationSpace } from '../../tenancy/records.ts'
+import { type InvitationRecord, invitationSpace, type Organisation } from '../../tenancy/records.ts'
 import { statusOf } from './invitations.ts'
 
 /** Seals a text for what `bound` names, and opens it. */
@@ -52,13 +52,14 @@ export const sendInvitation = (mailer: Mailer, seal: LetterSeal, now: () => numb
 
 export const letterOf = (
   { email, role, expiresAtMs }: InvitationRecord,
-  organisation: string,
+  { slug, name }: Pick<Organisation, 'slug' | 'name'>,
   url: string,
 ): Letter => ({
   to: email,
-  subject: `You are invited to ${organisation}`,
+  // An organisation calls itself what it likes: that stands in no subject, and in quotation marks below.
+  subject: `You are invited to the organisation ${slug}`,
   paragraphs: [
-    `You are invited to join ${organisation} as ${role}.`,
+    `You are invited to join “${name}” (${slug}) as ${role}.`,
     `The invitation can be accepted once, until ${new Date(expiresAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
     'If you did not expect it, there is nothing that you have to do.',
   ],

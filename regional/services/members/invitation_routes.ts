@@ -85,7 +85,7 @@ export const invitationOperations = (
       if (origin === undefined) throw new Error('the edge did not say where clients find it')
       const id = newId('inv', nowMs)
       const { text, secretHash } = await tokens.mint({ tenant, invitationId: id })
-      const invitation: InvitationRecord = {
+      const invitation = await addInvitation(tx, {
         id,
         secretHash,
         email,
@@ -96,16 +96,16 @@ export const invitationOperations = (
         expiresAtMs: nowMs + expiresIn * 1000,
         accepted: null,
         revokedAt: null,
-      }
-      await addInvitation(tx, invitation)
+      })
       const url = `${origin}${INVITATION_PATH}?token=${text}`
-      if (send !== undefined) {
-        const letter = letterOf(invitation, (await tx.organisation()).name, url)
+      const isSent = send !== undefined && invitation.delivery === 'sending'
+      if (isSent) {
+        const letter = letterOf(invitation, await tx.organisation(), url)
         tx.enqueue(send, { invitation: id, sealed: seal.seal(JSON.stringify(letter), id) })
       }
       return {
         status: 201,
-        body: { ...shown(invitation, nowMs), url: send === undefined ? url : null },
+        body: { ...shown(invitation, nowMs), url: isSent ? null : url },
         headers: { location: `/v1/invitations/${id}` },
       }
     },

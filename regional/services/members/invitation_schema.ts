@@ -36,7 +36,7 @@ export const Invitation = z
     }),
     delivery: z.enum(['link', 'sending', 'sent', 'refused', 'not_sent']).meta({
       description:
-        '`link`: the inviter passes it on. Otherwise it goes by mail; `refused` by the mail server; `not_sent` where none took it for a day, or the invitation ended first.',
+        '`link`: the inviter passes it on, where no mail is sent, or three letters went to that mailbox within the hour. Otherwise it goes by mail; `refused` by the mail server; `not_sent` where none took it for a day, or the invitation ended first.',
     }),
     member: idSchema('mem').nullable().meta({ description: 'Who accepted it.' }),
     createdAt: timeSchema,
@@ -47,7 +47,7 @@ export type Invitation = z.infer<typeof Invitation>
 
 export const CreatedInvitation = Invitation.extend({
   url: z.url().nullable().meta({
-    description: 'The secret, to pass on: shown this once, and only where no mail is sent.',
+    description: 'The secret, to pass on: shown this once, and only where it does not go by mail.',
   }),
 }).meta({ id: 'CreatedInvitation' })
 

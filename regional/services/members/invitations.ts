@@ -2,6 +2,7 @@
 // the invitation and writes that it was accepted, so of two at the same time one conflicts.
 import type { Id } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
+import { mailboxOf } from '../../mail/mailbox.ts'
 import { MAKER_GONE, MAX_INVITATIONS } from '../../tenancy/invitations.ts'
 import { addMember, changeMember, newMember } from '../../tenancy/members.ts'
 import {
@@ -19,9 +20,18 @@ import { requireGrant } from './store.ts'
 /** How long an invitation is still told as accepted, revoked or expired. */
 const TOLD_MS = 7 * 24 * 60 * 60 * 1000
 
-/** @throws {Problem} `insufficient_scope`, `quota_exceeded` */
-export async function addInvitation(tx: TenantTransaction, invitation: InvitationRecord): Promise<void> {
-  requireGrant(tx, invitation.role)
+/** An organisation is anybody's who signs up, and says to whom its letters go: so few go to one mailbox. */
+const LETTERS = { most: 3, withinMs: 60 * 60 * 1000 } as const
+
+/**
+ * @returns it as it is kept: where enough letters went to its mailbox, it is a link to pass on
+ * @throws {Problem} `insufficient_scope`, `quota_exceeded`
+ */
+export async function addInvitation(
+  tx: TenantTransaction,
+  asked: InvitationRecord,
+): Promise<InvitationRecord> {
+  requireGrant(tx, asked.role)
   const { entries } = await tx.space(invitationSpace).page({ limit: MAX_INVITATIONS })
   if (entries.length >= MAX_INVITATIONS) {
     throw new Problem(
@@ -29,10 +39,24 @@ export async function addInvitation(tx: TenantTransaction, invitation: Invitatio
       `There are ${MAX_INVITATIONS} invitations, more than that at a time is too many.`,
     )
   }
+  // What has ended is told for longer than an hour: nothing that was sent is missing here.
+  const letters = entries.filter(([, earlier]) => isLetterTo(asked.email, earlier, tx.context.nowMs))
+  const invitation: InvitationRecord = letters.length < LETTERS.most ? asked : { ...asked, delivery: 'link' }
   tx.space(invitationSpace).set([invitation.id], invitation)
   await tx.expire('invitation', invitation.id, invitation.expiresAtMs + TOLD_MS)
   tx.emit('invitation.created', invitation.id)
+  return invitation
 }
+
+/** Also one that was never taken: who knows where it got to. */
+const isLetterTo = (
+  address: string,
+  { email, delivery, createdAt }: InvitationRecord,
+  nowMs: number,
+): boolean =>
+  delivery !== 'link' &&
+  mailboxOf(email) === mailboxOf(address) &&
+  Date.parse(createdAt) > nowMs - LETTERS.withinMs
 
 export const statusOf = (
   { accepted, revokedAt, expiresAtMs }: InvitationRecord,
