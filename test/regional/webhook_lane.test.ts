@@ -157,3 +157,26 @@ test('a lane’s cursor stands before the first event that is not recorded, whic
   const rest = new Set(all.slice(begun.length).map(({ id }) => deliveryId(endpoint.id, id)))
   expect(lane.cursorAfter(rest)).toBe(last)
 })
+
+test('what an endpoint wants no more is not sent, even if it was read before; the rest is, in its order', () => {
+  const lane = new Lane({ ...endpoint, mode: 'fifo' }, record)
+  const all = events(6).map(
+    (event, i): TenantEvent => (i % 2 ? { ...event, type: 'api_key.created' } : event),
+  )
+  const last = all.at(-1)?.sequence ?? ''
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(all, last, false)
+  const [first] = beginAll(lane, NOW_MS)
+  if (first === undefined) throw new Error('one of them is to be sent')
+  lane.endpoint = { ...endpoint, mode: 'fifo', types: ['api_key.*'], version: 2 }
+  lane.dueIsStale = false
+  lane.recorded(first, undefined)
+  const sent: string[] = []
+  for (let next = lane.next(NOW_MS); next && 'record' in next; next = lane.next(NOW_MS)) {
+    lane.begin(next, NOW_MS)
+    sent.push(next.event.sequence)
+    lane.recorded(next.record, undefined)
+  }
+  expect(sent).toEqual([1, 3, 5].map((i) => all[i]?.sequence))
+  expect(lane.cursorAfter(new Set())).toBe(last)
+})
