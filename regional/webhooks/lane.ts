@@ -214,7 +214,8 @@ export class Lane {
     this.busy.add(record.id)
     this.sending++
     const { rate } = this.endpoint
-    if (rate !== null) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + 1_000 / rate
+    // A test waits for nothing, and nothing waits for it.
+    if (rate !== null && !record.test) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + 1_000 / rate
   }
 
   /** Its sending is over; it is not recorded yet. */

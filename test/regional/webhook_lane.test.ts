@@ -8,6 +8,7 @@ import {
   deliveryId,
   type EndpointRecord,
   type LaneRecord,
+  newDelivery,
 } from '../../regional/webhooks/records.ts'
 import { newId } from '../../shared/ids.ts'
 
@@ -136,6 +137,19 @@ test('an endpoint that was disabled stays so, even if what was read of it before
   expect(lane.dueIsStale).toBe(true)
   lane.endpoint = { ...endpoint, version: 3 }
   expect(lane.endpoint.enabled).toBe(true)
+})
+
+test('a test takes nothing of the rate: what is really to be sent does not wait for it', () => {
+  const lane = new Lane({ ...endpoint, rate: 0.1 }, record)
+  const [event, ...real] = events(3)
+  if (event === undefined) throw new Error('there is one')
+  const tries = Array.from({ length: 5 }, (): DeliveryRecord => {
+    return { ...newDelivery(endpoint.id, event), id: newId('del'), test: true, event, dueAt: 0 }
+  })
+  const due = tries.map((each) => ({ record: each, notBeforeMs: NOW_MS }))
+  lane.addDue({ due, nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(real, FEED_BEGINNING, false)
+  expect(beginAll(lane, NOW_MS).map(({ test = false }) => test)).toEqual([...tries.map(() => true), false])
 })
 
 test('a lane’s cursor stands before the first event that is not recorded, whichever others are', () => {
