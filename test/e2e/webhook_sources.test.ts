@@ -231,6 +231,12 @@ describe('through the edge', () => {
     expect((await send(source.url, '{}', headers)).status).toBe(200)
   })
 
+  test('what its provider says in headers that are ours means nothing here', async () => {
+    const source = await sourceOf('standard', SECRET)
+    const other = { 'idempotency-key': 'ü '.repeat(1_000), 'x-tenant': 'another' }
+    expect((await send(source.url, '{}', { ...signed('msg_1', '{}'), ...other })).status).toBe(200)
+  })
+
   test('what came in goes out to the endpoints that want it, once', async () => {
     const receiver = await startReceiver()
     try {
