@@ -72,7 +72,7 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     const known = proven.get(text)
     const claims = known?.claims ?? readJwt(text)
     if (claims === undefined || !isTimely(claims, now())) return invalid
-    const named = tenantNamed(audiencesOf(claims), claimedTenant ?? null, host)
+    const named = tenantNamed(audiencesOf(claims), claimedTenant, host)
     if (named.outcome === 'nobody') return invalid
     if (named.outcome === 'several') return refused('tenant_mismatch')
     const place = await directory.placeOf(named.tenant, clientIp)
@@ -173,13 +173,13 @@ type Named =
 /** A slug beside a number is the region's to compare: it has the tenant's slug. */
 export function tenantNamed(
   audiences: ReadonlyArray<string>,
-  claimed: string | null,
+  claimed: string | undefined,
   host?: TenantNumber,
 ): Named {
   const ours = audiences.filter(isTenantAudience).map(tenantOfAudience)
   const numbers = new Set(ours)
   if (numbers.has(undefined)) return { outcome: 'nobody' }
-  if (claimed !== null && !SLUG.test(claimed)) {
+  if (claimed !== undefined && !SLUG.test(claimed)) {
     const number = tenantNumberOf(claimed)
     if (number === undefined) return { outcome: 'several' }
     numbers.add(number)
@@ -188,5 +188,5 @@ export function tenantNamed(
   const [number, ...others] = numbers
   if (others.length > 0) return { outcome: 'several' }
   if (number !== undefined) return { outcome: 'one', tenant: { number } }
-  return claimed === null ? { outcome: 'nobody' } : { outcome: 'one', tenant: { slug: claimed } }
+  return claimed === undefined ? { outcome: 'nobody' } : { outcome: 'one', tenant: { slug: claimed } }
 }

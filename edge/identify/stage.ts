@@ -69,6 +69,8 @@ export const identifyingSource = ({ roots }: EdgeConfig, noteFailure: NoteFailur
     }
     context.identity = identity
     context.target = RECEIVE_PATH
+    // A third party's own, if it sends one.
+    context.claimedTenant = undefined
     return undefined
   }
 

@@ -4,6 +4,7 @@
 import type { Principal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import { SLUG, type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import type { RequestContext } from '../context.ts'
 import type { EdgeConfig, Region } from '../env.ts'
 import type { Identity } from '../identify/identity.ts'
 
@@ -19,7 +20,7 @@ export type Location =
  */
 export function locate(
   identity: Identity,
-  { claimedTenant, host }: { claimedTenant: string | null; host: TenantNumber | undefined },
+  { claimedTenant, host }: Pick<RequestContext, 'claimedTenant' | 'host'>,
   snapshots: (tenant: TenantNumber) => TenantSnapshot | undefined,
   { regions, controlRegion }: Pick<EdgeConfig, 'regions' | 'controlRegion'>,
 ): Location {
@@ -30,7 +31,9 @@ export function locate(
   }
   const { principal, home } = identity
   if (host !== undefined && host !== principal.tenant) return { outcome: 'tenant_mismatch' }
-  if (claimedTenant !== null && !mayBe(claimedTenant, principal.tenant)) return { outcome: 'tenant_mismatch' }
+  if (claimedTenant !== undefined && !mayBe(claimedTenant, principal.tenant)) {
+    return { outcome: 'tenant_mismatch' }
+  }
   // A snapshot is younger than the credential: the tenant may have moved since the key was minted.
   const snapshot = snapshots(principal.tenant)
   const region = regions.get(snapshot?.region ?? home)
@@ -39,7 +42,7 @@ export function locate(
     outcome: 'located',
     region,
     snapshot,
-    principal: claimedTenant === null ? principal : { ...principal, claimedTenant },
+    principal: claimedTenant === undefined ? principal : { ...principal, claimedTenant },
   }
 }
 

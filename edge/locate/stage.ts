@@ -56,8 +56,7 @@ export const locating = (config: EdgeConfig, snapshots: Snapshots): Stage => {
   const lastOf = (principal: Principal) =>
     ofTenant(principal) ? snapshots.last(principal.tenant) : undefined
   return function locating(context) {
-    const claims = { claimedTenant: context.claimedTenant ?? null, host: context.host }
-    const location = locate(decided(context.identity), claims, held, config)
+    const location = locate(decided(context.identity), context, held, config)
     if (location.outcome === 'tenant_mismatch') throw tenantMismatch()
     if (location.outcome === 'region_unavailable') throw unavailable('of this credential', NOTHING_DONE)
     context.region = location.region

@@ -12,7 +12,7 @@ export interface Verified<P extends Principal = Principal> {
   readonly [verified]: true
   readonly principal: P
   readonly requestId: string
-  /** What the client sent as that, whatever it is. */
+  /** What the client sent as that, whatever it is. Never a third party's: its refusals must not outlive what was wrong. */
   readonly idempotencyKey: string | undefined
   /** Where clients find the edge that it came through; undefined between regions. */
   readonly publicOrigin: string | undefined
@@ -25,7 +25,8 @@ export function verify({ method, url, headers }: Request, verifier: AssertionVer
   if (verdict.outcome === 'refused') {
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }
-  const { principal, requestId, idempotencyKey, publicOrigin } = verdict
+  const { principal, requestId, publicOrigin } = verdict
+  const idempotencyKey = principal.kind === 'webhook_source' ? undefined : verdict.idempotencyKey
   return { principal, requestId, idempotencyKey, publicOrigin } as Verified
 }
 

@@ -57,8 +57,7 @@ export function memoryOf({ kind, verified, route, content }: Asked, sealer: Seal
     // Who reads again wants to know how it is by now.
     if (kind === 'sensitive') return { key: undefined }
     if (principal.kind === 'signed_url') return { key: principal.nonce, validUntil: principal.expiresAtMs }
-    // A third party's key is its own business: a refusal of its webhook must not outlive what was wrong with it.
-    return { key: principal.kind === 'webhook_source' ? undefined : idempotencyKey }
+    return { key: idempotencyKey }
   }
   const key: [Buffer] = [recordKey(identity)]
   const bound = `${principal.tenant} ${key[0].toString('hex')}`

@@ -10,6 +10,7 @@ import {
   type LaneRecord,
   newDelivery,
   type Pace,
+  wants,
 } from './records.ts'
 
 /** Deliveries to one endpoint at the same time, where order does not matter. */
@@ -102,6 +103,11 @@ export class Lane {
       this.throttles = 0
     }
     this.current = after
+    // What it does not want any more is not sent, even if it was read when it did.
+    for (const event of this.unsent.splice(0)) {
+      if (wants(after, event)) this.unsent.push(event)
+      else this.fresh.delete(deliveryId(after.id, event.id))
+    }
     if (!after.enabled) this.due = this.due.filter(({ record }) => record.test)
   }
 
@@ -208,7 +214,8 @@ export class Lane {
     this.busy.add(record.id)
     this.sending++
     const { rate } = this.endpoint
-    if (rate !== null) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + 1_000 / rate
+    // A test waits for nothing, and nothing waits for it.
+    if (rate !== null && !record.test) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + 1_000 / rate
   }
 
   /** Its sending is over; it is not recorded yet. */

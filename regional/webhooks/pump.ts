@@ -17,7 +17,7 @@ import { WEBHOOKS } from './call.ts'
 import { Hold, LEASE_MS, Over, type Pumped } from './hold.ts'
 import { Lane, MAX_UNSENT, type Sendable, type Sent } from './lane.ts'
 import { type ReadEndpoints, type ReadWork, readNext } from './reading.ts'
-import { type Recorded, type Result, record } from './recording.ts'
+import { type Recorded, type Result, record, recordCursors } from './recording.ts'
 import { changedSpace, dueSpace, type EndpointRecord, laneSpace, SERVICE } from './records.ts'
 import { Sender } from './sender.ts'
 
@@ -39,6 +39,8 @@ export interface PumpDependencies {
 const LINGER_MS = 2_000
 const MAX_BATCH = 64
 const RECORD_AGAIN_MS = 100
+/** How far an endpoint is of which nothing is recorded is written down so often, with something else. */
+const CURSORS_EVERY_MS = 10_000
 /** What is in flight has so long when the process stops. */
 const STOP_MS = 1_000
 
@@ -59,6 +61,8 @@ export class TenantPump {
   private weight = weightOf(undefined)
   /** Whose lane is the first to send. */
   private first = 0
+  /** When it was last written down how far all of them are. */
+  private cursorsMs: number
   private over: Pumped | undefined
   /** Somebody waits for its place. */
   private makesWay = false
@@ -72,6 +76,7 @@ export class TenantPump {
     this.dependencies = dependencies
     this.tenant = tenant
     this.hold = new Hold(dependencies.now)
+    this.cursorsMs = dependencies.now()
     this.sender = new Sender(dependencies, tenant, this.aborting.signal)
   }
 
@@ -108,7 +113,7 @@ export class TenantPump {
   }
 
   async run(): Promise<Pumped> {
-    const { tails, database, log } = this.dependencies
+    const { tails, log } = this.dependencies
     if (!(await this.take())) return 'busy'
     const unsubscribe = tails.subscribe(this.tenant, {
       changed: () => this.call(),
@@ -118,8 +123,8 @@ export class TenantPump {
       if (!this.hold.isRunningOut) return
       // Not in a turn: what waits for one would lose the tenant, and send again what is sent. Behind others all the same,
       // since on a cluster that has no time for it nobody else can take the tenant either.
-      const keep = async (scope: TenantScope) => ({ value: await this.hold.keep(scope), commit: true })
-      database.tenant(this.tenant, keep, { batch: true }).catch((error: unknown) => this.failed(error))
+      const keep = (scope: TenantScope) => this.hold.keep(scope)
+      this.write(keep, [], { batch: true }).catch((error: unknown) => this.failed(error))
     }, LEASE_MS / 4)
     try {
       return await this.pump()
@@ -264,6 +269,8 @@ export class TenantPump {
     for (const endpoint of endpoints) {
       const lane = this.lanes.get(endpoint.id)
       const record = lanes.get(endpoint.id)
+      // What it did not want then it is not to get by what it wants now, whoever reads on from where it stands.
+      if (lane !== undefined && String(lane.endpoint.types) !== String(endpoint.types)) this.cursorsMs = 0
       if (lane !== undefined) lane.endpoint = endpoint
       else if (record !== undefined) this.lanes.set(endpoint.id, new Lane(endpoint, record))
     }
@@ -344,17 +351,34 @@ export class TenantPump {
 
   /** As many as have come by now. */
   private async recordSome(bounds: Bounds): Promise<void> {
-    const { database, now, random } = this.dependencies
+    const { now, random } = this.dependencies
     const batch = this.results.slice(0, MAX_BATCH)
-    const recording = async (scope: TenantScope) => {
+    const recording = (scope: TenantScope) => {
       const held = this.hold.keep(scope)
       const work = { held, nowMs: now(), random }
-      const recorded = await record(scope, work, batch, (id, ids) => this.lanes.get(id)?.cursorAfter(ids))
-      return { value: recorded, commit: true }
+      return record(scope, work, batch, (id, ids) => this.lanes.get(id)?.cursorAfter(ids))
     }
-    const recorded = await database.tenant(this.tenant, recording, bounds)
+    const recorded = await this.write(recording, batch, bounds)
     this.results.splice(0, batch.length)
     this.apply(batch, recorded)
+  }
+
+  /** Commits this; and with it, now and then, how far those lanes are of which there are no results in it. */
+  private write<T>(
+    work: (scope: TenantScope) => Promise<T>,
+    results: ReadonlyArray<Result>,
+    bounds: Bounds,
+  ): Promise<T> {
+    const nowMs = this.dependencies.now()
+    const isTime = nowMs - this.cursorsMs >= CURSORS_EVERY_MS
+    if (isTime) this.cursorsMs = nowMs
+    const recorded = new Set<string>(results.map(({ endpointId }) => endpointId))
+    const lanes = isTime ? [...this.lanes.values()].filter(({ endpoint }) => !recorded.has(endpoint.id)) : []
+    const writing = async (scope: TenantScope) => {
+      const [value] = await Promise.all([work(scope), recordCursors(scope, lanes)])
+      return { value, commit: true }
+    }
+    return this.dependencies.database.tenant(this.tenant, writing, bounds)
   }
 
   private apply(batch: ReadonlyArray<Result>, { again, disabled }: Recorded): void {

@@ -9,7 +9,7 @@ import { auditOf } from '../tenancy/audit.ts'
 import { type EventData, emitting } from '../tenancy/events.ts'
 import { profileSpace, type StatusRecord } from '../tenancy/records.ts'
 import type { ServiceScope, TenantScope } from '../tenancy/region_database.ts'
-import type { Sendable } from './lane.ts'
+import type { Lane, Sendable } from './lane.ts'
 import {
   attemptSpace,
   type DeliveryMode,
@@ -70,6 +70,19 @@ export async function record(
     }),
   )
   return recorded
+}
+
+/** Writes down how far these lanes are, and nothing else of them. The tenant has to be in hand. */
+export async function recordCursors(scope: TenantScope, lanes: ReadonlyArray<Lane>): Promise<void> {
+  const kept = scope.service(SERVICE).space(laneSpace)
+  await Promise.all(
+    lanes.map(async (lane) => {
+      const before = await kept.get([lane.endpoint.id])
+      const cursor = lane.cursorAfter(new Set())
+      // Others may have recorded what this process does not know to be recorded yet.
+      if (before !== undefined && cursor > before.cursor) kept.set([lane.endpoint.id], { ...before, cursor })
+    }),
+  )
 }
 
 interface OfEndpoint {

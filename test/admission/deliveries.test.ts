@@ -9,7 +9,7 @@ import { sendTest } from '../../regional/services/webhook-endpoints/store.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import type { Engine } from '../../regional/storage/open.ts'
 import type { TenantContext } from '../../regional/tenancy/admission.ts'
-import { emitting, FEED_BEGINNING, type TenantEvent } from '../../regional/tenancy/events.ts'
+import { emitting, FEED_BEGINNING, feedOf, type TenantEvent } from '../../regional/tenancy/events.ts'
 import { Sealer } from '../../regional/tenancy/idempotency.ts'
 import { ONLY_WRITER } from '../../regional/tenancy/quotas.ts'
 import { type ProfileRecord, profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
@@ -17,8 +17,10 @@ import { RegionDatabase, type TenantScope } from '../../regional/tenancy/region_
 import { Tails } from '../../regional/tenancy/tails.ts'
 import { writingTransaction } from '../../regional/tenancy/tenant_transaction.ts'
 import { WebhookDeliveries } from '../../regional/webhooks/deliveries.ts'
+import { Hold } from '../../regional/webhooks/hold.ts'
 import { record } from '../../regional/webhooks/recording.ts'
 import {
+  changedSpace,
   deliverySpace,
   endpointSpace,
   holderSpace,
@@ -55,6 +57,8 @@ let sent: string[]
 let answer: () => Promise<void>
 let instances: Array<{ deliveries: WebhookDeliveries; tails: Tails }>
 let gate: PromiseWithResolvers<void>
+/** Of the deliveries' clock. */
+let aheadMs: number
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coditect-deliveries-'))
@@ -66,6 +70,7 @@ beforeEach(async () => {
   admission = new Admission({ now: Date.now })
   ;[turns, failures, sent, instances] = [[], [], [], []]
   answer = async () => {}
+  aheadMs = 0
   gate = Promise.withResolvers()
   await inTenant((scope) => {
     const tx = scope.service(SERVICE)
@@ -112,7 +117,7 @@ function start(turn: TakeTurn = noting) {
     return { outcome: 'answered', status: 204, answer: '', retryAfterMs: undefined, durationMs: 1 }
   }
   const deliveries = new WebhookDeliveries({
-    ...{ database, tails, log, turn, now: Date.now, random: Math.random },
+    ...{ database, tails, log, turn, now: () => Date.now() + aheadMs, random: Math.random },
     outbound: { post, close: async () => {} },
     sealer: new Sealer(Buffer.alloc(32)),
   })
@@ -296,6 +301,59 @@ test('a test that another process commits is sent at once, while its receiver ke
   answered.resolve()
   await eventually(async () => expect((await kept()).statuses).toEqual(['delivered', 'delivered']))
 })
+
+test.each([
+  ['what others come to is recorded', 10_000, []],
+  ['the tenant is kept in hand', 10_000, []],
+  ['it comes to want something else, at whatever time', -60_000, ['project.*']],
+] as const)(
+  'how far an endpoint is that got nothing is written down while %s',
+  async (why, laterMs, types) => {
+    const isRecorded = why === 'what others come to is recorded'
+    const other = { id: 'whe_01k4z5h3w8e1q9r7t2y6m0n4b6', types: ['api_key.*'], version: 1 } as const
+    await inTenant(async (scope) => {
+      const tx = scope.service(SERVICE)
+      const [endpoint, lane] = await Promise.all([
+        tx.space(endpointSpace).get([ENDPOINT]),
+        tx.space(laneSpace).get([ENDPOINT]),
+      ])
+      if (endpoint === undefined || lane === undefined) throw new Error('there is an endpoint')
+      tx.space(endpointSpace).set([other.id], { ...endpoint, ...other })
+      tx.space(laneSpace).set([other.id], lane)
+    })
+    // One of the first endpoint's stays on its way, so the tenant is not handed back.
+    answer = () => (isRecorded && sent.length > 1 ? Promise.resolve() : gate.promise)
+    vi.spyOn(Hold.prototype, 'isRunningOut', 'get').mockReturnValue(!isRecorded)
+    start()
+    await emit('prj_1')
+    await eventually(() => expect(sent).toHaveLength(1))
+    aheadMs = laterMs
+    if (types.length > 0) {
+      await inTenant(async (scope) => {
+        const tx = scope.service(SERVICE)
+        const endpoint = await tx.space(endpointSpace).get([other.id])
+        if (endpoint === undefined) throw new Error('there is an endpoint')
+        tx.space(endpointSpace).set([other.id], { ...endpoint, types, version: 2 })
+        tx.space(changedSpace).set(['changed'], 'types')
+      })
+      instances[0]?.deliveries.call(tenant)
+    } else if (isRecorded) await emit('prj_2')
+    const read = () =>
+      inTenant(async (scope) => {
+        const { events } = await feedOf(scope).page(10, FEED_BEGINNING)
+        const lanes = scope.service(SERVICE).space(laneSpace)
+        const [busy, idle] = await Promise.all([lanes.get([ENDPOINT]), lanes.get([other.id])])
+        return { busy: busy?.cursor, idle: idle?.cursor, first: events[0]?.sequence }
+      })
+    await eventually(async () => {
+      const { busy, idle = '', first = 'none' } = await read()
+      expect(busy).toBe(FEED_BEGINNING)
+      expect(idle >= first).toBe(true)
+    })
+    expect(sent).toHaveLength(isRecorded ? 2 : 1)
+    expect(turns.filter(({ operation }) => operation === 'webhooks.leave')).toEqual([])
+  },
+)
 
 test('what was read is sent before the rest of a long feed is, and whoever stops reads no more of it', async () => {
   await inTenant(async (scope) => {

@@ -102,6 +102,16 @@ test('a plain HMAC is taken in small letters or capitals, with or without the na
   }
 })
 
+test('an empty id or type is none, and a type has 200 characters at most', () => {
+  const mac = createHmac('sha256', 'a-secret-of-theirs').update('{}').digest('hex')
+  const verdict = (id: string, type: string) => {
+    const headers = { 'x-signature': mac, 'x-event-id': id, 'x-event-type': type }
+    return check('hmac', 'a-secret-of-theirs', headers, '{}')
+  }
+  expect(verdict('', '')).toEqual({ outcome: 'genuine', eventId: undefined, type: undefined })
+  expect(verdict('0', 'x'.repeat(15_000))).toMatchObject({ eventId: '0', type: 'x'.repeat(200) })
+})
+
 describe('the providers’ own libraries', () => {
   test('Stripe’s signs what is taken', async () => {
     const payload = JSON.stringify({ id: 'evt_1', type: 'invoice.paid' })
@@ -219,6 +229,12 @@ describe('through the edge', () => {
     const path = `/v1/webhook-sources/${source.id}`
     await stack.call(path, { method: 'PATCH', as: key, body: { secret: SECRET } })
     expect((await send(source.url, '{}', headers)).status).toBe(200)
+  })
+
+  test('what its provider says in headers that are ours means nothing here', async () => {
+    const source = await sourceOf('standard', SECRET)
+    const other = { 'idempotency-key': 'ü '.repeat(1_000), 'x-tenant': 'another' }
+    expect((await send(source.url, '{}', { ...signed('msg_1', '{}'), ...other })).status).toBe(200)
   })
 
   test('what came in goes out to the endpoints that want it, once', async () => {

@@ -77,6 +77,28 @@ test.each([
   expect(failure instanceof CannotBeDone).toBe(isGivenUp)
 })
 
+test.each([
+  ['as it is, where it is short', '{"ü":"\u0001"}', 1],
+  ['as JSON, where it is control characters', '\u0001'.repeat(100_000), 0.02],
+  ['as JSON, where it is in scripts of three bytes', '語'.repeat(100_000), 0.05],
+  ['without half a character', '😀'.repeat(100_000), 0.02],
+])('an agent is told as much of a webhook as a job has room for: %s', async (_, text, part) => {
+  const webhook = { type: 'order.paid' }
+  const tx = {
+    space: () => ({ get: async () => webhook }),
+    chunked: () => ({ get: async () => Buffer.from(text) }),
+  }
+  const payload = { sourceId: '', webhookId: '', projectId: '', agentId: '' }
+  const job = { id: newId('job'), payload, place: undefined, failures: 0 }
+  const step = await runAgent.step(tx as never, job, undefined)
+  const input = 'next' in step && step.next && 'input' in step.next ? step.next.input : ''
+  const told = input.replace('A webhook came: order.paid\n\n', '')
+  expect(Buffer.byteLength(JSON.stringify(told))).toBeLessThanOrEqual(16 * 1024)
+  expect(told.length).toBeGreaterThanOrEqual(text.length * part)
+  expect(text.startsWith(told.replace(/\ufffd$/, ''))).toBe(true)
+  expect(told.isWellFormed()).toBe(true)
+})
+
 /** A run that goes on, whose agent is not there. */
 const runOf = (given: Partial<RunRecord> = {}): RunRecord => ({
   ...{ id: newId('run'), projectId: newId('prj'), agentId: newId('agt'), model: 'small', status: 'running' },

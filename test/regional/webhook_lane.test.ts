@@ -8,6 +8,7 @@ import {
   deliveryId,
   type EndpointRecord,
   type LaneRecord,
+  newDelivery,
 } from '../../regional/webhooks/records.ts'
 import { newId } from '../../shared/ids.ts'
 
@@ -138,6 +139,19 @@ test('an endpoint that was disabled stays so, even if what was read of it before
   expect(lane.endpoint.enabled).toBe(true)
 })
 
+test('a test takes nothing of the rate: what is really to be sent does not wait for it', () => {
+  const lane = new Lane({ ...endpoint, rate: 0.1 }, record)
+  const [event, ...real] = events(3)
+  if (event === undefined) throw new Error('there is one')
+  const tries = Array.from({ length: 5 }, (): DeliveryRecord => {
+    return { ...newDelivery(endpoint.id, event), id: newId('del'), test: true, event, dueAt: 0 }
+  })
+  const due = tries.map((each) => ({ record: each, notBeforeMs: NOW_MS }))
+  lane.addDue({ due, nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(real, FEED_BEGINNING, false)
+  expect(beginAll(lane, NOW_MS).map(({ test = false }) => test)).toEqual([...tries.map(() => true), false])
+})
+
 test('a lane’s cursor stands before the first event that is not recorded, whichever others are', () => {
   const lane = new Lane(endpoint, record)
   const all = events(20)
@@ -156,4 +170,27 @@ test('a lane’s cursor stands before the first event that is not recorded, whic
   expect(lane.cursorAfter(new Set())).toBe(all[begun.length - 1]?.sequence)
   const rest = new Set(all.slice(begun.length).map(({ id }) => deliveryId(endpoint.id, id)))
   expect(lane.cursorAfter(rest)).toBe(last)
+})
+
+test('what an endpoint wants no more is not sent, even if it was read before; the rest is, in its order', () => {
+  const lane = new Lane({ ...endpoint, mode: 'fifo' }, record)
+  const all = events(6).map(
+    (event, i): TenantEvent => (i % 2 ? { ...event, type: 'api_key.created' } : event),
+  )
+  const last = all.at(-1)?.sequence ?? ''
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(all, last, false)
+  const [first] = beginAll(lane, NOW_MS)
+  if (first === undefined) throw new Error('one of them is to be sent')
+  lane.endpoint = { ...endpoint, mode: 'fifo', types: ['api_key.*'], version: 2 }
+  lane.dueIsStale = false
+  lane.recorded(first, undefined)
+  const sent: string[] = []
+  for (let next = lane.next(NOW_MS); next && 'record' in next; next = lane.next(NOW_MS)) {
+    lane.begin(next, NOW_MS)
+    sent.push(next.event.sequence)
+    lane.recorded(next.record, undefined)
+  }
+  expect(sent).toEqual([1, 3, 5].map((i) => all[i]?.sequence))
+  expect(lane.cursorAfter(new Set())).toBe(last)
 })

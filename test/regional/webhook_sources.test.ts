@@ -65,9 +65,21 @@ test('a secret that is none of its provider’s is refused, of a new source and 
   const given = { name: 'Shop', provider: 'standard', secret: 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }
   const path = '/v1/webhook-sources'
   const { body: source } = await ask(path, 'POST', given)
-  for (const secret of ['########', 'whsec_short', 'whsec_########']) {
+  const long = 'A'.repeat(32)
+  // What is none in base64, or in base64url, or has bits too many, is not what its provider signs with.
+  const others = [
+    `whsec_${long}!`,
+    `whsec_-_${long}==`,
+    `whsec_${long}AB`,
+    `${long}====`,
+    `whsec_whsec_${long}`,
+  ]
+  for (const secret of ['########', 'whsec_short', 'whsec_########', ...others]) {
     expect(await ask(path, 'POST', { ...given, secret })).toMatchObject(refused)
     expect(await ask(`${path}/${source.id}`, 'PATCH', { secret })).toMatchObject(refused)
+  }
+  for (const secret of [long, `whsec_${long}AA==`, `whsec_${long}AA`]) {
+    expect([secret, (await ask(`${path}/${source.id}`, 'PATCH', { secret })).status]).toEqual([secret, 200])
   }
   const { body: other } = await ask(path, 'POST', { ...given, provider: 'hmac' })
   expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
@@ -156,4 +168,32 @@ test('what came is forgotten when its time is over, with its bytes and its marks
   expect((await ask(`${received}/${first}`)).status).toBe(404)
   expect(await stored()).toBe(JSON.stringify({ text: 'second' }).length)
   expect(await send('first', 'd-1')).not.toBe(first)
+})
+
+test('webhooks of Shopify are told apart by their topics, even with one body, and forgotten each by itself', {
+  timeout: 60_000,
+}, async () => {
+  const { key } = await regions.newTenant('topics', 'us')
+  const ask = (path: string, method = 'GET', body?: unknown) =>
+    regions.ask('us', { as: key, method, path, ...(body !== undefined && { body }) })
+  const given = { name: 'Shop', provider: 'shopify', secret: 'a-secret-of-ours' }
+  const { body: source } = await ask('/v1/webhook-sources', 'POST', given)
+  const body = '{"id":1}'
+  const signature = createHmac('sha256', given.secret).update(body).digest('base64')
+  const send = async (topic: string, id: string) => {
+    const headers = {
+      ...{ 'x-shopify-hmac-sha256': signature, 'x-shopify-topic': topic, 'x-shopify-webhook-id': id },
+    }
+    return (await regions.ask('us', { as: source.url, method: 'POST', path: '', body, headers })).body.id
+  }
+  const created = await send('orders/create', 'w-1')
+  const paid = await send('orders/paid', 'w-2')
+  expect(paid).not.toBe(created)
+  expect([await send('orders/create', 'w-3'), await send('orders/paid', '')]).toEqual([created, paid])
+
+  aheadMs += 31 * DAY_MS
+  await ask('/v1/projects', 'POST', { name: 'Wakes the tenant’s queue' })
+  const received = async () => (await ask(`/v1/webhook-sources/${source.id}/received`)).body.data
+  await expect.poll(received, { timeout: 30_000 }).toEqual([])
+  expect([created, paid]).not.toContain(await send('orders/create', 'w-4'))
 })

@@ -17,8 +17,15 @@ type Place = { input: string } | { runId: string }
 /** The tenant's own, and stays as it is. All else is the platform's, such as a control region that does not answer, and passes. */
 const LASTING: ReadonlySet<ProblemCode> = new Set(['not_found', 'project_archived', 'quota_exceeded'])
 
-/** A place is kept with the job, so it stays small. */
+/** A place is kept with the job, as JSON, so it stays small. */
 const MAX_INPUT = 16 * 1024
+
+/** The beginning of a text, which takes so many bytes as JSON, at most: there one character may take six. */
+function beginningOf(text: string, maxBytes: number): string {
+  const bytes = Buffer.byteLength(JSON.stringify(text))
+  if (bytes <= maxBytes) return text
+  return beginningOf(text.slice(0, Math.floor((text.length * maxBytes) / bytes)), maxBytes)
+}
 
 export const agentRun = (models: ModelAccess): ServiceJobKind<Payload, Place> =>
   jobKind({
@@ -31,7 +38,7 @@ export const agentRun = (models: ModelAccess): ServiceJobKind<Payload, Place> =>
       try {
         if (place === undefined) {
           const { webhook, body } = await readReceived(tx, payload.sourceId, payload.webhookId)
-          const text = body.toString('utf8').slice(0, MAX_INPUT).toWellFormed()
+          const text = beginningOf(body.toString('utf8'), MAX_INPUT).toWellFormed()
           return { next: { input: `A webhook came: ${webhook.type}\n\n${text}` } }
         }
         if ('input' in place) await beginUnattended(tx, payload, place.input, models)

@@ -125,9 +125,19 @@ const CHECKS: Readonly<Record<Provider, Check>> = {
   },
 }
 
-export const checkSignature = (
+/** Longer ones are no event types of anybody's. */
+const MAX_TYPE = 200
+
+export function checkSignature(
   provider: Provider,
   secret: string,
   received: Received,
   nowMs: number,
-): SignatureVerdict => CHECKS[provider](secret, received, nowMs)
+): SignatureVerdict {
+  const verdict = CHECKS[provider](secret, received, nowMs)
+  if (verdict.outcome !== 'genuine') return verdict
+  // An empty one says nothing: whatever else has none is another webhook.
+  const eventId = verdict.eventId || undefined
+  const type = verdict.type?.slice(0, MAX_TYPE).toWellFormed() || undefined
+  return { ...verdict, eventId, type }
+}

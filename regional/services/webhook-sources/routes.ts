@@ -283,10 +283,10 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           if (verdict.challenge !== undefined) {
             return { status: 200, body: { challenge: verdict.challenge } }
           }
-          const { eventId, type } = verdict
-          const before = await repeated(tx, source.id, eventId, sent.body)
+          const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body }
+          const before = await repeated(tx, genuine)
           if (before !== undefined) return { status: 200, body: { id: before } }
-          const { id } = await keep(tx, { source, eventId, type, body: sent.body })
+          const { id } = await keep(tx, genuine)
           const { plan, overrides } = await tx.organisation()
           const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
           await forgetAfter(tx, [source.id, id], nowMs + keptMs)

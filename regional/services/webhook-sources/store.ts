@@ -19,6 +19,10 @@ const bodies = chunkedSpace<[sourceId: string, id: string]>('body')
 const digestOf = (value: string | Uint8Array): Buffer =>
   createHash('sha256').update(value).digest().subarray(0, 16)
 
+/** Shopify sends the same body for several topics, such as `orders/create` and `orders/paid`: each is a webhook of its own. */
+const bodyMark = ({ provider }: SourceRecord, type: string | null | undefined, body: Uint8Array): Buffer =>
+  digestOf(provider === 'shopify' ? Buffer.concat([Buffer.from(`${type ?? ''}\n`), body]) : body)
+
 type Reading = Pick<TenantTransaction, 'space' | 'counters'>
 
 export async function addSource(tx: TenantTransaction, source: SourceRecord): Promise<void> {
@@ -58,25 +62,23 @@ export async function removeSource(tx: TenantTransaction, { id }: SourceRecord):
   tx.emit('webhook_source.deleted', id)
 }
 
-/** The webhook that this one is a repetition of. */
-export async function repeated(
-  tx: Pick<TenantTransaction, 'space'>,
-  sourceId: string,
-  eventId: string | undefined,
-  body: Uint8Array,
-): Promise<Id<'del'> | undefined> {
-  const [byId, byBody] = await Promise.all([
-    eventId === undefined ? undefined : tx.space(seen).get([sourceId, 'id', digestOf(eventId)]),
-    tx.space(seen).get([sourceId, 'body', digestOf(body)]),
-  ])
-  return byId ?? byBody
-}
-
 export interface Genuine {
   source: SourceRecord
   eventId: string | undefined
   type: string | undefined
   body: Uint8Array
+}
+
+/** The webhook that this one is a repetition of. */
+export async function repeated(
+  tx: Pick<TenantTransaction, 'space'>,
+  { source, eventId, type, body }: Genuine,
+): Promise<Id<'del'> | undefined> {
+  const [byId, byBody] = await Promise.all([
+    eventId === undefined ? undefined : tx.space(seen).get([source.id, 'id', digestOf(eventId)]),
+    tx.space(seen).get([source.id, 'body', bodyMark(source, type, body)]),
+  ])
+  return byId ?? byBody
 }
 
 /** What the source's owner calls it. The provider's word is anybody's: `constructor` is no event type of theirs. */
@@ -105,7 +107,7 @@ export async function keep(
   tx.space(received).set([source.id, id], webhook)
   tx.chunked(bodies).set([source.id, id], Buffer.from(body))
   if (eventId !== undefined) tx.space(seen).set([source.id, 'id', digestOf(eventId)], id)
-  tx.space(seen).set([source.id, 'body', digestOf(body)], id)
+  tx.space(seen).set([source.id, 'body', bodyMark(source, type, body)], id)
   tx.counters(sourceCounts).add([source.id, 'received'], 1)
   tx.emit('webhook.received', id, { source: source.id, provider: source.provider, type: webhook.type })
   return webhook
@@ -145,14 +147,21 @@ export async function clearReceived(
   id: string,
 ): Promise<void> {
   const key: [string, string] = [sourceId, id]
-  const [webhook, body] = await Promise.all([tx.space(received).get(key), tx.chunked(bodies).get(key)])
+  const [source, webhook, body] = await Promise.all([
+    tx.space(sourceSpace).get([sourceId]),
+    tx.space(received).get(key),
+    tx.chunked(bodies).get(key),
+  ])
   if (webhook === undefined) return
   tx.space(received).clear(key)
   tx.chunked(bodies).clear(key)
   if (webhook.providerEventId !== null) {
     tx.space(seen).clear([sourceId, 'id', digestOf(webhook.providerEventId)])
   }
-  if (body !== undefined) tx.space(seen).clear([sourceId, 'body', digestOf(body)])
+  // All marks of a source that was removed are cleared with it.
+  if (source !== undefined && body !== undefined) {
+    tx.space(seen).clear([sourceId, 'body', bodyMark(source, webhook.providerType, body)])
+  }
   await tx.take('storedBytes', -webhook.bytes)
 }
 
