@@ -16,7 +16,7 @@ import type { ShardLoan, ShardLoans } from './quotas.ts'
 import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { Bounds, RegionDatabase, TenantScope } from './region_database.ts'
-import { joining, roleFollows } from './sign_in.ts'
+import { joining, wordFollows } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import type { UsageMeter } from './usage.ts'
 import type { Verified } from './verify.ts'
@@ -159,7 +159,7 @@ export async function admit(
       return request.actor
     },
     follow: async () => {
-      if (changed !== undefined) await roleFollows(scope, changed, { logs, nowMs, requestId })
+      if (changed !== undefined) await wordFollows(scope, changed, { logs, nowMs, requestId })
     },
   }
 }

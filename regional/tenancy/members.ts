@@ -16,7 +16,7 @@ import type { Scope } from './region_database.ts'
 type Members = Scope
 
 export function newMember(
-  member: Pick<MemberRecord, 'email' | 'role' | 'decidedBy'> & { identity?: PersonIdentity },
+  member: Pick<MemberRecord, 'email' | 'role' | 'decidedBy' | 'vouched'> & { identity?: PersonIdentity },
   nowMs: number,
 ): MemberRecord {
   const createdAt = new Date(nowMs).toISOString()
@@ -54,7 +54,9 @@ export async function removeMember(members: Members, member: MemberRecord): Prom
 const isOwner = ({ role, decidedBy }: MemberRecord): boolean =>
   role === 'owner' && decidedBy === 'organisation'
 
-function write(members: Members, member: MemberRecord): void {
+function write(members: Members, { vouched, ...rest }: MemberRecord): void {
+  // Once the organisation decides, what a provider says of somebody is nobody's business.
+  const member: MemberRecord = rest.decidedBy === 'provider' && vouched ? { ...rest, vouched } : rest
   members.space(memberSpace).set([member.id], member)
   if (isOwner(member)) members.space(ownerSpace).set([member.id], 1)
 }

@@ -249,7 +249,11 @@ describe('what someone whom a provider let in has begun', () => {
     const tenant = await newTenant()
     const provider = await provide(tenant, RULES)
     const as = (...values: string[]) =>
-      person(tenant, provider, 'ann', { roles: { claim: 'groups', values } })
+      person(tenant, provider, 'ann', { email: 'ann@example.com', roles: { claim: 'groups', values } })
+    const change = async (request: Partial<Ask>) => {
+      const { status } = await ask(tenant.key, `/v1/identity-providers/${provider.id}`, request)
+      expect([200, 204]).toContain(status)
+    }
     /** As the edge does when she comes back from the provider. */
     async function signIn(...values: string[]): Promise<SessionPrincipal> {
       const secretHash = toBase64url(randomBytes(32))
@@ -264,7 +268,7 @@ describe('what someone whom a provider let in has begun', () => {
       expect(made.status, JSON.stringify(made.body)).toBe(201)
       return (): Promise<Answer> => ask(made.body.url, '/console/v1/entry')
     }
-    return { tenant, provider, as, signIn, link }
+    return { tenant, provider, as, signIn, link, change }
   }
 
   test('goes by what their token says now, not by what their first one said', async () => {
@@ -298,15 +302,53 @@ describe('what someone whom a provider let in has begun', () => {
     ['is deleted', { method: 'DELETE' }],
     ['gives nobody that role any more', { method: 'PATCH', body: { roleMapping: { ops: 'member' } } }],
     ['gives nobody a role any more', { method: 'PATCH', body: { roleMapping: {}, defaultRole: null } }],
-  ])('ends when the provider %s', async (_, change) => {
-    const { tenant, provider, as, signIn, link } = await ann()
+    ['gives others that role instead', { method: 'PATCH', body: { roleMapping: { boss: 'admin' } } }],
+    ['takes roles from another claim', { method: 'PATCH', body: { roleClaim: 'roles' } }],
+    ['lets in others alone', { method: 'PATCH', body: { allowedEmailDomains: ['other.example'] } }],
+  ])('ends when the provider %s', async (_, request) => {
+    const { as, signIn, link, change } = await ann()
     const session = await signIn('ops')
     const open = await link(as('ops'))
     expect((await open()).status).toBe(200)
-    const { status } = await ask(tenant.key, `/v1/identity-providers/${provider.id}`, change)
-    expect([200, 204]).toContain(status)
+    const invited = await ask(session, '/v1/invitations', {
+      method: 'POST',
+      body: { email: 'x@example.com', role: 'admin' },
+    })
+    expect(invited.status).toBe(201)
+    await change(request)
     expect(code(await open())).toEqual([410, 'admin_link_revoked'])
     expect(code(await ask(session, '/v1/projects'))).toEqual([401, 'session_ended'])
+    const made = { method: 'POST', body: { name: 'Mine', role: 'admin' } }
+    expect(code(await ask(session, '/v1/admin-links', made))).toEqual([401, 'session_ended'])
+  })
+
+  test('outlives a change of the provider’s rules by which they keep their role', async () => {
+    const { signIn, link, change } = await ann()
+    const session = await signIn('ops', 'lead')
+    const open = await link(session)
+    for (const body of [
+      { roleMapping: { ops: 'admin', boss: 'owner' } },
+      { roleMapping: { lead: 'admin' }, defaultRole: null },
+      { roleMapping: { lead: 'owner' }, allowedEmailDomains: ['other.example', 'example.com'] },
+    ]) {
+      await change({ method: 'PATCH', body })
+      expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+      expect((await open()).status).toBe(200)
+    }
+  })
+
+  test('goes by the groups that they last came with, which are told to nobody', async () => {
+    const { tenant, signIn, change } = await ann()
+    await change({ method: 'PATCH', body: { roleMapping: { ops: 'admin', lead: 'admin' } } })
+    const session = await signIn('ops')
+    const before = await memberOf(tenant, 'ann')
+    await signIn('lead')
+    expect(await memberOf(tenant, 'ann')).toEqual(before)
+    expect(JSON.stringify(before)).not.toContain('ops')
+    await change({ method: 'PATCH', body: { roleMapping: { lead: 'admin' } } })
+    expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+    await change({ method: 'PATCH', body: { roleMapping: { ops: 'admin' } } })
+    expect(code(await ask(session, '/v1/api-keys'))).toEqual([401, 'session_ended'])
   })
 
   test('holds by the organisation’s word alone, once it has said what they are', async () => {
