@@ -150,16 +150,17 @@ export async function admit(
   if (actor?.kind === 'api_key' || actor?.kind === 'signed_url' || actor?.kind === 'session') {
     uses.note(principal.tenant, actor.id, nowMs)
   }
+  const during = { logs, nowMs, requestId, ip: request.clientIp ?? null }
   return {
     admitted: { scopes, nowMs, logs },
     actor,
     join: async (loan) => {
       if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
-      request.actor = await joining(scope, loan, principal, newcomer, { logs, nowMs, requestId })
+      request.actor = await joining(scope, loan, principal, newcomer, during)
       return request.actor
     },
     follow: async () => {
-      if (changed !== undefined) await wordFollows(scope, changed, { logs, nowMs, requestId })
+      if (changed !== undefined) await wordFollows(scope, changed, during)
     },
   }
 }

@@ -17,6 +17,7 @@ interface During {
   logs: LogStanding
   nowMs: number
   requestId: string
+  ip: string | null
 }
 
 /**
@@ -28,8 +29,9 @@ export async function joining(
   loan: ShardLoan,
   principal: JwtPrincipal,
   role: Role,
-  { logs, nowMs, requestId }: During,
+  during: During,
 ): Promise<Actor> {
+  const { nowMs } = during
   const { issuer, subject, email = null } = principal
   const identity = { issuer, subject }
   const member = newMember(
@@ -38,7 +40,7 @@ export async function joining(
   )
   await take(scope, loan, 'members', 1, nowMs)
   await addMember(scope.service('members'), member)
-  return told(scope, member.id, 'member.created', 'members.join', { logs, nowMs, requestId })
+  return told(scope, member.id, 'member.created', 'members.join', during)
 }
 
 /**
@@ -48,16 +50,16 @@ export async function joining(
 export async function wordFollows(
   scope: TenantScope,
   { member: id, role, vouched }: ChangedWord,
-  { logs, nowMs, requestId }: During,
+  during: During,
 ): Promise<void> {
   const members = scope.service('members')
   const before = await members.space(memberSpace).get([id])
   if (before?.decidedBy !== 'provider') return
   // What it came of is shown to nobody, and so is no change of the member.
   if (role === before.role) return changeMember(members, before, { ...before, vouched })
-  const updatedAt = new Date(nowMs).toISOString()
+  const updatedAt = new Date(during.nowMs).toISOString()
   await changeMember(members, before, { ...before, role, vouched, updatedAt, version: before.version + 1 })
-  told(scope, id, 'member.updated', 'members.follow', { logs, nowMs, requestId })
+  told(scope, id, 'member.updated', 'members.follow', during)
 }
 
 /** Tells in feed and audit trail of what became of a member by coming. @returns them */
@@ -66,7 +68,7 @@ function told(
   id: Id<'mem'>,
   type: EventType,
   action: string,
-  { logs, nowMs, requestId }: During,
+  { logs, nowMs, requestId, ip }: During,
 ): Actor {
   const actor: Actor = { kind: 'member', id }
   emitting(scope, { standing: logs, nowMs, actor, requestId })(type, id)
@@ -75,7 +77,7 @@ function told(
     actor,
     action,
     target: id,
-    ip: null,
+    ip,
     requestId,
     outcome: 'done',
   })

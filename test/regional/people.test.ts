@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
+import { CLIENT_IP } from '../../shared/headers.ts'
 import { type Id, newId } from '../../shared/ids.ts'
 import type { JwtPrincipal, Principal, SessionPrincipal } from '../../shared/principal.ts'
 import { ROLE_SCOPES, ROLES } from '../../shared/roles.ts'
@@ -94,7 +95,10 @@ describe('the first sign-in', () => {
       email: 'ann@example.com',
       roles: { claim: 'groups', values: ['dev'] },
     })
-    const answers = await Promise.all([1, 2, 3, 4].map(() => ask(ann, '/v1/projects', request)))
+    const headers = { [CLIENT_IP]: '192.0.2.7' }
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map(() => ask(ann, '/v1/projects', { ...request, headers })),
+    )
     expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => status))
     const members = await membersOf(tenant)
     expect(members).toHaveLength(2)
@@ -106,7 +110,8 @@ describe('the first sign-in', () => {
     })
     const { body: trail } = await ask(tenant.key, '/v1/audit')
     const joins = trail.data.filter(({ action }: { action: string }) => action === 'members.join')
-    expect(joins).toMatchObject([{ actor: { kind: 'member', id: members[1].id }, target: members[1].id }])
+    const { id } = members[1]
+    expect(joins).toMatchObject([{ actor: { kind: 'member', id }, target: id, ip: '192.0.2.7' }])
     if (status === 201) {
       const create = trail.data.find(({ action }: { action: string }) => action === 'projects.create')
       expect(create.actor).toEqual({ kind: 'member', id: members[1].id })
@@ -259,7 +264,8 @@ describe('what someone whom a provider let in has begun', () => {
       const secretHash = toBase64url(randomBytes(32))
       const sessionId = newId('ses')
       const body = { id: sessionId, secretHash, email: null, userAgent: null }
-      const begun = await ask(as(...values), '/console/v1/sign-in', { method: 'POST', body })
+      const headers = { [CLIENT_IP]: '192.0.2.7' }
+      const begun = await ask(as(...values), '/console/v1/sign-in', { method: 'POST', body, headers })
       expect(begun.status, JSON.stringify(begun.body)).toBe(201)
       return { kind: 'session', tenant: tenant.number, sessionId, secretHash }
     }
@@ -295,7 +301,8 @@ describe('what someone whom a provider let in has begun', () => {
     expect(role).toBe('member')
     expect(events.data).toContainEqual(expect.objectContaining({ type: 'member.updated', resource: id }))
     const { body: trail } = await ask(tenant.key, '/v1/audit?action=members.follow')
-    expect(trail.data).toMatchObject([{ actor: { kind: 'member', id }, target: id, outcome: 'done' }])
+    const followed = { actor: { kind: 'member', id }, target: id, ip: '192.0.2.7', outcome: 'done' }
+    expect(trail.data).toMatchObject([followed])
   })
 
   test.each<[string, Partial<Ask>]>([
