@@ -383,6 +383,33 @@ describe('there is always an owner', () => {
     expect(code(await ask(tenant.key, path, demote))).toEqual([409, 'conflict'])
   })
 
+  test('one who can sign in stays, whoever else is an owner and can’t', async () => {
+    const tenant = await newTenant()
+    /** In by the link of an invitation, without an identity. */
+    async function invited(): Promise<void> {
+      const body = { email: 'bob@example.com', role: 'owner' }
+      const { url } = (await ask(tenant.key, '/v1/invitations', { method: 'POST', body })).body
+      const begins = { sessionId: newId('ses'), secretHash: toBase64url(randomBytes(32)) }
+      const accept = { method: 'POST', body: { userAgent: null }, entering: { begins } }
+      expect((await ask(url, '/console/v1/invitation', accept)).status).toBe(200)
+    }
+    await Promise.all(Array.from({ length: 30 }, invited))
+    const add = async (subject: string): Promise<string> => {
+      const body = { identity: { issuer: ISSUER, subject }, role: 'owner' }
+      return (await ask(tenant.key, '/v1/members', { method: 'POST', body })).body.id
+    }
+    const olivia = await add('olivia')
+    for (const leave of [{ method: 'DELETE' }, { method: 'PATCH', body: { role: 'admin' } }]) {
+      const refused = await ask(tenant.key, `/v1/members/${olivia}`, leave)
+      expect(code(refused)).toEqual([409, 'conflict'])
+      expect(refused.body.detail).toContain('sign in')
+    }
+    await add('oscar')
+    expect((await ask(tenant.key, `/v1/members/${olivia}`, { method: 'DELETE' })).status).toBe(204)
+    const [first] = await membersOf(tenant)
+    expect((await ask(tenant.key, `/v1/members/${first.id}`, { method: 'DELETE' })).status).toBe(204)
+  })
+
   test('whoever goes at the same time: one stays', async () => {
     const tenant = await newTenant()
     const add = (subject: string) =>
