@@ -46,7 +46,6 @@ export function signingIn(
   async function placeIn(c: Context): Promise<{ slug: string; place: TenantPlace } | undefined> {
     const slug = c.req.param('slug') ?? ''
     const place = SLUG.test(slug) ? await placeOf(slug, c.req.raw) : undefined
-    if (place?.outcome === 'absent') noteInvalid(c.req.raw)
     if (place?.outcome === 'unavailable') throw unavailable(config.controlRegion.name, 'Nothing was done.')
     return place?.outcome === 'had' ? { slug, place: place.value } : undefined
   }
@@ -56,15 +55,14 @@ export function signingIn(
     const at = await placeIn(c)
     const answer = at && (await apiOf(c, at.place).get<SignInOffer>(signInCall(at.place.number)))
     if (answer?.ok === false && answer.status >= 500) return refusal(c, answer)
-    // Who has no organisation of that name, and who has one without a provider, are told the same.
     const providers = answer?.ok ? answer.body.providers : []
-    return choice(c, c.req.param('slug'), providers)
+    return providers.length === 0 ? noSignIn(c) : choice(c, c.req.param('slug'), providers)
   })
 
   app.post(SIGN_IN_PAGE, async (c) => {
     const at = await placeIn(c)
     const provider = (await readForm(c, withBody))?.get('provider')
-    if (at === undefined || typeof provider !== 'string') return choice(c, c.req.param('slug'), [])
+    if (at === undefined || typeof provider !== 'string') return noSignIn(c)
     const { slug, place } = at
     const secret = () => toBase64url(randomBytes(32))
     const journey: SignInBegin = {
@@ -73,7 +71,7 @@ export function signingIn(
     }
     const begin = signInCall(place.number, 'begin')
     const answer = await apiOf(c, place).post<{ url: string }>(begin, { body: journey })
-    if (!answer.ok) return refusal(c, answer)
+    if (!answer.ok) return answer.problem.code === 'not_found' ? noSignIn(c) : refusal(c, answer)
     keepJourney(c, slug, journey)
     // A page, because a form's answer may lead to this origin alone (`form-action`).
     return leaving(c, answer.body.url)
@@ -87,7 +85,7 @@ export function signingIn(
     endJourney(c, slug, journey)
     const body = { ...journey, answer: new URL(c.req.url).search } satisfies SignInFinish
     const person = await apiOf(c, place).post<SignedInPerson>(signInCall(place.number, 'finish'), { body })
-    if (!person.ok) return refusal(c, person)
+    if (!person.ok) return refusal(c, notLetIn(person))
     const sessionId = newId('ses')
     const session = await mintSession({ tenant: place.number, region: place.region, sessionId }, roots)
     const principal: JwtPrincipal = { kind: 'jwt', tenant: place.number, ...person.body }
@@ -97,24 +95,37 @@ export function signingIn(
     const { email = null } = principal
     const begins = { id: sessionId, secretHash: session.secretHash, userAgent, email }
     const answer = await api.post('/console/v1/sign-in', { body: begins, idempotencyKey: sessionId })
-    if (!answer.ok) return refusal(c, answer)
+    if (!answer.ok) return refusal(c, notLetIn(answer))
     setSessionCookie(c, slug, session.text)
     return c.redirect(`/admin/${slug}/`, 303)
   })
 
+  /** Who names no organisation, and who names one without this provider, are told the same, and counted alike. */
+  function noSignIn(c: Context) {
+    noteInvalid(c.req.raw)
+    return show(c, {
+      title: 'Sign in',
+      status: 404,
+      body: (
+        <Alone title="There is no sign-in here">
+          <Otherwise />
+        </Alone>
+      ),
+    })
+  }
+
   const choice = (c: Context, slug: string, providers: SignInOffer['providers']) =>
     show(c, {
       title: 'Sign in',
-      status: providers.length === 0 ? 404 : 200,
       body: (
-        <Alone title={providers.length === 0 ? 'There is no sign-in here' : `Sign in to ${slug}`}>
+        <Alone title={`Sign in to ${slug}`}>
           {providers.map(({ id, name }) => (
             <form method="post">
               <input type="hidden" name="provider" value={id} />
               <button type="submit">Go on with {name}</button>
             </form>
           ))}
-          <p class="quiet">An administrator of the organisation can give you a link into its console, too.</p>
+          <Otherwise />
         </Alone>
       ),
     })
@@ -137,8 +148,9 @@ export function signingIn(
   const refusal = (c: Context, refused: Refused) =>
     showRefusal(c, show, 'Not signed in', refused, { next: <Again slug={c.req.param('slug') ?? ''} /> })
 
-  const notOurs = (c: Context) =>
-    show(c, {
+  function notOurs(c: Context) {
+    noteInvalid(c.req.raw)
+    return show(c, {
       title: 'Not signed in',
       status: 400,
       body: (
@@ -148,9 +160,20 @@ export function signingIn(
         </Alone>
       ),
     })
+  }
 
   return app
 }
+
+/** Whoever comes back had no session that could have ended, and filled in no form that could be wrong. */
+const notLetIn = (refused: Refused): Refused =>
+  [401, 404, 422].includes(refused.status)
+    ? { ...refused, status: 401, problem: { ...refused.problem, code: 'sign_in_failed' } }
+    : refused
+
+const Otherwise = () => (
+  <p class="quiet">An administrator of the organisation can give you a link into its console, too.</p>
+)
 
 const Again = ({ slug }: { slug: string }) => (
   <p>

@@ -3,6 +3,7 @@
 // for the region, and what a provider says of itself is asked for once in five minutes.
 import * as oidc from 'openid-client'
 import { Agent, fetch as fetchWith } from 'undici'
+import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { type ConnectOptions, guardedConnector } from '../outbound/connect.ts'
@@ -97,7 +98,8 @@ export class ProviderCalls {
     const configuration = await oidc.discovery(
       new URL(issuer),
       clientId,
-      undefined,
+      // What the region itself would refuse a moment later is refused here.
+      { [oidc.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
       secret === undefined ? oidc.None() : authentication(secret),
       {
         execute: [oidc.enableNonRepudiationChecks, ...(isInsecure ? [oidc.allowInsecureRequests] : [])],

@@ -16,7 +16,7 @@ import type { ShardLoan, ShardLoans } from './quotas.ts'
 import type { LogStanding } from './records.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { Bounds, RegionDatabase, TenantScope } from './region_database.ts'
-import { joining, roleFollows } from './sign_in.ts'
+import { joining, wordFollows } from './sign_in.ts'
 import { newerSnapshot } from './snapshot.ts'
 import type { UsageMeter } from './usage.ts'
 import type { Verified } from './verify.ts'
@@ -150,16 +150,17 @@ export async function admit(
   if (actor?.kind === 'api_key' || actor?.kind === 'signed_url' || actor?.kind === 'session') {
     uses.note(principal.tenant, actor.id, nowMs)
   }
+  const during = { logs, nowMs, requestId, ip: request.clientIp ?? null }
   return {
     admitted: { scopes, nowMs, logs },
     actor,
     join: async (loan) => {
       if (principal.kind !== 'jwt' || newcomer === undefined) throw new Error('nobody to join')
-      request.actor = await joining(scope, loan, principal, newcomer, { logs, nowMs, requestId })
+      request.actor = await joining(scope, loan, principal, newcomer, during)
       return request.actor
     },
     follow: async () => {
-      if (changed !== undefined) await roleFollows(scope, changed, { logs, nowMs, requestId })
+      if (changed !== undefined) await wordFollows(scope, changed, during)
     },
   }
 }

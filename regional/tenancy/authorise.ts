@@ -2,7 +2,6 @@
 // credential or status that lands first makes this transaction conflict, and then be refused.
 import { timingSafeEqual } from 'node:crypto'
 import { CLOCK_TOLERANCE_SECONDS } from '../../shared/assertion.ts'
-import type { Id } from '../../shared/ids.ts'
 import type {
   ApiKeyPrincipal,
   JwtPrincipal,
@@ -15,7 +14,7 @@ import { allows, type Scope } from '../../shared/scopes.ts'
 import type { SnapshotVersion } from '../../shared/snapshot.ts'
 import type { Actor } from './audit.ts'
 import { ofInvitation } from './invitations.ts'
-import { membershipOf, notAMember } from './membership.ts'
+import { type ChangedWord, membershipOf, notAMember } from './membership.ts'
 import {
   type CredentialRecord,
   credentialSpace,
@@ -35,7 +34,7 @@ export type Authorisation =
       /** None yet for whoever is to become a member first. */
       actor: Actor | undefined
       newcomer: Role | undefined
-      changed: ChangedRole | undefined
+      changed: ChangedWord | undefined
       logs: LogStanding
       present: SnapshotVersion
     }
@@ -48,12 +47,6 @@ export type Authorisation =
   /** Nobody that this tenant ever let in. */
   | { outcome: 'unknown'; problem: Problem }
 
-/** What their provider makes of a member now, where their record says something else. */
-export interface ChangedRole {
-  member: Id<'mem'>
-  role: Role
-}
-
 /** What a credential alone comes to, whatever the tenant's status is. */
 export type Standing =
   | {
@@ -61,7 +54,7 @@ export type Standing =
       scopes: ReadonlyArray<string>
       actor: Actor | undefined
       newcomer?: Role
-      changed?: ChangedRole
+      changed?: ChangedWord
     }
   | { outcome: 'refused'; problem: Problem; actor: Actor }
   | { outcome: 'stale_providers' }
@@ -220,13 +213,13 @@ async function ofPerson(scope: TenantScope, principal: JwtPrincipal, nowMs: numb
       return { outcome: 'refused', problem, actor: { kind: 'member', id: member.id } }
     }
     case 'member': {
-      const { member, role } = membership
+      const { member, role, changed } = membership
       const actor: Actor = { kind: 'member', id: member.id }
       return {
         outcome: 'holds',
         scopes: ROLE_SCOPES[role],
         actor,
-        ...(role !== member.role && { changed: { member: member.id, role } }),
+        ...(changed && { changed }),
       }
     }
   }

@@ -2,8 +2,9 @@
 // they may give the role that it gives. Read in the transaction of the work, so nothing outlives its maker.
 import { type Id, isId } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
-import { highestRole, mayGrant, ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
+import { mayGrant, ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
 import type { TenantContext } from './admission.ts'
+import { roleByProvider } from './membership.ts'
 import {
   credentialSpace,
   type Issuer,
@@ -58,25 +59,16 @@ export async function mayStillGive(
 
 /**
  * What a member may be without a token of theirs at hand. Of one whom a provider let in that is what they were when they
- * last changed something, but never more than the provider makes of anybody now.
- * @returns undefined for nobody, and where the provider is gone or lets nobody in any more
+ * last changed something, but never more than the provider's rules make now of what it said of them then.
+ * @returns undefined for nobody, and where the provider is gone or does not let them in any more
  */
 export async function roleOfMember(scope: TenantScope, id: Id<'mem'>): Promise<Role | undefined> {
   const member = await scope.service('members').space(memberSpace).get([id])
   if (member === undefined || member.decidedBy === 'organisation') return member?.role
   const provider = await providerOf(scope, member)
-  const most = provider && highestRole(rolesOf(provider))
+  const most = provider && member.vouched && roleByProvider(provider, member.vouched)
   return most && lesser(most, member.role)
 }
-
-/** All that a provider's rules can make of somebody. */
-export const rolesOf = ({
-  roleMapping,
-  defaultRole,
-}: Pick<ProviderRecord, 'roleMapping' | 'defaultRole'>): ReadonlyArray<Role> => [
-  ...Object.values(roleMapping),
-  ...(defaultRole === null ? [] : [defaultRole]),
-]
 
 export const lesser = (a: Role, b: Role): Role => (ROLES.indexOf(a) > ROLES.indexOf(b) ? a : b)
 

@@ -1,5 +1,7 @@
 // Membership: whether the person whom a token names may act for the tenant, and as what. The edge has checked the
 // token; everything that the tenant itself decides is read here, in the transaction of the work.
+import { isDeepStrictEqual } from 'node:util'
+import type { Id } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import { highestRole, type Role } from '../../shared/roles.ts'
@@ -10,11 +12,12 @@ import {
   memberSpace,
   type ProviderRecord,
   providerSpace,
+  type Vouched,
 } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 export type Membership =
-  | { outcome: 'member'; member: MemberRecord; role: Role }
+  | { outcome: 'member'; member: MemberRecord; role: Role; changed?: ChangedWord }
   /** Nobody yet, but the provider's rules make them a member. */
   | { outcome: 'newcomer'; role: Role }
   | { outcome: 'refused'; problem: Problem; member: MemberRecord }
@@ -24,6 +27,13 @@ export type Membership =
   | { outcome: 'no_provider' }
   /** The edge read the token by what the provider's record said before. */
   | { outcome: 'stale' }
+
+/** What their provider says of a member now, where their record says something else. */
+export interface ChangedWord {
+  member: Id<'mem'>
+  role: Role
+  vouched: Vouched
+}
 
 export async function membershipOf(scope: TenantScope, principal: JwtPrincipal): Promise<Membership> {
   const [provider, holder] = await Promise.all([
@@ -43,8 +53,20 @@ export async function membershipOf(scope: TenantScope, principal: JwtPrincipal):
       : { outcome: 'stranger' }
   }
   if (role === undefined) return { outcome: 'refused', member: holder, problem: notAMember() }
-  return { outcome: 'member', member: holder, role }
+  const vouched = vouchedIn(principal)
+  const isKnown = role === holder.role && isDeepStrictEqual(vouched, holder.vouched)
+  return {
+    outcome: 'member',
+    member: holder,
+    role,
+    ...(!isKnown && { changed: { member: holder.id, role, vouched } }),
+  }
 }
+
+export const vouchedIn = ({ email, roles }: Vouched): Vouched => ({
+  ...(email !== undefined && { email }),
+  ...(roles !== undefined && { roles: { claim: roles.claim, values: [...roles.values].sort() } }),
+})
 
 export const notAMember = (): Problem =>
   new Problem('not_a_member', 'You are not a member of this organisation, or not any more.')
@@ -62,15 +84,16 @@ async function holderOf(
 
 /** What the provider's rules make of someone; undefined when they don't let them in. */
 export function roleByProvider(
-  provider: Pick<ProviderRecord, 'roleMapping' | 'defaultRole' | 'allowedEmailDomains'>,
-  { email, roles }: Pick<JwtPrincipal, 'email' | 'roles'>,
+  { roleClaim, roleMapping, defaultRole, allowedEmailDomains }: ProviderRecord,
+  { email, roles }: Vouched,
 ): Role | undefined {
-  const { roleMapping, defaultRole, allowedEmailDomains } = provider
   if (allowedEmailDomains !== null) {
     const [, domain] = /@([^@]+)$/.exec(email?.toLowerCase() ?? '') ?? []
     if (domain === undefined || !allowedEmailDomains.includes(domain)) return undefined
   }
-  const mapped = (roles?.values ?? []).flatMap((value) =>
+  // Of another claim than the one that is mapped now, they say nothing.
+  const values = roles?.claim === roleClaim ? roles?.values : undefined
+  const mapped = (values ?? []).flatMap((value) =>
     Object.hasOwn(roleMapping, value) ? (roleMapping[value] ?? []) : [],
   )
   return highestRole(mapped) ?? defaultRole ?? undefined

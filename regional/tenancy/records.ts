@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Id } from '../../shared/ids.ts'
 import { type LimitOverrides, limitsOf, type PlanLimits, type PlanName } from '../../shared/plans.ts'
+import type { JwtPrincipal } from '../../shared/principal.ts'
 import type { Role } from '../../shared/roles.ts'
 import type { TenantStatus } from '../../shared/tenant.ts'
 import type { IsolationStage } from '../admission/noisy.ts'
@@ -193,6 +194,9 @@ export interface PersonIdentity {
   subject: string
 }
 
+/** What of a token an identity provider's rules look at. The values are in one order, so that the same is the same. */
+export type Vouched = Pick<JwtPrincipal, 'email' | 'roles'>
+
 export interface MemberRecord {
   id: Id<'mem'>
   /** To show, and to write to. It opens nothing. */
@@ -203,6 +207,11 @@ export interface MemberRecord {
    * the last one came with that joined or changed something. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
    */
   decidedBy: 'provider' | 'organisation'
+  /**
+   * Where the provider decides, what `role` came of: its rules of now are held against it without a token at hand. Records
+   * of before have none, until their next sign-in or change.
+   */
+  vouched?: Vouched
   /** None until someone says who it is. */
   identity: PersonIdentity | null
   createdAt: string

@@ -6,9 +6,9 @@ import type { Id } from '../../shared/ids.ts'
 import type { JwtPrincipal } from '../../shared/principal.ts'
 import type { Role } from '../../shared/roles.ts'
 import { type Actor, auditOf } from './audit.ts'
-import type { ChangedRole } from './authorise.ts'
 import { emitting } from './events.ts'
 import { addMember, changeMember, newMember } from './members.ts'
+import { type ChangedWord, vouchedIn } from './membership.ts'
 import { type ShardLoan, take } from './quotas.ts'
 import { type LogStanding, memberSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
@@ -17,6 +17,7 @@ interface During {
   logs: LogStanding
   nowMs: number
   requestId: string
+  ip: string | null
 }
 
 /**
@@ -26,32 +27,39 @@ interface During {
 export async function joining(
   scope: TenantScope,
   loan: ShardLoan,
-  { issuer, subject, email = null }: Omit<JwtPrincipal, 'email'> & { email?: string | null },
+  principal: JwtPrincipal,
   role: Role,
-  { logs, nowMs, requestId }: During,
+  during: During,
 ): Promise<Actor> {
+  const { nowMs } = during
+  const { issuer, subject, email = null } = principal
   const identity = { issuer, subject }
-  const member = newMember({ email, role, decidedBy: 'provider', identity }, nowMs)
+  const member = newMember(
+    { email, role, decidedBy: 'provider', vouched: vouchedIn(principal), identity },
+    nowMs,
+  )
   await take(scope, loan, 'members', 1, nowMs)
   await addMember(scope.service('members'), member)
-  return told(scope, member.id, 'member.created', 'members.join', { logs, nowMs, requestId })
+  return told(scope, member.id, 'member.created', 'members.join', during)
 }
 
 /**
- * Writes down what a member is by now: their sessions, and whatever they let others in with, are held against it. Behind
- * the work, which may itself have given them a role, or removed them.
+ * Writes down what a member is by now, and by what: their sessions, and whatever they let others in with, are held against
+ * it. Behind the work, which may itself have given them a role, or removed them.
  */
-export async function roleFollows(
+export async function wordFollows(
   scope: TenantScope,
-  { member: id, role }: ChangedRole,
-  { logs, nowMs, requestId }: During,
+  { member: id, role, vouched }: ChangedWord,
+  during: During,
 ): Promise<void> {
   const members = scope.service('members')
   const before = await members.space(memberSpace).get([id])
   if (before?.decidedBy !== 'provider') return
-  const updatedAt = new Date(nowMs).toISOString()
-  await changeMember(members, before, { ...before, role, updatedAt, version: before.version + 1 })
-  told(scope, id, 'member.updated', 'members.follow', { logs, nowMs, requestId })
+  // What it came of is shown to nobody, and so is no change of the member.
+  if (role === before.role) return changeMember(members, before, { ...before, vouched })
+  const updatedAt = new Date(during.nowMs).toISOString()
+  await changeMember(members, before, { ...before, role, vouched, updatedAt, version: before.version + 1 })
+  told(scope, id, 'member.updated', 'members.follow', during)
 }
 
 /** Tells in feed and audit trail of what became of a member by coming. @returns them */
@@ -60,7 +68,7 @@ function told(
   id: Id<'mem'>,
   type: EventType,
   action: string,
-  { logs, nowMs, requestId }: During,
+  { logs, nowMs, requestId, ip }: During,
 ): Actor {
   const actor: Actor = { kind: 'member', id }
   emitting(scope, { standing: logs, nowMs, actor, requestId })(type, id)
@@ -69,7 +77,7 @@ function told(
     actor,
     action,
     target: id,
-    ip: null,
+    ip,
     requestId,
     outcome: 'done',
   })

@@ -11,7 +11,7 @@ import { newPerson, startBrowser } from './browser.ts'
 type Body = any
 
 const CLIENT = { clientId: 'console', clientSecret: 'a-secret-of-the-console' }
-const SLUGS = ['acme', 'other', 'strict']
+const SLUGS = ['acme', 'other', 'strict', 'brief']
 /** Of whoever signs in by that name. */
 const GROUPS: Readonly<Record<string, ReadonlyArray<string>>> = {
   ofmany: [...Array.from({ length: 119 }, (_, i) => `team-${i}`), 'admins'],
@@ -216,6 +216,23 @@ describe('an answer of the provider', () => {
     expect(isIn(victim, 'acme')).toBe(false)
   })
 
+  test('that comes to nothing is told as no session that ended, and as no form', async () => {
+    const long = await returning('acme')
+    const gone = await returning('brief')
+    const path = `/v1/identity-providers/${providers.get('brief')}`
+    const deleted = await stack.call(path, { method: 'DELETE', as: keys.get('brief') ?? null })
+    expect(deleted.status).toBe(204)
+    const answers = [
+      await long.client.ask(`${long.callback}&more=${'x'.repeat(8_000)}`),
+      await gone.client.ask(gone.callback),
+    ]
+    for (const answer of answers) {
+      const page = await answer.text()
+      expect([answer.status, page]).toEqual([401, expect.stringContaining('You were not let in')])
+      expect(page).toContain('sign_in_failed')
+    }
+  })
+
   test('a refusal at the provider, and its silence, are told apart', async () => {
     const client = new Client()
     const begun = new URL(await client.begin('acme'))
@@ -328,16 +345,25 @@ test.each(['localhost', 'acme.localhost', 'console.acme.example'])(
 )
 
 test('an organisation without a sign-in, and none at all, answer alike; a provider of another leads nowhere', async () => {
+  const origin = stack.edge
+  const form = { method: 'POST', headers: { origin }, body: new URLSearchParams({ provider: 'idp_x' }) }
+  const asked: Array<[slug: string, request: RequestInit]> = [
+    ['no-such-one', {}],
+    ['demo', {}],
+    ['no-such-one', form],
+    ['demo', form],
+    ['acme', form],
+  ]
   const pages = await Promise.all(
-    ['demo', 'no-such-one'].map(async (slug) => {
-      const answer = await fetch(`${stack.edge}/admin/${slug}/sign-in`)
+    asked.map(async ([slug, request]) => {
+      const answer = await fetch(`${stack.edge}/admin/${slug}/sign-in`, request)
       return [
         answer.status,
         (await answer.text()).replaceAll(slug, '').replaceAll(/nonce-?[^"']*|-\/[^/]+\//g, ''),
       ]
     }),
   )
-  expect(pages[0]).toEqual(pages[1])
+  for (const page of pages) expect(page).toEqual(pages[0])
   expect(pages[0]?.[0]).toBe(404)
   const client = new Client()
   expect(await client.begin('other', providers.get('acme'))).toBe('')
@@ -347,4 +373,16 @@ test('an organisation without a sign-in, and none at all, answer alike; a provid
     body: new URLSearchParams({ provider: providers.get('acme') ?? '' }),
   })
   expect(forged.status).toBe(403)
+})
+
+test('whoever tries names at the sign-in is held up alike, whether one is an organisation’s or none', async () => {
+  const own = await startStack({ FAILURE_LIMIT: JSON.stringify({ rate: 0.001, burst: 4 }) })
+  try {
+    const asked = ['demo', 'no-such-one', 'demo', 'demo', 'demo'].map((slug) => `/admin/${slug}/sign-in`)
+    const statuses: number[] = []
+    for (const path of asked) statuses.push((await fetch(own.edge + path)).status)
+    expect(statuses).toEqual([404, 404, 404, 404, 429])
+  } finally {
+    await own.stop()
+  }
 })

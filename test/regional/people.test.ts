@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
+import { CLIENT_IP } from '../../shared/headers.ts'
 import { type Id, newId } from '../../shared/ids.ts'
 import type { JwtPrincipal, Principal, SessionPrincipal } from '../../shared/principal.ts'
 import { ROLE_SCOPES, ROLES } from '../../shared/roles.ts'
@@ -94,7 +95,10 @@ describe('the first sign-in', () => {
       email: 'ann@example.com',
       roles: { claim: 'groups', values: ['dev'] },
     })
-    const answers = await Promise.all([1, 2, 3, 4].map(() => ask(ann, '/v1/projects', request)))
+    const headers = { [CLIENT_IP]: '192.0.2.7' }
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map(() => ask(ann, '/v1/projects', { ...request, headers })),
+    )
     expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => status))
     const members = await membersOf(tenant)
     expect(members).toHaveLength(2)
@@ -106,7 +110,8 @@ describe('the first sign-in', () => {
     })
     const { body: trail } = await ask(tenant.key, '/v1/audit')
     const joins = trail.data.filter(({ action }: { action: string }) => action === 'members.join')
-    expect(joins).toMatchObject([{ actor: { kind: 'member', id: members[1].id }, target: members[1].id }])
+    const { id } = members[1]
+    expect(joins).toMatchObject([{ actor: { kind: 'member', id }, target: id, ip: '192.0.2.7' }])
     if (status === 201) {
       const create = trail.data.find(({ action }: { action: string }) => action === 'projects.create')
       expect(create.actor).toEqual({ kind: 'member', id: members[1].id })
@@ -249,13 +254,18 @@ describe('what someone whom a provider let in has begun', () => {
     const tenant = await newTenant()
     const provider = await provide(tenant, RULES)
     const as = (...values: string[]) =>
-      person(tenant, provider, 'ann', { roles: { claim: 'groups', values } })
+      person(tenant, provider, 'ann', { email: 'ann@example.com', roles: { claim: 'groups', values } })
+    const change = async (request: Partial<Ask>) => {
+      const { status } = await ask(tenant.key, `/v1/identity-providers/${provider.id}`, request)
+      expect([200, 204]).toContain(status)
+    }
     /** As the edge does when she comes back from the provider. */
     async function signIn(...values: string[]): Promise<SessionPrincipal> {
       const secretHash = toBase64url(randomBytes(32))
       const sessionId = newId('ses')
       const body = { id: sessionId, secretHash, email: null, userAgent: null }
-      const begun = await ask(as(...values), '/console/v1/sign-in', { method: 'POST', body })
+      const headers = { [CLIENT_IP]: '192.0.2.7' }
+      const begun = await ask(as(...values), '/console/v1/sign-in', { method: 'POST', body, headers })
       expect(begun.status, JSON.stringify(begun.body)).toBe(201)
       return { kind: 'session', tenant: tenant.number, sessionId, secretHash }
     }
@@ -264,7 +274,7 @@ describe('what someone whom a provider let in has begun', () => {
       expect(made.status, JSON.stringify(made.body)).toBe(201)
       return (): Promise<Answer> => ask(made.body.url, '/console/v1/entry')
     }
-    return { tenant, provider, as, signIn, link }
+    return { tenant, provider, as, signIn, link, change }
   }
 
   test('goes by what their token says now, not by what their first one said', async () => {
@@ -291,22 +301,61 @@ describe('what someone whom a provider let in has begun', () => {
     expect(role).toBe('member')
     expect(events.data).toContainEqual(expect.objectContaining({ type: 'member.updated', resource: id }))
     const { body: trail } = await ask(tenant.key, '/v1/audit?action=members.follow')
-    expect(trail.data).toMatchObject([{ actor: { kind: 'member', id }, target: id, outcome: 'done' }])
+    const followed = { actor: { kind: 'member', id }, target: id, ip: '192.0.2.7', outcome: 'done' }
+    expect(trail.data).toMatchObject([followed])
   })
 
   test.each<[string, Partial<Ask>]>([
     ['is deleted', { method: 'DELETE' }],
     ['gives nobody that role any more', { method: 'PATCH', body: { roleMapping: { ops: 'member' } } }],
     ['gives nobody a role any more', { method: 'PATCH', body: { roleMapping: {}, defaultRole: null } }],
-  ])('ends when the provider %s', async (_, change) => {
-    const { tenant, provider, as, signIn, link } = await ann()
+    ['gives others that role instead', { method: 'PATCH', body: { roleMapping: { boss: 'admin' } } }],
+    ['takes roles from another claim', { method: 'PATCH', body: { roleClaim: 'roles' } }],
+    ['lets in others alone', { method: 'PATCH', body: { allowedEmailDomains: ['other.example'] } }],
+  ])('ends when the provider %s', async (_, request) => {
+    const { as, signIn, link, change } = await ann()
     const session = await signIn('ops')
     const open = await link(as('ops'))
     expect((await open()).status).toBe(200)
-    const { status } = await ask(tenant.key, `/v1/identity-providers/${provider.id}`, change)
-    expect([200, 204]).toContain(status)
+    const invited = await ask(session, '/v1/invitations', {
+      method: 'POST',
+      body: { email: 'x@example.com', role: 'admin' },
+    })
+    expect(invited.status).toBe(201)
+    await change(request)
     expect(code(await open())).toEqual([410, 'admin_link_revoked'])
     expect(code(await ask(session, '/v1/projects'))).toEqual([401, 'session_ended'])
+    const made = { method: 'POST', body: { name: 'Mine', role: 'admin' } }
+    expect(code(await ask(session, '/v1/admin-links', made))).toEqual([401, 'session_ended'])
+  })
+
+  test('outlives a change of the provider’s rules by which they keep their role', async () => {
+    const { signIn, link, change } = await ann()
+    const session = await signIn('ops', 'lead')
+    const open = await link(session)
+    for (const body of [
+      { roleMapping: { ops: 'admin', boss: 'owner' } },
+      { roleMapping: { lead: 'admin' }, defaultRole: null },
+      { roleMapping: { lead: 'owner' }, allowedEmailDomains: ['other.example', 'example.com'] },
+    ]) {
+      await change({ method: 'PATCH', body })
+      expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+      expect((await open()).status).toBe(200)
+    }
+  })
+
+  test('goes by the groups that they last came with, which are told to nobody', async () => {
+    const { tenant, signIn, change } = await ann()
+    await change({ method: 'PATCH', body: { roleMapping: { ops: 'admin', lead: 'admin' } } })
+    const session = await signIn('ops')
+    const before = await memberOf(tenant, 'ann')
+    await signIn('lead')
+    expect(await memberOf(tenant, 'ann')).toEqual(before)
+    expect(JSON.stringify(before)).not.toContain('ops')
+    await change({ method: 'PATCH', body: { roleMapping: { lead: 'admin' } } })
+    expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+    await change({ method: 'PATCH', body: { roleMapping: { ops: 'admin' } } })
+    expect(code(await ask(session, '/v1/api-keys'))).toEqual([401, 'session_ended'])
   })
 
   test('holds by the organisation’s word alone, once it has said what they are', async () => {
@@ -332,6 +381,33 @@ describe('there is always an owner', () => {
     expect(code(await ask(tenant.key, path, { method: 'DELETE' }))).toEqual([409, 'conflict'])
     const demote = { method: 'PATCH', body: { role: 'admin' } }
     expect(code(await ask(tenant.key, path, demote))).toEqual([409, 'conflict'])
+  })
+
+  test('one who can sign in stays, whoever else is an owner and can’t', async () => {
+    const tenant = await newTenant()
+    /** In by the link of an invitation, without an identity. */
+    async function invited(): Promise<void> {
+      const body = { email: 'bob@example.com', role: 'owner' }
+      const { url } = (await ask(tenant.key, '/v1/invitations', { method: 'POST', body })).body
+      const begins = { sessionId: newId('ses'), secretHash: toBase64url(randomBytes(32)) }
+      const accept = { method: 'POST', body: { userAgent: null }, entering: { begins } }
+      expect((await ask(url, '/console/v1/invitation', accept)).status).toBe(200)
+    }
+    await Promise.all(Array.from({ length: 30 }, invited))
+    const add = async (subject: string): Promise<string> => {
+      const body = { identity: { issuer: ISSUER, subject }, role: 'owner' }
+      return (await ask(tenant.key, '/v1/members', { method: 'POST', body })).body.id
+    }
+    const olivia = await add('olivia')
+    for (const leave of [{ method: 'DELETE' }, { method: 'PATCH', body: { role: 'admin' } }]) {
+      const refused = await ask(tenant.key, `/v1/members/${olivia}`, leave)
+      expect(code(refused)).toEqual([409, 'conflict'])
+      expect(refused.body.detail).toContain('sign in')
+    }
+    await add('oscar')
+    expect((await ask(tenant.key, `/v1/members/${olivia}`, { method: 'DELETE' })).status).toBe(204)
+    const [first] = await membersOf(tenant)
+    expect((await ask(tenant.key, `/v1/members/${first.id}`, { method: 'DELETE' })).status).toBe(204)
   })
 
   test('whoever goes at the same time: one stays', async () => {

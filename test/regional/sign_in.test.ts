@@ -2,6 +2,8 @@
 // answer in time, and no visitor makes the region call a provider, or hold connections to it, without bound.
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
@@ -21,16 +23,33 @@ interface TestProvider {
   close(): Promise<void>
 }
 
-/** Any number of issuers by path, none of which lets anybody in. */
+/** Any number of issuers by path. None lets anybody in but for a code that is {@link codeFor} a token. */
 async function startProvider(): Promise<TestProvider> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256')
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), alg: 'ES256' }] }
   const asked = new Map<string, number>()
   const delayMs = new Map<string, number>()
-  const answer = (issuer: string, what: string, response: ServerResponse) => {
-    const isToken = what === 'token'
-    const body = isToken
-      ? { error: 'invalid_grant' }
-      : { issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` }
-    response.writeHead(isToken ? 400 : 200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  const idToken = (issuer: string, { nonce, exp }: Coded): Promise<string> =>
+    new SignJWT({ nonce, exp })
+      .setProtectedHeader({ alg: 'ES256' })
+      .setIssuer(issuer)
+      .setSubject('ann')
+      .setAudience('console')
+      .setIssuedAt()
+      .sign(privateKey)
+  async function answer(issuer: string, what: string, asked: string, response: ServerResponse) {
+    const code = codeIn(asked)
+    const isRefused = what === 'token' && code === undefined
+    const description = {
+      ...{ issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` },
+      ...{ jwks_uri: `${issuer}/keys`, id_token_signing_alg_values_supported: ['ES256'] },
+    }
+    const tokens = code && { access_token: 'x', token_type: 'bearer', id_token: await idToken(issuer, code) }
+    const body =
+      what === 'token' ? (tokens ?? { error: 'invalid_grant' }) : what === 'keys' ? jwks : description
+    response
+      .writeHead(isRefused ? 400 : 200, { 'content-type': 'application/json' })
+      .end(JSON.stringify(body))
   }
   const server = createServer((request, response) => {
     const [, name = '', what = ''] = (request.url ?? '').split('/')
@@ -38,7 +57,8 @@ async function startProvider(): Promise<TestProvider> {
     asked.set(key, (asked.get(key) ?? 0) + 1)
     const delay = delayMs.get(name) ?? 0
     if (delay === Number.POSITIVE_INFINITY) return
-    setTimeout(() => answer(`${origin}/${name}`, what, response), delay)
+    const sent = text(request).catch(() => '')
+    setTimeout(async () => answer(`${origin}/${name}`, what, await sent, response), delay)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -51,6 +71,20 @@ async function startProvider(): Promise<TestProvider> {
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** What a token is to say. */
+interface Coded {
+  nonce: string
+  /** In seconds since 1970. */
+  exp: number
+}
+
+const codeFor = (coded: Coded): string => toBase64url(new TextEncoder().encode(JSON.stringify(coded)))
+
+function codeIn(form: string): Coded | undefined {
+  const code = new URLSearchParams(form).get('code') ?? ''
+  return code === '' || code === 'made-up' ? undefined : JSON.parse(Buffer.from(code, 'base64url').toString())
 }
 
 let regions: Regions
@@ -74,6 +108,8 @@ afterAll(async () => {
 interface SignIn {
   begin(withinMs?: number): Promise<Answer>
   finish(withinMs?: number): Promise<Answer>
+  /** With a token that has been over for so long. */
+  finishLate(seconds: number): Promise<Answer>
   rename(): Promise<void>
 }
 
@@ -89,23 +125,25 @@ async function signInAt(issuer: string): Promise<SignIn> {
   })
   expect(made.status, JSON.stringify(made.body)).toBe(201)
   const secret = () => toBase64url(randomBytes(32))
-  const call = (step: 'begin' | 'finish', withinMs: number) => {
-    const state = secret()
+  const call = (step: 'begin' | 'finish', withinMs: number, codeOf = (_nonce: string) => 'made-up') => {
+    const [state, nonce] = [secret(), secret()]
     const begin = {
-      ...{ provider: made.body.id, state, nonce: secret(), verifier: secret() },
+      ...{ provider: made.body.id, state, nonce, verifier: secret() },
       redirectUri: 'https://api.test/admin/x/sign-in/callback',
     }
     return regions.ask('us', {
       as: { kind: 'edge' },
       method: 'POST',
       path: signInCall(number, step),
-      body: step === 'begin' ? begin : { ...begin, answer: `?code=made-up&state=${state}` },
+      body: step === 'begin' ? begin : { ...begin, answer: `?code=${codeOf(nonce)}&state=${state}` },
       headers: { [REQUEST_DEADLINE]: String(Date.now() + aheadMs + withinMs) },
     })
   }
   return {
     begin: (withinMs = 10_000) => call('begin', withinMs),
     finish: (withinMs = 10_000) => call('finish', withinMs),
+    finishLate: (seconds) =>
+      call('finish', 10_000, (nonce) => codeFor({ nonce, exp: Math.floor(Date.now() / 1_000) - seconds })),
     async rename() {
       const renamed = await ask('PATCH', `/v1/identity-providers/${made.body.id}`, { name: 'Other' })
       expect(renamed.status).toBe(200)
@@ -164,4 +202,10 @@ describe('what a provider says of itself', () => {
     for (let i = 0; i < 2; i++) expect((await signIn.begin()).status).toBe(200)
     expect(provider.asked('changed', '.well-known')).toBe(2)
   })
+})
+
+test('a token that the region would not take a moment later lets nobody in', async () => {
+  const signIn = await signInAt('late')
+  expect((await signIn.finishLate(0)).body).toMatchObject({ subject: 'ann' })
+  expect(code(await signIn.finishLate(10))).toEqual([401, 'sign_in_failed'])
 })

@@ -3,7 +3,6 @@ import { newId } from '../../../shared/ids.ts'
 import { audienceOf, isTenantAudience } from '../../../shared/issuer.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { mayGrant } from '../../../shared/roles.ts'
-import { rolesOf } from '../../tenancy/issuers.ts'
 import { issuerSpace, type ProviderRecord, providerSpace } from '../../tenancy/records.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
 import { type CreateIdentityProvider, clientSecretBound, type UpdateIdentityProvider } from './schema.ts'
@@ -99,8 +98,9 @@ async function audienceFor(tx: TenantTransaction, wanted: string | undefined): P
 }
 
 /** Nobody lets others in as more than they are. */
-function requireGrants({ context }: TenantTransaction, provider: ProviderRecord): void {
-  const beyond = rolesOf(provider).find((role) => !mayGrant(context.scopes, role))
+function requireGrants({ context }: TenantTransaction, { roleMapping, defaultRole }: ProviderRecord): void {
+  const roles = [...Object.values(roleMapping), ...(defaultRole === null ? [] : [defaultRole])]
+  const beyond = roles.find((role) => !mayGrant(context.scopes, role))
   if (beyond === undefined) return
   throw new Problem('insufficient_scope', `The role ${beyond} allows more than you may.`)
 }

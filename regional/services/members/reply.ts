@@ -5,7 +5,7 @@ import type { Member } from './schema.ts'
 
 export const etagOf = ({ version }: MemberRecord): string => `"${version}"`
 
-export const shownMember = ({ version: _, ...member }: MemberRecord): Member => member
+export const shownMember = ({ version: _, vouched: __, ...member }: MemberRecord): Member => member
 
 export const replyMember = (
   status: number,
