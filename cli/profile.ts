@@ -4,13 +4,22 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
-export const isPlace = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+/** Whether requests can go below it. One with a password in it would be shown wherever the place is. */
+export function isPlace(url: string): boolean {
+  if (!URL.canParse(url) || /[?#]/.test(url)) return false
+  const { protocol, username, password } = new URL(url)
+  return /^https?:$/.test(protocol) && username === '' && password === ''
+}
+export const NO_PLACE =
+  'is not a URL such as https://api.example.com, without a user, a password, a query and a fragment'
 /** Whether a header can hold it: of what can't, the runtime's own error would show all of it. */
 export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text)
+export const isProfileName = (text: string): boolean => /^[a-z\d][\w.-]{0,63}$/i.test(text)
+export const PROFILE_NAMES = '1 to 64 letters, digits, dots, hyphens and underscores, a letter or digit first'
 export const NO_TOKEN = 'no token: it is empty, or has a space, a line break or a letter beyond ASCII'
 
 const profileSchema = z.object({
-  url: z.string().refine(isPlace, 'is not a URL'),
+  url: z.string().refine(isPlace, NO_PLACE),
   token: z.string().refine(isToken, `is ${NO_TOKEN}`),
 })
 const keptSchema = z.object({ current: z.string(), profiles: z.record(z.string(), profileSchema) })
@@ -26,8 +35,8 @@ export class UsageError extends Error {
 type Environment = Readonly<Record<string, string | undefined>>
 
 export const profileFile = (environment: Environment): string =>
-  environment.CODITECT_CONFIG ??
-  join(environment.XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'coditect', 'profiles.json')
+  environment.CODITECT_CONFIG ||
+  join(environment.XDG_CONFIG_HOME || join(homedir(), '.config'), 'coditect', 'profiles.json')
 
 function readKept(file: string): Kept {
   let text: string
@@ -50,6 +59,10 @@ function readKept(file: string): Kept {
   )
 }
 
+/** Every object has a `constructor`, whoever kept a profile of that name. */
+const profileIn = ({ profiles }: Kept, name: string): Profile | undefined =>
+  Object.hasOwn(profiles, name) ? profiles[name] : undefined
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -69,7 +82,7 @@ export function readProfile(environment: Environment, name: string | undefined):
   const token = environment.CODITECT_TOKEN?.trim()
   const named = name || CODITECT_PROFILE || undefined
   if (named === undefined && url && token) {
-    if (!isPlace(url)) throw new UsageError('CODITECT_URL is not a URL, such as https://api.example.com')
+    if (!isPlace(url)) throw new UsageError(`CODITECT_URL ${NO_PLACE}`)
     if (!isToken(token)) throw new UsageError(`CODITECT_TOKEN is ${NO_TOKEN}`)
     return { url, token }
   }
@@ -77,8 +90,8 @@ export function readProfile(environment: Environment, name: string | undefined):
     const [set, missing] = url ? ['CODITECT_URL', 'CODITECT_TOKEN'] : ['CODITECT_TOKEN', 'CODITECT_URL']
     throw new UsageError(`${set} is set and ${missing} is not: set both, or name a profile with --profile`)
   }
-  const { current, profiles } = readKept(profileFile(environment))
-  const profile = profiles[named ?? current]
+  const kept = readKept(profileFile(environment))
+  const profile = profileIn(kept, named ?? kept.current)
   if (profile === undefined) {
     throw new UsageError(
       named === undefined
@@ -121,7 +134,7 @@ export function removeProfile(environment: Environment, name: string): void {
 
 function keptWith(file: string, name: string): Kept {
   const kept = readKept(file)
-  if (kept.profiles[name] === undefined) throw new UsageError(`there is no profile ${name}`)
+  if (profileIn(kept, name) === undefined) throw new UsageError(`there is no profile ${name}`)
   return kept
 }
 
@@ -130,7 +143,13 @@ function writeKept(file: string, kept: Kept): string {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   const beside = `${file}.${process.pid}`
   rmSync(beside, { force: true })
-  writeFileSync(beside, `${JSON.stringify(kept, undefined, 2)}\n`, { mode: 0o600 })
-  renameSync(beside, file)
+  try {
+    writeFileSync(beside, `${JSON.stringify(kept, undefined, 2)}\n`, { mode: 0o600 })
+    renameSync(beside, file)
+  } catch (error) {
+    // There are tokens in it.
+    rmSync(beside, { force: true })
+    throw error
+  }
   return file
 }

@@ -1,5 +1,5 @@
-// The region's log: one JSON object a line, to standard output. Never a secret, never a body.
-import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino'
+// The region's log: one JSON object a line. Never a secret, never a body.
+import { pino, stdTimeFunctions } from 'pino'
 
 export const LOG_LEVELS = ['info', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -14,18 +14,7 @@ export interface Log {
 /** Where lines go. */
 export type WriteLog = (line: string) => void
 
-/** Lines wait for each other: a write for each took a twentieth of a region's time. */
-const TOGETHER_BYTES = 8 * 1024
-const LONGEST_WAIT_MS = 250
-
-/** Standard output, written behind the requests' backs; what is left is written when the process ends. */
-export function standardOutput(): DestinationStream {
-  const output = destination({ dest: 1, sync: false, minLength: TOGETHER_BYTES })
-  setInterval(() => output.flush(), LONGEST_WAIT_MS).unref()
-  return output
-}
-
-export function jsonLog(region: string, to: WriteLog | DestinationStream, level: LogLevel = 'info'): Log {
+export function jsonLog(region: string, to: WriteLog, level: LogLevel = 'info'): Log {
   const logger = pino(
     {
       level,
@@ -35,7 +24,7 @@ export function jsonLog(region: string, to: WriteLog | DestinationStream, level:
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: shownError },
     },
-    typeof to === 'function' ? { write: to } : to,
+    { write: to },
   )
   return {
     info: (message, fields = {}) => logger.info(fields, message),

@@ -30,6 +30,7 @@ export interface Metrics {
   isolationViolated(): void
   /** Of traces. */
   spansLost: Counter
+  logLinesLost: Counter
   /** An edge tells what it decided without asking a region. */
   edgeDecided(counted: EdgeCounted): void
   requests: Histogram<'class' | 'status'>
@@ -100,6 +101,11 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
     spansLost: new Counter({
       name: 'coditect_spans_lost_total',
       help: 'Spans of traces that could not be exported.',
+      registers,
+    }),
+    logLinesLost: new Counter({
+      name: 'coditect_log_lines_lost_total',
+      help: 'Lines of the log that standard output had no room for.',
       registers,
     }),
     edgeDecided: ({ count, ...what }) => decisions.inc(what, count),

@@ -17,7 +17,7 @@ import { ownJobKinds } from './jobs/index.ts'
 import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
 import { JobWorker } from './jobs/worker.ts'
-import { jsonLog, standardOutput, type WriteLog } from './log.ts'
+import { jsonLog, type WriteLog } from './log.ts'
 import { regionMetrics } from './metrics.ts'
 import { modelAccess } from './models/access.ts'
 import { Catalogue, ModelStore } from './models/catalogue.ts'
@@ -40,6 +40,7 @@ import { signUpCalls } from './platform/sign_up.ts'
 import { readinessOf } from './readiness.ts'
 import { type DomainOptions, recheckingDomain } from './services/domains/check.ts'
 import { services } from './services/index.ts'
+import { standardOutput } from './standard_output.ts'
 import { keySpace } from './storage/keys.ts'
 import { openEngine, StorageError, type WriteFailure } from './storage/open.ts'
 import { assertionVerifier } from './tenancy/assertion.ts'
@@ -130,7 +131,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     now = Date.now,
   } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
-  const log = jsonLog(region, parts.writeLog ?? standardOutput(), config.LOG_LEVEL)
+  const metrics = regionMetrics(region, Object.keys(config.REGIONS))
+  const writeLog = parts.writeLog ?? standardOutput(() => metrics.logLinesLost.inc())
+  const log = jsonLog(region, writeLog, config.LOG_LEVEL)
   const broken = Promise.withResolvers<void>()
   let isBroken = false
   const onWriteFailure = ({ message: failure, rolledBack }: WriteFailure): void => {
@@ -149,7 +152,6 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...(config.FDB_CLUSTER_FILE !== undefined && { clusterFile: config.FDB_CLUSTER_FILE }),
     ...(config.DATA_DIR !== undefined && { dataDir: config.DATA_DIR }),
   })
-  const metrics = regionMetrics(region, Object.keys(config.REGIONS))
   const tracing =
     config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
       ? undefined

@@ -1,6 +1,6 @@
 // What every command has: who asks, and what it says. A command asks for both when it runs, so that `--help` needs neither.
 import { readFileSync } from 'node:fs'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import { InvalidArgumentError } from 'commander'
 import type { Coditect } from '../../shared/client/index.ts'
 import type { Output } from '../output.ts'
@@ -12,15 +12,31 @@ export interface Asking {
 }
 export type Ask = () => Asking
 
-/** What was typed, the content of a file with `@name`, or standard input with `-`. */
+/**
+ * What was typed, the content of a file with `@name`, or standard input with `-`.
+ * @throws {UsageError} for what cannot be read, or is not UTF-8: other letters would stand for those that are none
+ */
 export async function given(typed: string): Promise<string> {
-  if (typed === '-') return text(process.stdin)
+  if (typed === '-') return textOf(await buffer(process.stdin), 'standard input')
   if (!typed.startsWith('@')) return typed
   const name = typed.slice(1)
+  return textOf(contentOf(name), name)
+}
+
+function contentOf(file: string): Uint8Array {
   try {
-    return readFileSync(name, 'utf8')
+    return readFileSync(file)
   } catch (error) {
-    throw new UsageError(`${name} cannot be read: ${(error as Error).message}`)
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`)
+  }
+}
+
+/** Without the mark that some editors put before it. */
+function textOf(bytes: Uint8Array, from: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new UsageError(`${from} is not UTF-8`)
   }
 }
 

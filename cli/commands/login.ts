@@ -4,14 +4,21 @@ import type { Command } from 'commander'
 import { terminalOutput, writeList } from '../output.ts'
 import {
   isPlace,
+  isProfileName,
   isToken,
   listProfiles,
+  NO_PLACE,
   NO_TOKEN,
+  PROFILE_NAMES,
   removeProfile,
   UsageError,
   useProfile,
   writeProfile,
 } from '../profile.ts'
+import { typedSecret } from '../typed_secret.ts'
+
+const readToken = (): Promise<string> =>
+  process.stdin.isTTY ? typedSecret(process.stdin, (text) => process.stderr.write(text)) : text(process.stdin)
 
 export function addLogin(program: Command): void {
   program
@@ -21,11 +28,11 @@ export function addLogin(program: Command): void {
     .option('--token <token>', 'better not: others on the machine see it. Read from standard input otherwise')
     .option('--as <name>', 'the name of the profile; `default` otherwise')
     .action(async ({ url, token, as }: { url: string; token?: string; as?: string }) => {
-      if (!isPlace(url)) throw new UsageError('--url is not a URL, such as https://api.example.com')
-      if (token === undefined && process.stdin.isTTY) process.stderr.write('Token, then Ctrl-D: ')
-      const given = (token ?? (await text(process.stdin))).trim()
-      if (!isToken(given)) throw new UsageError(`that is ${NO_TOKEN}`)
       const name = as ?? program.opts<{ profile?: string }>().profile ?? 'default'
+      if (!isPlace(url)) throw new UsageError(`--url ${NO_PLACE}`)
+      if (!isProfileName(name)) throw new UsageError(`a profile’s name is ${PROFILE_NAMES}`)
+      const given = (token ?? (await readToken())).trim()
+      if (!isToken(given)) throw new UsageError(`that is ${NO_TOKEN}`)
       process.stdout.write(`Kept in ${writeProfile(process.env, name, { url, token: given })}.\n`)
     })
 

@@ -120,6 +120,8 @@ async function begin(options: ClientOptions, sent: Prepared, leftMs: number): Pr
     return await ask(url.replace(/\/$/, '') + target, {
       method,
       headers,
+      // The token is for this place alone, and a POST would arrive elsewhere as a GET.
+      redirect: 'manual',
       signal: signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]),
       ...(body !== undefined && { body }),
     })
@@ -137,7 +139,16 @@ function originOf(url: string): string {
 async function refusal(response: Response, reading: Reading): Promise<CoditectProblem | ConnectionError> {
   const body = await jsonOf(response, reading).catch(() => undefined)
   if (isProblemBody(body)) return new CoditectProblem(response.status, body)
-  return new ConnectionError(`an answer ${response.status} that is not the platform’s`)
+  return new ConnectionError(strange(response))
+}
+
+function strange({ status, headers }: Response): string {
+  // All that browsers say of a redirect.
+  if (status === 0) return 'an answer that leads elsewhere'
+  const place = headers.get('location')
+  return place === null
+    ? `an answer ${status} that is not the platform’s`
+    : `an answer ${status} that leads to ${place}`
 }
 
 export const pause = (ms: number, signal: AbortSignal | undefined): Promise<void> =>

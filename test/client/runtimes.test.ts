@@ -19,6 +19,7 @@ const fromHere = (name: string): string => fileURLToPath(new URL(name, import.me
 let stack: Stack
 let server: ModelServer
 let breaking: Server
+let leading: Server
 let where: Where
 beforeAll(async () => {
   ;[stack, server] = await Promise.all([startStack(), startModelServer()])
@@ -29,15 +30,18 @@ beforeAll(async () => {
   const path = 'POST /v1/projects/{projectId}/agents'
   const { id: agentId } = await client.call(path, { params: { projectId }, body: { name: 'A' } })
   breaking = await startBreakingFeed()
+  leading = await startLeading()
   where = {
     url: stack.edge,
     token: stack.demo.apiKey,
     agent: { projectId, agentId },
     breaking: originOf(breaking),
+    leading: originOf(leading),
   }
 })
 afterAll(async () => {
   breaking.close()
+  leading.close()
   await stack.stop()
   await server.close()
 })
@@ -61,6 +65,18 @@ async function startBreakingFeed(): Promise<Server> {
   return feed
 }
 
+async function startLeading(): Promise<Server> {
+  const server = createServer((request, response) => {
+    response.setHeader('access-control-allow-origin', '*')
+    response.setHeader('access-control-allow-headers', 'authorization, content-type, idempotency-key')
+    if (request.method === 'OPTIONS') return response.end()
+    if (request.url === '/landed') return response.end('{"id":"prj_1"}')
+    response.writeHead(302, { location: '/landed' }).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return server
+}
+
 const EXPECTED: Told = {
   read: true,
   refusal: [412, 'precondition_failed', 'req_'],
@@ -73,6 +89,7 @@ const EXPECTED: Told = {
   ended: 'enough',
   silent: true,
   resumed: ['1', '2'],
+  led: 'an answer 302 that leads to /landed',
 }
 
 test('in Node', async () => {
@@ -106,7 +123,7 @@ test('in a browser, on a page of an origin that the organisation has named', asy
       (given) => (globalThis as unknown as { client: { scenario: typeof scenario } }).client.scenario(given),
       where,
     )
-    expect(told).toEqual(EXPECTED)
+    expect(told).toEqual({ ...EXPECTED, led: 'an answer that leads elsewhere' })
   } finally {
     await browser.close()
     page.close()

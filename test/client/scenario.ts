@@ -9,6 +9,8 @@ export interface Where {
   agent: { projectId: string; agentId: string }
   /** A feed whose every connection breaks after one step: first it tells its place alone, and then one event at a time. */
   breaking: string
+  /** Sends whoever asks somewhere else, where everybody is told that all is well. */
+  leading: string
 }
 
 export interface Told {
@@ -23,9 +25,10 @@ export interface Told {
   ended: string
   silent: boolean
   resumed: string[]
+  led: string
 }
 
-export async function scenario({ url, token, agent, breaking }: Where): Promise<Told> {
+export async function scenario({ url, token, agent, breaking, leading }: Where): Promise<Told> {
   const client = new Coditect({ url, token })
   const mark = `by ${crypto.randomUUID()}`
   const named = async () =>
@@ -93,6 +96,11 @@ export async function scenario({ url, token, agent, breaking }: Where): Promise<
     if (resumed.length === 2) break
   }
 
+  // A place that is another one by now.
+  const led = await new Coditect({ url: leading, token, retries: 0 })
+    .call('POST /v1/projects', { body: { name: mark } })
+    .catch((error: unknown) => error)
+
   return {
     read: read.name === mark,
     refusal: refusal instanceof CoditectProblem && [
@@ -109,5 +117,6 @@ export async function scenario({ url, token, agent, breaking }: Where): Promise<
     ended,
     silent: silent instanceof ConnectionError,
     resumed,
+    led: led instanceof ConnectionError ? led.message : 'answered',
   }
 }

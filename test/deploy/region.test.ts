@@ -1,13 +1,14 @@
 // A region as a process that is sent signals, run as the documentation says.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test, vi } from 'vitest'
 import { claimable } from '../../dev/ports.ts'
 import { COMPILED } from '../../dev/region.ts'
 import { ROOT } from '../e2e/stack.ts'
+import { eventually } from '../support/eventually.ts'
 import { RegionSecrets } from '../support/region_client.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'coditect-region-'))
@@ -23,7 +24,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function start(name: string, more: Record<string, string> = {}) {
+async function start(
+  name: string,
+  more: Record<string, string> = {},
+  log: 'ignore' | 'pipe' | number = 'ignore',
+) {
   const [, command = ''] =
     /^`(\S.*? regional\/server\.ts)` runs one region/m.exec(
       readFileSync(join(ROOT, 'docs', 'running.md'), 'utf8'),
@@ -33,7 +38,10 @@ async function start(name: string, more: Record<string, string> = {}) {
   const url = `http://127.0.0.1:${port}`
   const own = { PORT: port, DATA_DIR: join(folder, name), LOG_LEVEL: 'silent', NODE_COMPILE_CACHE: COMPILED }
   const env = { ...process.env, ...(await new RegionSecrets(['us']).environment('us', { us: url })), ...own }
-  const child = spawn(file, args, { cwd: ROOT, env: { ...env, ...more }, stdio: 'ignore', detached: true })
+  const child = spawn(file, args, {
+    ...{ cwd: ROOT, env: { ...env, ...more }, detached: true },
+    stdio: ['ignore', log, 'ignore'],
+  })
   groups.push(child)
   return { url, child }
 }
@@ -65,4 +73,41 @@ test('a region that is told to stop while it starts does so: in a container nobo
   const { url, child } = await start('early', { NODE_OPTIONS: preload })
   expect(await once(child, 'exit')).toEqual([0, null])
   expect(await isThere(url)).toBe(false)
+})
+
+const linesLost = async (url: string): Promise<number> => {
+  const metrics = await fetch(`${url}/metrics`).then((answer) => answer.text())
+  return Number(/^coditect_log_lines_lost_total\S* (\d+)$/m.exec(metrics)?.[1])
+}
+
+/** Asks until a line of the log was lost. */
+const fillLog = (url: string) =>
+  eventually(async () => {
+    await Promise.all(Array.from({ length: 500 }, () => fetch(`${url}/v1/tenant`).then((a) => a.text())))
+    expect(await linesLost(url)).toBeGreaterThan(0)
+  })
+
+const isLinux = process.platform === 'linux'
+test.skipIf(!isLinux)(
+  `a log that cannot be written takes nothing from the region but lines${isLinux ? '' : ' (skipped: needs Linux)'}`,
+  async () => {
+    const full = openSync('/dev/full', 'w')
+    const { url, child } = await start('full', { LOG_LEVEL: 'info' }, full)
+    closeSync(full)
+    const ended = once(child, 'exit')
+    await vi.waitUntil(() => isThere(url), { timeout: 30_000, interval: 50 })
+    await fillLog(url)
+    expect(await isThere(url)).toBe(true)
+    child.kill('SIGTERM')
+    expect(await ended).toEqual([0, null])
+  },
+)
+
+test('a reader of the log that stalls takes nothing from the region but lines, nor keeps it from ending', async () => {
+  const { url, child } = await start('unread', { LOG_LEVEL: 'info' }, 'pipe')
+  const ended = once(child, 'exit')
+  await vi.waitUntil(() => isThere(url), { timeout: 30_000, interval: 50 })
+  await fillLog(url)
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
 })

@@ -35,7 +35,11 @@ interface Ended {
 /** @param enough ends the command, as Ctrl-C does, once it has printed this */
 function coditect(
   args: string[],
-  { env = {}, input, enough }: { env?: Record<string, string>; input?: string; enough?: string } = {},
+  {
+    env = {},
+    input,
+    enough,
+  }: { env?: Record<string, string>; input?: string | Uint8Array; enough?: string } = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [join(ROOT, 'cli/coditect.ts'), ...args], {
     env: { PATH: process.env.PATH, CODITECT_CONFIG: CONFIG, ...env },
@@ -191,6 +195,32 @@ test('a tenant works with projects and records, and sees what changed', async ()
   expect((await coditect(['projects', 'show', project.id], { env })).stderr).toContain('not_found')
 })
 
+test('what is read is UTF-8, with or without a mark before it, or refused: nothing is stored with other letters', async () => {
+  const env = as(stack.demo.apiKey)
+  const [project] = json(await coditect(['projects', 'create', 'Letters', '--json'], { env }))
+  const file = join(folder, 'letters')
+  const put = (from: string, input?: Uint8Array) =>
+    coditect(['records', 'put', project.id, 'notes', from, '--json'], { env, ...(input && { input }) })
+  const marked = Buffer.from('\ufeff{"text":"ä"}')
+  writeFileSync(file, marked)
+  for (const told of [await put(`@${file}`), await put('-', marked)]) {
+    expect(json(told)).toMatchObject([{ data: { text: 'ä' } }])
+  }
+  const latin = Buffer.from('{"text":"ä"}', 'latin1')
+  writeFileSync(file, latin)
+  const instructed = ['agents', 'create', project.id, 'A', '--instructions', `@${file}`]
+  const run = ['agents', 'run', project.id, 'agt_1', '-']
+  const refusals: Array<[Ended, string]> = [
+    [await put(`@${file}`), file],
+    [await put('-', latin), 'standard input'],
+    [await coditect(instructed, { env }), file],
+    [await coditect(run, { env, input: latin }), 'standard input'],
+  ]
+  for (const [{ code, stderr }, from] of refusals) {
+    expect([code, stderr]).toEqual([2, `coditect: ${from} is not UTF-8\n`])
+  }
+})
+
 test('an agent’s words are printed as they come', async () => {
   await stack.call('/platform/v1/models', { method: 'POST', body: { name: 'm', baseUrl: server.baseUrl } })
   const env = as(stack.demo.apiKey)
@@ -269,6 +299,48 @@ test('what can be no token is refused in one line that does not repeat it', asyn
   ])
   const nowhere = await coditect(['projects', 'list'], { env: { ...as('x'), CODITECT_URL: 'api' } })
   expect([nowhere.code, nowhere.stderr]).toEqual([2, expect.stringContaining('CODITECT_URL is not a URL')])
+})
+
+test('a place with a password in it is refused, in a line that does not repeat it', async () => {
+  for (const url of [
+    'https://u:hidden@api.example',
+    'https://hidden@api.example',
+    'https://api.example?hidden',
+    'https://api.example/#hidden',
+  ]) {
+    const asked = await coditect(['projects', 'list'], { env: { ...as('x'), CODITECT_URL: url } })
+    const login = await coditect(['login', '--url', url], { input: 'x' })
+    for (const [{ code, stderr }, name] of [
+      [asked, 'CODITECT_URL'],
+      [login, '--url'],
+    ] as const) {
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`${name} is not a URL`)])
+      expect(stderr).not.toContain('hidden')
+    }
+  }
+})
+
+test('a profile is one that was kept, whatever it is called', async () => {
+  const env = { XDG_CONFIG_HOME: join(folder, 'named'), CODITECT_CONFIG: '' }
+  const login = (name: string) =>
+    coditect(['login', '--url', stack.edge, '--as', name], { env, input: stack.demo.apiKey })
+  expect((await login('work')).stdout).toContain(join(folder, 'named', 'coditect', 'profiles.json'))
+  for (const args of [
+    ['projects', 'list', '--profile', 'constructor'],
+    ['profiles', 'use', 'constructor'],
+  ]) {
+    const { code, stderr } = await coditect(args, { env })
+    expect([code, stderr]).toEqual([2, expect.stringContaining('there is no profile constructor')])
+  }
+  for (const name of ['__proto__', '', 'two words', '../up']) {
+    const { code, stderr } = await login(name)
+    expect([code, stderr]).toEqual([2, expect.stringContaining('a profile’s name is')])
+  }
+  expect((await login('constructor')).code).toBe(0)
+  expect((await coditect(['projects', 'list', '--profile', 'constructor'], { env })).code).toBe(0)
+  const nowhere = { ...env, XDG_CONFIG_HOME: '', HOME: join(folder, 'home') }
+  const { stdout } = await coditect(['login', '--url', stack.edge], { env: nowhere, input: 'x' })
+  expect(stdout).toContain(join(folder, 'home', '.config', 'coditect', 'profiles.json'))
 })
 
 test('profiles that are not as login writes them are told in one line, with the file and what to do', async () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chmod, readdir, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, readdir, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
@@ -104,6 +104,18 @@ test.skipIf(isRoot)(
     await (await openEngine({ dataDir })).close()
   },
 )
+
+test('nobody else can read its files, in a directory that everybody can read', async () => {
+  const dataDir = await temporaryDirectory()
+  await chmod(dataDir, 0o755)
+  const engine = await openEngine({ dataDir })
+  const names = await readdir(dataDir)
+  expect(names).toEqual(expect.arrayContaining(['data.sqlite', 'data.sqlite-wal', 'lock.sqlite']))
+  for (const name of names) {
+    expect([name, (await stat(join(dataDir, name))).mode & 0o777]).toEqual([name, 0o600])
+  }
+  await engine.close()
+})
 
 test('a directory is made however its path is spelled', async () => {
   const parent = await temporaryDirectory()

@@ -30,9 +30,20 @@ export class FormatMismatch extends Error {
   }
 }
 
-/** Creates the directory and the file if they are missing, and checks the format. */
+/**
+ * Makes a file for its owner alone, since SQLite would let others read it; what it puts beside a file has that file's mode.
+ * One that is there is not even opened: closing it again would take away every lock that this process holds on it (POSIX).
+ * @returns whether it was missing
+ */
+export function makeOwn(file: string): boolean {
+  if (existsSync(file)) return false
+  closeSync(openSync(file, 'a', 0o600))
+  return true
+}
+
+/** Creates the file if it is missing, and checks the format. */
 export function prepare(directory: string): void {
-  const isNew = !existsSync(dataPath(directory))
+  const isNew = makeOwn(dataPath(directory))
   const db = new DatabaseSync(dataPath(directory))
   try {
     const { application_id: owner } = db.prepare('PRAGMA application_id').get() as { application_id: number }

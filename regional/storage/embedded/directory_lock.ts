@@ -1,7 +1,7 @@
 // One process owns a data directory. The lock is an exclusive SQLite transaction on a file of its own, held
 // open: the operating system takes it away with the process, however that ends, so it can't be left behind.
 import { DatabaseSync } from 'node:sqlite'
-import { lockPath } from './data_file.ts'
+import { lockPath, makeOwn } from './data_file.ts'
 
 const SQLITE_BUSY = 5
 
@@ -11,6 +11,7 @@ export interface DirectoryLock {
 
 /** The lock, or undefined if another process (or another engine of this one) holds it. */
 export function lockDirectory(directory: string): DirectoryLock | undefined {
+  makeOwn(lockPath(directory))
   const db = new DatabaseSync(lockPath(directory), { timeout: 0 })
   try {
     db.exec('PRAGMA journal_mode = DELETE; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
