@@ -89,6 +89,16 @@ export const mostTokens = ({ instructions, messages, parameters }: Prompt): numb
     parameters.maxOutputTokens,
   )
 
+type Counts = Pick<Called, 'inputTokens' | 'outputTokens'>
+type Told = { [of in keyof Counts]: number | undefined }
+
+const isCount = (tokens: number | undefined): tokens is number =>
+  tokens !== undefined && Number.isSafeInteger(tokens) && tokens >= 0
+
+/** Undefined where the upstream does not count, or says what is no count: with less than nothing, it would give tokens. */
+const toldBy = ({ inputTokens, outputTokens }: Told): Counts | undefined =>
+  isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+
 const estimated = (bytes: number): number => Math.ceil(bytes / BYTES_PER_TOKEN)
 
 /** @param signal whoever asked does not want it any more. @param onText is waited for */
@@ -107,7 +117,7 @@ export async function callModel(
   /** Of the text, and of what was thought, which is taken as well though nobody sees it. */
   let outputBytes = 0
   let firstTextMs: number | null = null
-  let usage: { inputTokens: number | undefined; outputTokens: number | undefined } | undefined
+  let told: Counts | undefined
   let failure: unknown
   try {
     const provider = createOpenAICompatible({
@@ -140,7 +150,7 @@ export async function callModel(
         }
         timer = setTimeout(() => silence.abort(), times.silenceMs)
       } else if (part.type === 'finish') {
-        usage = part.totalUsage
+        told = toldBy(part.totalUsage)
         // A stream that ends without saying why was broken off.
         if (part.finishReason === 'other' || part.finishReason === 'error') failure ??= new Error('no end')
       } else if (part.type === 'error') {
@@ -152,7 +162,6 @@ export async function callModel(
   } finally {
     clearTimeout(timer)
   }
-  const told = usage?.inputTokens !== undefined && usage.outputTokens !== undefined
   const outcome = signal.aborted
     ? 'cancelled'
     : silence.signal.aborted
@@ -161,7 +170,7 @@ export async function callModel(
         ? 'succeeded'
         : failureOf(APICallError, failure, outputBytes > 0)
   // Nothing was taken where the upstream never began. One that is silent may be at work on what it was sent.
-  const began = told || outputBytes > 0 || TAKEN.has(outcome)
+  const began = told !== undefined || outputBytes > 0 || TAKEN.has(outcome)
   const inputBytes = [instructions, ...messages.map(({ content }) => content)].reduce(
     (sum, each) => sum + bytesOf(each),
     0,
@@ -169,9 +178,9 @@ export async function callModel(
   return {
     outcome,
     text,
-    inputTokens: told ? (usage?.inputTokens ?? 0) : began ? estimated(inputBytes) : 0,
-    outputTokens: told ? (usage?.outputTokens ?? 0) : estimated(outputBytes),
-    usageEstimated: !told && began,
+    inputTokens: told?.inputTokens ?? (began ? estimated(inputBytes) : 0),
+    outputTokens: told?.outputTokens ?? estimated(outputBytes),
+    usageEstimated: told === undefined && began,
     firstTextMs,
     durationMs: Math.round(performance.now() - startedAt),
   }

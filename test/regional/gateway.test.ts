@@ -37,6 +37,17 @@ test('what was thought is charged where the upstream does not count', async () =
   expect(outputTokens).toBe(Math.ceil((THOUGHTS * 'Hmm. '.length + 'Hello, world.'.length) / 4))
 })
 
+test.each(['-1000000 4', '11 -4', '1.5 2.25', '1e300 4'])(
+  'what no number of tokens can be, such as %s, is not believed',
+  async (counts) => {
+    const content = `counts ${counts}`
+    expect(await call(content)).toMatchObject({
+      ...{ outcome: 'succeeded', usageEstimated: true },
+      ...{ inputTokens: Math.ceil(content.length / 4), outputTokens: 4 },
+    })
+  },
+)
+
 test('a model that breaks off in its thoughts had begun', async () => {
   expect(await call('thinking, but thoughtless')).toMatchObject({
     ...{ outcome: 'upstream_broken_off', text: '', usageEstimated: true },

@@ -84,6 +84,7 @@ export async function startModelServer(): Promise<ModelServer> {
     if (said.includes('broken-off')) return void request.socket.destroy()
     if (said.includes('stalled')) return
     chunk('', 'stop')
+    const [, input = 11, output = 4] = /counts (\S+) (\S+)/.exec(said) ?? []
     if (!said.includes('uncounted')) {
       event({
         id: 'c1',
@@ -91,7 +92,7 @@ export async function startModelServer(): Promise<ModelServer> {
         created: 1,
         model: body.model,
         choices: [],
-        usage: { prompt_tokens: 11, completion_tokens: 4, total_tokens: 15 },
+        usage: { prompt_tokens: Number(input), completion_tokens: Number(output), total_tokens: 15 },
       })
     }
     response.end('data: [DONE]\n\n')

@@ -167,8 +167,8 @@ async function end(
   texts: Texts,
   nowMs: number,
 ): Promise<RunRecord> {
-  // An upstream that counts more than there can be is not believed.
-  const taken = Math.min(run.inputTokens + run.outputTokens, run.reservedTokens)
+  // An upstream that counts more than there can be is not believed, and no count gives tokens.
+  const taken = Math.max(0, Math.min(run.inputTokens + run.outputTokens, run.reservedTokens))
   await tx.take('tokens', taken - run.reservedTokens, run.startedMs)
   const endedAt = new Date(nowMs).toISOString()
   const ended = await keepEnded(tx, { ...run, reservedTokens: taken, endedAt }, texts)
