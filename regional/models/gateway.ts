@@ -124,6 +124,8 @@ export async function callModel(
       name: 'upstream',
       baseURL: model.baseUrl,
       includeUsage: true,
+      // Where the operator said, and nowhere else: what is redirected takes the prompt along, and to http as well.
+      fetch: (url, init) => fetch(url, { ...init, redirect: 'error' }),
       ...(model.apiKey !== null && { apiKey: model.apiKey }),
     })
     const { maxOutputTokens, temperature, topP } = parameters

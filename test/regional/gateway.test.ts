@@ -48,6 +48,17 @@ test.each(['-1000000 4', '11 -4', '1.5 2.25', '1e300 4'])(
   },
 )
 
+test('a prompt goes nowhere but to the model’s own server', async () => {
+  const another = await startModelServer()
+  try {
+    const called = await call(`redirected ${another.baseUrl}/chat/completions`)
+    expect(called).toMatchObject({ outcome: 'upstream_unavailable', inputTokens: 0, outputTokens: 0 })
+    expect(another.served).toEqual([])
+  } finally {
+    await another.close()
+  }
+})
+
 test('a model that breaks off in its thoughts had begun', async () => {
   expect(await call('thinking, but thoughtless')).toMatchObject({
     ...{ outcome: 'upstream_broken_off', text: '', usageEstimated: true },
