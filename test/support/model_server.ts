@@ -22,6 +22,9 @@ export interface ModelServer {
 export const THOUGHTS = 20
 export const THOUGHT_MS = 100
 
+/** What it says again and again where it is asked for a `flood of` text, of thoughts, or of data that are no event yet. */
+export const MUCH = 'x'.repeat(1_000)
+
 interface Body {
   model: string
   messages: Array<{ role: string; content: string }>
@@ -69,6 +72,14 @@ export async function startModelServer(): Promise<ModelServer> {
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const flood = /flood of (\S+)/.exec(said)?.[1]
+    if (flood === 'data') response.write('data: ')
+    while (flood !== undefined && !response.destroyed) {
+      if (flood === 'text') chunk(MUCH)
+      else if (flood === 'thoughts') chunk('', null, { reasoning_content: MUCH })
+      else response.write(MUCH)
+      while (response.writableNeedDrain && !response.destroyed) await pause(1)
+    }
     for (let thoughts = said.includes('thinking') ? THOUGHTS : 0; thoughts > 0; thoughts--) {
       chunk('', null, { reasoning_content: 'Hmm. ' })
       await pause(THOUGHT_MS)
