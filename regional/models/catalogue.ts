@@ -13,7 +13,11 @@ const modelSpace = jsonSpace<[name: string], StoredModel>('model')
 export type IsFirst = (scope: Scope) => Promise<boolean>
 
 /** A platform has a handful. */
-const MAX_MODELS = 200
+export const MAX_MODELS = 200
+
+/** `gone`: it was added before, by this very request, and taken away since. */
+export type NotAdded = 'exists' | 'full' | 'gone'
+type Added = { outcome: 'added'; model: ListedModel } | { outcome: NotAdded }
 
 /** In the control region. */
 export class ModelStore {
@@ -41,20 +45,23 @@ export class ModelStore {
     })
   }
 
-  /** @returns undefined when there is one of that name already, or no room for more */
-  add(model: Model, isFirst: IsFirst): Promise<ListedModel | undefined> {
+  add(model: Model, isFirst: IsFirst): Promise<Added> {
     const at = new Date(this.now()).toISOString()
     const stored = this.sealed({ ...model, createdAt: at, updatedAt: at })
-    return this.database.platform(async (scope) => {
+    const added = (model: StoredModel): Added => ({ outcome: 'added', model: this.opened(model) })
+    return this.database.platform<Added>(async (scope) => {
       const models = scope.space(modelSpace)
       const [known, { entries }] = await Promise.all([
         models.get([model.name]),
         models.page({ limit: MAX_MODELS }),
       ])
-      if (!(await isFirst(scope))) return { value: known && this.opened(known), commit: false }
-      if (known !== undefined || entries.length >= MAX_MODELS) return { value: undefined, commit: false }
+      if (!(await isFirst(scope))) {
+        return { value: known === undefined ? { outcome: 'gone' } : added(known), commit: false }
+      }
+      if (known !== undefined) return { value: { outcome: 'exists' }, commit: false }
+      if (entries.length >= MAX_MODELS) return { value: { outcome: 'full' }, commit: false }
       models.set([model.name], stored)
-      return { value: this.opened(stored), commit: true }
+      return { value: added(stored), commit: true }
     })
   }
 
