@@ -73,7 +73,7 @@ const PlatformModel = z
   })
   .meta({ id: 'PlatformModel' })
 
-const shown = ({ apiKey, ...model }: ListedModel): z.output<typeof PlatformModel> => ({
+const shown = ({ apiKey, keyLost: _, ...model }: ListedModel): z.output<typeof PlatformModel> => ({
   ...model,
   plans: [...model.plans],
   hasApiKey: apiKey !== null,
@@ -218,8 +218,7 @@ export function modelOperations({
       problems: ['precondition_failed'],
       async handle({ params: { name }, idempotencyKey, ifMatch }, operator) {
         const first = isFirst(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
-        if (!(await models.remove(name, first, ifMatch === undefined ? undefined : agreeing(ifMatch))))
-          throw notFound()
+        if (!(await models.remove(name, first, agreeing(ifMatch)))) throw notFound()
         await changed()
         return { status: 204 }
       },
