@@ -206,7 +206,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const { overloaded = () => admission.load().overloaded } = parts
 
   const costs = new Costs(database, now)
-  const models = new ModelStore(database, sealer, now)
+  const models = new ModelStore(database, sealer, now, log)
   const load = loadMeter(now(), () => config.REGION_INSTANCES)
   const domainOptions: DomainOptions = {
     resolveTxt,

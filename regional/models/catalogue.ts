@@ -1,30 +1,38 @@
 // The catalogue of models: kept in the control region, with sealed keys; every region has a copy in memory, a few seconds
 // old at most, and goes on with it while the control region does not answer.
+import type { Log } from '../log.ts'
 import { jsonSpace } from '../storage/space.ts'
-import type { Sealer } from '../tenancy/idempotency.ts'
+import { SealError, type Sealer } from '../tenancy/idempotency.ts'
 import type { RegionDatabase, Scope } from '../tenancy/region_database.ts'
 import type { Model } from './model.ts'
 
 type StoredModel = Omit<Model, 'apiKey'> & { sealedKey: string | null; createdAt: string; updatedAt: string }
-export type ListedModel = Model & { createdAt: string; updatedAt: string }
+/** `keyLost`: it has a key that does not open, and so is off and without it. */
+export type ListedModel = Model & { createdAt: string; updatedAt: string; keyLost?: true }
 
 const modelSpace = jsonSpace<[name: string], StoredModel>('model')
 /** Whether this very change was not made before. Asked in its transaction, and remembered with it. */
 export type IsFirst = (scope: Scope) => Promise<boolean>
 
 /** A platform has a handful. */
-const MAX_MODELS = 200
+export const MAX_MODELS = 200
+
+/** `gone`: it was added before, by this very request, and taken away since. */
+export type NotAdded = 'exists' | 'full' | 'gone'
+type Added = { outcome: 'added'; model: ListedModel } | { outcome: NotAdded }
 
 /** In the control region. */
 export class ModelStore {
   private readonly database: RegionDatabase
   private readonly sealer: Sealer
   private readonly now: () => number
+  private readonly log: Log
 
-  constructor(database: RegionDatabase, sealer: Sealer, now: () => number) {
+  constructor(database: RegionDatabase, sealer: Sealer, now: () => number, log: Log) {
     this.database = database
     this.sealer = sealer
     this.now = now
+    this.log = log
   }
 
   list(): Promise<ListedModel[]> {
@@ -41,20 +49,25 @@ export class ModelStore {
     })
   }
 
-  /** @returns undefined when there is one of that name already, or no room for more */
-  add(model: Model, isFirst: IsFirst): Promise<ListedModel | undefined> {
+  add(model: Model, isFirst: IsFirst): Promise<Added> {
     const at = new Date(this.now()).toISOString()
-    const stored = this.sealed({ ...model, createdAt: at, updatedAt: at })
-    return this.database.platform(async (scope) => {
+    const { apiKey, ...others } = model
+    const sealedKey = this.sealed(model.name, apiKey)
+    const stored = { ...others, sealedKey, createdAt: at, updatedAt: at }
+    const added = (model: StoredModel): Added => ({ outcome: 'added', model: this.opened(model) })
+    return this.database.platform<Added>(async (scope) => {
       const models = scope.space(modelSpace)
       const [known, { entries }] = await Promise.all([
         models.get([model.name]),
         models.page({ limit: MAX_MODELS }),
       ])
-      if (!(await isFirst(scope))) return { value: known && this.opened(known), commit: false }
-      if (known !== undefined || entries.length >= MAX_MODELS) return { value: undefined, commit: false }
+      if (!(await isFirst(scope))) {
+        return { value: known === undefined ? { outcome: 'gone' } : added(known), commit: false }
+      }
+      if (known !== undefined) return { value: { outcome: 'exists' }, commit: false }
+      if (entries.length >= MAX_MODELS) return { value: { outcome: 'full' }, commit: false }
       models.set([model.name], stored)
-      return { value: this.opened(stored), commit: true }
+      return { value: added(stored), commit: true }
     })
   }
 
@@ -72,58 +85,70 @@ export class ModelStore {
       const before = this.opened(stored)
       if (!(await isFirst(scope))) return { value: before, commit: false }
       agree(before)
+      const { apiKey, ...others } = changes
       const after = {
-        ...before,
-        ...changes,
-        name,
+        ...{ ...stored, ...others, name },
+        // As it was sealed, unless another is set: it need not open for that.
+        ...(apiKey !== undefined && { sealedKey: this.sealed(name, apiKey) }),
         updatedAt: new Date(this.now()).toISOString(),
       }
-      models.set([name], this.sealed(after))
-      return { value: after, commit: true }
+      models.set([name], after)
+      return { value: this.opened(after), commit: true }
     })
   }
 
   /**
-   * @param agree as for {@link change}, where that matters
+   * @param agree as for {@link change}
    * @returns false when there is none
    */
-  remove(name: string, isFirst: IsFirst, agree?: (before: ListedModel) => void): Promise<boolean> {
+  remove(name: string, isFirst: IsFirst, agree: (before: ListedModel) => void): Promise<boolean> {
     return this.database.platform(async (scope) => {
       if (!(await isFirst(scope))) return { value: true, commit: false }
       const models = scope.space(modelSpace)
       const before = await models.get([name])
       if (before === undefined) return { value: false, commit: false }
-      // One whose key cannot be opened any more can still be removed.
-      agree?.(this.opened(before))
+      agree(this.opened(before))
       models.clear([name])
       return { value: true, commit: true }
     })
   }
 
-  private sealed({ apiKey, ...model }: ListedModel): StoredModel {
-    return { ...model, sealedKey: apiKey === null ? null : this.sealer.seal(apiKey, `model ${model.name}`) }
+  private sealed(name: string, apiKey: string | null): string | null {
+    return apiKey === null ? null : this.sealer.seal(apiKey, `model ${name}`)
   }
 
+  /** A key that does not open is no reason for all other models to fail. */
   private opened({ sealedKey, ...model }: StoredModel): ListedModel {
-    return {
-      ...model,
-      apiKey: sealedKey === null ? null : this.sealer.open(sealedKey, `model ${model.name}`),
+    if (sealedKey === null) return { ...model, apiKey: null }
+    try {
+      return { ...model, apiKey: this.sealer.open(sealedKey, `model ${model.name}`) }
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error
+      this.log.error('a model is off until its key is set again', { model: model.name, error })
+      return { ...model, apiKey: null, enabled: false, keyLost: true }
     }
   }
 }
 
+type KnownModel = Model & Pick<ListedModel, 'updatedAt' | 'keyLost'>
+
+/** Perhaps one instance of the control region alone lacks the key that sealed it: what nobody has changed stays as it was. */
+const asKnown = (model: KnownModel, known: KnownModel | undefined): KnownModel =>
+  model.keyLost && known?.updatedAt === model.updatedAt ? known : model
+
 /** A region's copy. */
 export class Catalogue {
-  private readonly load: () => Promise<ReadonlyArray<Model>>
-  private models: ReadonlyMap<string, Model> | undefined
+  private readonly load: () => Promise<ReadonlyArray<KnownModel>>
+  private models: ReadonlyMap<string, KnownModel> | undefined
 
   /** @param load asks the control region */
-  constructor(load: () => Promise<ReadonlyArray<Model>>) {
+  constructor(load: () => Promise<ReadonlyArray<KnownModel>>) {
     this.load = load
   }
 
   async refresh(): Promise<void> {
-    this.models = new Map((await this.load()).map((model) => [model.name, model]))
+    const loaded = await this.load()
+    this.models = new Map(loaded.map((model) => [model.name, asKnown(model, this.models?.get(model.name))]))
   }
 
   /** Those that are switched on, by name. */

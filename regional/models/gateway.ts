@@ -62,6 +62,13 @@ export interface CallTimes {
 export const CALL_TIMES: CallTimes = { firstTextMs: 30_000, silenceMs: 30_000 }
 /** About as long as a token is in English text. */
 const BYTES_PER_TOKEN = 4
+/** No language takes as much over a whole text, though single tokens are longer: such as one of many spaces. */
+const MOST_BYTES_PER_TOKEN = 16
+const LONG_TOKEN_BYTES = 128
+/** Of an answer, around each token: the JSON of its event. */
+const FRAME_BYTES = 1_024
+/** And for what some models think beyond the tokens that they are given. */
+const MOST_THOUGHT_BYTES = 1_024 * 1_024
 /** What a message takes beside its text. */
 const TOKENS_PER_MESSAGE = 8
 
@@ -89,6 +96,43 @@ export const mostTokens = ({ instructions, messages, parameters }: Prompt): numb
     parameters.maxOutputTokens,
   )
 
+type Counts = Pick<Called, 'inputTokens' | 'outputTokens'>
+type Told = { [of in keyof Counts]: number | undefined }
+
+const isCount = (tokens: number | undefined): tokens is number =>
+  tokens !== undefined && Number.isSafeInteger(tokens) && tokens >= 0
+
+/** Undefined where the upstream does not count, or says what is no count: with less than nothing, it would give tokens. */
+const toldBy = ({ inputTokens, outputTokens }: Told): Counts | undefined =>
+  isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+
+/** As much text as is taken of a model, so that a run can always be stored, in the room that it holds. */
+export const mostTextBytes = ({ maxOutputTokens }: Pick<Parameters, 'maxOutputTokens'>): number =>
+  LONG_TOKEN_BYTES + MOST_BYTES_PER_TOKEN * maxOutputTokens
+
+const mostAnswerBytes = ({ maxOutputTokens }: Parameters): number =>
+  MOST_THOUGHT_BYTES + FRAME_BYTES * maxOutputTokens
+
+/**
+ * Asks where the operator said, and nowhere else: what is redirected takes the prompt along, and to http as well.
+ * @param mostBytes of the answer. What frames a text is kept in memory as well, until a whole event is there.
+ * @param tooMuch ends the request
+ */
+const fetchingAtMost =
+  (mostBytes: number, tooMuch: () => void): typeof fetch =>
+  async (url, init) => {
+    const answer = await fetch(url, { ...init, redirect: 'error' })
+    let bytes = 0
+    const counted = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        bytes += chunk.length
+        if (bytes > mostBytes) tooMuch()
+        else controller.enqueue(chunk)
+      },
+    })
+    return new Response(answer.body?.pipeThrough(counted) ?? null, answer)
+  }
+
 const estimated = (bytes: number): number => Math.ceil(bytes / BYTES_PER_TOKEN)
 
 /** @param signal whoever asked does not want it any more. @param onText is waited for */
@@ -102,18 +146,22 @@ export async function callModel(
   if (signal.aborted) return notCalled('cancelled')
   const startedAt = performance.now()
   const silence = new AbortController()
+  /** It says more than it was asked for. */
+  const excess = new AbortController()
   let timer = setTimeout(() => silence.abort(), times.firstTextMs)
   let text = ''
+  let textBytes = 0
   /** Of the text, and of what was thought, which is taken as well though nobody sees it. */
   let outputBytes = 0
   let firstTextMs: number | null = null
-  let usage: { inputTokens: number | undefined; outputTokens: number | undefined } | undefined
+  let told: Counts | undefined
   let failure: unknown
   try {
     const provider = createOpenAICompatible({
       name: 'upstream',
       baseURL: model.baseUrl,
       includeUsage: true,
+      fetch: fetchingAtMost(mostAnswerBytes(parameters), () => excess.abort()),
       ...(model.apiKey !== null && { apiKey: model.apiKey }),
     })
     const { maxOutputTokens, temperature, topP } = parameters
@@ -125,7 +173,7 @@ export async function callModel(
       ...(temperature !== undefined && { temperature }),
       ...(topP !== undefined && { topP }),
       maxRetries: 0,
-      abortSignal: AbortSignal.any([signal, silence.signal]),
+      abortSignal: AbortSignal.any([signal, silence.signal, excess.signal]),
       // Told below, as an outcome.
       onError() {},
     })
@@ -134,13 +182,18 @@ export async function callModel(
         clearTimeout(timer)
         outputBytes += bytesOf(part.text)
         if (part.type === 'text-delta') {
+          textBytes += bytesOf(part.text)
+          if (textBytes > mostTextBytes(parameters)) {
+            excess.abort()
+            break
+          }
           firstTextMs ??= Math.round(performance.now() - startedAt)
           text += part.text
           await onText(part.text)
         }
         timer = setTimeout(() => silence.abort(), times.silenceMs)
       } else if (part.type === 'finish') {
-        usage = part.totalUsage
+        told = toldBy(part.totalUsage)
         // A stream that ends without saying why was broken off.
         if (part.finishReason === 'other' || part.finishReason === 'error') failure ??= new Error('no end')
       } else if (part.type === 'error') {
@@ -152,16 +205,17 @@ export async function callModel(
   } finally {
     clearTimeout(timer)
   }
-  const told = usage?.inputTokens !== undefined && usage.outputTokens !== undefined
   const outcome = signal.aborted
     ? 'cancelled'
     : silence.signal.aborted
       ? 'upstream_timeout'
-      : failure === undefined
-        ? 'succeeded'
-        : failureOf(APICallError, failure, outputBytes > 0)
+      : excess.signal.aborted
+        ? 'upstream_failed'
+        : failure === undefined
+          ? 'succeeded'
+          : failureOf(APICallError, failure, outputBytes > 0)
   // Nothing was taken where the upstream never began. One that is silent may be at work on what it was sent.
-  const began = told || outputBytes > 0 || TAKEN.has(outcome)
+  const began = told !== undefined || outputBytes > 0 || excess.signal.aborted || TAKEN.has(outcome)
   const inputBytes = [instructions, ...messages.map(({ content }) => content)].reduce(
     (sum, each) => sum + bytesOf(each),
     0,
@@ -169,9 +223,9 @@ export async function callModel(
   return {
     outcome,
     text,
-    inputTokens: told ? (usage?.inputTokens ?? 0) : began ? estimated(inputBytes) : 0,
-    outputTokens: told ? (usage?.outputTokens ?? 0) : estimated(outputBytes),
-    usageEstimated: !told && began,
+    inputTokens: told?.inputTokens ?? (began ? estimated(inputBytes) : 0),
+    outputTokens: told?.outputTokens ?? estimated(outputBytes),
+    usageEstimated: told === undefined && began,
     firstTextMs,
     durationMs: Math.round(performance.now() - startedAt),
   }

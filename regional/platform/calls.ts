@@ -11,8 +11,7 @@ import { PLAN_NAMES } from '../../shared/plans.ts'
 import { PROBLEMS, Problem, type ProblemDetails } from '../../shared/problems.ts'
 import { SETTABLE_STATUSES, type TenantNumber } from '../../shared/tenant.ts'
 import { writeTraceParent } from '../../shared/trace.ts'
-import type { ModelStore } from '../models/catalogue.ts'
-import type { Model } from '../models/model.ts'
+import type { ListedModel, ModelStore } from '../models/catalogue.ts'
 import { noted } from '../observe/request.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
@@ -108,7 +107,7 @@ interface Answers {
   /** Tenants that are isolated there. */
   noisy: ReadonlyArray<Omit<NoisyTenant, 'tenant'> & { number: string }>
   /** Of the control region; keys of upstreams included. */
-  models: ReadonlyArray<Model>
+  models: ReadonlyArray<ListedModel>
 }
 
 export type CallName = keyof typeof inputs

@@ -4,7 +4,13 @@ import { PLAN_NAMES } from '../../shared/plans.ts'
 import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import { pageWithin } from '../cursor.ts'
-import type { IsFirst, ListedModel, ModelStore } from '../models/catalogue.ts'
+import {
+  type IsFirst,
+  type ListedModel,
+  MAX_MODELS,
+  type ModelStore,
+  type NotAdded,
+} from '../models/catalogue.ts'
 import { MODEL_NAME } from '../models/model.ts'
 import { notFound, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
@@ -18,6 +24,12 @@ const name = z.string().regex(MODEL_NAME, 'is letters, digits, dots, - and _, at
 const one = z.object({ name })
 const price = z.number().min(0).max(1e6).meta({ description: 'US dollars for a million tokens.' })
 
+/** What is behind a ? or # would swallow the path of each call, and a password would be shown: that is what `apiKey` is for. */
+const isBare = (url: string): boolean => {
+  const parsed = URL.parse(url)
+  return !/[?#]/.test(url) && !parsed?.username && !parsed?.password
+}
+
 const fields = (development: boolean) => ({
   baseUrl: z
     .url(
@@ -26,6 +38,7 @@ const fields = (development: boolean) => ({
         : { protocol: /^https$/, error: 'is an https URL' },
     )
     .max(2_048)
+    .refine(isBare, 'has no user, no password, no ? and no #')
     .meta({ description: 'Of an OpenAI-compatible server, such as https://api.openai.com/v1' }),
   apiKey: z
     .string()
@@ -60,7 +73,7 @@ const PlatformModel = z
   })
   .meta({ id: 'PlatformModel' })
 
-const shown = ({ apiKey, ...model }: ListedModel): z.output<typeof PlatformModel> => ({
+const shown = ({ apiKey, keyLost: _, ...model }: ListedModel): z.output<typeof PlatformModel> => ({
   ...model,
   plans: [...model.plans],
   hasApiKey: apiKey !== null,
@@ -69,6 +82,12 @@ const shown = ({ apiKey, ...model }: ListedModel): z.output<typeof PlatformModel
 const reply = (status: number, model: ListedModel, headers?: Reply['headers']): Reply => {
   const body = shown(model)
   return { status, body, headers: { etag: tagOf(body), ...headers } }
+}
+
+const NOT_ADDED: Readonly<Record<NotAdded, (name: string) => string>> = {
+  exists: (name) => `There is a model ${name} already.`,
+  full: () => `There are ${MAX_MODELS} models already, and that is the most. Take one away first.`,
+  gone: (name) => `This request was already carried out, and the model ${name} was taken away since.`,
 }
 
 /** @throws {Problem} `precondition_failed` for a model that is not as its operator knew it */
@@ -135,13 +154,11 @@ export function modelOperations({
       problems: ['conflict'],
       async handle({ body, idempotencyKey }, operator) {
         const model = { ...body, upstreamModel: body.upstreamModel ?? body.name }
-        const made = await models.add(
-          model,
-          isFirst(operator, idempotencyKey, 'post /platform/v1/models', body),
-        )
-        if (made === undefined) throw new Problem('conflict', `There is a model ${body.name} already.`)
+        const first = isFirst(operator, idempotencyKey, 'post /platform/v1/models', body)
+        const added = await models.add(model, first)
+        if (added.outcome !== 'added') throw new Problem('conflict', NOT_ADDED[added.outcome](body.name))
         await changed()
-        return reply(201, made, { location: `/platform/v1/models/${body.name}` })
+        return reply(201, added.model, { location: `/platform/v1/models/${body.name}` })
       },
     }),
     operatorOperation({
@@ -201,8 +218,7 @@ export function modelOperations({
       problems: ['precondition_failed'],
       async handle({ params: { name }, idempotencyKey, ifMatch }, operator) {
         const first = isFirst(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
-        if (!(await models.remove(name, first, ifMatch === undefined ? undefined : agreeing(ifMatch))))
-          throw notFound()
+        if (!(await models.remove(name, first, agreeing(ifMatch)))) throw notFound()
         await changed()
         return { status: 204 }
       },

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { CannotBeDone, type Step } from '../../regional/jobs/kind.ts'
 import { type Called, notCalled } from '../../regional/models/gateway.ts'
 import type { ModelAccess } from '../../regional/services/agents/models.ts'
+import { settleRun } from '../../regional/services/agents/runs.ts'
 import {
   type Clearing,
   clearRuns,
@@ -147,6 +148,20 @@ test('clearing what an agent left goes past runs that go on, and cancels each on
     going.toReversed().map((id) => [id, true]),
   )
   expect(told).toEqual(going)
+})
+
+test('a run never gives more tokens back than it held', async () => {
+  const tenant = await queue.tenant(7)
+  const run = runOf({ reservedTokens: 100 })
+  const taken: number[] = []
+  const take = async (quota: string, by: number) => void (quota === 'tokens' && taken.push(by))
+  const called = { ...notCalled('cancelled'), inputTokens: -1_000_000, outputTokens: 4 }
+  await queue.inTenant(tenant, async (scope) => {
+    const tx = { ...agentsIn(scope), take }
+    writeRun(tx, run)
+    await settleRun(tx, { run, prompt: { messages: [] } }, called, queue.clock.nowMs)
+  })
+  expect(taken).toEqual([-100])
 })
 
 test.each([

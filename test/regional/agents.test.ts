@@ -341,6 +341,15 @@ describe('a run', () => {
     },
   )
 
+  test('whose model says more than it was asked for is stored as failed, and is charged', async () => {
+    const { ask, runs, run, tokens } = await agentOf({ parameters: { maxOutputTokens: 32_768 } })
+    const made = await run('flood of text')
+    expect(made).toMatchObject({ status: 'failed', error: { code: 'upstream_failed' } })
+    expect((await ask(`${runs}/${made.id}`)).body).toEqual(made)
+    expect(made.output.length).toBeGreaterThan(500_000)
+    expect(await tokens()).toBeGreaterThan(32_000)
+  })
+
   test('fifty at once are charged exactly, and none beyond the quota', async () => {
     const { run, id, tokens } = await agentOf({ parameters: { maxOutputTokens: 100 } })
     await operator('PATCH', `/tenants/${id}`, { limits: { tokens: 2_000 } })

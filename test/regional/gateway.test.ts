@@ -1,7 +1,7 @@
 // A model that thinks before it speaks is not silent, and what it thinks is not free.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callModel } from '../../regional/models/gateway.ts'
-import { type ModelServer, startModelServer, THOUGHT_MS, THOUGHTS } from '../support/model_server.ts'
+import { type ModelServer, MUCH, startModelServer, THOUGHT_MS, THOUGHTS } from '../support/model_server.ts'
 
 let server: ModelServer
 beforeAll(async () => {
@@ -11,9 +11,10 @@ afterAll(() => server.close())
 
 /** Shorter than all that is thought. */
 const PATIENCE_MS = (THOUGHTS * THOUGHT_MS * 3) / 4
+const never = new AbortController().signal
 const THOUGHT_TOKENS = Math.ceil((THOUGHTS * 'Hmm. '.length) / 4)
 
-function call(content: string, signal = new AbortController().signal) {
+function call(content: string, signal = never, maxOutputTokens = 100) {
   const { baseUrl } = server
   const prices = { inputTokenPrice: 0, outputTokenPrice: 0 }
   return callModel(
@@ -21,7 +22,7 @@ function call(content: string, signal = new AbortController().signal) {
       ...{ name: 'm', baseUrl, apiKey: null, upstreamModel: 'm', plans: [], enabled: true, maxConcurrent: 1 },
       ...prices,
     },
-    { instructions: '', messages: [{ role: 'user', content }], parameters: { maxOutputTokens: 100 } },
+    { instructions: '', messages: [{ role: 'user', content }], parameters: { maxOutputTokens } },
     { signal, onText: async () => {} },
     { firstTextMs: PATIENCE_MS, silenceMs: PATIENCE_MS },
   )
@@ -35,6 +36,49 @@ test('what was thought is charged where the upstream does not count', async () =
   const { inputTokens, outputTokens, usageEstimated } = await call('thinking, uncounted')
   expect([inputTokens, usageEstimated]).toEqual([5, true])
   expect(outputTokens).toBe(Math.ceil((THOUGHTS * 'Hmm. '.length + 'Hello, world.'.length) / 4))
+})
+
+test.each(['-1000000 4', '11 -4', '1.5 2.25', '1e300 4'])(
+  'what no number of tokens can be, such as %s, is not believed',
+  async (counts) => {
+    const content = `counts ${counts}`
+    expect(await call(content)).toMatchObject({
+      ...{ outcome: 'succeeded', usageEstimated: true },
+      ...{ inputTokens: Math.ceil(content.length / 4), outputTokens: 4 },
+    })
+  },
+)
+
+test('a model that says more than it was asked for is broken off, and what it said until then is charged', async () => {
+  const called = await call('flood of text')
+  expect(called).toMatchObject({ outcome: 'upstream_failed', text: MUCH, usageEstimated: true })
+  expect(called.outputTokens).toBeGreaterThanOrEqual(MUCH.length / 4)
+  await expect.poll(server.underWay).toBe(0)
+})
+
+test.each(['thoughts', 'data'])('a flood of %s that no text comes of ends as well', async (what) => {
+  const content = `flood of ${what}`
+  expect(await call(content)).toMatchObject({
+    ...{ outcome: 'upstream_failed', text: '', usageEstimated: true },
+    inputTokens: Math.ceil(content.length / 4),
+  })
+  await expect.poll(server.underWay).toBe(0)
+})
+
+test('a text that is as long as its tokens can be is taken whole', async () => {
+  const called = await call('Hello', never, 1)
+  expect(called).toMatchObject({ outcome: 'succeeded', text: 'Hello, world.' })
+})
+
+test('a prompt goes nowhere but to the model’s own server', async () => {
+  const another = await startModelServer()
+  try {
+    const called = await call(`redirected ${another.baseUrl}/chat/completions`)
+    expect(called).toMatchObject({ outcome: 'upstream_unavailable', inputTokens: 0, outputTokens: 0 })
+    expect(another.served).toEqual([])
+  } finally {
+    await another.close()
+  }
 })
 
 test('a model that breaks off in its thoughts had begun', async () => {

@@ -3,7 +3,6 @@
 import { expect, test } from 'vitest'
 import { modelAccess } from '../../regional/models/access.ts'
 import { Catalogue } from '../../regional/models/catalogue.ts'
-import type { Model } from '../../regional/models/model.ts'
 import { ModelPools } from '../../regional/models/pool.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
 import { startModelServer } from '../support/model_server.ts'
@@ -55,9 +54,9 @@ test('a pool that was made smaller lets nobody in until it is', async () => {
 
 test('a model that is switched off while a call waits is not called, and one that nobody waits for any more neither', async () => {
   const server = await startModelServer()
-  const model: Model = {
+  const model = {
     ...{ name: 'm', baseUrl: server.baseUrl, apiKey: null, upstreamModel: 'm', plans: [] },
-    ...{ inputTokenPrice: 0, outputTokenPrice: 0, enabled: true, maxConcurrent: 1 },
+    ...{ inputTokenPrice: 0, outputTokenPrice: 0, enabled: true, maxConcurrent: 1, updatedAt: '' },
   }
   let models = [model]
   const catalogue = new Catalogue(async () => models)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { MAX_MODELS } from '../../regional/models/catalogue.ts'
 import { newId } from '../../shared/ids.ts'
 import { bytesOf } from '../support/at_rest.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
@@ -156,6 +157,44 @@ test('a model is reached over https alone, and its field says so', async () => {
     { pointer: '/baseUrl', detail: 'is an https URL' },
   ])
 })
+
+test.each([
+  'user:secret@m.example/v1',
+  'user@m.example/v1',
+  'm.example/v1#f',
+  'm.example/v1?',
+  'm.example/?x=1',
+])('a model’s URL is its place and no more: not %s', async (rest) => {
+  const body = { name: 'plain', baseUrl: `https://${rest}` }
+  expect((await operator('/platform/v1/models', { method: 'POST', body })).body.errors).toEqual([
+    { pointer: '/baseUrl', detail: 'has no user, no password, no ? and no #' },
+  ])
+})
+
+test('a model that cannot be added is told why: it is there, it was taken away again, or there is no room', async () => {
+  const add = (name: string, key: string = newId('req')) =>
+    operator('/platform/v1/models', {
+      method: 'POST',
+      body: { name, baseUrl: 'https://m.example/v1' },
+      headers: { 'idempotency-key': key },
+    })
+  const refused = async (...asked: Parameters<typeof add>) => {
+    const { status, body } = await add(...asked)
+    return [status, body.code, body.detail]
+  }
+  expect((await add('there', 'added-once')).status).toBe(201)
+  expect(await refused('there')).toEqual([409, 'conflict', 'There is a model there already.'])
+  await operator('/platform/v1/models/there', { method: 'DELETE' })
+  expect(await refused('there', 'added-once')).toEqual([
+    ...[409, 'conflict', 'This request was already carried out, and the model there was taken away since.'],
+  ])
+  for (let i = 0; i < MAX_MODELS; i++) expect((await add(`many-${i}`)).status).toBe(201)
+  expect(await refused('there')).toEqual([
+    ...[409, 'conflict', 'There are 200 models already, and that is the most. Take one away first.'],
+  ])
+  expect((await refused('many-0')).at(-1)).toBe('There is a model many-0 already.')
+  for (let i = 0; i < MAX_MODELS; i++) await operator(`/platform/v1/models/many-${i}`, { method: 'DELETE' })
+}, 60_000)
 
 test('a tenant leaves elsewhere nothing but number, slug and region in the control region', async () => {
   const { body } = await make('secluded', 'eu', { 'idempotency-key': 'secluded-key' })

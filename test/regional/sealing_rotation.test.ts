@@ -81,3 +81,45 @@ test('what no key opens is an error that the log explains', async () => {
   expect(failed).toHaveLength(1)
   expect(failed[0]).toContain('SEALING_KEY lacks the key')
 })
+
+test('a model whose key does not open is off until its key is set again, and keeps no other from going on', async () => {
+  const models = (method: string, path = '', body?: object) =>
+    regions.ask('us', { as: 'operator', method, path: `/platform/v1/models${path}`, body })
+  const add = (name: string, apiKey: string | null) =>
+    models('POST', '', { name, apiKey, baseUrl: 'https://models.example/v1' })
+  const tenants = {
+    us: await regions.newTenant('of-us', 'us'),
+    eu: await regions.newTenant('of-eu', 'eu'),
+  }
+  const offered = async (region: 'us' | 'eu'): Promise<string[]> => {
+    const { body } = await regions.ask(region, { as: tenants[region].key, path: '/v1/models' })
+    return body.data.map(({ name }: { name: string }) => name)
+  }
+  const soon = { timeout: 10_000 }
+  await restart(old)
+  await add('sealed', 'a-key')
+  await add('without', null)
+  await expect.poll(() => offered('eu'), soon).toEqual(['sealed', 'without'])
+
+  await restart(fresh)
+  const { status, body } = await models('GET')
+  expect(status).toBe(200)
+  expect(body.data).toMatchObject([
+    { name: 'sealed', hasApiKey: false, enabled: false },
+    { name: 'without', enabled: true },
+  ])
+  expect(body.data[0]).not.toHaveProperty('keyLost')
+  expect(await offered('us')).toEqual(['without'])
+  const told = lines.filter((line) => line.includes('until its key is set again'))
+  expect(told[0]).toContain('SEALING_KEY lacks the key')
+  // A region that knew the model since before goes on with it, while it hears of others.
+  await add('zero', null)
+  await expect.poll(() => offered('eu'), soon).toEqual(['sealed', 'without', 'zero'])
+
+  expect((await models('PATCH', '/sealed', { inputTokenPrice: 1 })).body.enabled).toBe(false)
+  await expect.poll(() => offered('eu'), soon).toEqual(['without', 'zero'])
+  const again = await models('PATCH', '/sealed', { apiKey: 'a-new-key' })
+  expect(again.body).toMatchObject({ inputTokenPrice: 1, hasApiKey: true, enabled: true })
+  expect(await offered('us')).toEqual(['sealed', 'without', 'zero'])
+  await expect.poll(() => offered('eu'), soon).toEqual(['sealed', 'without', 'zero'])
+}, 60_000)

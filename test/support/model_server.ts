@@ -22,6 +22,9 @@ export interface ModelServer {
 export const THOUGHTS = 20
 export const THOUGHT_MS = 100
 
+/** What it says again and again where it is asked for a `flood of` text, of thoughts, or of data that are no event yet. */
+export const MUCH = 'x'.repeat(1_000)
+
 interface Body {
   model: string
   messages: Array<{ role: string; content: string }>
@@ -58,6 +61,8 @@ export async function startModelServer(): Promise<ModelServer> {
     }
     if (said.includes('rate-limited')) return refuse(429, { 'retry-after': '7' })
     if (said.includes('refused')) return refuse(400)
+    const redirected = /redirected (\S+)/.exec(said)?.[1]
+    if (redirected !== undefined) return refuse(307, { location: redirected })
     if (said.includes('failing')) return refuse(500)
     if (said.includes('silent')) return
     if (said.includes('reset')) return void request.socket.destroy()
@@ -67,6 +72,14 @@ export async function startModelServer(): Promise<ModelServer> {
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const flood = /flood of (\S+)/.exec(said)?.[1]
+    if (flood === 'data') response.write('data: ')
+    while (flood !== undefined && !response.destroyed) {
+      if (flood === 'text') chunk(MUCH)
+      else if (flood === 'thoughts') chunk('', null, { reasoning_content: MUCH })
+      else response.write(MUCH)
+      while (response.writableNeedDrain && !response.destroyed) await pause(1)
+    }
     for (let thoughts = said.includes('thinking') ? THOUGHTS : 0; thoughts > 0; thoughts--) {
       chunk('', null, { reasoning_content: 'Hmm. ' })
       await pause(THOUGHT_MS)
@@ -84,6 +97,7 @@ export async function startModelServer(): Promise<ModelServer> {
     if (said.includes('broken-off')) return void request.socket.destroy()
     if (said.includes('stalled')) return
     chunk('', 'stop')
+    const [, input = 11, output = 4] = /counts (\S+) (\S+)/.exec(said) ?? []
     if (!said.includes('uncounted')) {
       event({
         id: 'c1',
@@ -91,7 +105,7 @@ export async function startModelServer(): Promise<ModelServer> {
         created: 1,
         model: body.model,
         choices: [],
-        usage: { prompt_tokens: 11, completion_tokens: 4, total_tokens: 15 },
+        usage: { prompt_tokens: Number(input), completion_tokens: Number(output), total_tokens: 15 },
       })
     }
     response.end('data: [DONE]\n\n')

@@ -4,7 +4,14 @@ import { newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
 import { jobKind } from '../../jobs/kind.ts'
-import { type Called, type Message, mostTokens, notCalled, type Prompt } from '../../models/gateway.ts'
+import {
+  type Called,
+  type Message,
+  mostTextBytes,
+  mostTokens,
+  notCalled,
+  type Prompt,
+} from '../../models/gateway.ts'
 import type { Outside, Reply, TenantContext, TenantTransaction } from '../../tenancy/service.ts'
 import { chosenModel, type ModelAccess } from './models.ts'
 import { DEFAULT_MAX_OUTPUT_TOKENS, type ListedRun, type Run, type RunFailure } from './schema.ts'
@@ -25,8 +32,6 @@ import {
 export const RUN_MS = 5 * 60_000
 /** After that a run is nobody's any more. */
 export const INTERRUPTED_AFTER_MS = RUN_MS + 60_000
-/** Room for what a model may say: few tokens are longer. */
-const BYTES_PER_TOKEN = 8
 
 const DETAILS: Readonly<Record<RunFailure, string>> = {
   upstream_timeout: 'The model’s server was silent for too long.',
@@ -77,8 +82,7 @@ export async function beginRun(
   const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
   const prompt = promptOf(agent, messages)
   const reservedTokens = mostTokens(prompt)
-  const chargedBytes =
-    runBytes({ input: messages, output: '' }) + BYTES_PER_TOKEN * prompt.parameters.maxOutputTokens
+  const chargedBytes = runBytes({ input: messages, output: '' }) + mostTextBytes(prompt.parameters)
   await tx.take('tokens', reservedTokens)
   await tx.take('storedBytes', chargedBytes)
   const run: RunRecord = {
@@ -167,8 +171,8 @@ async function end(
   texts: Texts,
   nowMs: number,
 ): Promise<RunRecord> {
-  // An upstream that counts more than there can be is not believed.
-  const taken = Math.min(run.inputTokens + run.outputTokens, run.reservedTokens)
+  // An upstream that counts more than there can be is not believed, and no count gives tokens.
+  const taken = Math.max(0, Math.min(run.inputTokens + run.outputTokens, run.reservedTokens))
   await tx.take('tokens', taken - run.reservedTokens, run.startedMs)
   const endedAt = new Date(nowMs).toISOString()
   const ended = await keepEnded(tx, { ...run, reservedTokens: taken, endedAt }, texts)
