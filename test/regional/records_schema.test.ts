@@ -399,3 +399,21 @@ test('a document that is too large is not checked first', async () => {
   await things.declare({ schema: { additionalProperties: false } })
   expect((await things.create({ ['a'.repeat(1_100_000)]: 1 })).status).toBe(413)
 })
+
+test.each([
+  ['in many errors', (name: string) => ({ data: { [name]: Array.from({ length: 100 }, () => 1) } })],
+  [
+    'that nobody asked for',
+    (name: string) => ({
+      data: {},
+      ...Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`${i} ${name.slice(0, 300)}`, 1])),
+    }),
+  ],
+])('the names that a client chose are not repeated at length, %s', async (_, bodyWith) => {
+  const things = await tenant.collection('names')
+  const texts = { items: { type: 'string' } }
+  await things.declare({ schema: { additionalProperties: texts } })
+  const { status, body } = await things.ask('/records', 'POST', bodyWith('a'.repeat(900_000)))
+  expect([status, body.errors[0].pointer.slice(0, 1)]).toEqual([422, '/'])
+  expect(JSON.stringify(body).length).toBeLessThan(110_000)
+})
