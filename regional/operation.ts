@@ -106,8 +106,17 @@ function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, d
  * What an operation does not know is refused, as in a body: whoever says `?dryRun=true` means something by it. Reading one thing
  * does it no harm.
  */
-function checkQuery<S extends Schema>(schema: S, query: unknown, method: Declaration['method']): Parsed<S> {
+function checkQuery<S extends Schema>(
+  schema: S,
+  query: RawInput['query'],
+  method: Declaration['method'],
+): Parsed<S> {
   if (schema === undefined && method === 'get') return undefined as Parsed<S>
+  // No schema sees that one.
+  if (Object.hasOwn(query, '__proto__')) {
+    const errors = [{ pointer: '/__proto__', detail: 'is no parameter' }]
+    throw new Problem('malformed_request', 'The query does not fit.', { errors })
+  }
   const given = check(schema ?? NO_PARAMETERS, query, 'malformed_request', 'The query does not fit.')
   return (schema === undefined ? undefined : given) as Parsed<S>
 }

@@ -32,7 +32,7 @@ const LARGE = { name: 'large', records: 100, bytes: 4_000 }
 const SLOW = {
   name: 'slow',
   schema: { properties: { text: { type: 'string', pattern: '^(?:(?:a+)+b|.*)$' } } },
-  document: { text: `${'a'.repeat(19)}c` },
+  document: { text: `${'a'.repeat(18)}c` },
 }
 
 type Kind = (typeof KINDS)[number]

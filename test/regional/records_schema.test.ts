@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Schemas } from '../../regional/services/records/json_schema.ts'
+import { asTenantNumber } from '../../shared/tenant.ts'
 import { startRecords, type Tenant } from './records_support.ts'
 import type { Regions } from './support.ts'
 
@@ -172,6 +174,16 @@ describe('no schema that', () => {
     ],
     ['is of another dialect', { $schema: 'http://json-schema.org/draft-07/schema#' }, '/schema/$schema'],
     ['answers with a promise', { $async: true }, '/schema/$async'],
+    [
+      'has a long pattern',
+      { properties: { a: { pattern: 'a'.repeat(501) } } },
+      '/schema/properties/a/pattern',
+    ],
+    [
+      'names fields by a long pattern',
+      { patternProperties: { ['a'.repeat(501)]: true } },
+      '/schema/patternProperties',
+    ],
     ['is too large', { description: 'x'.repeat(33_000) }, '/schema'],
     ['is too deep', nested(100), /^\/schema\/not\/not/],
   ])('%s is taken', async (_, schema, pointer) => {
@@ -230,4 +242,178 @@ describe('a schema that would take forever', () => {
       expect((await people.create({ name: 'Eve' })).status).toBe(201)
     },
   )
+})
+
+/** Milliseconds of this thread, in which the region runs. */
+async function threadMsOf(work: () => Promise<unknown>): Promise<number> {
+  const from = process.threadCpuUsage()
+  await work()
+  const { user, system } = process.threadCpuUsage(from)
+  return (user + system) / 1_000
+}
+
+describe('no pattern holds up the region that', () => {
+  test.each([
+    ['has many branches', `${'a?'.repeat(100)}${'a'.repeat(100)}`, 'a'.repeat(100)],
+    ['may begin with any letter', '\\p{L}'.repeat(100), '\u4e00'.repeat(300)],
+    ['may begin with all but letters', '[^\\p{L}]'.repeat(55), '\u4e00'.repeat(300)],
+  ])('%s', async (name, pattern, a) => {
+    const patient = await newTenant(name.replaceAll(' ', '-'))
+    const things = await patient.collection('things')
+    for (const [schema, data] of [
+      [{ properties: { a: { pattern } } }, { a }],
+      [{ patternProperties: { [pattern]: false } }, { [a]: 1 }],
+    ]) {
+      expect((await things.declare({ schema })).status).toBeLessThan(300)
+      expect(await threadMsOf(() => things.create(data))).toBeLessThan(1_000)
+    }
+  })
+
+  test('a document says is one', async () => {
+    const things = await tenant.collection('patterns')
+    await things.declare({ schema: { properties: { a: { format: 'regex' } } } })
+    expect((await things.create({ a: '^a+$' })).status).toBe(201)
+    expect((await things.create({ a: '(' })).status).toBe(422)
+    const took = await threadMsOf(async () => {
+      expect((await things.create({ a: '\\p{L}'.repeat(100_000) })).status).toBe(422)
+    })
+    expect(took).toBeLessThan(1_000)
+  })
+})
+
+test('a pattern is found anywhere in a text, and stays within its own bounds', async () => {
+  const texts = await tenant.collection('texts')
+  await texts.declare({ schema: { properties: { a: { pattern: '(b)\\1|c$' } } } })
+  for (const a of ['bb', 'a😀\nbbx', 'a\nc']) expect((await texts.create({ a })).status).toBe(201)
+  for (const a of ['', 'b', 'ca']) expect((await texts.create({ a })).status).toBe(422)
+  // Taken for what it is by itself, wherever it stands.
+  const schema = { $ref: '#/x-own/part', 'x-own': { part: { pattern: 'x)|(?:y' } } }
+  expect((await texts.declare({ schema })).status).toBe(422)
+})
+
+test('a schema from before patterns had a length goes on', async () => {
+  const owner = { tenant: asTenantNumber(1n), uid: '0', version: 1 }
+  const load = async () => ({ properties: { a: { pattern: `^${'a'.repeat(600)}` } } })
+  const check = (a: string) => new Schemas(Date.now).check(owner, load, { a }, { ms: 0 })
+  expect((await check('a'.repeat(600))).fits).toBe(true)
+  expect((await check('a')).fits).toBe(false)
+})
+
+test('the same declaration again compiles nothing', async () => {
+  const again = await newTenant('again')
+  const things = await again.collection('things')
+  const schema = {
+    patternProperties: Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`^a${i}`, { minimum: i }])),
+  }
+  const first = await things.declare({ schema })
+  expect(first.status).toBe(201)
+  for (let i = 0; i < 40; i++) expect((await things.declare({ schema })).status).toBe(200)
+  // Its time would be used up.
+  expect((await things.create({ a0: 1 })).status).toBe(201)
+})
+
+test('a tenant whose schemas took too much time is told when to try again, and nobody else is', async () => {
+  const greedy = await newTenant('greedy')
+  const things = await greedy.collection('things')
+  const usual = await greedy.collection('usual')
+  expect((await usual.declare({ schema: person })).status).toBe(201)
+  expect((await things.declare({ schema: { properties: { a: { pattern: '^(a+)+$' } } } })).status).toBe(201)
+  const slow = { a: `${'a'.repeat(50)}!` }
+  const first = await things.create(slow)
+  expect(first.body.errors[0].detail).toContain('too complex')
+  let last = first
+  for (let i = 0; i < 100 && last.body.errors[0].detail === first.body.errors[0].detail; i++) {
+    last = await things.create(slow)
+  }
+  for (const { status, body, headers } of [
+    last,
+    await usual.create({ name: 'Ada' }),
+    await usual.declare({ schema: { type: 'object' } }),
+  ]) {
+    expect([status, body.errors[0].detail]).toEqual([422, expect.stringMatching(/try again in \d+ s$/)])
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
+  }
+  const people = await tenant.collection('others')
+  expect((await people.declare({ schema: person })).status).toBe(201)
+  expect((await people.create({ name: 'Eve' })).status).toBe(201)
+})
+
+test('the documents of a batch are checked for so long together', async () => {
+  const many = await newTenant('many')
+  const things = await many.collection('things')
+  await things.declare({ schema: { properties: { a: { pattern: '^(a+)+$' } } } })
+  const operations = Array.from({ length: 100 }, () => ({ data: { a: `${'a'.repeat(50)}!` } }))
+  const took = await threadMsOf(async () => {
+    const { status, body } = await things.ask('/records:batch', 'POST', { operations })
+    expect([status, body.errors.length]).toEqual([422, 100])
+    expect(body.errors.at(-1)).toMatchObject({
+      pointer: '/operations/99/data',
+      detail: expect.stringContaining('fewer at once'),
+    })
+  })
+  expect(took).toBeLessThan(1_000)
+})
+
+describe('what every object of JavaScript’s has', () => {
+  test('is no field of a document’s', async () => {
+    const things = await tenant.collection('members')
+    const text = { type: 'string' }
+    await things.declare({
+      schema: { properties: { constructor: text }, dependentRequired: { toString: ['a'] } },
+    })
+    expect((await things.create({})).status).toBe(201)
+    expect((await things.create({ constructor: 1 })).body.errors[0].pointer).toBe('/data/constructor')
+    expect((await things.create({ toString: 1 })).status).toBe(422)
+    await things.declare({ schema: { required: ['valueOf', '__proto__'] } })
+    expect((await things.create({})).body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+      '/data/valueOf',
+      '/data/__proto__',
+    ])
+    const sent = '{"data":{"valueOf":1,"__proto__":2}}'
+    expect((await things.ask('/records', 'POST', sent)).status).toBe(201)
+  })
+
+  test('is no format', async () => {
+    const things = await tenant.collection('formats')
+    const format = (name: string) => ({ properties: { a: { format: name } } })
+    for (const name of ['hasOwnProperty', '__proto__', '__defineGetter__']) {
+      expect((await things.declare({ schema: format(name) })).status).toBeLessThan(300)
+      expect((await things.create({ a: 'x' })).status).toBe(201)
+    }
+  })
+
+  test.each([
+    ['properties', '{"properties":{"__proto__":{"type":"string"}}}', '/schema/properties/__proto__'],
+    ['a dependency', '{"dependentRequired":{"__proto__":["a"]}}', '/schema/dependentRequired'],
+    ['an anchor', '{"$defs":{"a":{"$dynamicAnchor":"constructor"}}}', '/schema/$defs/a/$dynamicAnchor'],
+    ['a reference', '{"$dynamicRef":"#valueOf"}', '/schema/$dynamicRef'],
+  ])('is refused as the name of %s where it could not be told apart', async (_, schema, pointer) => {
+    const things = await tenant.collection('named')
+    const { status, body } = await things.ask('', 'PUT', `{"schema":${schema}}`)
+    expect([status, body.errors?.[0].pointer]).toEqual([422, pointer])
+  })
+})
+
+test('a document that is too large is not checked first', async () => {
+  const things = await tenant.collection('large')
+  await things.declare({ schema: { additionalProperties: false } })
+  expect((await things.create({ ['a'.repeat(1_100_000)]: 1 })).status).toBe(413)
+})
+
+test.each([
+  ['in many errors', (name: string) => ({ data: { [name]: Array.from({ length: 100 }, () => 1) } })],
+  [
+    'that nobody asked for',
+    (name: string) => ({
+      data: {},
+      ...Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`${i} ${name.slice(0, 300)}`, 1])),
+    }),
+  ],
+])('the names that a client chose are not repeated at length, %s', async (_, bodyWith) => {
+  const things = await tenant.collection('names')
+  const texts = { items: { type: 'string' } }
+  await things.declare({ schema: { additionalProperties: texts } })
+  const { status, body } = await things.ask('/records', 'POST', bodyWith('a'.repeat(900_000)))
+  expect([status, body.errors[0].pointer.slice(0, 1)]).toEqual([422, '/'])
+  expect(JSON.stringify(body).length).toBeLessThan(110_000)
 })

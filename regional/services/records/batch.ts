@@ -1,5 +1,6 @@
 // A batch: up to a hundred changes of one collection, all or none. Each sees what those before it did. When some can't be
 // done the answer names all of these; nothing was done then.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
 import type { BatchOperation } from './schema.ts'
 import type { StoredRecord } from './store.ts'
@@ -11,6 +12,8 @@ export interface BatchResult {
 }
 
 const MAX_ERRORS = 100
+/** Then others have a turn. */
+const HELD_MS = 5
 
 /** @throws {Problem} the first one's, with the errors of all */
 export async function runBatch(
@@ -20,7 +23,12 @@ export async function runBatch(
   const results: BatchResult[] = []
   const errors: FieldError[] = []
   let first: Problem | undefined
+  let heldFrom = performance.now()
   for (const [i, operation] of operations.entries()) {
+    if (performance.now() - heldFrom > HELD_MS) {
+      await nextTurn()
+      heldFrom = performance.now()
+    }
     try {
       results.push({ op: operation.op ?? 'create', record: await runOne(writes, operation) })
     } catch (error) {
@@ -35,9 +43,7 @@ export async function runBatch(
     throw new Problem(
       first.code,
       `Nothing was done. ${first.detail} \`errors\` says which operations can’t be done.`,
-      {
-        errors: errors.slice(0, MAX_ERRORS),
-      },
+      { ...first.extras, errors: errors.slice(0, MAX_ERRORS) },
     )
   }
   await writes.settle()

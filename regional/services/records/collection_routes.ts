@@ -102,8 +102,7 @@ export const collectionOperations = (schemas: Schemas): TenantOperation[] => [
       await tx.project(params.projectId, 'write')
       const before = await findCollection(tx, params)
       requireMatch(ifMatch, before && etagOf(before))
-      if (body.schema !== null) schemas.accept(tx.context.tenant, body.schema)
-      const { collection, schema } = await declareCollection(tx, params, before, body)
+      const { collection, schema } = await declareCollection(tx, params, before, body, schemas)
       return reply(tx, before === undefined ? 201 : 200, params, collection, schema)
     },
   }),

@@ -15,6 +15,7 @@ import {
   writeCollection,
   writeSchema,
 } from './collections.ts'
+import type { Schemas } from './json_schema.ts'
 import type { IndexedField } from './query_plan.ts'
 import { type DeclareCollection, fieldsOf, type IndexDeclaration, nameBytes } from './schema.ts'
 import { recordSpace } from './store.ts'
@@ -66,8 +67,13 @@ export async function declareCollection(
   place: Place,
   before: CollectionRecord | undefined,
   { indexes, schema }: DeclareCollection,
+  schemas: Schemas,
 ): Promise<Declared> {
   const { nowMs } = tx.context
+  const schemaBefore = before === undefined ? undefined : await readSchema(tx, place)
+  const sameSchema = JSON.stringify(schemaBefore ?? null) === JSON.stringify(schema)
+  // One that it has was taken before, and is not compiled for nothing.
+  if (schema !== null && !sameSchema) schemas.accept(tx.context.tenant, schema)
   const wanted = indexes.map(wantedIndex)
   requireDistinct(wanted)
   const collection = before ?? (await newCollection(tx, place, nowMs))
@@ -93,8 +99,6 @@ export async function declareCollection(
   for (const index of collection.indexes) {
     if (!after.includes(index)) clearIndex(tx, place.projectId, collection, index)
   }
-  const schemaBefore = before === undefined ? undefined : await readSchema(tx, place)
-  const sameSchema = JSON.stringify(schemaBefore ?? null) === JSON.stringify(schema)
   const unchanged = before !== undefined && sameSchema && isSame(before.indexes, after)
   if (unchanged) return { collection: before, schema }
   const schemaBytes = sameSchema ? collection.schemaBytes : await writeSchema(tx, place, collection, schema)

@@ -1,29 +1,28 @@
 // JSON Schema (2020-12) of a tenant. A schema is a program of a stranger's: it may be written to take forever (patterns
 // that backtrack, references that double at every level). So it is bounded in size, refers only to itself, and both its
-// compilation and every check run against a clock that stops them. A tenant whose schema was stopped gets less time for
-// a while, so that it can't make a habit of holding up everybody else.
-import { Script } from 'node:vm'
+// compilation and every check run against a clock that stops them, within the time that its tenant has (schema_time.ts).
+import { setFlagsFromString } from 'node:v8'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
-import { noteBusy } from '../../observe/request.ts'
 import { type Document, isDocument, jsonPointer } from './document.ts'
+import { type Run, SchemaTime, threadMs } from './schema_time.ts'
 
 const MAX_SCHEMA_BYTES = 32 * 1024
+/** No clock stops V8 while it reads a regular expression, or compiles one: only so long may one be. */
+const MAX_PATTERN_LENGTH = 500
 const MAX_COMPILED_BYTES = 2 * 1024 * 1024
 /** What one that is compiled takes in memory at least, however short it is. */
 const LEAST_COMPILED_BYTES = 2 * 1024
 const MAX_ERRORS = 20
 /** What is compiled is kept, so this is seldom needed. */
-const COMPILE_MS = 500
+const COMPILE_MS = 200
+/** For one that was taken: a process that is just starting is slower, and older versions took more. */
+const COMPILE_AGAIN_MS = 500
 const CHECK_MS = 50
-/** For the checks of a tenant that was stopped a short while ago; it gets nothing compiled meanwhile. */
-const PUNISHED_MS = 5
-const PUNISHMENT_MS = 10_000
-const MAX_PUNISHED = 10_000
-/** Of one piece of work, while others have the processor. */
-const MAX_TRIES = 5
+/** Of all checks of one request. */
+const REQUEST_MS = 100
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
 /** Where a schema belongs; the tenant is part of the key of everything that is kept. */
@@ -37,8 +36,17 @@ export type Verdict =
   | { fits: true }
   | { fits: false; errors: FieldError[] }
   | { fits: 'too_slow' }
+  /** The checks of the request have taken too long together. */
+  | { fits: 'too_much' }
+  /** The tenant's schemas have; it may be tried again in so many seconds. */
+  | { fits: 'not_now'; waitS: number }
   /** The schema refers to itself without ever coming to a part of the document. */
   | { fits: 'endless' }
+
+/** What the checks of one request have taken so far. */
+export interface ChecksOfRequest {
+  ms: number
+}
 
 interface Compiled {
   validate: ValidateFunction
@@ -48,47 +56,63 @@ interface Compiled {
 
 /** Compiled schemas, the ones that were used last. */
 export class Schemas {
-  private readonly now: () => number
+  private readonly time: SchemaTime
   private readonly compiled = new Map<string, Compiled>()
   private compiledBytes = 0
-  private readonly punishedUntil = new Map<TenantNumber, number>()
   /** Knows the schema of schemas. Made when it is first needed: many regions never do. */
   private standard: Ajv2020 | undefined
 
   /** @param now milliseconds since 1970 */
   constructor(now: () => number) {
-    this.now = now
+    this.time = new SchemaTime(now)
+    compilePatternsPlainly()
   }
 
-  /** @throws {Problem} `validation_failed` for what is no schema, or may not be one here */
+  /** @throws {Problem} `validation_failed` for what is no schema, or may not be one here, or not now */
   accept(tenant: TenantNumber, schema: Document): void {
     const faults = faultsOf(schema)
     if (faults.length > 0) throw refused(faults)
-    const compiled = this.compile(tenant, schema)
-    if (compiled instanceof Problem) throw compiled
+    const compiled = this.compile(tenant, COMPILE_MS, schema)
+    if (compiled.ended === 'stopped') {
+      throw refused([{ pointer: '/schema', detail: 'takes too long to compile' }])
+    }
+    if (compiled.ended === 'used_up') {
+      const errors = [{ pointer: '/schema', detail: `can’t be compiled now: ${timeUsedUp(compiled.waitS)}` }]
+      throw refused(errors, { 'retry-after': `${compiled.waitS}` })
+    }
   }
 
-  /** @param load reads the schema, where this process does not have it yet */
+  /**
+   * @param load reads the schema, where this process does not have it yet
+   * @param request what this check's time is added to
+   */
   async check(
     owner: SchemaOwner,
     load: () => Promise<object | undefined>,
     document: Document,
+    request: ChecksOfRequest,
   ): Promise<Verdict> {
     const key = `${owner.tenant} ${owner.uid} ${owner.version}`
     let compiled = this.compiled.get(key)
     if (compiled === undefined) {
       const schema = await load()
       if (schema === undefined) throw new Error('a collection with a schema has one')
-      const validate = this.compile(owner.tenant, schema)
-      if (validate instanceof Problem) return { fits: 'too_slow' }
-      compiled = { validate, bytes: LEAST_COMPILED_BYTES + Buffer.byteLength(JSON.stringify(schema)) }
+      const outcome = this.compile(owner.tenant, COMPILE_AGAIN_MS, schema)
+      if (outcome.ended !== 'done') return unchecked(outcome)
+      compiled = {
+        validate: outcome.value,
+        bytes: LEAST_COMPILED_BYTES + Buffer.byteLength(JSON.stringify(schema)),
+      }
     }
     this.keep(key, compiled)
     const { validate } = compiled
-    const withinMs = this.isPunished(owner.tenant) ? PUNISHED_MS : CHECK_MS
+    const leftMs = REQUEST_MS - request.ms
+    if (leftMs <= 0) return { fits: 'too_much' }
+    const fromMs = threadMs()
     try {
-      const outcome = this.timed(owner.tenant, withinMs, () => validate(document))
-      if (outcome === undefined) return { fits: 'too_slow' }
+      const outcome = this.time.run(owner.tenant, Math.min(CHECK_MS, leftMs), () => validate(document))
+      if (outcome.ended === 'stopped' && leftMs < CHECK_MS) return { fits: 'too_much' }
+      if (outcome.ended !== 'done') return unchecked(outcome)
       if (outcome.value === true) return { fits: true }
       return { fits: false, errors: (validate.errors ?? []).slice(0, MAX_ERRORS).map(fieldError) }
     } catch (error) {
@@ -96,6 +120,7 @@ export class Schemas {
       if (error instanceof RangeError) return { fits: 'endless' }
       throw error
     } finally {
+      request.ms += threadMs() - fromMs
       // They may hold on to the document.
       validate.errors = null
     }
@@ -114,57 +139,52 @@ export class Schemas {
     }
   }
 
-  private compile(tenant: TenantNumber, schema: object): ValidateFunction | Problem {
-    if (this.isPunished(tenant)) return tooSlow()
+  /** @throws {Problem} `validation_failed` for what is no schema */
+  private compile(tenant: TenantNumber, withinMs: number, schema: object): Run<ValidateFunction> {
     this.standard ??= standardAjv()
     const { standard } = this
     try {
-      const outcome = this.timed(tenant, COMPILE_MS, () => {
+      return this.time.run(tenant, withinMs, () => {
         // Throws; only the schema of schemas that were not JSON Schema's would answer with a promise.
         void standard.validateSchema(schema, true)
-        return newAjv({ meta: false, validateSchema: false }).compile(schema)
+        return newAjv({ meta: false, validateSchema: false })
+          .addFormat('regex', (text) => text.length <= MAX_PATTERN_LENGTH && isRegExp(text))
+          .compile(schema)
       })
-      return outcome?.value ?? tooSlow()
     } catch (error) {
       // Ajv says what it does not understand in a plain Error.
       const detail = error instanceof Error ? error.message.slice(0, 500) : 'is not understood'
-      return refused([{ pointer: '/schema', detail }])
+      throw refused([{ pointer: '/schema', detail }])
     } finally {
       standard.errors = null
     }
   }
-
-  private isPunished(tenant: TenantNumber): boolean {
-    return (this.punishedUntil.get(tenant) ?? 0) > this.now()
-  }
-
-  /**
-   * Runs work that may be done again. The clock that stops it is the wall's; on a busy machine that runs out while others
-   * have the processor, which is not the tenant's fault, so what counts is this thread's own time.
-   * @returns undefined when it was stopped
-   */
-  private timed<T>(tenant: TenantNumber, withinMs: number, work: () => T): { value: T } | undefined {
-    for (let tries = 0, usedMs = 0; tries < MAX_TRIES && usedMs < withinMs; tries++) {
-      const start = process.threadCpuUsage()
-      const fromMs = performance.now()
-      try {
-        return { value: withinTime(withinMs, work) }
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
-        const { user, system } = process.threadCpuUsage(start)
-        // A watch's own tick makes no second try.
-        usedMs += (user + system) / 1_000 + 1
-      } finally {
-        noteBusy(performance.now() - fromMs)
-      }
-    }
-    if (this.punishedUntil.size >= MAX_PUNISHED) this.punishedUntil.clear()
-    this.punishedUntil.set(tenant, this.now() + PUNISHMENT_MS)
-    return undefined
-  }
 }
 
-const tooSlow = (): Problem => refused([{ pointer: '/schema', detail: 'takes too long to compile' }])
+const unchecked = (outcome: Exclude<Run<never>, { ended: 'done' }>): Verdict =>
+  outcome.ended === 'stopped' ? { fits: 'too_slow' } : { fits: 'not_now', waitS: outcome.waitS }
+
+/** Why what is of a tenant's schemas is not done now. */
+export const timeUsedUp = (waitS: number): string =>
+  `the organisation’s schemas have taken too much time, try again in ${waitS} s`
+
+/**
+ * For the whole process, before the first pattern of a tenant's is compiled: optimised, one of a few hundred characters
+ * (`a?a?a?…`) takes V8 minutes, and no clock stops that.
+ */
+const compilePatternsPlainly = (): void => setFlagsFromString('--no-regexp-optimization')
+
+/**
+ * Finds a pattern anywhere in a text, looking from each place on by itself: where V8 does that, it prepares its search by
+ * all characters that may come first, which takes seconds for `\p{L}\p{L}…`, and no clock stops that.
+ */
+function regExpOf(pattern: string, flags: string): RegExp {
+  // Throws for what is a pattern only within the parentheses.
+  void new RegExp(pattern, flags)
+  return new RegExp(`^[^]*?(?:${pattern})`, flags)
+}
+// What Ajv would write into code that is kept elsewhere, which none is.
+regExpOf.code = 'new RegExp'
 
 /**
  * A new one for each schema: it keeps whatever it has compiled for good, and the names in it. One that need not know the
@@ -178,6 +198,9 @@ function newAjv(options: { meta?: false; validateSchema?: false } = {}): Ajv2020
     strict: false,
     validateFormats: true,
     inlineRefs: false,
+    // A document's fields are what it has itself: not `constructor`, which every object of JavaScript's has.
+    ownProperties: true,
+    code: { regExp: regExpOf },
     // The compiler's time and the size of its code are the tenant's to spoil otherwise.
     loopRequired: 20,
     loopEnum: 20,
@@ -187,26 +210,21 @@ function newAjv(options: { meta?: false; validateSchema?: false } = {}): Ajv2020
   return ajv
 }
 
+function isRegExp(text: string): boolean {
+  try {
+    void new RegExp(text, 'u')
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Shared by all: it compiles no tenant's schema, so nothing of one stays in it. */
 function standardAjv(): Ajv2020 {
   const ajv = newAjv()
   // Compiles the schema of schemas, which no tenant's time should be taken for.
   ajv.compile({ type: 'object' })
   return ajv
-}
-
-const run = new Script('globalThis[Symbol.for("coditect.timed")]()')
-const TIMED = Symbol.for('coditect.timed')
-
-/** Runs `work`, which does not wait for anything, and stops it after so many milliseconds wherever it is. */
-function withinTime<T>(timeout: number, work: () => T): T {
-  const place = globalThis as { [TIMED]?: () => unknown }
-  place[TIMED] = work
-  try {
-    return run.runInThisContext({ timeout }) as T
-  } finally {
-    delete place[TIMED]
-  }
 }
 
 /** What these hold are documents, not schemas. */
@@ -232,7 +250,7 @@ function faultsOf(schema: Document): FieldError[] {
     if (!isDocument(value)) return
     for (const [word, inner] of Object.entries(value)) {
       const at = [...path, word]
-      const fault = areNames ? undefined : wordFault(word, inner, path.length === 0)
+      const fault = areNames ? nameFault(word) : wordFault(word, inner, path.length === 0)
       if (fault !== undefined) faults.push({ pointer: jsonPointer(['schema', ...at]), detail: fault })
       if (areNames || !OF_DOCUMENTS.has(word)) visit(inner, at, !areNames && OF_NAMES.has(word))
     }
@@ -241,11 +259,29 @@ function faultsOf(schema: Document): FieldError[] {
   return faults.slice(0, MAX_ERRORS)
 }
 
+/** Ajv passes over it. */
+const nameFault = (name: string): string | undefined =>
+  name === '__proto__' ? 'is a name that no part of a schema may have here' : undefined
+
 function wordFault(word: string, value: unknown, atRoot: boolean): string | undefined {
   if (word === '$async') return 'is not of JSON Schema'
   if (word === '$id' && typeof value === 'string') return 'is not supported: a schema stands for itself'
   if ((word === '$ref' || word === '$dynamicRef') && typeof value === 'string' && !value.startsWith('#')) {
     return 'refers to another document; only references within the schema (#…) are followed'
+  }
+  if (/^\$(dynamicA|a)nchor$|^\$dynamicRef$/.test(word) && typeof value === 'string') {
+    // Ajv keeps these by their names in an object, which has such members of its own.
+    if (value.replace(/^#/, '') in Object.prototype) return 'is a name that no part of a schema may have here'
+  }
+  if (word === 'dependentRequired' && isDocument(value) && Object.hasOwn(value, '__proto__')) {
+    return 'names __proto__, which is not supported here'
+  }
+  if (word === 'pattern' && typeof value === 'string' && value.length > MAX_PATTERN_LENGTH) {
+    return `has more than ${MAX_PATTERN_LENGTH} characters`
+  }
+  if (word === 'patternProperties' && isDocument(value)) {
+    const isLong = Object.keys(value).some((pattern) => pattern.length > MAX_PATTERN_LENGTH)
+    if (isLong) return `has a pattern of more than ${MAX_PATTERN_LENGTH} characters`
   }
   if (word === '$schema' && typeof value === 'string' && (!atRoot || value.replace(/#$/, '') !== DIALECT)) {
     return `is not ${DIALECT}`
@@ -253,8 +289,11 @@ function wordFault(word: string, value: unknown, atRoot: boolean): string | unde
   return undefined
 }
 
-const refused = (errors: FieldError[]): Problem =>
-  new Problem('validation_failed', 'The schema is not one that can be used. `errors` says why.', { errors })
+const refused = (errors: FieldError[], headers: Record<string, string> = {}): Problem =>
+  new Problem('validation_failed', 'The schema is not one that can be used. `errors` says why.', {
+    errors,
+    headers,
+  })
 
 /** Where in the body: a missing or unknown field is named itself. */
 function fieldError({ instancePath, message, params }: ErrorObject): FieldError {

@@ -92,11 +92,20 @@ export class RecordWriter {
   private readonly place: Place
   private readonly collection: CollectionRecord
   private readonly nowMs: number
+  private readonly check: (document: Document) => Promise<void>
   private grownBytes = 0
   private grownRecords = 0
   private writtenBytes = 0
 
-  constructor(tx: RecordsTransaction, place: Place, collection: CollectionRecord, nowMs: number) {
+  /** @param check throws for a document that may not be written, once it is known not to be too large */
+  constructor(
+    tx: RecordsTransaction,
+    place: Place,
+    collection: CollectionRecord,
+    nowMs: number,
+    check: (document: Document) => Promise<void> = async () => undefined,
+  ) {
+    this.check = check
     this.tx = tx
     this.place = place
     this.collection = collection
@@ -142,6 +151,7 @@ export class RecordWriter {
     const { id, version, createdMs, updatedMs, expiresMs, data } = record
     const text = JSON.stringify(data)
     this.requireSize(Buffer.byteLength(text))
+    await this.check(data)
     const value = Buffer.from(`[${version},${createdMs},${updatedMs},${expiresMs},${text}]`)
     const after = { ...record, bytes: value.length }
     this.grownBytes += await updateEntries(this.tx, this.collection, before, after, this.nowMs).catch(

@@ -1,12 +1,12 @@
 // What a request does to one record, for the single routes and the batch alike.
 import type { Id } from '../../../shared/ids.ts'
-import { Problem } from '../../../shared/problems.ts'
+import { type FieldError, Problem } from '../../../shared/problems.ts'
 import { notFound, requireMatch, type TenantTransaction } from '../../tenancy/service.ts'
 import { type CollectionRecord, type Place, readSchema } from './collections.ts'
 import { type Document, documentFault, isDocument } from './document.ts'
-import type { Schemas } from './json_schema.ts'
+import { type ChecksOfRequest, type Schemas, timeUsedUp } from './json_schema.ts'
 import { mergePatch } from './merge_patch.ts'
-import { type Content, etagOf, findRecord, RecordWriter, type StoredRecord } from './store.ts'
+import { etagOf, findRecord, RecordWriter, type StoredRecord } from './store.ts'
 
 export interface SentContent {
   data: Document
@@ -24,17 +24,18 @@ export class RecordWrites {
   private readonly collection: CollectionRecord
   private readonly schemas: Schemas
   private readonly writer: RecordWriter
+  private readonly checks: ChecksOfRequest = { ms: 0 }
 
   constructor(tx: TenantTransaction, place: Place, collection: CollectionRecord, schemas: Schemas) {
     this.tx = tx
     this.place = place
     this.collection = collection
     this.schemas = schemas
-    this.writer = new RecordWriter(tx, place, collection, tx.context.nowMs)
+    this.writer = new RecordWriter(tx, place, collection, tx.context.nowMs, (data) => this.requireFit(data))
   }
 
   async create({ data, expiresAt }: SentContent): Promise<StoredRecord> {
-    return this.writer.create(await this.checked({ data, expiresMs: this.expiry(expiresAt) }))
+    return this.writer.create({ data, expiresMs: this.expiry(expiresAt) })
   }
 
   async replace(
@@ -43,7 +44,7 @@ export class RecordWrites {
     { data, expiresAt }: SentContent,
   ): Promise<StoredRecord> {
     const before = await this.read(id, ifMatch)
-    return this.writer.replace(before, await this.checked({ data, expiresMs: this.expiry(expiresAt) }))
+    return this.writer.replace(before, { data, expiresMs: this.expiry(expiresAt) })
   }
 
   /** Re-reads the record in the transaction that writes it, so that no other change is lost. */
@@ -59,7 +60,7 @@ export class RecordWrites {
     const fault = documentFault(merged)
     if (fault !== undefined) throw unfit([{ ...fault, pointer: `/data${fault.pointer}` }])
     const expiresMs = expiresAt === undefined ? before.expiresMs : this.expiry(expiresAt)
-    return this.writer.replace(before, await this.checked({ data: merged, expiresMs }))
+    return this.writer.replace(before, { data: merged, expiresMs })
   }
 
   async remove(id: Id<'rec'>, ifMatch: string | undefined): Promise<void> {
@@ -84,21 +85,34 @@ export class RecordWrites {
     throw unfit([{ pointer: '/expiresAt', detail: 'is not in the future' }])
   }
 
-  private async checked(content: Content): Promise<Content> {
+  private async requireFit(document: Document): Promise<void> {
     const { uid, schemaVersion: version } = this.collection
-    if (version === 0) return content
+    if (version === 0) return
     const owner = { tenant: this.tx.context.tenant, uid, version }
-    const verdict = await this.schemas.check(owner, () => readSchema(this.tx, this.place), content.data)
-    if (verdict.fits === true) return content
+    const verdict = await this.schemas.check(
+      owner,
+      () => readSchema(this.tx, this.place),
+      document,
+      this.checks,
+    )
+    if (verdict.fits === true) return
     if (verdict.fits === false) throw unfit(verdict.errors)
+    if (verdict.fits === 'not_now') {
+      const errors = [{ pointer: '/data', detail: `can’t be checked now: ${timeUsedUp(verdict.waitS)}` }]
+      throw unfit(errors, { 'retry-after': `${verdict.waitS}` })
+    }
     throw unfit([{ pointer: '/data', detail: UNCHECKED[verdict.fits] }])
   }
 }
 
 const UNCHECKED = {
   too_slow: 'takes too long to check: the collection’s schema is too complex',
+  too_much: 'takes too long to check together with those before it: send fewer at once',
   endless: 'can’t be checked: the collection’s schema refers to itself without end',
 }
 
-const unfit = (errors: ReadonlyArray<{ pointer: string; detail: string }>): Problem =>
-  new Problem('validation_failed', 'The document can’t be stored like this. `errors` says why.', { errors })
+const unfit = (errors: ReadonlyArray<FieldError>, headers: Record<string, string> = {}): Problem =>
+  new Problem('validation_failed', 'The document can’t be stored like this. `errors` says why.', {
+    errors,
+    headers,
+  })
