@@ -6,6 +6,7 @@ import type { StatusCode } from 'hono/utils/http-status'
 import type { StreamingApi } from 'hono/utils/stream'
 import { REQUEST_ID } from '../shared/headers.ts'
 import { Problem, type ProblemCode, type ProblemDetails, problemDetails } from '../shared/problems.ts'
+import { bounded } from './bounded_errors.ts'
 import type { Reply } from './operation.ts'
 import type { Begin, Outside } from './tenancy/outside.ts'
 
@@ -72,7 +73,7 @@ async function ending(
       ? error
       : new Problem('internal', 'Try again; if it stays, tell us the request id.')
     failed(problem.code)
-    return { problem: problemDetails(problem, requestId) }
+    return { problem: problemDetails(bounded(problem), requestId) }
   } finally {
     clearInterval(beating)
   }

@@ -25,6 +25,7 @@ import { EVENT_STREAM, wantsEvents } from './accept.ts'
 import { type Admission, WaitEnded } from './admission/admission.ts'
 import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
+import { bounded } from './bounded_errors.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
 import { type RequestNote, timed, timedNow } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
@@ -416,7 +417,7 @@ function tenantNumber(text: string): TenantNumber {
 
 function refuse(c: RegionContext, problem: Problem): Response {
   c.get('note').problem = problem.code
-  return problemResponse(problem, requestIdOf(c))
+  return problemResponse(bounded(problem), requestIdOf(c))
 }
 
 const leaving = (): Problem =>

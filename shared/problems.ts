@@ -110,25 +110,13 @@ export class Problem extends Error {
   }
 }
 
-const MAX_ERRORS = 100
-const MAX_ERROR_LENGTH = 500
-
-/** Errors repeat names that a client chose: many errors of one that is long would be an answer of many times its request. */
-const shownErrors = (errors: ReadonlyArray<FieldError>): FieldError[] =>
-  errors
-    .slice(0, MAX_ERRORS)
-    .map((error) => ({ ...error, pointer: cut(error.pointer), detail: cut(error.detail) }))
-
-const cut = (text: string): string =>
-  text.length <= MAX_ERROR_LENGTH ? text : `${text.slice(0, MAX_ERROR_LENGTH).toWellFormed()}…`
-
 export const problemDetails = ({ code, detail, extras }: Problem, requestId: string): ProblemDetails => ({
   type: `urn:coditect:problem:${code}`,
   ...PROBLEMS[code],
   detail,
   code,
   requestId,
-  ...(extras.errors && { errors: shownErrors(extras.errors) }),
+  ...(extras.errors && { errors: extras.errors }),
 })
 
 export function problemResponse(problem: Problem, requestId: string): Response {
