@@ -18,8 +18,11 @@ export const isProfileName = (text: string): boolean => /^[a-z\d][\w.-]{0,63}$/i
 export const PROFILE_NAMES = '1 to 64 letters, digits, dots, hyphens and underscores, a letter or digit first'
 export const NO_TOKEN = 'no token: it is empty, or has a space, a line break or a letter beyond ASCII'
 
+const isWebAddress = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+
 const profileSchema = z.object({
-  url: z.string().refine(isPlace, NO_PLACE),
+  // Earlier versions took more than a place: such a profile must not make the others useless.
+  url: z.string().refine(isWebAddress, NO_PLACE),
   token: z.string().refine(isToken, `is ${NO_TOKEN}`),
 })
 const keptSchema = z.object({ current: z.string(), profiles: z.record(z.string(), profileSchema) })
@@ -99,6 +102,7 @@ export function readProfile(environment: Environment, name: string | undefined):
         : `there is no profile ${named}; run: coditect login --as ${named} --url <url>`,
     )
   }
+  if (!isPlace(profile.url)) throw new UsageError(`the profile’s URL ${NO_PLACE}; log in again`)
   return profile
 }
 
@@ -114,7 +118,9 @@ export async function* listProfiles(
   environment: Environment,
 ): AsyncGenerator<{ name: string; url: string; current: boolean }> {
   const { current, profiles } = readKept(profileFile(environment))
-  for (const [name, { url }] of Object.entries(profiles)) yield { name, url, current: name === current }
+  for (const [name, { url }] of Object.entries(profiles)) {
+    yield { name, url: isPlace(url) ? url : new URL(url).origin, current: name === current }
+  }
 }
 
 /** @throws {UsageError} where there is no such profile */

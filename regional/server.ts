@@ -132,8 +132,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   } = parts
   const { REGION: region, CONTROL_REGION: controlRegion } = config
   const metrics = regionMetrics(region, Object.keys(config.REGIONS))
-  const writeLog = parts.writeLog ?? standardOutput(() => metrics.logLinesLost.inc())
-  const log = jsonLog(region, writeLog, config.LOG_LEVEL)
+  const output =
+    parts.writeLog === undefined
+      ? standardOutput(() => metrics.logLinesLost.inc())
+      : { write: parts.writeLog, flush: () => {} }
+  const log = jsonLog(region, output.write, config.LOG_LEVEL)
   const broken = Promise.withResolvers<void>()
   let isBroken = false
   const onWriteFailure = ({ message: failure, rolledBack }: WriteFailure): void => {
@@ -422,6 +425,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       for (const result of await Promise.allSettled([refusals.flush(), usage.flush(), uses.flush()])) {
         if (result.status === 'rejected') log.error('could not be written down', { error: result.reason })
       }
+      output.flush()
     },
     dropInstance: (index) => at(index).drop(),
     async restartInstance(index, drain) {

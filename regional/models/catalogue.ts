@@ -27,6 +27,8 @@ export class ModelStore {
   private readonly sealer: Sealer
   private readonly now: () => number
   private readonly log: Log
+  /** When each model was changed last whose key was said not to open. */
+  private readonly toldLost = new Map<string, string>()
 
   constructor(database: RegionDatabase, sealer: Sealer, now: () => number, log: Log) {
     this.database = database
@@ -124,7 +126,9 @@ export class ModelStore {
       return { ...model, apiKey: this.sealer.open(sealedKey, `model ${model.name}`) }
     } catch (error) {
       if (!(error instanceof SealError)) throw error
-      this.log.error('a model is off until its key is set again', { model: model.name, error })
+      if (this.toldLost.get(model.name) !== model.updatedAt)
+        this.log.error('a model is off until its key is set again', { model: model.name, error })
+      this.toldLost.set(model.name, model.updatedAt)
       return { ...model, apiKey: null, enabled: false, keyLost: true }
     }
   }

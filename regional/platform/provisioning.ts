@@ -85,10 +85,11 @@ export class TenantProvisioner {
   }
 }
 
-const onceAsked = (request: Provisioning): OnceAsked => ({
-  ...request,
-  content: [request.region, request.intent],
-})
+const onceAsked = (request: Provisioning): OnceAsked => {
+  // Who asks says that as well, and earlier versions asked without it.
+  const { signedUp: _, ...intent } = request.intent
+  return { ...request, content: [request.region, intent] }
+}
 
 export const slugTaken = (slug: string): Problem =>
   new Problem('slug_taken', `Another organisation has the slug ${slug}.`)

@@ -61,7 +61,8 @@ export interface SignUpCall {
 const LINK_TTL_MS = 60 * 60 * 1000
 const HOUR_MS = 60 * 60 * 1000
 /** In an hour. Letters go to whomever a stranger names, so few of them go to one mailbox. */
-const LIMITS = { address: 20, mailbox: 3 } as const
+/** `link`: of one mailbox and organisation. */
+const LIMITS = { address: 20, mailbox: 3, link: 3 } as const
 /** Shorter than the edge waits for an answer. */
 const SEND_MS = 8_000
 const SEALED_FOR = 'sign-up'
@@ -159,12 +160,11 @@ class SignUps {
   /**
    * Has a link into their organisation sent to who signed it up with this address, and nothing to anybody else. Nobody who
    * asks learns which it was: not by the answer, nor by how long it took, nor by what is counted.
-   * @throws {Problem} `not_found`, `rate_limited`
+   * @throws {Problem} `not_found`, `rate_limited` for the address of the network
    */
   async requestLink(asked: LinkRequest, visitor: Visitor): Promise<void> {
     const mailer = this.open()
     await this.countAddress(visitor.clientIp)
-    await this.count('mailbox', mailboxOf(asked.email))
     // Where the region or the mail server is away there is no letter, and they ask again.
     void this.sendLink(mailer, asked, visitor).catch(() => undefined)
   }
@@ -210,6 +210,8 @@ class SignUps {
     const number = await directory.ownerOf(slug)
     const place = number && (await directory.locate(number))
     if (number === undefined || place === undefined) return
+    // By organisation, so that nobody uses up what the owner has by asking for others.
+    await this.count('link', `${mailboxOf(email)} ${slug}`)
     const asked = { email, seconds: LINK_TTL_MS / 1000 }
     const link = await callsTo(place.region).linkForSignedUp({ number, asked, by: makerOf(visitor) })
     if (link !== null) await mailer.send(linkLetter(slug, link), `link.${hash('sha256', link.url)}`)

@@ -35,6 +35,7 @@ import {
   type CredentialRecord,
   credentialSpace,
   type MemberRecord,
+  memberSpace,
   type ProfileRecord,
   profileSpace,
   provisionedSpace,
@@ -150,7 +151,8 @@ export class TenantLifecycle {
         const kept = await answer.get(['answer'])
         if (kept === undefined || kept.expiresAt <= nowMs) throw notFound()
         const earlier = JSON.parse(sealer.open(kept.sealed, bound)) as ProvisionedTenant
-        return { value: earlier, commit: false }
+        // An earlier version may have made it, which did not note who signed up.
+        return { value: earlier, commit: signedUp === true && (await markSignedUp(scope, owner.email)) }
       }
       statusOf(scope).set(['status'], { status: 'provisioning', epoch: FIRST_EPOCH, version: 1 })
       profileOf(scope).set(['profile'], profile)
@@ -366,6 +368,21 @@ function requireFitting({ burst, requestsPerSecond }: PlanLimits): void {
 }
 
 const statusOf = (scope: TenantScope) => scope.system('status', statusSpace)
+
+/** @returns whether there was anything to write */
+async function markSignedUp(scope: TenantScope, email: string): Promise<boolean> {
+  const mark = scope.system('profile', signedUpSpace)
+  const members = scope.service('members')
+  const [known, { entries }] = await Promise.all([
+    mark.get(['signed-up']),
+    members.space(memberSpace).page({ limit: 2 }),
+  ])
+  const first = entries[0]?.[1]
+  if (known !== undefined || first === undefined || entries.length > 1) return false
+  if (first.email !== email || first.role !== 'owner' || first.identity !== null) return false
+  mark.set(['signed-up'], { member: first.id })
+  return true
+}
 const profileOf = (scope: TenantScope) => scope.system('profile', profileSpace)
 
 interface Shown {

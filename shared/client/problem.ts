@@ -26,6 +26,17 @@ type ProblemBody = Pick<ProblemDetails, 'code' | 'detail' | 'requestId' | 'error
 /** There was no answer, or none of the platform's: the network, a proxy, or the deadline. */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError'
+  /** Another place was named. Asked again, this one would name it again. */
+  readonly leadsElsewhere: boolean
+
+  constructor(message: string, { leadsElsewhere = false, ...options }: ConnectionErrorOptions = {}) {
+    super(message, options)
+    this.leadsElsewhere = leadsElsewhere
+  }
+}
+
+interface ConnectionErrorOptions extends ErrorOptions {
+  leadsElsewhere?: boolean
 }
 
 export const isProblemBody = (body: unknown): body is ProblemBody =>
@@ -47,7 +58,7 @@ export const isUnderWay = (error: unknown): boolean =>
 
 /** Whether the same may be answered another time: no waiting gives the platform a model. */
 export function mayPass(error: unknown): boolean {
-  if (error instanceof ConnectionError) return true
+  if (error instanceof ConnectionError) return !error.leadsElsewhere
   if (!(error instanceof CoditectProblem) || error.code === 'no_model_configured') return false
   return AGAIN.has(error.status) || isUnderWay(error)
 }

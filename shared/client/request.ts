@@ -139,11 +139,12 @@ function originOf(url: string): string {
 async function refusal(response: Response, reading: Reading): Promise<CoditectProblem | ConnectionError> {
   const body = await jsonOf(response, reading).catch(() => undefined)
   if (isProblemBody(body)) return new CoditectProblem(response.status, body)
-  return new ConnectionError(strange(response))
+  // All that browsers say of a redirect is 0.
+  const leadsElsewhere = response.status < 400
+  return new ConnectionError(strange(response), { leadsElsewhere })
 }
 
 function strange({ status, headers }: Response): string {
-  // All that browsers say of a redirect.
   if (status === 0) return 'an answer that leads elsewhere'
   const place = headers.get('location')
   return place === null

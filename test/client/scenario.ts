@@ -97,7 +97,7 @@ export async function scenario({ url, token, agent, breaking, leading }: Where):
   }
 
   // A place that is another one by now.
-  const led = await new Coditect({ url: leading, token, retries: 0 })
+  const led = await new Coditect({ url: leading, token })
     .call('POST /v1/projects', { body: { name: mark } })
     .catch((error: unknown) => error)
 

@@ -16,7 +16,7 @@ afterEach(() => void child.kill('SIGKILL'))
 function writer(then: string) {
   const script = `import { standardOutput } from '${OUTPUT}'
     let lost = 0
-    const write = standardOutput(() => lost++)
+    const { write } = standardOutput(() => lost++)
     for (let i = 0; i < ${LINES}; i++) write('${LINE}\\n')
     ${then}`
   const started = spawn(process.execPath, ['--input-type=module', '-e', script], {

@@ -66,19 +66,13 @@ test('a secret that is none of its provider’s is refused, of a new source and 
   const path = '/v1/webhook-sources'
   const { body: source } = await ask(path, 'POST', given)
   const long = 'A'.repeat(32)
-  // What is none in base64, or in base64url, or has bits too many, is not what its provider signs with.
-  const others = [
-    `whsec_${long}!`,
-    `whsec_-_${long}==`,
-    `whsec_${long}AB`,
-    `${long}====`,
-    `whsec_whsec_${long}`,
-  ]
+  // What is none in base64, or in base64url, is not what its provider signs with.
+  const others = [`whsec_${long}!`, `whsec_-_${long}==`, `${long}====`, `whsec_whsec_${long}`]
   for (const secret of ['########', 'whsec_short', 'whsec_########', ...others]) {
     expect(await ask(path, 'POST', { ...given, secret })).toMatchObject(refused)
     expect(await ask(`${path}/${source.id}`, 'PATCH', { secret })).toMatchObject(refused)
   }
-  for (const secret of [long, `whsec_${long}AA==`, `whsec_${long}AA`]) {
+  for (const secret of [long, `whsec_${long}AA==`, `whsec_${long}AA`, `whsec_${long}AB`]) {
     expect([secret, (await ask(`${path}/${source.id}`, 'PATCH', { secret })).status]).toEqual([secret, 200])
   }
   const { body: other } = await ask(path, 'POST', { ...given, provider: 'hmac' })

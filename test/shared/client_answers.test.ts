@@ -59,6 +59,13 @@ test('a problem that comes after the head is thrown, not answered, and not sent 
   expect(called.keys).toHaveLength(1)
 })
 
+test('a redirect is told at once: asked again, it would lead there again', async () => {
+  const headers = { location: 'https://elsewhere.test/' }
+  const { client, keys } = answered([() => new Response(null, { status: 301, headers })])
+  await expect(client.call('GET /v1/tenant')).rejects.toThrow('leads to https://elsewhere.test/')
+  expect(keys).toHaveLength(1)
+})
+
 test('a stream that ends with a problem throws it, after what came before', async () => {
   const { client } = answered([
     () =>

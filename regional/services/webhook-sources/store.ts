@@ -161,6 +161,8 @@ export async function clearReceived(
   // All marks of a source that was removed are cleared with it.
   if (source !== undefined && body !== undefined) {
     tx.space(seen).clear([sourceId, 'body', bodyMark(source, webhook.providerType, body)])
+    // Earlier versions kept this one for every provider.
+    tx.space(seen).clear([sourceId, 'body', digestOf(body)])
   }
   await tx.take('storedBytes', -webhook.bytes)
 }
