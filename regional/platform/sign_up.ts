@@ -313,7 +313,7 @@ const provisioningOf = (
 const notYours = (): Problem =>
   new Problem(
     'conflict',
-    'The organisation was made, but this letter lets nobody in any more: sign in at its identity provider, or ask one of its administrators for a link.',
+    'The organisation was made, but this letter lets nobody in now: it is suspended, or its owner has another way in. Sign in at its identity provider, or ask an administrator, or who runs the platform.',
   )
 
 const madeAndGone = (): Problem =>
