@@ -16,7 +16,15 @@ const bindings = {
 /** A busy machine takes longer than Vitest's one second for what comes about by itself. */
 const poll = { timeout: 20_000 }
 
-/** `node`: region, storage and whole-stack tests on Node. `workerd`: the edge inside the real runtime. */
+/** What measures rates, delays and fairness, or kills what it started: by itself, so that nothing else makes it wait. */
+const ALONE = ['limit', 'admission', 'faults', 'jobs', 'storage'].map(
+  (folder) => `test/${folder}/**/*.test.ts`,
+)
+
+/**
+ * `node`: region and whole-stack tests on Node, two files at a time, since they mostly wait. `alone`: one at a time. `workerd`:
+ * the edge inside the real runtime.
+ */
 export default defineConfig({
   test: {
     reporters: process.env.CI ? ['dot', './test/summary.ts'] : ['default', './test/summary.ts'],
@@ -25,7 +33,20 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/edge/**'],
+          exclude: ['test/edge/**', ...ALONE],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          expect: { poll },
+        },
+      },
+      {
+        test: {
+          name: 'alone',
+          include: ALONE,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll },
@@ -42,6 +63,8 @@ export default defineConfig({
         ],
         test: {
           name: 'workerd',
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
           include: ['test/edge/**/*.test.ts', 'test/shared/**/*.test.ts'],
           globalSetup: './test/support/loopback_region.ts',
           testTimeout: 60_000,

@@ -89,7 +89,7 @@ test.each<[string, Record<string, () => Response>]>([
     // Now nobody is asked, and that is known.
     const again: unknown = await askRegion(region, '/edge/v1/x').catch((error) => error)
     expect(asked).toHaveLength(2)
-    expect(again).toMatchObject({ detail: expect.stringContaining('nothing was done') })
+    expect(again).toMatchObject({ detail: expect.stringContaining('Nothing was done') })
   },
 )
 

@@ -57,7 +57,7 @@ test('when all instances are leaving, the client hears that nothing was done, an
   expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1'])
   expect(await answer.json()).toMatchObject({
     code: 'region_unavailable',
-    detail: expect.stringContaining('nothing was done'),
+    detail: expect.stringContaining('Nothing was done'),
   })
 })
 
