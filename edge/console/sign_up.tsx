@@ -27,6 +27,8 @@ interface Wrong {
   given: SignUpRequest
 }
 
+type FormBody = (errorOf: (field: string) => string | undefined, offer: SignUpOffer) => Child
+
 interface WrongLink {
   refused: Refused
   given: LinkRequest
@@ -63,108 +65,98 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
     return answer.ok ? c.redirect(answer.body.adminLink, 303) : refusal(c, answer, <SignUp />)
   })
 
-  async function form(c: Context, wrong?: Wrong) {
+  /** A page with a form of strangers', where the platform is open for them. */
+  async function formPage(c: Context, title: string, refused: Refused | undefined, body: FormBody) {
     const offer = await apiFor(c).get<SignUpOffer>(SIGN_UP_CALL)
     if (!offer.ok) return refusal(c, offer)
     if (!offer.body.open) return closed(c)
-    const { refused, given } = wrong ?? {}
     if (refused) sayWhen(c, refused)
-    const taken = refused?.problem.code === 'slug_taken' ? refused.problem.detail : undefined
-    const isOfAField = taken !== undefined || refused?.problem.errors !== undefined
     const errorOf = (name: string) => errorAt(refused?.problem, `/${name}`)
-    return show(c, {
-      title: 'Sign up',
-      status: refused?.status ?? 200,
-      body: (
-        <Alone title="Create an organisation">
-          {refused && !isOfAField && <Advice refused={refused} said={saidOf(refused)} />}
-          <form class="stack" method="post" action={SIGN_UP_PAGE}>
-            <Field
-              name="name"
-              label="Name"
-              value={given?.name}
-              error={errorOf('name')}
-              required
-              maxlength={200}
-            />
-            <Field
-              name="slug"
-              label="Slug"
-              hint="Its name in addresses: letters, digits and hyphens, such as acme."
-              value={given?.slug}
-              error={taken ?? errorOf('slug')}
-              required
-              maxlength={63}
-            />
-            <Field
-              name="email"
-              label="Your e-mail address"
-              hint="An e-mail with a link goes there. You become the owner."
-              type="email"
-              value={given?.email}
-              error={errorOf('email')}
-              autocomplete="email"
-              required
-            />
-            <Select
-              name="region"
-              label="Region"
-              hint="Where its data is kept."
-              options={offer.body.regions}
-              value={given?.region}
-              error={errorOf('region')}
-            />
-            <button type="submit">Send the e-mail</button>
-          </form>
-          <p class="quiet">
-            You have made one? <a href={LINK_PAGE}>Get a link to it</a>.
-          </p>
-        </Alone>
-      ),
-    })
+    return show(c, { title, status: refused?.status ?? 200, body: body(errorOf, offer.body) })
   }
 
-  async function linkForm(c: Context, wrong?: WrongLink) {
-    const offer = await apiFor(c).get<SignUpOffer>(SIGN_UP_CALL)
-    if (!offer.ok) return refusal(c, offer)
-    if (!offer.body.open) return closed(c)
-    const { refused, given } = wrong ?? {}
-    if (refused) sayWhen(c, refused)
-    const errorOf = (name: string) => errorAt(refused?.problem, `/${name}`)
-    return show(c, {
-      title: 'Get a link',
-      status: refused?.status ?? 200,
-      body: (
-        <Alone title="Get a link to your organisation">
-          <p>For who made an organisation here, and has no other way to sign in.</p>
-          {refused && refused.problem.errors === undefined && (
-            <Advice refused={refused} said={saidOf(refused)} />
-          )}
-          <form class="stack" method="post" action={LINK_PAGE}>
-            <Field
-              name="slug"
-              label="Slug"
-              hint="Its name in addresses, such as acme."
-              value={given?.slug}
-              error={errorOf('slug')}
-              required
-              maxlength={63}
-            />
-            <Field
-              name="email"
-              label="Your e-mail address"
-              hint="The one that you signed up with."
-              type="email"
-              value={given?.email}
-              error={errorOf('email')}
-              autocomplete="email"
-              required
-            />
-            <button type="submit">Send me a link</button>
-          </form>
-        </Alone>
-      ),
-    })
+  function form(c: Context, { refused, given }: Partial<Wrong> = {}) {
+    const taken = refused?.problem.code === 'slug_taken' ? refused.problem.detail : undefined
+    const isOfAField = taken !== undefined || refused?.problem.errors !== undefined
+    return formPage(c, 'Sign up', refused, (errorOf, { regions }) => (
+      <Alone title="Create an organisation">
+        {refused && !isOfAField && <Advice refused={refused} said={saidOf(refused)} />}
+        <form class="stack" method="post" action={SIGN_UP_PAGE}>
+          <Field
+            name="name"
+            label="Name"
+            value={given?.name}
+            error={errorOf('name')}
+            required
+            maxlength={200}
+          />
+          <Field
+            name="slug"
+            label="Slug"
+            hint="Its name in addresses: letters, digits and hyphens, such as acme."
+            value={given?.slug}
+            error={taken ?? errorOf('slug')}
+            required
+            maxlength={63}
+          />
+          <Field
+            name="email"
+            label="Your e-mail address"
+            hint="An e-mail with a link goes there. You become the owner."
+            type="email"
+            value={given?.email}
+            error={errorOf('email')}
+            autocomplete="email"
+            required
+          />
+          <Select
+            name="region"
+            label="Region"
+            hint="Where its data is kept."
+            options={regions}
+            value={given?.region}
+            error={errorOf('region')}
+          />
+          <button type="submit">Send the e-mail</button>
+        </form>
+        <p class="quiet">
+          You have made one? <a href={LINK_PAGE}>Get a link to it</a>.
+        </p>
+      </Alone>
+    ))
+  }
+
+  function linkForm(c: Context, { refused, given }: Partial<WrongLink> = {}) {
+    return formPage(c, 'Get a link', refused, (errorOf) => (
+      <Alone title="Get a link to your organisation">
+        <p>For who made an organisation here, and has no other way to sign in.</p>
+        {refused && refused.problem.errors === undefined && (
+          <Advice refused={refused} said={saidOf(refused)} />
+        )}
+        <form class="stack" method="post" action={LINK_PAGE}>
+          <Field
+            name="slug"
+            label="Slug"
+            hint="Its name in addresses, such as acme."
+            value={given?.slug}
+            error={errorOf('slug')}
+            required
+            maxlength={63}
+          />
+          <Field
+            name="email"
+            label="Your e-mail address"
+            hint="The one that you signed up with."
+            type="email"
+            value={given?.email}
+            error={errorOf('email')}
+            autocomplete="email"
+            required
+          />
+          <button type="submit">Send me a link</button>
+        </form>
+      </Alone>
+    ))
   }
 
   const linkSentTo = (c: Context, { slug, email }: LinkRequest) =>
