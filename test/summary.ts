@@ -1,5 +1,5 @@
 // Ends a test run with one plain line, `N passed, N failed`, that a person or a script can read. Before it stands what
-// was skipped because of the machine: its name says why.
+// was skipped because of the machine (its name says why), and what failed at first and passed when it was tried again.
 import type { Reporter, TestModule } from 'vitest/node'
 
 export default class Summary implements Reporter {
@@ -11,6 +11,8 @@ export default class Summary implements Reporter {
         const { state } = test.result()
         if (state !== 'pending') count[state]++
         if (state === 'skipped' && /\(skipped: .+\)$/.test(test.name)) console.log(test.fullName)
+        if (test.diagnostic()?.flaky)
+          console.log(`passed only when tried again: ${module.relativeModuleId} > ${test.fullName}`)
       }
     }
     const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ''

