@@ -20,9 +20,11 @@ const MORE_CONNECTIONS = [32, 64]
 const CLOSED_MS = 4_000
 const GOAL = { p99Ms: 100, ofPeak: 0.7, goodput: 0.9 }
 /** Parts of the peak that are tried, upwards; then the middle between the last that held and the first that did not. */
-const STEPS = [0.5, 0.6, 0.7, 0.8, 0.9, 1]
-const TRIAL = { warmUpMs: 1_500, durationMs: 6_000 }
-const LONG_TRIAL = { warmUpMs: 2_000, durationMs: 20_000 }
+const STEPS = [0.5, 0.6, 0.7, 0.8, 0.9, 1] as const
+/** Long enough for two collections of the region's whole heap. */
+const TRIAL = { warmUpMs: 2_000, durationMs: 20_000 }
+/** A part holds in most of so many trials, because one stall of the machine ends any of them. */
+const TRIALS_EACH = 3
 const OVERLOAD = { times: 2, warmUpMs: 3_000, durationMs: 15_000 }
 
 type Emit = (figure: object) => void
@@ -87,7 +89,7 @@ class Loaded {
         `${(over.total.goodPerSecond / crowded).toFixed(2)} × that of more connections; ` +
         `${rest} answers that were neither a success nor a refusal with Retry-After (goal: 0)`,
     )
-    await this.open('afterwards', held, TRIAL)
+    await this.open('afterwards', held > 0 ? held : (peak * STEPS[0]) / 2, TRIAL)
     this.emit({
       bench: 'load',
       peak,
@@ -132,10 +134,16 @@ class Loaded {
   }
 
   private async heldRate(peak: number): Promise<number> {
-    const holds = async (part: number, trial = TRIAL): Promise<boolean> => {
-      const { total } = await this.open(`${part.toFixed(2)} × the peak`, peak * part, trial)
+    const heldOnce = async (part: number): Promise<boolean> => {
+      const { total } = await this.open(`${part.toFixed(2)} × the peak`, peak * part, TRIAL)
       const isGood = countOf(total.errors) + countOf(total.refused) === 0
       return isGood && percentile(total.latenciesMs, 99) < GOAL.p99Ms
+    }
+    const holds = async (part: number): Promise<boolean> => {
+      const count = { held: 0, failed: 0 }
+      while (Math.max(count.held, count.failed) <= TRIALS_EACH / 2)
+        count[(await heldOnce(part)) ? 'held' : 'failed']++
+      return count.held > count.failed
     }
     let held = 0
     let failed: number | undefined
@@ -145,9 +153,7 @@ class Loaded {
       if (failed !== undefined) break
     }
     if (failed !== undefined && (await holds((held + failed) / 2))) held = (held + failed) / 2
-    // What holds for seconds may not hold for long.
-    while (held > 0 && !(await holds(held, LONG_TRIAL))) held -= 0.05
-    return peak * Math.max(0, held)
+    return peak * held
   }
 
   private async open(
