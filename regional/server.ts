@@ -189,6 +189,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const eraser = new TenantEraser({
     database,
     release: async (number) => void (await callsTo(controlRegion).release({ number, region })),
+    overwriteCleared: () => engine.overwriteCleared(),
     now,
   })
   const loans = new ShardLoans()

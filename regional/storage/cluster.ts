@@ -24,6 +24,7 @@ export function openCluster(clusterFile: string): Engine {
   return {
     kind: 'cluster',
     native,
+    overwriteCleared() {},
     async close() {
       native.close()
       openDatabases--

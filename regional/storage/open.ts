@@ -12,6 +12,11 @@ const API_VERSION = 720
 export interface Engine {
   readonly kind: 'cluster' | 'embedded'
   readonly native: NativeDatabase
+  /**
+   * Has all that was cleared leave the files soon, copies that were left behind included. A cluster's files are not ours: there
+   * it does nothing.
+   */
+  overwriteCleared(): void
   close(): Promise<void>
 }
 
@@ -28,5 +33,6 @@ export async function openEngine({ clusterFile, dataDir, ...told }: EngineOption
   if (clusterFile) return openCluster(clusterFile)
   if (!dataDir) throw new StorageError('Set FDB_CLUSTER_FILE to a cluster file, or DATA_DIR to a directory.')
   const engine = await openEmbedded({ dataDir, ...told })
-  return { kind: 'embedded', native: engine.database(), close: engine.close }
+  const { overwriteCleared, close } = engine
+  return { kind: 'embedded', native: engine.database(), overwriteCleared, close }
 }

@@ -58,6 +58,8 @@ export interface EraserDependencies {
   database: RegionDatabase
   /** Has the control region free the slug and keep the number as one that was used. Repeatable. */
   release: (number: TenantNumber) => Promise<void>
+  /** Told when a tenant has been erased: nothing of it may stay in the files either. */
+  overwriteCleared: () => void
   now: () => number
 }
 
@@ -121,7 +123,7 @@ export class TenantEraser {
     mayGoOn: () => boolean,
     turn: TakeTurn = (_, work) => work(new CostMeter()),
   ): Promise<number | undefined> {
-    const { release, now } = this.dependencies
+    const { release, overwriteCleared, now } = this.dependencies
     do {
       // What its plan was may be cleared by now.
       const asking = { tenant: number, weight: weightOf(undefined), operation: 'erasure' }
@@ -134,7 +136,10 @@ export class TenantEraser {
         if (error instanceof Problem) return now() + TRY_AGAIN_MS
         throw error
       }
-      if (await this.finish(number)) return undefined
+      if (await this.finish(number)) {
+        overwriteCleared()
+        return undefined
+      }
     } while (mayGoOn())
     return now()
   }

@@ -160,6 +160,7 @@ test('a read that was counted before the erasure is not added after it', async (
   const eraser = new TenantEraser({
     database: queue.database,
     release: async () => {},
+    overwriteCleared: () => {},
     now: () => queue.clock.nowMs,
   })
   await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)

@@ -13,7 +13,12 @@ const inHaste: typeof openEngine = async ({ dataDir = '' }) => {
   // Chooses the version of the interface.
   await (await openEngine({ dataDir })).close()
   const engine = await openEmbedded({ dataDir, thresholds: { estimateMs: 0, foldEntries: 100 } })
-  return { kind: 'embedded', native: engine.database(), close: engine.close }
+  return {
+    kind: 'embedded',
+    native: engine.database(),
+    overwriteCleared: engine.overwriteCleared,
+    close: engine.close,
+  }
 }
 
 test('the erasure of a tenant too large to be counted begins all the same, and is not told as over before it is', async () => {
@@ -30,6 +35,7 @@ test('the erasure of a tenant too large to be counted begins all the same, and i
   const eraser = new TenantEraser({
     database: queue.database,
     release: async () => {},
+    overwriteCleared: () => {},
     now: () => queue.clock.nowMs,
   })
   await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)

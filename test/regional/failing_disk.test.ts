@@ -50,7 +50,12 @@ test('on a full disk a change is refused and not made, and what was made is ther
   const open: typeof openEngine = async ({ dataDir = '', ...told }) => {
     selectApiVersion(720)
     const engine = await openEmbedded({ dataDir, maxPages: 300, ...told })
-    return { kind: 'embedded', native: engine.database(), close: engine.close }
+    return {
+      kind: 'embedded',
+      native: engine.database(),
+      overwriteCleared: engine.overwriteCleared,
+      close: engine.close,
+    }
   }
   regions = await startRegions({ open, writeLog: (line) => void lines.push(line) })
   const { key } = await regions.newTenant('acme', 'us')

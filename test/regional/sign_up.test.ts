@@ -310,7 +310,12 @@ test('the trail of what a link has made says so; once that is being erased, the 
     }),
   )
 
-  const eraser = new TenantEraser({ ...queue, release: async () => {}, now: () => queue.clock.nowMs })
+  const eraser = new TenantEraser({
+    ...queue,
+    release: async () => {},
+    overwriteCleared: () => {},
+    now: () => queue.clock.nowMs,
+  })
   await eraser.begin(number, id, { operatorId: 'ops', requestId: 'req_2' }, undefined)
   await expect(ask('/confirm', { token })).rejects.toMatchObject({
     code: 'conflict',

@@ -29,7 +29,7 @@ const clock = () => performance.now() + skewMs
 async function open(dataDir: string): Promise<Engine & { database: RegionDatabase; side: Side }> {
   selectApiVersion(720)
   const { database, close } = await openEmbedded({ dataDir, clock })
-  const engine: Engine = { kind: 'embedded', native: database(), close }
+  const engine: Engine = { kind: 'embedded', native: database(), overwriteCleared() {}, close }
   const region = new RegionDatabase(engine.native, keySpace(''), (violation) => {
     throw violation
   })

@@ -114,6 +114,23 @@ export function openReader(directory: string): DatabaseSync {
   return db
 }
 
+/** Stands in the file as long as a pass over it is due, so that the next start goes on with one that was cut short. */
+export class PassMark {
+  private readonly db: DatabaseSync
+
+  constructor(db: DatabaseSync) {
+    this.db = db
+  }
+
+  isSet(): boolean {
+    return (this.db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version !== 0
+  }
+
+  set(due: boolean): void {
+    if (this.isSet() !== due) this.db.exec(`PRAGMA user_version = ${due ? 1 : 0}`)
+  }
+}
+
 /** A version that no commit in the file is above. */
 export function storedVersionBound(db: DatabaseSync): number {
   return (db.prepare('SELECT version FROM meta').get() as { version: number }).version

@@ -13,6 +13,8 @@ import type { Clock } from './version_clock.ts'
 export interface EmbeddedEngine {
   /** A new handle on the same database. */
   database(): EmbeddedDatabase
+  /** As of {@link Engine}. */
+  overwriteCleared(): void
   close(): Promise<void>
 }
 
@@ -51,6 +53,7 @@ export async function openEmbedded({
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),
+      overwriteCleared: () => storage.overwriteCleared(),
       close: async () => {
         try {
           await storage.close()

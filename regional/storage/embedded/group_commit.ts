@@ -14,13 +14,17 @@ export interface PendingCommit {
   settle(failure: WriteFailure | undefined): void
 }
 
+/** What the writer does between two groups, beside writing. */
+export type Upkeep = Extract<WriterRequest, { kind: 'checkpoint' | 'overwrite' }>
+
 /** What the storage does around groups. It is told before the commits of the group are. */
 export interface GroupListener {
   groupDurable(version: number, logPages: number): void
   groupFailed(failure: WriteFailure): void
-  /** The writer is idle between two groups: the moment to move the snapshot. True asks for a checkpoint. */
-  between(): boolean
-  checkpointed(): void
+  /** The writer is idle between two groups: the moment to move the snapshot. */
+  between(): Upkeep | undefined
+  /** @param reply `failed` costs no commit: the log still has everything, and grows until a checkpoint succeeds */
+  kept(reply: WriterReply): void
 }
 
 const ANSWERS_A_TURN = 8
@@ -35,7 +39,7 @@ export class GroupCommit {
   readonly #listener: GroupListener
   #queue: Queued[] = []
   #inFlight: PendingCommit[] | undefined
-  #checkpointing = false
+  #keeping = false
   #queuedBytes = 0
   #scheduled = false
   /** Answers are being given: what follows from them joins the next group. */
@@ -43,6 +47,8 @@ export class GroupCommit {
   /** Durable, and still to be told so, in order. */
   #answers: PendingCommit[] = []
   #closing: ((failure: WriteFailure | undefined) => void) | undefined
+  /** Where a pass over the file goes on that is due when it closes. */
+  #overwriteFrom: number | undefined
   #dead: WriteFailure | undefined
 
   private constructor(worker: Worker, listener: GroupListener) {
@@ -59,14 +65,15 @@ export class GroupCommit {
   static async start(
     options: { directory: string; maxPages?: number },
     listener: GroupListener,
-  ): Promise<GroupCommit> {
+  ): Promise<{ writer: GroupCommit; passDue: boolean }> {
     const worker = new Worker(new URL('./writer_thread.ts', import.meta.url), {
       workerData: options,
       stdout: false,
       stderr: false,
     })
-    await once(worker, 'message')
-    return new GroupCommit(worker, listener)
+    const [ready] = (await once(worker, 'message')) as [WriterReply]
+    const writer = new GroupCommit(worker, listener)
+    return { writer, passDue: ready.kind === 'ready' && ready.passDue }
   }
 
   /** Bytes accepted and not yet durable. */
@@ -80,7 +87,7 @@ export class GroupCommit {
   }
 
   get isIdle(): boolean {
-    return this.#inFlight === undefined && !this.#checkpointing
+    return this.#inFlight === undefined && !this.#keeping
   }
 
   add(commit: PendingCommit): void {
@@ -95,8 +102,9 @@ export class GroupCommit {
     this.#schedule()
   }
 
-  async close(): Promise<WriteFailure | undefined> {
+  async close(overwriteFrom: number | undefined): Promise<WriteFailure | undefined> {
     if (this.#dead) return this.#dead
+    this.#overwriteFrom = overwriteFrom
     const closed = new Promise<WriteFailure | undefined>((resolve) => {
       this.#closing = resolve
     })
@@ -120,13 +128,14 @@ export class GroupCommit {
 
   #step(): void {
     if (!this.isIdle || this.#dead) return
-    if (this.#listener.between()) {
-      this.#checkpointing = true
-      this.#post({ kind: 'checkpoint' })
+    const upkeep = this.#listener.between()
+    if (upkeep !== undefined) {
+      this.#keeping = true
+      this.#post(upkeep)
       return
     }
     if (this.#queue.length > 0) this.#sendGroup()
-    else if (this.#closing) this.#post({ kind: 'close' })
+    else if (this.#closing) this.#post({ kind: 'close', overwriteFrom: this.#overwriteFrom })
     else this.#worker.unref()
   }
 
@@ -159,15 +168,14 @@ export class GroupCommit {
       this.#closing?.(undefined)
       return
     }
-    // A checkpoint that fails costs no commit: the log still has everything, and grows until one succeeds.
-    if (reply.kind === 'failed' && !this.#checkpointing) {
+    if (reply.kind === 'failed' && !this.#keeping) {
       this.#fail({ message: reply.message, rolledBack: reply.rolledBack })
       if (this.#closing && this.#queue.length === 0) this.#closing(undefined)
       return
     }
-    if (this.#checkpointing) {
-      this.#checkpointing = false
-      this.#listener.checkpointed()
+    if (this.#keeping) {
+      this.#keeping = false
+      this.#listener.kept(reply)
       this.#step()
       return
     }

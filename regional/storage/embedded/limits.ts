@@ -30,6 +30,9 @@ export interface Thresholds {
   forcedFoldBytes: number
   /** The log is copied into the file when it has this many pages of 4 KiB: rarely, since pages written often are copied once. */
   checkpointPages: number
+  /** So many pages at a time, with so long a pause, are gone through after an erasure: some 30 MB/s, beside the commits. */
+  passPages: number
+  passPauseMs: number
   /** Commits waiting for the writer beyond this are refused with a retryable error, as a full commit proxy does. */
   queuedBytes: number
   /** So long the bytes of a range are counted, in milliseconds: who asks has a transaction of five seconds. */
@@ -41,6 +44,8 @@ export const THRESHOLDS: Thresholds = {
   foldBytes: 1024 * 1024,
   forcedFoldBytes: 128 * 1024 * 1024,
   checkpointPages: 16_384,
+  passPages: 2_048,
+  passPauseMs: 250,
   queuedBytes: 64 * 1024 * 1024,
   estimateMs: 1_000,
 }

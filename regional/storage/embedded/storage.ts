@@ -5,7 +5,7 @@ import type { WriteFailure } from '../storage_error.ts'
 import type { BaseReader } from './base_reader.ts'
 import { type CommitRequest, Effects } from './commit_request.ts'
 import { code, fdbError } from './errors.ts'
-import { GroupCommit, type GroupListener } from './group_commit.ts'
+import { GroupCommit, type GroupListener, type Upkeep } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
 import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
 import { LogCopier } from './log_copier.ts'
@@ -16,6 +16,7 @@ import { Resolver } from './resolver.ts'
 import { type Clock, VersionClock } from './version_clock.ts'
 import { VersionedSnapshot } from './versioned_snapshot.ts'
 import { type Watch, Watches } from './watches.ts'
+import type { WriterReply } from './writer_thread.ts'
 
 const closedError = (): Error => fdbError(code.operationCancelled, 'the database is closed')
 
@@ -38,6 +39,11 @@ export class Storage implements GroupListener {
   #copier: LogCopier | undefined
   /** Pages in the write-ahead log since it last began anew. */
   #logPages = 0
+  /** Where the pass goes on that overwrites what moved rows left behind in the file; undefined when none is due. */
+  #passAt: number | undefined
+  /** Another one is due after it: it may be past what was cleared meanwhile. */
+  #passAgain = false
+  #passPause: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(
@@ -56,8 +62,10 @@ export class Storage implements GroupListener {
   }
 
   async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
-    this.#writer = await GroupCommit.start(options, this)
+    const { writer, passDue } = await GroupCommit.start(options, this)
+    this.#writer = writer
     this.#copier = new LogCopier(options.directory)
+    if (passDue) this.overwriteCleared()
   }
 
   get isClosed(): boolean {
@@ -156,6 +164,23 @@ export class Storage implements GroupListener {
     else this.watches.add(watch, this.#durableValue(watch.key))
   }
 
+  /** Has the whole file gone through soon, beside the commits, until nothing in it is of rows that were cleared before. */
+  overwriteCleared(): void {
+    if (this.#closed) return
+    if (this.#passAt === undefined) this.#goOnWith(1)
+    else this.#passAgain = true
+  }
+
+  #goOnWith(page: number | undefined): void {
+    this.#passAt = page ?? (this.#passAgain ? 1 : undefined)
+    if (page === undefined) this.#passAgain = false
+    if (this.#passAt === undefined) return
+    this.#passPause = setTimeout(() => {
+      this.#passPause = undefined
+      if (!this.#closed) this.#writer?.nudge()
+    }, this.#thresholds.passPauseMs).unref()
+  }
+
   #durableValue(key: Key): Buffer | undefined {
     return this.#valueAt(key, this.#durable)
   }
@@ -178,11 +203,12 @@ export class Storage implements GroupListener {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    clearTimeout(this.#passPause)
     this.watches.failAll(fdbError(code.operationCancelled))
     // The reader's snapshot would keep the last checkpoint from emptying the log.
     this.base.close()
     await this.#copier?.close()
-    const failure = await this.#writer?.close()
+    const failure = await this.#writer?.close(this.#passAgain ? 1 : this.#passAt)
     if (failure && !this.#broken) throw new Error(failure.message)
   }
 
@@ -197,25 +223,39 @@ export class Storage implements GroupListener {
     if (!failure.rolledBack) this.#broken = failure
   }
 
-  between(): boolean {
-    if (this.#closed || this.#broken) return false
+  between(): Upkeep | undefined {
+    if (this.#closed || this.#broken) return undefined
+    const { entries } = this.memtable
+    const isDue = this.#passAt !== undefined && this.#passPause === undefined
+    if (entries > 0 && !this.#foldIfDue(isDue)) return undefined
+    // Copied beside the commits first; then they wait for what came meanwhile, and the log begins anew.
+    if (entries > 0 && this.#logIsLong() && (this.#copier?.copied() ?? true)) return { kind: 'checkpoint' }
+    if (this.#passAt === undefined || !isDue || this.#copier?.isBusy) return undefined
+    return { kind: 'overwrite', from: this.#passAt, pages: this.#thresholds.passPages }
+  }
+
+  #logIsLong(): boolean {
+    return this.#logPages > this.#thresholds.checkpointPages && !this.#copier?.isBusy
+  }
+
+  /** @returns whether the snapshot has moved */
+  #foldIfDue(isDue: boolean): boolean {
     const { entries, bytes, oldest } = this.memtable
-    if (entries === 0) return false
     const oldestReadVersion = this.#oldestReadVersion()
     const large = entries > this.#thresholds.foldEntries || bytes > this.#thresholds.foldBytes
     const stale = oldest < oldestReadVersion
-    const logIsLong = this.#logPages > this.#thresholds.checkpointPages && !this.#copier?.isBusy
-    if (!large && !stale && !logIsLong) return false
+    if (!large && !stale && !this.#logIsLong() && !isDue) return false
     const needed = this.#readVersions.oldest(oldestReadVersion)
     if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
       return false
     this.#fold()
-    // Copied beside the commits first; then they wait for what came meanwhile, and the log begins anew.
-    return logIsLong && (this.#copier?.copied() ?? true)
+    return true
   }
 
-  checkpointed(): void {
+  kept(reply: WriterReply): void {
     if (this.#closed) return
+    if (reply.kind === 'overwritten') this.#goOnWith(reply.next)
+    else if (reply.kind === 'failed' && this.#passPause === undefined) this.#goOnWith(this.#passAt)
     this.#logPages = 0
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
     this.base.advance(this.#durable, this.memtable.changedKeys())

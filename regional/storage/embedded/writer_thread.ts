@@ -1,18 +1,28 @@
 // The worker thread that owns the writing connection: one SQLite transaction, and so one fsync, for a group of
 // commits. It answers only after COMMIT has returned, which is after the log was synced.
+
+import { closeSync, openSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { openWriter, storedVersionBound } from './data_file.ts'
+import { dataPath, openWriter, PassMark, storedVersionBound } from './data_file.ts'
 import { VERSIONS_PER_SECOND } from './limits.ts'
 import { decode, type EffectSink } from './mutation_codec.ts'
+import { overwriteGaps } from './page_gaps.ts'
 
 export type WriterRequest =
   | { kind: 'commit'; version: number; bytes: Uint8Array }
   | { kind: 'checkpoint' }
-  | { kind: 'close' }
+  /** So many pages of the pass that overwrites what moved rows left behind, from this one on. */
+  | { kind: 'overwrite'; from: number; pages: number }
+  /** `overwriteFrom`: where that pass has got to, if one is due. */
+  | { kind: 'close'; overwriteFrom: number | undefined }
 
 /** `rolledBack`: nothing of the group is in the file; otherwise that is not known. */
 export type WriterReply =
-  | { kind: 'ready' | 'checkpointed' | 'closed' }
+  /** `passDue`: a pass was begun, or asked for, and did not end. */
+  | { kind: 'ready'; passDue: boolean }
+  | { kind: 'checkpointed' | 'closed' }
+  /** `next`: the page at which it goes on; undefined at its end. */
+  | { kind: 'overwritten'; next: number | undefined }
   | { kind: 'committed'; logPages: number }
   | { kind: 'failed'; message: string; rolledBack: boolean }
 
@@ -89,9 +99,40 @@ function undo(): boolean {
   }
 }
 
-function checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
-  db.exec(`PRAGMA wal_checkpoint(${mode})`)
+/** @returns whether the file has all that the log has */
+function checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): boolean {
+  const statement = db.prepare(`PRAGMA wal_checkpoint(${mode})`)
+  statement.setReturnArrays(true)
+  const [busy, pages, copied] = statement.get() as unknown as [number, number, number]
+  return busy === 0 && pages === copied
 }
+
+const passMark = new PassMark(db)
+/** Open until nothing of SQLite has the file open: to close it takes away every lock that this process holds on it (POSIX). */
+let file: number | undefined
+
+/**
+ * A step of the pass. Only this thread writes to the file now: the other one that copies the log waits for its answer. What
+ * SQLite keeps of the pages is forgotten first, or it would write back what is overwritten here.
+ */
+function overwrite(from: number, pages: number): number | undefined {
+  passMark.set(true)
+  if (!checkpoint('PASSIVE')) return from
+  db.exec('PRAGMA shrink_memory')
+  file ??= openSync(dataPath(directory), 'r+')
+  const next = overwriteGaps(file, from, pages)
+  if (next === undefined) passMark.set(false)
+  return next
+}
+
+/** What is left of a pass, for as long as a close may take; the next start goes on with what is left then. */
+function overwriteRest(from: number): void {
+  const until = performance.now() + CLOSE_PASS_MS
+  for (let at: number | undefined = from; at !== undefined && performance.now() < until; )
+    at = overwrite(at, CLOSE_PASS_PAGES)
+}
+const CLOSE_PASS_MS = 1_000
+const CLOSE_PASS_PAGES = 4_096
 
 port.on('message', (request: WriterRequest) => {
   if (request.kind === 'commit') {
@@ -104,12 +145,19 @@ port.on('message', (request: WriterRequest) => {
       port.postMessage({ kind: 'checkpointed' } satisfies WriterReply)
       return
     }
+    if (request.kind === 'overwrite') {
+      const next = overwrite(request.from, request.pages)
+      port.postMessage({ kind: 'overwritten', next } satisfies WriterReply)
+      return
+    }
+    if (request.overwriteFrom !== undefined) overwriteRest(request.overwriteFrom)
     checkpoint('TRUNCATE')
     db.close()
+    if (file !== undefined) closeSync(file)
     port.postMessage({ kind: 'closed' } satisfies WriterReply)
     port.close()
   } catch (error) {
     port.postMessage(failure(error, true))
   }
 })
-port.postMessage({ kind: 'ready' } satisfies WriterReply)
+port.postMessage({ kind: 'ready', passDue: passMark.isSet() } satisfies WriterReply)
