@@ -39,6 +39,7 @@ export interface Metrics {
   problems: Counter<'code'>
   attempts: Counter
   jobSteps: Histogram<'kind' | 'outcome'>
+  webhookAttempts: Counter<'outcome'>
   /** A tenant used so many request units, in one request. */
   used(tenant: TenantNumber, units: number): void
   /** Gives out anew which tenants are named. */
@@ -133,6 +134,12 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       help: 'Steps of jobs, by kind and by what became of them.',
       labelNames: ['kind', 'outcome'],
       buckets: LATENCY_BUCKETS,
+      registers,
+    }),
+    webhookAttempts: new Counter({
+      name: 'coditect_webhook_attempts_total',
+      help: 'Attempts to deliver an event to an endpoint, by what came of them.',
+      labelNames: ['outcome'],
       registers,
     }),
     used(number, units) {

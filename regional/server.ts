@@ -190,7 +190,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     database,
     release: async (number) => void (await callsTo(controlRegion).release({ number, region })),
     overwriteCleared: () => engine.overwriteCleared(),
-    now,
+    stepped: (kind, outcome, seconds) => metrics.jobSteps.observe({ kind, outcome }, seconds),
+    ...{ log, now },
   })
   const loans = new ShardLoans()
   const refusals = new RefusalLog(database)
@@ -351,14 +352,17 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         startJobs: () => {
           const work = { database, now, random: Math.random, log }
           const deliveries = new WebhookDeliveries(
-            { ...work, tails, outbound, sealer, turn },
+            {
+              ...{ ...work, tails, outbound, sealer, turn },
+              attempted: (outcome) => metrics.webhookAttempts.inc({ outcome }),
+            },
             parts.deliveringTenants,
           )
           const known = jobKinds([...kinds, deliveries])
           const worker = new JobWorker({ ...work, kinds: known, loans, tails, erase, turn, stepped })
           return {
             get waiting() {
-              return worker.waiting
+              return worker.waiting + deliveries.inLine
             },
             stop: async () => void (await Promise.all([deliveries.stop(), worker.stop()])),
           }
@@ -375,8 +379,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     await engine.close()
     throw error
   }
-  metrics.watch('coditect_job_tenants_waiting', 'Tenants with jobs to do that wait for a worker.', () =>
-    instances.reduce((sum, { waiting }) => sum + waiting, 0),
+  metrics.watch(
+    'coditect_job_tenants_waiting',
+    'Tenants with jobs to do, or events to deliver, that wait for a worker or a place.',
+    () => instances.reduce((sum, { waiting }) => sum + waiting, 0),
   )
 
   for (const [name, help, read] of admissionGauges(admission)) metrics.watch(name, help, read)

@@ -118,6 +118,11 @@ export class Holdings {
     for (const tenant of this.waiting().slice(0, places)) this.call(tenant)
   }
 
+  /** Tenants that wait for a place. */
+  get inLine(): number {
+    return this.waiting().length
+  }
+
   private waiting(): TenantNumber[] {
     const nowMs = performance.now()
     for (const [tenant, untilMs] of this.line) if (untilMs < nowMs) this.line.delete(tenant)

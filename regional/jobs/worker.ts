@@ -51,9 +51,9 @@ export class JobWorker {
     return this.scanning
   }
 
-  /** Tenants that wait for a visit. */
+  /** Tenants that wait for a visit, or for a place to work outside. */
   get waiting(): number {
-    return this.ready.size
+    return this.ready.size + this.holdings.inLine
   }
 
   /** Ends the steps under way, hands the leases back, and takes nothing new. */

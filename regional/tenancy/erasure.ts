@@ -10,6 +10,8 @@ import { CostMeter } from '../admission/cost.ts'
 import { weightOf } from '../admission/weights.ts'
 import { advanced, noProgress, type Progress } from '../jobs/progress.ts'
 import { laterSpace } from '../jobs/record.ts'
+import type { Log } from '../log.ts'
+import type { StepOutcome } from '../metrics.ts'
 import { type Reply, requireMatch } from '../operation.ts'
 import { numberKey, subspaceName } from '../storage/keys.ts'
 import { jsonSpace } from '../storage/space.ts'
@@ -60,6 +62,9 @@ export interface EraserDependencies {
   release: (number: TenantNumber) => Promise<void>
   /** Told when a tenant has been erased: nothing of it may stay in the files either. */
   overwriteCleared: () => void
+  /** Told what a step came to, and how long it took. */
+  stepped?: (kind: 'erasure', outcome: StepOutcome, seconds: number) => void
+  log: Log
   now: () => number
 }
 
@@ -123,18 +128,26 @@ export class TenantEraser {
     mayGoOn: () => boolean,
     turn: TakeTurn = (_, work) => work(new CostMeter()),
   ): Promise<number | undefined> {
-    const { release, overwriteCleared, now } = this.dependencies
+    const { release, overwriteCleared, log, now, stepped } = this.dependencies
     do {
+      const fromMs = performance.now()
+      const over = (outcome: StepOutcome) =>
+        stepped?.('erasure', outcome, (performance.now() - fromMs) / 1_000)
       // What its plan was may be cleared by now.
       const asking = { tenant: number, weight: weightOf(undefined), operation: 'erasure' }
       const chunk = await turn(asking, (meter) => this.clearChunk(number, meter))
       if (chunk === 'over') return undefined
-      if (chunk === 'cleared') continue
+      if (chunk === 'cleared') {
+        over('done')
+        continue
+      }
       try {
         await release(number)
       } catch (error) {
-        if (error instanceof Problem) return now() + TRY_AGAIN_MS
-        throw error
+        if (!(error instanceof Problem)) throw error
+        over('failed')
+        log.error('the control region could not be told of an erased tenant', { code: error.code })
+        return now() + TRY_AGAIN_MS
       }
       if (await this.finish(number)) {
         overwriteCleared()

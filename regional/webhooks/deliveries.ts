@@ -48,6 +48,11 @@ export class WebhookDeliveries implements StandingKind {
     this.makeRoom()
   }
 
+  /** Tenants that wait to be taken in hand. */
+  get inLine(): number {
+    return this.waiting.size
+  }
+
   async stop(): Promise<void> {
     this.stopping = true
     this.uncalled()

@@ -27,6 +27,8 @@ export interface PumpDependencies {
   outbound: Outbound
   sealer: Sealer
   slots: FairSlots
+  /** Told what came of each attempt. */
+  attempted?: (came: Sent) => void
   /** What reads or writes has its turn beside what somebody waits for. */
   turn: TakeTurn
   now: () => number
@@ -312,7 +314,9 @@ export class TenantPump {
         if (called === 'aborted') return
         const { id: endpointId, url } = endpoint
         const result: Result = { ...sendable, endpointId, url, called, sentMs: now() }
-        lane.sent(...judged(result, lane.endpoint), now())
+        const [came, waitMs] = judged(result, lane.endpoint)
+        this.dependencies.attempted?.(came)
+        lane.sent(came, waitMs, now())
         this.results.push(result)
         this.recordSoon()
       })

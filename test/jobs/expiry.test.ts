@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { expireAt, sweep } from '../../regional/jobs/expiry.ts'
+import { jsonLog } from '../../regional/log.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
 import { OperatorRequests } from '../../regional/platform/operator_requests.ts'
@@ -161,6 +162,7 @@ test('a read that was counted before the erasure is not added after it', async (
     database: queue.database,
     release: async () => {},
     overwriteCleared: () => {},
+    log: jsonLog('us', () => {}),
     now: () => queue.clock.nowMs,
   })
   await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)

@@ -128,6 +128,7 @@ test('a place that is given up goes to whoever has waited longest, and who gave 
   expect(all.hasRoomFor(one)).toBe(false)
   expect(await end(one)).toContain(first.tenant)
   expect([one, two, second, first].map((each) => all.hasRoomFor(each))).toEqual([false, false, false, true])
+  expect(all.inLine).toBeGreaterThan(0)
   all.lineUp(one)
   begin(first)
   expect(await end(two)).toContain(second.tenant)

@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { jsonLog } from '../../regional/log.ts'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import { openEngine } from '../../regional/storage/open.ts'
 import { TenantEraser } from '../../regional/tenancy/erasure.ts'
 import { type ProfileRecord, profileSpace } from '../../regional/tenancy/records.ts'
+import { Problem } from '../../shared/problems.ts'
 import { tenantId } from '../../shared/tenant.ts'
 import { counters, openQueue } from './support.ts'
 
@@ -36,6 +38,7 @@ test('the erasure of a tenant too large to be counted begins all the same, and i
     database: queue.database,
     release: async () => {},
     overwriteCleared: () => {},
+    log: jsonLog('us', () => {}),
     now: () => queue.clock.nowMs,
   })
   await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)
@@ -53,4 +56,33 @@ test('the erasure of a tenant too large to be counted begins all the same, and i
   expect(earlier.at(0)?.total).toBeNull()
   expect(last?.total).toBe(last?.done)
   await queue.close()
+})
+
+test('a control region that cannot be told of it is tried again, and that is said', async () => {
+  const queue = await openQueue()
+  onTestFinished(() => queue.close())
+  const tenant = await queue.tenant(1)
+  const id = tenantId(tenant, queue.clock.nowMs)
+  await queue.inTenant(tenant, (scope) =>
+    scope.system('profile', profileSpace).set(['profile'], { id, version: 1 } as ProfileRecord),
+  )
+  const steps: string[] = []
+  const lines: string[] = []
+  let isAway = true
+  const eraser = new TenantEraser({
+    database: queue.database,
+    release: async () => {
+      if (isAway) throw new Problem('region_unavailable', 'The region us does not answer.')
+    },
+    overwriteCleared: () => {},
+    stepped: (kind, outcome) => steps.push(`${kind} ${outcome}`),
+    log: jsonLog('us', (line) => lines.push(line)),
+    now: () => queue.clock.nowMs,
+  })
+  await eraser.begin(tenant, id, { operatorId: 'ops', requestId: 'req' }, undefined)
+  expect(await eraser.goOn(tenant, () => true)).toBeGreaterThan(queue.clock.nowMs)
+  expect(steps).toEqual(['erasure done', 'erasure failed'])
+  expect(lines.join('')).toContain('"code":"region_unavailable"')
+  isAway = false
+  expect(await eraser.goOn(tenant, () => true)).toBeUndefined()
 })

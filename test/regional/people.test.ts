@@ -237,6 +237,10 @@ describe('from the commit on', () => {
     await ask(tenant.key, path, { method: 'PATCH', body: { roleClaim: 'roles' } })
     const stale = await ask(ann, '/v1/projects')
     expect(code(stale)).toEqual([503, 'identity_provider_unavailable'])
+    // The edge asks again, so that no client sees it: nobody has failed.
+    const metrics = await (await fetch(`${regions.url('us')}/metrics`)).text()
+    const failed = metrics.match(/^coditect_request_duration_seconds_count\{.*status="5xx".*\} [1-9]\d*$/gm)
+    expect(failed).toEqual([expect.stringContaining('class="none"')])
     expect(stale.headers.get('retry-after')).toBe('1')
   })
 })

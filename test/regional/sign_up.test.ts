@@ -2,6 +2,7 @@
 // key is replaced.
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { jsonLog } from '../../regional/log.ts'
 import type { Letter } from '../../regional/mail/letter.ts'
 import type { Delivery } from '../../regional/mail/mailer.ts'
 import type { Reply } from '../../regional/operation.ts'
@@ -314,6 +315,7 @@ test('the trail of what a link has made says so; once that is being erased, the 
     ...queue,
     release: async () => {},
     overwriteCleared: () => {},
+    log: jsonLog('us', () => {}),
     now: () => queue.clock.nowMs,
   })
   await eraser.begin(number, id, { operatorId: 'ops', requestId: 'req_2' }, undefined)
