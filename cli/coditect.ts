@@ -78,8 +78,14 @@ function lineOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
-// Whoever reads has read enough, as `head` does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever reads has read enough, as `head` does.
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`coditect: what was to be told could not be written: ${error.message}\n`)
+  process.exit(1)
+})
+// Nobody hears what goes wrong; the work goes on.
+process.stderr.on('error', () => {})
 for (const command of [program, ...program.commands]) command.exitOverride()
 for (const command of program.commands.flatMap(({ commands }) => commands)) command.exitOverride()
 try {

@@ -9,7 +9,10 @@ const BAR = 24
 /** @throws {Error} when the job fails or is cancelled */
 export async function followJob<J extends Job>(look: () => Promise<J>, output: Output): Promise<J> {
   for (;;) {
-    const job = await look()
+    const job = await look().catch((error: unknown) => {
+      output.progress(undefined)
+      throw error
+    })
     output.progress(barOf(job))
     if (job.state === 'done' || job.state === 'failed' || job.state === 'cancelled') {
       output.progress(undefined)

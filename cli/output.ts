@@ -59,7 +59,8 @@ export async function writeList(
   )
   const line = (cells: ReadonlyArray<string>) =>
     `${cells
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      // Nothing stands behind the last one, which may be as long as a document.
+      .map((cell, i) => (i === columns.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
       .join('  ')
       .trimEnd()}\n`
   output.write(line(columns.map((column) => column.toUpperCase())))

@@ -43,6 +43,10 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
   }
 }
 
+/** Whoever tried things may have done so. */
+const NO_DEMO =
+  '\n  The demo tenant lets nobody in: its first API key was revoked, or it is suspended or deleted.\n  An empty DATA_DIR begins with a new one.'
+
 function greeting(
   edge: string,
   regions: Record<string, string>,
@@ -50,16 +54,13 @@ function greeting(
   adminUrl: string | null,
 ): string {
   const key = `$(node -p 'require(process.argv[1]).demo.apiKey' ${quoted(devFile)})`
+  const curl = `  curl -H "Authorization: Bearer ${key}" ${edge}/v1/tenant`
   return [
     '',
     `  edge       ${edge}`,
     ...REGIONS.map((region) => `  region ${region}  ${regions[region]}`),
     `  all of it  ${devFile}`,
-    ...(adminUrl === null ? [] : [`  console    ${adminUrl}`]),
-    '',
-    'Try it:',
-    '',
-    `  curl -H "Authorization: Bearer ${key}" ${edge}/v1/tenant`,
+    ...(adminUrl === null ? [NO_DEMO] : [`  console    ${adminUrl}`, '', 'Try it:', '', curl]),
     '',
     'Ctrl-C stops everything.',
   ].join('\n')

@@ -12,6 +12,12 @@ export interface Asking {
 }
 export type Ask = () => Asking
 
+/** An option that may be given several times. One that takes all that follows would take arguments, too. */
+export const several = (typed: string, before: ReadonlyArray<string> = []): ReadonlyArray<string> => [
+  ...before,
+  typed,
+]
+
 /**
  * What was typed, the content of a file with `@name`, or standard input with `-`.
  * @throws {UsageError} for what cannot be read, or is not UTF-8: other letters would stand for those that are none

@@ -1,16 +1,20 @@
 // `coditect keys`, `coditect members`: who may act for the organisation.
 import type { Command } from 'commander'
 import { writeList, writeThing } from '../output.ts'
-import { type Ask, wholeNumber } from './command.ts'
+import { type Ask, several, wholeNumber } from './command.ts'
 
 export function addKeys(program: Command, ask: Ask): void {
   const keys = program.command('keys').description('API keys')
   keys
     .command('create <name>')
     .description('make an API key, and print it this once; it allows at most what yours does')
-    .requiredOption('--scope <scopes...>', 'what it may do, such as projects:read')
+    .requiredOption(
+      '--scope <scope>',
+      'what it may do, such as projects:read; may be given several times',
+      several,
+    )
     .option('--expires <time>', 'RFC 3339; never otherwise')
-    .action(async (name: string, { scope, expires }: { scope: string[]; expires?: string }) => {
+    .action(async (name: string, { scope, expires }: { scope: ReadonlyArray<string>; expires?: string }) => {
       const { client, output } = ask()
       // Which scopes there are, the platform knows.
       const body = { name, scopes: scope, ...(expires !== undefined && { expiresAt: expires }) } as never

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import { UsageError } from '../profile.ts'
-import { type Ask, atMost, jsonFrom, wholeNumber } from './command.ts'
+import { type Ask, atMost, jsonFrom, several, wholeNumber } from './command.ts'
 
 const COLLECTION = '/v1/projects/{projectId}/collections/{name}'
 const RECORDS = `${COLLECTION}/records` as const
@@ -110,21 +110,21 @@ export function addRecords(program: Command, ask: Ask): void {
   records
     .command('list <project> <collection>')
     .description('list records, or query them by a declared index')
-    .option('--where <conditions...>', 'such as city=Berlin or age[gte]=18')
+    .option('--where <condition>', 'such as city=Berlin or age[gte]=18; may be given several times', several)
     .option('--order <field>', 'by an index; with - in front the other way round')
     .option('--limit <number>', 'so many at most; all otherwise', wholeNumber)
     .action(
       async (
         projectId: string,
         name: string,
-        { where = [], order, limit }: { where?: string[]; order?: string; limit?: number },
+        { where = [], order, limit }: { where?: ReadonlyArray<string>; order?: string; limit?: number },
       ) => {
         const { client, output } = ask()
         const conditions = Object.fromEntries(where.map(conditionOf))
         // Fields are the collection's own.
         const query = { ...conditions, ...(order !== undefined && { order }), limit: 100 } as never
         const list = client.all(`GET ${RECORDS}`, { params: { projectId, name }, query })
-        await writeList(output, atMost(list, limit), ['id', 'data', 'updatedAt'])
+        await writeList(output, atMost(list, limit), ['id', 'updatedAt', 'data'])
       },
     )
   records

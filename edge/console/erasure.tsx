@@ -4,10 +4,10 @@ import { type Context, Hono } from 'hono'
 import { type ErasureShown, erasurePath } from '../../shared/edge_calls.ts'
 import { idBytes } from '../../shared/ids.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
-import { Api } from './api.ts'
+import { Api, type Refused } from './api.ts'
 import { Erasure } from './parts/erasure.tsx'
 import { Alone } from './parts/layout.tsx'
-import type { Show } from './respond.tsx'
+import { Advice, type Show } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
 
 /** No slug begins with `-`. */
@@ -28,7 +28,8 @@ export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, s
     const api = new Api(inside, identity, c.req.raw, { publicOrigin: config.publicOrigin })
     const answer = await api.get<ErasureShown>(erasurePath(number, job))
     const isPart = c.req.query('part') === 'progress'
-    if (!answer.ok) return isPart ? c.body(null, 204) : nothing(c)
+    if (!answer.ok && isPart) return c.body(null, 204)
+    if (!answer.ok) return answer.status === 404 ? nothing(c) : away(c, answer)
     const part = <Erasure erasure={answer.body} path={erasurePageOf(region, { tenant, id: job })} />
     if (isPart) return c.html(part)
     return show(c, {
@@ -49,6 +50,19 @@ export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, s
       ),
     })
   })
+
+  function away(c: Context, refused: Refused) {
+    return show(c, {
+      title: 'How far the erasure is can’t be told now',
+      status: refused.status,
+      body: (
+        <Alone title="How far the erasure is can’t be told now">
+          <p>It goes on by itself. Load the page again in a while.</p>
+          <Advice refused={refused} />
+        </Alone>
+      ),
+    })
+  }
 
   function nothing(c: Context) {
     noteInvalid(c.req.raw)

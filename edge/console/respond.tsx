@@ -45,15 +45,14 @@ interface Said {
   what: string
 }
 
+const SIGNED_OUT = 'You are signed out'
+const COME_BACK = 'Sign in again, or ask an administrator for a new link.'
+
 /** Of the refusals that need more to be said than the API says. */
 const ADVICE: Partial<Record<ProblemCode, Said>> = {
-  session_ended: {
-    title: 'You are signed out',
-    what: 'Your session has ended: it was not used for half an hour, is twelve hours old, or somebody ended it. Sign in again, or ask an administrator for a new link.',
-  },
   credential_invalid: {
-    title: 'You are signed out',
-    what: 'Your session has ended. Sign in again, or ask an administrator for a new link.',
+    title: SIGNED_OUT,
+    what: `Your session has ended. ${COME_BACK}`,
   },
   tenant_mismatch: {
     title: 'This is another organisation’s page',
@@ -124,8 +123,12 @@ export const wordsOf = ({ problem }: Pick<Refused, 'problem'>): Said => ({
   what: problem.detail,
 })
 
-export const adviceOn = (refused: Pick<Refused, 'problem'>): Said =>
-  ADVICE[refused.problem.code] ?? wordsOf(refused)
+export const adviceOn = (refused: Pick<Refused, 'problem'>): Said => {
+  const { code, detail } = refused.problem
+  // Why it has ended only the region knows.
+  if (code === 'session_ended') return { title: SIGNED_OUT, what: `${detail} ${COME_BACK}` }
+  return ADVICE[code] ?? wordsOf(refused)
+}
 
 interface Telling {
   refused: Refused

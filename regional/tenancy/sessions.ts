@@ -40,8 +40,8 @@ export async function ofSession(
     actor,
   })
   const seenMs = seen ?? Date.parse(createdAt)
-  if (hasEnded) return ended('All sessions were ended. Sign in again.')
-  if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours. Sign in again.')
+  if (hasEnded) return ended('All sessions were ended.')
+  if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours.')
   if (nowMs >= seenMs + SESSION_IDLE_MS) return ended('The session was not used for half an hour.')
   if (memberId !== null && memberRole === undefined)
     return ended('You are no member of the organisation any more.')

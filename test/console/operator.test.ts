@@ -149,10 +149,19 @@ describe('the pages', () => {
     expect(await page.getByRole('alert').getByRole('listitem').innerText()).toMatch(/^name .*200/)
     await accessible()
     await page.goto(tenant)
-    await page.getByLabel('Status').selectOption('suspended')
-    await page.getByRole('button', { name: 'Save' }).click()
-    await page.waitForURL(/done=saved/)
+    // Whatever the tenant changes of itself while the page is open.
+    await stack.call(new URL(tenant).pathname.replace('/platform/', '/platform/v1/'), {
+      method: 'PATCH',
+      body: { name: 'Made elsewhere' },
+    })
+    await page.getByRole('button', { name: 'Suspend the tenant' }).click()
+    await page.waitForURL(/done=suspended/)
     expect((await fetch(link)).status).toBe(403)
+    await page.getByRole('button', { name: 'Let it in again' }).click()
+    await page.waitForURL(/done=active/)
+    expect((await fetch(link)).status).toBe(200)
+    await page.getByRole('button', { name: 'Suspend the tenant' }).click()
+    await page.waitForURL(/done=suspended/)
     await accessible()
     await page.getByLabel('To go on, type made').fill('made')
     await page.getByRole('button', { name: 'Erase everything' }).click()

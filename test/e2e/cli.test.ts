@@ -134,7 +134,10 @@ test('organisations of a region that does not answer are not silently missing', 
 test('a key is made, rotated and revoked, and gives nothing that its maker does not have', async () => {
   const env = as(stack.demo.apiKey)
   const [made] = json(
-    await coditect(['keys', 'create', 'narrow', '--scope', 'api-keys:write', '--json'], { env }),
+    await coditect(
+      ['keys', 'create', '--scope', 'api-keys:write', '--scope', 'projects:read', 'narrow', '--json'],
+      { env },
+    ),
   )
   const beyond = ['keys', 'create', 'wide', '--scope', 'projects:write']
   const refused = await coditect(beyond, { env: as(made.key) })
@@ -175,8 +178,12 @@ test('a tenant works with projects and records, and sees what changed', async ()
   expect((await coditect(patch, { env })).stderr).toContain('precondition_failed')
   const replace = ['records', 'put', ...place, '{"text":"b"}', '--id', record.id, '--json']
   expect(json(await coditect(replace, { env }))).toMatchObject([{ data: { text: 'b' }, version: 3 }])
-  const found = await coditect(['records', 'list', ...place, '--where', 'text=b', '--json'], { env })
+  const found = await coditect(['records', 'list', '--where', 'text=b', ...place, '--json'], { env })
   expect(json(found)).toMatchObject([{ id: record.id }])
+  // What may be long stands last: nothing is moved to the right by it.
+  expect((await coditect(['records', 'list', ...place], { env })).stdout).toMatch(
+    /^ID +UPDATEDAT +DATA\nrec_\w+ {2}\S+Z {2}\{"text":"b"\}\n$/,
+  )
   expect((await coditect(['records', 'list', ...place, '--limit', '0'], { env })).stdout).toContain('(none)')
   expect((await coditect(['projects', 'archive', project.id], { env })).stdout).toMatch(/archivedAt +20/)
   expect((await coditect(['records', 'put', ...place, '{}'], { env })).stderr).toContain('project_archived')

@@ -41,6 +41,8 @@ interface Wrong {
 const GIVEN = ['slug', 'name', 'region', 'plan', 'email'] as const
 const MESSAGES: Readonly<Record<string, string>> = {
   saved: 'The tenant was changed.',
+  suspended: 'The tenant is suspended: nobody is let in.',
+  active: 'The tenant is active.',
   erasing: 'The tenant is shut, and being erased.',
 }
 
@@ -63,11 +65,19 @@ export function tenantPages(app: Hono<OperatorTypes>): void {
   app.get('/tenants/:id', (c) => show(c))
   app.post('/tenants/:id', async (c) => {
     const { visit, form } = c.var
-    const body = { name: field(form, 'name'), plan: field(form, 'plan'), status: field(form, 'status') }
+    const body = { name: field(form, 'name'), plan: field(form, 'plan') }
     const [idempotencyKey, ifMatch] = [field(form, 'once'), field(form, 'version')]
     const answer = await visit.api.patch<Tenant>(one(c), { body, idempotencyKey, ifMatch })
     if (!answer.ok) return c.var.refuse(answer)
     return c.redirect(`${BASE}/tenants/${answer.body.id}?done=saved`, 303)
+  })
+  // Whatever the tenant has changed of itself meanwhile: nobody puts off being suspended.
+  app.post('/tenants/:id/status', async (c) => {
+    const { visit, form } = c.var
+    const body = { status: field(form, 'status') }
+    const answer = await visit.api.patch<Tenant>(one(c), { body, idempotencyKey: field(form, 'once') })
+    if (!answer.ok) return c.var.refuse(answer)
+    return c.redirect(`${BASE}/tenants/${answer.body.id}?done=${answer.body.status}`, 303)
   })
   app.post('/tenants/:id/erase', async (c) => {
     const { visit, form } = c.var
@@ -266,6 +276,22 @@ const made = (c: OperatorContext, { tenant, apiKey, adminLink }: Created) =>
     </>,
   )
 
+const Suspension = ({ visit, action, status }: { visit: OperatorVisit; action: string; status: string }) => {
+  const isActive = status === 'active'
+  return (
+    <section class="panel" aria-labelledby="standing">
+      <h2 id="standing">{isActive ? 'Suspend' : 'Resume'}</h2>
+      <p>A suspended tenant lets nobody in, from that moment on, and loses nothing.</p>
+      <Form visit={visit} action={action}>
+        <input type="hidden" name="status" value={isActive ? 'suspended' : 'active'} />
+        <button class={isActive ? 'danger' : undefined} type="submit">
+          {isActive ? 'Suspend the tenant' : 'Let it in again'}
+        </button>
+      </Form>
+    </section>
+  )
+}
+
 async function show(c: OperatorContext, error?: string) {
   const { visit } = c.var
   const [answer, usage] = await Promise.all([
@@ -318,16 +344,10 @@ async function show(c: OperatorContext, error?: string) {
               <input type="hidden" name="version" value={answer.etag} />
               <Field name="name" label="Name" value={name} required />
               <Select name="plan" label="Plan" value={plan} options={PLAN_NAMES} />
-              <Select
-                name="status"
-                label="Status"
-                hint="A suspended tenant lets nobody in, from that moment on, and loses nothing."
-                value={status}
-                options={['active', 'suspended']}
-              />
               <button type="submit">Save</button>
             </Form>
           </section>
+          <Suspension visit={visit} action={`${path}/status`} status={status} />
           <section class="panel" aria-labelledby="erase">
             <h2 id="erase">Erase</h2>
             <p>Everything of this tenant goes. Nobody can undo it.</p>

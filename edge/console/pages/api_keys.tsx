@@ -46,7 +46,8 @@ export const apiKeys: ConsolePage = {
     app.get('/:id/revoke', (c) =>
       asking(c, 'revoke', 'Revoke', (key) => (
         <p>
-          Revoke <strong>{key.name}</strong>? Whatever uses it is refused from its next request on. This
+          Revoke <strong>{key.name}</strong>? Whatever uses it is refused from its next request on. Links,
+          invitations and sessions that it made end with it, your own session too if it let you in. This
           cannot be undone.
         </p>
       )),
@@ -59,7 +60,8 @@ export const apiKeys: ConsolePage = {
       asking(c, 'rotate', 'Rotate', (key) => (
         <p>
           Put a new key in the place of <strong>{key.name}</strong>? It may do the same. The old one still
-          works for a day, so that you can change over; revoke it when you have.
+          works for a day, so that you can change over; revoke it when you have. Links, invitations and
+          sessions that the old one made end with it.
         </p>
       )),
     )

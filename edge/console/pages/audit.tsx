@@ -61,10 +61,10 @@ export const audit: ConsolePage = {
           )}
           <Pager path={`${path}?${query.slice(1)}`} nextCursor={nextCursor} />
           <p class="actions">
-            <a class="button plain" download href={`${path}/export.csv?${query.slice(1)}`}>
+            <a class="button plain" href={`${path}/export.csv?${query.slice(1)}`}>
               Save as CSV
             </a>
-            <a class="button plain" download href={`${path}/export.json?${query.slice(1)}`}>
+            <a class="button plain" href={`${path}/export.json?${query.slice(1)}`}>
               Save as JSON
             </a>
             <small>At most {MAX_PAGES * 100} entries, the newest that fit the filters.</small>
