@@ -127,6 +127,15 @@ export function addTenants(program: Command, ask: Ask): void {
       })
   }
   tenants
+    .command('link <tenant>')
+    .description('make a link into the console for an owner who has no other way in; it works once')
+    .option('--email <address>', 'of the owner; whoever has been one longest otherwise')
+    .action(async (named: string, body: { email?: string }) => {
+      const { client, output } = ask()
+      const id = await idOf(client, named)
+      writeThing(output, await client.call(`POST ${ONE}/admin-links`, { params: { id }, body }))
+    })
+  tenants
     .command('usage <tenant>')
     .description('what an organisation has and did, and its limits')
     .addOption(new Option('--by <period>', 'of the history').choices(['hour', 'day']).default('hour'))

@@ -18,7 +18,7 @@ import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
 import type { Isolations, NoisyTenant } from '../tenancy/isolation.ts'
 import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts'
-import type { OwnerLink } from '../tenancy/owner_link.ts'
+import type { MadeLink, OwnerLink } from '../tenancy/owner_link.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
 import type { UsageReport } from '../tenancy/usage.ts'
 import { type Directory, numberSchema } from './directory.ts'
@@ -40,6 +40,11 @@ const inputs = {
   linkForSignedUp: tenant.extend({
     asked: z.object({ email: z.string(), seconds: z.int() }),
     by: by.extend({ publicOrigin: z.string() }),
+  }),
+  linkByOperator: tenant.extend({
+    id: z.string(),
+    asked: z.object({ email: z.string().optional(), seconds: z.int() }),
+    by: by.extend({ publicOrigin: z.string(), idempotencyKey: z.string().optional() }),
   }),
   activate: tenant,
   abandon: tenant,
@@ -85,6 +90,7 @@ interface Answers {
   provision: ProvisionedTenant
   /** Null where there is nobody who may have one. */
   linkForSignedUp: OwnerLink | null
+  linkByOperator: MadeLink & { replayed: boolean }
   activate: null
   abandon: null
   /** In the order asked; null where there is none. */
@@ -144,6 +150,7 @@ export const localCalls = ({
   provision: ({ number, intent, by }) => lifecycle.provision(number, intent, by),
   linkForSignedUp: async ({ number, asked, by }) =>
     (await lifecycle.linkForSignedUp(number, asked, by)) ?? null,
+  linkByOperator: ({ number, id, asked, by }) => lifecycle.linkByOperator(number, id, asked, by),
   activate: async ({ number }) => {
     await lifecycle.activate(number)
     return null
@@ -277,6 +284,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
   return {
     provision: send('provision'),
     linkForSignedUp: send('linkForSignedUp'),
+    linkByOperator: send('linkByOperator'),
     activate: send('activate'),
     abandon: send('abandon'),
     describe: send('describe'),

@@ -1,7 +1,9 @@
 // /platform/v1: the operator's control plane.
 import { z } from 'zod'
+import { MAX_LINK_SECONDS, MIN_LINK_SECONDS } from '../../shared/admin_link.ts'
 import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
+import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import {
   parseTenantNumber,
@@ -14,6 +16,7 @@ import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
 import { idSchema, nameSchema, newSlugSchema, timeSchema } from '../schemas.ts'
 import { Tenant, UpdateLimits } from '../services/tenant/schema.ts'
 import { Usage, usageQuery, windowOf } from '../services/usage/schema.ts'
+import type { Verified } from '../tenancy/verify.ts'
 import type { Calls, Described } from './calls.ts'
 import { capacityOperations } from './capacity_routes.ts'
 import { listByCost } from './cost_order.ts'
@@ -48,6 +51,32 @@ const CreatedTenant = z
     }),
   })
   .meta({ id: 'CreatedTenant' })
+
+/** A day: it goes by mail, mostly. */
+const OWNER_LINK_SECONDS = 24 * 60 * 60
+
+const CreateOwnerLink = z
+  .strictObject({
+    email: z.email().max(254).optional().meta({
+      description: 'The address of an owner; otherwise it is for whoever has been one longest.',
+    }),
+    expiresIn: z
+      .int()
+      .min(MIN_LINK_SECONDS)
+      .max(MAX_LINK_SECONDS)
+      .default(OWNER_LINK_SECONDS)
+      .meta({ description: 'Seconds; at most seven days.' }),
+  })
+  .meta({ id: 'CreateOwnerLink' })
+
+const OwnersLink = z
+  .object({
+    id: idSchema('lnk'),
+    url: z.url().meta({ description: 'Lets the owner into the console, once. Shown this once.' }),
+    expiresAt: timeSchema,
+    email: z.string().nullable(),
+  })
+  .meta({ id: 'OwnersLink' })
 
 const ListedTenant = Tenant.extend({
   cost: z
@@ -84,6 +113,11 @@ const reply = (status: number, { tenant, version }: Described, headers?: Reply['
   body: tenant,
   headers: { etag: `"${version}"`, ...headers },
 })
+
+function originOf({ publicOrigin }: Verified<OperatorPrincipal>): string {
+  if (publicOrigin === undefined) throw new Error('the edge did not say where clients find it')
+  return publicOrigin
+}
 
 const REPLAYED = { [IDEMPOTENCY_REPLAYED]: 'true' }
 
@@ -135,8 +169,7 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       answers: { 201: CreatedTenant },
       problems: ['slug_taken'],
       async handle({ body: { region, ...intent }, idempotencyKey }, operator) {
-        const { publicOrigin } = operator
-        if (publicOrigin === undefined) throw new Error('the edge did not say where clients find it')
+        const publicOrigin = originOf(operator)
         if (!regions.includes(region)) {
           throw new Problem(
             'validation_failed',
@@ -236,6 +269,25 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
         if (erasure === null) throw notFound()
         const headers = { location: `/platform/v1/tenants/${id}/erasure` }
         return { status: 202, body: shownErasure(erasure), headers }
+      },
+    }),
+    operatorOperation({
+      method: 'post',
+      path: '/platform/v1/tenants/{id}/admin-links',
+      tag: 'Platform',
+      summary: 'Make a link into the console for an owner who has no other way in',
+      role: 'admin',
+      params: one,
+      body: CreateOwnerLink,
+      answers: { 201: OwnersLink },
+      problems: ['conflict'],
+      async handle({ params: { id }, body: { email, expiresIn }, idempotencyKey }, operator) {
+        const publicOrigin = originOf(operator)
+        const { number, home } = await locate(id)
+        const by = { ...requestOf(operator), publicOrigin, idempotencyKey }
+        const asked = { number, id, asked: { email, seconds: expiresIn }, by }
+        const { replayed, ...link } = await home.linkByOperator(asked)
+        return { status: 201, body: link, ...(replayed && { headers: REPLAYED }) }
       },
     }),
     operatorOperation({

@@ -27,7 +27,15 @@ import {
   operatorActor,
   operatorEntry,
 } from './operator_request.ts'
-import { type AskedLink, keepLink, linkForSignedUp, newOwnerLink, type OwnerLink } from './owner_link.ts'
+import {
+  type AskedLink,
+  keepLink,
+  linkByOperator,
+  linkForSignedUp,
+  type MadeLink,
+  newOwnerLink,
+  type OwnerLink,
+} from './owner_link.ts'
 import { provisioningPointer } from './pointers.ts'
 import { ONLY_WRITER, take } from './quotas.ts'
 import {
@@ -200,6 +208,16 @@ export class TenantLifecycle {
   /** A new link for who signed up: {@link linkForSignedUp}. */
   linkForSignedUp(number: TenantNumber, asked: AskedLink, by: Maker): Promise<OwnerLink | undefined> {
     return linkForSignedUp(this.dependencies, number, asked, by)
+  }
+
+  /** A new link for an owner: {@link linkByOperator}. */
+  linkByOperator(
+    number: TenantNumber,
+    id: string,
+    asked: { email?: string | undefined; seconds: number },
+    by: Maker & OperatorChange,
+  ): Promise<MadeLink & { replayed: boolean }> {
+    return linkByOperator(this.dependencies, number, id, asked, by)
   }
 
   /** Lets the tenant in. @throws {Problem} `not_found` */

@@ -1,25 +1,39 @@
-// Links into the console for owners who have no other way in: the first one's, and a new one for who signed up, since
-// nobody else may be there to make one. A letter has confirmed that address, so it is what lets them come back.
+// Links into the console for owners who have no other way in: the first one's; a new one for who signed up, since nobody
+// else may be there to make one, and a letter has confirmed that address; and one that the operator has made, for whoever
+// lost the first.
 import { newId } from '../../shared/ids.ts'
+import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { expireAt } from '../jobs/expiry.ts'
+import { notFound } from '../operation.ts'
 import { auditOf } from './audit.ts'
 import { presentEra } from './ended.ts'
 import { emitting } from './events.ts'
 import { newAttempt } from './idempotency.ts'
 import type { LifecycleDependencies, Maker } from './lifecycle.ts'
 import type { LinkAdmin } from './mint.ts'
-import { changeOnce, operatorActor, operatorEntry } from './operator_request.ts'
+import {
+  type AskedChange,
+  changeOnce,
+  type OperatorChange,
+  operatorActor,
+  operatorEntry,
+} from './operator_request.ts'
 import {
   type AdminLinkRecord,
   adminLinkSpace,
   type MemberRecord,
   memberSpace,
+  ownerSpace,
+  profileSpace,
+  type StatusRecord,
   signedUpSpace,
   statusSpace,
 } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
+/** So many are looked at. */
+const OWNERS = 100
 /** How long a link is still told as used, revoked or expired. */
 const TOLD_MS = 24 * 60 * 60 * 1000
 
@@ -34,6 +48,15 @@ export interface OwnerLink {
   url: string
   /** Of the owner, as it was confirmed. */
   email: string
+}
+
+/** As the operator is told it. */
+export interface MadeLink {
+  id: string
+  url: string
+  expiresAt: string
+  /** The owner's; null for one who is known by their identity alone. */
+  email: string | null
 }
 
 /** It dies with nobody but the owner's own record. To be kept by {@link keepLink}. */
@@ -84,16 +107,91 @@ export function linkForSignedUp(
     if (standing?.status !== 'active' || owner === undefined) return { value: undefined, commit: false }
     const nowMs = now()
     return changeOnce(scope, asked, sealer, nowMs, async () => {
-      const { url, record } = await newOwnerLink(linkAdmin, number, owner, seconds, by, nowMs)
-      await keepLink(scope, record, nowMs)
-      auditOf(scope).append(standing.epoch, operatorEntry('admin-links.create', record.id, by, nowMs))
-      emitting(scope, { standing, nowMs, actor: operatorActor(by), requestId })(
-        'admin_link.created',
-        record.id,
-      )
+      const { url } = await makeLink(scope, standing, { linkAdmin, number, owner, seconds, by, nowMs })
       return { url, email: owner.email }
     })
   })
+}
+
+/**
+ * A new link for an owner, as an operator asks for it: the one with this address, or else whoever is owner longest.
+ * @throws {Problem} `not_found`; `conflict` where nobody is let in; `validation_failed` where no owner has that address
+ */
+export function linkByOperator(
+  { database, linkAdmin, sealer, now }: LifecycleDependencies,
+  number: TenantNumber,
+  id: string,
+  { email, seconds }: { email?: string | undefined; seconds: number },
+  by: Maker & OperatorChange,
+): Promise<MadeLink & { replayed: boolean }> {
+  const { operatorId, requestId, idempotencyKey } = by
+  const asked: AskedChange = {
+    ...{ tenant: number, by: { operatorId, requestId, idempotencyKey }, route: 'operators-link' },
+    ...{ content: { email: email ?? null, seconds }, attempt: newAttempt() },
+  }
+  return database.tenant(number, async (scope) => {
+    const [standing, profile] = await Promise.all([
+      scope.system('status', statusSpace).get(['status']),
+      scope.system('profile', profileSpace).get(['profile']),
+    ])
+    if (profile?.id !== id || standing === undefined) throw notFound()
+    if (standing.status !== 'active') {
+      throw new Problem('conflict', `The organisation is ${standing.status}: nobody is let in.`)
+    }
+    const nowMs = now()
+    return changeOnce(scope, asked, sealer, nowMs, async () => {
+      const owner = await ownerOf(scope, email)
+      if (owner === undefined) {
+        throw new Problem('validation_failed', 'No owner of the organisation has this address.', {
+          errors: [{ pointer: '/email', detail: 'is no owner’s address' }],
+        })
+      }
+      const { url, record } = await makeLink(scope, standing, {
+        linkAdmin,
+        number,
+        owner,
+        seconds,
+        by,
+        nowMs,
+      })
+      const expiresAt = new Date(record.expiresAtMs).toISOString()
+      return { id: record.id, url, expiresAt, email: owner.email }
+    })
+  })
+}
+
+interface Making {
+  linkAdmin: LinkAdmin
+  number: TenantNumber
+  owner: Pick<MemberRecord, 'id' | 'email'>
+  seconds: number
+  by: Maker
+  nowMs: number
+}
+
+async function makeLink(
+  scope: TenantScope,
+  standing: StatusRecord,
+  { linkAdmin, number, owner, seconds, by, nowMs }: Making,
+): Promise<{ url: string; record: AdminLinkRecord }> {
+  const made = await newOwnerLink(linkAdmin, number, owner, seconds, by, nowMs)
+  const { id } = made.record
+  await keepLink(scope, made.record, nowMs)
+  auditOf(scope).append(standing.epoch, operatorEntry('admin-links.create', id, by, nowMs))
+  const emit = emitting(scope, { standing, nowMs, actor: operatorActor(by), requestId: by.requestId })
+  emit('admin_link.created', id)
+  return made
+}
+
+/** Those whom the organisation made owners, longest first. */
+async function ownerOf(scope: TenantScope, email: string | undefined): Promise<MemberRecord | undefined> {
+  const members = scope.service('members')
+  const { entries } = await members.space(ownerSpace).page({ limit: OWNERS })
+  const owners = await Promise.all(entries.map(([key]) => members.space(memberSpace).get(key)))
+  return owners.find(
+    (owner) =>
+      owner !== undefined && (email === undefined || owner.email?.toLowerCase() === email.toLowerCase()),
+  )
 }
 
 async function signedUpOwner(

@@ -36,6 +36,8 @@ export type CreateMember = { identity: Identity; role: "owner" | "admin" | "memb
 
 export type CreateModel = { name: string; baseUrl: string; apiKey?: string | null; upstreamModel?: string; inputTokenPrice?: number; outputTokenPrice?: number; plans?: Array<"free" | "team" | "enterprise">; enabled?: boolean; maxConcurrent?: number }
 
+export type CreateOwnerLink = { email?: string; expiresIn?: number }
+
 export type CreateProject = { name: string; description?: string }
 
 export type CreateRecord = { data: { [key: string]: unknown }; expiresAt?: string | null }
@@ -95,6 +97,8 @@ export type MissedWebhook = { eventId: string; type: string; at: string; sequenc
 export type Model = { name: string; inputTokenPrice: number; outputTokenPrice: number; plans: Array<"free" | "team" | "enterprise">; available: boolean }
 
 export type NoisyTenant = { tenant: string; slug: string; region: string; stage: "slowed" | "limited"; askedUnitsPerSecond: number; fairUnitsPerSecond: number; since: string; until: string }
+
+export type OwnersLink = { id: string; url: string; expiresAt: string; email: string | null }
 
 export type Plan = { name: "free" | "team" | "enterprise"; limits: Limits }
 
@@ -329,6 +333,8 @@ export interface Operations {
   'POST /platform/v1/models': { body: CreateModel; answer: PlatformModel }
   /** Make a tenant: live at once. */
   'POST /platform/v1/tenants': { body: CreateTenant; answer: CreatedTenant }
+  /** Make a link into the console for an owner who has no other way in. */
+  'POST /platform/v1/tenants/{id}/admin-links': { params: { id: string }; body?: CreateOwnerLink; answer: OwnersLink }
   /** Make a link into the console, for one person and one use. */
   'POST /v1/admin-links': { body: CreateAdminLink; answer: CreatedAdminLink }
   /** Create an API key. */

@@ -154,6 +154,11 @@ describe('the pages', () => {
       method: 'PATCH',
       body: { name: 'Made elsewhere' },
     })
+    await page.getByRole('button', { name: 'Make a link' }).click()
+    const another = await page.locator('#secret').innerText()
+    expect([another === link, (await fetch(another)).status]).toEqual([false, 200])
+    await accessible()
+    await page.getByRole('link', { name: 'Back to the tenant' }).click()
     await page.getByRole('button', { name: 'Suspend the tenant' }).click()
     await page.waitForURL(/done=suspended/)
     expect((await fetch(link)).status).toBe(403)

@@ -108,6 +108,34 @@ test('a change that is asked for twice under one key is made once, and answered 
   expect(actions.filter((action) => action === 'tenants.update')).toHaveLength(2)
 })
 
+test('an operator makes a link for an owner who has no other way in, once, and the tenant sees it', async () => {
+  const { tenant, apiKey } = (await make('locked-out')).body
+  const ask = (more: Partial<Ask> = {}) =>
+    operator(`${TENANTS}/${tenant.id}/admin-links`, { method: 'POST', body: {}, ...more })
+  const headers = { 'idempotency-key': 'link' }
+  const [made, again] = [await ask({ headers }), await ask({ headers })]
+  expect([made.status, made.body.email]).toEqual([201, 'owner@locked-out.example'])
+  expect(Date.parse(made.body.expiresAt) - Date.now()).toBeGreaterThan(23 * 3_600_000)
+  expect([again.body, again.headers.get('idempotency-replayed')]).toEqual([made.body, 'true'])
+  expect((await ask()).body.id).not.toBe(made.body.id)
+
+  const known = await ask({ body: { email: 'OWNER@locked-out.example', expiresIn: 60 } })
+  expect(known.body.email).toBe('owner@locked-out.example')
+  const unknown = await ask({ body: { email: 'else@locked-out.example' } })
+  expect([unknown.status, unknown.body.errors]).toEqual([
+    422,
+    [expect.objectContaining({ pointer: '/email' })],
+  ])
+
+  const shown = await eu(`/v1/admin-links/${made.body.id}`, apiKey.key)
+  expect(shown.body).toMatchObject({ role: 'owner', status: 'open', issuer: { kind: 'operator' } })
+  const trail = await eu(`/v1/audit?target=${made.body.id}`, apiKey.key)
+  expect(trail.body.data).toMatchObject([{ action: 'admin-links.create', actor: { kind: 'operator' } }])
+  await operator(`${TENANTS}/${tenant.id}`, { method: 'PATCH', body: { status: 'suspended' } })
+  const refused = await ask()
+  expect([refused.status, refused.body.code]).toEqual([409, 'conflict'])
+})
+
 test('an operator’s key holds for one tenant, and a change that is refused takes none', async () => {
   const key = { 'idempotency-key': 'everywhere' }
   const [one, other] = [(await make('key-one')).body.tenant, (await make('key-other')).body.tenant]

@@ -38,6 +38,12 @@ interface Wrong {
   given: Record<(typeof GIVEN)[number], string>
 }
 
+interface OwnersLink {
+  url: string
+  expiresAt: string
+  email: string | null
+}
+
 const GIVEN = ['slug', 'name', 'region', 'plan', 'email'] as const
 const MESSAGES: Readonly<Record<string, string>> = {
   saved: 'The tenant was changed.',
@@ -78,6 +84,14 @@ export function tenantPages(app: Hono<OperatorTypes>): void {
     const answer = await visit.api.patch<Tenant>(one(c), { body, idempotencyKey: field(form, 'once') })
     if (!answer.ok) return c.var.refuse(answer)
     return c.redirect(`${BASE}/tenants/${answer.body.id}?done=${answer.body.status}`, 303)
+  })
+  app.post('/tenants/:id/link', async (c) => {
+    const { visit, form } = c.var
+    const answer = await visit.api.post<OwnersLink>(`${one(c)}/admin-links`, {
+      body: {},
+      idempotencyKey: field(form, 'once'),
+    })
+    return answer.ok ? linked(c, answer.body) : c.var.refuse(answer)
   })
   app.post('/tenants/:id/erase', async (c) => {
     const { visit, form } = c.var
@@ -260,7 +274,7 @@ const made = (c: OperatorContext, { tenant, apiKey, adminLink }: Created) =>
       </p>
       <Secret label="The owner’s link into the console" value={adminLink.url} />
       <p>
-        It works once, until <Time at={adminLink.expiresAt} />.
+        It works once, until <Time at={adminLink.expiresAt} />. A new one can be made on the tenant’s page.
       </p>
       <details class="panel">
         <summary>The first API key</summary>
@@ -271,6 +285,22 @@ const made = (c: OperatorContext, { tenant, apiKey, adminLink }: Created) =>
       <p>
         <a class="button plain" href={`${BASE}/`}>
           Back to all tenants
+        </a>
+      </p>
+    </>,
+  )
+
+const linked = (c: OperatorContext, { url, expiresAt, email }: OwnersLink) =>
+  c.var.page(
+    'A link for the owner',
+    <>
+      <Secret label={`The link into the console for ${email ?? 'the owner'}`} value={url} />
+      <p>
+        It works once, until <Time at={expiresAt} />. Whoever has it is an owner: send it to nobody else.
+      </p>
+      <p>
+        <a class="button plain" href={`${BASE}/tenants/${encodeURIComponent(c.req.param('id') ?? '')}`}>
+          Back to the tenant
         </a>
       </p>
     </>,
@@ -347,6 +377,18 @@ async function show(c: OperatorContext, error?: string) {
               <button type="submit">Save</button>
             </Form>
           </section>
+          {status === 'active' && (
+            <section class="panel" aria-labelledby="link">
+              <h2 id="link">A way in for the owner</h2>
+              <p>
+                For an owner who has lost the first link, and has no other way in. The organisation’s audit
+                log says that you made it.
+              </p>
+              <Form visit={visit} action={`${path}/link`}>
+                <button type="submit">Make a link</button>
+              </Form>
+            </section>
+          )}
           <Suspension visit={visit} action={`${path}/status`} status={status} />
           <section class="panel" aria-labelledby="erase">
             <h2 id="erase">Erase</h2>
