@@ -11,7 +11,9 @@ import type { Reply } from '../operation.ts'
 import {
   type Asked,
   askingOf,
-  noteRefusal,
+  countError,
+  countTime,
+  noteFailure,
   type TenantContext,
   type TenantRequest,
   type TransactDependencies,
@@ -125,8 +127,10 @@ export class OutsideWorks {
     const { dependencies } = this
     const memory = memoryOf(asked, dependencies.sealer)
     const untilOf = (nowMs: number) => nowMs + run.maxMs + SETTLE_MS
+    const { tenant } = request.verified.principal
+    const startedAt = performance.now()
     try {
-      const written = await dependencies.loans.borrow(request.verified.principal.tenant, (loan) =>
+      const written = await dependencies.loans.borrow(tenant, (loan) =>
         writeOnce(dependencies, asked, loan, memory, {
           work: (tx) => run.begin(tx),
           target: ({ target }) => target,
@@ -135,14 +139,17 @@ export class OutsideWorks {
       )
       if (written.outcome === 'replayed') return written
       const { result, context } = written
+      dependencies.usage.count(tenant, 'changes', 1, dependencies.now())
       return {
         outcome: 'begun',
         headers: result.headers ?? {},
         finish: (client) => this.track(this.finish(asked, memory, run, context, result.work, client)),
       }
     } catch (error) {
-      if (error instanceof Problem) noteRefusal(dependencies, asked, error)
+      noteFailure(dependencies, asked, error)
       throw error
+    } finally {
+      countTime(dependencies, asked, startedAt)
     }
   }
 
@@ -187,7 +194,12 @@ export class OutsideWorks {
         endedBy,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      return await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      const settled = await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      if (settled.interrupted) countError(this.dependencies, asked)
+      return settled
+    } catch (error) {
+      countError(this.dependencies, asked)
+      throw error
     } finally {
       followed.end()
     }
@@ -231,9 +243,14 @@ export class OutsideWorks {
     const untilMs = performance.now() + SETTLE_MS
     for (;;) {
       try {
-        return await this.inTurn(asked, 'settled', (meter) =>
-          this.settleOnce({ ...asked, meter }, memory, before, replies, work),
-        )
+        return await this.inTurn(asked, 'settled', async (meter) => {
+          const startedAt = performance.now()
+          try {
+            return await this.settleOnce({ ...asked, meter }, memory, before, replies, work)
+          } finally {
+            countTime(this.dependencies, asked, startedAt)
+          }
+        })
       } catch (error) {
         const isPassing = error instanceof Problem && PASSING.has(error.code)
         if (!isPassing || performance.now() >= untilMs) throw error

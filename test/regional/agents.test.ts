@@ -545,6 +545,7 @@ describe('a run', () => {
     const told = (await ask('/v1/events?types=run.*')).body.data
     expect(told.map(({ type }: { type: string }) => type)).toEqual(['run.started', 'run.failed'])
     await expect.poll(failed).toBe(before + 1)
+    await expect.poll(async () => (await ask('/v1/usage')).body.history[0].errors, { timeout: 5_000 }).toBe(1)
     const again = await regions.ask('eu', asking)
     expect([again.status, again.body.code]).toEqual([409, 'conflict'])
   })

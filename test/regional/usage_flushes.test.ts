@@ -1,7 +1,8 @@
 // What flushes of usage leave behind, so that none is added twice: it goes when nobody tries them again.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { numberKey } from '../../regional/storage/keys.ts'
-import { type FlushKey, flushSpace, UsageMeter } from '../../regional/tenancy/usage.ts'
+import type { TenantScope } from '../../regional/tenancy/region_database.ts'
+import { type FlushKey, flushSpace, readUsage, UsageMeter } from '../../regional/tenancy/usage.ts'
 import { openQueue, type Queue, tenantNumber } from '../jobs/support.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -28,6 +29,25 @@ const rows = () =>
 
 const write = (key: FlushKey) =>
   queue.database.region(async (scope) => ({ value: scope.space(flushSpace).set(key, 1), commit: true }))
+
+test('milliseconds are added up before they are rounded, whatever flushes come between', async () => {
+  const meter = newMeter()
+  for (let i = 0; i < 400; i++) {
+    meter.count(tenantNumber(1), 'milliseconds', 0.2, queue.clock.nowMs)
+    meter.count(tenantNumber(2), 'milliseconds', 1.4, queue.clock.nowMs)
+    if (i % 10 === 0) await meter.flush()
+  }
+  await meter.flush()
+  const counted = async (number: number) => {
+    const window = { fromMs: queue.clock.nowMs - 1, toMs: queue.clock.nowMs + 1, by: 'hour' as const }
+    const read = async (scope: TenantScope) => ({
+      value: await readUsage(scope, queue.clock.nowMs, window),
+      commit: false,
+    })
+    return (await queue.database.tenant(tenantNumber(number), read)).history[0]?.milliseconds
+  }
+  expect([await counted(1), await counted(2)]).toEqual([80, 560])
+})
 
 test('a process is remembered for the day of its flush and the next one, and a tenant that is gone for good', async () => {
   await write(['gone', numberKey(tenantNumber(2))])
