@@ -65,7 +65,9 @@ async function ending(
   out.onAbort(() => gone.abort())
   const beating = setInterval(() => void out.write(heartbeat), HEARTBEAT_MS)
   try {
-    return await begin.finish({ gone: gone.signal, send })
+    const settled = await begin.finish({ gone: gone.signal, send })
+    if (settled.interrupted) failed('region_unavailable')
+    return settled
   } catch (error) {
     const isProblem = error instanceof Problem
     if (!isProblem) report(error)

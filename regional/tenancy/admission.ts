@@ -216,15 +216,14 @@ export const contextOf = (
     nowMs,
   }) as TenantContext
 
-/** Told to the tenant apart from the refused transaction, of which nothing may remain. */
-export function noteRefusal(
-  { refusals, now }: TransactDependencies,
-  request: Asked,
-  { code }: Problem,
-): void {
-  const { status } = PROBLEMS[code]
+/** Where it is refused, told to the tenant apart from the transaction, of which nothing may remain. */
+export function noteFailure(dependencies: TransactDependencies, request: Asked, error: unknown): void {
+  countError(dependencies, request)
   // Nobody of this tenant's leaves no trace in its audit trail.
-  if (![401, 403, 410].includes(status) || request.actor === undefined) return
+  if (!(error instanceof Problem) || request.actor === undefined) return
+  const { code } = error
+  if (![401, 403, 410].includes(PROBLEMS[code].status)) return
+  const { refusals, now } = dependencies
   const { principal, requestId } = request.verified
   refusals.note(principal.tenant, {
     at: new Date(now()).toISOString(),
@@ -236,4 +235,19 @@ export function noteRefusal(
     outcome: 'refused',
     code,
   })
+}
+
+/** A stranger's are nobody's. */
+export function countError({ usage, now }: TransactDependencies, { verified, actor }: Asked): void {
+  if (actor !== undefined) usage.count(verified.principal.tenant, 'errors', 1, now())
+}
+
+/** @param startedAt by `performance.now()` */
+export function countTime(
+  { usage, now }: TransactDependencies,
+  { verified, actor }: Asked,
+  startedAt: number,
+): void {
+  if (actor === undefined) return
+  usage.count(verified.principal.tenant, 'milliseconds', performance.now() - startedAt, now())
 }

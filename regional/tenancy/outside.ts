@@ -11,7 +11,9 @@ import type { Reply } from '../operation.ts'
 import {
   type Asked,
   askingOf,
-  noteRefusal,
+  countError,
+  countTime,
+  noteFailure,
   type TenantContext,
   type TenantRequest,
   type TransactDependencies,
@@ -55,14 +57,28 @@ export interface Begun<W> {
   work: W
 }
 
+/**
+ * Who ends work before it is done: its client, which goes away, cancels it or may not have it any more; its time, which is over;
+ * or the region, which stops.
+ */
+export type EndedBy = 'client' | 'time' | 'region'
+
 export interface Outside {
-  /**
-   * Aborts when the client has gone away, its credential or the organisation holds no more, the work is cancelled or its
-   * time over, or the region stops. What is left is to settle.
-   */
+  /** Aborts when the work is to end: what is left is to settle. */
   signal: AbortSignal
+  /** Of work whose signal has aborted. */
+  endedBy(): EndedBy
   /** Sends an event to a client that asked for a stream; does nothing for any other. Waits while the client is slow. */
   send(event: string, data: unknown): Promise<void>
+}
+
+/** What settled work is answered with. */
+export interface Settled extends Reply {
+  /**
+   * The region's stopping broke it off: it counts as the region's failure, and its record says what it would say had the
+   * process died.
+   */
+  interrupted?: true
 }
 
 /** @param W what the work needs to know; @param O what it came to: failures too, as typed outcomes */
@@ -79,7 +95,7 @@ export interface OutsideWork<W, O> {
    * Another transaction, by itself: the credential is not asked again, so that what was done is settled even when the
    * key was revoked or the tenant suspended meanwhile. May find that the clean-up was quicker.
    */
-  settle(tx: TenantTransaction, work: W, outcome: O): Promise<Reply>
+  settle(tx: TenantTransaction, work: W, outcome: O): Promise<Settled>
 }
 
 /** `replayed`: it was done before. `begun`: `finish` does the rest, and must be called. */
@@ -88,7 +104,7 @@ export type Begin =
   | {
       outcome: 'begun'
       headers: Record<string, string>
-      finish(client: { gone: AbortSignal; send: Outside['send'] }): Promise<Reply>
+      finish(client: { gone: AbortSignal; send: Outside['send'] }): Promise<Settled>
     }
 
 /** What goes on outside transactions in this process. */
@@ -111,8 +127,10 @@ export class OutsideWorks {
     const { dependencies } = this
     const memory = memoryOf(asked, dependencies.sealer)
     const untilOf = (nowMs: number) => nowMs + run.maxMs + SETTLE_MS
+    const { tenant } = request.verified.principal
+    const startedAt = performance.now()
     try {
-      const written = await dependencies.loans.borrow(request.verified.principal.tenant, (loan) =>
+      const written = await dependencies.loans.borrow(tenant, (loan) =>
         writeOnce(dependencies, asked, loan, memory, {
           work: (tx) => run.begin(tx),
           target: ({ target }) => target,
@@ -121,14 +139,17 @@ export class OutsideWorks {
       )
       if (written.outcome === 'replayed') return written
       const { result, context } = written
+      dependencies.usage.count(tenant, 'changes', 1, dependencies.now())
       return {
         outcome: 'begun',
         headers: result.headers ?? {},
         finish: (client) => this.track(this.finish(asked, memory, run, context, result.work, client)),
       }
     } catch (error) {
-      if (error instanceof Problem) noteRefusal(dependencies, asked, error)
+      noteFailure(dependencies, asked, error)
       throw error
+    } finally {
+      countTime(dependencies, asked, startedAt)
     }
   }
 
@@ -154,14 +175,14 @@ export class OutsideWorks {
     context: TenantContext,
     work: W,
     { gone, send }: { gone: AbortSignal; send: Outside['send'] },
-  ): Promise<Reply> {
+  ): Promise<Settled> {
     const followed = this.follow(asked, run, context, work)
-    const signal = AbortSignal.any([
-      gone,
-      followed.over,
-      this.stopping.signal,
-      AbortSignal.timeout(run.maxMs),
-    ])
+    const stopping = this.stopping.signal
+    const late = AbortSignal.timeout(run.maxMs)
+    const signal = AbortSignal.any([gone, followed.over, stopping, late])
+    // It has the reason of the one that was first.
+    const endedBy = (): EndedBy =>
+      signal.reason === stopping.reason ? 'region' : signal.reason === late.reason ? 'time' : 'client'
     // Nobody who reads slowly, or no more, keeps the work from its end.
     const over = new Promise<void>((resolve) => {
       if (signal.aborted) resolve()
@@ -170,9 +191,15 @@ export class OutsideWorks {
     try {
       const outcome = await run.work(work, {
         signal,
+        endedBy,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      return await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      const settled = await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      if (settled.interrupted) countError(this.dependencies, asked)
+      return settled
+    } catch (error) {
+      countError(this.dependencies, asked)
+      throw error
     } finally {
       followed.end()
     }
@@ -210,15 +237,20 @@ export class OutsideWorks {
     asked: Asked,
     memory: Memory,
     before: TenantContext,
-    work: (tx: TenantTransaction) => Promise<Reply>,
-  ): Promise<Reply> {
-    const replies = new Map<number, Reply>()
+    work: (tx: TenantTransaction) => Promise<Settled>,
+  ): Promise<Settled> {
+    const replies = new Map<number, Settled>()
     const untilMs = performance.now() + SETTLE_MS
     for (;;) {
       try {
-        return await this.inTurn(asked, 'settled', (meter) =>
-          this.settleOnce({ ...asked, meter }, memory, before, replies, work),
-        )
+        return await this.inTurn(asked, 'settled', async (meter) => {
+          const startedAt = performance.now()
+          try {
+            return await this.settleOnce({ ...asked, meter }, memory, before, replies, work)
+          } finally {
+            countTime(this.dependencies, asked, startedAt)
+          }
+        })
       } catch (error) {
         const isPassing = error instanceof Problem && PASSING.has(error.code)
         if (!isPassing || performance.now() >= untilMs) throw error
@@ -232,9 +264,9 @@ export class OutsideWorks {
     asked: Asked,
     memory: Memory,
     before: TenantContext,
-    replies: Map<number, Reply>,
-    work: (tx: TenantTransaction) => Promise<Reply>,
-  ): Promise<Reply> {
+    replies: Map<number, Settled>,
+    work: (tx: TenantTransaction) => Promise<Settled>,
+  ): Promise<Settled> {
     const { database, loans, now } = this.dependencies
     const { service, meter } = asked
     const { tenant, requestId } = before
@@ -265,7 +297,10 @@ export class OutsideWorks {
           // Forgotten, it may be another's by now.
           if (running?.runningUntil !== undefined && running.requestId === requestId) {
             const untilMs = rememberedUntil(memory.identity, nowMs)
-            records.set(memory.key, memory.answered(reply, attempt, nowMs))
+            const record = reply.interrupted
+              ? runningRecord(memory.identity, attempt, nowMs, nowMs)
+              : memory.answered(reply, attempt, nowMs)
+            records.set(memory.key, record)
             await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
           }
           return { value: reply, commit: true }

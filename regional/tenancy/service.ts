@@ -20,7 +20,7 @@ export { jsonSpace, type Key, type Page } from '../storage/space.ts'
 export type { TenantContext } from './admission.ts'
 export type { EventData, EventFeed, TenantEvent } from './events.ts'
 export { FEED_BEGINNING } from './events.ts'
-export type { Outside, OutsideWork } from './outside.ts'
+export type { EndedBy, Outside, OutsideWork, Settled } from './outside.ts'
 export type { StreamSource } from './stream.ts'
 export type { TenantTransaction } from './tenant_transaction.ts'
 

@@ -8,7 +8,8 @@ import {
   admit,
   boundsOf,
   contextOf,
-  noteRefusal,
+  countTime,
+  noteFailure,
   refusedWork,
   type TenantRequest,
   type TransactDependencies,
@@ -53,14 +54,11 @@ export async function transact(
     if (error instanceof Problem) {
       const shut = request.erases && (await shutBefore(dependencies, request))
       if (shut) return shut
-      noteRefusal(dependencies, asked, error)
     }
-    if (asked.actor !== undefined) usage.count(tenant, 'errors', 1, now())
+    noteFailure(dependencies, asked, error)
     throw error instanceof Problem ? refusedWork(error, asked) : error
   } finally {
-    if (asked.actor !== undefined) {
-      usage.count(tenant, 'milliseconds', Math.round(performance.now() - startedAt), now())
-    }
+    countTime(dependencies, asked, startedAt)
   }
 }
 

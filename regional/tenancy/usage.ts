@@ -134,6 +134,8 @@ export class UsageMeter {
   private readonly startedMs: number
   private readonly process = randomUUID()
   private flushes = 0
+  /** Of the milliseconds that tenants took within an hour, what makes no whole one yet. */
+  private rests = { hour: '', of: new Map<TenantNumber, number>() }
   private readonly gathered = new Map<TenantNumber, Counted>()
   private readonly unwritten: Flush[] = []
 
@@ -143,13 +145,24 @@ export class UsageMeter {
     this.startedMs = now()
   }
 
+  /** @param amount of milliseconds also parts of one; of all else whole ones */
   count(tenant: TenantNumber, metric: Gathered, amount: number, nowMs: number): void {
     const ofTenant = this.gathered.get(tenant) ?? new Map()
     this.gathered.set(tenant, ofTenant)
     const hour = hourOf(nowMs)
     const counts = ofTenant.get(hour) ?? {}
     ofTenant.set(hour, counts)
-    counts[metric] = (counts[metric] ?? 0) + amount
+    const whole = metric === 'milliseconds' ? this.wholeOf(tenant, amount, hour) : amount
+    counts[metric] = (counts[metric] ?? 0) + whole
+  }
+
+  /** Most reads take less than half a millisecond: each by itself would count as none. */
+  private wholeOf(tenant: TenantNumber, ms: number, hour: string): number {
+    if (this.rests.hour !== hour) this.rests = { hour, of: new Map() }
+    const all = (this.rests.of.get(tenant) ?? 0) + ms
+    const whole = Math.round(all)
+    this.rests.of.set(tenant, all - whole)
+    return whole
   }
 
   /** Adds what was gathered. What could not be added stays for the next flush, under the number that it has. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { CannotBeDone, type Step } from '../../regional/jobs/kind.ts'
 import { type Called, notCalled } from '../../regional/models/gateway.ts'
 import type { ModelAccess } from '../../regional/services/agents/models.ts'
-import { settleRun } from '../../regional/services/agents/runs.ts'
+import { doRun, settleRun } from '../../regional/services/agents/runs.ts'
 import {
   type Clearing,
   clearRuns,
@@ -24,6 +24,7 @@ import { openQueue, type Queue } from './support.ts'
 
 /** What the next calls of a model come to; undefined where their turn does not come in time. */
 const calls: Array<Called | undefined> = []
+const PROMPT = { instructions: '', messages: [], parameters: { maxOutputTokens: 1 } }
 const noModels: ModelAccess = {
   offered: async () => new Map(),
   hasRoom: async () => true,
@@ -199,18 +200,25 @@ test('a run whose turn comes too late is not called: it could be ended as interr
   expect(queue.logged).toEqual([])
 })
 
-test('a run that has only waited for its turn at the model gets in line again, and is none that was cancelled', async () => {
-  const tenant = await queue.tenant(6)
+test.each([
+  [
+    'has only waited for its turn at the model gets in line again',
+    [undefined, undefined, { ...notCalled('cancelled'), outcome: 'succeeded', text: 'hello' } as const],
+    'succeeded',
+  ],
+  ['takes longer than it may has failed', [notCalled('cancelled')], 'failed time_limit_exceeded'],
+])('a run that %s, and is none that was cancelled', async (_, came, expected) => {
+  const tenant = await queue.tenant(came.length === 1 ? 8 : 6)
   const run = await queue.inTenant(tenant, async (scope) => {
     const tx = { ...agentsIn(scope), context: { nowMs: queue.clock.nowMs } }
     const given = { name: 'A', model: null, instructions: '', parameters: {} }
     const agent = await createAgent(tx as never, newId('prj'), given)
     const begun = runOf({ projectId: agent.projectId, agentId: agent.id })
     writeRun(tx, begun)
-    writePrompt(tx, begun, { instructions: '', messages: [], parameters: { maxOutputTokens: 1 } })
+    writePrompt(tx, begun, PROMPT)
     return begun
   })
-  calls.push(undefined, undefined, { ...notCalled('cancelled'), outcome: 'succeeded', text: 'hello' })
+  calls.push(...came)
   const job = await queue.enqueue(tenant, goOn, run)
   await vi.waitFor(async () => expect((await queue.job(tenant, job))?.state).toBe('done'), {
     timeout: 10_000,
@@ -218,6 +226,21 @@ test('a run that has only waited for its turn at the model gets in line again, a
   const left = await queue.inTenant(tenant, (scope) =>
     findRun(scope.service('agents'), run.projectId, run.agentId, run.id),
   )
-  expect([left?.status, left?.error, calls]).toEqual(['succeeded', null, []])
-  expect(queue.logged).toEqual([])
+  expect([left?.status, left?.error?.code].join(' ').trim()).toBe(expected)
+  expect([calls, queue.logged]).toEqual([[], []])
 })
+
+test.each([
+  ['client', 'cancelled'],
+  ['time', 'time_limit_exceeded'],
+  ['region', 'interrupted'],
+] as const)(
+  'a run that its %s ends is %s, and one that has come to something else is that',
+  async (by, expected) => {
+    const outside = { signal: AbortSignal.abort(), endedBy: () => by, send: async () => {} }
+    const running = { tenant: await queue.tenant(9), run: runOf(), prompt: PROMPT }
+    calls.push(undefined, notCalled('upstream_unavailable'))
+    expect((await doRun(running, outside, noModels)).outcome).toBe(expected)
+    expect((await doRun(running, outside, noModels)).outcome).toBe('upstream_unavailable')
+  },
+)

@@ -2,7 +2,8 @@
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
-import { startRegion } from '../../regional/server.ts'
+import { AT_ONCE } from '../../regional/instance.ts'
+import { type Region, startRegion } from '../../regional/server.ts'
 import { newId } from '../../shared/ids.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
@@ -13,17 +14,20 @@ type Body = any
 
 let server: ModelServer
 let regions: Regions
+let eu: Region
 let tenants = 0
 
 beforeAll(async () => {
   server = await startModelServer()
   // Upstreams of this machine, over http.
-  regions = await startRegions({}, (environment) =>
-    startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
+  regions = await startRegions({}, async (environment) => {
+    const region = await startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
       writeLog: () => {},
       modelTimes: { firstTextMs: 2_500, silenceMs: 2_500 },
-    }),
-  )
+    })
+    if (environment.REGION === 'eu') eu = region
+    return region
+  })
 })
 afterAll(async () => {
   await regions.close()
@@ -506,10 +510,44 @@ describe('a run', () => {
     const going = run('wait stop')
     await expect.poll(server.underWay).toBe(1)
     await regions.stop('eu')
-    expect(await going).toMatchObject({ status: 'cancelled' })
+    const interrupted = { status: 'failed', error: { code: 'interrupted' } }
+    expect(await going).toMatchObject(interrupted)
     await regions.start('eu')
-    expect((await ask(runs)).body.data).toMatchObject([{ status: 'cancelled' }])
+    expect((await ask(runs)).body.data).toMatchObject([interrupted])
     expect(await tokens()).toBeLessThan(100)
+  })
+
+  test.each([
+    ['plain', {}],
+    ['streamed', { accept: 'text/event-stream' }],
+  ])('of an instance that is replaced is interrupted, by our fault, and charged: %s', async (_, accept) => {
+    const { ask, key, runs, tokens } = await agentOf({}, 'eu')
+    await expect.poll(async () => (await ask('/v1/models')).body.data.length).toBeGreaterThan(0)
+    const failed = async () => {
+      const text = await (await fetch(`${regions.url('eu')}/metrics`)).text()
+      return Number(
+        /^coditect_request_duration_seconds_count\{.*class="outside",status="5xx"\} (\d+)$/m.exec(text)?.[1],
+      )
+    }
+    const before = (await failed()) || 0
+    const once = { ...accept, 'idempotency-key': 'once' }
+    const asking = { as: key, method: 'POST', path: runs, body: { input: 'wait restart' }, headers: once }
+    const going = regions.open('eu', asking)
+    await expect.poll(server.underWay).toBe(1)
+    const answered = (await going).text()
+    await eu.restartInstance(0, AT_ONCE)
+
+    // The body is one text, or the last event's.
+    const made: Body = JSON.parse((await answered).split('data: ').at(-1) ?? '')
+    expect(made).toMatchObject({ status: 'failed', error: { code: 'interrupted' }, output: 'Wait' })
+    expect((await ask(`${runs}/${made.id}`)).body).toEqual(made)
+    expect(await tokens()).toBe(made.inputTokens + made.outputTokens)
+    const told = (await ask('/v1/events?types=run.*')).body.data
+    expect(told.map(({ type }: { type: string }) => type)).toEqual(['run.started', 'run.failed'])
+    await expect.poll(failed).toBe(before + 1)
+    await expect.poll(async () => (await ask('/v1/usage')).body.history[0].errors, { timeout: 5_000 }).toBe(1)
+    const again = await regions.ask('eu', asking)
+    expect([again.status, again.body.code]).toEqual([409, 'conflict'])
   })
 })
 

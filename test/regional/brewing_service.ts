@@ -33,6 +33,9 @@ interface Cup {
   settled: PromiseWithResolvers<string>
 }
 
+/** So long the work of `POST /v1/short-brews` may take. */
+const SHORT_MS = 50
+
 export function brewery(): Brewery {
   const cups = new Map<string, Cup>()
   const cupOf = (name: string): Cup => {
@@ -48,49 +51,51 @@ export function brewery(): Brewery {
     cups.set(name, cup)
     return cup
   }
+  const brewing = (name: string, path: string, maxMs: number) =>
+    outsideOperation({
+      name,
+      method: 'post',
+      path,
+      tag: 'Test',
+      summary: 'Brew',
+      scope: 'projects:write',
+      body: z.strictObject({ name: z.string() }),
+      status: 201,
+      streams: true,
+      answers: { 201: z.object({ id: z.string(), outcome: z.string() }) },
+      maxMs,
+      async begin(tx, { body: { name } }) {
+        await cupOf(name).about()
+        await tx.take('projects', 1)
+        tx.space(brews).set([name], { outcome: 'running' })
+        return { target: name, headers: { location: `/v1/brews/${name}` }, work: name }
+      },
+      async work(name, { signal, endedBy, send }) {
+        const cup = cupOf(name)
+        cup.times++
+        cup.begun.resolve()
+        await send('steam', { name })
+        const ended = () => `ended by ${endedBy()}`
+        if (signal.aborted) return ended()
+        const aborted = new Promise<string>((resolve) =>
+          signal.addEventListener('abort', () => resolve(ended())),
+        )
+        return Promise.race([cup.poured.promise.then(() => 'poured'), aborted])
+      },
+      async settle(tx, name, outcome) {
+        const cup = cupOf(name)
+        if (cup.crowded-- > 0) throw new Problem(cup.crowding, 'Others were in the way.')
+        await tx.take('projects', -1)
+        tx.space(brews).set([name], { outcome })
+        tx.emit('run.succeeded', name)
+        cupOf(name).settled.resolve(outcome)
+        const isInterrupted = outcome === 'ended by region'
+        return { status: 201, body: { id: name, outcome }, ...(isInterrupted && { interrupted: true }) }
+      },
+    })
   const service: Service = {
     name: 'brewing',
-    operations: [
-      outsideOperation({
-        name: 'brew',
-        method: 'post',
-        path: '/v1/brews',
-        tag: 'Test',
-        summary: 'Brew',
-        scope: 'projects:write',
-        body: z.strictObject({ name: z.string() }),
-        status: 201,
-        streams: true,
-        answers: { 201: z.object({ id: z.string(), outcome: z.string() }) },
-        maxMs: 60_000,
-        async begin(tx, { body: { name } }) {
-          await cupOf(name).about()
-          await tx.take('projects', 1)
-          tx.space(brews).set([name], { outcome: 'running' })
-          return { target: name, headers: { location: `/v1/brews/${name}` }, work: name }
-        },
-        async work(name, { signal, send }) {
-          const cup = cupOf(name)
-          cup.times++
-          cup.begun.resolve()
-          await send('steam', { name })
-          if (signal.aborted) return 'aborted'
-          const aborted = new Promise<string>((resolve) =>
-            signal.addEventListener('abort', () => resolve('aborted')),
-          )
-          return Promise.race([cup.poured.promise.then(() => 'poured'), aborted])
-        },
-        async settle(tx, name, outcome) {
-          const cup = cupOf(name)
-          if (cup.crowded-- > 0) throw new Problem(cup.crowding, 'Others were in the way.')
-          await tx.take('projects', -1)
-          tx.space(brews).set([name], { outcome })
-          tx.emit('run.succeeded', name)
-          cupOf(name).settled.resolve(outcome)
-          return { status: 201, body: { id: name, outcome } }
-        },
-      }),
-    ],
+    operations: [brewing('brew', '/v1/brews', 60_000), brewing('brew-shortly', '/v1/short-brews', SHORT_MS)],
   }
   return {
     service,

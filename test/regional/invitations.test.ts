@@ -99,6 +99,11 @@ describe('an invitation', () => {
       status: 'accepted',
       member: accepted.body.id,
     })
+    const back = await ask(`/v1/invitations/${body.id}`, { method: 'DELETE' })
+    expect([...told(back), back.body.detail]).toEqual([
+      ...[409, 'conflict', expect.stringContaining(`DELETE /v1/members/${accepted.body.id}`)],
+    ])
+    expect((await ask('/v1/projects', { as: ann })).status).toBe(200)
     expect(told(await accept(token, person('bob')))).toEqual([410, 'invitation_used'])
     expect(told(await ask('/v1/projects', { as: person('bob') }))).toEqual([403, 'not_a_member'])
   })
@@ -128,7 +133,9 @@ describe('an invitation', () => {
     const one = await newTenant()
     const other = await newTenant()
     const revoked = await one.invite()
-    expect((await one.ask(`/v1/invitations/${revoked.body.id}`, { method: 'DELETE' })).status).toBe(204)
+    for (let i = 0; i < 2; i++) {
+      expect((await one.ask(`/v1/invitations/${revoked.body.id}`, { method: 'DELETE' })).status).toBe(204)
+    }
     expect(told(await one.accept(revoked.token, one.person('ann')))).toEqual([410, 'invitation_revoked'])
 
     const short = await one.invite('viewer', { expiresIn: 60 })

@@ -1,11 +1,12 @@
 // What an operator sees of capacity: plans, regions and their load, and which tenants cost what.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { newId } from '../../shared/ids.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { type Regions, startRegions } from './support.ts'
 
 let regions: Regions
 beforeAll(async () => {
-  regions = await startRegions()
+  regions = await startRegions({ resolveTxt: async () => [] })
 })
 afterAll(() => regions.close())
 
@@ -77,6 +78,29 @@ test('refused requests are counted as errors, and a stranger’s are nobody’s'
       expect(body.history[0]?.errors).toBe(3)
     },
     { timeout: 10_000, interval: 200 },
+  )
+})
+
+test('work that outlives its request counts and costs as any other', async () => {
+  const { id, key } = await regions.newTenant('outlasting', 'us')
+  const post = (path: string, body?: object) =>
+    regions.ask('us', { as: key, method: 'POST', path, ...(body && { body }) })
+  const counted = async () => (await operator(`/tenants/${id}/usage`)).body.history[0]
+  const domain = (await post('/v1/domains', { domain: 'outlasting.example' })).body
+  await vi.waitFor(async () => expect((await counted()).milliseconds).toBeGreaterThan(0), { timeout: 10_000 })
+  const { milliseconds } = await counted()
+  for (let i = 0; i < 5; i++) expect((await post(`/v1/domains/${domain.id}/verify`)).status).toBe(200)
+  const nowhere = `/v1/projects/${newId('prj')}/agents/${newId('agt')}/runs`
+  for (let i = 0; i < 3; i++) expect((await post(nowhere, { input: 'Hello' })).status).toBe(404)
+  await vi.waitFor(
+    async () => {
+      const now = await counted()
+      expect(now).toMatchObject({ reads: 0, writes: 6, errors: 3, units: 30 })
+      expect(now.milliseconds).toBeGreaterThan(milliseconds)
+      const { data } = (await operator('/tenants?order=cost&limit=100')).body
+      expect(data.find(({ slug }: { slug: string }) => slug === 'outlasting').cost).toBe(30)
+    },
+    { timeout: 20_000, interval: 500 },
   )
 })
 

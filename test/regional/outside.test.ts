@@ -77,7 +77,7 @@ describe('while it goes on', () => {
     const first = regions.ask('us', { ...asking('soup'), as: key.key })
     await brewing.begun('soup')
     await revoke(key)
-    expect((await first).body).toEqual({ id: 'soup', outcome: 'aborted' })
+    expect((await first).body).toEqual({ id: 'soup', outcome: 'ended by client' })
     expect(await projectsInUse()).toBe(0)
   })
 
@@ -90,7 +90,7 @@ describe('while it goes on', () => {
         ...{ as: 'operator', method: 'PATCH', path: `/platform/v1/tenants/${id}`, body: { status } },
       })
     await change('suspended')
-    expect((await first).body).toEqual({ id: 'stew', outcome: 'aborted' })
+    expect((await first).body).toEqual({ id: 'stew', outcome: 'ended by client' })
     await change('active')
     expect((await regions.ask('us', { as: key, path: '/v1/usage' })).body.quotas.projects.used).toBe(0)
   })
@@ -117,10 +117,18 @@ describe('while it goes on', () => {
     expect((await regions.ask('us', { ...asking('punch'), as: old.key })).body.code).toBe('api_key_expired')
     // Both are looked at after this.
     await revoke(other)
-    expect((await second).body.outcome).toBe('aborted')
+    expect((await second).body.outcome).toBe('ended by client')
     await brewing.pour('punch')
     expect((await first).body.outcome).toBe('poured')
     aheadMs = 0
+  })
+
+  test('its time ends it, and it is answered as what it then came to', async () => {
+    const port = { ...asking('port', { 'idempotency-key': 'late' }), path: '/v1/short-brews' }
+    const first = await regions.ask('us', port)
+    expect(first.body).toEqual({ id: 'port', outcome: 'ended by time' })
+    expect((await regions.ask('us', port)).body).toEqual(first.body)
+    expect(await projectsInUse()).toBe(0)
   })
 
   test('input that does not fit begins nothing', async () => {
@@ -154,7 +162,7 @@ describe('as a stream', () => {
     await brewing.begun('water')
     leaving.abort()
     await response.body?.cancel().catch(() => {})
-    expect(await brewing.settled('water')).toBe('aborted')
+    expect(await brewing.settled('water')).toBe('ended by client')
     await expect.poll(projectsInUse).toBe(0)
   })
 })
@@ -202,12 +210,16 @@ test('what broke off is not done again under its key, although it is known to go
 })
 
 test('a region that stops settles what goes on first', async () => {
-  const first = regions.ask('us', asking('beer'))
+  const beer = asking('beer', { 'idempotency-key': 'stopped' })
+  const first = regions.ask('us', beer)
   await brewing.begun('beer')
   await regions.stop('us')
-  expect((await first).body).toEqual({ id: 'beer', outcome: 'aborted' })
+  expect((await first).body).toEqual({ id: 'beer', outcome: 'ended by region' })
   await regions.start('us')
   expect(await projectsInUse()).toBe(0)
+  // As after a crash.
+  const again = await regions.ask('us', beer)
+  expect([again.status, again.body.code, brewing.times('beer')]).toEqual([409, 'conflict', 1])
 })
 
 test('a region that stops settles what begins meanwhile, too', async () => {
@@ -218,7 +230,7 @@ test('a region that stops settles what begins meanwhile, too', async () => {
   // Its stop signal comes before it closes what nobody waits on.
   await new Promise((resolve) => setTimeout(resolve, 100))
   letGo()
-  expect((await first).body).toEqual({ id: 'ale', outcome: 'aborted' })
+  expect((await first).body).toEqual({ id: 'ale', outcome: 'ended by region' })
   await stopped
   await regions.start('us')
   expect(await projectsInUse()).toBe(0)

@@ -164,11 +164,27 @@ describe('an admin link', () => {
     expect(code(await ask('/v1/tenant', { as: session }))).toBe('401 credential_invalid')
   })
 
+  test('that was used is not taken back: whoever it let in is named, and stays until their session is ended', async () => {
+    const session = newSession()
+    const { body } = await link({ role: 'viewer' })
+    await enter(body.url, session)
+    const refused = await ask(`/v1/admin-links/${body.id}`, { method: 'DELETE' })
+    expect([code(refused), refused.body.detail]).toEqual([
+      '409 conflict',
+      expect.stringContaining(`DELETE /v1/sessions/${session.sessionId}`),
+    ])
+    expect((await ask('/v1/tenant', { as: session })).status).toBe(200)
+    const told = (await trail()).filter(({ action }: { action: string }) => action === 'admin-links.revoke')
+    expect(told.filter(({ target }: { target: string }) => target === body.id)).toEqual([])
+  })
+
   test('expires, can be taken back, and is for one address', async () => {
     const { body: brief } = await link({ role: 'viewer', expiresIn: 10 })
     const { body: revoked } = await link({ role: 'viewer' })
     const { body: elsewhere } = await link({ role: 'viewer' })
-    expect((await ask(`/v1/admin-links/${revoked.id}`, { method: 'DELETE' })).status).toBe(204)
+    for (let i = 0; i < 2; i++) {
+      expect((await ask(`/v1/admin-links/${revoked.id}`, { method: 'DELETE' })).status).toBe(204)
+    }
     pass(11_000)
     for (const use of [peek, (url: string) => enter(url, newSession())]) {
       expect(code(await use(brief.url))).toBe('410 admin_link_expired')

@@ -112,7 +112,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       scope: 'admin-links:write',
       params: one,
       answers: { 204: null },
-      problems: ['precondition_failed'],
+      problems: ['precondition_failed', 'conflict'],
       async handle(tx, { params, ifMatch }) {
         requireMatch(ifMatch, tagOf(shown(await readLink(tx, params.id), tx.context.nowMs)))
         await revokeLink(tx, params.id)

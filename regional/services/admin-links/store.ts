@@ -1,4 +1,5 @@
 // Admin links as they are kept. What opening one comes to, regional/tenancy/sessions.ts says.
+import { Problem } from '../../../shared/problems.ts'
 import { presentEra, takenBackAt } from '../../tenancy/ended.ts'
 import { type AdminLinkRecord, adminLinkSpace } from '../../tenancy/records.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
@@ -38,10 +39,16 @@ export async function readLink(tx: TenantTransaction, id: string): Promise<Admin
   return asItIs(tx, link)
 }
 
-/** @throws {Problem} `not_found` */
+/** @throws {Problem} `not_found`; `conflict` for one that was used: whoever it let in stays */
 export async function revokeLink(tx: TenantTransaction, id: string): Promise<void> {
   const link = await readLink(tx, id)
-  if (link.used !== null || link.revokedAt !== null) return
+  if (link.used !== null) {
+    throw new Problem(
+      'conflict',
+      `The link was used already. Whoever it let in stays until their session ends: DELETE /v1/sessions/${link.used.session} ends it.`,
+    )
+  }
+  if (link.revokedAt !== null) return
   const revokedAt = new Date(tx.context.nowMs).toISOString()
   tx.space(adminLinkSpace).set([id], { ...link, revokedAt })
   tx.emit('admin_link.revoked', id)

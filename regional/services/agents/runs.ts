@@ -12,7 +12,7 @@ import {
   notCalled,
   type Prompt,
 } from '../../models/gateway.ts'
-import type { Outside, Reply, TenantContext, TenantTransaction } from '../../tenancy/service.ts'
+import type { EndedBy, Outside, Settled, TenantContext, TenantTransaction } from '../../tenancy/service.ts'
 import { chosenModel, type ModelAccess } from './models.ts'
 import { DEFAULT_MAX_OUTPUT_TOKENS, type ListedRun, type Run, type RunFailure } from './schema.ts'
 import {
@@ -40,6 +40,7 @@ const DETAILS: Readonly<Record<RunFailure, string>> = {
   upstream_refused: 'The model’s server refused the request.',
   upstream_failed: 'The model’s server failed.',
   upstream_broken_off: 'The model’s server broke off in the middle.',
+  time_limit_exceeded: 'It took longer than a run may.',
   interrupted: 'The region that ran it stopped.',
 }
 
@@ -117,14 +118,27 @@ function promptOf({ instructions, parameters }: AgentRecord, messages: ReadonlyA
   return { instructions, messages, parameters: { ...others, maxOutputTokens } }
 }
 
+const CUT_SHORT = {
+  client: 'cancelled',
+  time: 'time_limit_exceeded',
+  region: 'interrupted',
+} as const satisfies Record<EndedBy, RunFailure | 'cancelled'>
+
+/** What a run came to: its call, which does not know why it was not to go on. */
+export type Ended = Omit<Called, 'outcome'> & { outcome: Called['outcome'] | RunFailure }
+
+export const endedOf = (called: Called, endedBy: () => EndedBy): Ended =>
+  called.outcome === 'cancelled' ? { ...called, outcome: CUT_SHORT[endedBy()] } : called
+
 export async function doRun(
   { tenant, run, prompt }: Running,
-  { signal, send }: Outside,
+  { signal, endedBy, send }: Outside,
   models: ModelAccess,
-): Promise<Called> {
+): Promise<Ended> {
   await send('run', { id: run.id, status: run.status, model: run.model })
   const onText = (text: string) => send('delta', { text })
-  return (await models.call(run.model, tenant, prompt, { signal, onText })) ?? notCalled('cancelled')
+  const called = await models.call(run.model, tenant, prompt, { signal, onText })
+  return endedOf(called ?? notCalled('cancelled'), endedBy)
 }
 
 /** What is settled: a run, with what its model was told. */
@@ -137,17 +151,17 @@ export interface Settling {
 export async function settleRun(
   tx: AgentsTransaction,
   { run: { projectId, agentId, id }, prompt }: Settling,
-  called: Called,
+  ended: Ended,
   nowMs: number,
-): Promise<Reply> {
+): Promise<Settled> {
   const run = await findRun(tx, projectId, agentId, id)
   // What it held was given back then.
   if (run?.status !== 'running') {
     throw new Problem('not_found', 'The run was ended as interrupted before this.')
   }
-  const { outcome, text, inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs } = called
+  const { outcome, text, inputTokens, outputTokens, usageEstimated, firstTextMs, durationMs } = ended
   const texts = { input: prompt.messages, output: text }
-  const ended = await end(
+  const kept = await end(
     tx,
     {
       ...run,
@@ -161,7 +175,8 @@ export async function settleRun(
     texts,
     nowMs,
   )
-  return { status: 201, body: shownRun(ended, texts) }
+  const body = shownRun(kept, texts)
+  return { status: 201, body, ...(outcome === 'interrupted' && { interrupted: true }) }
 }
 
 /** Charges what a run took, gives back the rest of what it held, and tells of its end. */

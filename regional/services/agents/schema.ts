@@ -67,8 +67,8 @@ export const CreateRun = z
   })
   .meta({ id: 'CreateRun' })
 
-/** Why a run failed: what the upstream did, or that the process that ran it died. */
-export const RUN_FAILURES = [...CALL_FAILURES, 'interrupted'] as const
+/** Why a run failed: what the upstream did, that it took too long, or that the region that ran it stopped. */
+export const RUN_FAILURES = [...CALL_FAILURES, 'time_limit_exceeded', 'interrupted'] as const
 export type RunFailure = (typeof RUN_FAILURES)[number]
 
 export const Run = z

@@ -1,9 +1,9 @@
 // Runs that nobody waits for, such as one that a webhook starts: a job calls the model outside any transaction, and settles
 // them. It is the run that is cancelled, never the job: so whatever happens, what the model took is charged.
 import { type JobTransaction, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
-import { type Called, notCalled } from '../../models/gateway.ts'
+import { notCalled } from '../../models/gateway.ts'
 import type { ModelAccess } from './models.ts'
-import { beginRun, INTERRUPTED_AFTER_MS, type Running, settleRun } from './runs.ts'
+import { beginRun, type Ended, endedOf, INTERRUPTED_AFTER_MS, type Running, settleRun } from './runs.ts'
 import {
   findRun,
   isUnwanted,
@@ -53,7 +53,7 @@ export async function beginUnattended(
 /** Undefined when the run is not running any more, or is left to be ended as interrupted. */
 type Found = Running | 'cancelled' | undefined
 /** `waits`: its turn at the model did not come, so it gives up its place of the worker's and gets in line again. */
-type Outcome = Called | 'waits' | undefined
+type Outcome = Ended | 'waits' | undefined
 type UnattendedRun = ServiceJobKind<RunPlace, undefined, Outcome, Found>
 
 export const unattendedRun = (models: ModelAccess): UnattendedRun =>
@@ -81,14 +81,15 @@ export const unattendedRun = (models: ModelAccess): UnattendedRun =>
       })
       // The worker has stopped, or lost the tenant: somebody else takes the run up.
       signal.throwIfAborted()
-      return called ?? (cancelled.aborted ? notCalled('cancelled') : 'waits')
+      if (called === undefined) return cancelled.aborted ? notCalled('cancelled') : 'waits'
+      return endedOf(called, () => (cancelled.aborted ? 'client' : 'time'))
     },
-    async step(tx, { payload: { projectId, agentId, id } }, called) {
-      if (called === 'waits') return { next: undefined, runAtMs: BEFORE_OTHERS_MS }
+    async step(tx, { payload: { projectId, agentId, id } }, ended) {
+      if (ended === 'waits') return { next: undefined, runAtMs: BEFORE_OTHERS_MS }
       const run = await findRun(tx, projectId, agentId, id)
-      if (called !== undefined && run?.status === 'running') {
+      if (ended !== undefined && run?.status === 'running') {
         const { input } = await readTexts(tx, run)
-        await settleRun(tx, { run, prompt: { messages: input } }, called, tx.nowMs)
+        await settleRun(tx, { run, prompt: { messages: input } }, ended, tx.nowMs)
       }
       return { finished: true, done: 1 }
     },

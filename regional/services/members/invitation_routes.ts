@@ -146,7 +146,7 @@ export const invitationOperations = (
     scope: 'members:write',
     params: one,
     answers: { 204: null },
-    problems: ['precondition_failed'],
+    problems: ['precondition_failed', 'conflict'],
     async handle(tx, { params, ifMatch }) {
       requireMatch(ifMatch, tagOf(shown(await readInvitation(tx, params.id), tx.context.nowMs)))
       await revokeInvitation(tx, params.id)

@@ -81,11 +81,20 @@ export async function readInvitation(tx: TenantTransaction, id: string): Promise
   return invitation
 }
 
-/** @throws {Problem} `not_found`; `insufficient_scope` for a role above one's own */
+/**
+ * @throws {Problem} `not_found`; `insufficient_scope` for a role above one's own; `conflict` for one that was accepted: whoever
+ * became a member by it stays one
+ */
 export async function revokeInvitation(tx: TenantTransaction, id: string): Promise<void> {
   const invitation = await readInvitation(tx, id)
   requireGrant(tx, invitation.role)
-  if (invitation.accepted !== null || invitation.revokedAt !== null) return
+  if (invitation.accepted !== null) {
+    throw new Problem(
+      'conflict',
+      `The invitation was accepted already. Whoever accepted it stays a member until they are removed: DELETE /v1/members/${invitation.accepted.member} does that.`,
+    )
+  }
+  if (invitation.revokedAt !== null) return
   const revokedAt = new Date(tx.context.nowMs).toISOString()
   tx.space(invitationSpace).set([id], { ...invitation, revokedAt })
   tx.emit('invitation.revoked', id)

@@ -49,15 +49,18 @@ export const usageQuery = z.strictObject({
   to: timeSchema.optional(),
 })
 
-/** @returns the window that a client asked for, or what is wrong with it. */
+/** @returns the window that a client asked for, of whole days where it is by the day, or what is wrong with it. */
 export function windowOf(
   { by, from, to }: z.output<typeof usageQuery>,
   nowMs: number,
 ): { by: 'hour' | 'day'; fromMs: number; toMs: number } | string {
   const toMs = to === undefined ? nowMs : Date.parse(to)
-  const fromMs = from === undefined ? toMs - USUAL_MS[by] : Date.parse(from)
-  if (fromMs >= toMs) return '`from` is before `to`.'
-  if (toMs - fromMs > MAX_MS[by])
+  const askedMs = from === undefined ? toMs - USUAL_MS[by] : Date.parse(from)
+  if (askedMs >= toMs) return '`from` is before `to`.'
+  if (toMs - askedMs > MAX_MS[by])
     return `By the ${by} there are at most ${MAX_MS[by] / DAY_MS} days at a time.`
-  return { by, fromMs, toMs }
+  if (by === 'hour') return { by, fromMs: askedMs, toMs }
+  // What is told as a day is all of it. The usual days are as many as there should be, the present one among them.
+  const day = from === undefined ? Math.ceil(askedMs / DAY_MS) : Math.floor(askedMs / DAY_MS)
+  return { by, fromMs: day * DAY_MS, toMs }
 }
