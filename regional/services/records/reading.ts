@@ -10,6 +10,8 @@ import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts
 const MAX_PAGE_BYTES = 4 * 1024 * 1024
 /** Looked at in one page: what has expired and waits to be removed counts here, and is not shown. */
 const MAX_LOOKED_AT = 1_000
+/** Where all was left out, the next step looks at twice as much, up to that. */
+const MAX_STEP = 500
 /** Read side by side: few while they may be a megabyte each, more once they turn out to be small. */
 const FIRST_WAVE = 8
 const WAVE_BYTES = 2 * 1024 * 1024
@@ -38,26 +40,31 @@ export async function readAll(
   const records: StoredRecord[] = []
   let bytes = 0
   let lookedAt = 0
+  let step = limit
   let after = start
   for (;;) {
     const [id] = after ?? []
+    const before = records.length
     const page = await tx.chunked(recordSpace).page({
       under,
-      limit: limit - records.length,
+      limit: step,
       maxBytes: MAX_PAGE_BYTES - bytes,
       after: id && [uidKey(collection), id],
     })
     for (const [[, key], value] of page.entries) {
+      if (records.length === limit) return { records, next: after }
       const record = decodeRecord(key, value)
       if (isLive(record, nowMs)) {
         // The first one of a further round was not weighed against what there was before it.
         if (records.length > 0 && bytes + value.length > MAX_PAGE_BYTES) return { records, next: after }
         records.push(record)
-        bytes += value.length
       }
+      // Reading what has expired takes as long.
+      bytes += value.length
       after = [key]
     }
     lookedAt += page.entries.length
+    step = records.length === before ? Math.min(2 * step, MAX_STEP) : limit - records.length
     if (!page.more) return { records, next: undefined }
     if (records.length === limit || bytes >= MAX_PAGE_BYTES || lookedAt >= MAX_LOOKED_AT)
       return { records, next: after }
@@ -84,18 +91,25 @@ export async function readPlanned(
   const records: StoredRecord[] = []
   let bytes = 0
   let wave = FIRST_WAVE
+  let step = 0
   let lookedAt = 0
   let after = start
   for (;;) {
+    const most = Math.min(limit - records.length, wave)
     const page = await tx.space(entrySpace).page({
       ...within,
-      limit: Math.min(limit - records.length, wave),
+      limit: Math.max(most, step),
       after: after && [...base, ...after],
     })
+    let shown = 0
+    const isOver = ([, expiresMs]: (typeof page.entries)[number]) =>
+      isLive({ expiresMs }, nowMs) && ++shown > most
+    const over = page.entries.findIndex(isOver)
+    const entries = over < 0 ? page.entries : page.entries.slice(0, over)
     const found = await Promise.all(
-      page.entries.map(async ([key, expiresMs]) => {
+      entries.map(async ([key, expiresMs]) => {
         const place = bytesIn(key.slice(base.length))
-        const isShown = expiresMs === null || expiresMs > nowMs
+        const isShown = isLive({ expiresMs }, nowMs)
         return { place, record: isShown ? await readIndexed(tx, collection, place) : undefined }
       }),
     )
@@ -107,9 +121,10 @@ export async function readPlanned(
       }
       after = place
     }
-    lookedAt += page.entries.length
+    lookedAt += entries.length
     wave = Math.max(FIRST_WAVE, Math.floor((WAVE_BYTES * records.length) / Math.max(1, bytes)))
-    if (!page.more) return { records, next: undefined }
+    step = shown === 0 ? Math.min(2 * Math.max(step, most), MAX_STEP) : 0
+    if (!page.more && over < 0) return { records, next: undefined }
     if (records.length === limit || lookedAt >= MAX_LOOKED_AT) return { records, next: after }
   }
 }
