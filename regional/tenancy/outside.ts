@@ -27,6 +27,7 @@ import {
   rememberedUntil,
   runningRecord,
 } from './idempotency.ts'
+import { withinRoom } from './kept_answers.ts'
 import { statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 import type { Tails } from './tails.ts'
@@ -265,7 +266,7 @@ export class OutsideWorks {
           // Forgotten, it may be another's by now.
           if (running?.runningUntil !== undefined && running.requestId === requestId) {
             const untilMs = rememberedUntil(memory.identity, nowMs)
-            records.set(memory.key, memory.answered(reply, attempt, nowMs))
+            records.set(memory.key, await withinRoom(scope, memory.answered(reply, attempt, nowMs)))
             await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
           }
           return { value: reply, commit: true }
