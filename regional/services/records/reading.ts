@@ -5,7 +5,7 @@ import { invalidCursor, type Key, readCursor, writeCursor } from '../../tenancy/
 import { type CollectionRecord, type IndexRecord, type RecordsTransaction, uidKey } from './collections.ts'
 import { bytesIn, entrySpace, indexKey } from './entries.ts'
 import type { Plan, Query } from './query_plan.ts'
-import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts'
+import { decodeRecord, expiryIn, isLive, recordSpace, type StoredRecord } from './store.ts'
 
 const MAX_PAGE_BYTES = 4 * 1024 * 1024
 /** Looked at in one page: what has expired and waits to be removed counts here, and is not shown. */
@@ -34,40 +34,20 @@ export interface RecordPage {
 export async function readAll(
   tx: RecordsTransaction,
   collection: CollectionRecord,
-  { limit, after: start, nowMs }: PageWanted,
+  { limit, after, nowMs }: PageWanted,
 ): Promise<RecordPage> {
-  const under = [uidKey(collection)]
-  const records: StoredRecord[] = []
-  let bytes = 0
-  let lookedAt = 0
-  let step = limit
-  let after = start
-  for (;;) {
-    const [id] = after ?? []
-    const before = records.length
-    const page = await tx.chunked(recordSpace).page({
-      under,
-      limit: step,
-      maxBytes: MAX_PAGE_BYTES - bytes,
-      after: id && [uidKey(collection), id],
-    })
-    for (const [[, key], value] of page.entries) {
-      if (records.length === limit) return { records, next: after }
-      const record = decodeRecord(key, value)
-      if (isLive(record, nowMs)) {
-        // The first one of a further round was not weighed against what there was before it.
-        if (records.length > 0 && bytes + value.length > MAX_PAGE_BYTES) return { records, next: after }
-        records.push(record)
-      }
-      // Reading what has expired takes as long.
-      bytes += value.length
-      after = [key]
-    }
-    lookedAt += page.entries.length
-    step = records.length === before ? Math.min(2 * step, MAX_STEP) : limit - records.length
-    if (!page.more) return { records, next: undefined }
-    if (records.length === limit || bytes >= MAX_PAGE_BYTES || lookedAt >= MAX_LOOKED_AT)
-      return { records, next: after }
+  const [id] = after ?? []
+  const page = await tx.chunked(recordSpace).page({
+    under: [uidKey(collection)],
+    limit,
+    maxBytes: MAX_PAGE_BYTES,
+    after: id && [uidKey(collection), id],
+    shows: (value) => isLive({ expiresMs: expiryIn(value) }, nowMs),
+    mostLookedAt: MAX_LOOKED_AT,
+  })
+  return {
+    records: page.entries.map(([[, key], value]) => decodeRecord(key, value)),
+    next: page.more && page.through ? [page.through[1]] : undefined,
   }
 }
 
