@@ -99,6 +99,7 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
       }),
     ])
     if (more) return { next: undefined }
+    scope.keptAnswers().clearUnder([hourMs])
     const left = await forgetOld(scope, nowMs)
     if (left.more) return { next: undefined }
     // Also of a tenant that nobody writes to any more.

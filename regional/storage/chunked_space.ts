@@ -24,14 +24,20 @@ export const chunkedSpace = <K extends Key>(name: string): ChunkedSpaceDefinitio
 
 export interface ChunkedPageRequest<K extends Key> extends Omit<KeyBounds<K>, 'reverse'> {
   limit: number
-  /** The page ends before the value that would make it larger; it has one value at least. */
+  /** The page ends before the value that would make it larger; it looks at one value at least. */
   maxBytes: number
+  /** Leaves out the others. They count for `maxBytes`, since they are read, and not for `limit`. */
+  shows?: (value: Buffer) => boolean
+  /** The page ends when it has looked at so many. */
+  mostLookedAt?: number
   /** Conflicts with changes of the values that it gives, and not with new ones beside them. */
   onlyValues?: boolean
 }
 
 export interface ChunkedPage<K extends Key> {
   entries: ReadonlyArray<readonly [key: K, value: Buffer]>
+  /** The last one that was looked at. */
+  through: K | undefined
   more: boolean
 }
 
@@ -88,33 +94,43 @@ export class ChunkedSpace<K extends Key> {
 
   private async read(
     tn: ByteTransaction,
-    { limit, maxBytes, ...bounds }: ChunkedPageRequest<K>,
+    { limit, maxBytes, shows, mostLookedAt = Number.POSITIVE_INFINITY, ...bounds }: ChunkedPageRequest<K>,
   ): Promise<ChunkedPage<K>> {
-    const range = rangeOf(this.#prefix, bounds)
-    if (range === undefined) return { entries: [], more: false }
     const entries: Array<[K, Buffer]> = []
+    let last: Buffer | undefined
+    const page = (more: boolean): ChunkedPage<K> => ({
+      entries,
+      through: last && unpackKey<K>(this.#prefix, last),
+      more,
+    })
+    const range = rangeOf(this.#prefix, bounds)
+    if (range === undefined) return page(false)
     let bytes = 0
+    let lookedAt = 0
     let key: Buffer | undefined
     let value: Assembly | undefined
     for await (const batch of tn.getRangeBatch(range.begin, range.end)) {
       for (const [row, content] of batch) {
         if (value === undefined) {
-          if (entries.length === limit) return { entries, more: true }
+          if (entries.length === limit || lookedAt === mostLookedAt) return page(true)
           key = row
           value = new Assembly(content)
           bytes += value.length
-          if (entries.length > 0 && bytes > maxBytes) return { entries, more: true }
+          if (lookedAt > 0 && bytes > maxBytes) return page(true)
         } else {
           value.add(content)
         }
-        if (value.whole === undefined || key === undefined) continue
-        entries.push([unpackKey<K>(this.#prefix, key), value.whole])
+        const { whole } = value
+        if (whole === undefined || key === undefined) continue
+        lookedAt++
+        last = key
+        if (shows === undefined || shows(whole)) entries.push([unpackKey<K>(this.#prefix, key), whole])
         value = undefined
       }
     }
     // What is left of a value without its end can't be: it is written in one commit.
     value?.finished()
-    return { entries, more: false }
+    return page(false)
   }
 }
 

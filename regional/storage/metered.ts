@@ -1,6 +1,8 @@
-// A NativeTransaction that tells a meter what is done in it. It lies below the fence, so it sees what really goes to the
-// engine; it changes nothing. A value's length is a service's to answer, so it is asked only when the call is done.
+// A NativeTransaction that tells a meter what is done in it, and whose reads give way to others. It lies below the fence, so
+// it sees what really goes to the engine; it changes nothing. A value's length is a service's to answer, so it is asked only
+// when the call is done.
 import type { KVList, NativeTransaction, NativeValue, Version, Watch } from './foundationdb.ts'
+import { ReadChain } from './giving_way.ts'
 
 export interface TransactionMeter {
   /** One key was read; bytes of its value. */
@@ -25,6 +27,7 @@ export function metered(native: NativeTransaction, meter: TransactionMeter): Nat
 class MeteredTransaction {
   private readonly native: NativeTransaction
   private readonly meter: TransactionMeter
+  private readonly chain = new ReadChain()
 
   constructor(native: NativeTransaction, meter: TransactionMeter) {
     this.native = native
@@ -34,12 +37,16 @@ class MeteredTransaction {
   async get(key: NativeValue, isSnapshot: boolean): Promise<Buffer | undefined> {
     const value = await this.native.get(key, isSnapshot)
     this.meter.read(value === undefined ? 0 : value.length)
+    const round = this.chain.after(0)
+    if (round !== undefined) await round
     return value
   }
 
   async getKey(key: NativeValue, orEqual: boolean, offset: number, isSnapshot: boolean): Promise<Buffer> {
     const found = await this.native.getKey(key, orEqual, offset, isSnapshot)
     this.meter.read(found.length)
+    const round = this.chain.after(0)
+    if (round !== undefined) await round
     return found
   }
 
@@ -48,6 +55,8 @@ class MeteredTransaction {
     let bytes = 0
     for (const [key, value] of page.results) bytes += key.length + value.length
     this.meter.rows(page.results.length, bytes)
+    const round = this.chain.after(page.results.length)
+    if (round !== undefined) await round
     return page
   }
 

@@ -29,6 +29,7 @@ import {
   rememberedUntil,
   runningRecord,
 } from './idempotency.ts'
+import { withinRoom } from './kept_answers.ts'
 import { statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 import type { Tails } from './tails.ts'
@@ -299,7 +300,7 @@ export class OutsideWorks {
             const untilMs = rememberedUntil(memory.identity, nowMs)
             const record = reply.interrupted
               ? runningRecord(memory.identity, attempt, nowMs, nowMs)
-              : memory.answered(reply, attempt, nowMs)
+              : await withinRoom(scope, memory.answered(reply, attempt, nowMs))
             records.set(memory.key, record)
             await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
           }

@@ -135,6 +135,11 @@ export class TenantScope {
     return usageIn(this.tn, this.own)
   }
 
+  /** Bytes of stored answers, by the hour in which these are forgotten. */
+  keptAnswers(): CounterSpace<KeptAnswersKey> {
+    return new CounterSpace(this.tn, this.own.system('idempotency'), KEPT_ANSWERS)
+  }
+
   /** A second fence: nothing done through it leaves the service's own subspace. */
   service(name: string): ServiceScope {
     const { subspace, grant } = this.own.service(name)
@@ -416,6 +421,9 @@ function scope(native: NativeTransaction, subspace: Buffer): RegionScope {
 }
 
 const HOUR = packedName('hour')
+
+type KeptAnswersKey = readonly [hourMs: number, of: 'key' | 'request']
+const KEPT_ANSWERS = packedName('kept-answers')
 
 const usageIn = (tn: ByteTransaction, keys: TenantKeys): CounterSpace<[hour: string, metric: UsageMetric]> =>
   new CounterSpace(tn, keys.system('usage'), HOUR)

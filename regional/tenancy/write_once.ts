@@ -27,6 +27,7 @@ import {
   replay,
   type Sealer,
 } from './idempotency.ts'
+import { withinRoom } from './kept_answers.ts'
 import type { ShardLoan } from './quotas.ts'
 import { readingTransaction, type TenantTransaction, writingTransaction } from './tenant_transaction.ts'
 import { countWrite } from './usage.ts'
@@ -140,7 +141,7 @@ export function writeOnce<T>(
         requestId,
         outcome: 'done',
       })
-      records.set(memory.key, change.record(result, attempt, nowMs))
+      records.set(memory.key, await withinRoom(scope, change.record(result, attempt, nowMs)))
       return { value: written, commit: true }
 
       async function answerOf(record: IdempotencyRecord): Promise<Reply> {

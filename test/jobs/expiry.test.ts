@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { expireAt, sweep } from '../../regional/jobs/expiry.ts'
+import { expireAt, expiryHour, sweep } from '../../regional/jobs/expiry.ts'
 import { jsonLog } from '../../regional/log.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
@@ -58,6 +58,26 @@ test('what has expired is swept after its hour, what was renewed or still lives 
   await eventually(async () => expect(await remembered(tenant)).toEqual([]))
   await eventually(async () => expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] }))
   expect(queue.logged).toEqual([])
+})
+
+test('how much room an hour’s stored answers took is forgotten with them', async () => {
+  const tenant = await queue.tenant(1)
+  const hours = [1, 24].map((hours) => expiryHour(queue.clock.nowMs + hours * HOUR_MS))
+  await remember(tenant, 'old', HOUR_MS)
+  await remember(tenant, 'living', 24 * HOUR_MS)
+  await queue.inTenant(tenant, async (scope) => {
+    for (const hourMs of hours)
+      for (const of of ['key', 'request'] as const) scope.keptAnswers().add([hourMs, of], 1)
+  })
+  const counted = () =>
+    queue.inTenant(tenant, async (scope) => {
+      const { entries } = await scope.keptAnswers().page({ limit: 10 })
+      return entries.map(([[hourMs]]) => hours.indexOf(hourMs))
+    })
+  queue.worker({ kinds: [sweep] })
+  expect(await counted()).toEqual([0, 0, 1, 1])
+  queue.clock.nowMs += 2.5 * HOUR_MS
+  await eventually(async () => expect(await counted()).toEqual([1, 1]))
 })
 
 test('keys that live for long leave few sweeps, whatever hours they name, and expire in theirs', async () => {

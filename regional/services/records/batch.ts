@@ -33,8 +33,8 @@ export async function runBatch(
       results.push({ op: operation.op ?? 'create', record: await runOne(writes, operation) })
     } catch (error) {
       if (!(error instanceof Problem)) throw error
-      // Too much in all is no single one's fault.
-      if (error.code === 'body_too_large') throw error
+      // Too much in all is no single one's fault, nor is it to have no time left.
+      if (error.code === 'body_too_large' || error.code === 'rate_limited') throw error
       first ??= error
       errors.push(...within(`/operations/${i}`, error))
     }

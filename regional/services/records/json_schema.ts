@@ -6,13 +6,13 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import addFormats from 'ajv-formats'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
+import { CompiledSchemas } from './compiled_schemas.ts'
 import { type Document, isDocument, jsonPointer } from './document.ts'
 import { type Run, SchemaTime, threadMs } from './schema_time.ts'
 
 const MAX_SCHEMA_BYTES = 32 * 1024
 /** No clock stops V8 while it reads a regular expression, or compiles one: only so long may one be. */
 const MAX_PATTERN_LENGTH = 500
-const MAX_COMPILED_BYTES = 2 * 1024 * 1024
 /** What one that is compiled takes in memory at least, however short it is. */
 const LEAST_COMPILED_BYTES = 2 * 1024
 const MAX_ERRORS = 20
@@ -48,17 +48,9 @@ export interface ChecksOfRequest {
   ms: number
 }
 
-interface Compiled {
-  validate: ValidateFunction
-  /** What it takes in memory is some multiple of that. */
-  bytes: number
-}
-
-/** Compiled schemas, the ones that were used last. */
 export class Schemas {
   private readonly time: SchemaTime
-  private readonly compiled = new Map<string, Compiled>()
-  private compiledBytes = 0
+  private readonly compiled = new CompiledSchemas<ValidateFunction>()
   /** Knows the schema of schemas. Made when it is first needed: many regions never do. */
   private standard: Ajv2020 | undefined
 
@@ -68,7 +60,10 @@ export class Schemas {
     compilePatternsPlainly()
   }
 
-  /** @throws {Problem} `validation_failed` for what is no schema, or may not be one here, or not now */
+  /**
+   * @throws {Problem} `validation_failed` for what is no schema, or may not be one here; `rate_limited` when the tenant's
+   *   schemas have taken too much time
+   */
   accept(tenant: TenantNumber, schema: Document): void {
     const faults = faultsOf(schema)
     if (faults.length > 0) throw refused(faults)
@@ -76,10 +71,7 @@ export class Schemas {
     if (compiled.ended === 'stopped') {
       throw refused([{ pointer: '/schema', detail: 'takes too long to compile' }])
     }
-    if (compiled.ended === 'used_up') {
-      const errors = [{ pointer: '/schema', detail: `can’t be compiled now: ${timeUsedUp(compiled.waitS)}` }]
-      throw refused(errors, { 'retry-after': `${compiled.waitS}` })
-    }
+    if (compiled.ended === 'used_up') throw timeUsedUp(compiled.waitS)
   }
 
   /**
@@ -92,20 +84,9 @@ export class Schemas {
     document: Document,
     request: ChecksOfRequest,
   ): Promise<Verdict> {
-    const key = `${owner.tenant} ${owner.uid} ${owner.version}`
-    let compiled = this.compiled.get(key)
-    if (compiled === undefined) {
-      const schema = await load()
-      if (schema === undefined) throw new Error('a collection with a schema has one')
-      const outcome = this.compile(owner.tenant, COMPILE_AGAIN_MS, schema)
-      if (outcome.ended !== 'done') return unchecked(outcome)
-      compiled = {
-        validate: outcome.value,
-        bytes: LEAST_COMPILED_BYTES + Buffer.byteLength(JSON.stringify(schema)),
-      }
-    }
-    this.keep(key, compiled)
-    const { validate } = compiled
+    const compiled = await this.compiledOf(owner, load)
+    if (compiled.ended !== 'done') return unchecked(compiled)
+    const validate = compiled.value
     const leftMs = REQUEST_MS - request.ms
     if (leftMs <= 0) return { fits: 'too_much' }
     const fromMs = threadMs()
@@ -126,17 +107,21 @@ export class Schemas {
     }
   }
 
-  /** As the one that was used last; those that were not used for longest go. */
-  private keep(key: string, compiled: Compiled): void {
-    const before = this.compiled.get(key)
-    this.compiled.delete(key)
-    this.compiled.set(key, compiled)
-    this.compiledBytes += compiled.bytes - (before?.bytes ?? 0)
-    for (const [oldest, { bytes }] of this.compiled) {
-      if (this.compiledBytes <= MAX_COMPILED_BYTES) return
-      this.compiled.delete(oldest)
-      this.compiledBytes -= bytes
+  private async compiledOf(
+    { tenant, uid, version }: SchemaOwner,
+    load: () => Promise<object | undefined>,
+  ): Promise<Run<ValidateFunction>> {
+    const name = `${uid} ${version}`
+    const kept = this.compiled.get(tenant, name)
+    if (kept !== undefined) return { ended: 'done', value: kept }
+    const schema = await load()
+    if (schema === undefined) throw new Error('a collection with a schema has one')
+    const compiled = this.compile(tenant, COMPILE_AGAIN_MS, schema)
+    if (compiled.ended === 'done') {
+      const bytes = LEAST_COMPILED_BYTES + Buffer.byteLength(JSON.stringify(schema))
+      this.compiled.set(tenant, name, compiled.value, bytes)
     }
+    return compiled
   }
 
   /** @throws {Problem} `validation_failed` for what is no schema */
@@ -164,9 +149,13 @@ export class Schemas {
 const unchecked = (outcome: Exclude<Run<never>, { ended: 'done' }>): Verdict =>
   outcome.ended === 'stopped' ? { fits: 'too_slow' } : { fits: 'not_now', waitS: outcome.waitS }
 
-/** Why what is of a tenant's schemas is not done now. */
-export const timeUsedUp = (waitS: number): string =>
-  `the organisation’s schemas have taken too much time, try again in ${waitS} s`
+/** Nothing is wrong with what was sent. */
+export const timeUsedUp = (waitS: number): Problem =>
+  new Problem(
+    'rate_limited',
+    `The organisation’s schemas have taken too much time. Try again in ${waitS} s.`,
+    { headers: { 'retry-after': `${waitS}` } },
+  )
 
 /**
  * For the whole process, before the first pattern of a tenant's is compiled: optimised, one of a few hundred characters
@@ -289,11 +278,8 @@ function wordFault(word: string, value: unknown, atRoot: boolean): string | unde
   return undefined
 }
 
-const refused = (errors: FieldError[], headers: Record<string, string> = {}): Problem =>
-  new Problem('validation_failed', 'The schema is not one that can be used. `errors` says why.', {
-    errors,
-    headers,
-  })
+const refused = (errors: FieldError[]): Problem =>
+  new Problem('validation_failed', 'The schema is not one that can be used. `errors` says why.', { errors })
 
 /** Where in the body: a missing or unknown field is named itself. */
 function fieldError({ instancePath, message, params }: ErrorObject): FieldError {

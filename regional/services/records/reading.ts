@@ -5,11 +5,13 @@ import { invalidCursor, type Key, readCursor, writeCursor } from '../../tenancy/
 import { type CollectionRecord, type IndexRecord, type RecordsTransaction, uidKey } from './collections.ts'
 import { bytesIn, entrySpace, indexKey } from './entries.ts'
 import type { Plan, Query } from './query_plan.ts'
-import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts'
+import { decodeRecord, expiryIn, isLive, recordSpace, type StoredRecord } from './store.ts'
 
 const MAX_PAGE_BYTES = 4 * 1024 * 1024
 /** Looked at in one page: what has expired and waits to be removed counts here, and is not shown. */
 const MAX_LOOKED_AT = 1_000
+/** Where all was left out, the next step looks at twice as much, up to that. */
+const MAX_STEP = 500
 /** Read side by side: few while they may be a megabyte each, more once they turn out to be small. */
 const FIRST_WAVE = 8
 const WAVE_BYTES = 2 * 1024 * 1024
@@ -32,35 +34,20 @@ export interface RecordPage {
 export async function readAll(
   tx: RecordsTransaction,
   collection: CollectionRecord,
-  { limit, after: start, nowMs }: PageWanted,
+  { limit, after, nowMs }: PageWanted,
 ): Promise<RecordPage> {
-  const under = [uidKey(collection)]
-  const records: StoredRecord[] = []
-  let bytes = 0
-  let lookedAt = 0
-  let after = start
-  for (;;) {
-    const [id] = after ?? []
-    const page = await tx.chunked(recordSpace).page({
-      under,
-      limit: limit - records.length,
-      maxBytes: MAX_PAGE_BYTES - bytes,
-      after: id && [uidKey(collection), id],
-    })
-    for (const [[, key], value] of page.entries) {
-      const record = decodeRecord(key, value)
-      if (isLive(record, nowMs)) {
-        // The first one of a further round was not weighed against what there was before it.
-        if (records.length > 0 && bytes + value.length > MAX_PAGE_BYTES) return { records, next: after }
-        records.push(record)
-        bytes += value.length
-      }
-      after = [key]
-    }
-    lookedAt += page.entries.length
-    if (!page.more) return { records, next: undefined }
-    if (records.length === limit || bytes >= MAX_PAGE_BYTES || lookedAt >= MAX_LOOKED_AT)
-      return { records, next: after }
+  const [id] = after ?? []
+  const page = await tx.chunked(recordSpace).page({
+    under: [uidKey(collection)],
+    limit,
+    maxBytes: MAX_PAGE_BYTES,
+    after: id && [uidKey(collection), id],
+    shows: (value) => isLive({ expiresMs: expiryIn(value) }, nowMs),
+    mostLookedAt: MAX_LOOKED_AT,
+  })
+  return {
+    records: page.entries.map(([[, key], value]) => decodeRecord(key, value)),
+    next: page.more && page.through ? [page.through[1]] : undefined,
   }
 }
 
@@ -84,18 +71,25 @@ export async function readPlanned(
   const records: StoredRecord[] = []
   let bytes = 0
   let wave = FIRST_WAVE
+  let step = 0
   let lookedAt = 0
   let after = start
   for (;;) {
+    const most = Math.min(limit - records.length, wave)
     const page = await tx.space(entrySpace).page({
       ...within,
-      limit: Math.min(limit - records.length, wave),
+      limit: Math.max(most, step),
       after: after && [...base, ...after],
     })
+    let shown = 0
+    const isOver = ([, expiresMs]: (typeof page.entries)[number]) =>
+      isLive({ expiresMs }, nowMs) && ++shown > most
+    const over = page.entries.findIndex(isOver)
+    const entries = over < 0 ? page.entries : page.entries.slice(0, over)
     const found = await Promise.all(
-      page.entries.map(async ([key, expiresMs]) => {
+      entries.map(async ([key, expiresMs]) => {
         const place = bytesIn(key.slice(base.length))
-        const isShown = expiresMs === null || expiresMs > nowMs
+        const isShown = isLive({ expiresMs }, nowMs)
         return { place, record: isShown ? await readIndexed(tx, collection, place) : undefined }
       }),
     )
@@ -107,9 +101,10 @@ export async function readPlanned(
       }
       after = place
     }
-    lookedAt += page.entries.length
+    lookedAt += entries.length
     wave = Math.max(FIRST_WAVE, Math.floor((WAVE_BYTES * records.length) / Math.max(1, bytes)))
-    if (!page.more) return { records, next: undefined }
+    step = shown === 0 ? Math.min(2 * Math.max(step, most), MAX_STEP) : 0
+    if (!page.more && over < 0) return { records, next: undefined }
     if (records.length === limit || lookedAt >= MAX_LOOKED_AT) return { records, next: after }
   }
 }

@@ -52,6 +52,15 @@ export function decodeRecord(id: Buffer, bytes: Buffer): StoredRecord {
   return { id: idFromBytes('rec', id), version, createdMs, updatedMs, expiresMs, data, bytes: bytes.length }
 }
 
+/** What comes before the document is shorter, and the comma behind the times is the fourth. */
+const HEAD_BYTES = 100
+
+/** When a stored record expires; its document is not read for it. */
+export function expiryIn(bytes: Buffer): number | null {
+  const [, , , expiresMs] = bytes.toString('latin1', 0, HEAD_BYTES).split(',', 4)
+  return expiresMs === 'null' ? null : Number(expiresMs)
+}
+
 export const isLive = ({ expiresMs }: Pick<StoredRecord, 'expiresMs'>, nowMs: number): boolean =>
   expiresMs === null || expiresMs > nowMs
 

@@ -97,10 +97,7 @@ export class RecordWrites {
     )
     if (verdict.fits === true) return
     if (verdict.fits === false) throw unfit(verdict.errors)
-    if (verdict.fits === 'not_now') {
-      const errors = [{ pointer: '/data', detail: `can’t be checked now: ${timeUsedUp(verdict.waitS)}` }]
-      throw unfit(errors, { 'retry-after': `${verdict.waitS}` })
-    }
+    if (verdict.fits === 'not_now') throw timeUsedUp(verdict.waitS)
     throw unfit([{ pointer: '/data', detail: UNCHECKED[verdict.fits] }])
   }
 }
@@ -111,8 +108,5 @@ const UNCHECKED = {
   endless: 'can’t be checked: the collection’s schema refers to itself without end',
 }
 
-const unfit = (errors: ReadonlyArray<FieldError>, headers: Record<string, string> = {}): Problem =>
-  new Problem('validation_failed', 'The document can’t be stored like this. `errors` says why.', {
-    errors,
-    headers,
-  })
+const unfit = (errors: ReadonlyArray<FieldError>): Problem =>
+  new Problem('validation_failed', 'The document can’t be stored like this. `errors` says why.', { errors })
