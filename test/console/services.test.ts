@@ -309,6 +309,18 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   await click(page, 'Rotate')
   expect(await page.locator('#secret').innerText()).not.toBe(secret)
   await follow(page, 'To the endpoint')
+  // Its headers, which nobody is shown, go nowhere else by themselves.
+  expect(await page.getByLabel('Send none of them').count()).toBe(0)
+  const api = `/v1/webhook-endpoints/${endpoint.split('/').at(-1)}`
+  await stack.call(api, { method: 'PATCH', body: { headers: { 'X-Own': 'hush-hush' } } })
+  await page.reload()
+  await page.getByLabel('URL').fill('https://hooks.example.com/')
+  await click(page, 'Save')
+  expect(await main(page)).toMatch(/Headers: X-Own[\s\S]*is to be given again/)
+  await page.getByLabel('Send none of them').check()
+  await click(page, 'Save')
+  expect(await flash(page)).toContain('was changed')
+  expect(await main(page)).not.toContain('X-Own')
   await follow(page, 'Delete this endpoint')
   await click(page, 'Delete')
   expect(await flash(page)).toContain('is gone')

@@ -133,6 +133,31 @@ describe('what is sent', () => {
     expect(secret).toMatch(/^whsec_/)
   })
 
+  test('values of headers go to no other origin than whoever gave them said', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ headers: { 'X-Own': 'hush-hush' } })
+    const change = async (body: object) => {
+      const answer = await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, body)
+      return answer.status === 200 ? answer.body.headers : answer.body.errors
+    }
+    const wrong = [{ pointer: '/headers', detail: expect.stringContaining('given again') }]
+    const there = receiver.url(tenant.path)
+    expect(await change({ url: `${there}/moved`, description: 'Same place' })).toEqual(['X-Own'])
+    const { port } = new URL(there)
+    for (const url of [
+      `http://127.0.0.1:${Number(port) + 1}/`,
+      `https://127.0.0.1:${port}/`,
+      'https://x.test/',
+    ]) {
+      expect([url, await change({ url })]).toEqual([url, wrong])
+    }
+    const url = 'https://hooks.example.com/'
+    expect(await change({ url, headers: { 'X-Other': 'new' } })).toEqual(['X-Other'])
+    expect(await change({ url: there })).toEqual(wrong)
+    expect(await change({ url: there, headers: {} })).toEqual([])
+    expect(await change({ url })).toEqual([])
+  })
+
   test('after a rotation both secrets sign until the old one’s time is over', async () => {
     const tenant = await newTenant()
     const first = await tenant.endpoint()
