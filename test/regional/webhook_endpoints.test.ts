@@ -217,8 +217,10 @@ describe('what is sent', () => {
     await eventually(async () =>
       expect(await delivery()).toMatchObject({ status: 'failed', attempts: [{ status: 410 }] }),
     )
+    expect((await tenant.ask('POST', `/v1/deliveries/${test.id}/retry`)).status).toBe(202)
+    await eventually(() => expect(tenant.came()).toHaveLength(2))
     // What it holds is still held.
-    expect(tenant.came().map(({ body }) => body.type)).toEqual(['webhook_endpoint.test'])
+    expect(tenant.came().map(({ body }) => body.type)).toEqual(Array(2).fill('webhook_endpoint.test'))
     expect((await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body.disabled.reason).toBe('asked')
   })
 
@@ -303,6 +305,11 @@ describe('what fails', () => {
     ])
     const audit = (await tenant.ask('GET', '/v1/audit?action=webhook-endpoints.disable')).body.data
     expect(audit).toMatchObject([{ target: id, actor: { kind: 'system' } }])
+    // Nor is anything sent that is asked for by hand, which is told.
+    const { data: pending } = (await tenant.ask('GET', `/v1/deliveries?endpoint=${id}`)).body
+    expect(await tenant.ask('POST', `/v1/deliveries/${pending[0].id}/retry`)).toMatchObject({
+      ...{ status: 409, body: { code: 'conflict', detail: expect.stringContaining('disabled') } },
+    })
     expect(tenant.came()).toHaveLength(calls)
     receiver.answer(tenant.path, 200)
     await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: true })
