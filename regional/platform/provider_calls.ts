@@ -16,7 +16,8 @@ const MAX_SECONDS = 7
 const WAY_BACK_MS = 1_000
 /** One tenant has half of them at most, and each has a connection or none. */
 const MAX_AT_ONCE = 64
-const MAX_ANSWER_BYTES = 1024 * 1024
+/** Of an answer, as it is read: some hundred bytes on the wire may decode to as many MiB. */
+const MAX_ANSWER_BYTES = 256 * 1024
 /** Shorter than providers usually keep theirs, and none for as long as they like. */
 const KEEP_ALIVE_MS = 4_000
 const DESCRIPTION_MS = 5 * 60_000
@@ -128,14 +129,33 @@ export class ProviderCalls {
   }
 
   private fetchUntil(over: AbortSignal): oidc.CustomFetch {
-    return (url, { body, headers, method, signal }) =>
+    return async (url, { body, headers, method, signal }) => {
       // Undici's own types of a request and of its answer, which are those of the platform but for their names.
-      fetchWith(url, {
+      const answer = await fetchWith(url, {
         ...{ method, headers, dispatcher: this.agent, redirect: 'manual' },
         ...(body != null && { body: body as string | URLSearchParams }),
         signal: signal ? AbortSignal.any([over, signal]) : over,
-      }) as unknown as Promise<Response>
+      })
+      const text = await textOf(answer.body ?? [])
+      return new Response(text === '' ? null : text, {
+        status: answer.status,
+        headers: [...answer.headers],
+      })
+    }
   }
+}
+
+/** @throws {Error} where it is too large: no more of it is decoded */
+async function textOf(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
+  const whole = Buffer.alloc(MAX_ANSWER_BYTES)
+  let bytes = 0
+  for await (const chunk of body) {
+    if (bytes + chunk.length > MAX_ANSWER_BYTES) throw new Error('the answer is too large')
+    // Copied, not kept: each may be of one byte.
+    whole.set(chunk, bytes)
+    bytes += chunk.length
+  }
+  return whole.toString('utf8', 0, bytes)
 }
 
 /** As the provider wants it (RFC 6749 section 2.3.1); `client_secret_basic` where it does not say. */

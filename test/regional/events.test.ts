@@ -182,6 +182,29 @@ test('a stream tells of changes as they come, only those of its types, and goes 
   again.leave()
 })
 
+test('a stream begins nowhere before its URL says, which may be signed, whatever its reader says to have had', async () => {
+  const { key } = await regions.newTenant('signed-for', 'us')
+  for (const name of ['A', 'B', 'C']) await ask(key, 'POST', '/v1/projects', { name })
+  const events: Body[] = (await feed(key)).body.data
+  const [, first, second] = events
+  const sign = async (query: string) =>
+    (await ask(key, 'POST', '/v1/signed-urls', { method: 'GET', path: `/v1/events${query}`, expiresIn: 60 }))
+      .body.url
+  const firstAfter = async (lastEventId: string, query: string) => {
+    const tail = await openTail(await sign(query), query, lastEventId)
+    const message = await tail.next()
+    tail.leave()
+    return message?.data
+  }
+  const before = '0'.repeat(first?.sequence.length)
+  for (const place of [first?.id, first?.sequence]) {
+    expect(await firstAfter(before, `?after=${place}`)).toEqual(second)
+  }
+  expect(await firstAfter(second?.sequence, `?after=${first?.id}`)).toEqual(events[3])
+  // Signed without a place, it is for the feed as such.
+  expect(await firstAfter(before, '')).toEqual(events[0])
+})
+
 test('a stream is for who asks for one and wants JSON no more than that, however it is written', async () => {
   const { key } = await regions.newTenant('accepting', 'us')
   const typeFor = async (accept: string) => {

@@ -84,6 +84,31 @@ test('each role allows what the next one does, and more', () => {
   })
 })
 
+test('a key revokes itself and what it could have made; whoever may write keys revokes any that has leaked', async () => {
+  const tenant = await newTenant()
+  const newKey = async (...scopes: string[]) =>
+    (await ask(tenant.key, '/v1/api-keys', { method: 'POST', body: { name: 'a key', scopes } })).body
+  const revoke = async (as: string | Principal, { id }: Answer['body']) => {
+    const answer = await ask(as, `/v1/api-keys/${id}`, { method: 'DELETE' })
+    return answer.status === 204 ? 204 : code(answer)
+  }
+  const [strong, weak, weaker] = [
+    await newKey('*'),
+    await newKey('api-keys:write'),
+    await newKey('api-keys:read'),
+  ]
+  expect(await revoke(weak.key, strong)).toEqual([403, 'insufficient_scope'])
+  expect(code(await ask(strong.key, '/v1/projects'))).toEqual([200, undefined])
+  expect(await revoke(weak.key, weaker)).toBe(204)
+  expect(await revoke(weak.key, weak)).toBe(204)
+  const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { ops: 'admin' } })
+  const inGroups = (subject: string, values: string[]) =>
+    person(tenant, provider, subject, { roles: { claim: 'groups', values } })
+  expect(await revoke(inGroups('bob', []), strong)).toEqual([403, 'insufficient_scope'])
+  expect(await revoke(inGroups('ann', ['ops']), strong)).toBe(204)
+  expect(await revoke(tenant.key, await newKey('*'))).toBe(204)
+})
+
 describe('the first sign-in', () => {
   test.each([
     ['reading', {}, 200],

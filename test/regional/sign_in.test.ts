@@ -3,6 +3,7 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { gzipSync } from 'node:zlib'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
@@ -20,6 +21,8 @@ interface TestProvider {
   asked(name: string, what: string): number
   /** The time that each answer takes of `/<name>`; infinite for none at all. */
   delayMs: Map<string, number>
+  /** By `<name>/<what>`: how much stands in an answer, encoded twice, beside what has to. */
+  padBytes: Map<string, number>
   close(): Promise<void>
 }
 
@@ -29,6 +32,7 @@ async function startProvider(): Promise<TestProvider> {
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), alg: 'ES256' }] }
   const asked = new Map<string, number>()
   const delayMs = new Map<string, number>()
+  const padBytes = new Map<string, number>()
   const idToken = (issuer: string, { nonce, exp }: Coded): Promise<string> =>
     new SignJWT({ nonce, exp })
       .setProtectedHeader({ alg: 'ES256' })
@@ -47,9 +51,15 @@ async function startProvider(): Promise<TestProvider> {
     const tokens = code && { access_token: 'x', token_type: 'bearer', id_token: await idToken(issuer, code) }
     const body =
       what === 'token' ? (tokens ?? { error: 'invalid_grant' }) : what === 'keys' ? jwks : description
+    const pad = 'x'.repeat(padBytes.get(`${issuer.slice(origin.length + 1)}/${what}`) ?? 0)
+    const isPadded = pad !== ''
+    const sent = JSON.stringify(isPadded ? { ...body, pad } : body)
     response
-      .writeHead(isRefused ? 400 : 200, { 'content-type': 'application/json' })
-      .end(JSON.stringify(body))
+      .writeHead(isRefused ? 400 : 200, {
+        'content-type': 'application/json',
+        ...(isPadded && { 'content-encoding': 'gzip, gzip' }),
+      })
+      .end(isPadded ? gzipSync(gzipSync(sent)) : sent)
   }
   const server = createServer((request, response) => {
     const [, name = '', what = ''] = (request.url ?? '').split('/')
@@ -66,6 +76,7 @@ async function startProvider(): Promise<TestProvider> {
     origin,
     asked: (name, what) => asked.get(`${name}/${what}`) ?? 0,
     delayMs,
+    padBytes,
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -209,3 +220,17 @@ test('a token that the region would not take a moment later lets nobody in', asy
   expect((await signIn.finishLate(0)).body).toMatchObject({ subject: 'ann' })
   expect(code(await signIn.finishLate(10))).toEqual([401, 'sign_in_failed'])
 })
+
+test.each(['.well-known', 'token', 'keys'])(
+  'an answer of %s counts as large as it decodes to',
+  async (what) => {
+    const issuer = `padded-${what.replaceAll(/\W/g, '')}`
+    const signIn = await signInAt(issuer)
+    const decoded = (bytes: number) => {
+      provider.padBytes.set(`${issuer}/${what}`, bytes)
+      return signIn.finishLate(0)
+    }
+    expect(code(await decoded(16 * 1024 * 1024))).toEqual([503, 'identity_provider_unavailable'])
+    expect((await decoded(100_000)).body).toMatchObject({ subject: 'ann' })
+  },
+)

@@ -133,6 +133,31 @@ describe('what is sent', () => {
     expect(secret).toMatch(/^whsec_/)
   })
 
+  test('values of headers go to no other origin than whoever gave them said', async () => {
+    const tenant = await newTenant()
+    const { id } = await tenant.endpoint({ headers: { 'X-Own': 'hush-hush' } })
+    const change = async (body: object) => {
+      const answer = await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, body)
+      return answer.status === 200 ? answer.body.headers : answer.body.errors
+    }
+    const wrong = [{ pointer: '/headers', detail: expect.stringContaining('given again') }]
+    const there = receiver.url(tenant.path)
+    expect(await change({ url: `${there}/moved`, description: 'Same place' })).toEqual(['X-Own'])
+    const { port } = new URL(there)
+    for (const url of [
+      `http://127.0.0.1:${Number(port) + 1}/`,
+      `https://127.0.0.1:${port}/`,
+      'https://x.test/',
+    ]) {
+      expect([url, await change({ url })]).toEqual([url, wrong])
+    }
+    const url = 'https://hooks.example.com/'
+    expect(await change({ url, headers: { 'X-Other': 'new' } })).toEqual(['X-Other'])
+    expect(await change({ url: there })).toEqual(wrong)
+    expect(await change({ url: there, headers: {} })).toEqual([])
+    expect(await change({ url })).toEqual([])
+  })
+
   test('after a rotation both secrets sign until the old one’s time is over', async () => {
     const tenant = await newTenant()
     const first = await tenant.endpoint()
@@ -192,8 +217,10 @@ describe('what is sent', () => {
     await eventually(async () =>
       expect(await delivery()).toMatchObject({ status: 'failed', attempts: [{ status: 410 }] }),
     )
+    expect((await tenant.ask('POST', `/v1/deliveries/${test.id}/retry`)).status).toBe(202)
+    await eventually(() => expect(tenant.came()).toHaveLength(2))
     // What it holds is still held.
-    expect(tenant.came().map(({ body }) => body.type)).toEqual(['webhook_endpoint.test'])
+    expect(tenant.came().map(({ body }) => body.type)).toEqual(Array(2).fill('webhook_endpoint.test'))
     expect((await tenant.ask('GET', `/v1/webhook-endpoints/${id}`)).body.disabled.reason).toBe('asked')
   })
 
@@ -278,6 +305,11 @@ describe('what fails', () => {
     ])
     const audit = (await tenant.ask('GET', '/v1/audit?action=webhook-endpoints.disable')).body.data
     expect(audit).toMatchObject([{ target: id, actor: { kind: 'system' } }])
+    // Nor is anything sent that is asked for by hand, which is told.
+    const { data: pending } = (await tenant.ask('GET', `/v1/deliveries?endpoint=${id}`)).body
+    expect(await tenant.ask('POST', `/v1/deliveries/${pending[0].id}/retry`)).toMatchObject({
+      ...{ status: 409, body: { code: 'conflict', detail: expect.stringContaining('disabled') } },
+    })
     expect(tenant.came()).toHaveLength(calls)
     receiver.answer(tenant.path, 200)
     await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: true })

@@ -1,5 +1,6 @@
 // What third parties sent is kept as long as the plan keeps events, and then known no more.
 import { createHmac } from 'node:crypto'
+import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { auditOf } from '../../regional/tenancy/audit.ts'
 import { RefusalLog } from '../../regional/tenancy/refusals.ts'
@@ -77,6 +78,34 @@ test('a secret that is none of its provider’s is refused, of a new source and 
   }
   const { body: other } = await ask(path, 'POST', { ...given, provider: 'hmac' })
   expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
+})
+
+test('an organisation’s own events are not received again, so that nothing feeds itself', async () => {
+  const one = await regions.newTenant('feeds-itself', 'us')
+  const other = await regions.newTenant('feeds-another', 'us')
+  const secret = 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  const receiving = async (key: string) => {
+    const given = { name: 'Loop', provider: 'standard', secret }
+    const made = { as: key, method: 'POST', path: '/v1/webhook-sources', body: given }
+    const { url } = (await regions.ask('us', made)).body
+    return async (id: string) => {
+      const body = JSON.stringify({ id, type: 'project.created' })
+      const now = new Date(Date.now() + aheadMs)
+      const headers = {
+        'webhook-id': id,
+        'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+        'webhook-signature': new Webhook(secret).sign(id, now, body),
+      }
+      const answer = await regions.ask('us', { as: url, method: 'POST', path: '', body, headers })
+      return [answer.status, answer.body.code]
+    }
+  }
+  const [back, across] = [await receiving(one.key), await receiving(other.key)]
+  const { data } = (await regions.ask('us', { as: one.key, path: '/v1/events' })).body
+  expect(await back(data[0].id)).toEqual([409, 'conflict'])
+  expect(await across(data[0].id)).toEqual([200, undefined])
+  expect(await back('evt_of-somebody-else')).toEqual([200, undefined])
+  expect(await back(newId('evt'))).toEqual([200, undefined])
 })
 
 test('what is forged is refused, told together in the audit trail, and counted', async () => {

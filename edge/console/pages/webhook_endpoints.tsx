@@ -2,7 +2,7 @@
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import { Choices, errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import {
@@ -25,6 +25,7 @@ interface Endpoint {
   disabled: { reason: keyof typeof REASONS; at: string } | null
   mode: 'parallel' | 'fifo'
   rate: number | null
+  headers: ReadonlyArray<string>
   publicKey: string
   failingSince: string | null
   createdAt: string
@@ -63,6 +64,7 @@ interface Given {
   types: string
   mode: string
   rate: string
+  withoutHeaders: boolean
 }
 
 interface Wrong {
@@ -179,14 +181,16 @@ const givenIn = (form: FormData): Given => ({
   types: field(form, 'types'),
   mode: field(form, 'mode'),
   rate: field(form, 'rate'),
+  withoutHeaders: form.has('headers'),
 })
 
-const bodyOf = ({ url, description, types, mode, rate }: Given) => ({
+const bodyOf = ({ url, description, types, mode, rate, withoutHeaders }: Given) => ({
   url,
   description: description || null,
   types: types.split(/[\s,]+/).filter((type) => type !== ''),
   mode,
   rate: rate === '' ? null : numberIn(rate),
+  ...(withoutHeaders && { headers: {} }),
 })
 
 const givenOf = ({ url, description, types, mode, rate }: Endpoint): Given => ({
@@ -195,6 +199,7 @@ const givenOf = ({ url, description, types, mode, rate }: Endpoint): Given => ({
   types: types.join('\n'),
   mode,
   rate: rate === null ? '' : String(rate),
+  withoutHeaders: false,
 })
 
 async function list(c: ConsoleContext, wrong?: Wrong) {
@@ -393,6 +398,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
             <h2 id="change">Change</h2>
             <EndpointForm
               {...{ visit, action, given: wrong?.given ?? givenOf(endpoint), problem: wrong?.problem }}
+              headers={endpoint.headers}
               version={formVersion(c, answer.etag)}
               verb="Save"
             />
@@ -509,11 +515,15 @@ interface EndpointFormProps {
   action: string
   given: Given | undefined
   problem: ProblemDetails | undefined
+  /** The names of those that it sends. */
+  headers?: ReadonlyArray<string>
   version?: string | undefined
   verb: string
 }
 
-const EndpointForm = ({ visit, action, given, problem, version, verb }: EndpointFormProps) => (
+const WITHOUT_HEADERS = 'Send none of them any more'
+
+const EndpointForm = ({ visit, action, given, problem, headers = [], version, verb }: EndpointFormProps) => (
   <Form visit={visit} action={action}>
     {version !== undefined && <input type="hidden" name="version" value={version} />}
     <FormProblem problem={problem} />
@@ -558,6 +568,16 @@ const EndpointForm = ({ visit, action, given, problem, version, verb }: Endpoint
       value={given?.rate}
       error={errorAt(problem, '/rate')}
     />
+    {headers.length > 0 && (
+      <Choices
+        name="headers"
+        legend={`Headers: ${headers.join(', ')}`}
+        hint="Their values are not shown, and go to no other host: where the URL changes to one, the API takes new ones with it."
+        values={given?.withoutHeaders ? [WITHOUT_HEADERS] : []}
+        options={[WITHOUT_HEADERS]}
+        error={errorAt(problem, '/headers')}
+      />
+    )}
     <button type="submit">{verb}</button>
   </Form>
 )

@@ -11,6 +11,7 @@ import {
   readCursor,
   requireMatch,
   type Service,
+  type TenantTransaction,
   tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
@@ -37,6 +38,20 @@ function mayGive(granted: ReadonlyArray<string>, scopes: ReadonlyArray<string>):
   const beyond = scopes.filter((scope) => !allows(granted, scope))
   if (beyond.length === 0) return
   throw new Problem('insufficient_scope', `A key cannot give what it does not have: ${beyond.join(', ')}.`)
+}
+
+/**
+ * A key ends what it could have made, and itself. A person ends any that there is: whoever finds one that has leaked, and may
+ * write keys, waits for nobody.
+ * @throws {Problem} `insufficient_scope`
+ */
+function mayEnd(
+  { principal, scopes }: TenantTransaction['context'],
+  { id, scopes: ended }: CredentialRecord,
+): void {
+  if (principal.kind !== 'api_key' || principal.keyId === id) return
+  if (ended.every((scope) => allows(scopes, scope))) return
+  throw new Problem('insufficient_scope', 'A key cannot revoke another one that may do more than itself.')
 }
 
 export const apiKeys = (mint: Mint): Service => ({
@@ -136,7 +151,9 @@ export const apiKeys = (mint: Mint): Service => ({
       answers: { 204: null },
       problems: ['precondition_failed'],
       async handle(tx, { params, ifMatch }) {
-        requireMatch(ifMatch, etagOf(await readKey(tx, params.id)))
+        const key = await readKey(tx, params.id)
+        mayEnd(tx.context, key)
+        requireMatch(ifMatch, etagOf(key))
         await revokeKey(tx, params.id)
         return { status: 204 }
       },

@@ -44,7 +44,7 @@ export const events: Service = {
       },
       stream: ({ query, lastEventId }) => ({
         open: async (tx) =>
-          (await placeOf(tx.events, lastEventId ?? query.cursor ?? query.after)) ?? tx.events.end(),
+          (await beginningOf(tx.events, lastEventId, query.cursor ?? query.after)) ?? tx.events.end(),
         async batch(tx, place) {
           const { events, through, more } = await wanted(
             tx.events,
@@ -99,6 +99,21 @@ async function readPlace(feed: EventFeed, text: string): Promise<string | undefi
   const place = readCursor(LIST, text)?.[0]
   if (place === undefined || !isLogPosition(place)) throw unknownPlace()
   return place
+}
+
+/**
+ * Where a stream begins: never before the place in its query, which may be all that its reader was given, by a signed URL.
+ * @throws {Problem} `invalid_cursor`, `events_expired`
+ */
+async function beginningOf(
+  feed: EventFeed,
+  lastEventId: string | undefined,
+  asked: string | undefined,
+): Promise<string | undefined> {
+  if (lastEventId === undefined || asked === undefined) return placeOf(feed, lastEventId ?? asked)
+  // Events as old as what was asked for may be kept no more: whoever is past them goes on all the same.
+  const [last, first] = await Promise.all([placeOf(feed, lastEventId), readPlace(feed, asked)])
+  return last !== undefined && first !== undefined && first > last ? first : last
 }
 
 /** Up to `limit` events of the wanted types, and how far the feed was read for them. */

@@ -77,6 +77,19 @@ const emptyWindow = (): Problem =>
     errors: [{ pointer: '/since', detail: 'is not before `until`, or before now' }],
   })
 
+/**
+ * What is never shown goes to nobody else either, such as one whom a key that may change endpoints would have it sent to.
+ * @throws {Problem} `validation_failed`
+ */
+function requireSameReceiver({ url, sealedHeaders }: EndpointRecord, href: string): void {
+  if (sealedHeaders === null || new URL(href).origin === new URL(url).origin) return
+  throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
+    errors: [
+      { pointer: '/headers', detail: 'is to be given again, or `{}`, where the URL leads to another host' },
+    ],
+  })
+}
+
 /** Clears what an endpoint leaves behind. */
 const clearEndpoint = jobKind<{ id: string }, { done: number }>({
   kind: 'webhook-endpoints.clear',
@@ -206,10 +219,12 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
           const { nowMs, tenant } = tx.context
           const updatedAt = new Date(nowMs).toISOString()
           const enabled = changes.enabled ?? before.enabled
+          const href = url === undefined ? before.url : callable(url)
+          if (headers === undefined) requireSameReceiver(before, href)
           const after: EndpointRecord = {
             ...before,
             ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)),
-            ...(url !== undefined && { url: callable(url) }),
+            url: href,
             ...(headers !== undefined && sealedHeaders(tenant, before.id, headers)),
             disabled: enabled ? null : (before.disabled ?? { reason: 'asked', at: updatedAt }),
             updatedAt,

@@ -117,7 +117,10 @@ export const UpdateEndpoint = z
       .meta({ description: 'Enabled again, it gets at once all that was held for it.' }),
     mode: mode.optional(),
     rate: rate.nullable().optional(),
-    headers: headers.optional(),
+    headers: headers.optional().meta({
+      description:
+        'In the place of all that there were. With a `url` of another scheme, host or port they have to be given again, or `{}` for none: 422 otherwise.',
+    }),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
   .meta({ id: 'UpdateWebhookEndpoint' })

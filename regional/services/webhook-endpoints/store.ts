@@ -2,6 +2,7 @@
 // whoever delivers, in the same commit.
 import { type Id, idFromBytes, newId, uuidv7 } from '../../../shared/ids.ts'
 import { limitsOf } from '../../../shared/plans.ts'
+import { Problem } from '../../../shared/problems.ts'
 import type { JobTransaction } from '../../jobs/kind.ts'
 import {
   FEED_BEGINNING,
@@ -177,12 +178,22 @@ export const shownDelivery = (record: DeliveryRecord): Delivery => {
   }
 }
 
-/** Puts a delivery on its way again. @returns undefined when its event is not kept any more */
+/**
+ * Puts a delivery on its way again.
+ * @returns undefined when its event is not kept any more
+ * @throws {Problem} `not_found`, `conflict` where it would be held
+ */
 export async function sendAgain(
   tx: TenantTransaction,
   before: DeliveryRecord,
 ): Promise<DeliveryRecord | undefined> {
   const endpoint = await readEndpoint(tx, before.endpointId)
+  if (!endpoint.enabled && !before.test) {
+    throw new Problem(
+      'conflict',
+      'Its endpoint is disabled, which holds what is sent. Enable the endpoint first.',
+    )
+  }
   const event = before.event ?? (await tx.events.at(before.sequence))
   if (event === undefined) return undefined
   const { nowMs } = tx.context

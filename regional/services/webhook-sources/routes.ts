@@ -1,7 +1,7 @@
 // /v1/webhook-sources: third parties that send webhooks to the organisation; and where what they send comes in.
 import { z } from 'zod'
 import { HOOKS_PATH, MAX_HOOK_BYTES, RECEIVE_PATH } from '../../../shared/credentials/source_token.ts'
-import { type Id, newId } from '../../../shared/ids.ts'
+import { type Id, isId, newId } from '../../../shared/ids.ts'
 import { limitsOf } from '../../../shared/plans.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
@@ -79,6 +79,21 @@ const clearSource = jobKind<{ id: string }, { done: number }>({
 function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agent']): void {
   if (!agent || allows(context.scopes, 'agents:write')) return
   throw new Problem('insufficient_scope', 'To have an agent run takes the scope agents:write.')
+}
+
+/**
+ * What is received is an event. Were the organisation's own received, an endpoint that leads here would feed itself.
+ * @throws {Problem} `conflict`
+ */
+async function requireOthers(
+  { events }: TenantTransaction,
+  { provider }: SourceRecord,
+  eventId: string | undefined,
+): Promise<void> {
+  // Endpoints sign as no other provider does.
+  if (provider !== 'standard' || eventId === undefined || !isId('evt', eventId)) return
+  if ((await events.find(eventId)) === undefined) return
+  throw new Problem('conflict', 'It is an event of this very organisation, sent by one of its endpoints.')
 }
 
 export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
@@ -263,7 +278,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         scope: 'webhook-sources:write',
         speakers: ['webhook_source'],
         answers: { 200: z.object({ id: receivedId }) },
-        problems: ['signature_invalid'],
+        problems: ['signature_invalid', 'conflict'],
         async handle(tx, { sent }) {
           const { principal, nowMs, tenant } = tx.context
           if (principal.kind !== 'webhook_source') throw new Error('only a source sends')
@@ -283,6 +298,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           if (verdict.challenge !== undefined) {
             return { status: 200, body: { challenge: verdict.challenge } }
           }
+          await requireOthers(tx, source, verdict.eventId)
           const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body }
           const before = await repeated(tx, genuine)
           if (before !== undefined) return { status: 200, body: { id: before } }
