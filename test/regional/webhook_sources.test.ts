@@ -80,7 +80,7 @@ test('a secret that is none of its provider’s is refused, of a new source and 
   expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
 })
 
-test('an organisation’s own events are not received again, so that nothing feeds itself', async () => {
+test('what came of a webhook is not received again, so that nothing feeds itself', async () => {
   const one = await regions.newTenant('feeds-itself', 'us')
   const other = await regions.newTenant('feeds-another', 'us')
   const secret = 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
@@ -88,8 +88,8 @@ test('an organisation’s own events are not received again, so that nothing fee
     const given = { name: 'Loop', provider: 'standard', secret }
     const made = { as: key, method: 'POST', path: '/v1/webhook-sources', body: given }
     const { url } = (await regions.ask('us', made)).body
-    return async (id: string) => {
-      const body = JSON.stringify({ id, type: 'project.created' })
+    return async (id: string, type = 'webhook.received') => {
+      const body = JSON.stringify({ id, type })
       const now = new Date(Date.now() + aheadMs)
       const headers = {
         'webhook-id': id,
@@ -103,6 +103,8 @@ test('an organisation’s own events are not received again, so that nothing fee
   const [back, across] = [await receiving(one.key), await receiving(other.key)]
   const { data } = (await regions.ask('us', { as: one.key, path: '/v1/events' })).body
   expect(await back(data[0].id)).toEqual([409, 'conflict'])
+  expect(await back(data[0].id, 'run.succeeded')).toEqual([409, 'conflict'])
+  expect(await back(data[0].id, 'project.created')).toEqual([200, undefined])
   expect(await across(data[0].id)).toEqual([200, undefined])
   expect(await back('evt_of-somebody-else')).toEqual([200, undefined])
   expect(await back(newId('evt'))).toEqual([200, undefined])

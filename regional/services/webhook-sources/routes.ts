@@ -81,19 +81,27 @@ function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agen
   throw new Problem('insufficient_scope', 'To have an agent run takes the scope agents:write.')
 }
 
+/** What comes of a webhook that is received: the event of it, and those of the run that it begins. */
+const CONSEQUENCE = /^(?:webhook|run)\./
+
 /**
- * What is received is an event. Were the organisation's own received, an endpoint that leads here would feed itself.
+ * Of the organisation's own events, any may come in, to begin a run; but what has come of one that came in may not, or an
+ * endpoint that leads here would feed itself.
  * @throws {Problem} `conflict`
  */
 async function requireOthers(
   { events }: TenantTransaction,
   { provider }: SourceRecord,
-  eventId: string | undefined,
+  { eventId, type = '' }: { eventId?: string | undefined; type?: string | undefined },
 ): Promise<void> {
   // Endpoints sign as no other provider does.
   if (provider !== 'standard' || eventId === undefined || !isId('evt', eventId)) return
+  if (!CONSEQUENCE.test(type)) return
   if ((await events.find(eventId)) === undefined) return
-  throw new Problem('conflict', 'It is an event of this very organisation, sent by one of its endpoints.')
+  throw new Problem(
+    'conflict',
+    'It is what came of a webhook here, sent back by an endpoint of this very organisation.',
+  )
 }
 
 export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
@@ -298,7 +306,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           if (verdict.challenge !== undefined) {
             return { status: 200, body: { challenge: verdict.challenge } }
           }
-          await requireOthers(tx, source, verdict.eventId)
+          await requireOthers(tx, source, verdict)
           const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body }
           const before = await repeated(tx, genuine)
           if (before !== undefined) return { status: 200, body: { id: before } }
