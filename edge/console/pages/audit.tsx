@@ -10,7 +10,7 @@ import type { ConsolePage } from './page.ts'
 interface Entry {
   id: string
   at: string
-  actor: { kind: string; id: string }
+  actor: { kind: string; id: string; member?: string }
   action: string
   target: string | null
   ip: string | null
@@ -105,7 +105,12 @@ const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
     <summary>Filter</summary>
     <form class="stack" method="get" action={path}>
       <div class="panels">
-        <Field name="actor" label="Actor" hint="An id, such as key_… or ses_…" value={filters.actor} />
+        <Field
+          name="actor"
+          label="Actor"
+          hint="An id, such as key_… or ses_…; of a member (mem_…), with their sessions"
+          value={filters.actor}
+        />
         <Field
           name="action"
           label="Action"
@@ -149,6 +154,12 @@ const COLUMNS = [
     of: ({ actor }: Entry) => (
       <>
         {actor.kind.replaceAll('_', ' ')} <small>{actor.id}</small>
+        {actor.member && (
+          <small>
+            {' '}
+            of <a href={`?actor=${actor.member}`}>{actor.member}</a>
+          </small>
+        )}
       </>
     ),
   },
@@ -178,6 +189,7 @@ const CSV_COLUMNS: ReadonlyArray<[title: string, of: (entry: Entry) => string]> 
   ['count', ({ count }) => String(count ?? 1)],
   ['ip', ({ ip }) => ip ?? ''],
   ['request_id', ({ requestId }) => requestId],
+  ['actor_member', ({ actor }) => actor.member ?? ''],
 ]
 
 async function file(

@@ -1,6 +1,6 @@
 // The audit trail, as a tenant reads it.
 import { z } from 'zod'
-import { timeSchema } from '../../schemas.ts'
+import { actorsMember, timeSchema } from '../../schemas.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 
 export const AuditEntry = z
@@ -20,9 +20,10 @@ export const AuditEntry = z
         'system',
       ]),
       id: z.string().meta({ description: 'For a signed URL: the key that signed it.' }),
+      member: actorsMember,
     }),
     action: z.string().meta({ description: '`<service>.<operation>`', example: 'projects.create' }),
-    target: z.string().nullable(),
+    target: z.string().nullable().meta({ description: 'What it was done to, where that is one thing.' }),
     ip: z.string().nullable(),
     requestId: z.string(),
     outcome: z.enum(['done', 'refused']),
@@ -35,7 +36,9 @@ export type AuditEntry = z.infer<typeof AuditEntry>
 const word = z.string().min(1).max(200)
 
 export const AuditQuery = pageQuery.extend({
-  actor: word.optional().meta({ description: 'Only what this one did, by its id.' }),
+  actor: word
+    .optional()
+    .meta({ description: 'Only what this one did, by its id; for a member, in their sessions, too.' }),
   action: word.optional().meta({ description: 'Such as `projects.create`, or `projects` for all of them.' }),
   target: word.optional().meta({ description: 'Only what was done to this, by its id.' }),
   outcome: z.enum(['done', 'refused']).optional(),
