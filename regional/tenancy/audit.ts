@@ -30,6 +30,8 @@ export interface AuditEntry {
   action: string
   /** What it was done to, where that is one thing: an id, or what its operation calls it. */
   target: string | null
+  /** Of an operator's change: the fields that are others since, by name. */
+  changed?: string[]
   /** Where the request came from, as the edge saw it. */
   ip: string | null
   requestId: string

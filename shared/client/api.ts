@@ -8,7 +8,7 @@ export type Agent = { id: string; projectId: string; name: string; model: string
 
 export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null }
 
-export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string; member?: string }; action: string; target: string | null; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
+export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string; member?: string }; action: string; target: string | null; changed?: Array<string>; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
 
 export type Batch = { operations: Array<BatchOperation> }
 

@@ -12,6 +12,7 @@ interface Entry {
   at: string
   actor: { kind: string; id: string; member?: string }
   action: string
+  changed?: ReadonlyArray<string>
   target: string | null
   ip: string | null
   requestId: string
@@ -117,7 +118,12 @@ const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
           hint="Such as projects, or projects.create"
           value={filters.action}
         />
-        <Field name="target" label="Target" hint="An id" value={filters.target} />
+        <Field
+          name="target"
+          label="Target"
+          hint="An id; for a collection, prj_…/name"
+          value={filters.target}
+        />
         <Select
           name="outcome"
           label="Outcome"
@@ -165,7 +171,13 @@ const COLUMNS = [
   },
   {
     title: 'Action',
-    of: ({ action, count }: Entry) => `${action}${count && count > 1 ? ` (${count} times)` : ''}`,
+    of: ({ action, changed, count }: Entry) => (
+      <>
+        {action}
+        {changed && changed.length > 0 && <small> ({changed.join(', ')})</small>}
+        {(count ?? 1) > 1 && ` (${count} times)`}
+      </>
+    ),
   },
   { title: 'Target', of: ({ target }: Entry) => <small>{target ?? ''}</small> },
   {
@@ -190,6 +202,7 @@ const CSV_COLUMNS: ReadonlyArray<[title: string, of: (entry: Entry) => string]> 
   ['ip', ({ ip }) => ip ?? ''],
   ['request_id', ({ requestId }) => requestId],
   ['actor_member', ({ actor }) => actor.member ?? ''],
+  ['changed', ({ changed }) => changed?.join(' ') ?? ''],
 ]
 
 async function file(
