@@ -211,7 +211,18 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
 
   const costs = new Costs(database, now)
   const models = new ModelStore(database, sealer, now, log)
-  const load = loadMeter(now(), () => config.REGION_INSTANCES)
+  const readinessWhile = (draining: () => boolean, exclude?: string) =>
+    readinessOf(
+      { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
+      exclude,
+    )
+  const load = loadMeter({
+    startedMs: now(),
+    instances: config.REGION_INSTANCES,
+    utilisation: () => admission.load().utilisation,
+    // An instance that drains is asked nothing.
+    readiness: () => readinessWhile(() => false),
+  })
   const domainOptions: DomainOptions = {
     resolveTxt,
     claim: (claim) => callsTo(controlRegion).claimDomain(claim),
@@ -317,11 +328,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       transact: transactions,
       admission,
-      readiness: (exclude) =>
-        readinessOf(
-          { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
-          exclude,
-        ),
+      readiness: (exclude) => readinessWhile(draining, exclude),
       log,
       metrics,
       tracing,

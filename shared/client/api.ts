@@ -116,7 +116,7 @@ export type Record = { id: string; data: { [key: string]: unknown }; version: nu
 
 export type RecoverWebhooks = { since: string; until?: string }
 
-export type Region = { name: string; status: "up" | "unreachable"; load: { startedAt: string; instances: number; utilisation: number; memoryBytes: number } | null }
+export type Region = { name: string; status: "up" | "unreachable"; load: { startedAt: string; instances: number; readiness: "ready" | "draining" | "overloaded" | "no_database"; utilisation: number; memoryBytes: number } | null }
 
 export type RotateApiKey = { overlapSeconds?: number }
 
