@@ -401,7 +401,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
   background.every(USES_EVERY_MS, 'writing down which credentials were used', () => uses.flushPart())
   // Otherwise a rolling restart would let everybody loose.
-  background.once('hearing who is isolated', async () => noisy.adopt(await isolations.list()))
+  background.untilDone(LOAD_EVERY_MS, 'hearing who is isolated', async () =>
+    noisy.adopt(await isolations.list()),
+  )
   background.every(LOAD_EVERY_MS, 'adding up load', async () => {
     const { contended } = admission.tick()
     for (const { tenant, stage = 'released', asked, fair } of noisy.tick(contended)) {
