@@ -276,7 +276,7 @@ async function answerTenant(
     invitees,
     erases,
     kind,
-    target: c.req.param('id'),
+    target: operation.target?.(c.req.param()) ?? c.req.param('id'),
     clientIp: c.req.header(CLIENT_IP),
     deadlineMs: deadlineOf(c),
     client: c.req.raw,

@@ -31,6 +31,19 @@ export class Background {
     this.running.set(name, done)
   }
 
+  /** Runs `round` as soon as it can, and again every so often until it has been through once. */
+  untilDone(intervalMs: number, name: string, round: () => Promise<void>): void {
+    const attempt = async () => {
+      await round()
+      clearInterval(timer)
+    }
+    const timer = setInterval(() => {
+      if (!this.running.has(name)) this.once(name, attempt)
+    }, intervalMs)
+    this.timers.push(timer)
+    this.once(name, attempt)
+  }
+
   async stop(): Promise<void> {
     for (const timer of this.timers) clearInterval(timer)
     await Promise.all(this.running.values())

@@ -58,6 +58,8 @@ export interface Reply {
   status: number
   body?: unknown
   headers?: Record<string, string>
+  /** For the audit trail: what it was done to, where neither the path nor the `id` in the body says so. No part of the answer. */
+  target?: string
 }
 
 /** What a client sent, as it came. */

@@ -54,3 +54,8 @@ export const ProblemSchema = z
       .optional(),
   })
   .meta({ id: 'Problem' })
+
+/** Beside an actor that is a session, or the link that begins one. */
+export const actorsMember = idSchema('mem')
+  .optional()
+  .meta({ description: 'For a session or an admin link: the member whose it is, where it is one’s.' })

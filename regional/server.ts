@@ -212,7 +212,18 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
 
   const costs = new Costs(database, now)
   const models = new ModelStore(database, sealer, now, log)
-  const load = loadMeter(now(), () => config.REGION_INSTANCES)
+  const readinessWhile = (draining: () => boolean, exclude?: string) =>
+    readinessOf(
+      { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
+      exclude,
+    )
+  const load = loadMeter({
+    startedMs: now(),
+    instances: config.REGION_INSTANCES,
+    utilisation: () => admission.load().utilisation,
+    // An instance that drains is asked nothing.
+    readiness: () => readinessWhile(() => false),
+  })
   const domainOptions: DomainOptions = {
     resolveTxt,
     claim: (claim) => callsTo(controlRegion).claimDomain(claim),
@@ -318,11 +329,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
           : [],
       transact: transactions,
       admission,
-      readiness: (exclude) =>
-        readinessOf(
-          { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
-          exclude,
-        ),
+      readiness: (exclude) => readinessWhile(draining, exclude),
       log,
       metrics,
       tracing,
@@ -400,7 +407,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.every(USAGE_EVERY_MS, 'adding up usage', () => usage.flush())
   background.every(USES_EVERY_MS, 'writing down which credentials were used', () => uses.flushPart())
   // Otherwise a rolling restart would let everybody loose.
-  background.once('hearing who is isolated', async () => noisy.adopt(await isolations.list()))
+  background.untilDone(LOAD_EVERY_MS, 'hearing who is isolated', async () =>
+    noisy.adopt(await isolations.list()),
+  )
   background.every(LOAD_EVERY_MS, 'adding up load', async () => {
     const { contended } = admission.tick()
     for (const { tenant, stage = 'released', asked, fair } of noisy.tick(contended)) {

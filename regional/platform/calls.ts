@@ -127,7 +127,7 @@ export interface LocalParts {
   eraser: TenantEraser
   directory: Directory
   costs: Costs
-  load: () => RegionLoad
+  load: () => Promise<RegionLoad>
   models: ModelStore
   isolations: Isolations
   /** Somebody has shown this domain to be theirs, and it is another's. */
@@ -189,7 +189,7 @@ export const localCalls = ({
     const ranking = await costs.ranking(limit, after)
     return ranking.map(({ number, units }) => ({ number: String(number), units }))
   },
-  load: async () => load(),
+  load: () => load(),
   noisy: async () =>
     (await isolations.list()).map(({ tenant, ...row }) => ({ number: String(tenant), ...row })),
   models: () => models.list(),

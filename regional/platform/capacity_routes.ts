@@ -17,12 +17,22 @@ const Region = z
     load: z
       .object({
         startedAt: timeSchema,
-        instances: z.int(),
-        utilisation: z.number().meta({ description: 'Of the event loop, from 0 to 1.' }),
+        instances: z
+          .int()
+          .meta({ description: 'In that process (REGION_INSTANCES), however many processes there are.' }),
+        readiness: z
+          .enum(['ready', 'draining', 'overloaded', 'no_database'])
+          .meta({ description: 'As its `/readyz` says.' }),
+        utilisation: z.number().meta({
+          description:
+            'The busier of the event loop and the concurrency limit, from 0 to 1, in the last second.',
+        }),
         memoryBytes: z.int(),
       })
       .nullable()
-      .meta({ description: 'Null when the region does not answer.' }),
+      .meta({
+        description: 'Of the one process of the region that answered; null when none does.',
+      }),
   })
   .meta({ id: 'Region' })
 

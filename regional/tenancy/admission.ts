@@ -52,7 +52,7 @@ export interface TenantRequest extends Wanted {
   route: string
   /** Shuts the organisation. */
   erases?: true | undefined
-  /** The id in the path, where there is one. */
+  /** What the path says that it is done to, for the audit trail. */
   target: string | undefined
   /** What the client sent beside the key: path, query and body. */
   content: Uint8Array

@@ -1,5 +1,6 @@
 // The audit trail of a tenant: who did what. It is written in the commit of the work itself, so it can neither tell of
 // something that did not happen, nor miss something that did.
+import type { Id } from '../../shared/ids.ts'
 import type { ProblemCode } from '../../shared/problems.ts'
 import { jsonLog, type Log } from '../storage/log_space.ts'
 import type { TenantScope } from './region_database.ts'
@@ -17,6 +18,8 @@ export interface Actor {
     | 'system'
   /** Of a signed URL: the key that signed it. Of an invitee: their subject at their identity provider. */
   id: string
+  /** Of a session, and of the link that begins one: the member who is in it, where it is one's. It outlives the session's record. */
+  member?: Id<'mem'>
 }
 
 export interface AuditEntry {
@@ -25,8 +28,10 @@ export interface AuditEntry {
   actor: Actor
   /** `<service>.<operation>`, such as `projects.create`. */
   action: string
-  /** The id of what it was done to, where there is one. */
+  /** What it was done to, where that is one thing: an id, or what its operation calls it. */
   target: string | null
+  /** Of an operator's change: the fields that are others since, by name. */
+  changed?: string[]
   /** Where the request came from, as the edge saw it. */
   ip: string | null
   requestId: string

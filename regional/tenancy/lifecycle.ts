@@ -3,6 +3,7 @@
 import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import type { EventType } from '../../shared/event_types.ts'
 import {
+  LIMIT_NAMES,
   type LimitName,
   type LimitOverrides,
   limitsOf,
@@ -350,12 +351,29 @@ async function writeChanges(
   }
   // Jobs that waited out the suspension go on.
   if (status === 'active' && current !== 'active') scope.wake()
-  auditOf(scope).append(standing.epoch, operatorEntry('tenants.update', profile.id, by, nowMs))
+  const tenant = shownTenant(after, status ?? current)
+  auditOf(scope).append(standing.epoch, {
+    ...operatorEntry('tenants.update', profile.id, by, nowMs),
+    changed: changedFields(before, { tenant, profile: after }),
+  })
   const actor = operatorActor(by)
   const told = emitting(scope, { standing, nowMs, actor, requestId: by.requestId })
   for (const type of changesTold(current, changes)) told(type, profile.id)
-  return { tenant: shownTenant(after, status ?? current), version }
+  return { tenant, version }
 }
+
+/** By their names alone: a value may be a person's name. */
+function changedFields(before: Pick<Shown, 'tenant' | 'profile'>, after: typeof before): string[] {
+  const limitIn = ({ profile: { overrides } }: typeof before, name: LimitName) => overrides?.[name]
+  return [
+    ...SHOWN_FIELDS.filter((name) => after.tenant[name] !== before.tenant[name]),
+    ...LIMIT_NAMES.filter((name) => limitIn(after, name) !== limitIn(before, name)).map(
+      (name) => `limits.${name}`,
+    ),
+  ]
+}
+
+const SHOWN_FIELDS = ['name', 'plan', 'status'] as const
 
 /** What an operator's change is called in the tenant's feed: one that does two things is told as both. */
 function changesTold(before: TenantStatus, { status, ...others }: TenantChanges): EventType[] {

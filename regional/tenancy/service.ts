@@ -49,6 +49,8 @@ interface OperationFacts {
   invitees?: true | undefined
   /** Shuts the organisation. */
   erases?: true | undefined
+  /** What the audit trail says that it is done to, by the path's parameters as they were sent; otherwise that is their `id`. */
+  target?: ((params: Readonly<Record<string, string>>) => string) | undefined
   /** Who may ask it. */
   speakers: ReadonlyArray<TenantPrincipal['kind']>
 }
@@ -97,6 +99,8 @@ export function tenantOperation<
     invitees?: true
     /** Its request finds its answer although nobody is let in any more. */
     erases?: true
+    /** What it is done to, where the path has no `id` that says it. */
+    target?(params: Readonly<Record<string, string>>): string
     /** For the console's own pages; otherwise it is of the API, for everyone but who is only on the way in. */
     speakers?: ReadonlyArray<TenantPrincipal['kind']>
     handle(tx: TenantTransaction, input: Input<P, Q, B>): Promise<Reply>
@@ -110,6 +114,7 @@ export function tenantOperation<
     scope: operation.scope,
     invitees: operation.invitees,
     erases: operation.erases,
+    target: operation.target,
     speakers: operation.speakers ?? EVERYONE,
     kind: operation.method !== 'get' ? 'write' : operation.sensitive ? 'sensitive' : 'read',
     prepare(raw) {

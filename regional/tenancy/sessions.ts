@@ -33,7 +33,7 @@ export async function ofSession(
     memberId === null ? undefined : roleOfMember(scope, memberId),
     mayStillGive(scope, issuer, role, nowMs),
   ])
-  const actor: Actor = { kind: 'session', id: sessionId }
+  const actor: Actor = { kind: 'session', id: sessionId, ...ofMember(session) }
   const ended = (detail: string): Standing => ({
     outcome: 'refused',
     problem: new Problem('session_ended', detail),
@@ -53,6 +53,10 @@ export async function ofSession(
   }
 }
 
+/** Named beside the session in feed and trail, which are kept for longer than it is. */
+const ofMember = ({ member }: Pick<SessionRecord, 'member'>): Pick<Actor, 'member'> =>
+  member === null ? {} : { member }
+
 /** A link lets in to begin a session, once; that is the one thing that it may do. */
 export async function ofAdminLink(
   scope: TenantScope,
@@ -61,7 +65,7 @@ export async function ofAdminLink(
 ): Promise<Standing> {
   const link = await scope.system('credentials', adminLinkSpace).get([linkId])
   if (link === undefined || !sameHash(link, secretHash)) return { outcome: 'unknown', problem: invalid() }
-  const actor: Actor = { kind: 'admin_link', id: linkId }
+  const actor: Actor = { kind: 'admin_link', id: linkId, ...ofMember(link) }
   const refused = (code: ProblemCode, detail: string): Standing => ({
     outcome: 'refused',
     problem: new Problem(code, detail),

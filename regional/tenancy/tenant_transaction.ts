@@ -145,7 +145,7 @@ export function writingTransaction(
   loan: ShardLoan,
   logs: LogStanding,
 ): TenantTransaction {
-  const { nowMs, actor, requestId } = working.context
+  const { nowMs, actor, requestId, clientIp = null } = working.context
   const emit = emitting(scope, { standing: logs, nowMs, actor, requestId })
   return {
     ...seen(scope, working),
@@ -153,7 +153,22 @@ export function writingTransaction(
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     renewSnapshot: () => renewSnapshot(scope),
-    beginSession: (session) => beginSession(scope, session, nowMs, emit),
+    async beginSession(given) {
+      const session = await beginSession(scope, given, nowMs, emit)
+      // The invitation that lets them in says no member yet: the trail is to tell whose session it is all the same.
+      if (actor.kind === 'invitee' && session.member !== null) {
+        auditOf(scope).append(logs.epoch, {
+          at: new Date(nowMs).toISOString(),
+          actor: { kind: 'member', id: session.member },
+          action: 'sessions.sign-in',
+          target: session.id,
+          ip: clientIp,
+          requestId,
+          outcome: 'done',
+        })
+      }
+      return session
+    },
     takeBackInvitations: () => takeBackInvitations(scope, nowMs, emit),
     emit,
     events: feedOf(scope),

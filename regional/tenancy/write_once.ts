@@ -80,7 +80,7 @@ export interface Change<T> {
   work(tx: TenantTransaction): Promise<T>
   /** Answers this very request when it comes again and its answer was not kept. Changes nothing. */
   again?: ((tx: TenantTransaction) => Promise<Reply>) | undefined
-  /** The id of what it was done to, for the audit trail. */
+  /** What it was done to, for the audit trail. */
   target(result: T): string | null
   record(result: T, attempt: number, nowMs: number): IdempotencyRecord
 }
@@ -176,7 +176,7 @@ export const answering = (
 ): Change<Reply> => ({
   work,
   again,
-  target: ({ body }) => idIn(body),
+  target: ({ target, body }) => target ?? idIn(body),
   record: memory.answered,
 })
 

@@ -8,7 +8,7 @@ export type Agent = { id: string; projectId: string; name: string; model: string
 
 export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null }
 
-export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string }; action: string; target: string | null; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
+export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string; member?: string }; action: string; target: string | null; changed?: Array<string>; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
 
 export type Batch = { operations: Array<BatchOperation> }
 
@@ -70,7 +70,7 @@ export type Domain = { id: string; domain: string; status: "pending" | "verified
 
 export type ErasureCertificate = { tenant: string; requestedBy: string; requestId: string; requestedAt: string; begunAt: string; endedAt: string; keys: number; bytes: number; cleared: { [key: string]: { keys: number; bytes: number } }; finalScan: { at: string; keysFound: number } } | null
 
-export type Event = { id: string; type: string; at: string; resource: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string }; sequence: string; data?: { [key: string]: string | number | boolean | null } }
+export type Event = { id: string; type: string; at: string; resource: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string; member?: string }; sequence: string; data?: { [key: string]: string | number | boolean | null } }
 
 export type Identity = { issuer: string; subject: string }
 
@@ -120,7 +120,7 @@ export type Record = { id: string; data: { [key: string]: unknown }; version: nu
 
 export type RecoverWebhooks = { since: string; until?: string }
 
-export type Region = { name: string; status: "up" | "unreachable"; load: { startedAt: string; instances: number; utilisation: number; memoryBytes: number } | null }
+export type Region = { name: string; status: "up" | "unreachable"; load: { startedAt: string; instances: number; readiness: "ready" | "draining" | "overloaded" | "no_database"; utilisation: number; memoryBytes: number } | null }
 
 export type RotateApiKey = { overlapSeconds?: number }
 
@@ -172,7 +172,7 @@ export type WebhookEndpoint = { id: string; url: string; description: string | n
 
 export type WebhookEndpointWithSecret = { id: string; url: string; description: string | null; types: Array<string>; enabled: boolean; disabled: { reason: "asked" | "failing" | "gone"; at: string } | null; mode: "parallel" | "fifo"; rate: number | null; headers: Array<string>; publicKey: string; failingSince: string | null; createdAt: string; updatedAt: string; secret: string }
 
-export type WebhookPayload = { type: string; timestamp: string; id: string; sequence: string; data: { resource: string; actor: { kind: string; id: string } } }
+export type WebhookPayload = { type: string; timestamp: string; id: string; sequence: string; data: { resource: string; actor: { kind: string; id: string; member?: string } } }
 
 export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; received: number; rejected: number; createdAt: string; updatedAt: string }
 

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import type { IsolationStage } from '../../regional/admission/noisy.ts'
+import { FDBError } from '../../regional/storage/foundationdb.ts'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { type Engine, openEngine } from '../../regional/storage/open.ts'
 import { feedOf } from '../../regional/tenancy/events.ts'
@@ -215,6 +216,9 @@ const slow: Service = {
 
 /** While it is a promise, commits wait for it. */
 let stalled: Promise<void> | undefined
+/** Nothing can be read. */
+let away = false
+const lines: string[] = []
 
 async function stalling(where: Parameters<typeof openEngine>[0]): Promise<Engine> {
   const engine = await openEngine(where)
@@ -226,6 +230,10 @@ async function stalling(where: Parameters<typeof openEngine>[0]): Promise<Engine
       await stalled
       return commit()
     }
+    if (away) {
+      const failing = () => Promise.reject(new FDBError('a disk error', 1510))
+      Object.assign(tn, { get: failing, getRange: failing })
+    }
     return tn
   }
   return engine
@@ -233,7 +241,10 @@ async function stalling(where: Parameters<typeof openEngine>[0]): Promise<Engine
 
 let regions: Regions
 beforeAll(async () => {
-  regions = await startRegions({ extraServices: [slow], open: stalling })
+  regions = await startRegions({
+    ...{ extraServices: [slow], open: stalling },
+    writeLog: (line) => void lines.push(line),
+  })
 })
 afterAll(() => regions.close())
 
@@ -243,8 +254,9 @@ async function gauge(name: string, region = 'us'): Promise<number> {
   return Number(new RegExp(`^${name}\\{region="${region}"\\} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
-test('a region that starts goes on isolating those that were isolated before', async () => {
-  const { id } = await regions.newTenant('before', 'eu')
+/** Stops the region, and leaves what a process of it would have left a moment ago. */
+async function stopIsolating(slug: string): Promise<void> {
+  const { id } = await regions.newTenant(slug, 'eu')
   const tenant = tenantNumberOf(id)
   if (tenant === undefined) throw new Error(`${id} is no tenant`)
   await regions.stop('eu')
@@ -258,8 +270,29 @@ test('a region that starts goes on isolating those that were isolated before', a
     log: { info: () => {}, error: (message) => expect.unreachable(message) },
   }).keep([{ tenant, stage: 'limited', asked: 1_000, fair: 10 }])
   await engine.close()
+}
+
+test('a region that starts goes on isolating those that were isolated before', async () => {
+  await stopIsolating('before')
   await regions.start('eu')
   await vi.waitUntil(async () => (await gauge('coditect_isolated_tenants', 'eu')) === 1, { timeout: 5_000 })
+})
+
+test('it does so once its database answers, where that is away at the start', async () => {
+  await stopIsolating('late')
+  away = true
+  lines.length = 0
+  try {
+    await regions.start('eu')
+    const failed = 'background work failed: hearing who is isolated'
+    await vi.waitUntil(() => lines.some((line) => line.includes(failed)), { timeout: 10_000 })
+    const { body } = await regions.ask('us', { as: 'operator', path: '/platform/v1/regions' })
+    expect(body.data[1]).toMatchObject({ name: 'eu', status: 'up', load: { readiness: 'no_database' } })
+    expect(await gauge('coditect_isolated_tenants', 'eu')).toBe(0)
+  } finally {
+    away = false
+  }
+  await vi.waitUntil(async () => (await gauge('coditect_isolated_tenants', 'eu')) >= 1, { timeout: 20_000 })
 })
 
 test('a tenant that floods a region is seen by the operator and by itself, and hears of it, late where the database is slow', async () => {

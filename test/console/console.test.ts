@@ -698,6 +698,21 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('shows in the audit log whose a session is, and what an operator changed', async () => {
+    const own = await newTenant('whose')
+    const path = `/platform/v1/tenants/${own.id}`
+    await stack.call(path, { method: 'PATCH', body: { name: 'Whose', limits: { projects: 7 } } })
+    const { page, context } = await newPerson(browser, stack.edge)
+    // The owner's own; other links may be nobody's.
+    await enter(page, own.adminUrl)
+    await page.goto('/admin/whose/audit?action=tenants.update')
+    expect(await page.locator('tbody').innerText()).toContain('tenants.update (name, limits.projects)')
+    await page.goto('/admin/whose/audit?action=audit.list')
+    await page.getByRole('link', { name: /^mem_/ }).first().click()
+    expect(await page.locator('tbody').innerText()).toContain('sessions.enter')
+    await context.close()
+  })
+
   test('gives the audit log as a whole file, however slowly the organisation may ask for its pages', async () => {
     const own = await newTenant('patient')
     const entries = 310

@@ -17,6 +17,7 @@ interface Entry {
   outcome: string
   code?: string
   count?: number
+  changed?: string[]
   actor: { kind: string; id: string }
 }
 
@@ -38,6 +39,56 @@ test('every change is in the trail, with who did it and what it was done to', as
     ['projects.create', body.id],
   ])
   expect(own[0]?.actor.kind).toBe('api_key')
+})
+
+test('a change of what has no id of its own says what it was, also where it is refused', async () => {
+  const { ask, trail } = await tenantOf('named')
+  const { body: project } = await ask('/v1/projects', { method: 'POST', body: { name: 'A' } })
+  const people = `/v1/projects/${project.id}/collections/people`
+  const named = `${project.id}/people`
+  await ask(people, { method: 'PUT', body: { indexes: [] } })
+  await ask(`${people}/records:batch`, { method: 'POST', body: { operations: [{ data: {} }] } })
+  const signed = { method: 'GET', path: `${people}/records?limit=5`, expiresIn: 60 }
+  await ask('/v1/signed-urls', { method: 'POST', body: signed })
+  await ask(people, { method: 'DELETE' })
+  const own = (await trail()).filter(({ action }) => /^(records|signed-urls)\./.test(action))
+  expect(own.map(({ action, target }) => [action, target])).toEqual([
+    ['records.delete-collection', named],
+    ['signed-urls.create', `GET ${people}/records`],
+    ['records.batch', named],
+    ['records.declare-collection', named],
+  ])
+  const { body: filtered } = await ask(`/v1/audit?target=${encodeURIComponent(named)}`)
+  expect(filtered.data).toHaveLength(3)
+
+  const reader = { name: 'R', scopes: ['collections:read'] }
+  const { body: key } = await ask('/v1/api-keys', { method: 'POST', body: reader })
+  expect((await ask(people, { as: key.key, method: 'DELETE' })).status).toBe(403)
+  const refused = async () => (await ask(`/v1/audit?actor=${key.id}`)).body.data
+  await expect
+    .poll(refused, { timeout: 10_000 })
+    .toMatchObject([{ action: 'records.delete-collection', target: named, outcome: 'refused' }])
+})
+
+test('what an operator changed is told by the fields that are others since', async () => {
+  const { id, trail } = await tenantOf('told')
+  const changes = [
+    { name: 'Another', plan: 'team', status: 'active' },
+    { plan: 'free', limits: { projects: 7 } },
+    { status: 'suspended' },
+    { limits: { projects: null, members: null }, status: 'active' },
+  ]
+  for (const body of changes) {
+    const path = `/platform/v1/tenants/${id}`
+    expect((await regions.ask('us', { as: 'operator', method: 'PATCH', path, body })).status).toBe(200)
+  }
+  const told = (await trail()).filter(({ action }) => action === 'tenants.update')
+  expect(told.map(({ changed }) => changed)).toEqual([
+    ['status', 'limits.projects'],
+    ['status'],
+    ['plan', 'limits.projects'],
+    ['name'],
+  ])
 })
 
 test('a replayed request is in the trail once', async () => {

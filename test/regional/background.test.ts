@@ -20,6 +20,19 @@ test('the last round comes after the one under way, and stopping waits for both'
   expect(said).toEqual(['first', 'last', 'stopped'])
 })
 
+test('what has to be done once is tried until it is', async () => {
+  const background = newBackground()
+  let tries = 0
+  background.untilDone(5, 'look', async () => {
+    if (++tries < 3) throw new Error('no way there')
+  })
+  const ticks: number[] = []
+  background.every(5, 'tick', async () => void ticks.push(tries))
+  await expect.poll(() => ticks.filter((seen) => seen === 3).length).toBeGreaterThan(3)
+  await background.stop()
+  expect(tries).toBe(3)
+})
+
 test('a round that fails is logged, and keeps the next one from nothing', async () => {
   const background = newBackground()
   background.once('flush', async () => {

@@ -107,6 +107,8 @@ test('a region whose writer has ended is not ready, and says that it cannot stor
     body: { code: 'region_unavailable' },
   })
   expect(await readiness()).toEqual([503, 'no_database'])
+  const told = await regions.ask('us', { as: 'operator', path: '/platform/v1/regions' })
+  expect(told.body.data[0]).toMatchObject({ name: 'us', status: 'up', load: { readiness: 'no_database' } })
   expect((await regions.ask('us', { as: key, path: '/v1/projects' })).status).toBe(200)
   const ends = 'the database takes no more changes: check the disk. The process ends, to be started again'
   expect(messagesOf(lines).filter((message) => message === ends)).toHaveLength(2)

@@ -202,6 +202,14 @@ describe('an invitation', () => {
     expect(trail.data).toContainEqual(
       expect.objectContaining({ action: 'members.accept-in-console', target: accepted.body.id }),
     )
+    // Once: it was asked for twice.
+    expect((await ask(`/v1/audit?target=${sessionId}`)).body.data).toMatchObject([
+      { action: 'sessions.sign-in', actor: { kind: 'member', id: accepted.body.id } },
+    ])
+    const { body: made } = await ask('/v1/projects', { as: session, method: 'POST', body: { name: 'Hers' } })
+    expect((await ask(`/v1/audit?target=${made.id}`)).body.data).toMatchObject([
+      { actor: { kind: 'session', id: sessionId, member: accepted.body.id } },
+    ])
   })
 
   test('ends with whoever made it, or with their right to give its role', async () => {

@@ -109,8 +109,8 @@ test('plans and regions are listed; a region that is down is told as such', asyn
   expect(plans.body.data).toEqual(Object.entries(PLANS).map(([name, limits]) => ({ name, limits })))
   const up = await operator('/regions')
   expect(up.body.data).toMatchObject([
-    { name: 'us', status: 'up', load: { instances: 1 } },
-    { name: 'eu', status: 'up', load: { instances: 1 } },
+    { name: 'us', status: 'up', load: { instances: 1, readiness: 'ready' } },
+    { name: 'eu', status: 'up', load: { instances: 1, readiness: 'ready' } },
   ])
   for (const list of ['/plans', '/regions']) {
     const { data } = (await operator(list)).body
@@ -126,6 +126,22 @@ test('plans and regions are listed; a region that is down is told as such', asyn
   const down = await operator('/regions')
   expect(down.body.data[1]).toEqual({ name: 'eu', status: 'unreachable', load: null })
   await regions.start('eu')
+})
+
+test('how busy a region is told to be is what it measured in its last second, whoever asked before', async () => {
+  const measured = async () => {
+    const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+    return Number(/^coditect_utilisation\S* (\S+)$/m.exec(text)?.[1])
+  }
+  await expect.poll(measured, { timeout: 10_000 }).toBeGreaterThan(0)
+  let [before, told, after] = [0, 0, 1]
+  // Until no second ended in between.
+  while (before !== after) {
+    before = await measured()
+    told = (await operator('/regions')).body.data[0].load.utilisation
+    after = await measured()
+  }
+  expect(told).toBeCloseTo(before, 3)
 })
 
 test('a region that does not answer is named, and hides no other region’s tenants', async () => {

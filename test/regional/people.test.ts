@@ -317,6 +317,26 @@ describe('what someone whom a provider let in has begun', () => {
     expect((await (await link(session))()).status).toBe(200)
   })
 
+  test('is told from the others of the same member in the trail, for good', async () => {
+    const { tenant, signIn } = await ann()
+    const session = await signIn('ops')
+    const { id: member } = await memberOf(tenant, 'ann')
+    const post = { method: 'POST', body: { name: 'Hers' } }
+    const made = await ask(session, '/v1/projects', post)
+    await ask(session, '/console/v1/session', { method: 'DELETE' })
+    const trail = async (query: string) => (await ask(tenant.key, `/v1/audit?${query}`)).body.data
+    const actor = { kind: 'session', id: session.sessionId, member }
+    expect(await trail(`target=${session.sessionId}`)).toMatchObject([
+      { action: 'sessions.end-own', actor },
+      { action: 'sessions.sign-in', actor: { kind: 'member', id: member } },
+    ])
+    expect(await trail(`target=${made.body.id}`)).toMatchObject([{ action: 'projects.create', actor }])
+    const actions = (await trail(`actor=${member}`)).map(({ action }: { action: string }) => action)
+    expect(actions).toEqual(['sessions.end-own', 'projects.create', 'sessions.sign-in', 'members.join'])
+    const { body: events } = await ask(tenant.key, '/v1/events?types=project.created')
+    expect(events.data).toMatchObject([{ resource: made.body.id, actor }])
+  })
+
   test('ends with the role, once they come as less', async () => {
     const { tenant, as, signIn, link } = await ann()
     const session = await signIn('ops')

@@ -7,7 +7,14 @@ import type { OperatorTypes } from './visit.ts'
 interface Region {
   name: string
   status: 'up' | 'unreachable'
-  load: { startedAt: string; instances: number; utilisation: number; memoryBytes: number } | null
+  load: {
+    startedAt: string
+    instances: number
+    /** A region that still runs an earlier version does not say. */
+    readiness?: 'ready' | 'draining' | 'overloaded' | 'no_database'
+    utilisation: number
+    memoryBytes: number
+  } | null
 }
 
 const UNKNOWN = '–'
@@ -20,16 +27,29 @@ export function regionPages(app: Hono<OperatorTypes>): void {
       'Regions',
       <div class="panel">
         <Table caption="What runs, and how loaded it is" columns={COLUMNS} rows={answer.body.data} />
+        <p>
+          <small>
+            All but the name is of one process of the region, whichever answered, and how busy it is of its
+            last second. What all of them do, <code>/metrics</code> of each says.
+          </small>
+        </p>
       </div>,
     )
   })
 }
 
+/** One that answers may have no database, or too much to do. */
+const stateOf = ({ status, load }: Region): string =>
+  load?.readiness === undefined || load.readiness === 'ready' ? status : load.readiness
+
 const COLUMNS = [
   { title: 'Region', of: ({ name }: Region) => name },
   {
     title: 'Status',
-    of: ({ status }: Region) => <Badge kind={status === 'up' ? 'good' : 'bad'}>{status}</Badge>,
+    of: (region: Region) => {
+      const state = stateOf(region)
+      return <Badge kind={state === 'up' ? 'good' : 'bad'}>{state.replaceAll('_', ' ')}</Badge>
+    },
   },
   { title: 'Instances', number: true, of: ({ load }: Region) => load?.instances ?? UNKNOWN },
   {

@@ -10,8 +10,9 @@ import type { ConsolePage } from './page.ts'
 interface Entry {
   id: string
   at: string
-  actor: { kind: string; id: string }
+  actor: { kind: string; id: string; member?: string }
   action: string
+  changed?: ReadonlyArray<string>
   target: string | null
   ip: string | null
   requestId: string
@@ -105,14 +106,24 @@ const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
     <summary>Filter</summary>
     <form class="stack" method="get" action={path}>
       <div class="panels">
-        <Field name="actor" label="Actor" hint="An id, such as key_… or ses_…" value={filters.actor} />
+        <Field
+          name="actor"
+          label="Actor"
+          hint="An id, such as key_… or ses_…; of a member (mem_…), with their sessions"
+          value={filters.actor}
+        />
         <Field
           name="action"
           label="Action"
           hint="Such as projects, or projects.create"
           value={filters.action}
         />
-        <Field name="target" label="Target" hint="An id" value={filters.target} />
+        <Field
+          name="target"
+          label="Target"
+          hint="An id; for a collection, prj_…/name"
+          value={filters.target}
+        />
         <Select
           name="outcome"
           label="Outcome"
@@ -149,12 +160,24 @@ const COLUMNS = [
     of: ({ actor }: Entry) => (
       <>
         {actor.kind.replaceAll('_', ' ')} <small>{actor.id}</small>
+        {actor.member && (
+          <small>
+            {' '}
+            of <a href={`?actor=${actor.member}`}>{actor.member}</a>
+          </small>
+        )}
       </>
     ),
   },
   {
     title: 'Action',
-    of: ({ action, count }: Entry) => `${action}${count && count > 1 ? ` (${count} times)` : ''}`,
+    of: ({ action, changed, count }: Entry) => (
+      <>
+        {action}
+        {changed && changed.length > 0 && <small> ({changed.join(', ')})</small>}
+        {(count ?? 1) > 1 && ` (${count} times)`}
+      </>
+    ),
   },
   { title: 'Target', of: ({ target }: Entry) => <small>{target ?? ''}</small> },
   {
@@ -178,6 +201,8 @@ const CSV_COLUMNS: ReadonlyArray<[title: string, of: (entry: Entry) => string]> 
   ['count', ({ count }) => String(count ?? 1)],
   ['ip', ({ ip }) => ip ?? ''],
   ['request_id', ({ requestId }) => requestId],
+  ['actor_member', ({ actor }) => actor.member ?? ''],
+  ['changed', ({ changed }) => changed?.join(' ') ?? ''],
 ]
 
 async function file(

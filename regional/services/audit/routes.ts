@@ -84,7 +84,7 @@ const isPast = ({ outcome, at }: Entry, { since }: Filter): boolean =>
 
 function fits(entry: Entry, { actor, action, target, outcome, since, until }: Filter): boolean {
   return (
-    (actor === undefined || entry.actor.id === actor) &&
+    (actor === undefined || entry.actor.id === actor || entry.actor.member === actor) &&
     (action === undefined || entry.action === action || entry.action.startsWith(`${action}.`)) &&
     (target === undefined || entry.target === target) &&
     (outcome === undefined || entry.outcome === outcome) &&

@@ -1,6 +1,6 @@
 // The audit trail, as a tenant reads it.
 import { z } from 'zod'
-import { timeSchema } from '../../schemas.ts'
+import { actorsMember, timeSchema } from '../../schemas.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 
 export const AuditEntry = z
@@ -20,9 +20,21 @@ export const AuditEntry = z
         'system',
       ]),
       id: z.string().meta({ description: 'For a signed URL: the key that signed it.' }),
+      member: actorsMember,
     }),
     action: z.string().meta({ description: '`<service>.<operation>`', example: 'projects.create' }),
-    target: z.string().nullable(),
+    target: z.string().nullable().meta({
+      description:
+        'What it was done to, where that is one thing: its id; of a collection `prj_…/name`, of a signed URL its method and path.',
+    }),
+    changed: z
+      .array(z.string())
+      .optional()
+      .meta({
+        description:
+          'With `tenants.update`, an operator’s change: the fields that are others since, by name.',
+        example: ['plan', 'limits.projects', 'status'],
+      }),
     ip: z.string().nullable(),
     requestId: z.string(),
     outcome: z.enum(['done', 'refused']),
@@ -35,9 +47,11 @@ export type AuditEntry = z.infer<typeof AuditEntry>
 const word = z.string().min(1).max(200)
 
 export const AuditQuery = pageQuery.extend({
-  actor: word.optional().meta({ description: 'Only what this one did, by its id.' }),
+  actor: word
+    .optional()
+    .meta({ description: 'Only what this one did, by its id; for a member, in their sessions, too.' }),
   action: word.optional().meta({ description: 'Such as `projects.create`, or `projects` for all of them.' }),
-  target: word.optional().meta({ description: 'Only what was done to this, by its id.' }),
+  target: word.optional().meta({ description: 'Only what was done to this, as entries say it.' }),
   outcome: z.enum(['done', 'refused']).optional(),
   since: timeSchema.optional(),
   until: timeSchema

@@ -1,6 +1,6 @@
 // An event of the feed, as a tenant reads it.
 import { z } from 'zod'
-import { idSchema, timeSchema } from '../../schemas.ts'
+import { actorsMember, idSchema, timeSchema } from '../../schemas.ts'
 import { pageLimit } from '../../tenancy/service.ts'
 
 export const Event = z
@@ -22,6 +22,7 @@ export const Event = z
         'system',
       ]),
       id: z.string(),
+      member: actorsMember,
     }),
     sequence: z.string().meta({
       description: 'Where it stands in the feed: sorts as text, and `after` takes it.',

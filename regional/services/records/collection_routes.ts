@@ -21,6 +21,7 @@ import {
   type CollectionRecord,
   findCollection,
   listCollections,
+  namedInTrail,
   type Place,
   readCount,
   readSchema,
@@ -95,6 +96,7 @@ export const collectionOperations = (schemas: Schemas): TenantOperation[] => [
     summary: 'Declare a collection: its indexes and its schema',
     scope: 'collections:write',
     params: one,
+    target: namedInTrail,
     body: DeclareCollection,
     answers: { 200: Collection, 201: Collection },
     problems: ['malformed_request', 'precondition_failed', 'project_archived', 'quota_exceeded'],
@@ -154,6 +156,7 @@ export const collectionOperations = (schemas: Schemas): TenantOperation[] => [
     summary: 'Delete a collection with all its records',
     scope: 'collections:write',
     params: one,
+    target: namedInTrail,
     answers: { 202: z.object({ job: idSchema('job') }).meta({ id: 'CollectionDeletion' }) },
     problems: ['precondition_failed', 'project_archived'],
     async handle(tx, { params, ifMatch }) {

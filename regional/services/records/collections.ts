@@ -23,6 +23,10 @@ export interface Place {
   name: string
 }
 
+/** What the audit trail calls a collection: it has no id that anybody knows. */
+export const namedInTrail = ({ projectId, name }: Readonly<Record<string, string>>): string =>
+  `${projectId}/${name}`
+
 export interface IndexRecord {
   /** Its entries stand under it; never used again in this collection. */
   number: number

@@ -12,7 +12,7 @@ import {
 } from '../../tenancy/service.ts'
 import { runBatch } from './batch.ts'
 import { indexRequired, requirePlan } from './chosen_index.ts'
-import { findCollection, type Place } from './collections.ts'
+import { findCollection, namedInTrail, type Place } from './collections.ts'
 import { collectionFor } from './declare.ts'
 import type { Schemas } from './json_schema.ts'
 import { type Query, readQuery } from './query_plan.ts'
@@ -125,6 +125,7 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
       summary: 'Change up to 100 records, all or none',
       scope: 'records:write',
       params: all,
+      target: namedInTrail,
       body: Batch,
       answers: { 200: BatchAnswer },
       problems: ['malformed_request', 'precondition_failed', ...OF_WRITES],

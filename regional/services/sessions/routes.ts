@@ -194,7 +194,11 @@ export const sessions: Service = {
           ...{ ...body, link: null, role, member },
           ...{ issuer: { kind: 'member', id: member }, ip: clientIp ?? null },
         })
-        return { status: 201, body: await presence(tx, justBegun(session), scopes) }
+        return {
+          status: 201,
+          body: await presence(tx, justBegun(session), scopes),
+          target: session.id,
+        }
       },
     }),
     tenantOperation({
@@ -221,8 +225,9 @@ export const sessions: Service = {
       scope: 'tenant:read',
       answers: { 204: null },
       async handle(tx) {
-        await endSession(tx, ownId(tx))
-        return { status: 204 }
+        const id = ownId(tx)
+        await endSession(tx, id)
+        return { status: 204, target: id }
       },
     }),
   ],

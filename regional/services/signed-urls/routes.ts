@@ -48,7 +48,12 @@ export const signedUrls = (sign: SignUrl, find: FindOperation): Service => ({
         const expiresAtMs = (Math.floor(nowMs / 1000) + expiresIn) * 1000
         const claims = { tenant, issuer: principal.keyId, scope, expiresAtMs }
         const url = await sign(claims, { origin, method, target })
-        return { status: 201, body: { url, expiresAt: new Date(expiresAtMs).toISOString() } }
+        return {
+          status: 201,
+          body: { url, expiresAt: new Date(expiresAtMs).toISOString() },
+          // A query may hold what somebody looks for.
+          target: `${method} ${path}`,
+        }
       },
     }),
   ],

@@ -1,7 +1,7 @@
 // Webhook endpoints and deliveries: what clients send and see. Secrets are seen once; the values of headers never.
 import { z } from 'zod'
 import { EVENT_TYPES } from '../../../shared/event_types.ts'
-import { idSchema, timeSchema } from '../../schemas.ts'
+import { actorsMember, idSchema, timeSchema } from '../../schemas.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 import { DELIVERY_STATUSES } from '../../webhooks/records.ts'
 import { secretBytes } from '../../webhooks/signature.ts'
@@ -221,7 +221,10 @@ export const WebhookPayload = z
       example: '00000000000000010000000000a1b2c300000000',
     }),
     data: z
-      .looseObject({ resource: z.string(), actor: z.object({ kind: z.string(), id: z.string() }) })
+      .looseObject({
+        resource: z.string(),
+        actor: z.object({ kind: z.string(), id: z.string(), member: actorsMember }),
+      })
       .meta({ description: 'What the event says beside that, such as the project that a record lies in.' }),
   })
   .meta({ id: 'WebhookPayload' })
