@@ -1,5 +1,6 @@
 // One instance of a region's app: verify → transact → service, a line a route. The declarations of the operations
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
+import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { TrieRouter } from 'hono/router/trie-router'
 import { getPath, tryDecodeURIComponent } from 'hono/utils/url'
@@ -26,6 +27,7 @@ import { type Admission, WaitEnded } from './admission/admission.ts'
 import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
 import { bounded } from './bounded_errors.ts'
+import type { Log } from './log.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
 import { type RequestNote, timed, timedNow } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
@@ -41,7 +43,7 @@ import type { AssertionVerifier } from './tenancy/assertion.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
-import { openStream } from './tenancy/stream.ts'
+import { openStream, type StreamWatcher } from './tenancy/stream.ts'
 import type { Tails } from './tenancy/tails.ts'
 import type { TenantTransaction } from './tenancy/tenant_transaction.ts'
 import { tooLarge } from './tenancy/too_large.ts'
@@ -73,11 +75,12 @@ export interface AppDependencies extends Observers {
 }
 
 type Variables = Observed & { verified: Verified; snapshot: TenantSnapshot | undefined }
-type RegionContext = Context<{ Variables: Variables }>
+type RegionEnv = { Bindings: Partial<HttpBindings>; Variables: Variables }
+type RegionContext = Context<RegionEnv>
 
-export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
+export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
   const { region, verifier, services, platform, calls, readiness, draining, log, metrics } = dependencies
-  const app = new Hono<{ Variables: Variables }>({ getPath: (request) => routedPath(getPath(request)) })
+  const app = new Hono<RegionEnv>({ getPath: (request) => routedPath(getPath(request)) })
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
       operations.filter(isOfTheApi).map((operation) => ({
@@ -310,7 +313,8 @@ async function answerTenant(
   ) {
     note.class = 'stream'
     if (!dependencies.holdsStreams) throw noStreams()
-    const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))
+    const source = operation.prepareStream(await readRaw(c))
+    const body = await openStream(dependencies, asked, source, streamWatcher(c, dependencies.log))
     return new Response(body, {
       headers: {
         'content-type': EVENT_STREAM,
@@ -333,6 +337,25 @@ async function answerTenant(
     const reply = await transact(dependencies.transact, request, work, shows)
     return meter.timed(() => answer(c, reply))
   })
+}
+
+/** Has in the log, and counted, what becomes of a stream after its head. */
+function streamWatcher(c: RegionContext, log: Log): StreamWatcher {
+  const note = c.get('note')
+  const { requestId } = note
+  return {
+    report: (error) => log.error('a stream failed', { requestId, error }),
+    failed(code) {
+      note.problem = code
+    },
+    stopped(code) {
+      note.stopped = code
+    },
+    unread(why) {
+      log.info('a stream was cut off', { requestId, why })
+      c.env.outgoing?.destroy()
+    },
+  }
 }
 
 /** What reads at the same path: what a PUT has made of it (RFC 9110 section 9.3.4). */

@@ -72,7 +72,7 @@ interface Answered {
 }
 
 function tell({ log, metrics }: Observers, note: RequestNote, { method, status, headMs }: Answered): void {
-  const { problem, route, tenant, principal, trace, units, attempts, stages } = note
+  const { problem, stopped, route, tenant, principal, trace, units, attempts, stages } = note
   const answered = `${Math.floor(outcomeOf(note, status) / 100)}xx`
   metrics.requests.observe({ class: note.class, status: answered }, headMs / 1_000)
   if (problem !== undefined) metrics.problems.inc({ code: problem })
@@ -86,7 +86,7 @@ function tell({ log, metrics }: Observers, note: RequestNote, { method, status, 
     method,
     route,
     status,
-    code: problem,
+    code: problem ?? stopped,
     units: rounded(units),
     attempts,
     ms: rounded(performance.now() - note.startedAt),

@@ -36,6 +36,8 @@ export class RequestNote {
   principal: string | undefined
   /** Of a problem that was answered, in the body alone where the head was out before. */
   problem: ProblemCode | undefined
+  /** Why a stream ended that did not fail. */
+  stopped: ProblemCode | undefined
   /** Request units. */
   units = 0
   /** Milliseconds in which the process did nothing else for it, and that are not counted among its units yet. */

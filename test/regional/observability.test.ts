@@ -3,12 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Hono } from 'hono'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { z } from 'zod'
 import { readConfig } from '../../regional/config.ts'
 import { jsonLog } from '../../regional/log.ts'
 import { regionMetrics } from '../../regional/metrics.ts'
 import { observing } from '../../regional/observe/observing.ts'
 import { startRegion } from '../../regional/server.ts'
+import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
+import type { StreamSource } from '../../regional/tenancy/stream.ts'
 import { newId } from '../../shared/ids.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
@@ -46,6 +49,21 @@ const receiver = createServer((request, response) => {
   })
 })
 
+/** What a stream of the tests' own reads, place by place. */
+let batchOf: StreamSource['batch']
+const streaming: Service = {
+  name: 'streaming',
+  operations: [
+    tenantOperation({
+      ...{ name: 'list', method: 'get', path: '/v1/streaming', tag: 'Test', summary: 'Stream' },
+      scope: 'projects:read',
+      answers: { 200: z.object({}) },
+      handle: async () => ({ status: 200, body: {} }),
+      stream: () => ({ open: async () => '0', batch: (tx, place) => batchOf(tx, place) }),
+    }),
+  ],
+}
+
 let overloaded = false
 let regions: Regions
 let key: string
@@ -61,6 +79,7 @@ beforeAll(async () => {
     startRegion(readConfig({ ...environment, ...tracing }), {
       writeLog: (line) => lines.push(line),
       overloaded: () => overloaded,
+      extraServices: [streaming],
     }),
   )
   const { id, key: first } = await regions.newTenant('acme', 'us')
@@ -137,6 +156,88 @@ test('a stream leaves its line when it is over', async () => {
   leaving.abort()
   expect(await lineOf(requestId)).toMatchObject({ status: 200, route: '/v1/events' })
   expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+})
+
+const TAIL = { headers: { accept: 'text/event-stream' } }
+
+test('a stream that fails by our own mistake says so in its body, in the log and in the metrics', async () => {
+  const failures = async () => [
+    ...(await metric('coditect_problems_total')).filter(({ labels }) => labels.includes('"internal"')),
+    ...(await metric('coditect_request_duration_seconds_count')).filter(
+      ({ labels }) => labels.includes('class="stream"') && labels.includes('5xx'),
+    ),
+  ]
+  const before = await failures()
+  const told = vi.spyOn(console, 'error')
+  batchOf = async (_, place) => {
+    if (place !== '0') throw new SyntaxError('a secret of a client')
+    return { messages: [{ id: '1', data: {} }], place: '1', more: true }
+  }
+  const requestId = newId('req')
+  const answer = await regions.open('us', { as: key, path: '/v1/streaming', requestId, ...TAIL })
+  expect(await answer.text()).toMatch(/event: end\ndata: \{"code":"internal","status":500,/)
+  expect(await lineOf(requestId)).toMatchObject({ status: 200, code: 'internal' })
+  const errors = logged().filter((line) => line.level === 'error' && line.requestId === requestId)
+  expect(errors).toMatchObject([
+    { message: 'a stream failed', error: expect.stringContaining('SyntaxError') },
+  ])
+  expect(lines.join('')).not.toContain('a secret of a client')
+  expect((await failures()).map(({ value }, i) => value - (before[i]?.value ?? 0))).toEqual([1, 1])
+  expect(told).not.toHaveBeenCalled()
+})
+
+test('why a stream has ended is in its line; that the region stops is no failure', async () => {
+  const made = await regions.ask('us', {
+    ...{ as: key, method: 'POST', path: '/v1/api-keys' },
+    body: { name: 'reader', scopes: ['events:read'] },
+  })
+  const [revoked, stopped] = [newId('req'), newId('req')]
+  const ended = await regions.open('us', {
+    as: made.body.key,
+    path: '/v1/events',
+    requestId: revoked,
+    ...TAIL,
+  })
+  await regions.ask('us', { as: key, method: 'DELETE', path: `/v1/api-keys/${made.body.id}` })
+  await ended.text()
+  expect(await lineOf(revoked)).toMatchObject({ status: 200, code: 'api_key_revoked' })
+
+  const other = await regions.newTenant('stopping', 'eu')
+  const open = await regions.open('eu', { as: other.key, path: '/v1/events', requestId: stopped, ...TAIL })
+  const spansBefore = spans.length
+  await regions.stop('eu')
+  await open.text()
+  expect(await lineOf(stopped)).toMatchObject({ status: 200, code: 'region_unavailable' })
+  await regions.start('eu')
+  const ofIt = spans.slice(spansBefore).find(({ name }) => name === 'GET /v1/events')
+  expect(ofIt).toMatchObject({ status: { code: 0 } })
+})
+
+test('a client that does not read its stream loses its connection, and nothing is said of it but in the log', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const told = vi.spyOn(console, 'error')
+  batchOf = async (_, place) => ({
+    messages: [{ id: place, data: 'x'.repeat(1_000_000) }],
+    place: `${Number(place) + 1}`,
+    more: true,
+  })
+  const requestId = newId('req')
+  const answer = await regions.open('us', { as: key, path: '/v1/streaming', requestId, ...TAIL })
+  const isOver = () => logged().some((line) => line.message === 'request' && line.requestId === requestId)
+  await vi.waitFor(
+    () => {
+      vi.advanceTimersByTime(15_000)
+      expect(isOver()).toBe(true)
+    },
+    { timeout: 10_000, interval: 100 },
+  )
+  await expect(answer.text()).rejects.toThrow()
+  expect(logged()).toContainEqual(
+    expect.objectContaining({ message: 'a stream was cut off', why: 'the client does not read', requestId }),
+  )
+  expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+  expect(told).not.toHaveBeenCalled()
 })
 
 test('HEAD of a stream opens none: it is the head of a page', async () => {
