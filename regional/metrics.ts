@@ -39,8 +39,8 @@ export interface Metrics {
   problems: Counter<'code'>
   attempts: Counter
   jobSteps: Histogram<'kind' | 'outcome'>
-  /** A tenant used so many request units, in one request. */
-  used(tenant: TenantNumber, units: number): void
+  /** A tenant used so many request units, for so many new requests: none where one goes on. */
+  used(tenant: TenantNumber, requests: number, units: number): void
   /** Gives out anew which tenants are named. */
   renameTenants(): void
   /** Asks `read` for a number with every scrape. */
@@ -135,9 +135,9 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       buckets: LATENCY_BUCKETS,
       registers,
     }),
-    used(number, units) {
+    used(number, requests, units) {
       const tenant = top.note(number, units)
-      tenantRequests.inc({ tenant })
+      tenantRequests.inc({ tenant }, requests)
       tenantUnits.inc({ tenant }, units)
     },
     renameTenants() {

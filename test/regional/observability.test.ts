@@ -186,6 +186,40 @@ test('a stream that fails by our own mistake says so in its body, in the log and
   expect(told).not.toHaveBeenCalled()
 })
 
+test('an open stream is counted, and what it uses as it uses it', async () => {
+  // Of all tenants: whoever uses much has a label of its own some time.
+  const counted = async () => {
+    const sum = async (name: string, labels = '') =>
+      (await metric(name))
+        .filter((each) => each.labels.includes(labels))
+        .reduce((all, { value }) => all + value, 0)
+    return {
+      streams: await sum('coditect_request_duration_seconds_count', 'class="stream",status="2xx"'),
+      requests: await sum('coditect_tenant_requests_total'),
+      units: await sum('coditect_tenant_units_total'),
+    }
+  }
+  const goOn = Promise.withResolvers<void>()
+  batchOf = async (_, place) => {
+    if (place !== '0') await goOn.promise
+    const next = `${place}1`
+    return { messages: [{ id: next, data: {} }], place: next, more: next.length < 10 }
+  }
+  const before = await counted()
+  const leaving = new AbortController()
+  const asked = { as: key, path: '/v1/streaming', requestId: newId('req'), ...TAIL }
+  await regions.open('us', asked, leaving.signal)
+  const atHead = await counted()
+  expect(atHead).toMatchObject({ streams: before.streams + 1, requests: before.requests + 1 })
+  expect(atHead.units).toBeGreaterThan(before.units)
+  goOn.resolve()
+  await expect.poll(async () => (await counted()).units).toBeGreaterThan(atHead.units)
+  expect(await counted()).toMatchObject({ streams: atHead.streams, requests: atHead.requests })
+  leaving.abort()
+  expect(await lineOf(asked.requestId)).toMatchObject({ status: 200 })
+  expect(await counted()).toMatchObject({ streams: atHead.streams, requests: atHead.requests })
+})
+
 test('why a stream has ended is in its line; that the region stops is no failure', async () => {
   const made = await regions.ask('us', {
     ...{ as: key, method: 'POST', path: '/v1/api-keys' },
