@@ -4,11 +4,11 @@
 // (WHATWG HTML, "Server-sent events".)
 import { PROBLEMS, Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { Admission } from '../admission/admission.ts'
+import type { Admission, Asking } from '../admission/admission.ts'
 import { askingOf, type TenantRequest, type TransactDependencies } from './admission.ts'
 import type { Tails } from './tails.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
-import { transact } from './transact.ts'
+import { readOn, transact } from './transact.ts'
 
 /** What an operation streams, place by place: text that a client may come back with. */
 export interface StreamSource {
@@ -64,18 +64,15 @@ export async function openStream(
   watcher: StreamWatcher,
 ): Promise<ReadableStream<Uint8Array>> {
   const { tenant } = request.verified.principal
-  const inTransaction = async <T>(work: (tx: TenantTransaction) => Promise<T>, deadlineMs?: number) => {
+  const inTransaction = async <T>(
+    asked: TenantRequest,
+    asking: Asking,
+    run: typeof transact,
+    work: (tx: TenantTransaction) => Promise<T>,
+  ) => {
     let value: { of: T } | undefined
-    const asked = {
-      ...request,
-      kind: 'read' as const,
-      deadlineMs,
-      tell: deadlineMs ? request.tell : () => {},
-    }
-    // Between its transactions a stream takes nothing of anybody's turn; once begun it is not refused its next one.
-    const asking = { ...askingOf(asked), ...(deadlineMs === undefined && { begun: true as const }) }
     await admission.run(asking, (meter) =>
-      transact(dependencies, { ...asked, meter }, async (tx) => {
+      run(dependencies, { ...asked, meter }, async (tx) => {
         value = { of: await work(tx) }
         return { status: 200 }
       }),
@@ -83,9 +80,13 @@ export async function openStream(
     if (value === undefined) throw new Error('a transaction that was done has a value')
     return value.of
   }
-  const place = await inTransaction((tx) => source.open(tx), request.deadlineMs)
+  const opening: TenantRequest = { ...request, kind: 'read' }
+  const place = await inTransaction(opening, askingOf(opening), transact, (tx) => source.open(tx))
+  const going: TenantRequest = { ...opening, deadlineMs: undefined, tell: () => {} }
+  // Between its transactions a stream takes nothing of anybody's turn; once begun it is not refused its next one.
+  const goingOn = { ...askingOf(going), begun: true as const }
   const stream = new TenantStream({ tenant, tails, place, watcher }, (from) =>
-    inTransaction((tx) => source.batch(tx, from)),
+    inTransaction(going, goingOn, readOn, (tx) => source.batch(tx, from)),
   )
   return stream.readable
 }
