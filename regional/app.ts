@@ -2,6 +2,8 @@
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import { routePath } from 'hono/route'
 import { TrieRouter } from 'hono/router/trie-router'
 import { getPath, tryDecodeURIComponent } from 'hono/utils/url'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
@@ -165,50 +167,51 @@ export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
     return answer(c, await step(number, await readRaw(c), deadlineOf(c)))
   }
   const { signIns } = dependencies
-  app.get('/edge/v1/sign-in/:number', (c) => signIn(c, signIns.offer))
-  app.post('/edge/v1/sign-in/:number/begin', (c) => signIn(c, signIns.begin))
-  app.post('/edge/v1/sign-in/:number/finish', (c) => signIn(c, signIns.finish))
+  app.get('/edge/v1/sign-in/:number', named, (c) => signIn(c, signIns.offer))
+  app.post('/edge/v1/sign-in/:number/begin', named, (c) => signIn(c, signIns.begin))
+  app.post('/edge/v1/sign-in/:number/finish', named, (c) => signIn(c, signIns.finish))
   for (const { declaration, prepare } of dependencies.signUp) {
-    app.on(declaration.method.toUpperCase(), declaration.path, async (c) => {
+    app.on(declaration.method.toUpperCase(), declaration.path, named, async (c) => {
       const { publicOrigin, requestId } = speakingAs(c.get('verified'), 'edge')
       if (publicOrigin === undefined) throw noRoute()
       const visitor = { clientIp: c.req.header(CLIENT_IP), publicOrigin, requestId }
       return answer(c, await prepare(await readRaw(c))(visitor))
     })
   }
-  app.post('/internal/v1/:call', async (c) => {
+  app.post('/internal/v1/:call', named, async (c) => {
     speakingAs(c.get('verified'), 'region')
     const name = c.req.param('call')
     if (!isCall(name)) throw noRoute()
+    c.get('note').route = `/internal/v1/${name}`
     return c.json(await receive(calls, name, await c.req.json()))
   })
-  app.get('/edge/v1/tenants/number/:number', async (c) => {
+  app.get('/edge/v1/tenants/number/:number', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const number = tenantNumber(c.req.param('number'))
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ number })))
   })
-  app.get('/edge/v1/tenants/slug/:slug', async (c) => {
+  app.get('/edge/v1/tenants/slug/:slug', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const slug = c.req.param('slug')
     if (!SLUG.test(slug)) throw noRoute()
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ slug })))
   })
-  app.get('/edge/v1/tenants/domain/:domain', async (c) => {
+  app.get('/edge/v1/tenants/domain/:domain', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const domain = c.req.param('domain')
     if (!isDomain(domain)) throw noRoute()
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ domain })))
   })
-  app.get('/edge/v1/identity-providers/:number', async (c) => {
+  app.get('/edge/v1/identity-providers/:number', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     return c.json(await dependencies.edgeCalls.providersOf(tenantNumber(c.req.param('number'))))
   })
-  app.get('/edge/v1/snapshots/:number', async (c) => {
+  app.get('/edge/v1/snapshots/:number', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const held = readVersion(c.req.query('held'))
     return c.json(await dependencies.edgeCalls.snapshotOf(tenantNumber(c.req.param('number')), held))
   })
-  app.get('/edge/v1/erasures/:number/:job', async (c) => {
+  app.get('/edge/v1/erasures/:number/:job', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const erasure = await dependencies.edgeCalls.erasureOf(
       tenantNumber(c.req.param('number')),
@@ -241,6 +244,12 @@ export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
   })
   return app
 }
+
+/** Of routes that no client sees, and none declares. */
+const named = createMiddleware<RegionEnv>(async function named(c, next) {
+  c.get('note').route = routePath(c).replaceAll(/:(\w+)/g, '{$1}')
+  await next()
+})
 
 /** A path's parameters, as the routes read them. */
 const decoded = (params: Readonly<Record<string, unknown>>): Record<string, string> =>

@@ -37,7 +37,7 @@ export interface Metrics {
   stages: Histogram<'stage'>
   inFlight: Gauge
   problems: Counter<'code'>
-  attempts: Counter
+  retries: Counter
   jobSteps: Histogram<'kind' | 'outcome'>
   /** A tenant used so many request units, for so many new requests: none where one goes on. */
   used(tenant: TenantNumber, requests: number, units: number): void
@@ -123,9 +123,9 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       registers,
     }),
     problems,
-    attempts: new Counter({
-      name: 'coditect_transaction_attempts_total',
-      help: 'Transactions begun for requests: beside the requests this shows how many had to be tried again.',
+    retries: new Counter({
+      name: 'coditect_transaction_retries_total',
+      help: 'Transactions of requests that were tried again, each time: others changed the same data, or the database did not answer in time.',
       registers,
     }),
     jobSteps: new Histogram({

@@ -2,13 +2,16 @@
 // one observation in each histogram and the end of one span. The line holds nothing that a client wrote. A tail may go on
 // for days, and ends when the process does: it is observed at its head, and what it uses is counted as it is used.
 import { createMiddleware } from 'hono/factory'
-import { EDGE_SPAN, TOOK } from '../../shared/headers.ts'
+import { DRAINING, EDGE_SPAN, TOOK } from '../../shared/headers.ts'
 import { PROBLEMS } from '../../shared/problems.ts'
 import { readEdgeSpan, readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { during, RequestNote, STAGES, type Stage } from './request.ts'
 import type { Tracing } from './tracing.ts'
+
+/** What takes longer is told. */
+const ROUTINE_MS = 100
 
 export interface Observers {
   log: Log
@@ -34,6 +37,7 @@ export const observing = (observers: Observers) =>
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
     c.res.headers.set(TOOK, headMs.toFixed(1))
+    if (c.res.headers.has(DRAINING)) span?.goesOnElsewhere()
     // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
     for (const stage of STAGES) {
       const ms = note.stages[stage]
@@ -64,7 +68,7 @@ export const observing = (observers: Observers) =>
           ...(note.tenant !== undefined && { 'coditect.tenant': String(note.tenant) }),
           'coditect.request_id': note.requestId,
           'coditect.units': note.units,
-          'coditect.attempts': note.attempts,
+          'coditect.retries': note.retries,
         },
         outcome >= 500,
       )
@@ -81,12 +85,12 @@ export const observing = (observers: Observers) =>
 
 /** @returns what counts, each time, all that the request has used since the last time */
 function using(metrics: Metrics, note: RequestNote): () => void {
-  let counted = { requests: 0, units: 0, attempts: 0 }
+  let counted = { requests: 0, units: 0, retries: 0 }
   return () => {
-    const { tenant, units, attempts } = note
-    if (attempts > counted.attempts) metrics.attempts.inc(attempts - counted.attempts)
+    const { tenant, units, retries } = note
+    if (retries > counted.retries) metrics.retries.inc(retries - counted.retries)
     if (tenant !== undefined) metrics.used(tenant, 1 - counted.requests, units - counted.units)
-    counted = { requests: 1, units, attempts }
+    counted = { requests: 1, units, retries }
   }
 }
 
@@ -95,7 +99,9 @@ function tell(
   note: RequestNote,
   { method, status }: { method: string; status: number },
 ): void {
-  const { problem, stopped, route, tenant, principal, trace, units, attempts, stages } = note
+  const ms = performance.now() - note.startedAt
+  if (isRoutine(note, status, ms)) return
+  const { problem, stopped, route, tenant, principal, trace, units, retries, stages } = note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
@@ -106,11 +112,15 @@ function tell(
     status,
     code: problem ?? stopped,
     units: rounded(units),
-    attempts,
-    ms: rounded(performance.now() - note.startedAt),
+    retries,
+    ms: rounded(ms),
     stages: roundedEach(stages),
   })
 }
+
+/** What regions ask each other all day, each few seconds, and in no request's course: only trouble with it is worth a line. */
+const isRoutine = (note: RequestNote, status: number, ms: number): boolean =>
+  note.class === 'region' && note.trace === undefined && outcomeOf(note, status) < 400 && ms < ROUTINE_MS
 
 /** The status of what it came to: a problem may have come after the head. */
 const outcomeOf = ({ problem }: RequestNote, status: number): number =>

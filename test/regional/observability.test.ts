@@ -9,10 +9,12 @@ import { readConfig } from '../../regional/config.ts'
 import { jsonLog } from '../../regional/log.ts'
 import { regionMetrics } from '../../regional/metrics.ts'
 import { observing } from '../../regional/observe/observing.ts'
+import { startTracing } from '../../regional/observe/tracing.ts'
 import { startRegion } from '../../regional/server.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
 import type { StreamSource } from '../../regional/tenancy/stream.ts'
 import { newId } from '../../shared/ids.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
@@ -29,6 +31,7 @@ interface OtlpSpan {
   spanId: string
   parentSpanId?: string
   startTimeUnixNano: string
+  endTimeUnixNano: string
   attributes: Array<{ key: string; value: { stringValue?: string; intValue?: number } }>
 }
 
@@ -64,15 +67,19 @@ const streaming: Service = {
   ],
 }
 
+const collector = () => {
+  const { port } = receiver.address() as AddressInfo
+  return `http://127.0.0.1:${port}/otel`
+}
+
 let overloaded = false
 let regions: Regions
 let key: string
 let tenant: string
 beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
-  const { port } = receiver.address() as AddressInfo
   const tracing = {
-    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}/otel`,
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector(),
     OTEL_EXPORTER_OTLP_HEADERS: 'x-token=of%20the%20collector',
   }
   regions = await startRegions({}, (environment) =>
@@ -127,7 +134,7 @@ test('a request leaves one line: whose it is, what it cost, and how long each st
     route: '/v1/projects',
     status: 201,
     units: expect.any(Number),
-    attempts: 1,
+    retries: 0,
     ms: expect.any(Number),
   })
   expect(Object.keys(line.stages as object).toSorted()).toEqual(
@@ -142,6 +149,27 @@ test('a request leaves one line: whose it is, what it cost, and how long each st
     route: '/v1/projects/{id}',
   })
   expect(logged().filter((each) => each.requestId === requestId)).toHaveLength(1)
+})
+
+test('what regions and edges ask has a route, and what regions ask by themselves leaves a line only in trouble', async () => {
+  const call = async (name: string, headers: Record<string, string> = {}) => {
+    const requestId = newId('req')
+    const path = `/internal/v1/${name}`
+    await regions.ask('us', { as: 'region', method: 'POST', path, body: {}, headers, requestId })
+    return requestId
+  }
+  const quiet = new Set<string | undefined>()
+  for (let i = 0; i < 5; i++) quiet.add(await call('load'))
+  const headers = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }
+  expect(await lineOf(await call('load', headers))).toMatchObject({ route: '/internal/v1/load' })
+  expect(await lineOf(await call('read'))).toMatchObject({ route: '/internal/v1/read', status: 400 })
+  // Each of them may take its time on a busy machine.
+  expect(logged().filter(({ requestId }) => quiet.has(requestId)).length).toBeLessThan(5)
+
+  const requestId = newId('req')
+  const path = `/edge/v1/snapshots/${tenantNumberOf(tenant)}`
+  await regions.ask('us', { as: { kind: 'edge' }, path, requestId })
+  expect(await lineOf(requestId)).toMatchObject({ route: '/edge/v1/snapshots/{number}', status: 200 })
 })
 
 test('a stream leaves its line when it is over', async () => {
@@ -376,7 +404,7 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
     /^coditect_request_duration_seconds_count\{region="us",class="operator",status="2xx"\} [1-9]/m,
     /^coditect_stage_duration_seconds_count\{region="us",stage="commit"\} [1-9]/m,
     /^coditect_problems_total\{code="not_found",region="us"\} [1-9]/m,
-    /^coditect_transaction_attempts_total\{region="us"\} [1-9]/m,
+    /^coditect_transaction_retries_total\{region="us"\} \d/m,
     /^coditect_job_tenants_waiting\{region="us"\} \d/m,
     /^coditect_event_loop_active_seconds_total [\d.]+$/m,
     /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m,
@@ -502,3 +530,85 @@ test.each([
     expect(named('GET /v1/tenant')?.parentSpanId).toBe(spanId ?? caller)
   },
 )
+
+const spansOf = (traceId: string) => spans.filter((span) => span.traceId === traceId)
+const named = (traceId: string, name: string) =>
+  eventually(() => {
+    const found = spansOf(traceId).find((span) => span.name === name)
+    if (found === undefined) throw new Error(`no span ${name}`)
+    return found
+  })
+
+test('what goes on side by side, and what another region is asked, lies below what it is a part of', async () => {
+  const ofEurope = await regions.newTenant('nested-eu', 'eu')
+  for (const slug of ['nested-one', 'nested-two']) await regions.newTenant(slug, 'us')
+  const traceId = newTraceId()
+  const headers = {
+    traceparent: `00-${traceId}-${'c'.repeat(16)}-00`,
+    'coditect-edge-span': `${Date.now()};${'d'.repeat(16)}`,
+  }
+  const asked = { as: 'operator', path: '/platform/v1/tenants?limit=100', headers }
+  const { body } = await regions.ask('us', asked)
+  expect(body.data.map(({ id }: { id: string }) => id)).toContain(ofEurope.id)
+  const request = await named(traceId, 'GET /platform/v1/tenants')
+  const elsewhere = await named(traceId, 'POST /internal/v1/describe')
+  const inTrace = (id: string | undefined) => spansOf(traceId).find(({ spanId }) => spanId === id)
+  const transactions = spansOf(traceId).filter(({ name }) => name === 'transaction')
+  expect(transactions.length).toBeGreaterThanOrEqual(4)
+  const above = [request.spanId, elsewhere.spanId]
+  expect(transactions.filter(({ parentSpanId = '' }) => !above.includes(parentSpanId))).toEqual([])
+  expect(inTrace(elsewhere.parentSpanId)).toBe(request)
+})
+
+test('what a stream follows goes on in no trace of a request that is over', async () => {
+  const tail = async (traceId: string) => {
+    const leaving = new AbortController()
+    const requestId = newId('req')
+    const headers = { ...TAIL.headers, traceparent: `00-${traceId}-${'c'.repeat(16)}-00` }
+    const answer = await regions.open(
+      'us',
+      { as: key, path: '/v1/events', requestId, headers },
+      leaving.signal,
+    )
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    return { leave: () => leaving.abort(), read: () => reader?.read(), line: () => lineOf(requestId) }
+  }
+  const [first, second] = [newTraceId(), newTraceId()]
+  const one = await tail(first)
+  const another = await tail(second)
+  one.leave()
+  await one.line()
+  const { endTimeUnixNano } = await named(first, 'GET /v1/events')
+  for (const name of ['A', 'B', 'C']) {
+    await regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body: { name } })
+    await another.read()
+  }
+  another.leave()
+  await named(second, 'GET /v1/events')
+  const late = spansOf(first).filter((span) => BigInt(span.startTimeUnixNano) > BigInt(endTimeUnixNano))
+  expect(late.map(({ name }) => name)).toEqual([])
+})
+
+test('the edge’s span is told with the last answer, not by an instance that sends the edge elsewhere', async () => {
+  const log = { info() {}, error() {} }
+  const tracing = await startTracing({
+    ...{ endpoint: collector(), headers: { 'x-token': 'of the collector' }, ratio: 1, secret: 'shared' },
+    ...{ serviceName: 'test', region: 'us', lost: () => {}, log },
+  })
+  const app = new Hono().use(observing({ log, metrics: regionMetrics('us', []), tracing }))
+  app.get('/leaving', () => new Response(null, { status: 503, headers: { 'coditect-draining': '1' } }))
+  app.get('/staying', () => new Response())
+  const traceId = newTraceId()
+  const headers = {
+    traceparent: `00-${traceId}-${'c'.repeat(16)}-00`,
+    'coditect-edge-span': `${Date.now()};${'d'.repeat(16)}`,
+  }
+  for (const path of ['/leaving', '/staying']) await app.request(path, { headers })
+  await tracing.stop(1_000)
+  expect(
+    spansOf(traceId)
+      .map(({ name }) => name)
+      .toSorted(),
+  ).toEqual(['GET', 'GET', 'GET at the edge'])
+})
