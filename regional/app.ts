@@ -1,6 +1,9 @@
 // One instance of a region's app: verify → transact → service, a line a route. The declarations of the operations
 // say which routes there are, so nothing is served that the OpenAPI document does not show.
+import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import { routePath } from 'hono/route'
 import { TrieRouter } from 'hono/router/trie-router'
 import { getPath, tryDecodeURIComponent } from 'hono/utils/url'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
@@ -26,6 +29,7 @@ import { type Admission, WaitEnded } from './admission/admission.ts'
 import { weightOf } from './admission/weights.ts'
 import { answerOutside } from './answer_outside.ts'
 import { bounded } from './bounded_errors.ts'
+import type { Log } from './log.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
 import { type RequestNote, timed, timedNow } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
@@ -41,7 +45,7 @@ import type { AssertionVerifier } from './tenancy/assertion.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
-import { openStream } from './tenancy/stream.ts'
+import { openStream, type StreamWatcher } from './tenancy/stream.ts'
 import type { Tails } from './tenancy/tails.ts'
 import type { TenantTransaction } from './tenancy/tenant_transaction.ts'
 import { tooLarge } from './tenancy/too_large.ts'
@@ -73,11 +77,12 @@ export interface AppDependencies extends Observers {
 }
 
 type Variables = Observed & { verified: Verified; snapshot: TenantSnapshot | undefined }
-type RegionContext = Context<{ Variables: Variables }>
+type RegionEnv = { Bindings: Partial<HttpBindings>; Variables: Variables }
+type RegionContext = Context<RegionEnv>
 
-export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Variables }> {
+export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
   const { region, verifier, services, platform, calls, readiness, draining, log, metrics } = dependencies
-  const app = new Hono<{ Variables: Variables }>({ getPath: (request) => routedPath(getPath(request)) })
+  const app = new Hono<RegionEnv>({ getPath: (request) => routedPath(getPath(request)) })
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
       operations.filter(isOfTheApi).map((operation) => ({
@@ -162,50 +167,51 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
     return answer(c, await step(number, await readRaw(c), deadlineOf(c)))
   }
   const { signIns } = dependencies
-  app.get('/edge/v1/sign-in/:number', (c) => signIn(c, signIns.offer))
-  app.post('/edge/v1/sign-in/:number/begin', (c) => signIn(c, signIns.begin))
-  app.post('/edge/v1/sign-in/:number/finish', (c) => signIn(c, signIns.finish))
+  app.get('/edge/v1/sign-in/:number', named, (c) => signIn(c, signIns.offer))
+  app.post('/edge/v1/sign-in/:number/begin', named, (c) => signIn(c, signIns.begin))
+  app.post('/edge/v1/sign-in/:number/finish', named, (c) => signIn(c, signIns.finish))
   for (const { declaration, prepare } of dependencies.signUp) {
-    app.on(declaration.method.toUpperCase(), declaration.path, async (c) => {
+    app.on(declaration.method.toUpperCase(), declaration.path, named, async (c) => {
       const { publicOrigin, requestId } = speakingAs(c.get('verified'), 'edge')
       if (publicOrigin === undefined) throw noRoute()
       const visitor = { clientIp: c.req.header(CLIENT_IP), publicOrigin, requestId }
       return answer(c, await prepare(await readRaw(c))(visitor))
     })
   }
-  app.post('/internal/v1/:call', async (c) => {
+  app.post('/internal/v1/:call', named, async (c) => {
     speakingAs(c.get('verified'), 'region')
     const name = c.req.param('call')
     if (!isCall(name)) throw noRoute()
+    c.get('note').route = `/internal/v1/${name}`
     return c.json(await receive(calls, name, await c.req.json()))
   })
-  app.get('/edge/v1/tenants/number/:number', async (c) => {
+  app.get('/edge/v1/tenants/number/:number', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const number = tenantNumber(c.req.param('number'))
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ number })))
   })
-  app.get('/edge/v1/tenants/slug/:slug', async (c) => {
+  app.get('/edge/v1/tenants/slug/:slug', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const slug = c.req.param('slug')
     if (!SLUG.test(slug)) throw noRoute()
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ slug })))
   })
-  app.get('/edge/v1/tenants/domain/:domain', async (c) => {
+  app.get('/edge/v1/tenants/domain/:domain', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const domain = c.req.param('domain')
     if (!isDomain(domain)) throw noRoute()
     return c.json(writePlace(await dependencies.edgeCalls.placeOf({ domain })))
   })
-  app.get('/edge/v1/identity-providers/:number', async (c) => {
+  app.get('/edge/v1/identity-providers/:number', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     return c.json(await dependencies.edgeCalls.providersOf(tenantNumber(c.req.param('number'))))
   })
-  app.get('/edge/v1/snapshots/:number', async (c) => {
+  app.get('/edge/v1/snapshots/:number', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const held = readVersion(c.req.query('held'))
     return c.json(await dependencies.edgeCalls.snapshotOf(tenantNumber(c.req.param('number')), held))
   })
-  app.get('/edge/v1/erasures/:number/:job', async (c) => {
+  app.get('/edge/v1/erasures/:number/:job', named, async (c) => {
     speakingAs(c.get('verified'), 'edge')
     const erasure = await dependencies.edgeCalls.erasureOf(
       tenantNumber(c.req.param('number')),
@@ -238,6 +244,12 @@ export function regionApp(dependencies: AppDependencies): Hono<{ Variables: Vari
   })
   return app
 }
+
+/** Of routes that no client sees, and none declares. */
+const named = createMiddleware<RegionEnv>(async function named(c, next) {
+  c.get('note').route = routePath(c).replaceAll(/:(\w+)/g, '{$1}')
+  await next()
+})
 
 /** A path's parameters, as the routes read them. */
 const decoded = (params: Readonly<Record<string, unknown>>): Record<string, string> =>
@@ -310,7 +322,8 @@ async function answerTenant(
   ) {
     note.class = 'stream'
     if (!dependencies.holdsStreams) throw noStreams()
-    const body = await openStream(dependencies, asked, operation.prepareStream(await readRaw(c)))
+    const source = operation.prepareStream(await readRaw(c))
+    const body = await openStream(dependencies, asked, source, streamWatcher(c, dependencies.log))
     return new Response(body, {
       headers: {
         'content-type': EVENT_STREAM,
@@ -333,6 +346,25 @@ async function answerTenant(
     const reply = await transact(dependencies.transact, request, work, shows)
     return meter.timed(() => answer(c, reply))
   })
+}
+
+/** Has in the log, and counted, what becomes of a stream after its head. */
+function streamWatcher(c: RegionContext, log: Log): StreamWatcher {
+  const note = c.get('note')
+  const { requestId } = note
+  return {
+    report: (error) => log.error('a stream failed', { requestId, error }),
+    failed(code) {
+      note.problem = code
+    },
+    stopped(code) {
+      note.stopped = code
+    },
+    unread(why) {
+      log.info('a stream was cut off', { requestId, why })
+      c.env.outgoing?.destroy()
+    },
+  }
 }
 
 /** What reads at the same path: what a PUT has made of it (RFC 9110 section 9.3.4). */

@@ -37,11 +37,11 @@ export interface Metrics {
   stages: Histogram<'stage'>
   inFlight: Gauge
   problems: Counter<'code'>
-  attempts: Counter
+  retries: Counter
   jobSteps: Histogram<'kind' | 'outcome'>
   webhookAttempts: Counter<'outcome'>
-  /** A tenant used so many request units, in one request. */
-  used(tenant: TenantNumber, units: number): void
+  /** A tenant used so many request units, for so many new requests: none where one goes on. */
+  used(tenant: TenantNumber, requests: number, units: number): void
   /** Gives out anew which tenants are named. */
   renameTenants(): void
   /** Asks `read` for a number with every scrape. */
@@ -124,9 +124,9 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       registers,
     }),
     problems,
-    attempts: new Counter({
-      name: 'coditect_transaction_attempts_total',
-      help: 'Transactions begun for requests: beside the requests this shows how many had to be tried again.',
+    retries: new Counter({
+      name: 'coditect_transaction_retries_total',
+      help: 'Transactions of requests that were tried again, each time: others changed the same data, or the database did not answer in time.',
       registers,
     }),
     jobSteps: new Histogram({
@@ -142,9 +142,9 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       labelNames: ['outcome'],
       registers,
     }),
-    used(number, units) {
+    used(number, requests, units) {
       const tenant = top.note(number, units)
-      tenantRequests.inc({ tenant })
+      tenantRequests.inc({ tenant }, requests)
       tenantUnits.inc({ tenant }, units)
     },
     renameTenants() {

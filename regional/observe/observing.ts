@@ -1,13 +1,17 @@
 // The first thing that a request meets and the last: it is noted, and when its answer is over there is one line in the log,
-// one observation in each histogram and the end of one span. The line holds nothing that a client wrote.
+// one observation in each histogram and the end of one span. The line holds nothing that a client wrote. A tail may go on
+// for days, and ends when the process does: it is observed at its head, and what it uses is counted as it is used.
 import { createMiddleware } from 'hono/factory'
-import { EDGE_SPAN, TOOK } from '../../shared/headers.ts'
+import { DRAINING, EDGE_SPAN, TOOK } from '../../shared/headers.ts'
 import { PROBLEMS } from '../../shared/problems.ts'
 import { readEdgeSpan, readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { during, RequestNote, STAGES, type Stage } from './request.ts'
 import type { Tracing } from './tracing.ts'
+
+/** What takes longer is told. */
+const ROUTINE_MS = 100
 
 export interface Observers {
   log: Log
@@ -33,14 +37,29 @@ export const observing = (observers: Observers) =>
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
     c.res.headers.set(TOOK, headMs.toFixed(1))
+    if (c.res.headers.has(DRAINING)) span?.goesOnElsewhere()
     // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
     for (const stage of STAGES) {
       const ms = note.stages[stage]
       if (ms !== undefined) metrics.stages.observe({ stage }, ms / 1_000)
     }
+    const use = using(metrics, note)
+    const isStream = note.class === 'outside' || headers.get('content-type') === 'text/event-stream'
+    const isTail = isStream && note.class === 'stream'
+    const count = (outcome: number) =>
+      metrics.requests.observe(
+        { class: note.class, status: `${Math.floor(outcome / 100)}xx` },
+        headMs / 1_000,
+      )
+    if (isTail) count(status)
     const over = () => {
       metrics.inFlight.dec()
-      tell(observers, note, { method, status, headMs })
+      use()
+      const outcome = outcomeOf(note, status)
+      // A tail that fails by our fault counts once more, as that.
+      if (!isTail || outcome >= 500) count(outcome)
+      if (note.problem !== undefined) metrics.problems.inc({ code: note.problem })
+      tell(observers, note, { method, status })
       span?.end(
         {
           'http.request.method': method,
@@ -49,14 +68,14 @@ export const observing = (observers: Observers) =>
           ...(note.tenant !== undefined && { 'coditect.tenant': String(note.tenant) }),
           'coditect.request_id': note.requestId,
           'coditect.units': note.units,
-          'coditect.attempts': note.attempts,
+          'coditect.retries': note.retries,
         },
-        outcomeOf(note, status) >= 500,
+        outcome >= 500,
       )
     }
-    const isStream = note.class === 'outside' || headers.get('content-type') === 'text/event-stream'
     if (isStream && c.res.body !== null && method !== 'HEAD') {
-      c.res = new Response(whole(c.res.body, note, over), c.res)
+      if (isTail) use()
+      c.res = new Response(whole(c.res.body, note, use, over), c.res)
       return
     }
     // Hono answers HEAD as GET and drops the body, which would go on with nobody to end it.
@@ -64,20 +83,25 @@ export const observing = (observers: Observers) =>
     over()
   })
 
-interface Answered {
-  method: string
-  status: number
-  /** Until the answer's head was there. */
-  headMs: number
+/** @returns what counts, each time, all that the request has used since the last time */
+function using(metrics: Metrics, note: RequestNote): () => void {
+  let counted = { requests: 0, units: 0, retries: 0 }
+  return () => {
+    const { tenant, units, retries } = note
+    if (retries > counted.retries) metrics.retries.inc(retries - counted.retries)
+    if (tenant !== undefined) metrics.used(tenant, 1 - counted.requests, units - counted.units)
+    counted = { requests: 1, units, retries }
+  }
 }
 
-function tell({ log, metrics }: Observers, note: RequestNote, { method, status, headMs }: Answered): void {
-  const { problem, route, tenant, principal, trace, units, attempts, stages } = note
-  const answered = `${Math.floor(outcomeOf(note, status) / 100)}xx`
-  metrics.requests.observe({ class: note.class, status: answered }, headMs / 1_000)
-  if (problem !== undefined) metrics.problems.inc({ code: problem })
-  if (attempts > 0) metrics.attempts.inc(attempts)
-  if (tenant !== undefined) metrics.used(tenant, units)
+function tell(
+  { log }: Observers,
+  note: RequestNote,
+  { method, status }: { method: string; status: number },
+): void {
+  const ms = performance.now() - note.startedAt
+  if (isRoutine(note, status, ms)) return
+  const { problem, stopped, route, tenant, principal, trace, units, retries, stages } = note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
@@ -86,13 +110,17 @@ function tell({ log, metrics }: Observers, note: RequestNote, { method, status, 
     method,
     route,
     status,
-    code: problem,
+    code: problem ?? stopped,
     units: rounded(units),
-    attempts,
-    ms: rounded(performance.now() - note.startedAt),
+    retries,
+    ms: rounded(ms),
     stages: roundedEach(stages),
   })
 }
+
+/** What regions ask each other all day, each few seconds, and in no request's course: only trouble with it is worth a line. */
+const isRoutine = (note: RequestNote, status: number, ms: number): boolean =>
+  note.class === 'region' && note.trace === undefined && outcomeOf(note, status) < 400 && ms < ROUTINE_MS
 
 /** The status of what it came to: a problem may have come after the head. */
 const outcomeOf = ({ problem }: RequestNote, status: number): number =>
@@ -109,10 +137,14 @@ function roundedEach(stages: RequestNote['stages']): RequestNote['stages'] {
   return all
 }
 
-/** The same body; `over` is called once, when it has ended, failed, or is wanted no more. Reads nothing ahead. */
+/**
+ * The same body; `passed` is called with each part of it, and `over` once, when it has ended, failed, or is wanted no more.
+ * Reads nothing ahead.
+ */
 function whole(
   body: ReadableStream<Uint8Array>,
   note: RequestNote,
+  passed: () => void,
   over: () => void,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader()
@@ -127,7 +159,10 @@ function whole(
       async pull(controller) {
         try {
           const { done, value } = await during(note, () => reader.read())
-          if (!done) return controller.enqueue(value)
+          if (!done) {
+            passed()
+            return controller.enqueue(value)
+          }
           once()
           controller.close()
         } catch (error) {

@@ -22,9 +22,17 @@ export type OperationClass = (typeof CLASSES)[number]
 
 /** A part of a trace; see `tracing.ts`. */
 export interface Span {
+  /** 16 hexadecimal digits. */
+  readonly id: string
   child(name: string): Span
   /** @param attributes numbers and words of ours */
   end(attributes?: Readonly<Record<string, string | number | boolean>>, failed?: boolean): void
+}
+
+/** The span of a request in the region. */
+export interface RequestSpan extends Span {
+  /** The edge asks another instance, whose answer will tell of the edge's own span. */
+  goesOnElsewhere(): void
 }
 
 export class RequestNote {
@@ -36,22 +44,24 @@ export class RequestNote {
   principal: string | undefined
   /** Of a problem that was answered, in the body alone where the head was out before. */
   problem: ProblemCode | undefined
+  /** Why a stream ended that did not fail. */
+  stopped: ProblemCode | undefined
   /** Request units. */
   units = 0
   /** Milliseconds in which the process did nothing else for it, and that are not counted among its units yet. */
   busyMs = 0
-  /** Transactions begun, one for every attempt. */
-  attempts = 0
+  /** Attempts of transactions beyond the first of each. */
+  retries = 0
   /** Milliseconds. */
   readonly stages: Partial<Record<Stage, number>> = {}
   readonly startedAt: number
   readonly trace: TraceParent | undefined
-  /** Of the request at first, and of the stage that it is in. Undefined where nothing is traced. */
-  span: Span | undefined
+  /** Of all of it. Undefined where nothing is traced. */
+  readonly span: RequestSpan | undefined
   private ownId: Id<'req'> | undefined
   private assertedId: string | undefined
 
-  constructor(startedAt: number, trace?: TraceParent, span?: Span) {
+  constructor(startedAt: number, trace?: TraceParent, span?: RequestSpan) {
     this.startedAt = startedAt
     this.trace = trace
     this.span = span
@@ -73,29 +83,42 @@ export class RequestNote {
   }
 }
 
-const current = new AsyncLocalStorage<RequestNote>()
+/** What goes on side by side in one request has one note, and each its own span. */
+interface Part {
+  note: RequestNote
+  /** Of the stage that it is in, otherwise of the request. */
+  span: Span | undefined
+}
+
+const current = new AsyncLocalStorage<Part>()
 
 /** Runs `work` as a part of this request. */
-export const during = <T>(note: RequestNote, work: () => T): T => current.run(note, work)
+export const during = <T>(note: RequestNote, work: () => T): T => current.run({ note, span: note.span }, work)
 
 /** The request that this is a part of; undefined in the background. */
-export const noted = (): RequestNote | undefined => current.getStore()
+export const noted = (): RequestNote | undefined => current.getStore()?.note
+
+/** The trace of the present request, as whoever it asks is to go on with it. */
+export function ongoingTrace(): TraceParent | undefined {
+  const { note, span } = current.getStore() ?? {}
+  return note?.trace && span ? { ...note.trace, spanId: span.id } : note?.trace
+}
 
 /** Adds to what the present request costs, in request units. */
 export function noteUnits(units: number): void {
-  const note = current.getStore()
+  const note = noted()
   if (note !== undefined) note.units += units
 }
 
 /** The process did nothing else for so long, for the present request: what it costs is to show that. */
 export function noteBusy(ms: number): void {
-  const note = current.getStore()
+  const note = noted()
   if (note !== undefined) note.busyMs += ms
 }
 
 /** What was noted so since the last time. */
 export function takeBusyMs(): number {
-  const note = current.getStore()
+  const note = noted()
   if (note === undefined) return 0
   const { busyMs } = note
   note.busyMs = 0
@@ -104,38 +127,34 @@ export function takeBusyMs(): number {
 
 /** As {@link timed}, for a stage that waits for nothing. */
 export function timedNow<T>(stage: Stage, work: () => T): T {
-  const note = current.getStore()
+  const part = current.getStore()
   const from = performance.now()
-  const span = note?.span?.child(stage)
+  const span = part?.span?.child(stage)
   let failed = true
   try {
     const value = work()
     failed = false
     return value
   } finally {
-    note?.took(stage, performance.now() - from)
+    part?.note.took(stage, performance.now() - from)
     span?.end({}, failed)
   }
 }
 
 /** Runs a stage of the present request, if there is one, and adds its time to the request's note. */
 export async function timed<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
-  const note = current.getStore()
-  if (note === undefined) return work()
+  const part = current.getStore()
+  if (part === undefined) return work()
+  const { note } = part
   const from = performance.now()
-  const outer = note.span
-  const span = outer?.child(stage)
-  if (span !== undefined) note.span = span
+  const span = part.span?.child(stage)
   let failed = true
   try {
-    const value = await work()
+    const value = await (span === undefined ? work() : current.run({ note, span }, work))
     failed = false
     return value
   } finally {
     note.took(stage, performance.now() - from)
-    if (span !== undefined) {
-      span.end({}, failed)
-      note.span = outer
-    }
+    span?.end({}, failed)
   }
 }

@@ -15,7 +15,7 @@ import {
 } from '@opentelemetry/api'
 import type { EdgeSpan, TraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
-import type { Span } from './request.ts'
+import type { RequestSpan, Span } from './request.ts'
 import { SpanBatches } from './span_batches.ts'
 
 /** After so long a batch is lost: the next ones wait for it. */
@@ -26,7 +26,11 @@ export interface Tracing {
    * @param edge of which it is a part, where it came through one
    * @returns undefined where this trace is not kept
    */
-  request(method: string, parent: TraceParent | undefined, edge: EdgeSpan | undefined): Span | undefined
+  request(
+    method: string,
+    parent: TraceParent | undefined,
+    edge: EdgeSpan | undefined,
+  ): RequestSpan | undefined
   /** Exports what is left, for so long at most. Never rejects. */
   stop(withinMs: number): Promise<void>
 }
@@ -112,12 +116,12 @@ function remote(parent: TraceParent | undefined): Context {
   return trace.setSpanContext(context.active(), { traceId, spanId, traceFlags, isRemote: true })
 }
 
-class RecordedSpan implements Span {
+class RecordedSpan implements RequestSpan {
   private readonly tracer: Tracer
   private readonly span: OtelSpan
   private readonly inside: Context
   private readonly name: string
-  private readonly outer: OtelSpan | undefined
+  private outer: OtelSpan | undefined
 
   /** @param outer ends with it */
   constructor(tracer: Tracer, span: OtelSpan, outside: Context, name: string, outer?: OtelSpan) {
@@ -128,8 +132,16 @@ class RecordedSpan implements Span {
     this.name = name
   }
 
+  get id(): string {
+    return this.span.spanContext().spanId
+  }
+
   child(name: string): Span {
     return new RecordedSpan(this.tracer, this.tracer.startSpan(name, {}, this.inside), this.inside, name)
+  }
+
+  goesOnElsewhere(): void {
+    this.outer = undefined
   }
 
   end(attributes: Readonly<Record<string, string | number | boolean>> = {}, failed = false): void {

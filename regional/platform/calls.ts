@@ -12,7 +12,7 @@ import { PROBLEMS, Problem, type ProblemDetails } from '../../shared/problems.ts
 import { SETTABLE_STATUSES, type TenantNumber } from '../../shared/tenant.ts'
 import { writeTraceParent } from '../../shared/trace.ts'
 import type { ListedModel, ModelStore } from '../models/catalogue.ts'
-import { noted } from '../observe/request.ts'
+import { ongoingTrace } from '../observe/request.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
@@ -230,7 +230,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
   async function ask(url: string, target: string, body: string, timeoutMs: number): Promise<Tried> {
     const request = { region: peer.region, method: 'POST', target, requestId: newId('req') }
     const assertion = await signAssertion(request, { kind: 'region', region: from }, peer.assertionKey)
-    const trace = noted()?.trace
+    const trace = ongoingTrace()
     const headers = {
       [ASSERTION]: assertion,
       'content-type': 'application/json',

@@ -69,7 +69,7 @@ async function tryAgain<T>(
   for (let attempt = 0; attempt < MAX_ATTEMPTS && performance.now() < deadline; attempt++) {
     // Some options do not survive a retry, so all of them are set again each time.
     tn.setOption(TransactionOptionCode.Timeout, Math.ceil(Math.min(ATTEMPT_TIMEOUT_MS, leftMs() + 1)))
-    if (note !== undefined) note.attempts++
+    if (note !== undefined && attempt > 0) note.retries++
     let isCommitting = false
     try {
       const { value, commit } = await body(tn, attempt)

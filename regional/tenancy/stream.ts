@@ -4,11 +4,11 @@
 // (WHATWG HTML, "Server-sent events".)
 import { PROBLEMS, Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { Admission } from '../admission/admission.ts'
+import type { Admission, Asking } from '../admission/admission.ts'
 import { askingOf, type TenantRequest, type TransactDependencies } from './admission.ts'
 import type { Tails } from './tails.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
-import { transact } from './transact.ts'
+import { readOn, transact } from './transact.ts'
 
 /** What an operation streams, place by place: text that a client may come back with. */
 export interface StreamSource {
@@ -32,6 +32,18 @@ export interface StreamDependencies {
   admission: Admission
 }
 
+/** Told of what becomes of a stream once its head is out. */
+export interface StreamWatcher {
+  /** What is nobody's fault but ours. */
+  report(error: unknown): void
+  /** Why its client is told that it ends. */
+  failed(code: ProblemCode): void
+  /** As {@link failed}, where nothing failed: the region stops. */
+  stopped(code: ProblemCode): void
+  /** Its client does not read: the connection is to be cut, since whatever else is sent would wait for that. */
+  unread(why: string): void
+}
+
 /** Shows either side that the other has gone, and when a credential ends by the clock. */
 const HEARTBEAT_MS = 15_000
 /** Heartbeats that a client leaves unread before it is let go. */
@@ -42,26 +54,25 @@ const LAST_WORD_MS = 1_000
 
 /** Ends a stream that a client may come back to at once. */
 const STOPPING: ProblemCode = 'region_unavailable'
+const TELL_US = 'Try again; if it stays, tell us the request id.'
 
 /** @throws {Problem} as any request, until the stream has begun */
 export async function openStream(
   { transact: dependencies, tails, admission }: StreamDependencies,
   request: TenantRequest,
   source: StreamSource,
+  watcher: StreamWatcher,
 ): Promise<ReadableStream<Uint8Array>> {
   const { tenant } = request.verified.principal
-  const inTransaction = async <T>(work: (tx: TenantTransaction) => Promise<T>, deadlineMs?: number) => {
+  const inTransaction = async <T>(
+    asked: TenantRequest,
+    asking: Asking,
+    run: typeof transact,
+    work: (tx: TenantTransaction) => Promise<T>,
+  ) => {
     let value: { of: T } | undefined
-    const asked = {
-      ...request,
-      kind: 'read' as const,
-      deadlineMs,
-      tell: deadlineMs ? request.tell : () => {},
-    }
-    // Between its transactions a stream takes nothing of anybody's turn; once begun it is not refused its next one.
-    const asking = { ...askingOf(asked), ...(deadlineMs === undefined && { begun: true as const }) }
     await admission.run(asking, (meter) =>
-      transact(dependencies, { ...asked, meter }, async (tx) => {
+      run(dependencies, { ...asked, meter }, async (tx) => {
         value = { of: await work(tx) }
         return { status: 200 }
       }),
@@ -69,9 +80,13 @@ export async function openStream(
     if (value === undefined) throw new Error('a transaction that was done has a value')
     return value.of
   }
-  const place = await inTransaction((tx) => source.open(tx), request.deadlineMs)
-  const stream = new TenantStream({ tenant, tails, place }, (from) =>
-    inTransaction((tx) => source.batch(tx, from)),
+  const opening: TenantRequest = { ...request, kind: 'read' }
+  const place = await inTransaction(opening, askingOf(opening), transact, (tx) => source.open(tx))
+  const going: TenantRequest = { ...opening, deadlineMs: undefined, tell: () => {} }
+  // Between its transactions a stream takes nothing of anybody's turn; once begun it is not refused its next one.
+  const goingOn = { ...askingOf(going), begun: true as const }
+  const stream = new TenantStream({ tenant, tails, place, watcher }, (from) =>
+    inTransaction(going, goingOn, readOn, (tx) => source.batch(tx, from)),
   )
   return stream.readable
 }
@@ -80,6 +95,7 @@ interface Opened {
   tenant: TenantNumber
   tails: Tails
   place: string
+  watcher: StreamWatcher
 }
 
 const utf8 = new TextEncoder()
@@ -87,6 +103,7 @@ const utf8 = new TextEncoder()
 class TenantStream {
   readonly readable: ReadableStream<Uint8Array>
   private readonly read: (place: string) => Promise<StreamBatch>
+  private readonly watcher: StreamWatcher
   private place: string
   /** Set by every wake, so that one between a reading and the waiting after it is not lost. */
   private stale = true
@@ -98,8 +115,9 @@ class TenantStream {
   private unsubscribe: () => void = () => {}
   private heart: NodeJS.Timeout | undefined
 
-  constructor({ tenant, tails, place }: Opened, read: (place: string) => Promise<StreamBatch>) {
+  constructor({ tenant, tails, place, watcher }: Opened, read: (place: string) => Promise<StreamBatch>) {
     this.read = read
+    this.watcher = watcher
     this.place = place
     this.readable = new ReadableStream<Uint8Array>(
       {
@@ -129,7 +147,10 @@ class TenantStream {
     this.unread = 0
     try {
       while (!this.over) {
-        if (this.stopping) return this.end(controller, STOPPING, 'The region is stopping. Connect again.')
+        if (this.stopping) {
+          this.watcher.stopped(STOPPING)
+          return this.end(controller, STOPPING, 'The region is stopping. Connect again.')
+        }
         if (!this.stale) {
           await new Promise<void>((resolve) => {
             this.resume = resolve
@@ -148,11 +169,12 @@ class TenantStream {
       }
     } catch (error) {
       if (this.over) return
-      if (!(error instanceof Problem)) {
-        this.release()
-        throw error
-      }
-      this.end(controller, error.code, error.detail)
+      const isProblem = error instanceof Problem
+      if (!isProblem) this.watcher.report(error)
+      // With a word and in good order: a connection that breaks looks like an instance that is down.
+      const { code, detail } = isProblem ? error : new Problem('internal', TELL_US)
+      this.watcher.failed(code)
+      this.end(controller, code, detail)
     } finally {
       this.reading = false
     }
@@ -177,7 +199,8 @@ class TenantStream {
   private drop(controller: ReadableStreamDefaultController<Uint8Array>, why: string): void {
     if (this.over) return
     this.release()
-    controller.error(new Error(why))
+    controller.close()
+    this.watcher.unread(why)
   }
 
   private end(

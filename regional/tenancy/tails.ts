@@ -3,6 +3,7 @@
 // deliver; and one on its status. Each is set again when it has fired, and no sooner: the package's binding keeps a little
 // of each for ever. Listeners are told only after a watch has been set again, so a change falls either under the new watch
 // or into what they read then: none is missed.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Log } from '../log.ts'
@@ -29,6 +30,8 @@ export class Tails {
   private readonly log: Log
   private readonly tenants = new Map<TenantNumber, { listeners: Set<TailListener>; ended: AbortController }>()
   private stopped = false
+  /** Following outlives the request that was the first to ask for it, so it is no part of that request. */
+  private readonly apart = AsyncLocalStorage.snapshot()
 
   constructor(database: RegionDatabase, log: Log) {
     this.database = database
@@ -48,14 +51,20 @@ export class Tails {
     }
     const known = this.tenants.get(tenant)
     const followed = known ?? { listeners: new Set<TailListener>(), ended: new AbortController() }
-    followed.listeners.add(listener)
+    // What a listener does is a part of the request that it is of.
+    const own = {
+      changed: AsyncLocalStorage.bind(() => listener.changed()),
+      stopping: AsyncLocalStorage.bind(() => listener.stopping()),
+    }
+    followed.listeners.add(own)
     if (known === undefined) {
       this.tenants.set(tenant, followed)
+      const { listeners, ended } = followed
       for (const watchIn of WATCHED)
-        void this.follow(tenant, watchIn, followed.listeners, followed.ended.signal)
+        void this.apart(() => this.follow(tenant, watchIn, listeners, ended.signal))
     }
     return () => {
-      if (!followed.listeners.delete(listener) || followed.listeners.size > 0) return
+      if (!followed.listeners.delete(own) || followed.listeners.size > 0) return
       followed.ended.abort()
       if (this.tenants.get(tenant) === followed) this.tenants.delete(tenant)
     }

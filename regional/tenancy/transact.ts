@@ -35,10 +35,7 @@ export async function transact(
   const { usage, now } = dependencies
   try {
     if (request.kind === 'read') {
-      const reply =
-        (await read(dependencies, asked, work)) ??
-        (await signIn(dependencies, asked).then(() => read(dependencies, asked, work)))
-      if (reply === undefined) throw new Error('a member who signed in is none')
+      const reply = await readAsMember(dependencies, asked, work)
       usage.count(tenant, 'reads', 1, now())
       return reply
     }
@@ -62,6 +59,17 @@ export async function transact(
   }
 }
 
+/**
+ * Reads on for a request that was let in before, whoever asks being looked at anew. It was counted then, and nobody has
+ * asked anything since: neither is this counted, nor a refusal told.
+ * @throws {Problem} when the tenant or the credential no longer holds
+ */
+export const readOn = (
+  dependencies: TransactDependencies,
+  request: TenantRequest,
+  work: (tx: TenantTransaction) => Promise<Reply>,
+): Promise<Reply> => readAsMember(dependencies, { ...request, actor: undefined }, work)
+
 /** Nobody is let into an organisation that is shut, not even the very request that shut it, when it comes again. */
 async function shutBefore(
   { database }: TransactDependencies,
@@ -69,6 +77,18 @@ async function shutBefore(
 ): Promise<Reply | undefined> {
   const reply = await answerOfShutting(database, principal.tenant, requestId)
   return reply && { ...reply, headers: REPLAYED }
+}
+
+async function readAsMember(
+  dependencies: TransactDependencies,
+  asked: Asked,
+  work: (tx: TenantTransaction) => Promise<Reply>,
+): Promise<Reply> {
+  const reply =
+    (await read(dependencies, asked, work)) ??
+    (await signIn(dependencies, asked).then(() => read(dependencies, asked, work)))
+  if (reply === undefined) throw new Error('a member who signed in is none')
+  return reply
 }
 
 /** @returns undefined, with nothing read, for someone who is to become a member first: reading changes nothing. */

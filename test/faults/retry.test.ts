@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { during, RequestNote } from '../../regional/observe/request.ts'
 import { FDBError, type NativeTransaction } from '../../regional/storage/foundationdb.ts'
 import { type Engine, openEngine } from '../../regional/storage/open.ts'
 import { retrying } from '../../regional/tenancy/retry.ts'
@@ -47,6 +48,16 @@ test('a transaction that timed out is begun anew', async () => {
 
 test('and so is one whose time runs out while it waits to be retried', async () => {
   expect(await retrying(failing([{ commit: 1020, onError: 1031 }]), write)).toBe('done')
+})
+
+test('a request’s retries are what was tried again, however many transactions it has', async () => {
+  const note = new RequestNote(performance.now())
+  await during(note, async () => {
+    await Promise.all([retrying(failing([]), write), retrying(failing([]), write)])
+    expect(note.retries).toBe(0)
+    await retrying(failing([{ commit: 1031 }, { commit: 1020 }]), write)
+  })
+  expect(note.retries).toBe(2)
 })
 
 test('what no retry mends is not retried', async () => {

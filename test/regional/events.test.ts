@@ -273,6 +273,35 @@ test('a revoked key and a suspended tenant end their streams at once, with no ev
   expect(await suspended.next()).toBeUndefined()
 })
 
+test('a stream is one request, however much it reads, and its end is no refusal of anything asked', async () => {
+  const { key } = await regions.newTenant('one-request', 'us')
+  const reader = (await ask(key, 'POST', '/v1/api-keys', { name: 'reader', scopes: ['events:read'] })).body
+  const tail = await openTail(reader.key)
+  for (let i = 0; i < 20; i++) {
+    await ask(key, 'POST', '/v1/projects', { name: `${i}` })
+    await tail.next()
+  }
+  await ask(key, 'DELETE', `/v1/api-keys/${reader.id}`)
+  expect((await tail.next())?.data.code).toBe('api_key_revoked')
+
+  // What is asked after it is told after it.
+  await ask(reader.key, 'GET', '/v1/projects')
+  const refused = async () =>
+    (await ask(key, 'GET', '/v1/audit?outcome=refused')).body.data.map(({ action }: Body) => action)
+  await expect.poll(refused, { timeout: 10_000 }).toEqual(['projects.list'])
+  let asked = 0
+  const used = async (metric: 'reads' | 'errors'): Promise<number> => {
+    asked++
+    const { history } = (await ask(key, 'GET', '/v1/usage')).body
+    return history.reduce((sum: number, hour: Body) => sum + hour[metric], 0)
+  }
+  const reads = () => used('reads')
+  const first = await reads()
+  await expect.poll(reads, { timeout: 10_000, interval: 500 }).toBeGreaterThan(first)
+  expect(await reads()).toBeLessThanOrEqual(1 + asked)
+  expect(await used('errors')).toBe(1)
+})
+
 test('the stream of a session that is ended, and of an organisation that is erased, ends at once', async () => {
   const { key, id } = await regions.newTenant('leaving', 'us')
   const link = await ask(key, 'POST', '/v1/admin-links', { role: 'admin' })

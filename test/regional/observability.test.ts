@@ -3,13 +3,18 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Hono } from 'hono'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { z } from 'zod'
 import { readConfig } from '../../regional/config.ts'
 import { jsonLog } from '../../regional/log.ts'
 import { regionMetrics } from '../../regional/metrics.ts'
 import { observing } from '../../regional/observe/observing.ts'
+import { startTracing } from '../../regional/observe/tracing.ts'
 import { startRegion } from '../../regional/server.ts'
+import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
+import type { StreamSource } from '../../regional/tenancy/stream.ts'
 import { newId } from '../../shared/ids.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
@@ -26,6 +31,7 @@ interface OtlpSpan {
   spanId: string
   parentSpanId?: string
   startTimeUnixNano: string
+  endTimeUnixNano: string
   attributes: Array<{ key: string; value: { stringValue?: string; intValue?: number } }>
 }
 
@@ -46,21 +52,41 @@ const receiver = createServer((request, response) => {
   })
 })
 
+/** What a stream of the tests' own reads, place by place. */
+let batchOf: StreamSource['batch']
+const streaming: Service = {
+  name: 'streaming',
+  operations: [
+    tenantOperation({
+      ...{ name: 'list', method: 'get', path: '/v1/streaming', tag: 'Test', summary: 'Stream' },
+      scope: 'projects:read',
+      answers: { 200: z.object({}) },
+      handle: async () => ({ status: 200, body: {} }),
+      stream: () => ({ open: async () => '0', batch: (tx, place) => batchOf(tx, place) }),
+    }),
+  ],
+}
+
+const collector = () => {
+  const { port } = receiver.address() as AddressInfo
+  return `http://127.0.0.1:${port}/otel`
+}
+
 let overloaded = false
 let regions: Regions
 let key: string
 let tenant: string
 beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
-  const { port } = receiver.address() as AddressInfo
   const tracing = {
-    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}/otel`,
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector(),
     OTEL_EXPORTER_OTLP_HEADERS: 'x-token=of%20the%20collector',
   }
   regions = await startRegions({}, (environment) =>
     startRegion(readConfig({ ...environment, ...tracing }), {
       writeLog: (line) => lines.push(line),
       overloaded: () => overloaded,
+      extraServices: [streaming],
     }),
   )
   const { id, key: first } = await regions.newTenant('acme', 'us')
@@ -108,7 +134,7 @@ test('a request leaves one line: whose it is, what it cost, and how long each st
     route: '/v1/projects',
     status: 201,
     units: expect.any(Number),
-    attempts: 1,
+    retries: 0,
     ms: expect.any(Number),
   })
   expect(Object.keys(line.stages as object).toSorted()).toEqual(
@@ -125,6 +151,27 @@ test('a request leaves one line: whose it is, what it cost, and how long each st
   expect(logged().filter((each) => each.requestId === requestId)).toHaveLength(1)
 })
 
+test('what regions and edges ask has a route, and what regions ask by themselves leaves a line only in trouble', async () => {
+  const call = async (name: string, headers: Record<string, string> = {}) => {
+    const requestId = newId('req')
+    const path = `/internal/v1/${name}`
+    await regions.ask('us', { as: 'region', method: 'POST', path, body: {}, headers, requestId })
+    return requestId
+  }
+  const quiet = new Set<string | undefined>()
+  for (let i = 0; i < 5; i++) quiet.add(await call('load'))
+  const headers = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }
+  expect(await lineOf(await call('load', headers))).toMatchObject({ route: '/internal/v1/load' })
+  expect(await lineOf(await call('read'))).toMatchObject({ route: '/internal/v1/read', status: 400 })
+  // Each of them may take its time on a busy machine.
+  expect(logged().filter(({ requestId }) => quiet.has(requestId)).length).toBeLessThan(5)
+
+  const requestId = newId('req')
+  const path = `/edge/v1/snapshots/${tenantNumberOf(tenant)}`
+  await regions.ask('us', { as: { kind: 'edge' }, path, requestId })
+  expect(await lineOf(requestId)).toMatchObject({ route: '/edge/v1/snapshots/{number}', status: 200 })
+})
+
 test('a stream leaves its line when it is over', async () => {
   const requestId = newId('req')
   const leaving = new AbortController()
@@ -137,6 +184,122 @@ test('a stream leaves its line when it is over', async () => {
   leaving.abort()
   expect(await lineOf(requestId)).toMatchObject({ status: 200, route: '/v1/events' })
   expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+})
+
+const TAIL = { headers: { accept: 'text/event-stream' } }
+
+test('a stream that fails by our own mistake says so in its body, in the log and in the metrics', async () => {
+  const failures = async () => [
+    ...(await metric('coditect_problems_total')).filter(({ labels }) => labels.includes('"internal"')),
+    ...(await metric('coditect_request_duration_seconds_count')).filter(
+      ({ labels }) => labels.includes('class="stream"') && labels.includes('5xx'),
+    ),
+  ]
+  const before = await failures()
+  const told = vi.spyOn(console, 'error')
+  batchOf = async (_, place) => {
+    if (place !== '0') throw new SyntaxError('a secret of a client')
+    return { messages: [{ id: '1', data: {} }], place: '1', more: true }
+  }
+  const requestId = newId('req')
+  const answer = await regions.open('us', { as: key, path: '/v1/streaming', requestId, ...TAIL })
+  expect(await answer.text()).toMatch(/event: end\ndata: \{"code":"internal","status":500,/)
+  expect(await lineOf(requestId)).toMatchObject({ status: 200, code: 'internal' })
+  const errors = logged().filter((line) => line.level === 'error' && line.requestId === requestId)
+  expect(errors).toMatchObject([
+    { message: 'a stream failed', error: expect.stringContaining('SyntaxError') },
+  ])
+  expect(lines.join('')).not.toContain('a secret of a client')
+  expect((await failures()).map(({ value }, i) => value - (before[i]?.value ?? 0))).toEqual([1, 1])
+  expect(told).not.toHaveBeenCalled()
+})
+
+test('an open stream is counted, and what it uses as it uses it', async () => {
+  // Of all tenants: whoever uses much has a label of its own some time.
+  const counted = async () => {
+    const sum = async (name: string, labels = '') =>
+      (await metric(name))
+        .filter((each) => each.labels.includes(labels))
+        .reduce((all, { value }) => all + value, 0)
+    return {
+      streams: await sum('coditect_request_duration_seconds_count', 'class="stream",status="2xx"'),
+      requests: await sum('coditect_tenant_requests_total'),
+      units: await sum('coditect_tenant_units_total'),
+    }
+  }
+  const goOn = Promise.withResolvers<void>()
+  batchOf = async (_, place) => {
+    if (place !== '0') await goOn.promise
+    const next = `${place}1`
+    return { messages: [{ id: next, data: {} }], place: next, more: next.length < 10 }
+  }
+  const before = await counted()
+  const leaving = new AbortController()
+  const asked = { as: key, path: '/v1/streaming', requestId: newId('req'), ...TAIL }
+  await regions.open('us', asked, leaving.signal)
+  const atHead = await counted()
+  expect(atHead).toMatchObject({ streams: before.streams + 1, requests: before.requests + 1 })
+  expect(atHead.units).toBeGreaterThan(before.units)
+  goOn.resolve()
+  await expect.poll(async () => (await counted()).units).toBeGreaterThan(atHead.units)
+  expect(await counted()).toMatchObject({ streams: atHead.streams, requests: atHead.requests })
+  leaving.abort()
+  expect(await lineOf(asked.requestId)).toMatchObject({ status: 200 })
+  expect(await counted()).toMatchObject({ streams: atHead.streams, requests: atHead.requests })
+})
+
+test('why a stream has ended is in its line; that the region stops is no failure', async () => {
+  const made = await regions.ask('us', {
+    ...{ as: key, method: 'POST', path: '/v1/api-keys' },
+    body: { name: 'reader', scopes: ['events:read'] },
+  })
+  const [revoked, stopped] = [newId('req'), newId('req')]
+  const ended = await regions.open('us', {
+    as: made.body.key,
+    path: '/v1/events',
+    requestId: revoked,
+    ...TAIL,
+  })
+  await regions.ask('us', { as: key, method: 'DELETE', path: `/v1/api-keys/${made.body.id}` })
+  await ended.text()
+  expect(await lineOf(revoked)).toMatchObject({ status: 200, code: 'api_key_revoked' })
+
+  const other = await regions.newTenant('stopping', 'eu')
+  const open = await regions.open('eu', { as: other.key, path: '/v1/events', requestId: stopped, ...TAIL })
+  const spansBefore = spans.length
+  await regions.stop('eu')
+  await open.text()
+  expect(await lineOf(stopped)).toMatchObject({ status: 200, code: 'region_unavailable' })
+  await regions.start('eu')
+  const ofIt = spans.slice(spansBefore).find(({ name }) => name === 'GET /v1/events')
+  expect(ofIt).toMatchObject({ status: { code: 0 } })
+})
+
+test('a client that does not read its stream loses its connection, and nothing is said of it but in the log', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const told = vi.spyOn(console, 'error')
+  batchOf = async (_, place) => ({
+    messages: [{ id: place, data: 'x'.repeat(1_000_000) }],
+    place: `${Number(place) + 1}`,
+    more: true,
+  })
+  const requestId = newId('req')
+  const answer = await regions.open('us', { as: key, path: '/v1/streaming', requestId, ...TAIL })
+  const isOver = () => logged().some((line) => line.message === 'request' && line.requestId === requestId)
+  await vi.waitFor(
+    () => {
+      vi.advanceTimersByTime(15_000)
+      expect(isOver()).toBe(true)
+    },
+    { timeout: 10_000, interval: 100 },
+  )
+  await expect(answer.text()).rejects.toThrow()
+  expect(logged()).toContainEqual(
+    expect.objectContaining({ message: 'a stream was cut off', why: 'the client does not read', requestId }),
+  )
+  expect(await metric('coditect_requests_in_flight')).toEqual([{ labels: 'region="us"', value: 0 }])
+  expect(told).not.toHaveBeenCalled()
 })
 
 test('HEAD of a stream opens none: it is the head of a page', async () => {
@@ -241,7 +404,7 @@ test('metrics name latency by class, stages, jobs and the process, and tenants b
     /^coditect_request_duration_seconds_count\{region="us",class="operator",status="2xx"\} [1-9]/m,
     /^coditect_stage_duration_seconds_count\{region="us",stage="commit"\} [1-9]/m,
     /^coditect_problems_total\{code="not_found",region="us"\} [1-9]/m,
-    /^coditect_transaction_attempts_total\{region="us"\} [1-9]/m,
+    /^coditect_transaction_retries_total\{region="us"\} \d/m,
     /^coditect_job_tenants_waiting\{region="us"\} \d/m,
     /^coditect_event_loop_active_seconds_total [\d.]+$/m,
     /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m,
@@ -367,3 +530,85 @@ test.each([
     expect(named('GET /v1/tenant')?.parentSpanId).toBe(spanId ?? caller)
   },
 )
+
+const spansOf = (traceId: string) => spans.filter((span) => span.traceId === traceId)
+const named = (traceId: string, name: string) =>
+  eventually(() => {
+    const found = spansOf(traceId).find((span) => span.name === name)
+    if (found === undefined) throw new Error(`no span ${name}`)
+    return found
+  })
+
+test('what goes on side by side, and what another region is asked, lies below what it is a part of', async () => {
+  const ofEurope = await regions.newTenant('nested-eu', 'eu')
+  for (const slug of ['nested-one', 'nested-two']) await regions.newTenant(slug, 'us')
+  const traceId = newTraceId()
+  const headers = {
+    traceparent: `00-${traceId}-${'c'.repeat(16)}-00`,
+    'coditect-edge-span': `${Date.now()};${'d'.repeat(16)}`,
+  }
+  const asked = { as: 'operator', path: '/platform/v1/tenants?limit=100', headers }
+  const { body } = await regions.ask('us', asked)
+  expect(body.data.map(({ id }: { id: string }) => id)).toContain(ofEurope.id)
+  const request = await named(traceId, 'GET /platform/v1/tenants')
+  const elsewhere = await named(traceId, 'POST /internal/v1/describe')
+  const inTrace = (id: string | undefined) => spansOf(traceId).find(({ spanId }) => spanId === id)
+  const transactions = spansOf(traceId).filter(({ name }) => name === 'transaction')
+  expect(transactions.length).toBeGreaterThanOrEqual(4)
+  const above = [request.spanId, elsewhere.spanId]
+  expect(transactions.filter(({ parentSpanId = '' }) => !above.includes(parentSpanId))).toEqual([])
+  expect(inTrace(elsewhere.parentSpanId)).toBe(request)
+})
+
+test('what a stream follows goes on in no trace of a request that is over', async () => {
+  const tail = async (traceId: string) => {
+    const leaving = new AbortController()
+    const requestId = newId('req')
+    const headers = { ...TAIL.headers, traceparent: `00-${traceId}-${'c'.repeat(16)}-00` }
+    const answer = await regions.open(
+      'us',
+      { as: key, path: '/v1/events', requestId, headers },
+      leaving.signal,
+    )
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    return { leave: () => leaving.abort(), read: () => reader?.read(), line: () => lineOf(requestId) }
+  }
+  const [first, second] = [newTraceId(), newTraceId()]
+  const one = await tail(first)
+  const another = await tail(second)
+  one.leave()
+  await one.line()
+  const { endTimeUnixNano } = await named(first, 'GET /v1/events')
+  for (const name of ['A', 'B', 'C']) {
+    await regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body: { name } })
+    await another.read()
+  }
+  another.leave()
+  await named(second, 'GET /v1/events')
+  const late = spansOf(first).filter((span) => BigInt(span.startTimeUnixNano) > BigInt(endTimeUnixNano))
+  expect(late.map(({ name }) => name)).toEqual([])
+})
+
+test('the edge’s span is told with the last answer, not by an instance that sends the edge elsewhere', async () => {
+  const log = { info() {}, error() {} }
+  const tracing = await startTracing({
+    ...{ endpoint: collector(), headers: { 'x-token': 'of the collector' }, ratio: 1, secret: 'shared' },
+    ...{ serviceName: 'test', region: 'us', lost: () => {}, log },
+  })
+  const app = new Hono().use(observing({ log, metrics: regionMetrics('us', []), tracing }))
+  app.get('/leaving', () => new Response(null, { status: 503, headers: { 'coditect-draining': '1' } }))
+  app.get('/staying', () => new Response())
+  const traceId = newTraceId()
+  const headers = {
+    traceparent: `00-${traceId}-${'c'.repeat(16)}-00`,
+    'coditect-edge-span': `${Date.now()};${'d'.repeat(16)}`,
+  }
+  for (const path of ['/leaving', '/staying']) await app.request(path, { headers })
+  await tracing.stop(1_000)
+  expect(
+    spansOf(traceId)
+      .map(({ name }) => name)
+      .toSorted(),
+  ).toEqual(['GET', 'GET', 'GET at the edge'])
+})
