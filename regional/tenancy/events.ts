@@ -50,7 +50,10 @@ export interface EventFeed {
   before(atMs: number): Promise<LogPosition>
   /** The last event that is not kept any more; undefined while all of them are. */
   trimmed(): Promise<LogPosition | undefined>
-  /** Where the newest event stood when this transaction began; {@link FEED_BEGINNING} where there was none. */
+  /**
+   * Where the newest event stood when this transaction began, be it kept or not; {@link FEED_BEGINNING} where there was
+   * none.
+   */
   end(): Promise<LogPosition>
 }
 
@@ -118,8 +121,11 @@ export function feedOf(scope: TenantScope): EventFeed {
     },
     trimmed: () => trimmedThrough(scope),
     async end() {
-      const { entries } = await outboxOf(scope).peekPage(1, undefined, true)
-      return entries[0]?.[0] ?? FEED_BEGINNING
+      const [{ entries }, trimmed] = await Promise.all([
+        outboxOf(scope).peekPage(1, undefined, true),
+        trimmedThrough(scope),
+      ])
+      return entries[0]?.[0] ?? trimmed ?? FEED_BEGINNING
     },
   }
 }

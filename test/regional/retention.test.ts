@@ -1,5 +1,6 @@
 // Events and audit entries are kept as long as the plan says, and no longer; who asks for older ones is told.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readEvents } from '../../shared/client/server_sent_events.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from './support.ts'
 
@@ -10,6 +11,34 @@ beforeAll(async () => {
   regions = await startRegions({ now: () => Date.now() + aheadMs })
 })
 afterAll(() => regions.close())
+
+/** A tenant whose events are kept for so many days. */
+async function keptFor(slug: string, eventRetentionDays: number) {
+  const { id, key } = await regions.newTenant(slug, 'us')
+  const patch = {
+    method: 'PATCH',
+    path: `/platform/v1/tenants/${id}`,
+    body: { limits: { eventRetentionDays } },
+  }
+  expect((await regions.ask('us', { as: 'operator', ...patch })).status).toBe(200)
+  const create = async (name: string): Promise<string> => {
+    const asked = { as: key, method: 'POST', path: '/v1/projects', body: { name } }
+    return (await regions.ask('us', asked)).body.id
+  }
+  const feed = (query = '') => regions.ask('us', { as: key, path: `/v1/events${query}` })
+  const isEmpty = () => expect.poll(async () => (await feed()).body.data, { timeout: 20_000 }).toEqual([])
+  const tail = async (query = '', lastEventId?: string) => {
+    const headers = {
+      accept: 'text/event-stream',
+      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+    }
+    const { status, body } = await regions.open('us', { as: key, path: `/v1/events${query}`, headers })
+    expect(status).toBe(200)
+    if (body === null) throw new Error('a stream has a body')
+    return readEvents(body)
+  }
+  return { create, feed, isEmpty, tail }
+}
 
 test('what is older than the plan keeps is forgotten, newer ones stay, and a place before them is 410', async () => {
   const { id, key } = await regions.newTenant('kept', 'us')
@@ -50,4 +79,18 @@ test('what is older than the plan keeps is forgotten, newer ones stay, and a pla
   aheadMs += 20 * DAY_MS
   await expect.poll(audited, { timeout: 20_000 }).toBe(0)
   await expect.poll(resources, { timeout: 20_000 }).toEqual([])
+})
+
+test('a tail that began on a feed with nothing left in it is taken up again, and misses nothing', async () => {
+  const { create, isEmpty, tail } = await keptFor('quiet', 1)
+  aheadMs += 3 * DAY_MS
+  await isEmpty()
+  const begun = await tail()
+  const place = (await begun.next()).value?.id
+  await begun.return(undefined)
+  const missed = await create('missed')
+  const again = await tail('', place)
+  expect((await again.next()).value?.id).toBe(place)
+  expect(JSON.parse((await again.next()).value?.data ?? '{}').resource).toBe(missed)
+  await again.return(undefined)
 })
