@@ -1,14 +1,35 @@
 // Events and audit entries are kept as long as the plan says, and no longer; who asks for older ones is told.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
 import { readEvents } from '../../shared/client/server_sent_events.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from './support.ts'
+
+/** Tells of so much with one request that a reader's buffers do not hold the answers to a few. */
+const talkative: Service = {
+  name: 'talkative',
+  operations: [
+    tenantOperation({
+      name: 'talk',
+      method: 'post',
+      path: '/v1/talk',
+      tag: 'Talk',
+      summary: 'Tell of a hundred things',
+      scope: 'projects:write',
+      answers: { 204: null },
+      async handle(tx) {
+        for (let i = 0; i < 100; i++) tx.emit('project.updated', `${i}`, { words: 'x'.repeat(10_000) })
+        return { status: 204 }
+      },
+    }),
+  ],
+}
 
 const DAY_MS = 24 * 60 * 60_000
 let regions: Regions
 let aheadMs = 0
 beforeAll(async () => {
-  regions = await startRegions({ now: () => Date.now() + aheadMs })
+  regions = await startRegions({ now: () => Date.now() + aheadMs, extraServices: [talkative] })
 })
 afterAll(() => regions.close())
 
@@ -37,7 +58,8 @@ async function keptFor(slug: string, eventRetentionDays: number) {
     if (body === null) throw new Error('a stream has a body')
     return readEvents(body)
   }
-  return { create, feed, isEmpty, tail }
+  const talk = () => regions.ask('us', { as: key, method: 'POST', path: '/v1/talk' })
+  return { talk, create, feed, isEmpty, tail }
 }
 
 test('what is older than the plan keeps is forgotten, newer ones stay, and a place before them is 410', async () => {
@@ -93,4 +115,28 @@ test('a tail that began on a feed with nothing left in it is taken up again, and
   expect((await again.next()).value?.id).toBe(place)
   expect(JSON.parse((await again.next()).value?.data ?? '{}').resource).toBe(missed)
   await again.return(undefined)
+})
+
+test('a stream that is behind what is kept ends with a word, and skips nothing before it', async () => {
+  const { talk, feed, isEmpty, tail } = await keptFor('slow', 1)
+  for (let i = 0; i < 20; i++) expect((await talk()).status).toBe(204)
+  const sequences: string[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { body } = await feed(`?limit=100${cursor && `&cursor=${cursor}`}`)
+    sequences.push(...body.data.map(({ sequence }: { sequence: string }) => sequence))
+    cursor = body.nextCursor
+  }
+  const slow = await tail(`?after=${sequences[0]}`)
+  await slow.next()
+  aheadMs += 2 * DAY_MS
+  await isEmpty()
+  const seen: string[] = []
+  let ended = ''
+  for await (const { id, event, data } of slow) {
+    if (event === 'end') ended = JSON.parse(data ?? '').code
+    else if (data !== undefined && id !== undefined) seen.push(id)
+  }
+  expect(ended).toBe('events_expired')
+  expect(seen).toEqual(sequences.slice(1, 1 + seen.length))
+  expect(seen.length).toBeLessThan(sequences.length - 1)
 })

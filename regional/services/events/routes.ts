@@ -46,6 +46,7 @@ export const events: Service = {
         open: async (tx) =>
           (await placeOf(tx.events, lastEventId ?? query.cursor ?? query.after)) ?? tx.events.end(),
         async batch(tx, place) {
+          await requireKept(tx.events, place)
           const { events, through, more } = await wanted(
             tx.events,
             STREAM_BATCH,
@@ -69,20 +70,30 @@ export const events: Service = {
  */
 async function placeOf(feed: EventFeed, text: string | undefined): Promise<string | undefined> {
   if (text === undefined) return undefined
-  const [place, trimmed] = await Promise.all([readPlace(feed, text), feed.trimmed()])
-  if (trimmed !== undefined && (place === undefined || place < trimmed)) {
-    const [oldest] = (await feed.page(1)).events
-    // Where a forgotten event stood is not known any more, but its id says when it was.
-    if (place !== undefined || oldest === undefined || timeOf(text) < Date.parse(oldest.at)) {
-      throw new Problem(
-        'events_expired',
-        `Events behind that one are not kept any more; the oldest is ${oldest?.id ?? 'none'}. Begin again without \`after\`.`,
-      )
-    }
+  const place = await readPlace(feed, text)
+  if (place !== undefined) {
+    await requireKept(feed, place)
+    return place
   }
-  if (place === undefined) throw unknownPlace()
-  return place
+  if ((await feed.trimmed()) === undefined) throw unknownPlace()
+  const oldest = await oldestIn(feed)
+  // Where a forgotten event stood is not known any more, but its id says when it was.
+  throw oldest === undefined || timeOf(text) < Date.parse(oldest.at) ? expired(oldest) : unknownPlace()
 }
+
+/** @throws {Problem} `events_expired` where some of what lies behind a place is not kept any more */
+async function requireKept(feed: EventFeed, place: string): Promise<void> {
+  const trimmed = await feed.trimmed()
+  if (trimmed !== undefined && place < trimmed) throw expired(await oldestIn(feed))
+}
+
+const oldestIn = async (feed: EventFeed): Promise<TenantEvent | undefined> => (await feed.page(1)).events[0]
+
+const expired = (oldest: TenantEvent | undefined): Problem =>
+  new Problem(
+    'events_expired',
+    `Events behind that one are not kept any more; the oldest is ${oldest?.id ?? 'none'}. Begin again without \`after\`.`,
+  )
 
 const timeOf = (eventId: string): number => idTimeMs('evt', eventId) ?? Number.POSITIVE_INFINITY
 
