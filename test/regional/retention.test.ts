@@ -1,26 +1,44 @@
 // Events and audit entries are kept as long as the plan says, and no longer; who asks for older ones is told.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { events } from '../../regional/services/events/routes.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
 import { readEvents } from '../../shared/client/server_sent_events.ts'
 import { newId } from '../../shared/ids.ts'
 import { type Regions, startRegions } from './support.ts'
 
-/** Tells of so much with one request that a reader's buffers do not hold the answers to a few. */
-const talkative: Service = {
-  name: 'talkative',
+const [list] = events.operations
+if (list?.answers !== 'in_transaction') throw new Error('the feed is read in a transaction')
+const asked = { params: {}, query: {}, contentType: undefined, body: new Uint8Array() }
+const stream = list.prepareStream?.({ ...asked, ifMatch: undefined, idempotencyKey: undefined })
+
+/** Tells of much at once; and reads what a stream of the feed reads for one batch, when the test says so. */
+const telling: Service = {
+  name: 'telling',
   operations: [
     tenantOperation({
-      name: 'talk',
+      name: 'tell',
       method: 'post',
-      path: '/v1/talk',
-      tag: 'Talk',
-      summary: 'Tell of a hundred things',
+      path: '/v1/tell',
+      tag: 'Test',
+      summary: 'Tell of two hundred things',
       scope: 'projects:write',
       answers: { 204: null },
       async handle(tx) {
-        for (let i = 0; i < 100; i++) tx.emit('project.updated', `${i}`, { words: 'x'.repeat(10_000) })
+        for (let i = 0; i < 200; i++) tx.emit('project.updated', `${i}`)
         return { status: 204 }
       },
+    }),
+    tenantOperation({
+      name: 'batch',
+      method: 'get',
+      path: '/v1/batch',
+      tag: 'Test',
+      summary: 'What a stream reads next',
+      scope: 'events:read',
+      query: z.strictObject({ place: z.string() }),
+      answers: { 200: z.object({ place: z.string(), more: z.boolean() }) },
+      handle: async (tx, { query }) => ({ status: 200, body: await stream?.batch(tx, query.place) }),
     }),
   ],
 }
@@ -29,7 +47,7 @@ const DAY_MS = 24 * 60 * 60_000
 let regions: Regions
 let aheadMs = 0
 beforeAll(async () => {
-  regions = await startRegions({ now: () => Date.now() + aheadMs, extraServices: [talkative] })
+  regions = await startRegions({ now: () => Date.now() + aheadMs, extraServices: [telling] })
 })
 afterAll(() => regions.close())
 
@@ -58,8 +76,9 @@ async function keptFor(slug: string, eventRetentionDays: number) {
     if (body === null) throw new Error('a stream has a body')
     return readEvents(body)
   }
-  const talk = () => regions.ask('us', { as: key, method: 'POST', path: '/v1/talk' })
-  return { talk, create, feed, isEmpty, tail }
+  const tell = () => regions.ask('us', { as: key, method: 'POST', path: '/v1/tell' })
+  const batch = (place: string) => regions.ask('us', { as: key, path: `/v1/batch?place=${place}` })
+  return { tell, batch, create, feed, isEmpty, tail }
 }
 
 test('what is older than the plan keeps is forgotten, newer ones stay, and a place before them is 410', async () => {
@@ -117,26 +136,38 @@ test('a tail that began on a feed with nothing left in it is taken up again, and
   await again.return(undefined)
 })
 
-test('a stream that is behind what is kept ends with a word, and skips nothing before it', async () => {
-  const { talk, feed, isEmpty, tail } = await keptFor('slow', 1)
-  for (let i = 0; i < 20; i++) expect((await talk()).status).toBe(204)
-  const sequences: string[] = []
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const { body } = await feed(`?limit=100${cursor && `&cursor=${cursor}`}`)
-    sequences.push(...body.data.map(({ sequence }: { sequence: string }) => sequence))
-    cursor = body.nextCursor
+test('who asks for a rare type again and again goes on where the last page ended, however long there is none', async () => {
+  const { create, feed, tell } = await keptFor('rare', 1)
+  const project = await create('first')
+  const asked = '?types=project.created'
+  let { body } = await feed(asked)
+  expect(body.data.map(({ resource }: { resource: string }) => resource)).toEqual([project])
+  for (let hours = 0; hours < 60; hours += 20) {
+    const [{ sequence }] = (await feed('?limit=1')).body.data
+    expect((await tell()).status).toBe(204)
+    aheadMs += 20 * 60 * 60_000
+    // What came before that is forgotten meanwhile.
+    if (hours > 0) {
+      const first = async () => (await feed('?limit=1')).body.data[0]?.sequence > sequence
+      await expect.poll(first, { timeout: 20_000 }).toBe(true)
+    }
+    const next = await feed(`${asked}&after=${body.through}`)
+    expect([next.status, next.body.data, next.body.nextCursor]).toEqual([200, [], null])
+    body = next.body
   }
-  const slow = await tail(`?after=${sequences[0]}`)
-  await slow.next()
+  const second = await create('second')
+  const { data } = (await feed(`${asked}&after=${body.through}`)).body
+  expect(data.map(({ resource }: { resource: string }) => resource)).toEqual([second])
+})
+
+test('a stream that is behind what is kept ends with a word, and passes over nothing', async () => {
+  const { batch, feed, isEmpty, tell } = await keptFor('slow', 1)
+  expect((await tell()).status).toBe(204)
+  const [first] = (await feed('?limit=1')).body.data
+  const { body } = await batch(first.sequence)
+  expect(body.more).toBe(true)
   aheadMs += 2 * DAY_MS
   await isEmpty()
-  const seen: string[] = []
-  let ended = ''
-  for await (const { id, event, data } of slow) {
-    if (event === 'end') ended = JSON.parse(data ?? '').code
-    else if (data !== undefined && id !== undefined) seen.push(id)
-  }
-  expect(ended).toBe('events_expired')
-  expect(seen).toEqual(sequences.slice(1, 1 + seen.length))
-  expect(seen.length).toBeLessThan(sequences.length - 1)
+  const behind = await batch(body.place)
+  expect([behind.status, behind.body.code]).toEqual([410, 'events_expired'])
 })

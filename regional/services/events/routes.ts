@@ -1,4 +1,5 @@
 // GET /v1/events: what changed, oldest first. A page says where to go on; so does every event.
+import { z } from 'zod'
 import { idTimeMs, isId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import {
@@ -29,7 +30,14 @@ export const events: Service = {
       summary: 'Read what changed, oldest first',
       scope: 'events:read',
       query: eventQuery,
-      answers: { 200: pageOf(Event) },
+      answers: {
+        200: pageOf(Event).extend({
+          through: z.string().meta({
+            description:
+              'How far the feed was read for this page, events of other types too: `after` takes it, now or later.',
+          }),
+        }),
+      },
       problems: ['events_expired'],
       async handle(tx, { query }) {
         const after = await placeOf(tx.events, query.cursor ?? query.after)
@@ -39,6 +47,7 @@ export const events: Service = {
           body: {
             data: page.events,
             nextCursor: page.more && page.through !== undefined ? writeCursor(LIST, page.through) : null,
+            through: page.through ?? (await tx.events.end()),
           },
         }
       },
