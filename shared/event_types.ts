@@ -69,3 +69,8 @@ export const EVENT_TYPES = {
 } as const
 
 export type EventType = keyof typeof EVENT_TYPES
+
+/** A type of event, or all of a resource's, as in `project.*`. */
+export const namesEvents = (text: string): boolean =>
+  Object.hasOwn(EVENT_TYPES, text) ||
+  Object.keys(EVENT_TYPES).some((type) => `${type.split('.')[0]}.*` === text)

@@ -16,8 +16,9 @@ import { Event, eventQuery, typeFilter } from './schema.ts'
 
 const LIST = 'events'
 const STREAM_BATCH = 100
-/** Read in one transaction while looking for events of the wanted types. */
+/** Read in one transaction while looking for events of the wanted types, so many at a time. */
 const MAX_READ = 500
+const READ_STEP = 100
 
 export const events: Service = {
   name: 'events',
@@ -81,7 +82,8 @@ async function placeOf(feed: EventFeed, text: string | undefined): Promise<strin
   if (text === undefined) return undefined
   const place = await readPlace(feed, text)
   if (place !== undefined) {
-    await requireKept(feed, place)
+    const [isNone] = await Promise.all([feed.isNone(place), requireKept(feed, place)])
+    if (isNone) throw unknownPlace()
     return place
   }
   if ((await feed.trimmed()) === undefined) throw unknownPlace()
@@ -123,7 +125,7 @@ async function readPlace(feed: EventFeed, text: string): Promise<string | undefi
 
 /** Up to `limit` events of the wanted types, and how far the feed was read for them. */
 export async function wanted(
-  feed: EventFeed,
+  feed: Pick<EventFeed, 'page'>,
   limit: number,
   after: string | undefined,
   isWanted: (type: string) => boolean,
@@ -132,7 +134,8 @@ export async function wanted(
   let through = after
   let more = true
   for (let read = 0; more && read < MAX_READ && events.length < limit; ) {
-    const page = await feed.page(Math.min(limit, 100), through)
+    // Where the first of them are not all wanted, few of those behind them may be.
+    const page = await feed.page(read === 0 ? Math.min(limit, READ_STEP) : READ_STEP, through)
     more = page.more
     read += page.events.length
     for (const event of page.events) {
