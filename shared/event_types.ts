@@ -19,7 +19,7 @@ export const EVENT_TYPES = {
   'identity_provider.updated': 'An identity provider was changed.',
   'identity_provider.deleted': 'An identity provider was removed.',
   'api_key.created': 'An API key was made.',
-  'api_key.rotated': 'An API key got a successor.',
+  'api_key.rotated': 'An API key got a successor, whose id `data` has.',
   'api_key.revoked': 'An API key was revoked.',
   'admin_link.created': 'A link to the console was made.',
   'admin_link.revoked': 'A link to the console was taken back.',
