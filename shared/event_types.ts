@@ -19,7 +19,7 @@ export const EVENT_TYPES = {
   'identity_provider.updated': 'An identity provider was changed.',
   'identity_provider.deleted': 'An identity provider was removed.',
   'api_key.created': 'An API key was made.',
-  'api_key.rotated': 'An API key got a successor.',
+  'api_key.rotated': 'An API key got a successor, whose id `data` has.',
   'api_key.revoked': 'An API key was revoked.',
   'admin_link.created': 'A link to the console was made.',
   'admin_link.revoked': 'A link to the console was taken back.',
@@ -51,7 +51,7 @@ export const EVENT_TYPES = {
   'run.succeeded': 'A run ended with an answer.',
   'run.failed': 'A run ended without one.',
   'run.cancelled': 'A run was stopped.',
-  'job.cancelled': 'A job was cancelled.',
+  'job.cancelled': 'A job was cancelled, or nobody wants it any more.',
   'job.failed': 'A job could not be done, and is not tried again.',
   'webhook_source.created': 'A source of inbound webhooks was made.',
   'webhook_source.updated': 'A source of inbound webhooks changed.',
@@ -69,3 +69,8 @@ export const EVENT_TYPES = {
 } as const
 
 export type EventType = keyof typeof EVENT_TYPES
+
+/** A type of event, or all of a resource's, as in `project.*`. */
+export const namesEvents = (text: string): boolean =>
+  Object.hasOwn(EVENT_TYPES, text) ||
+  Object.keys(EVENT_TYPES).some((type) => `${type.split('.')[0]}.*` === text)

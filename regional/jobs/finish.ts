@@ -12,7 +12,7 @@ export async function finish(
   scope: TenantScope,
   before: JobRecord,
   after: JobRecord,
-  state: 'done' | 'failed',
+  state: JobEnd['state'],
   nowMs: number,
 ): Promise<void> {
   const jobs = jobsOf(scope)

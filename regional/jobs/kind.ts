@@ -40,6 +40,8 @@ export type Step<S = unknown> =
   /** There is more to do, at once or at `runAtMs`. */
   | { next: S; done?: number; total?: number; runAtMs?: number }
   | { finished: true; done?: number }
+  /** Nobody wants it any more; what this step wrote stands. */
+  | { cancelled: true; done?: number }
   /** It can't be done, and trying again is no use; what this step wrote stands. Said in words for the tenant. */
   | { failed: string; done?: number }
 

@@ -212,9 +212,12 @@ async function apply(
   const after = { ...job, progress, failures: 0, error: null, startedMs: job.startedMs ?? nowMs }
   if ('finished' in step) {
     await finish(scope, job, after, 'done', nowMs)
+  } else if ('cancelled' in step) {
+    await finish(scope, job, after, 'cancelled', nowMs)
+    tell('job.cancelled', scope, job, nowMs, logs)
   } else if ('failed' in step) {
     await finish(scope, job, { ...after, error: step.failed }, 'failed', nowMs)
-    tellFailure(scope, job, nowMs, logs)
+    tell('job.failed', scope, job, nowMs, logs)
   } else {
     const dueMs = step.runAtMs ?? nowMs
     requeue(scope, job, { ...after, state: 'running', place: step.next, dueMs })
@@ -252,7 +255,7 @@ function fail(
     const dueMs = nextTryMs(retry, failed.failures, nowMs, random())
     if (dueMs === undefined) {
       await finish(scope, job, failed, 'failed', nowMs)
-      tellFailure(scope, job, nowMs, logs)
+      tell('job.failed', scope, job, nowMs, logs)
     } else {
       requeue(scope, job, { ...failed, dueMs })
     }
@@ -260,10 +263,16 @@ function fail(
 }
 
 /** Of a job that its tenant can see. */
-function tellFailure(scope: TenantScope, { id, kind, upkeep }: JobRecord, nowMs: number, logs: LogStanding) {
+function tell(
+  how: 'job.cancelled' | 'job.failed',
+  scope: TenantScope,
+  { id, kind, upkeep }: JobRecord,
+  nowMs: number,
+  logs: LogStanding,
+): void {
   if (upkeep) return
   const actor = { kind: 'system' as const, id }
-  emitting(scope, { standing: logs, nowMs, actor, requestId: id })('job.failed', id, { kind })
+  emitting(scope, { standing: logs, nowMs, actor, requestId: id })(how, id, { kind })
 }
 
 /** In words that the tenant may read: what is wrong inside the platform is the log's. */

@@ -149,4 +149,11 @@ export class Log<V> {
 export const justBefore = (position: LogPosition): LogPosition =>
   (BigInt(`0x${position}`) - 1n).toString(16).padStart(POSITION_BYTES * 2, '0')
 
+/** In front of every position of an epoch. */
+export const beginningOf = (epoch: number): LogPosition =>
+  epoch
+    .toString(16)
+    .padStart(EPOCH_BYTES * 2, '0')
+    .padEnd(POSITION_BYTES * 2, '0')
+
 export const isLogPosition = (text: string): text is LogPosition => POSITION.test(text)

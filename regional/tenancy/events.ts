@@ -3,11 +3,11 @@
 // Every commit with an event also sets the tail, a key that streams watch. It is set blindly, so writers never conflict.
 import type { EventType } from '../../shared/event_types.ts'
 import { type Id, idFromBytes, newId, uuidv7 } from '../../shared/ids.ts'
-import { jsonLog, justBefore, type Log, type LogPosition } from '../storage/log_space.ts'
+import { beginningOf, jsonLog, justBefore, type Log, type LogPosition } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { callWebhooks } from '../webhooks/call.ts'
 import type { Actor } from './audit.ts'
-import type { LogStanding } from './records.ts'
+import { type LogStanding, statusSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 import { trimmedThrough } from './retention.ts'
 
@@ -50,8 +50,16 @@ export interface EventFeed {
   before(atMs: number): Promise<LogPosition>
   /** The last event that is not kept any more; undefined while all of them are. */
   trimmed(): Promise<LogPosition | undefined>
-  /** Where the newest event stood when this transaction began; {@link FEED_BEGINNING} where there was none. */
+  /**
+   * Where the newest event stood when this transaction began, be it kept or not; {@link FEED_BEGINNING} where there was
+   * none.
+   */
   end(): Promise<LogPosition>
+  /**
+   * Whether a place is none that this feed ever gave. Behind its end is none, but for what a restore has lost: that is of an
+   * earlier epoch.
+   */
+  isNone(place: LogPosition): Promise<boolean>
 }
 
 /** How far the clocks of a region's processes may be apart. */
@@ -118,8 +126,18 @@ export function feedOf(scope: TenantScope): EventFeed {
     },
     trimmed: () => trimmedThrough(scope),
     async end() {
-      const { entries } = await outboxOf(scope).peekPage(1, undefined, true)
-      return entries[0]?.[0] ?? FEED_BEGINNING
+      const [{ entries }, trimmed] = await Promise.all([
+        outboxOf(scope).peekPage(1, undefined, true),
+        trimmedThrough(scope),
+      ])
+      return entries[0]?.[0] ?? trimmed ?? FEED_BEGINNING
+    },
+    async isNone(place) {
+      const [end, status] = await Promise.all([
+        this.end(),
+        scope.system('status', statusSpace).get(['status']),
+      ])
+      return place > end && (status === undefined || place >= beginningOf(status.epoch))
     },
   }
 }

@@ -250,7 +250,7 @@ export interface Operations {
   /** Read a domain. */
   'GET /v1/domains/{id}': { params: { id: string }; answer: Domain }
   /** Read what changed, oldest first. */
-  'GET /v1/events': { query?: { after?: string; types?: string; limit?: number; cursor?: string }; answer: { data: Array<Event>; nextCursor: string | null } }
+  'GET /v1/events': { query?: { after?: string; types?: string; limit?: number; cursor?: string }; answer: { data: Array<Event>; nextCursor: string | null; through: string } }
   /** List identity providers, oldest first. */
   'GET /v1/identity-providers': { query?: { limit?: number; cursor?: string }; answer: { data: Array<IdentityProvider>; nextCursor: string | null } }
   /** Read an identity provider. */

@@ -36,6 +36,24 @@ test('without an overlap the old one is revoked at once', async () => {
   expect(code(await ask('/v1/projects', { as: old.key }))).toBe('401 api_key_revoked')
 })
 
+test('each rotation is told, with the successor, whatever becomes of the old one', async () => {
+  const expiresAt = new Date(Date.now() + aheadMs + 60_000).toISOString()
+  for (const [overlapSeconds, ends, then] of [
+    [0, null, ['api_key.revoked', 'api_key.created']],
+    [3600, null, ['api_key.created']],
+    [3600, expiresAt, ['api_key.created']],
+  ] as const) {
+    const made = { name: 'a key', scopes: ['projects:read'], expiresAt: ends }
+    const { body: old } = await ask('/v1/api-keys', { method: 'POST', body: made })
+    const { through } = (await ask('/v1/events?limit=100')).body
+    const { body: successor } = await rotate(old.id, { overlapSeconds })
+    const [rotated, ...others] = (await ask(`/v1/events?after=${through}`)).body.data
+    const data = { successor: successor.id }
+    expect(rotated).toMatchObject({ type: 'api_key.rotated', resource: old.id, data })
+    expect(others.map(({ type }: { type: string }) => type)).toEqual(then)
+  }
+})
+
 test('nobody gets a key by it that allows more than they may', async () => {
   const strong = await newKey(['*'])
   const weak = await newKey(['api-keys:write'])

@@ -98,6 +98,34 @@ test('a build that was cancelled is told as ended, and begins again when its ind
   expect((await slow.all('?order=n&limit=100')).length).toBe(500)
 })
 
+test('a build whose index is dropped, or whose collection is deleted, is cancelled, and no failure', async () => {
+  for (const [name, drop] of [
+    ['dropping', (built: Collection) => built.declare({})],
+    ['deleting', (built: Collection) => built.ask('', 'DELETE')],
+  ] as const) {
+    const slow = await tenant.collection(name)
+    let id = ''
+    await caught(slow, async () => {
+      await fill(slow, 300)
+      const { body } = await slow.declare({ indexes: [N] })
+      id = body.indexes[0].job
+      await drop(slow)
+      await expect.poll(async () => (await job(id)).finishedAt, { timeout: 10_000 }).not.toBeNull()
+      return (await job(id)).state !== 'done'
+    })
+    expect(await job(id)).toMatchObject({ state: 'cancelled', error: null })
+    const told: Array<{ type: string; resource: string; data: object }> = []
+    for (let after: string | null = '0'.repeat(40); after !== null; ) {
+      const { body } = await tenant.ask(`/v1/events?types=job.*&limit=100&after=${after}`)
+      told.push(...body.data)
+      after = body.nextCursor
+    }
+    expect(told.filter(({ resource }) => resource === id)).toMatchObject([
+      { type: 'job.cancelled', data: { kind: 'records.build-indexes' } },
+    ])
+  }
+})
+
 /** Tries until something was seen while an index was being built: building does not take long. */
 async function caught(collection: Collection, seen: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 50; tries++) {

@@ -195,6 +195,44 @@ test('what came is forgotten when its time is over, with its bytes and its marks
   expect(await send('first', 'd-1')).not.toBe(first)
 })
 
+test('what came is kept by the plan of now, be that a larger or a smaller one than when it came', {
+  timeout: 60_000,
+}, async () => {
+  const { id, key } = await regions.newTenant('replanned', 'us')
+  const ask = (path: string, method = 'GET', body?: unknown) =>
+    regions.ask('us', { as: key, method, path, ...(body !== undefined && { body }) })
+  const keepFor = async (eventRetentionDays: number) => {
+    const path = `/platform/v1/tenants/${id}`
+    const body = { limits: { eventRetentionDays } }
+    expect((await regions.ask('us', { as: 'operator', method: 'PATCH', path, body })).status).toBe(200)
+  }
+  const given = { name: 'Code', provider: 'github', secret: 'a-secret-of-ours' }
+  const { body: source } = await ask('/v1/webhook-sources', 'POST', given)
+  const send = async (body: string) => {
+    const signature = createHmac('sha256', given.secret).update(body).digest('hex')
+    const headers = { 'x-hub-signature-256': `sha256=${signature}` }
+    return (await regions.ask('us', { as: source.url, method: 'POST', path: '', body, headers })).body.id
+  }
+  const path = `/v1/webhook-sources/${source.id}/received`
+  const received = async () => (await ask(path)).body.data.map(({ id }: { id: string }) => id)
+
+  await keepFor(2)
+  const first = await send('{"n":1}')
+  const expiresAt = new Date(Date.now() + aheadMs + 3 * DAY_MS).toISOString()
+  await ask('/v1/api-keys', 'POST', { name: 'Shows what is swept', scopes: ['projects:read'], expiresAt })
+  await keepFor(30)
+  aheadMs += 4 * DAY_MS
+  const second = await send('{"n":2}')
+  const keys = async () => (await ask('/v1/usage')).body.quotas.apiKeys.used
+  await expect.poll(keys, { timeout: 30_000 }).toBe(1)
+  expect(await received()).toEqual([second, first])
+
+  await keepFor(1)
+  aheadMs += 8 * DAY_MS
+  await ask('/v1/projects', 'POST', { name: 'Wakes the tenant’s queue' })
+  await expect.poll(received, { timeout: 30_000 }).toEqual([])
+})
+
 test('webhooks of Shopify are told apart by their topics, even with one body, and forgotten each by itself', {
   timeout: 60_000,
 }, async () => {

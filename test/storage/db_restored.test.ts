@@ -58,6 +58,9 @@ const readBehind = (database: RegionDatabase, place?: string) =>
     return { value: events, commit: false }
   })
 
+const isNone = (database: RegionDatabase, place: string) =>
+  database.tenant(tenant, async (scope) => ({ value: await feedOf(scope).isNone(place), commit: false }))
+
 test('who has read further than a backup misses nothing of what comes after it was restored, whichever time', async () => {
   const [dataDir, backup] = [await temporaryDirectory(), await temporaryDirectory()]
   let region = await open(dataDir)
@@ -71,10 +74,11 @@ test('who has read further than a backup misses nothing of what comes after it w
     if (times > 0) {
       const restored = await temporaryDirectory()
       await cp(backup, restored, { recursive: true })
-      const place = (await readBehind(region.database)).at(-1)?.sequence
+      const place = (await readBehind(region.database)).at(-1)?.sequence ?? ''
       await region.close()
       region = await open(restored)
       expect(await markRestored(region.side, nowMs, () => {})).toBe(1)
+      expect(await isNone(region.database, place)).toBe(false)
       for (const resource of ['new', 'newer']) await append(region.database, `${resource} ${times}`)
       const news = await readBehind(region.database, place)
       expect(news.map(({ resource }) => resource)).toEqual([`new ${times}`, `newer ${times}`])

@@ -16,7 +16,7 @@ import {
   tenantOperation,
 } from '../../tenancy/service.ts'
 import { ApiKey, CreateApiKey, CreatedApiKey, keyId, RotateApiKey } from './schema.ts'
-import { addKey, endOf, expireKey, lastUsed, listKeys, readKey, replaceKey, revokeKey } from './store.ts'
+import { addKey, endOf, lastUsed, listKeys, readKey, replaceKey, revokeKey, succeedKey } from './store.ts'
 
 const LIST = 'api-keys'
 const one = z.object({ id: keyId })
@@ -134,8 +134,7 @@ export const apiKeys = (mint: Mint): Service => ({
         if (overlapSeconds === 0) {
           await replaceKey(tx, old, record)
         } else {
-          await expireKey(tx, old, nowMs + overlapSeconds * 1000)
-          await addKey(tx, record)
+          await succeedKey(tx, old, record, nowMs + overlapSeconds * 1000)
         }
         return { status: 201, body: { ...shown(record), key: text } }
       },

@@ -38,18 +38,26 @@ export const lastUsed = (tx: TenantTransaction, id: string): Promise<number | un
 export const endOf = ({ expiresAt, expiresAtFirst = expiresAt }: CredentialRecord): string | null =>
   expiresAtFirst
 
-/** Has a key end sooner than it would, because another one takes its place; never later. */
-export async function expireKey(
+/**
+ * Has another key take the place of one, which ends at `atMs`, or sooner where it would anyway.
+ * @throws {Problem} `quota_exceeded`
+ */
+export async function succeedKey(
   tx: TenantTransaction,
+  old: CredentialRecord,
   record: CredentialRecord,
   atMs: number,
 ): Promise<void> {
-  const sooner = record.expiresAt === null || Date.parse(record.expiresAt) > atMs
-  if (!sooner) return
-  const expiresAt = new Date(atMs).toISOString()
-  await writeKey(tx, { ...record, expiresAt, expiresAtFirst: endOf(record) })
-  tx.emit('api_key.rotated', record.id)
+  if (old.expiresAt === null || Date.parse(old.expiresAt) > atMs) {
+    const expiresAt = new Date(atMs).toISOString()
+    await writeKey(tx, { ...old, expiresAt, expiresAtFirst: endOf(old) })
+  }
+  tellRotation(tx, old, record)
+  await addKey(tx, record)
 }
+
+const tellRotation = (tx: TenantTransaction, old: CredentialRecord, { id }: CredentialRecord): void =>
+  tx.emit('api_key.rotated', old.id, { successor: id })
 
 /** @throws {Problem} `not_found` */
 export async function revokeKey(tx: TenantTransaction, id: string): Promise<void> {
@@ -58,12 +66,13 @@ export async function revokeKey(tx: TenantTransaction, id: string): Promise<void
   await endKey(tx, record)
 }
 
-/** Revokes a key and has another take its place, be there more than the plan allows by now. */
+/** Revokes a key and has another take its place at once, be there more than the plan allows by now. */
 export async function replaceKey(
   tx: TenantTransaction,
   old: CredentialRecord,
   record: CredentialRecord,
 ): Promise<void> {
+  tellRotation(tx, old, record)
   await endKey(tx, old)
   await writeKey(tx, record)
   tx.emit('api_key.created', record.id)

@@ -1,4 +1,5 @@
 // GET /v1/events: what changed, oldest first. A page says where to go on; so does every event.
+import { z } from 'zod'
 import { idTimeMs, isId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import {
@@ -15,8 +16,9 @@ import { Event, eventQuery, typeFilter } from './schema.ts'
 
 const LIST = 'events'
 const STREAM_BATCH = 100
-/** Read in one transaction while looking for events of the wanted types. */
+/** Read in one transaction while looking for events of the wanted types, so many at a time. */
 const MAX_READ = 500
+const READ_STEP = 100
 
 export const events: Service = {
   name: 'events',
@@ -29,7 +31,14 @@ export const events: Service = {
       summary: 'Read what changed, oldest first',
       scope: 'events:read',
       query: eventQuery,
-      answers: { 200: pageOf(Event) },
+      answers: {
+        200: pageOf(Event).extend({
+          through: z.string().meta({
+            description:
+              'How far the feed was read for this page, events of other types too: `after` takes it, now or later.',
+          }),
+        }),
+      },
       problems: ['events_expired'],
       async handle(tx, { query }) {
         const after = await placeOf(tx.events, query.cursor ?? query.after)
@@ -39,6 +48,7 @@ export const events: Service = {
           body: {
             data: page.events,
             nextCursor: page.more && page.through !== undefined ? writeCursor(LIST, page.through) : null,
+            through: page.through ?? (await tx.events.end()),
           },
         }
       },
@@ -46,6 +56,7 @@ export const events: Service = {
         open: async (tx) =>
           (await beginningOf(tx.events, lastEventId, query.cursor ?? query.after)) ?? tx.events.end(),
         async batch(tx, place) {
+          await requireKept(tx.events, place)
           const { events, through, more } = await wanted(
             tx.events,
             STREAM_BATCH,
@@ -69,20 +80,31 @@ export const events: Service = {
  */
 async function placeOf(feed: EventFeed, text: string | undefined): Promise<string | undefined> {
   if (text === undefined) return undefined
-  const [place, trimmed] = await Promise.all([readPlace(feed, text), feed.trimmed()])
-  if (trimmed !== undefined && (place === undefined || place < trimmed)) {
-    const [oldest] = (await feed.page(1)).events
-    // Where a forgotten event stood is not known any more, but its id says when it was.
-    if (place !== undefined || oldest === undefined || timeOf(text) < Date.parse(oldest.at)) {
-      throw new Problem(
-        'events_expired',
-        `Events behind that one are not kept any more; the oldest is ${oldest?.id ?? 'none'}. Begin again without \`after\`.`,
-      )
-    }
+  const place = await readPlace(feed, text)
+  if (place !== undefined) {
+    const [isNone] = await Promise.all([feed.isNone(place), requireKept(feed, place)])
+    if (isNone) throw unknownPlace()
+    return place
   }
-  if (place === undefined) throw unknownPlace()
-  return place
+  if ((await feed.trimmed()) === undefined) throw unknownPlace()
+  const oldest = await oldestIn(feed)
+  // Where a forgotten event stood is not known any more, but its id says when it was.
+  throw oldest === undefined || timeOf(text) < Date.parse(oldest.at) ? expired(oldest) : unknownPlace()
 }
+
+/** @throws {Problem} `events_expired` where some of what lies behind a place is not kept any more */
+async function requireKept(feed: EventFeed, place: string): Promise<void> {
+  const trimmed = await feed.trimmed()
+  if (trimmed !== undefined && place < trimmed) throw expired(await oldestIn(feed))
+}
+
+const oldestIn = async (feed: EventFeed): Promise<TenantEvent | undefined> => (await feed.page(1)).events[0]
+
+const expired = (oldest: TenantEvent | undefined): Problem =>
+  new Problem(
+    'events_expired',
+    `Events behind that one are not kept any more; the oldest is ${oldest?.id ?? 'none'}. Begin again without \`after\`.`,
+  )
 
 const timeOf = (eventId: string): number => idTimeMs('evt', eventId) ?? Number.POSITIVE_INFINITY
 
@@ -118,7 +140,7 @@ async function beginningOf(
 
 /** Up to `limit` events of the wanted types, and how far the feed was read for them. */
 export async function wanted(
-  feed: EventFeed,
+  feed: Pick<EventFeed, 'page'>,
   limit: number,
   after: string | undefined,
   isWanted: (type: string) => boolean,
@@ -127,7 +149,8 @@ export async function wanted(
   let through = after
   let more = true
   for (let read = 0; more && read < MAX_READ && events.length < limit; ) {
-    const page = await feed.page(Math.min(limit, 100), through)
+    // Where the first of them are not all wanted, few of those behind them may be.
+    const page = await feed.page(read === 0 ? Math.min(limit, READ_STEP) : READ_STEP, through)
     more = page.more
     read += page.events.length
     for (const event of page.events) {

@@ -1,5 +1,6 @@
 // An event of the feed, as a tenant reads it.
 import { z } from 'zod'
+import { namesEvents } from '../../../shared/event_types.ts'
 import { actorsMember, idSchema, timeSchema } from '../../schemas.ts'
 import { pageLimit } from '../../tenancy/service.ts'
 
@@ -31,18 +32,21 @@ export const Event = z
   })
   .meta({ id: 'Event' })
 
-const TYPE = /^[a-z_]+\.([a-z_]+|\*)$/
 const MAX_TYPES = 20
 
 export const eventQuery = z.strictObject({
   after: z.string().max(2048).optional().meta({
-    description: 'The `id` or `sequence` of an event, or a `nextCursor`. Without it, from the oldest one on.',
+    description:
+      'The `id` or `sequence` of an event, a `nextCursor`, or a `through`. Without it, from the oldest one on.',
   }),
   types: z
     .string()
     .max(1000)
     .refine((text) => text.split(',').length <= MAX_TYPES, `At most ${MAX_TYPES} types.`)
-    .refine((text) => text.split(',').every((type) => TYPE.test(type)), 'Such as project.created,api_key.*')
+    .refine(
+      (text) => text.split(',').every(namesEvents),
+      'Each is a type of event, or all of a resource’s: such as project.created,api_key.*',
+    )
     .optional()
     .meta({ description: 'Only these, separated by commas; `project.*` is every event of projects.' }),
   limit: pageLimit,

@@ -42,7 +42,7 @@ export const buildIndexes = jobKind<
     const isBuilt = ({ state, number }: IndexRecord) =>
       state === 'building' && payload.numbers.includes(number)
     if (collection?.uid !== payload.uid || !collection.indexes.some(isBuilt)) {
-      return { failed: 'The indexes are no longer wanted.' }
+      return { cancelled: true }
     }
     const uid = uidKey(collection)
     const [page, total] = await Promise.all([

@@ -96,7 +96,7 @@ export const recover = jobKind<Window & { endpoint: string }, { through: LogPosi
       tx.space(endpointSpace).get([payload.endpoint]),
       tx.space(laneSpace).get([payload.endpoint]),
     ])
-    if (endpoint === undefined) return { failed: 'The endpoint was removed.' }
+    if (endpoint === undefined) return { cancelled: true }
     const from = place?.through ?? (await tx.events.before(payload.sinceMs))
     const { events, more } = await tx.events.page(AT_A_TIME, from)
     const sent = await sendMissed(tx, endpoint, lane, events, payload)

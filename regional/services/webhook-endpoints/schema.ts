@@ -1,6 +1,6 @@
 // Webhook endpoints and deliveries: what clients send and see. Secrets are seen once; the values of headers never.
 import { z } from 'zod'
-import { EVENT_TYPES } from '../../../shared/event_types.ts'
+import { namesEvents } from '../../../shared/event_types.ts'
 import { actorsMember, idSchema, timeSchema } from '../../schemas.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 import { DELIVERY_STATUSES } from '../../webhooks/records.ts'
@@ -10,9 +10,6 @@ export const endpointId = idSchema('whe')
 export const deliveryIdSchema = idSchema('del')
 
 const TYPE = /^[a-z_]+\.(?:[a-z_]+|\*)$/
-const isType = (text: string): boolean =>
-  Object.hasOwn(EVENT_TYPES, text) ||
-  Object.keys(EVENT_TYPES).some((type) => `${type.split('.')[0]}.*` === text)
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/
 /** The platform's own, those of the connection, and what would make another request of it. */
 const RESERVED =
@@ -28,7 +25,10 @@ const description = z
   .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'has control characters')
 const types = z
   .array(
-    z.string().max(100).refine(isType, 'is no type of event, nor all of a resource’s, as in `project.*`'),
+    z
+      .string()
+      .max(100)
+      .refine(namesEvents, 'is no type of event, nor all of a resource’s, as in `project.*`'),
   )
   .max(50)
   .meta({

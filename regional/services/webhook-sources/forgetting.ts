@@ -1,30 +1,53 @@
-// What came is kept as long as events are. Whoever stores a webhook notes it by the hour in which its time is over, and
-// reads whether that hour has its job, which forgets all of them: storing one costs no job of its own.
+// What came is kept as long as events are, by the plan of now. Whoever stores a webhook notes it by the hour in which its
+// time is over, or is looked at again, and reads whether that hour has its job, which goes through all of them: storing one
+// costs no job of its own.
+import { idTimeMs } from '../../../shared/ids.ts'
+import { limitsOf } from '../../../shared/plans.ts'
 import { jobKind } from '../../jobs/kind.ts'
 import { jsonSpace, type TenantTransaction } from '../../tenancy/service.ts'
 import { clearReceived } from './store.ts'
 
 const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
+/** One that is kept for longer is looked at again after this: the plan may be a smaller one by then. */
+const LOOK_MS = 7 * DAY_MS
 /** Clocks may be apart, and the job comes this much after its hour. */
 const PATIENCE_MS = 60_000
 /** Each may be a megabyte to read. */
 const PAGE = 10
 
+type Key = [sourceId: string, webhookId: string]
 /** By the end of the hour. */
-const expirySpace = jsonSpace<[hourMs: number, sourceId: string, webhookId: string], 1>('expiry')
+const expirySpace = jsonSpace<[hourMs: number, ...Key], 1>('expiry')
 /** The hours that have a job. */
 const sweepSpace = jsonSpace<[hourMs: number], 1>('sweep')
 
-export async function forgetAfter(
-  tx: Pick<TenantTransaction, 'space' | 'enqueue'>,
-  [sourceId, webhookId]: [sourceId: string, webhookId: string],
-  atMs: number,
+/** Has a webhook that has come forgotten when its time is over. */
+export async function forgetLater(
+  tx: Pick<TenantTransaction, 'space' | 'enqueue' | 'organisation'>,
+  key: Key,
+  nowMs: number,
 ): Promise<void> {
-  const hourMs = Math.ceil(atMs / HOUR_MS) * HOUR_MS
-  tx.space(expirySpace).set([hourMs, sourceId, webhookId], 1)
+  await note(tx, key, nowMs + (await keptMs(tx)), nowMs)
+}
+
+async function note(
+  tx: Pick<TenantTransaction, 'space' | 'enqueue'>,
+  key: Key,
+  overMs: number,
+  nowMs: number,
+): Promise<void> {
+  const hourMs = Math.ceil(Math.min(overMs, nowMs + LOOK_MS) / HOUR_MS) * HOUR_MS
+  tx.space(expirySpace).set([hourMs, ...key], 1)
   if ((await tx.space(sweepSpace).get([hourMs])) !== undefined) return
   tx.space(sweepSpace).set([hourMs], 1)
   tx.enqueue(sweep, { hourMs }, { runAtMs: hourMs + PATIENCE_MS })
+}
+
+/** How long the plan of now keeps them. */
+async function keptMs(tx: Pick<TenantTransaction, 'organisation'>): Promise<number> {
+  const { plan, overrides } = await tx.organisation()
+  return limitsOf(plan, overrides).eventRetentionDays * DAY_MS
 }
 
 export const sweep = jobKind<{ hourMs: number }, { done: number }>({
@@ -34,10 +57,17 @@ export const sweep = jobKind<{ hourMs: number }, { done: number }>({
   retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
   async step(tx, { payload: { hourMs }, place = { done: 0 } }) {
     const expiring = tx.space(expirySpace)
-    const { entries, more } = await expiring.page({ under: [hourMs], limit: PAGE })
-    for (const [key] of entries) {
-      await clearReceived(tx, key[1], key[2])
-      expiring.clear(key)
+    const [{ entries, more }, forMs] = await Promise.all([
+      expiring.page({ under: [hourMs], limit: PAGE }),
+      keptMs(tx),
+    ])
+    for (const [entry] of entries) {
+      const [, ...key] = entry
+      // Its id says when it came.
+      const overMs = (idTimeMs('del', key[1]) ?? 0) + forMs
+      if (overMs > tx.nowMs) await note(tx, key, overMs, tx.nowMs)
+      else await clearReceived(tx, ...key)
+      expiring.clear(entry)
     }
     const done = place.done + entries.length
     if (more) return { next: { done }, done }

@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import { HOOKS_PATH, MAX_HOOK_BYTES, RECEIVE_PATH } from '../../../shared/credentials/source_token.ts'
 import { type Id, isId, newId } from '../../../shared/ids.ts'
-import { limitsOf } from '../../../shared/plans.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
@@ -21,7 +20,7 @@ import {
 import type { SourceRecord } from '../../tenancy/webhook_sources.ts'
 import type { ModelAccess } from '../agents/models.ts'
 import { agentRun } from './agent_run.ts'
-import { forgetAfter, sweep } from './forgetting.ts'
+import { forgetLater, sweep } from './forgetting.ts'
 import { checkSignature } from './providers.ts'
 import {
   CreatedSource,
@@ -53,7 +52,6 @@ export interface SourceOptions {
   seal: { seal(text: string, bound: string): string; open(sealed: string, bound: string): string }
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000
 const LIST = 'webhook-sources'
 const RECEIVED = 'received'
 const one = z.object({ id: sourceId })
@@ -311,9 +309,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           const before = await repeated(tx, genuine)
           if (before !== undefined) return { status: 200, body: { id: before } }
           const { id } = await keep(tx, genuine)
-          const { plan, overrides } = await tx.organisation()
-          const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
-          await forgetAfter(tx, [source.id, id], nowMs + keptMs)
+          await forgetLater(tx, [source.id, id], nowMs)
           if (source.agent) tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id })
           return { status: 200, body: { id } }
         },
