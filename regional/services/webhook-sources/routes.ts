@@ -21,7 +21,7 @@ import {
 import type { SourceRecord } from '../../tenancy/webhook_sources.ts'
 import type { ModelAccess } from '../agents/models.ts'
 import { agentRun } from './agent_run.ts'
-import { forgetAfter, sweep } from './forgetting.ts'
+import { received } from './forgetting.ts'
 import { checkSignature } from './providers.ts'
 import {
   CreatedSource,
@@ -102,7 +102,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
   return {
     name: 'webhook-sources',
     mintsCredentials: true,
-    jobKinds: [clearSource, sweep, runAgent],
+    jobKinds: [clearSource, received.sweep, runAgent],
     operations: [
       tenantOperation({
         name: 'create',
@@ -289,7 +289,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           const { id } = await keep(tx, genuine)
           const { plan, overrides } = await tx.organisation()
           const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
-          await forgetAfter(tx, [source.id, id], nowMs + keptMs)
+          await received.note(tx, [source.id, id], nowMs + keptMs, nowMs)
           if (source.agent) tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id })
           return { status: 200, body: { id } }
         },
