@@ -23,16 +23,17 @@ import type { UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
-/** What services may have forgotten. */
-export type ServiceExpiry =
-  | 'api-key'
-  | 'ended-key'
-  | 'admin-link'
-  | 'session'
-  | 'ended-session'
-  | 'invitation'
-  | 'delivery'
-type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | ServiceExpiry
+/** What services may have forgotten, each by the one that makes it: some of it gives access, or says that none is given. */
+const OWNERS = {
+  'api-key': 'api-keys',
+  'ended-key': 'api-keys',
+  'admin-link': 'admin-links',
+  'ended-session': 'sessions',
+  invitation: 'members',
+  delivery: 'webhook-endpoints',
+} as const
+export type ServiceExpiry = keyof typeof OWNERS
+type Expiring = 'request' | 'job' | 'provisioned' | 'quota' | 'session' | ServiceExpiry
 /** The hour by its end. */
 const expirySpace = jsonSpace<[hourMs: number, what: Expiring, key: string | Buffer], 1>('expiry')
 
@@ -60,6 +61,20 @@ export async function expireAt(
     .space(expirySpace)
     .set([expiryHour(lookMs), what, key], 1)
   await sweepAt(scope, lookMs, nowMs)
+}
+
+/** As {@link expireAt}, for a service. @throws {Error} where it is not the service's own to forget */
+export async function expireFor(
+  service: string,
+  scope: TenantScope,
+  atMs: number,
+  what: ServiceExpiry,
+  key: string,
+  nowMs: number,
+): Promise<void> {
+  if (OWNERS[what] !== service)
+    throw new Error(`the service ${service} can't have ‘${what}’ forgotten: that is not its own`)
+  await expireAt(scope, atMs, what, key, nowMs)
 }
 
 /** Has a sweep come after the hour of `atMs`. */

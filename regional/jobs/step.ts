@@ -14,7 +14,7 @@ import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
 import { type LogStanding, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase, TenantScope } from '../tenancy/region_database.ts'
 import type { Tails } from '../tenancy/tails.ts'
-import { expireAt } from './expiry.ts'
+import { expireFor } from './expiry.ts'
 import { finish } from './finish.ts'
 import {
   CannotBeDone,
@@ -301,7 +301,7 @@ function jobTransaction(
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     project: (id, use) => requireProject(scope, id, use),
     organisation: () => organisationOf(scope),
-    expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
+    expire: (what, id, atMs) => expireFor(service, scope, atMs, what, id, nowMs),
     emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
     webhooks: { call: () => callDeliveries(scope, nowMs) },

@@ -2,7 +2,7 @@
 // Keys are (epoch, versionstamp, place in the commit). Versionstamps only grow within one cluster; the epoch before
 // them grows when the data moves to another.
 import { MutationType } from './foundationdb.ts'
-import { type ByteTransaction, type Codec, json, packedName } from './space.ts'
+import { type ByteTransaction, type Codec, json, packedName, pageSize } from './space.ts'
 
 /** Where an entry stands: 16 hexadecimal digits of epoch, 20 of versionstamp, 4 of place. Sorts as text. */
 export type LogPosition = string
@@ -135,7 +135,7 @@ export class Log<V> {
     const last = Buffer.concat([this.prefix, Buffer.of(0xff)])
     const begin: Buffer = from === undefined || reverse ? first : Buffer.concat([from, Buffer.of(0x00)])
     const end: Buffer = from !== undefined && reverse ? from : last
-    const rows = await tn.getRangeAll(begin, end, { limit: limit + 1, reverse })
+    const rows = await tn.getRangeAll(begin, end, { limit: pageSize(limit) + 1, reverse })
     return {
       entries: rows
         .slice(0, limit)

@@ -56,7 +56,17 @@ export interface KeyBounds<K extends Key> {
   reverse?: boolean
 }
 
+/** Entries of a page: a transaction has five seconds, and others wait for the memory and time that it takes. */
+const MAX_PAGE = 10_000
+
+/** @throws {RangeError} for a page without a bound */
+export function pageSize(limit: number): number {
+  if (limit <= MAX_PAGE) return limit
+  throw new RangeError(`a page has at most ${MAX_PAGE} entries: go on from its last key with another`)
+}
+
 export interface PageRequest<K extends Key> extends KeyBounds<K> {
+  /** At most 10,000. */
   limit: number
 }
 
@@ -106,7 +116,7 @@ export class Space<K extends Key, V> {
     const range = rangeOf(this.#prefix, bounds)
     if (range === undefined) return { entries: [], more: false }
     const { reverse = false } = bounds
-    const rows = await this.tn.getRangeAll(range.begin, range.end, { limit: limit + 1, reverse })
+    const rows = await this.tn.getRangeAll(range.begin, range.end, { limit: pageSize(limit) + 1, reverse })
     return {
       entries: rows.slice(0, limit).map(([key, value]) => [this.unpack(key), this.codec.decode(value)]),
       more: rows.length > limit,

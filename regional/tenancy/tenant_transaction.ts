@@ -3,7 +3,7 @@
 import { type Id, newId } from '../../shared/ids.ts'
 import type { Quantity } from '../../shared/plans.ts'
 import type { Role } from '../../shared/roles.ts'
-import { expireAt, type ServiceExpiry } from '../jobs/expiry.ts'
+import { expireFor, type ServiceExpiry } from '../jobs/expiry.ts'
 import { cancelJob } from '../jobs/finish.ts'
 import type { JobKind } from '../jobs/kind.ts'
 import { type EnqueueOptions, enqueue, hasten, readJob } from '../jobs/queue.ts'
@@ -53,7 +53,10 @@ export interface TenantTransaction extends ServiceScope {
    * @throws {Problem} `quota_exceeded`
    */
   take(quantity: Quantity, amount: number, atMs?: number): Promise<void>
-  /** Has what the service keeps under this id forgotten some time after `atMs`. */
+  /**
+   * Has what the platform keeps for this service under this id forgotten some time after `atMs`. What lies in the service's own
+   * subspace it forgets itself: `forgetting` in jobs/forgetting.ts.
+   */
   expire(what: ServiceExpiry, id: string, atMs: number): Promise<void>
   /**
    * Shuts the organisation, with this commit and for good, and has it erased.
@@ -149,7 +152,7 @@ export function writingTransaction(
   const emit = emitting(scope, { standing: logs, nowMs, actor, requestId })
   return {
     ...seen(scope, working),
-    expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
+    expire: (what, id, atMs) => expireFor(working.service, scope, atMs, what, id, nowMs),
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),
     renewSnapshot: () => renewSnapshot(scope),

@@ -3,13 +3,23 @@
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashOperatorToken, newOperatorToken } from '../../shared/credentials/operator_token.ts'
-import { newId } from '../../shared/ids.ts'
 import { type Answer, type CallOptions, type Stack, startStack } from '../e2e/stack.ts'
 import { eventually } from '../support/eventually.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
 import { type OidcIssuers, startOidcIssuers } from '../support/oidc_issuers.ts'
 import { signToken } from '../support/oidc_tokens.ts'
-import { bodyOf, type Document, type Route, routesOf } from './samples.ts'
+import {
+  bodyOf,
+  type Document,
+  type IdOf,
+  inTurn,
+  kindOf,
+  kindsNamed,
+  namingBodyOf,
+  nobodysId,
+  type Route,
+  routesOf,
+} from './samples.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: bodies of every route there is
 type Body = any
@@ -38,8 +48,28 @@ let victim: Tenant
 /** Of the victim's owner, in the console. */
 let victimsCookie: string
 let attacker: Tenant
-/** Collection path → the id of what the victim has there. */
-const victims = new Map<string, string>()
+/** What a tenant has, by the path of its collection, and by the kind of its id. */
+class Things {
+  readonly at = new Map<string, string>()
+  readonly kinds = new Map<string, string>()
+  readonly idOf: IdOf = (kind) => this.kinds.get(kind)
+
+  add(collection: string, id: string): void {
+    this.at.set(collection, id)
+    this.kinds.set(id.slice(0, 3), id)
+  }
+
+  /** Of what nothing else is known. */
+  learn(answers: unknown): void {
+    for (const [id] of JSON.stringify(answers).matchAll(/\b[a-z]{3}_[0-7][0-9a-hjkmnp-tv-z]{25}\b/g)) {
+      if (!this.kinds.has(id.slice(0, 3))) this.kinds.set(id.slice(0, 3), id)
+    }
+  }
+}
+const victims = new Things()
+/** Has done nothing yet but make things of its own. */
+let intruder: Tenant
+let own: Things
 
 const call = (tenant: Tenant, path: string, more: object = {}) =>
   stack.call<Body>(path, { as: tenant.key, ...more })
@@ -77,10 +107,34 @@ async function signedTarget(tenant: Tenant, method: string, path: string): Promi
 }
 
 /**
- * With the victim’s ids; where a name is the client’s to choose, with the one that the victim has, and where it has nothing
+ * With a tenant’s own ids; where a name is the client’s to choose, with the one that it has, and where it has nothing
  * of a kind, with what nobody has.
  */
-const foreign = (path: string) => fill(path, (collection) => victims.get(collection) ?? 'sample')
+const pathOf = (path: string, things: Things) =>
+  fill(path, (collection) => things.at.get(collection) ?? 'sample')
+const foreign = (path: string) => pathOf(path, victims)
+
+/** Has a tenant make one of each thing, from its collections on to what lies below them. */
+async function furnish(tenant: Tenant, things = new Things()): Promise<Things> {
+  const lists = tenantRoutes.filter(({ method, path }) => method === 'GET' && !path.includes('{'))
+  things.learn(await Promise.all(lists.map(async ({ path }) => (await call(tenant, path)).body)))
+  const creations = tenantRoutes
+    .filter(
+      ({ method, operation }) => method === 'POST' && operation.security?.some((each) => 'apiKey' in each),
+    )
+    .sort(
+      (a, b) => Number(a.path.includes('{')) - Number(b.path.includes('{')) || a.path.length - b.path.length,
+    )
+  await inTurn(creations, document, things.idOf, async ({ method, path, operation }) => {
+    const request = { method, body: bodyOf(operation, document, things.idOf) }
+    const made = await call(tenant, pathOf(path, things), request)
+    if (!path.includes('{')) {
+      expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBeLessThan(300)
+    }
+    if (made.status < 300 && typeof made.body?.id === 'string') things.add(path, made.body.id)
+  })
+  return things
+}
 
 /** Everything of the victim's that its own key can read, but for what that very reading adds to. */
 async function everythingOf(tenant: Tenant): Promise<Record<string, unknown>> {
@@ -110,13 +164,13 @@ async function addWhatComesAbout(): Promise<void> {
     return answer.body
   }
   // The key made first is gone: it was rotated.
-  victims.set('/v1/api-keys', victims.get('/v1/api-keys/{id}/rotate') ?? '')
-  victims.set('/v1/deliveries', victims.get('/v1/webhook-endpoints/{id}/test') ?? '')
+  victims.add('/v1/api-keys', victims.at.get('/v1/api-keys/{id}/rotate') ?? '')
+  victims.add('/v1/deliveries', victims.at.get('/v1/webhook-endpoints/{id}/test') ?? '')
 
   const project = await made('/v1/projects', 'POST', { name: 'Deleted' })
   const { job } = await made(`/v1/projects/${project.id}`, 'DELETE')
   await eventually(async () => expect((await call(victim, `/v1/jobs/${job}`)).body.state).toBe('done'))
-  victims.set('/v1/jobs', job)
+  victims.add('/v1/jobs', job)
 
   const given = { name: 'Sends', provider: 'github', secret: 'a-secret-of-theirs' }
   const source = await made('/v1/webhook-sources', 'POST', given)
@@ -124,11 +178,11 @@ async function addWhatComesAbout(): Promise<void> {
   const headers = { 'x-hub-signature-256': `sha256=${signature}`, 'content-type': 'application/json' }
   const received = await fetch(source.url, { method: 'POST', headers, body: '{}' })
   expect(received.status).toBe(200)
-  victims.set('/v1/webhook-sources', source.id)
-  victims.set('/v1/webhook-sources/{sourceId}/received', ((await received.json()) as { id: string }).id)
+  victims.add('/v1/webhook-sources', source.id)
+  victims.add('/v1/webhook-sources/{sourceId}/received', ((await received.json()) as { id: string }).id)
 
   for (let i = 0; i < 2; i++) victimsCookie = await enterConsole(victim)
-  victims.set('/v1/sessions', (await call(victim, '/v1/sessions')).body.data[0].id)
+  victims.add('/v1/sessions', (await call(victim, '/v1/sessions')).body.data[0].id)
 }
 
 beforeAll(async () => {
@@ -163,20 +217,11 @@ beforeAll(async () => {
   const claims = { iss: `${issuers.origin}/shared`, sub: 'eve', groups: ['all'] }
   attackersToken = await signToken(issuers.privateKeys, { ...claims, aud: `coditect:${attacker.id}` })
   strayToken = await signToken(issuers.privateKeys, { ...claims, aud: 'somebody' })
-  for (const { method, path, operation } of tenantRoutes) {
-    if (method !== 'POST' || path.includes('{') || !operation.security?.some((each) => 'apiKey' in each))
-      continue
-    const made = await call(victim, path, { method, body: bodyOf(operation, document) })
-    expect(made.status, `${method} ${path}: ${JSON.stringify(made.body)}`).toBeLessThan(300)
-    if (typeof made.body?.id === 'string') victims.set(path, made.body.id)
-  }
-  // What lies below those, from the shortest path on.
-  const below = routesWithIds.filter(({ method }) => method === 'POST')
-  for (const { method, path, operation } of below.sort((a, b) => a.path.length - b.path.length)) {
-    const made = await call(victim, foreign(path), { method, body: bodyOf(operation, document) })
-    if (made.status < 300 && typeof made.body?.id === 'string') victims.set(path, made.body.id)
-  }
+  await furnish(victim, victims)
   await addWhatComesAbout()
+  victims.learn(await everythingOf(victim))
+  intruder = await newTenant('intruder', 'us')
+  own = await furnish(intruder)
 })
 afterAll(async () => {
   await Promise.all([stack.stop(), issuers.close(), models.close()])
@@ -262,45 +307,129 @@ describe('another tenant’s ids', () => {
   })
 })
 
+describe('another tenant’s ids in what is sent', () => {
+  /** All of an answer but the id that was asked for. */
+  const without = (answer: Answer<Body>, id: string) =>
+    JSON.parse(JSON.stringify(asSeen(answer)).replaceAll(id, ''))
+
+  test('as a filter find nothing more than ids that nobody has', async () => {
+    let filters = 0
+    for (const { method, path, operation } of tenantRoutes) {
+      for (const { in: place, name, schema } of operation.parameters ?? []) {
+        const isText = schema.type === 'string' && schema.enum === undefined && schema.format === undefined
+        if (method !== 'GET' || place !== 'query' || !isText || name === 'cursor') continue
+        const kind = kindOf(schema)
+        const attempts = (kind === undefined ? [...victims.kinds.keys()] : [kind]).map(async (each) => {
+          const ask = async (id: string) =>
+            without(await call(intruder, `${pathOf(path, own)}?${name}=${id}`), id)
+          const theirs = await ask(victims.idOf(each) ?? '')
+          expect(theirs, `${path}?${name}=${each}_…`).toEqual(await ask(nobodysId(each)))
+          filters++
+        })
+        await Promise.all(attempts)
+      }
+    }
+    expect(filters).toBeGreaterThan(10)
+  })
+
+  test('as a body are taken for ids that nobody has, and nothing changes', async () => {
+    const before = await everythingOf(victim)
+    const attacked: string[] = []
+    for (const { method, path, operation } of tenantRoutes) {
+      const body = (idOf: IdOf) => namingBodyOf(operation, document, idOf)
+      for (const kind of kindsNamed(body)) {
+        const name = `${method} ${path} with ${kind}_…`
+        const send = (id: string) =>
+          call(intruder, pathOf(path, own), {
+            method,
+            body: body((other) => (other === kind ? id : own.idOf(other))),
+          })
+        const [theirId, ownId] = [victims.idOf(kind) ?? '', own.idOf(kind) ?? '']
+        const unknownId = nobodysId(kind)
+        const theirs = await send(theirId)
+        const nobodys = await send(unknownId)
+        if (theirs.status < 300) {
+          // What is only looked for later, as the agent of a webhook source is, is found in no tenant but one’s own.
+          expect(theirs.status, name).toBe(nobodys.status)
+        } else {
+          expect([404, 422], `${name}: ${theirs.text}`).toContain(theirs.status)
+          expect(without(theirs, theirId), name).toEqual(without(nobodys, unknownId))
+        }
+        // Otherwise it would be something else that is refused.
+        const answer = await send(ownId)
+        expect(answer.status, `${name}: ${answer.text}`).toBeLessThan(300)
+        attacked.push(name)
+      }
+    }
+    expect(attacked).toContain('POST /v1/webhook-sources with agt_…')
+    expect(await everythingOf(victim)).toEqual(before)
+  })
+})
+
+async function idsOfAll(tenant: Tenant, list: string): Promise<string[]> {
+  const ids: string[] = []
+  for (let query: string | null = ''; query !== null; ) {
+    const { body }: Answer<Body> = await call(tenant, `${list}?limit=100${query}`)
+    ids.push(...body.data.map(({ id }: Body) => id))
+    query = body.nextCursor && `&cursor=${body.nextCursor}`
+  }
+  return ids
+}
+
 test('another tenant’s cursor shows nothing of theirs', async () => {
   let lists = 0
+  let below = 0
   for (const { method, path, operation } of tenantRoutes) {
     const pages = operation.parameters?.some(({ name }) => name === 'cursor')
-    if (method !== 'GET' || !pages || path.includes('{')) continue
+    if (method !== 'GET' || !pages) continue
     const creator = tenantRoutes.find((route) => route.method === 'POST' && route.path === path)
     if (creator !== undefined) {
-      await call(victim, path, { method: 'POST', body: bodyOf(creator.operation, document) })
+      const body = bodyOf(creator.operation, document, victims.idOf)
+      await call(victim, foreign(path), { method: 'POST', body })
     }
-    const { body: page } = await call(victim, `${path}?limit=1`)
+    const { body: page } = await call(victim, `${foreign(path)}?limit=1`)
+    const isBelow = path.includes('{')
+    // Of some of these there is no second one.
+    if (isBelow && page.nextCursor === null) continue
     expect(page.nextCursor, path).not.toBeNull()
-    const { status, body } = await call(attacker, `${path}?limit=100&cursor=${page.nextCursor}`)
-    expect(status, path).toBe(200)
-    const own = (await call(attacker, `${path}?limit=100`)).body.data.map(({ id }: Body) => id)
-    for (const { id } of body.data) expect(own, path).toContain(id)
-    lists++
+    const at = pathOf(path, own)
+    const { status, body } = await call(intruder, `${at}?limit=100&cursor=${page.nextCursor}`)
+    // A cursor may name what its list lies below.
+    if (!isBelow || status === 200) expect(status, path).toBe(200)
+    else expect([status, body.code], path).toEqual([400, 'invalid_cursor'])
+    const known = await idsOfAll(intruder, at)
+    for (const { id } of body.data ?? []) expect(known, path).toContain(id)
+    if (isBelow) below++
+    else lists++
   }
   expect(lists).toBeGreaterThan(10)
+  expect(below).toBeGreaterThan(2)
 })
 
 test('another tenant’s idempotency key is a key of one’s own that nobody has used', async () => {
   const [first, second] = [await newTenant('first-to-ask', 'us'), await newTenant('second-to-ask', 'us')]
+  const [firsts, seconds] = await Promise.all([furnish(first), furnish(second)])
   let creations = 0
+  let below = 0
   for (const { method, path, operation } of tenantRoutes) {
-    if (method !== 'POST' || path.includes('{')) continue
-    const request = {
-      method,
-      body: bodyOf(operation, document),
-      headers: { 'idempotency-key': `shared-${path}` },
-    }
-    const theirs = await call(first, path, request)
-    const own = await call(second, path, request)
-    expect([own.status, own.body.code], path).toEqual([theirs.status, theirs.body.code])
+    if (method !== 'POST') continue
+    const ask = (tenant: Tenant, things: Things) =>
+      call(tenant, pathOf(path, things), {
+        method,
+        body: bodyOf(operation, document, things.idOf),
+        headers: { 'idempotency-key': `shared-${path}` },
+      })
+    const theirs = await ask(first, firsts)
+    const own = await ask(second, seconds)
+    expect([own.status, own.body?.code], path).toEqual([theirs.status, theirs.body?.code])
     expect(own.headers.get('idempotency-replayed'), path).toBeNull()
     if (own.status !== 201) continue
     expect(own.body, path).not.toEqual(theirs.body)
-    creations++
+    if (path.includes('{')) below++
+    else creations++
   }
   expect(creations).toBeGreaterThan(8)
+  expect(below).toBeGreaterThan(2)
 })
 
 describe('signed URLs', () => {
@@ -477,7 +606,7 @@ test('an operator who may look sees what there is, and changes nothing', async (
 
 /** An id of the same kind as the victim's, of nobody. */
 const unknownLike = (collection: string): string =>
-  newId((victims.get(collection)?.slice(0, 3) ?? 'prj') as 'prj')
+  nobodysId(victims.at.get(collection)?.slice(0, 3) ?? 'prj')
 
 /** The same text with one letter's case turned. */
 function flipped(text: string): string {

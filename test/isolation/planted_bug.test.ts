@@ -103,6 +103,20 @@ const planted: Service = {
         return { status: 200, body: { got: String(got) } }
       },
     }),
+    tenantOperation({
+      name: 'forget',
+      method: 'post',
+      path: '/v1/planted/forget/{what}/{key}',
+      tag: 'Planted',
+      summary: 'Has forgotten what is not its own',
+      scope: 'projects:write',
+      params: z.object({ what: z.string(), key: z.string() }),
+      answers: { 204: null },
+      async handle(tx, { params: { what, key } }) {
+        await tx.expire(what as 'admin-link', key, tx.context.nowMs - 3_600_000)
+        return { status: 204 }
+      },
+    }),
   ],
 }
 
@@ -140,6 +154,26 @@ describe('a service that', () => {
     expect(events).toHaveLength(1)
     expect(JSON.stringify(events)).not.toContain('Secret')
   })
+})
+
+test.each([
+  'admin-link',
+  'session',
+  'ended-session',
+  'api-key',
+  'ended-key',
+  'invitation',
+  'delivery',
+  'request',
+  'job',
+])('a service that has ‘%s’ of others forgotten is told whose it is not', async (what) => {
+  const as = attacker.key
+  const { body: link } = await regions.ask('us', { as, method: 'POST', path: '/v1/admin-links', body: {} })
+  log.length = 0
+  const path = `/v1/planted/forget/${what}/${link.id}`
+  expect((await regions.ask('us', { as, method: 'POST', path })).status).toBe(500)
+  const said = `the service planted can't have ‘${what}’ forgotten: that is not its own`
+  expect(log.filter((line) => line.includes(said))).toHaveLength(1)
 })
 
 test('and every attempt was counted, as an increase that Prometheus sees', async () => {

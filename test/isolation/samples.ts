@@ -1,5 +1,7 @@
 // Requests made from the OpenAPI document alone, so that a new route is attacked without a new line in a test.
 
+import { type IdPrefix, newId } from '../../shared/ids.ts'
+
 export interface Schema {
   $ref?: string
   type?: string | string[]
@@ -7,6 +9,7 @@ export interface Schema {
   enum?: unknown[]
   const?: unknown
   example?: unknown
+  default?: unknown
   pattern?: string
   minLength?: number
   minimum?: number
@@ -29,23 +32,34 @@ export interface Document {
   components: { schemas: Record<string, Schema> }
 }
 
+/** The id to name of what begins with this prefix; undefined where there is none. */
+export type IdOf = (prefix: string) => string | undefined
+
+interface Filling {
+  idOf: IdOf
+  /** Also where null would do, or the example names nothing. */
+  always: boolean
+}
+
 /** A body that fits the schema, with every field it may have. */
-export function sampleOf(schema: Schema, { components }: Document, name = 'sample'): unknown {
-  const inner = (each: Schema, key = name) => sampleOf(each, { paths: {}, components }, key)
+function sampleOf(schema: Schema, { components }: Document, filling: Filling, name = 'sample'): unknown {
+  const inner = (each: Schema, key = name) => sampleOf(each, { paths: {}, components }, filling, key)
   if (schema.$ref !== undefined) return inner(components.schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {})
-  if (schema.example !== undefined) return schema.example
+  const isToName = filling.always && namesIds(schema)
+  if (schema.example !== undefined && !isToName) return schema.example
   if (schema.const !== undefined) return schema.const
   if (schema.enum !== undefined) return schema.enum[0]
   const choice = schema.anyOf ?? schema.oneOf
   if (choice !== undefined) return inner(choice[0] ?? {})
   const types = [schema.type ?? 'object'].flat()
-  if (types.includes('null')) return null
+  if (types.includes('null') && !isToName) return null
   switch (types[0]) {
     case 'string':
-      return text(schema, name)
+      return text(schema, name, filling)
     case 'integer':
     case 'number':
-      return schema.minimum ?? 1
+      // Before the least, which for a time to live may be over before the test is.
+      return schema.default ?? schema.minimum ?? 1
     case 'boolean':
       // What is enabled goes on by itself, and would be another thing from one look to the next.
       return name !== 'enabled'
@@ -58,10 +72,18 @@ export function sampleOf(schema: Schema, { components }: Document, name = 'sampl
   }
 }
 
+/** As `idSchema` of regional/schemas.ts writes it. */
+const idPrefix = (pattern = ''): string | undefined => /^\^([a-z]{3})_\[0-7\]/.exec(pattern)?.[1]
+
+/** Whether it is an id, or what lies in it is one. */
+const namesIds = (schema: Schema): boolean => /"pattern":"\^[a-z]{3}_\[0-7\]/.test(JSON.stringify(schema))
+
 /** Some collections hold a URL, or a host, once. */
 let made = 0
 
-function text({ format }: Schema, name: string): string {
+function text({ format, pattern }: Schema, name: string, { idOf }: Filling): string {
+  const prefix = idPrefix(pattern)
+  if (prefix !== undefined) return idOf(prefix) ?? nobodysId(prefix)
   if (format === 'email') return 'someone@example.com'
   if (format === 'uri') return `https://example.com/${++made}`
   if (format === 'hostname') return `h${++made}.example`
@@ -69,10 +91,56 @@ function text({ format }: Schema, name: string): string {
   return name === 'region' ? 'us' : `sample-${name.toLowerCase()}`
 }
 
-/** The body that an operation takes, or undefined when it takes none. */
-export function bodyOf(operation: Operation, document: Document): unknown {
+/** An id of this kind, of nothing. */
+export const nobodysId = (prefix: string): string => newId(prefix as IdPrefix)
+
+/** The body that an operation takes, or undefined when it takes none. What it has to name is named by `idOf`. */
+export const bodyOf = (operation: Operation, document: Document, idOf: IdOf = () => undefined): unknown =>
+  filled(operation, document, { idOf, always: false })
+
+/** The same, with an id in every place that takes one. */
+export const namingBodyOf = (operation: Operation, document: Document, idOf: IdOf): unknown =>
+  filled(operation, document, { idOf, always: true })
+
+function filled(operation: Operation, document: Document, filling: Filling): unknown {
   const schema = operation.requestBody?.content['application/json']?.schema
-  return schema === undefined ? undefined : sampleOf(schema, document)
+  return schema === undefined ? undefined : sampleOf(schema, document, filling)
+}
+
+/** The kinds of id that `body` asks for, such as `prj`. */
+export function kindsNamed(body: (idOf: IdOf) => unknown): ReadonlyArray<string> {
+  const kinds = new Set<string>()
+  body((prefix) => {
+    kinds.add(prefix)
+    return undefined
+  })
+  return [...kinds]
+}
+
+/** The kinds of id that a query parameter takes. */
+export const kindOf = ({ pattern }: Schema): string | undefined => idPrefix(pattern)
+
+/**
+ * Makes one thing after another, each when what its body names is there, and what it lies below. What names things that nobody
+ * makes comes last.
+ */
+export async function inTurn(
+  routes: ReadonlyArray<Route>,
+  document: Document,
+  idOf: IdOf,
+  make: (route: Route) => Promise<void>,
+): Promise<void> {
+  const waiting = routes.map((route) => ({
+    route,
+    kinds: kindsNamed((of) => bodyOf(route.operation, document, of)),
+  }))
+  const isReady = ({ route, kinds }: (typeof waiting)[number]) =>
+    kinds.every((kind) => idOf(kind) !== undefined) &&
+    !waiting.some((other) => route.path.startsWith(`${other.route.path}/{`))
+  while (waiting.length > 0) {
+    const at = Math.max(waiting.findIndex(isReady), 0)
+    for (const { route } of waiting.splice(at, 1)) await make(route)
+  }
 }
 
 export interface Route {

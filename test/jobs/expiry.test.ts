@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { expireAt, expiryHour, sweep } from '../../regional/jobs/expiry.ts'
+import { forgetting } from '../../regional/jobs/forgetting.ts'
+import { jobKind } from '../../regional/jobs/kind.ts'
 import { jsonLog } from '../../regional/log.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
@@ -17,7 +19,7 @@ import {
 import { UsageMeter } from '../../regional/tenancy/usage.ts'
 import { type TenantNumber, tenantId } from '../../shared/tenant.ts'
 import { eventually } from '../support/eventually.ts'
-import { openQueue, type Queue } from './support.ts'
+import { counters, openQueue, type Queue } from './support.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 const DAY_MS = 24 * HOUR_MS
@@ -111,6 +113,75 @@ test('keys that live for long leave few sweeps, whatever hours they name, and ex
   queue.clock.nowMs = nowMs + 101 * DAY_MS
   await eventually(async () => expect(await living()).toBe(50))
   expect((await queue.waiting(tenant)).length).toBeLessThan(3)
+})
+
+test('what a service keeps itself it has forgotten after its hour, and what was renewed or is far off stays', async () => {
+  const tenant = await queue.tenant(1)
+  const { clock } = queue
+  const untilMs = jsonSpace<[name: string], number>('until')
+  const kept = forgetting<[name: string]>('test', 10, async (tx, [name]) => {
+    if (((await tx.space(untilMs).get([name])) ?? 0) <= tx.nowMs) tx.space(untilMs).clear([name])
+  })
+  const keep = jobKind<{ names: string[]; forMs: number }>({
+    kind: 'test.keep',
+    service: 'test',
+    retry: { firstMs: 1, maxMs: 1, tries: 1 },
+    async step(tx, { payload: { names, forMs } }) {
+      for (const name of names) {
+        tx.space(untilMs).set([name], tx.nowMs + forMs)
+        await kept.note(tx, [name], tx.nowMs + forMs, tx.nowMs)
+      }
+      return { finished: true }
+    },
+  })
+  const left = () =>
+    queue.inTenant(tenant, async (scope) => {
+      const { entries } = await scope.service('test').space(untilMs).page({ limit: 100 })
+      return entries.map(([[name]]) => name)
+    })
+  queue.worker({ kinds: [kept.sweep, keep, sweep] })
+  const names = Array.from({ length: 25 }, (_, i) => `old ${i}`)
+  await queue.enqueue(tenant, keep, { names: [...names, 'renewed'], forMs: HOUR_MS })
+  await queue.enqueue(tenant, keep, { names: ['far'], forMs: 200 * DAY_MS })
+  await eventually(async () => expect(await left()).toHaveLength(27))
+  await queue.enqueue(tenant, keep, { names: ['renewed'], forMs: DAY_MS })
+  clock.nowMs += 3 * HOUR_MS
+  await eventually(async () => expect(await left()).toEqual(['far', 'renewed']))
+  clock.nowMs += 2 * DAY_MS
+  await eventually(async () => expect(await left()).toEqual(['far']))
+  // Looked at meanwhile, as often as its time is moved on.
+  for (const days of [93, 93]) {
+    clock.nowMs += days * DAY_MS
+    await eventually(async () => {
+      const waiting = await queue.waiting(tenant)
+      expect(waiting.every(([[dueMs]]) => dueMs > clock.nowMs)).toBe(true)
+    })
+    expect(await left()).toEqual(['far'])
+  }
+  clock.nowMs += 15 * DAY_MS
+  await eventually(async () => expect(await left()).toEqual([]))
+  expect(queue.logged).toEqual([])
+})
+
+test('a job of one service forgets nothing of another’s', async () => {
+  const tenant = await queue.tenant(1)
+  const stealing = jobKind<null>({
+    kind: 'test.steal',
+    service: 'test',
+    retry: { firstMs: 1, maxMs: 1, tries: 1 },
+    async step(tx) {
+      tx.space(counters).set(['done'], 1)
+      await tx.expire('admin-link', 'lnk_1', tx.nowMs - HOUR_MS)
+      return { finished: true }
+    },
+  })
+  queue.worker({ kinds: [stealing] })
+  const id = await queue.enqueue(tenant, stealing, null)
+  await eventually(async () => expect((await queue.job(tenant, id))?.state).toBe('failed'))
+  expect(await queue.counter(tenant, 'done')).toBe(0)
+  expect(
+    JSON.stringify(queue.logged, (_, value) => (value instanceof Error ? value.message : value)),
+  ).toContain("the service test can't have ‘admin-link’ forgotten")
 })
 
 test('writers that remember something in the same hour never conflict over it', async () => {

@@ -8,7 +8,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { writeCursor } from '../../regional/cursor.ts'
 import { startRegion } from '../../regional/server.ts'
-import { bodyOf, type Document, type Operation, type Route, routesOf } from '../isolation/samples.ts'
+import {
+  bodyOf,
+  type Document,
+  inTurn,
+  kindsNamed,
+  type Operation,
+  type Route,
+  routesOf,
+} from '../isolation/samples.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
 import { arbitraryOf } from '../support/schema_arbitrary.ts'
 import { type Answer, type Regions, startRegions } from './support.ts'
@@ -43,14 +51,10 @@ beforeAll(async () => {
   routes = routesOf(document)
   const isCollection = (path: string) => routes.some((each) => each.path.startsWith(`${path}/{`))
   // What lies above comes before what lies below it.
-  for (const route of routes.toSorted((a, b) => a.path.length - b.path.length)) {
-    if (route.method !== 'POST' || !isCollection(route.path)) continue
-    const body = bodyOf(route.operation, document)
-    const answer = await send(route, { body })
-    note(route, answer, JSON.stringify(body))
-    const id = answer.body?.id ?? answer.body?.name ?? answer.body?.tenant?.id
-    if (answer.status < 300 && typeof id === 'string') made.set(route.path, id)
-  }
+  const creations = routes
+    .filter(({ method, path }) => method === 'POST' && isCollection(path))
+    .sort((a, b) => a.path.length - b.path.length)
+  await inTurn(creations, document, idOf, make)
   // Nobody makes these by asking for them.
   const asked = { as: key, method: 'POST', path: filled('/v1/webhook-endpoints/{id}/test') }
   made.set('/v1/deliveries', (await regions.ask('us', asked)).body?.id)
@@ -69,6 +73,20 @@ const filled = (path: string): string =>
   path.replaceAll(/\{\w+\}/g, (param, at: number) =>
     encodeURIComponent(made.get(path.slice(0, at - 1)) ?? (param === '{name}' ? 'sample' : 'nothing')),
   )
+
+/** What was made last of a kind. */
+const idOf = (kind: string) => [...made.values()].findLast((id) => id.startsWith(`${kind}_`))
+
+/** Naming what there is. */
+const sampleFor = ({ operation }: Route): unknown => bodyOf(operation, document, idOf)
+
+async function make(route: Route): Promise<void> {
+  const body = sampleFor(route)
+  const answer = await send(route, { body })
+  note(route, answer, JSON.stringify(body))
+  const id = answer.body?.id ?? answer.body?.name ?? answer.body?.tenant?.id
+  if (answer.status < 300 && typeof id === 'string') made.set(route.path, id)
+}
 
 interface Sent {
   body?: unknown
@@ -150,7 +168,7 @@ function* requestsOf(route: Route): Generator<Sent & { what: string; isBad?: boo
   const schema = operation.requestBody?.content['application/json']?.schema
   const some = <T>(arbitrary: fc.Arbitrary<T>, numRuns: number): T[] =>
     fc.sample(arbitrary, { numRuns, seed: SEED })
-  const sample = bodyOf(operation, document)
+  const sample = sampleFor(route)
   if (schema !== undefined) {
     for (const body of [
       ...some(bodiesNear(sample), BODIES),
@@ -228,7 +246,7 @@ test('what is read by itself has an ETag, and is neither changed nor taken away 
         wrong.push(`${name}: ${status} with ETag ${tag}`)
       continue
     }
-    const sent = { headers: { 'If-Match': '"another"' }, body: bodyOf(route.operation, document) }
+    const sent = { headers: { 'If-Match': '"another"' }, body: sampleFor(route) }
     const { status, body } = await send(route, sent)
     const isDocumented = parametersOf(route.operation, 'header').some((each) => each.name === 'If-Match')
     const isUnheard = status !== 412 && !(status === 404 && name in OUT_OF_REACH)
@@ -284,7 +302,7 @@ test('a query parameter that a list or a change does not know, that is said twic
     for (const query of [...unknown, ...known]) {
       const { status, body } = await send(route, {
         query: `?${query}`,
-        body: bodyOf(route.operation, document),
+        body: sampleFor(route),
       })
       if (name in OUT_OF_REACH ? status < 400 : status !== 400)
         wrong.push(`${name}?${query}: ${status} ${body?.code}`)
@@ -316,13 +334,24 @@ test('a body may be left out where the document says so, and nowhere else', asyn
 
 test('every operation answers a sample, and what is near it, as the document says', async () => {
   const silent = new Set<string>()
-  // Taking things away comes last, from what lies lowest.
+  const creationOf = ({ path }: Route) =>
+    routes.find((each) => each.method === 'POST' && path === `${each.path}/{id}`)
+  const namesOthers = (route: Route) => {
+    const creation = creationOf(route)
+    return creation !== undefined && kindsNamed((of) => bodyOf(creation.operation, document, of)).length > 0
+  }
+  // Taking things away comes last, from what names others, and then from what lies lowest.
   const order = [
     ...routes.filter(({ method }) => method !== 'DELETE'),
-    ...routes.filter(({ method }) => method === 'DELETE').toSorted((a, b) => b.path.length - a.path.length),
+    ...routes
+      .filter(({ method }) => method === 'DELETE')
+      .toSorted((a, b) => Number(namesOthers(b)) - Number(namesOthers(a)) || b.path.length - a.path.length),
   ]
   for (const route of order) {
     const { operation } = route
+    const creation = route.method === 'DELETE' ? creationOf(route) : undefined
+    // What random changes came to may have ended it.
+    if (creation !== undefined) await make(creation)
     const isWriting = route.method !== 'GET' && route.path.startsWith('/v1/')
     const before = isWriting ? await endOfFeed() : undefined
     for (const { what, isBad = false, ...sent } of requestsOf(route)) {

@@ -5,8 +5,8 @@ import { randomBytes, toBase64url } from '../../shared/bytes.ts'
 import { CLIENT_IP } from '../../shared/headers.ts'
 import { type Id, newId } from '../../shared/ids.ts'
 import type { JwtPrincipal, Principal, SessionPrincipal } from '../../shared/principal.ts'
-import { ROLE_SCOPES, ROLES } from '../../shared/roles.ts'
-import { allows } from '../../shared/scopes.ts'
+import { ROLE_SCOPES, ROLES, type Role } from '../../shared/roles.ts'
+import { allows, RESOURCES } from '../../shared/scopes.ts'
 import { readSnapshot } from '../../shared/snapshot.ts'
 import { type TenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
 import { type Answer, type Ask, type Regions, startRegions } from './support.ts'
@@ -107,6 +107,28 @@ test('a key revokes itself and what it could have made; whoever may write keys r
   expect(await revoke(inGroups('bob', []), strong)).toEqual([403, 'insufficient_scope'])
   expect(await revoke(inGroups('ann', ['ops']), strong)).toBe(204)
   expect(await revoke(tenant.key, await newKey('*'))).toBe(204)
+})
+
+/** Of which nobody below the role named has anything. */
+const KEPT_FROM_LOWER_ROLES: Readonly<Record<string, Role>> = {
+  'signed-urls': 'owner',
+  'api-keys': 'admin',
+  'identity-providers': 'admin',
+  events: 'admin',
+  audit: 'admin',
+  'admin-links': 'admin',
+  sessions: 'admin',
+  domains: 'admin',
+  'webhook-sources': 'admin',
+  'webhook-endpoints': 'admin',
+}
+
+test('each role may at least read everything that is not kept from it', () => {
+  for (const resource of RESOURCES) {
+    const lowest = ROLES.indexOf(KEPT_FROM_LOWER_ROLES[resource] ?? 'viewer')
+    const reading = ROLES.filter((role) => allows(ROLE_SCOPES[role], `${resource}:read`))
+    expect(reading, `${resource}: add it to ROLE_SCOPES`).toEqual(ROLES.slice(0, lowest + 1))
+  }
 })
 
 describe('the first sign-in', () => {

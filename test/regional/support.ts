@@ -42,13 +42,18 @@ async function freePort(): Promise<number> {
 /** Starts one region from its environment. */
 export type Launch = (environment: Record<string, string>) => Promise<Pick<Region, 'close'>>
 
+/** What a region logs is shown where `TEST_LOG` is set, whatever its value. */
+const writeLog = (line: string): void => {
+  if (process.env.TEST_LOG !== undefined) process.stderr.write(line)
+}
+
 /**
  * Starts `us`, the control region, and `eu`.
  * @param launch how: in this process, unless a test has another way
  */
 export async function startRegions(
   parts: RegionParts = {},
-  launch: Launch = (environment) => startRegion(readConfig(environment), { writeLog: () => {}, ...parts }),
+  launch: Launch = (environment) => startRegion(readConfig(environment), { writeLog, ...parts }),
 ): Promise<Regions> {
   const root = await mkdtemp(join(tmpdir(), 'coditect-'))
   const names = ['us', 'eu']

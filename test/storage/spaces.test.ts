@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { ChunkedSpace, chunkedSpace } from '../../regional/storage/chunked_space.ts'
 import { Database, root } from '../../regional/storage/foundationdb.ts'
+import { jsonLog, Log } from '../../regional/storage/log_space.ts'
 import { type ByteTransaction, jsonSpace, type KeyBounds, Space } from '../../regional/storage/space.ts'
 import { generator, seed } from './seed.ts'
 import { temporaryEngine } from './temporary.ts'
@@ -60,6 +61,16 @@ test(`a page holds exactly the keys within its bounds, in either direction (seed
     const page = await inTransaction((tn) => new Space(tn, SUBSPACE, numbers).page({ limit, ...bounds }))
     expect(page.entries.map(([key]) => key)).toEqual(expected.slice(0, limit))
     expect(page.more).toBe(expected.length > limit)
+  }
+})
+
+test('a page without a bound is refused', async () => {
+  const inTransaction = await transactions()
+  for (const limit of [10_001, Number.POSITIVE_INFINITY, Number.NaN]) {
+    const page = inTransaction((tn) => new Space(tn, SUBSPACE, numbers).page({ limit }))
+    await expect(page).rejects.toThrow('at most 10000 entries')
+    const log = inTransaction((tn) => new Log(tn, SUBSPACE, jsonLog<string>('log')).page(limit))
+    await expect(log).rejects.toThrow('at most 10000 entries')
   }
 })
 

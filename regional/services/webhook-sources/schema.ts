@@ -33,6 +33,8 @@ const eventTypes = z
   .refine((mapping) => Object.keys(mapping).length <= 100, 'has at most 100 entries')
   .meta({ description: 'From the provider’s types to your own, `*` for all others.', example: {} })
 
+const EXAMPLE_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+
 const agent = z
   .strictObject({ projectId: idSchema('prj'), agentId: idSchema('agt') })
   .nullable()
@@ -61,7 +63,7 @@ export const CreateSource = z
   .strictObject({
     name: nameSchema,
     provider,
-    secret: secret.meta({ example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }),
+    secret: secret.meta({ example: EXAMPLE_SECRET }),
     eventTypes: eventTypes.default({}),
     agent: agent.default(null).meta({ example: null }),
   })
@@ -74,7 +76,7 @@ export const CreateSource = z
 export const UpdateSource = z
   .strictObject({
     name: nameSchema.optional(),
-    secret: secret.optional(),
+    secret: secret.optional().meta({ example: EXAMPLE_SECRET }),
     eventTypes: eventTypes.optional(),
     agent: agent.optional().meta({ example: null }),
   })
