@@ -187,14 +187,14 @@ async function workOutside(
     const record = await jobsOf(scope).space(jobSpace).get([id])
     if (record === undefined) return { value: undefined, commit: false }
     const job = shownTo(record)
-    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.reading(serviceOf(kind, job)) }
     return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
   }
   const found = await database.tenant(tenant, read, { batch: true })
   if (found === undefined) return undefined
   const { job } = found
   const look = async (scope: TenantScope) => {
-    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.reading(serviceOf(kind, job)) }
     const [status, isCancelled] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       kind.cancelled?.(tx, job),

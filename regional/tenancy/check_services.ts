@@ -42,6 +42,13 @@ function checkOperation(action: string, operation: TenantOperation, find: FindOp
     const instead = found === undefined ? 'nothing' : `${found.service.name}.${found.operation.name}`
     throw new RangeError(`${what} is never served: its path leads to ${instead}`)
   }
+  for (const [status, schema] of Object.entries(declaration.answers)) {
+    if (!canBe(Number(status), schema !== null)) {
+      throw new RangeError(
+        `${what} declares ${status}${schema ? ' with a body' : ''}: there is no such answer`,
+      )
+    }
+  }
   if (operation.answers === 'outside' && declaration.answers[operation.status] === undefined) {
     throw new RangeError(`${what} answers ${operation.status}, and does not declare it`)
   }
@@ -49,5 +56,14 @@ function checkOperation(action: string, operation: TenantOperation, find: FindOp
   const goesByScope = invitees === undefined && speakers.includes('api_key')
   if (goesByScope && declaration.method !== 'get' && !scope.endsWith(':write')) {
     throw new RangeError(`${what} may change something, and needs a scope for writing: not ${scope}`)
+  }
+}
+
+function canBe(status: number, withBody: boolean): boolean {
+  try {
+    new Response(withBody ? '{}' : null, { status })
+    return true
+  } catch {
+    return false
   }
 }

@@ -22,6 +22,7 @@ import {
 import { type KeySpace, numberKey, type SystemSubspace } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
 import { metered, type TransactionMeter } from '../storage/metered.ts'
+import { reading } from '../storage/reading.ts'
 import {
   type ByteTransaction,
   type Key,
@@ -137,8 +138,17 @@ export class TenantScope {
 
   /** A second fence: nothing done through it leaves the service's own subspace. */
   service(name: string): ServiceScope {
+    return this.inService(name, (fenced) => fenced)
+  }
+
+  /** As {@link service}, for what changes nothing: to write through it is an error. */
+  reading(name: string): ServiceScope {
+    return this.inService(name, reading)
+  }
+
+  private inService(name: string, as: (fenced: NativeTransaction) => NativeTransaction): ServiceScope {
     const { subspace, grant } = this.own.service(name)
-    const tn = byteTransaction(fenceTransaction(this.native, grant, this.report))
+    const tn = byteTransaction(as(fenceTransaction(this.native, grant, this.report)))
     return {
       space: (definition) => new Space(tn, subspace, definition),
       chunked: (definition) => new ChunkedSpace(tn, subspace, definition),

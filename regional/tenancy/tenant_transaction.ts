@@ -105,9 +105,8 @@ interface Working {
   context: TenantContext
 }
 
-const seen = (scope: TenantScope, { service, context }: Working) => ({
+const seen = (scope: TenantScope, { context }: Working) => ({
   context,
-  ...scope.service(service),
   project: (id: string, use: 'read' | 'write') => requireProject(scope, id, use),
   audit: auditOf(scope),
   tenantId: async () => (await organisationOf(scope)).id,
@@ -121,6 +120,7 @@ const seen = (scope: TenantScope, { service, context }: Working) => ({
 
 export const readingTransaction = (scope: TenantScope, working: Working): TenantTransaction => ({
   ...seen(scope, working),
+  ...scope.reading(working.service),
   expire: async () => changesNothing(),
   eraseOrganisation: async () => changesNothing(),
   take: async () => changesNothing(),
@@ -149,6 +149,7 @@ export function writingTransaction(
   const emit = emitting(scope, { standing: logs, nowMs, actor, requestId })
   return {
     ...seen(scope, working),
+    ...scope.service(working.service),
     expire: (what, id, atMs) => expireAt(scope, atMs, what, id, nowMs),
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),

@@ -3,12 +3,62 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Reply } from '../../regional/operation.ts'
-import { type Service, type TenantTransaction, tenantOperation } from '../../regional/tenancy/service.ts'
+import {
+  chunkedSpace,
+  counterSpace,
+  jsonSpace,
+  type Service,
+  type TenantTransaction,
+  tenantOperation,
+} from '../../regional/tenancy/service.ts'
 import { type Answer, type Regions, startRegions } from './support.ts'
 
 type Work = (tx: TenantTransaction) => Promise<Reply>
 
+const notes = jsonSpace<[name: string], number>('note')
+const large = chunkedSpace<[name: string]>('large')
+const counts = counterSpace<[name: string]>('count')
+
+const read: Record<string, Work> = {
+  noted: async (tx) => {
+    const { entries } = await tx.space(notes).page({ limit: 100 })
+    return { status: 200, body: entries.map(([[name]]) => name) }
+  },
+  'sets-in-a-read': async (tx) => {
+    tx.space(notes).set(['read'], 1)
+    return { status: 200, body: {} }
+  },
+  'clears-in-a-read': async (tx) => {
+    tx.space(notes).clearUnder(['read'])
+    return { status: 200, body: {} }
+  },
+  'stores-in-a-read': async (tx) => {
+    tx.chunked(large).set(['read'], Buffer.of(1))
+    return { status: 200, body: {} }
+  },
+  'counts-in-a-read': async (tx) => {
+    tx.counters(counts).add(['read'], 1)
+    return { status: 200, body: {} }
+  },
+}
+
+/** Notes that it was done, and answers what cannot be sent. */
+const answering =
+  (name: string, reply: Reply): Work =>
+  async (tx) => {
+    tx.space(notes).set([name], 1)
+    return reply
+  }
+
 const written: Record<string, Work> = {
+  'status-0': answering('status-0', { status: 0, body: {} }),
+  'undeclared-status': answering('undeclared-status', { status: 207, body: {} }),
+  'body-in-204': answering('body-in-204', { status: 204, body: {} }),
+  'header-of-no-bytes': answering('header-of-no-bytes', {
+    status: 200,
+    body: {},
+    headers: { location: '/日本' },
+  }),
   rejects: () => Promise.reject('no such thing'),
   aborts: async () => {
     AbortSignal.abort('enough').throwIfAborted()
@@ -16,20 +66,23 @@ const written: Record<string, Work> = {
   },
 }
 
-const mistaken: Service = {
-  name: 'mistaken',
-  operations: Object.entries(written).map(([name, handle]) =>
+const operations = (method: 'get' | 'post', works: Record<string, Work>) =>
+  Object.entries(works).map(([name, handle]) =>
     tenantOperation({
       name,
-      method: 'post',
+      method,
       path: `/v1/mistaken/${name}`,
       tag: 'Test',
       summary: name,
       scope: 'projects:write',
-      answers: { 200: z.unknown() },
+      answers: { 200: z.unknown(), 204: null },
       handle,
     }),
-  ),
+  )
+
+const mistaken: Service = {
+  name: 'mistaken',
+  operations: [...operations('get', read), ...operations('post', written)],
 }
 
 let regions: Regions
@@ -63,5 +116,27 @@ test.each([
     expect(failureOf(answer)).toContain(text)
     const metrics = await (await fetch(`${regions.url('us')}/metrics`)).text()
     expect(metrics).toMatch(/^coditect_requests_in_flight\{[^}]*\} 0$/m)
+  },
+)
+
+test.each([
+  ['status-0', 'answered 0'],
+  ['undeclared-status', 'answered 207'],
+  ['body-in-204', 'with a body'],
+  ['header-of-no-bytes', 'the header location'],
+])('a change whose answer is %s is not made', async (name, says) => {
+  const answer = await post(name)
+  expect([answer.status, answer.body.code]).toEqual([500, 'internal'])
+  expect(failureOf(answer)).toContain(says)
+  const { body } = await regions.ask('us', { as: key, path: '/v1/mistaken/noted' })
+  expect(body).toEqual([])
+})
+
+test.each(Object.keys(read).filter((name) => name.endsWith('-read')))(
+  'what %s fails, for it would be lost',
+  async (name) => {
+    const answer = await regions.ask('us', { as: key, path: `/v1/mistaken/${name}` })
+    expect([answer.status, answer.body.code]).toEqual([500, 'internal'])
+    expect(failureOf(answer)).toContain('what only reads changes nothing')
   },
 )
