@@ -341,6 +341,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...newServices().flatMap((service) => service.jobKinds ?? []),
     ...extraJobKinds,
   ]
+  database.jobKinds = jobKinds(kinds)
   const turn: TakeTurn = (asking, work) => admission.background(asking, work)
   const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn, turn)
   const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>

@@ -40,6 +40,9 @@ import { type FlushKey, flushSpace, type UsageMetric } from './usage.ts'
 type Listener = (tenant: TenantNumber) => void
 type Report = (violation: IsolationViolation) => void
 
+/** The names of kinds of job that there are. */
+type KindNames = Pick<ReadonlySet<string>, 'has'>
+
 /** How a transaction is to be run. */
 export interface Bounds {
   /** How long someone waits for it. */
@@ -83,6 +86,7 @@ export class TenantScope {
   private readonly prefix: Buffer
   private readonly tn: ByteTransaction
   private readonly logs = new Map<unknown, unknown>()
+  readonly jobKinds: KindNames
   /** Whether {@link wake} was called. */
   woken = false
   /** Whether {@link call} was. */
@@ -94,9 +98,11 @@ export class TenantScope {
     own: TenantKeys,
     region: Buffer,
     report: Report,
+    jobKinds: KindNames,
   ) {
     this.native = native
     this.report = report
+    this.jobKinds = jobKinds
     this.tenant = tenant
     this.region = region
     this.own = own
@@ -248,6 +254,8 @@ export class RegionDatabase {
   private readonly report: Report
   private readonly wakeListeners = new Set<Listener>()
   private readonly callListeners = new Set<Listener>()
+  /** Of jobs that may be enqueued: those that the region's workers know. Any, where nobody has said which. */
+  jobKinds: KindNames = { has: () => true }
 
   constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
     this.native = native
@@ -327,7 +335,7 @@ export class RegionDatabase {
     const value = await retrying(
       () => this.begin(grant, { tag: keys.tag, meter, batch }),
       async (tn, attempt) => {
-        const scope = new TenantScope(tn, number, keys, this.keys.region, this.report)
+        const scope = new TenantScope(tn, number, keys, this.keys.region, this.report, this.jobKinds)
         const outcome = await body(scope, attempt)
         // An attempt before this one may have landed without our knowing: better one look too many.
         woken ||= scope.woken

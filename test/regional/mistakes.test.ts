@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
+import { jobKind } from '../../regional/jobs/kind.ts'
 import type { Reply } from '../../regional/operation.ts'
 import {
   chunkedSpace,
@@ -50,7 +51,26 @@ const answering =
     return reply
   }
 
+const job = (kind: string) =>
+  jobKind<unknown>({
+    kind,
+    service: 'mistaken',
+    retry: { firstMs: 1_000, maxMs: 1_000, tries: 1 },
+    step: async () => ({ finished: true }),
+  })
+const known = job('mistaken.known')
+const enqueuing =
+  (kind: typeof known, payload: unknown, runAtMs?: number): Work =>
+  async (tx) => {
+    const id = tx.enqueue(kind, payload, runAtMs === undefined ? {} : { runAtMs })
+    return { status: 200, body: { id } }
+  }
+
 const written: Record<string, Work> = {
+  'known-job': enqueuing(known, null),
+  'unknown-job': enqueuing(job('mistaken.unknown'), null),
+  'job-at-no-time': enqueuing(known, null, Number.NaN),
+  'job-of-nothing': enqueuing(known, undefined),
   'status-0': answering('status-0', { status: 0, body: {} }),
   'undeclared-status': answering('undeclared-status', { status: 207, body: {} }),
   'body-in-204': answering('body-in-204', { status: 204, body: {} }),
@@ -82,6 +102,7 @@ const operations = (method: 'get' | 'post', works: Record<string, Work>) =>
 
 const mistaken: Service = {
   name: 'mistaken',
+  jobKinds: [known],
   operations: [...operations('get', read), ...operations('post', written)],
 }
 
@@ -130,6 +151,17 @@ test.each([
   expect(failureOf(answer)).toContain(says)
   const { body } = await regions.ask('us', { as: key, path: '/v1/mistaken/noted' })
   expect(body).toEqual([])
+})
+
+test.each([
+  ['unknown-job', 'no worker knows the kind of job mistaken.unknown'],
+  ['job-at-no-time', 'at no time: NaN'],
+  ['job-of-nothing', 'is no JSON'],
+])('%s is not enqueued', async (name, says) => {
+  expect((await post('known-job')).status).toBe(200)
+  const answer = await post(name)
+  expect([answer.status, answer.body.code]).toEqual([500, 'internal'])
+  expect(failureOf(answer)).toContain(says)
 })
 
 test.each(Object.keys(read).filter((name) => name.endsWith('-read')))(
