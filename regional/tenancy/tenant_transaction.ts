@@ -48,7 +48,7 @@ export interface TenantTransaction extends ServiceScope {
   /** What the tenant has and did. */
   usage(window: UsageWindow): Promise<UsageReport>
   /**
-   * Takes `amount` of a limited quantity, or gives it back when it is negative.
+   * Takes `amount` of a limited quantity, or gives it back when it is negative: at most what is taken.
    * @param atMs of a monthly quantity, when it was taken: what is given back belongs to that month
    * @throws {Problem} `quota_exceeded`
    */
