@@ -116,6 +116,13 @@ export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
   })
 
   app.use(observing(dependencies))
+  app.use(async (_, next) => {
+    try {
+      await next()
+    } catch (thrown) {
+      throw asError(thrown)
+    }
+  })
   app.use(async (c, next) => {
     if (draining()) throw leaving()
     await next()
@@ -262,6 +269,15 @@ const decoded = (params: Readonly<Record<string, unknown>>): Record<string, stri
  * Prometheus ask the instance itself.
  */
 const isFromOutside = (c: RegionContext): boolean => c.req.header('x-forwarded-for') !== undefined
+
+const MAX_THROWN_LENGTH = 200
+
+/** Hono hands nothing but an `Error` to `onError`. Anything may be thrown, and the reason of an abort is its caller's. */
+function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown
+  const what = typeof thrown === 'string' ? thrown.slice(0, MAX_THROWN_LENGTH) : typeof thrown
+  return new Error(`what was thrown is no Error: ${what}`)
+}
 
 /** Nobody reads it: the client went away, as proxies log it since nginx. */
 const GONE = 499

@@ -6,6 +6,7 @@ import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
 import { addExamples, problemExample } from './openapi_examples.ts'
 import { type Declaration, mayLackBody } from './operation.ts'
+import { requireUniqueIds } from './schema_ids.ts'
 import { ProblemSchema } from './schemas.ts'
 import { WebhookPayload } from './services/webhook-endpoints/schema.ts'
 
@@ -90,7 +91,13 @@ const SERVER_SENT_EVENTS = {
   description: 'Server-sent events, for a request with `Accept: text/event-stream`.',
 }
 
+/** @throws {RangeError} when two schemas have one id */
 export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): object {
+  const schemas = operations.flatMap(({ declaration: { params, query, body, answers } }) => [
+    ...[params, query, body],
+    ...Object.values(answers),
+  ])
+  requireUniqueIds([ProblemSchema, WebhookPayload, ...schemas])
   const registry = new OpenAPIRegistry()
   registry.registerComponent('securitySchemes', 'apiKey', {
     type: 'http',

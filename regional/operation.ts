@@ -195,6 +195,32 @@ export function tagged({ method, path }: Pick<Declaration, 'method' | 'path'>, r
 }
 
 /**
+ * Whether the reply can be sent, asked while what it tells of can still be left undone.
+ * @throws for one that the operation does not declare, or that no HTTP answer can be
+ */
+export function checkReply({ method, path, answers }: Declaration, reply: Reply): Reply {
+  const { status, body, headers = {} } = reply
+  const declared = answers[status]
+  if (declared === undefined) throw new Error(`${method} ${path} answered ${status}, and does not declare it`)
+  if (declared === null && body !== undefined) {
+    throw new Error(`${method} ${path} answered ${status} with a body, and declares none`)
+  }
+  checkHeaders(headers)
+  return reply
+}
+
+/** @throws for what no header can be. The value is not told: it may be a client's. */
+export function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      new Headers({ [name]: value })
+    } catch {
+      throw new Error(`the header ${name} of an answer is no header`)
+    }
+  }
+}
+
+/**
  * @param etag of what is there; undefined where nothing is, which not even `*` matches (RFC 9110 section 13.1.1)
  * @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version
  */

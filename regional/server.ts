@@ -60,6 +60,7 @@ import type { Attempt } from './tenancy/retry.ts'
 import type { Service } from './tenancy/service.ts'
 import { Tails } from './tenancy/tails.ts'
 import { flushSpace, UsageMeter } from './tenancy/usage.ts'
+import { tellUnwaited } from './unwaited.ts'
 import { WebhookDeliveries } from './webhooks/deliveries.ts'
 
 /** How often half-made tenants are looked for. */
@@ -85,8 +86,13 @@ export interface Region {
   flush(): Promise<void>
   /** One an instance, in the order they were opened. */
   urls: ReadonlyArray<string>
-  /** Resolves when the database takes no more changes: the process is to end, for whoever supervises it to start it again. */
+  /**
+   * Resolves when the database takes no more changes, or what the region does all the time may have ended: the process is to end,
+   * for whoever supervises it to start it again.
+   */
   broken: Promise<void>
+  /** Told of a promise that nobody waited for, where it rejected. */
+  unwaited(reason: unknown): void
   /** Ends one instance at once, connections and all, as its crash would; the others go on. */
   dropInstance(index: number): Promise<void>
   /** Drains one instance and starts another in its place, as a rolling restart does. */
@@ -139,16 +145,19 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const log = jsonLog(region, output.write, config.LOG_LEVEL)
   const broken = Promise.withResolvers<void>()
   let isBroken = false
+  const breaks = (): void => {
+    isBroken = true
+    broken.resolve()
+  }
   const onWriteFailure = ({ message: failure, rolledBack }: WriteFailure): void => {
     if (rolledBack) {
       log.error('changes could not be stored: see whether the disk is full', { failure })
       return
     }
-    isBroken = true
     log.error('the database takes no more changes: check the disk. The process ends, to be started again', {
       failure,
     })
-    broken.resolve()
+    breaks()
   }
   const engine = await open({
     onWriteFailure,
@@ -340,6 +349,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...newServices().flatMap((service) => service.jobKinds ?? []),
     ...extraJobKinds,
   ]
+  database.jobKinds = jobKinds(kinds)
   const turn: TakeTurn = (asking, work) => admission.background(asking, work)
   const erase: VisitDependencies['erase'] = (tenant, mayGoOn) => eraser.goOn(tenant, mayGoOn, turn)
   const stepped: VisitDependencies['stepped'] = (kind, outcome, seconds) =>
@@ -436,6 +446,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   return {
     urls,
     broken: broken.promise,
+    unwaited(reason) {
+      if (!tellUnwaited(log, reason)) breaks()
+    },
     app: async () => newApp({ draining: () => false, holdsStreams: false, ...ownParts() }),
     async flush() {
       for (const result of await Promise.allSettled([refusals.flush(), usage.flush(), uses.flush()])) {
@@ -496,13 +509,19 @@ async function main(): Promise<void> {
     collectInTheBackground()
     const region = await startRegion(config)
     process.send?.({ type: 'listening', urls: region.urls })
-    void region.broken.then(() => setTimeout(() => process.exit(1), LAST_ANSWERS_MS))
+    endWith(region)
     await toldToStop.promise
     await stop(region, config.DRAIN_MS)
   } catch (error) {
     process.stderr.write(`${startError(error)}\n`)
     process.exit(1)
   }
+}
+
+/** Has this process end when its region is broken, and not for a promise that nobody waited for in one tenant's work. */
+export function endWith(region: Region): void {
+  process.on('unhandledRejection', (reason) => region.unwaited(reason))
+  void region.broken.then(() => setTimeout(() => process.exit(1), LAST_ANSWERS_MS))
 }
 
 async function stop(region: Region, drainMs: number): Promise<void> {

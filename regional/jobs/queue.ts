@@ -15,7 +15,8 @@ export interface EnqueueOptions {
 
 /**
  * Puts a job into the queue, and tells the workers.
- * @throws {RangeError} when the payload is too large: it should hold references
+ * @throws {RangeError} for a kind that no worker knows, a time that is none, and a payload that is no JSON or too large: it should
+ *   hold references
  */
 export function enqueue<P, S, O>(
   scope: TenantScope,
@@ -25,7 +26,14 @@ export function enqueue<P, S, O>(
   { runAtMs = nowMs }: EnqueueOptions = {},
   id: Id<'job'> = newId('job', nowMs),
 ): Id<'job'> {
-  if (JSON.stringify(payload).length > MAX_PAYLOAD_BYTES) throw new RangeError('the payload is too large')
+  if (!scope.jobKinds.has(kind.kind)) {
+    throw new RangeError(`no worker knows the kind of job ${kind.kind}: is it among its service's jobKinds?`)
+  }
+  // Undefined for what is no JSON, whatever its type says.
+  const text: string | undefined = JSON.stringify(payload)
+  if (text === undefined) throw new RangeError(`the payload of a job ${kind.kind} is no JSON`)
+  if (text.length > MAX_PAYLOAD_BYTES) throw new RangeError('the payload is too large')
+  requireTime(kind.kind, runAtMs)
   const record: JobRecord = {
     id,
     kind: kind.kind,
@@ -58,6 +66,7 @@ export async function readJob(scope: TenantScope, id: string): Promise<JobRecord
 
 /** Gives an unfinished job its next place in the queue. Wakes nobody: a worker that does this has the tenant in hand. */
 export function requeue(scope: TenantScope, before: JobRecord, after: JobRecord): void {
+  requireTime(after.kind, after.dueMs)
   const jobs = jobsOf(scope)
   const turn = before.turn + 1
   scope.point()
@@ -79,6 +88,11 @@ export async function hasten(scope: TenantScope, id: string, runAtMs: number): P
     scope.wake()
   }
   return true
+}
+
+/** At any other it would never begin. */
+function requireTime(kind: string, atMs: number): void {
+  if (!Number.isFinite(atMs)) throw new RangeError(`a job ${kind} is to be done at no time: ${atMs}`)
 }
 
 export const jobsOf = (scope: TenantScope): Scope => ({

@@ -1,5 +1,6 @@
 // One step of one job: the effect and the job's place after it in one commit. The entry in the queue, read and cleared
 // in that transaction, is what makes the step happen once: whoever finds it gone, or renewed, changes nothing.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Problem, type ProblemCode } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { TakeTurn } from '../admission/admission.ts'
@@ -66,6 +67,17 @@ const NO_TIME: ReadonlySet<ProblemCode> = new Set(['contention', 'overloaded', '
 /** One that is not there is asked again after so long: each time may take seconds of a place that others wait for. */
 const NOT_THERE_MS = 5_000
 
+interface Stepped {
+  job: string
+  kind: string
+  tenant: TenantNumber
+}
+
+const current = new AsyncLocalStorage<Stepped>()
+
+/** The step that this is a part of, if it is one. */
+export const steppedNow = (): Stepped | undefined => current.getStore()
+
 /** Runs the step that an entry of the queue stands for, or records why it failed. */
 export async function runStep(
   dependencies: StepDependencies,
@@ -74,7 +86,8 @@ export async function runStep(
   signal: AbortSignal,
 ): Promise<void> {
   const startedAt = performance.now()
-  const outcome = await step(dependencies, tenant, turn, signal)
+  const stepped = { job: turn.id, kind: turn.entry.kind, tenant }
+  const outcome = await current.run(stepped, () => step(dependencies, tenant, turn, signal))
   // What is stored under a name that nobody knows is no label.
   const kind = outcome === 'unknown_kind' ? 'unknown' : turn.entry.kind
   dependencies.stepped?.(kind, outcome, (performance.now() - startedAt) / 1_000)
@@ -174,14 +187,14 @@ async function workOutside(
     const record = await jobsOf(scope).space(jobSpace).get([id])
     if (record === undefined) return { value: undefined, commit: false }
     const job = shownTo(record)
-    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.reading(serviceOf(kind, job)) }
     return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
   }
   const found = await database.tenant(tenant, read, { batch: true })
   if (found === undefined) return undefined
   const { job } = found
   const look = async (scope: TenantScope) => {
-    const tx = { tenant, nowMs: now(), ...scope.service(serviceOf(kind, job)) }
+    const tx = { tenant, nowMs: now(), ...scope.reading(serviceOf(kind, job)) }
     const [status, isCancelled] = await Promise.all([
       scope.system('status', statusSpace).get(['status']),
       kind.cancelled?.(tx, job),

@@ -33,7 +33,12 @@ export const observing = (observers: Observers) =>
     const { span } = note
     c.set('note', note)
     metrics.inFlight.inc()
-    await during(note, next)
+    try {
+      await during(note, next)
+    } catch (error) {
+      metrics.inFlight.dec()
+      throw error
+    }
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
     c.res.headers.set(TOOK, headMs.toFixed(1))

@@ -1,5 +1,6 @@
 // Every tenant-aware service. To add one: a folder here, and a line below.
-import { operationFinder } from '../tenancy/find_operation.ts'
+import { checkServices } from '../tenancy/check_services.ts'
+import { type FindOperation, operationFinder } from '../tenancy/find_operation.ts'
 import type { LinkAdmin, Mint, SignUrl } from '../tenancy/mint.ts'
 import type { Service } from '../tenancy/service.ts'
 import { adminLinks } from './admin-links/routes.ts'
@@ -39,7 +40,10 @@ export interface ServiceOptions {
   now: () => number
 }
 
-/** @param extra services beside the platform's own */
+/**
+ * @param extra services beside the platform's own
+ * @throws {RangeError} for what {@link checkServices} finds
+ */
 export function services(
   {
     mint,
@@ -75,6 +79,8 @@ export function services(
     webhookEndpoints(endpointOptions),
     ...extra,
   ]
-  all.push(signedUrls(sign, operationFinder(all)))
+  all.push(signedUrls(sign, (method, path) => find(method, path)))
+  const find: FindOperation = operationFinder(all)
+  checkServices(all, find)
   return all
 }

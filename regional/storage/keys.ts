@@ -107,7 +107,8 @@ export const systemSubspace = (name: SystemSubspace): Buffer => Buffer.of(SYSTEM
 export function serviceSubspace(name: string): Buffer {
   const system = SYSTEM_SERVICES.get(name)
   if (system !== undefined) return systemSubspace(system)
-  if (!/^[a-z][a-z-]*$/.test(name)) throw new RangeError(`not a service name: ${name}`)
+  if (!/^[a-z][a-z-]*$/.test(name))
+    throw new RangeError(`not a service's name, which is of a-z and hyphens: ${name}`)
   return Buffer.concat([Buffer.of(SERVICE), Buffer.from(name), Buffer.of(0)])
 }
 

@@ -122,7 +122,7 @@ async function everyShard(
 }
 
 /**
- * Takes `amount` of a quantity, or gives it back when it is negative.
+ * Takes `amount` of a quantity, or gives it back when it is negative: no more of it than is taken, for that would raise the limit.
  * @param atMs of a monthly quantity: a time in the month that it is of
  * @throws {Problem} `quota_exceeded`, only after every shard was read
  */
@@ -147,7 +147,10 @@ export async function take(
   if (own === undefined && account !== quantity) {
     await expireAt(scope, endOfMonth(atMs) + MONTH_KEPT_MS, 'quota', account, atMs)
   }
-  const left = amount < 0 ? giveBack(own, -amount) : takeFrom(own, amount)
+  const left =
+    amount < 0
+      ? giveBack(own, await returned(scope, account, own?.used ?? 0, -amount))
+      : takeFrom(own, amount)
   if (left !== undefined) {
     shards.set([account, shard], left)
     return
@@ -169,6 +172,16 @@ export async function take(
   for (const [number, value] of changed) shards.set([account, number], { ...value, lowered })
 }
 
+/** How much of what is to be given back was taken: a shard gives back what others took, too. Conflicts with none of them. */
+async function returned(scope: TenantScope, account: Account, own: number, amount: number): Promise<number> {
+  if (own >= amount) return amount
+  const all = await everyShard(scope.snapshot('quotas', shardSpace), account)
+  return Math.max(0, Math.min(amount, usedIn(all)))
+}
+
+const usedIn = (shards: ReadonlyMap<number, Shard>): number =>
+  shards.values().reduce((sum, { used }) => sum + used, 0)
+
 /** What is used of a quantity, and what the tenant's limit is. */
 export async function readQuota(
   scope: TenantScope,
@@ -179,7 +192,7 @@ export async function readQuota(
     everyShard(shardsOf(scope), accountOf(quantity, atMs)),
     limitOf(scope, quantity),
   ])
-  return { used: [...all.values()].reduce((sum, { used }) => sum + used, 0), limit }
+  return { used: usedIn(all), limit }
 }
 
 /** Forgets a month that is long over. */

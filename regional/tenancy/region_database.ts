@@ -22,6 +22,7 @@ import {
 import { type KeySpace, numberKey, type SystemSubspace } from '../storage/keys.ts'
 import { Log, type LogDefinition } from '../storage/log_space.ts'
 import { metered, type TransactionMeter } from '../storage/metered.ts'
+import { reading } from '../storage/reading.ts'
 import {
   type ByteTransaction,
   type Key,
@@ -38,6 +39,9 @@ import { type FlushKey, flushSpace, type UsageMetric } from './usage.ts'
 
 type Listener = (tenant: TenantNumber) => void
 type Report = (violation: IsolationViolation) => void
+
+/** The names of kinds of job that there are. */
+type KindNames = Pick<ReadonlySet<string>, 'has'>
 
 /** How a transaction is to be run. */
 export interface Bounds {
@@ -82,6 +86,7 @@ export class TenantScope {
   private readonly prefix: Buffer
   private readonly tn: ByteTransaction
   private readonly logs = new Map<unknown, unknown>()
+  readonly jobKinds: KindNames
   /** Whether {@link wake} was called. */
   woken = false
   /** Whether {@link call} was. */
@@ -93,9 +98,11 @@ export class TenantScope {
     own: TenantKeys,
     region: Buffer,
     report: Report,
+    jobKinds: KindNames,
   ) {
     this.native = native
     this.report = report
+    this.jobKinds = jobKinds
     this.tenant = tenant
     this.region = region
     this.own = own
@@ -142,8 +149,17 @@ export class TenantScope {
 
   /** A second fence: nothing done through it leaves the service's own subspace. */
   service(name: string): ServiceScope {
+    return this.inService(name, (fenced) => fenced)
+  }
+
+  /** As {@link service}, for what changes nothing: to write through it is an error. */
+  reading(name: string): ServiceScope {
+    return this.inService(name, reading)
+  }
+
+  private inService(name: string, as: (fenced: NativeTransaction) => NativeTransaction): ServiceScope {
     const { subspace, grant } = this.own.service(name)
-    const tn = byteTransaction(fenceTransaction(this.native, grant, this.report))
+    const tn = byteTransaction(as(fenceTransaction(this.native, grant, this.report)))
     return {
       space: (definition) => new Space(tn, subspace, definition),
       chunked: (definition) => new ChunkedSpace(tn, subspace, definition),
@@ -243,6 +259,8 @@ export class RegionDatabase {
   private readonly report: Report
   private readonly wakeListeners = new Set<Listener>()
   private readonly callListeners = new Set<Listener>()
+  /** Of jobs that may be enqueued: those that the region's workers know. Any, where nobody has said which. */
+  jobKinds: KindNames = { has: () => true }
 
   constructor(native: NativeDatabase, keys: KeySpace, report: Report) {
     this.native = native
@@ -322,7 +340,7 @@ export class RegionDatabase {
     const value = await retrying(
       () => this.begin(grant, { tag: keys.tag, meter, batch }),
       async (tn, attempt) => {
-        const scope = new TenantScope(tn, number, keys, this.keys.region, this.report)
+        const scope = new TenantScope(tn, number, keys, this.keys.region, this.report, this.jobKinds)
         const outcome = await body(scope, attempt)
         // An attempt before this one may have landed without our knowing: better one look too many.
         woken ||= scope.woken

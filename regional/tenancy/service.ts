@@ -4,7 +4,16 @@ import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
 import type { JobTransaction, Step } from '../jobs/kind.ts'
-import { checkInput, type Declaration, type Input, type RawInput, type Reply, tagged } from '../operation.ts'
+import {
+  checkHeaders,
+  checkInput,
+  checkReply,
+  type Declaration,
+  type Input,
+  type RawInput,
+  type Reply,
+  tagged,
+} from '../operation.ts'
 
 import type { TenantRequest } from './admission.ts'
 import type { OutsideWork } from './outside.ts'
@@ -121,7 +130,7 @@ export function tenantOperation<
       const input = checkInput(operation, raw)
       return async (tx) => {
         if (input instanceof Problem) throw input
-        return tagged(operation, await operation.handle(tx, input))
+        return checkReply(operation, tagged(operation, await operation.handle(tx, input)))
       }
     },
     prepareStream:
@@ -172,9 +181,11 @@ export function outsideOperation<
       const input = checkInput(operation, raw)
       const prepared: OutsideWork<W, O> = {
         maxMs,
-        begin(tx) {
+        async begin(tx) {
           if (input instanceof Problem) throw input
-          return operation.begin(tx, input)
+          const begun = await operation.begin(tx, input)
+          checkHeaders(begun.headers ?? {})
+          return begun
         },
         ...(cancelled && { cancelled }),
         work,

@@ -48,7 +48,7 @@ export interface TenantTransaction extends ServiceScope {
   /** What the tenant has and did. */
   usage(window: UsageWindow): Promise<UsageReport>
   /**
-   * Takes `amount` of a limited quantity, or gives it back when it is negative.
+   * Takes `amount` of a limited quantity, or gives it back when it is negative: at most what is taken.
    * @param atMs of a monthly quantity, when it was taken: what is given back belongs to that month
    * @throws {Problem} `quota_exceeded`
    */
@@ -108,9 +108,8 @@ interface Working {
   context: TenantContext
 }
 
-const seen = (scope: TenantScope, { service, context }: Working) => ({
+const seen = (scope: TenantScope, { context }: Working) => ({
   context,
-  ...scope.service(service),
   project: (id: string, use: 'read' | 'write') => requireProject(scope, id, use),
   audit: auditOf(scope),
   tenantId: async () => (await organisationOf(scope)).id,
@@ -124,6 +123,7 @@ const seen = (scope: TenantScope, { service, context }: Working) => ({
 
 export const readingTransaction = (scope: TenantScope, working: Working): TenantTransaction => ({
   ...seen(scope, working),
+  ...scope.reading(working.service),
   expire: async () => changesNothing(),
   eraseOrganisation: async () => changesNothing(),
   take: async () => changesNothing(),
@@ -152,6 +152,7 @@ export function writingTransaction(
   const emit = emitting(scope, { standing: logs, nowMs, actor, requestId })
   return {
     ...seen(scope, working),
+    ...scope.service(working.service),
     expire: (what, id, atMs) => expireFor(working.service, scope, atMs, what, id, nowMs),
     eraseOrganisation: () => eraseOrganisation(scope, requestId, nowMs),
     take: (quantity, amount, atMs = nowMs) => take(scope, loan, quantity, amount, atMs),

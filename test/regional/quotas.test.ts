@@ -272,3 +272,19 @@ test('a monthly quantity begins again with its month, and what is given back bel
   await change(tenant, (scope) => forgetAccount(scope, 'tokens@2027-01'))
   expect([await usedIn(january), await usedIn(february)]).toEqual([0, 100_000])
 })
+
+test('what was never taken is not given back: it would raise the limit', async () => {
+  const tenant = await newTenant()
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', -5, NOW))
+  expect((await usedBy(tenant)).used).toBe(0)
+  await change(tenant, (scope) => take(scope, loan(0), 'projects', 2, NOW))
+  await change(tenant, async (scope) => {
+    await take(scope, loan(0), 'projects', 1, NOW)
+    await take(scope, loan(1), 'projects', -5, NOW)
+  })
+  const { used, limit } = await usedBy(tenant)
+  expect(used).toBe(0)
+  const tooMany = change(tenant, (scope) => take(scope, loan(2), 'projects', limit + 1, NOW))
+  await expect(tooMany).rejects.toThrow(Problem)
+  await change(tenant, (scope) => take(scope, loan(2), 'projects', limit, NOW))
+})
