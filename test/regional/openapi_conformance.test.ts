@@ -378,7 +378,7 @@ test('every operation answers a sample, and what is near it, as the document say
   expect(unreached.map(({ method, path }) => `${method} ${path}`).toSorted()).toEqual(
     Object.keys(OUT_OF_REACH).toSorted(),
   )
-})
+}, 180_000)
 
 test('an answer that the document does not know is a fault', () => {
   const route = routes.find(({ path, method }) => path === '/v1/projects' && method === 'POST')

@@ -95,7 +95,8 @@ test('a page of nothing but what has expired leads on', async () => {
   for (const query of ['?limit=1', '?order=n&limit=1', '?where[n][gt]=-1&limit=100', '?order=-n&limit=100']) {
     mostRangeReads = 0
     expect(await many.all(query), query).toEqual([last])
-    expect(mostRangeReads, query).toBeLessThan(30)
+    // One for each record would be three hundred. What removes them meanwhile makes some as well.
+    expect(mostRangeReads, query).toBeLessThan(100)
   }
   aheadMs += 2 * MINUTE_MS
   await eventually(async () => expect((await many.ask('')).body.records).toBe(1))
