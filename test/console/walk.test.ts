@@ -136,7 +136,7 @@ async function walk(page: Page, first: string, within: string): Promise<string[]
     if (kinds.has(kindOf(path))) continue
     kinds.add(kindOf(path))
     await wellMade(page, path)
-    const links = page.locator('nav a, main a:not([download])')
+    const links = page.locator('nav a, main a:not([href*="/export."])')
     const hrefs = await links.evaluateAll((all) => all.map((link) => link.getAttribute('href') ?? ''))
     paths.push(...hrefs.filter((href) => href.startsWith(within)))
   }
