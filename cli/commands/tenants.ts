@@ -129,7 +129,7 @@ export function addTenants(program: Command, ask: Ask): void {
   tenants
     .command('link <tenant>')
     .description('make a link into the console for an owner who has no other way in; it works once')
-    .option('--email <address>', 'of the owner; whoever has been one longest otherwise')
+    .option('--email <address>', 'of the owner; otherwise it is for the one who has been a member longest')
     .action(async (named: string, body: { email?: string }) => {
       const { client, output } = ask()
       const id = await idOf(client, named)

@@ -58,7 +58,7 @@ const OWNER_LINK_SECONDS = 24 * 60 * 60
 const CreateOwnerLink = z
   .strictObject({
     email: z.email().max(254).optional().meta({
-      description: 'The address of an owner; otherwise it is for whoever has been one longest.',
+      description: 'The address of an owner; otherwise it is for the one who has been a member longest.',
     }),
     expiresIn: z
       .int()

@@ -32,7 +32,7 @@ import {
 } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
-/** So many are looked at. */
+/** So many are looked at together. */
 const OWNERS = 100
 /** How long a link is still told as used, revoked or expired. */
 const TOLD_MS = 24 * 60 * 60 * 1000
@@ -114,7 +114,7 @@ export function linkForSignedUp(
 }
 
 /**
- * A new link for an owner, as an operator asks for it: the one with this address, or else whoever is owner longest.
+ * A new link for an owner, as an operator asks for it: the one with this address, or else whoever has been here longest.
  * @throws {Problem} `not_found`; `conflict` where nobody is let in; `validation_failed` where no owner has that address
  */
 export function linkByOperator(
@@ -183,15 +183,19 @@ async function makeLink(
   return made
 }
 
-/** Those whom the organisation made owners, longest first. */
+/** Those whom the organisation made owners, by when they came. */
 async function ownerOf(scope: TenantScope, email: string | undefined): Promise<MemberRecord | undefined> {
   const members = scope.service('members')
-  const { entries } = await members.space(ownerSpace).page({ limit: OWNERS })
-  const owners = await Promise.all(entries.map(([key]) => members.space(memberSpace).get(key)))
-  return owners.find(
-    (owner) =>
-      owner !== undefined && (email === undefined || owner.email?.toLowerCase() === email.toLowerCase()),
-  )
+  const isWanted = (owner: MemberRecord) =>
+    email === undefined || owner.email?.toLowerCase() === email.toLowerCase()
+  let after: [owner: string] | undefined
+  for (;;) {
+    const { entries, more } = await members.space(ownerSpace).page({ limit: OWNERS, after })
+    const owners = await Promise.all(entries.map(([key]) => members.space(memberSpace).get(key)))
+    const found = owners.find((owner) => owner !== undefined && isWanted(owner))
+    if (found !== undefined || !more) return found
+    after = entries.at(-1)?.[0]
+  }
 }
 
 async function signedUpOwner(

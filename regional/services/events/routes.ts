@@ -135,6 +135,7 @@ async function beginningOf(
   if (lastEventId === undefined || asked === undefined) return placeOf(feed, lastEventId ?? asked)
   // Events as old as what was asked for may be kept no more: whoever is past them goes on all the same.
   const [last, first] = await Promise.all([placeOf(feed, lastEventId), readPlace(feed, asked)])
+  if (first !== undefined && (await feed.isNone(first))) throw unknownPlace()
   return last !== undefined && first !== undefined && first > last ? first : last
 }
 

@@ -79,27 +79,21 @@ function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agen
   throw new Problem('insufficient_scope', 'To have an agent run takes the scope agents:write.')
 }
 
-/** What comes of a webhook that is received: the event of it, and those of the run that it begins. */
-const CONSEQUENCE = /^(?:webhook|run)\./
+/** What comes of a webhook that is received: the event of it, those of the run that it begins, and of a job that fails. */
+const CONSEQUENCE = /^(?:webhook|run|job)\./
 
 /**
  * Of the organisation's own events, any may come in, to begin a run; but what has come of one that came in may not, or an
  * endpoint that leads here would feed itself.
- * @throws {Problem} `conflict`
  */
-async function requireOthers(
+async function isOwnConsequence(
   { events }: TenantTransaction,
   { provider }: SourceRecord,
   { eventId, type = '' }: { eventId?: string | undefined; type?: string | undefined },
-): Promise<void> {
+): Promise<boolean> {
   // Endpoints sign as no other provider does.
-  if (provider !== 'standard' || eventId === undefined || !isId('evt', eventId)) return
-  if (!CONSEQUENCE.test(type)) return
-  if ((await events.find(eventId)) === undefined) return
-  throw new Problem(
-    'conflict',
-    'It is what came of a webhook here, sent back by an endpoint of this very organisation.',
-  )
+  if (provider !== 'standard' || eventId === undefined || !isId('evt', eventId)) return false
+  return CONSEQUENCE.test(type) && (await events.find(eventId)) !== undefined
 }
 
 export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
@@ -283,8 +277,8 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         summary: 'What a third party sends',
         scope: 'webhook-sources:write',
         speakers: ['webhook_source'],
-        answers: { 200: z.object({ id: receivedId }) },
-        problems: ['signature_invalid', 'conflict'],
+        answers: { 200: z.object({ id: receivedId.nullable() }) },
+        problems: ['signature_invalid'],
         async handle(tx, { sent }) {
           const { principal, nowMs, tenant } = tx.context
           if (principal.kind !== 'webhook_source') throw new Error('only a source sends')
@@ -304,7 +298,8 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           if (verdict.challenge !== undefined) {
             return { status: 200, body: { challenge: verdict.challenge } }
           }
-          await requireOthers(tx, source, verdict)
+          // Its sender has done nothing wrong, and would try again.
+          if (await isOwnConsequence(tx, source, verdict)) return { status: 200, body: { id: null } }
           const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body }
           const before = await repeated(tx, genuine)
           if (before !== undefined) return { status: 200, body: { id: before } }

@@ -18,7 +18,7 @@ export type WriterRequest =
 
 /** `rolledBack`: nothing of the group is in the file; otherwise that is not known. */
 export type WriterReply =
-  /** `passDue`: a pass was begun, or asked for, and did not end. */
+  /** `passDue`: a pass was begun, and did not end. */
   | { kind: 'ready'; passDue: boolean }
   | { kind: 'checkpointed' | 'closed' }
   /** `next`: the page at which it goes on; undefined at its end. */
@@ -128,8 +128,12 @@ function overwrite(from: number, pages: number): number | undefined {
 /** What is left of a pass, for as long as a close may take; the next start goes on with what is left then. */
 function overwriteRest(from: number): void {
   const until = performance.now() + CLOSE_PASS_MS
-  for (let at: number | undefined = from; at !== undefined && performance.now() < until; )
-    at = overwrite(at, CLOSE_PASS_PAGES)
+  try {
+    for (let at: number | undefined = from; at !== undefined && performance.now() < until; )
+      at = overwrite(at, CLOSE_PASS_PAGES)
+  } catch {
+    // A disk that takes nothing more keeps nobody from closing: the mark stands.
+  }
 }
 const CLOSE_PASS_MS = 1_000
 const CLOSE_PASS_PAGES = 4_096
