@@ -1,5 +1,6 @@
-// How much room stored answers may take, which no quota counts: those of an hour a 24th of what the tenant's plan lets it
-// store, and so a day's no more than that. Beyond it a request is remembered without its answer. Small ones are always kept:
+// How much room stored answers may take, which no quota counts: those that are forgotten in the same hour a 24th of what the
+// tenant's plan lets it store. With keys, which live for a day, that is a day's worth of what it stores; answers to signed URLs live as
+// long as the URL. Beyond it a request is remembered without its answer. Small ones are always kept:
 // they take hardly more than what the request leaves in the audit trail.
 import { limitsOf } from '../../shared/plans.ts'
 import { expiryHour } from '../jobs/expiry.ts'
