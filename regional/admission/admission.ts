@@ -65,6 +65,8 @@ const WAITING_TOTAL = 4_096
 const QUANTUM = 2
 /** Units under way: about what the process does in 6, 25 and 100 ms. A change is 5 units, and commits wait for the disk together. */
 const LIMIT = { least: 64, first: 256, most: 1_024, targetMs: 25 }
+/** Units of requests that wait for their commits, beyond those under way. A disk that stands still for a second stops no reads. */
+const ASIDE = 1_024
 /** However large a request, it takes no more than this part of the limit, so that another can begin beside it. */
 const LARGEST_PART = 1 / 8
 /**
@@ -103,6 +105,10 @@ interface Slot {
   fromMs: number
   /** It came through the queue. */
   waited: boolean
+  /** Since when its commit has been waited for, while it holds no room for that. */
+  asideSinceMs?: number | undefined
+  /** How long that was, all in all. */
+  asideMs: number
 }
 
 interface Waiter {
@@ -119,6 +125,9 @@ interface Standing {
   readonly tenant: TenantNumber
   /** In units. */
   underWay: number
+  /** Of those whose commits are waited for, in units. */
+  aside: number
+  /** Under way or aside. */
   requests: number
   /** Since when its queue has not been empty; undefined when it is. */
   queuedSinceMs: number | undefined
@@ -139,6 +148,7 @@ export class Admission {
   private readonly standings = new Map<Flow, Standing>()
   private readonly meter: LoadMeter
   private underWay = 0
+  private aside = 0
   private requests = 0
   private sweeping: NodeJS.Timeout | undefined
 
@@ -207,9 +217,9 @@ export class Admission {
   }
 
   private async inOneTurn<T>(flow: Flow, asking: Asking, work: (meter: CostMeter) => Promise<T>): Promise<T> {
-    const meter = new CostMeter()
     const entered = this.options.on === false ? undefined : this.enter(flow, asking)
     const slot = entered instanceof Promise ? await timed('queue', () => entered) : entered
+    const meter = new CostMeter(slot && ((outcome) => this.committing(slot, outcome)))
     let isDone = false
     try {
       const value = await work(meter)
@@ -272,17 +282,54 @@ export class Admission {
     this.requests++
     standing.underWay += taken
     standing.requests++
-    return { flow, asking, estimate, taken, underWay: this.underWay, fromMs: performance.now(), waited }
+    const fromMs = performance.now()
+    return { flow, asking, estimate, taken, underWay: this.underWay, fromMs, waited, asideMs: 0 }
+  }
+
+  /** A request whose changes wait for the disk takes nothing of the process: while few do, its room is others'. */
+  private committing(slot: Slot, outcome: Promise<void>): void {
+    const { flow, taken } = slot
+    const standing = this.standings.get(flow)
+    const free = ASIDE - this.aside
+    if (standing === undefined || slot.asideSinceMs !== undefined) return
+    if (free < taken || standing.aside >= this.shareOfFree(flow, standing) * free) return
+    slot.asideSinceMs = performance.now()
+    this.move(standing, taken)
+    const over = () => this.comeBack(slot)
+    outcome.then(over, over)
+    if (this.queue.waiting > 0) this.admitNext()
+  }
+
+  /** What is left to be done of it begins at once, room or not: it is little. */
+  private comeBack(slot: Slot): void {
+    const { flow, taken, asideSinceMs } = slot
+    const standing = this.standings.get(flow)
+    if (standing === undefined || asideSinceMs === undefined) return
+    slot.asideMs += performance.now() - asideSinceMs
+    slot.asideSinceMs = undefined
+    this.move(standing, -taken)
+  }
+
+  /** @param units from those under way to those aside */
+  private move(standing: Standing, units: number): void {
+    this.underWay -= units
+    standing.underWay -= units
+    this.aside += units
+    standing.aside += units
   }
 
   private leave(slot: Slot, units: number, isDone: boolean): void {
-    const { flow, asking, estimate, taken, underWay, fromMs, waited } = slot
+    // It may end before its commit does.
+    this.comeBack(slot)
+    const { flow, asking, estimate, taken, underWay, fromMs, waited, asideMs } = slot
     const standing = this.standingOf(flow, asking.tenant)
     // Sums of fractions come back to nearly nothing, so nothing is said where nothing is.
-    this.underWay = --this.requests === 0 ? 0 : this.underWay - taken
-    standing.underWay = --standing.requests === 0 ? 0 : standing.underWay - taken
+    this.underWay -= taken
+    standing.underWay -= taken
+    if (--this.requests === 0) this.underWay = this.aside = 0
+    if (--standing.requests === 0) standing.underWay = standing.aside = 0
     const nowMs = performance.now()
-    this.concurrency.answered(asking.operation, nowMs - fromMs, underWay, nowMs, isDone)
+    this.concurrency.answered(asking.operation, nowMs - fromMs - asideMs, underWay, nowMs, isDone)
     this.estimates.measured(flow, asking.operation, units)
     this.used(flow, asking, units, true)
     if (waited) this.queue.settle(flow, units - estimate)
@@ -314,9 +361,12 @@ export class Admission {
   private mayServe(flow: Flow, part = 1): boolean {
     const free = this.concurrency.limit - this.underWay
     const standing = this.standings.get(flow)
+    return free > 0 && (standing?.underWay ?? 0) < this.shareOfFree(flow, standing) * part * free
+  }
+
+  private shareOfFree(flow: Flow, standing: Standing | undefined): number {
     const isBehind = isBackground(flow) || (standing !== undefined && this.isIsolated(standing))
-    const times = isBehind ? SHARE_OF_FREE_BEHIND : SHARE_OF_FREE
-    return free > 0 && (standing?.underWay ?? 0) < times * part * free
+    return isBehind ? SHARE_OF_FREE_BEHIND : SHARE_OF_FREE
   }
 
   private isIsolated({ tenant }: Pick<Standing, 'tenant'>): boolean {
@@ -362,7 +412,15 @@ export class Admission {
   private standingOf(flow: Flow, tenant: TenantNumber): Standing {
     const known = this.standings.get(flow)
     if (known !== undefined) return known
-    const made = { tenant, underWay: 0, requests: 0, queuedSinceMs: undefined, served: 0, servedSinceMs: 0 }
+    const made = {
+      tenant,
+      underWay: 0,
+      aside: 0,
+      requests: 0,
+      queuedSinceMs: undefined,
+      served: 0,
+      servedSinceMs: 0,
+    }
     this.standings.set(flow, made)
     return made
   }

@@ -17,6 +17,12 @@ const CPU_MS = 10
 /** Counts what one request does. Everything that its transactions do, attempts that failed included. */
 export class CostMeter implements TransactionMeter {
   private units = REQUEST
+  private readonly onCommit: (outcome: Promise<void>) => void
+
+  /** @param onCommit told of each commit as it begins */
+  constructor(onCommit: (outcome: Promise<void>) => void = () => {}) {
+    this.onCommit = onCommit
+  }
 
   read(bytes: number): void {
     this.units += READ + (bytes / 1_024) * READ_KIB
@@ -30,8 +36,9 @@ export class CostMeter implements TransactionMeter {
     this.units += WRITE + (bytes / 1_024) * WRITTEN_KIB
   }
 
-  commit(): void {
+  commit(outcome: Promise<void>): void {
     this.units += COMMIT
+    this.onCommit(outcome)
   }
 
   /** Time that the process did nothing else. */

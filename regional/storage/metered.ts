@@ -11,8 +11,8 @@ export interface TransactionMeter {
   rows(count: number, bytes: number): void
   /** One key or range was written or cleared; bytes of key and value. */
   write(bytes: number): void
-  /** What was written was sent to be committed. */
-  commit(): void
+  /** What was written was sent to be committed; until the outcome is known, the process has nothing to do for it. */
+  commit(outcome: Promise<void>): void
 }
 
 type GetRange =
@@ -81,8 +81,9 @@ class MeteredTransaction {
   }
 
   commit(): Promise<void> {
-    this.meter.commit()
-    return this.native.commit()
+    const outcome = this.native.commit()
+    this.meter.commit(outcome)
+    return outcome
   }
 
   getEstimatedRangeSizeBytes(start: NativeValue, end: NativeValue): Promise<number> {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Admission, type Asking, WaitEnded } from '../../regional/admission/admission.ts'
+import type { CostMeter } from '../../regional/admission/cost.ts'
 import { Estimates } from '../../regional/admission/estimates.ts'
 import { LoadMeter } from '../../regional/admission/load.ts'
 import { during, noteBusy, RequestNote } from '../../regional/observe/request.ts'
@@ -16,6 +17,7 @@ class Requests {
   readonly refused: Problem[] = []
   readonly clock = { nowMs: 1_000_000 }
   private readonly ends = new Map<string, () => void>()
+  private readonly meters = new Map<string, CostMeter>()
   private readonly all: Array<Promise<void>> = []
 
   constructor(isolated: (n: number) => boolean = () => false, onUse: (n: number) => void = () => {}) {
@@ -34,6 +36,7 @@ class Requests {
       : this.admission.run.bind(this.admission)
     const done = run(asked, async (meter) => {
       this.begun.push(name)
+      this.meters.set(name, meter)
       await new Promise<void>((resolve) => this.ends.set(name, resolve))
       meter.busy((units - meter.total) / 10)
     })
@@ -42,6 +45,16 @@ class Requests {
         if (error instanceof Problem) this.refused.push(error)
       }),
     )
+  }
+
+  /** @returns what ends the commit */
+  commit(name: string): () => Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.meters.get(name)?.commit(promise)
+    return () => {
+      resolve()
+      return settled()
+    }
   }
 
   async end(name: string): Promise<void> {
@@ -448,6 +461,61 @@ describe('admission', () => {
     expect(quick).toBeGreaterThan(256)
     await limitAfter(200)
     expect(await limitAfter(200)).toBeLessThan(quick)
+  })
+
+  test('requests whose commits wait for the disk leave their room to others', async () => {
+    requests = new Requests()
+    await fill()
+    requests.ask('reading', 1)
+    await settled()
+    expect(requests.begun).not.toContain('reading')
+    const committed = requests.commit('filling 100')
+    await settled()
+    expect(requests.begun).toContain('reading')
+    expect(requests.admission.load()).toMatchObject({ underWay: 129, underWayUnits: 256 })
+    await committed()
+    expect(requests.admission.load()).toMatchObject({ underWay: 129, underWayUnits: 258 })
+    requests.ask('next', 2)
+    await settled()
+    expect(requests.begun).not.toContain('next')
+  })
+
+  test('however long the disk stands still, so much waits for it and no more, and of one tenant a part', async () => {
+    requests = new Requests()
+    let asked = 0
+    const commitOne = async (n: number) => {
+      const name = `committing ${asked++}`
+      requests.ask(name, n)
+      await settled()
+      const before = requests.admission.load().underWayUnits
+      requests.commit(name)
+      return before - requests.admission.load().underWayUnits
+    }
+    let aside = 0
+    for (let units = await commitOne(1); units > 0; units = await commitOne(1)) aside += units
+    expect(aside).toBe(768)
+    for (let n = 2; n < 100; n++)
+      for (let units = await commitOne(n); units > 0; units = await commitOne(n)) aside += units
+    expect(aside).toBeGreaterThan(1_000)
+    expect(aside).toBeLessThanOrEqual(1_024)
+    await requests.endAll()
+    expect(requests.admission.load()).toMatchObject({ underWay: 0, underWayUnits: 0 })
+    expect(requests.admission.known).toBe(0)
+  })
+
+  test('how long commits take says nothing of how many may be under way', async () => {
+    requests = new Requests()
+    let nowMs = 1_000
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+    for (const commitMs of [5, 1_000, 1_000, 1_000]) {
+      for (let n = 1; n <= 100; n++) requests.ask(`${n}`, n)
+      await settled()
+      const committed = requests.begun.slice(-100).map((name) => requests.commit(name))
+      nowMs += commitMs
+      for (const end of committed) await end()
+      await requests.endAll()
+    }
+    expect(requests.admission.load().limitUnits).toBeGreaterThan(256)
   })
 
   test('is over for whoever is waited for no more', async () => {

@@ -78,6 +78,8 @@ class Gate {
 }
 
 const transactions: NotedTransaction[] = []
+/** What the disk stands still for. */
+let disk: Promise<void> | undefined
 
 const gate = new Gate()
 let regions: Regions
@@ -86,7 +88,7 @@ let quiet: string
 beforeAll(async () => {
   regions = await startRegions({
     extraServices: [gate.service],
-    open: (where) => openNoted(where, transactions),
+    open: (where) => openNoted(where, transactions, () => disk),
   })
   ;({ key: noisy } = await regions.newTenant('noisy', 'us'))
   ;({ key: quiet } = await regions.newTenant('quiet', 'us'))
@@ -122,6 +124,25 @@ test('a tenant whose requests hold every place it can get does not hold up anoth
     expect([status, body.code]).toEqual([503, 'overloaded'])
     expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
   }
+})
+
+test('while the disk stands still, changes wait for it and reads do not', async () => {
+  const { key } = await regions.newTenant('writing', 'us')
+  const create = (name: string) =>
+    regions.ask('us', { as: key, method: 'POST', path: '/v1/projects', body: { name } })
+  // What a change costs is known then.
+  expect((await create('first')).status).toBe(201)
+  const { promise, resolve: goesOn } = Promise.withResolvers<void>()
+  disk = promise
+  const creations = Array.from({ length: 80 }, (_, i) => create(`at once ${i}`))
+  try {
+    await until(() => transactions.filter(({ isCommitting }) => isCommitting).length >= creations.length)
+    for (const as of [key, quiet]) expect((await read(as)).status).toBe(200)
+  } finally {
+    disk = undefined
+    goesOn()
+  }
+  for (const { status } of await Promise.all(creations)) expect(status).toBe(201)
 })
 
 test('of two that want more than there is, the one on the larger plan gets more turns', async () => {
