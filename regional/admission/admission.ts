@@ -65,8 +65,8 @@ const WAITING_TOTAL = 4_096
 const QUANTUM = 2
 /** Units under way: about what the process does in 6, 25 and 100 ms. A change is 5 units, and commits wait for the disk together. */
 const LIMIT = { least: 64, first: 256, most: 1_024, targetMs: 25 }
-/** Units of requests that wait for their commits, beyond those under way. A disk that stands still for a second stops no reads. */
-const ASIDE = 1_024
+/** Units of requests that wait for their commits, beyond those under way: what a second brings, during which a disk stands still. */
+const ASIDE = 4_096
 /** However large a request, it takes no more than this part of the limit, so that another can begin beside it. */
 const LARGEST_PART = 1 / 8
 /**
@@ -105,10 +105,10 @@ interface Slot {
   fromMs: number
   /** It came through the queue. */
   waited: boolean
-  /** Since when its commit has been waited for, while it holds no room for that. */
-  asideSinceMs?: number | undefined
-  /** How long that was, all in all. */
-  asideMs: number
+  /** It holds no room while its commit is waited for. */
+  isAside: boolean
+  /** How long its commits were waited for, all in all. */
+  committingMs: number
 }
 
 interface Waiter {
@@ -283,31 +283,48 @@ export class Admission {
     standing.underWay += taken
     standing.requests++
     const fromMs = performance.now()
-    return { flow, asking, estimate, taken, underWay: this.underWay, fromMs, waited, asideMs: 0 }
+    return {
+      flow,
+      asking,
+      estimate,
+      taken,
+      underWay: this.underWay,
+      fromMs,
+      waited,
+      isAside: false,
+      committingMs: 0,
+    }
   }
 
-  /** A request whose changes wait for the disk takes nothing of the process: while few do, its room is others'. */
+  /** A request whose changes wait for the disk takes nothing of the process: its room is others' until then. */
   private committing(slot: Slot, outcome: Promise<void>): void {
+    const fromMs = performance.now()
+    this.stepAside(slot)
+    const over = () => {
+      slot.committingMs += performance.now() - fromMs
+      this.comeBack(slot)
+    }
+    outcome.then(over, over)
+  }
+
+  /** Where too much waits so already, it keeps its room. */
+  private stepAside(slot: Slot): void {
     const { flow, taken } = slot
     const standing = this.standings.get(flow)
     const free = ASIDE - this.aside
-    if (standing === undefined || slot.asideSinceMs !== undefined) return
-    if (free < taken || standing.aside >= this.shareOfFree(flow, standing) * free) return
-    slot.asideSinceMs = performance.now()
+    if (standing === undefined || slot.isAside || free < taken) return
+    if (standing.aside >= this.shareOfFree(flow, standing) * free) return
+    slot.isAside = true
     this.move(standing, taken)
-    const over = () => this.comeBack(slot)
-    outcome.then(over, over)
     if (this.queue.waiting > 0) this.admitNext()
   }
 
   /** What is left to be done of it begins at once, room or not: it is little. */
   private comeBack(slot: Slot): void {
-    const { flow, taken, asideSinceMs } = slot
-    const standing = this.standings.get(flow)
-    if (standing === undefined || asideSinceMs === undefined) return
-    slot.asideMs += performance.now() - asideSinceMs
-    slot.asideSinceMs = undefined
-    this.move(standing, -taken)
+    const standing = this.standings.get(slot.flow)
+    if (standing === undefined || !slot.isAside) return
+    slot.isAside = false
+    this.move(standing, -slot.taken)
   }
 
   /** @param units from those under way to those aside */
@@ -321,7 +338,7 @@ export class Admission {
   private leave(slot: Slot, units: number, isDone: boolean): void {
     // It may end before its commit does.
     this.comeBack(slot)
-    const { flow, asking, estimate, taken, underWay, fromMs, waited, asideMs } = slot
+    const { flow, asking, estimate, taken, underWay, fromMs, waited, committingMs } = slot
     const standing = this.standingOf(flow, asking.tenant)
     // Sums of fractions come back to nearly nothing, so nothing is said where nothing is.
     this.underWay -= taken
@@ -329,7 +346,7 @@ export class Admission {
     if (--this.requests === 0) this.underWay = this.aside = 0
     if (--standing.requests === 0) standing.underWay = standing.aside = 0
     const nowMs = performance.now()
-    this.concurrency.answered(asking.operation, nowMs - fromMs - asideMs, underWay, nowMs, isDone)
+    this.concurrency.answered(asking.operation, nowMs - fromMs - committingMs, underWay, nowMs, isDone)
     this.estimates.measured(flow, asking.operation, units)
     this.used(flow, asking, units, true)
     if (waited) this.queue.settle(flow, units - estimate)
