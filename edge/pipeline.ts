@@ -41,6 +41,7 @@ import { holding, limiting } from './limit/stage.ts'
 import { Snapshots } from './locate/snapshots.ts'
 import { hosting, locating, naming } from './locate/stage.ts'
 import { TenantDirectory } from './locate/tenant_directory.ts'
+import { isReading } from './reading.ts'
 import { type Stage, through } from './stage.ts'
 
 export interface EdgeOptions {
@@ -189,7 +190,7 @@ export function createEdge(
 const healthy: Stage = () => Response.json({ status: 'ok' })
 
 const read: Stage = function read({ method }) {
-  if (method === 'GET' || method === 'HEAD') return undefined
+  if (isReading(method)) return undefined
   throw new Problem('method_not_allowed', 'This can only be read.', { headers: { allow: 'GET, HEAD' } })
 }
 

@@ -124,7 +124,7 @@ export class Refreshed<K, V> {
   private async load(key: K, { maxAgeMs, pauseMs, mayLoad }: Wanted): Promise<Had<V>> {
     const { now, loadMs } = this.options
     // Checked without a pause before the load is announced: of many at once, one loads.
-    while (this.loadOf(key)) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+    while (this.loadOf(key)) await scheduler.wait(LOOK_AGAIN_MS)
     const before = this.kept.get(key)
     if (before !== undefined && now() - before.atMs < maxAgeMs) return { outcome: 'had', value: before.value }
     if (!this.mayTry(key, pauseMs)) return this.known(key)

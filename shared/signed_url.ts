@@ -117,8 +117,7 @@ export async function verifySignedUrl(
     target,
   })
   if (!equalInConstantTime(tag, bytes.subarray(bytes.length - TAG_BYTES))) return { outcome: 'refused' }
-  const issuerAt = HEAD_BYTES
-  const expiryAt = issuerAt + ID_BYTES
+  const expiryAt = HEAD_BYTES + ID_BYTES
   const nonceAt = expiryAt + EXPIRY_BYTES
   const expiresAtMs = new DataView(signed.buffer, signed.byteOffset).getUint32(expiryAt) * 1000
   if (expiresAtMs <= nowMs) return { outcome: 'expired' }
@@ -127,7 +126,7 @@ export async function verifySignedUrl(
     target,
     claims: {
       ...head,
-      issuer: idFromBytes('key', signed.subarray(issuerAt, expiryAt)),
+      issuer: idFromBytes('key', signed.subarray(HEAD_BYTES, expiryAt)),
       scope: new TextDecoder().decode(signed.subarray(SCOPE_AT)),
       expiresAtMs,
       nonce: toBase64url(signed.subarray(nonceAt, SCOPE_AT)),

@@ -4,10 +4,11 @@ import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import { ofTenant, type RequestContext, waiting } from '../context.ts'
 import type { Counts } from '../counts.ts'
+import { gathered } from '../gathered.ts'
+import { isReading } from '../reading.ts'
 import type { Stage } from '../stage.ts'
 import type { BodyBudget, BodyOwner, HeldBody } from './body_budget.ts'
 
-const METHODS_WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 /** No more than its request takes anyway, so it is not counted. */
 export const SMALL_BYTES = 4_096
 /** A body has this long to arrive, and longer for what it may be large: as long as half a megabit a second takes. */
@@ -56,7 +57,7 @@ export function holdingBodies({ budget, counts, now }: BodyDependencies): WithBo
 export function buffering(withBody: WithBody, answering: Stage): Stage {
   return function buffering(context) {
     const { method, principal } = context
-    if (METHODS_WITHOUT_BODY.has(method)) return answering(context)
+    if (isReading(method)) return answering(context)
     const owner = ofTenant(principal) ? principal.tenant : principal?.kind
     return withBody(context, owner, async () => answering(context))
   }
@@ -80,30 +81,20 @@ async function readBody(
   }
   const reader = body.getReader()
   try {
-    return await inTime(gathered(reader, take), MAX_BODY_BYTES)
-  } catch (error) {
-    await reader.cancel().catch(() => {})
-    throw error
-  }
-}
-
-async function gathered(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  take: (bytes: number) => void,
-): Promise<Bytes> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  let taken = 0
-  for (;;) {
-    const { done, value } = await reader.read().catch(endedEarly)
-    if (done) return join(chunks, length)
-    length += value.length
-    if (length > MAX_BODY_BYTES) throw tooLarge()
-    if (length > SMALL_BYTES) {
+    let taken = 0
+    const hold = (length: number) => {
+      if (length > MAX_BODY_BYTES) throw tooLarge()
+      if (length <= SMALL_BYTES) return
       take(length - taken)
       taken = length
     }
-    chunks.push(value)
+    return await inTime(
+      gathered(() => reader.read().catch(endedEarly), hold),
+      MAX_BODY_BYTES,
+    )
+  } catch (error) {
+    await reader.cancel().catch(() => {})
+    throw error
   }
 }
 
@@ -131,13 +122,3 @@ const noRoom = () =>
   new Problem('overloaded', 'The edge has no room for this body now. Nothing was done.', {
     headers: { 'retry-after': '1' },
   })
-
-function join(chunks: ReadonlyArray<Uint8Array>, length: number): Bytes {
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
-}

@@ -19,6 +19,7 @@ import { writeVersion } from '../../shared/snapshot.ts'
 import { decided, type HeaderFields, type RequestContext } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Region } from '../env.ts'
+import { isReading } from '../reading.ts'
 import { askInstances } from './ask_instances.ts'
 import { attempt } from './attempt.ts'
 import { strippedRequestHeaders } from './strip.ts'
@@ -116,8 +117,6 @@ function headBytes(target: string, headers: HeaderFields): number {
 
 const IS_ASCII = /^[\x20-\x7e\t]*$/
 
-const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD'])
-
 /** A region knows a tenant's or an operator's request again by its id, and what strangers ask it does not remember. */
 const maySendTwice = ({ method, principal }: RequestContext): boolean =>
-  SAFE.has(method) || (principal !== undefined && principal.kind !== 'edge')
+  isReading(method) || (principal !== undefined && principal.kind !== 'edge')

@@ -73,9 +73,9 @@ export function jwtIdentifier({ directory, keys, now }: JwtDependencies): Identi
     const claims = known?.claims ?? readJwt(text)
     if (claims === undefined || !isTimely(claims, now())) return invalid
     const named = tenantNamed(audiencesOf(claims), claimedTenant, host)
-    if (named.outcome === 'nobody') return invalid
-    if (named.outcome === 'several') return refused('tenant_mismatch')
-    const place = await directory.placeOf(named.tenant, clientIp)
+    if (named === 'nobody') return invalid
+    if (named === 'several') return refused('tenant_mismatch')
+    const place = await directory.placeOf(named, clientIp)
     if (place.outcome === 'unavailable') return noRegion
     if (place.outcome === 'absent') return invalid
     const tenant = place.value.number
@@ -165,28 +165,25 @@ function isTimely({ exp, nbf }: Claims, nowMs: number): boolean {
   return nbf === undefined || (typeof nbf === 'number' && nbf <= now + CLOCK_TOLERANCE_SECONDS)
 }
 
-type Named =
-  | { outcome: 'one'; tenant: { number: TenantNumber } | { slug: string } }
-  | { outcome: 'nobody' }
-  | { outcome: 'several' }
+type Named = { number: TenantNumber } | { slug: string } | 'nobody' | 'several'
 
 /** A slug beside a number is the region's to compare: it has the tenant's slug. */
-export function tenantNamed(
+function tenantNamed(
   audiences: ReadonlyArray<string>,
   claimed: string | undefined,
   host?: TenantNumber,
 ): Named {
   const ours = audiences.filter(isTenantAudience).map(tenantOfAudience)
   const numbers = new Set(ours)
-  if (numbers.has(undefined)) return { outcome: 'nobody' }
+  if (numbers.has(undefined)) return 'nobody'
   if (claimed !== undefined && !SLUG.test(claimed)) {
     const number = tenantNumberOf(claimed)
-    if (number === undefined) return { outcome: 'several' }
+    if (number === undefined) return 'several'
     numbers.add(number)
   }
   if (host !== undefined) numbers.add(host)
   const [number, ...others] = numbers
-  if (others.length > 0) return { outcome: 'several' }
-  if (number !== undefined) return { outcome: 'one', tenant: { number } }
-  return claimed === undefined ? { outcome: 'nobody' } : { outcome: 'one', tenant: { slug: claimed } }
+  if (others.length > 0) return 'several'
+  if (number !== undefined) return { number }
+  return claimed === undefined ? 'nobody' : { slug: claimed }
 }

@@ -25,19 +25,23 @@ export function readJwt(text: string): Claims | undefined {
   const [header, payload, signature, ...rest] = text.split('.')
   if (header === undefined || payload === undefined || !signature || rest.length > 0) return undefined
   if (fromBase64url(signature) === undefined) return undefined
-  const { alg, typ, crit } = jsonObject(header) ?? {}
+  const { alg, typ, crit } = objectIn(header) ?? {}
   if (typeof alg !== 'string' || !ALGORITHMS.includes(alg) || !TYPES.includes(typ)) return undefined
   // Extensions that must be understood (RFC 7515 section 4.1.11): we know none.
   if (crit !== undefined) return undefined
-  return jsonObject(payload)
+  return objectIn(payload)
 }
 
 /** Of a text that {@link readJwt} takes. */
-export const headerOf = (text: string): Claims => jsonObject(text.slice(0, text.indexOf('.'))) ?? {}
+export const headerOf = (text: string): Claims => objectIn(text.slice(0, text.indexOf('.'))) ?? {}
 
-function jsonObject(part: string): Claims | undefined {
+function objectIn(part: string): Claims | undefined {
   const bytes = fromBase64url(part)
-  if (bytes === undefined) return undefined
+  return bytes && jsonObject(bytes)
+}
+
+/** Undefined for what is no JSON object in UTF-8. */
+export function jsonObject(bytes: Uint8Array): Claims | undefined {
   try {
     const value: unknown = JSON.parse(
       new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes),

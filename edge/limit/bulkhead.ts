@@ -16,7 +16,7 @@ export interface BulkheadOptions extends ConcurrencyLimitOptions {
  * Requests. The fewest keep a processor busy; the most, one with a region on the other side of the earth. A burst is one
  * request of each of a thousand clients, and more.
  */
-export const UNDER_WAY: BulkheadOptions = { least: 96, first: 192, most: 512, burst: 2_048, targetMs: 100 }
+const UNDER_WAY: BulkheadOptions = { least: 96, first: 192, most: 512, burst: 2_048, targetMs: 100 }
 /**
  * A burst may take all places. What stays above the limit for so long is none, and is held to the limit until nobody was
  * refused for a second. (After Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.)

@@ -4,7 +4,7 @@ import { REQUEST_ID } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
 import { PROBLEMS, Problem, problemDetails } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import { decided, ofTenant, type RequestContext } from '../context.ts'
+import { decided, ofTenant } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import { Lru } from '../lru.ts'
 import { alwaysSaid, UNLESS_SAID } from '../security_headers.ts'
@@ -53,7 +53,6 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
     counts.add('overloaded')
     refusedAtMs = now()
   }
-  const credentialOf = ({ headers }: RequestContext) => headers.get('authorization')
 
   return {
     turnAway(request) {
@@ -74,12 +73,12 @@ export function crowding({ bulkhead, counts, publicOrigin, now }: CrowdingDepend
     },
     enter(...stages) {
       return async function entered(context) {
-        const { principal, method } = context
+        const { principal, method, headers } = context
         if (!ofTenant(principal)) return through(stages, context)
         const region = decided(context.region).name
         const pass = bulkhead.enter(principal.tenant, `${method} ${region}`, now())
         if (pass === undefined) {
-          const credential = credentialOf(context)
+          const credential = headers.get('authorization')
           if (credential !== undefined && principal.kind === 'api_key')
             refused.set(credential, { tenant: principal.tenant, region })
           refuse()

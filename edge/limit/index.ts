@@ -6,6 +6,7 @@ import type { Limit, Limits, Policy } from '../../shared/limits.ts'
 import { callerOf, type TenantPrincipal } from '../../shared/principal.ts'
 import type { TenantSnapshot } from '../../shared/snapshot.ts'
 import type { Counts } from '../counts.ts'
+import { isReading } from '../reading.ts'
 import { costOf } from './cost.ts'
 import {
   mostRestrictive,
@@ -64,17 +65,6 @@ export class RateLimits {
 
   /** At once, as long as there is a lease to spend of. */
   decide(request: Limited): LimitVerdict | Promise<LimitVerdict> {
-    const verdict = this.verdict(request)
-    return verdict instanceof Promise ? verdict.then((known) => this.counted(known)) : this.counted(verdict)
-  }
-
-  private counted(verdict: LimitVerdict): LimitVerdict {
-    if (verdict.outcome === 'throttled') this.counts.add('throttled')
-    if (verdict.outcome === 'closed') this.counts.add('limiter_closed')
-    return verdict
-  }
-
-  private verdict(request: Limited): LimitVerdict | Promise<LimitVerdict> {
     const { principal, snapshot } = request
     const limits = snapshot?.limits ?? FIRST_LIMITS
     const units = costOf(request.method, request.path)
@@ -84,7 +74,7 @@ export class RateLimits {
       const verdict = this.local.admit(name, limits[policy], units, nowMs)
       if (verdict.outcome === 'throttled') {
         this.giveBack(taken)
-        return throttled(policy, verdict.retryAfterMs, limits, limits.tenant)
+        return this.throttled(policy, verdict.retryAfterMs, limits, limits.tenant)
       }
       const { left, charged } = verdict
       taken.push({ name, charged, standing: { policy, left, retryAfterMs: CLOSED_RETRY_AFTER_MS } })
@@ -108,14 +98,25 @@ export class RateLimits {
     }
     if (admission.outcome === 'throttled') {
       this.giveBack(taken)
-      return throttled('tenant', admission.retryAfterMs, limits, admission.limit.limit)
+      return this.throttled('tenant', admission.retryAfterMs, limits, admission.limit.limit)
     }
     if (this.mayBypass(request, limits.tenant, units)) {
       this.counts.add('limiter_bypassed')
       return { outcome: 'admitted', fields: {} }
     }
     this.giveBack(taken)
+    this.counts.add('limiter_closed')
     return { outcome: 'closed', fields: { 'retry-after': String(retryAfterSeconds(CLOSED_RETRY_AFTER_MS)) } }
+  }
+
+  private throttled(policy: Policy, retryAfterMs: number, limits: Limits, tenant: Limit): LimitVerdict {
+    this.counts.add('throttled')
+    const standing = { policy, left: 0, retryAfterMs }
+    const fields = {
+      'retry-after': String(retryAfterSeconds(retryAfterMs)),
+      ...fieldsOf(standing, limits, tenant),
+    }
+    return { outcome: 'throttled', policy, fields }
   }
 
   private giveBack(taken: Taken['taken']): void {
@@ -123,7 +124,7 @@ export class RateLimits {
   }
 
   private mayBypass({ method, principal }: Limited, tenant: Limit, units: number): boolean {
-    if (method !== 'GET' && method !== 'HEAD') return false
+    if (!isReading(method)) return false
     const share = Math.max(1, tenant.rate * BYPASS_SHARE)
     const limit = { rate: share, burst: share }
     return this.local.admit(`bypass ${principal.tenant}`, limit, units, this.now()).outcome === 'admitted'
@@ -141,15 +142,6 @@ function localPolicies({ principal, clientIp }: Limited): Array<{ policy: Policy
   const key = { policy: 'key' as const, name: `key ${principal.tenant} ${callerOf(principal)}` }
   if (clientIp === undefined) return [key]
   return [key, { policy: 'ip', name: `ip ${principal.tenant} ${addressBlock(clientIp)}` }]
-}
-
-function throttled(policy: Policy, retryAfterMs: number, limits: Limits, tenant: Limit): LimitVerdict {
-  const standing = { policy, left: 0, retryAfterMs }
-  const fields = {
-    'retry-after': String(retryAfterSeconds(retryAfterMs)),
-    ...fieldsOf(standing, limits, tenant),
-  }
-  return { outcome: 'throttled', policy, fields }
 }
 
 /** By the tenant's limits: they stay the same for many requests, and so does what is said of them. */

@@ -33,13 +33,6 @@ export interface Slot {
 /** `silent`: the object does not answer. */
 export type SlotVerdict = { outcome: 'held'; slot: Slot } | { outcome: 'full' } | { outcome: 'silent' }
 
-/** What waits for others, such as a model, however it is answered (a test holds it to the regions' operations). */
-const LONG = /^\/v1\/(?:projects\/[^/]+\/agents\/[^/]+\/runs|domains\/[^/]+\/verify)$/
-
-/** Whether a request is a stream, or may take long. */
-export const needsSlot = (method: string, path: string, accept = ''): boolean =>
-  /(?:^|[\s,])text\/event-stream\b/i.test(accept) || (method === 'POST' && LONG.test(path))
-
 /** Whether it was to be had; undefined where the object did not say. */
 type Held = boolean | undefined
 
@@ -58,10 +51,7 @@ export class Slots {
     const { slot, taken } = this.take(tenant, id, limit)
     if (client.aborted) slot.release()
     client.addEventListener('abort', slot.release)
-    const held = await Promise.race([
-      taken,
-      new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), CALL_TIMEOUT_MS)),
-    ])
+    const held = await Promise.race([taken, scheduler.wait(CALL_TIMEOUT_MS)])
     if (held) return { outcome: 'held', slot }
     slot.release()
     return { outcome: held === undefined ? 'silent' : 'full' }

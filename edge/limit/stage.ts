@@ -4,10 +4,11 @@ import { Problem } from '../../shared/problems.ts'
 import { ofTenant, type RequestContext, waiting } from '../context.ts'
 import type { Counts } from '../counts.ts'
 import type { Stage } from '../stage.ts'
+import { needsSlot } from './cost.ts'
 import { FIRST_STREAMS } from './first_limits.ts'
 import type { LimitVerdict, RateLimits } from './index.ts'
 import type { NewerLimits } from './newer_limits.ts'
-import { needsSlot, type Slots } from './slots.ts'
+import type { Slots } from './slots.ts'
 
 const LIMIT_DETAILS = {
   tenant: 'The organisation asks more than its plan allows.',

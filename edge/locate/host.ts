@@ -9,12 +9,8 @@ import type { EdgeConfig } from '../env.ts'
 import { Lru } from '../lru.ts'
 import type { TenantDirectory } from './tenant_directory.ts'
 
-export type HostTenant =
-  | { outcome: 'nobody' }
-  | { outcome: 'tenant'; number: TenantNumber }
-  /** Below the base domain, and no tenant's. */
-  | { outcome: 'no_such_tenant' }
-  | { outcome: 'unavailable' }
+/** `no_such_tenant`: below the base domain, and no tenant's. Undefined: it names nobody. */
+export type HostTenant = TenantNumber | 'no_such_tenant' | 'unavailable' | undefined
 
 type Config = Pick<EdgeConfig, 'publicOrigin' | 'baseDomain'>
 
@@ -70,11 +66,11 @@ export async function tenantAt(
   { named: name, clientIp }: Pick<RequestContext, 'named' | 'clientIp'>,
   directory: TenantDirectory,
 ): Promise<HostTenant> {
-  if (name === undefined) return { outcome: 'nobody' }
-  if (name === 'no_tenant') return { outcome: 'no_such_tenant' }
+  if (name === undefined) return undefined
+  if (name === 'no_tenant') return 'no_such_tenant'
   const place = await directory.placeOf(name, clientIp)
-  if (place.outcome === 'unavailable') return { outcome: 'unavailable' }
-  if (place.outcome === 'had') return { outcome: 'tenant', number: place.value.number }
+  if (place.outcome === 'unavailable') return 'unavailable'
+  if (place.outcome === 'had') return place.value.number
   // A domain that nobody has shown to be theirs may be the platform's own by another name.
-  return 'slug' in name ? { outcome: 'no_such_tenant' } : { outcome: 'nobody' }
+  return 'slug' in name ? 'no_such_tenant' : undefined
 }

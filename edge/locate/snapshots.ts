@@ -5,7 +5,7 @@ import { compareVersions, type TenantSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { Lru } from '../lru.ts'
 
-export const SNAPSHOT_TTL_MS = 60_000
+const SNAPSHOT_TTL_MS = 60_000
 const CAPACITY = 20_000
 
 interface Kept {

@@ -31,14 +31,12 @@ export function naming(config: EdgeConfig, directory: TenantDirectory, noteFailu
   return async function naming(context) {
     if (context.host !== undefined) return undefined
     const host = await tenantAt(context, directory)
-    if (host.outcome === 'no_such_tenant') {
+    if (host === 'no_such_tenant') {
       noteFailure(context.clientIp)
       throw tenantMismatch()
     }
-    if (host.outcome === 'unavailable' && !leftToRegion(context)) {
-      throw unavailable(config.controlRegion.name, NOTHING_DONE)
-    }
-    if (host.outcome === 'tenant') context.host = host.number
+    if (host !== 'unavailable') context.host = host
+    else if (!leftToRegion(context)) throw unavailable(config.controlRegion.name, NOTHING_DONE)
     return undefined
   }
 }

@@ -2,8 +2,7 @@
 // outside its transaction holds a concurrency slot, and each that answers a page costs what a list does.
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { costOf } from '../../edge/limit/cost.ts'
-import { needsSlot } from '../../edge/limit/slots.ts'
+import { costOf, needsSlot } from '../../edge/limit/cost.ts'
 import { pageQuery } from '../../regional/operation.ts'
 import { operations, pathOf } from './operations.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { needsSlot } from '../../edge/limit/slots.ts'
+import { needsSlot } from '../../edge/limit/cost.ts'
 import { wantsEvents } from '../../regional/accept.ts'
 
 test.each([

@@ -1,0 +1,2 @@
+/** What changes nothing, has no body, and may be sent twice. */
+export const isReading = (method: string): boolean => method === 'GET' || method === 'HEAD'
