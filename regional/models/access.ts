@@ -4,8 +4,13 @@ import type { ModelAccess } from '../services/agents/models.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type CallTimes, callModel, notCalled } from './gateway.ts'
 import { ModelPools } from './pool.ts'
+import type { CallWatch } from './watch.ts'
 
-export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAccess {
+export function modelAccess(
+  catalogue: Catalogue,
+  watch: Pick<CallWatch, 'called'>,
+  times?: CallTimes,
+): ModelAccess {
   const pools = new ModelPools()
   return {
     offered: () => catalogue.enabled(),
@@ -21,9 +26,10 @@ export function modelAccess(catalogue: Catalogue, times?: CallTimes): ModelAcces
       return pools.inTurn(name, tenant, model.maxConcurrent, waiting, async () => {
         // It may have been changed, or switched off, during the wait.
         const present = (await catalogue.enabled()).get(name)
-        return present === undefined
-          ? notCalled('upstream_unavailable')
-          : callModel(present, prompt, during, times)
+        if (present === undefined) return notCalled('upstream_unavailable')
+        const called = await callModel(present, prompt, during, times)
+        watch.called(name, called)
+        return called
       })
     },
   }

@@ -143,16 +143,25 @@ const asKnown = (model: KnownModel, known: KnownModel | undefined): KnownModel =
 /** A region's copy. */
 export class Catalogue {
   private readonly load: () => Promise<ReadonlyArray<KnownModel>>
+  private readonly heard: (models: ReadonlyMap<string, Model>) => void
   private models: ReadonlyMap<string, KnownModel> | undefined
 
-  /** @param load asks the control region */
-  constructor(load: () => Promise<ReadonlyArray<KnownModel>>) {
+  /**
+   * @param load asks the control region
+   * @param heard is told of all models, those that are off as well, each time they are loaded
+   */
+  constructor(
+    load: () => Promise<ReadonlyArray<KnownModel>>,
+    heard: (models: ReadonlyMap<string, Model>) => void = () => {},
+  ) {
     this.load = load
+    this.heard = heard
   }
 
   async refresh(): Promise<void> {
     const loaded = await this.load()
     this.models = new Map(loaded.map((model) => [model.name, asKnown(model, this.models?.get(model.name))]))
+    this.heard(this.models)
   }
 
   /** Those that are switched on, by name. */

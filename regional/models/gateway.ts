@@ -23,14 +23,19 @@ export const CALL_FAILURES = [
   'upstream_timeout',
   'upstream_unavailable',
   'upstream_rate_limited',
+  'upstream_misconfigured',
   'upstream_refused',
   'upstream_failed',
   'upstream_broken_off',
 ] as const
 export type CallFailure = (typeof CALL_FAILURES)[number]
+export const CALL_OUTCOMES = ['succeeded', 'cancelled', ...CALL_FAILURES] as const
+export type CallOutcome = (typeof CALL_OUTCOMES)[number]
 
 export interface Called {
-  outcome: 'succeeded' | 'cancelled' | CallFailure
+  outcome: CallOutcome
+  /** Of the HTTP answer of a server that took none; null for any other. The operator's: no tenant sees it. */
+  refusedWith: number | null
   text: string
   inputTokens: number
   outputTokens: number
@@ -44,6 +49,7 @@ export interface Called {
 /** What became of a call that was not made. */
 export const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
   outcome,
+  refusedWith: null,
   text: '',
   inputTokens: 0,
   outputTokens: 0,
@@ -73,9 +79,12 @@ const MOST_THOUGHT_BYTES = 1_024 * 1_024
 const TOKENS_PER_MESSAGE = 8
 
 /** With these the upstream has had the prompt, whether or not it has said anything. */
-const TAKEN: ReadonlySet<Called['outcome']> = new Set([
+const TAKEN: ReadonlySet<CallOutcome> = new Set([
   ...(['succeeded', 'cancelled', 'upstream_timeout', 'upstream_broken_off'] as const),
 ])
+
+/** It takes the key for none, or for one without money or rights, or knows no such model: nothing that a tenant could mend. */
+const MISCONFIGURED: ReadonlySet<number> = new Set([401, 402, 403, 404])
 
 /** Large, and most requests need none of it: loaded with the first call. */
 const library = async () => {
@@ -222,6 +231,7 @@ export async function callModel(
   )
   return {
     outcome,
+    refusedWith: (APICallError.isInstance(failure) && failure.statusCode) || null,
     text,
     inputTokens: told?.inputTokens ?? (began ? estimated(inputBytes) : 0),
     outputTokens: told?.outputTokens ?? estimated(outputBytes),
@@ -236,6 +246,7 @@ function failureOf(APICallError: Library['APICallError'], error: unknown, begun:
   const { statusCode } = error
   if (statusCode === undefined) return begun ? 'upstream_broken_off' : 'upstream_unavailable'
   if (statusCode === 429) return 'upstream_rate_limited'
+  if (MISCONFIGURED.has(statusCode)) return 'upstream_misconfigured'
   if (statusCode >= 500) return 'upstream_failed'
   if (statusCode >= 400) return 'upstream_refused'
   return begun ? 'upstream_broken_off' : 'upstream_failed'

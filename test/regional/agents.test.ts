@@ -16,13 +16,14 @@ let server: ModelServer
 let regions: Regions
 let eu: Region
 let tenants = 0
+const logged: string[] = []
 
 beforeAll(async () => {
   server = await startModelServer()
   // Upstreams of this machine, over http.
   regions = await startRegions({}, async (environment) => {
     const region = await startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
-      writeLog: () => {},
+      writeLog: (line) => void logged.push(line),
       modelTimes: { firstTextMs: 2_500, silenceMs: 2_500 },
     })
     if (environment.REGION === 'eu') eu = region
@@ -240,6 +241,8 @@ describe('a run', () => {
   test.each([
     ['rate-limited', 'upstream_rate_limited', 0],
     ['refused', 'upstream_refused', 0],
+    ['status 401', 'upstream_misconfigured', 0],
+    ['status 404', 'upstream_misconfigured', 0],
     ['failing', 'upstream_failed', 0],
     // It may have been at work on what it was sent.
     ['silent', 'upstream_timeout', 2],
@@ -249,6 +252,31 @@ describe('a run', () => {
     const { run, tokens } = await agentOf()
     expect(await run(input)).toMatchObject({ status: 'failed', error: { code }, output: '' })
     expect(await tokens()).toBe(cost)
+  })
+
+  test('whose model is broken is told to the operator: counted, and once in the log, without a word of it', async () => {
+    await addModel('wrong-key')
+    const { run } = await agentOf({ model: 'wrong-key' })
+    for (let i = 0; i < 2; i++) {
+      const { status, error } = await run('status 401 of a word')
+      expect([status, error.code]).toEqual(['failed', 'upstream_misconfigured'])
+      expect(error.detail).toContain('operator')
+    }
+    const counted = async () => {
+      const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+      const series = text.matchAll(
+        /^coditect_model_calls_total\{model="wrong-key",outcome="(\w+)".*\} (\d+)$/gm,
+      )
+      return Object.fromEntries(Array.from(series, ([, outcome, count]) => [outcome, Number(count)]))
+    }
+    expect(await counted()).toMatchObject({ upstream_misconfigured: 2, succeeded: 0, upstream_timeout: 0 })
+    const lines = logged.filter((line) => line.includes('"wrong-key"'))
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 'error', model: 'wrong-key', outcome: 'upstream_misconfigured', status: 401 },
+    ])
+    expect(lines[0]).not.toMatch(/of a word|no: 401|upstream-secret/)
+    await operator('DELETE', '/models/wrong-key')
+    await expect.poll(counted).toEqual({})
   })
 
   test.each([

@@ -60,7 +60,7 @@ test('a model that is switched off while a call waits is not called, and one tha
   }
   let models = [model]
   const catalogue = new Catalogue(async () => models)
-  const access = modelAccess(catalogue)
+  const access = modelAccess(catalogue, { called: () => {} })
   const call = (of: number, signal = never) =>
     access.call(
       'm',

@@ -61,6 +61,8 @@ export async function startModelServer(): Promise<ModelServer> {
     }
     if (said.includes('rate-limited')) return refuse(429, { 'retry-after': '7' })
     if (said.includes('refused')) return refuse(400)
+    const status = /status (\d+)/.exec(said)?.[1]
+    if (status !== undefined) return refuse(Number(status))
     const redirected = /redirected (\S+)/.exec(said)?.[1]
     if (redirected !== undefined) return refuse(307, { location: redirected })
     if (said.includes('failing')) return refuse(500)

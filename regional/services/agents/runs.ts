@@ -37,6 +37,8 @@ const DETAILS: Readonly<Record<RunFailure, string>> = {
   upstream_timeout: 'The model’s server was silent for too long.',
   upstream_unavailable: 'The model’s server could not be reached.',
   upstream_rate_limited: 'The model’s server takes no more at present. Try again later.',
+  upstream_misconfigured:
+    'The model’s server does not let the platform in, or knows no such model. Only the platform’s operator can mend that.',
   upstream_refused: 'The model’s server refused the request.',
   upstream_failed: 'The model’s server failed.',
   upstream_broken_off: 'The model’s server broke off in the middle.',
@@ -125,7 +127,7 @@ const CUT_SHORT = {
 } as const satisfies Record<EndedBy, RunFailure | 'cancelled'>
 
 /** What a run came to: its call, which does not know why it was not to go on. */
-export type Ended = Omit<Called, 'outcome'> & { outcome: Called['outcome'] | RunFailure }
+export type Ended = Omit<Called, 'outcome' | 'refusedWith'> & { outcome: Called['outcome'] | RunFailure }
 
 export const endedOf = (called: Called, endedBy: () => EndedBy): Ended =>
   called.outcome === 'cancelled' ? { ...called, outcome: CUT_SHORT[endedBy()] } : called
