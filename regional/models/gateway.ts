@@ -106,14 +106,19 @@ export const mostTokens = ({ instructions, messages, parameters }: Prompt): numb
   )
 
 type Counts = Pick<Called, 'inputTokens' | 'outputTokens'>
-type Told = { [of in keyof Counts]: number | undefined }
 
-const isCount = (tokens: number | undefined): tokens is number =>
-  tokens !== undefined && Number.isSafeInteger(tokens) && tokens >= 0
+const isCount = (tokens: unknown): tokens is number => Number.isSafeInteger(tokens) && Number(tokens) >= 0
 
-/** Undefined where the upstream does not count, or says what is no count: with less than nothing, it would give tokens. */
-const toldBy = ({ inputTokens, outputTokens }: Told): Counts | undefined =>
-  isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+/**
+ * Undefined where the upstream does not count, counts one of the two alone, or says what is no count: with less than nothing,
+ * it would give tokens; with none, what was said for nothing. No prompt takes none.
+ * @param raw as it said it: the library takes what is missing for 0
+ */
+function toldBy(raw: Readonly<Record<string, unknown>> | undefined, said: boolean): Counts | undefined {
+  const { prompt_tokens: inputTokens, completion_tokens: outputTokens } = raw ?? {}
+  if (!isCount(inputTokens) || !isCount(outputTokens)) return undefined
+  return inputTokens === 0 || (outputTokens === 0 && said) ? undefined : { inputTokens, outputTokens }
+}
 
 /** As much text as is taken of a model, so that a run can always be stored, in the room that it holds. */
 export const mostTextBytes = ({ maxOutputTokens }: Pick<Parameters, 'maxOutputTokens'>): number =>
@@ -202,7 +207,7 @@ export async function callModel(
         }
         timer = setTimeout(() => silence.abort(), times.silenceMs)
       } else if (part.type === 'finish') {
-        told = toldBy(part.totalUsage)
+        told = toldBy(part.totalUsage.raw, outputBytes > 0)
         // A stream that ends without saying why was broken off.
         if (part.finishReason === 'other' || part.finishReason === 'error') failure ??= new Error('no end')
       } else if (part.type === 'error') {

@@ -100,6 +100,7 @@ export async function startModelServer(): Promise<ModelServer> {
     if (said.includes('stalled')) return
     chunk('', 'stop')
     const [, input = 11, output = 4] = /counts (\S+) (\S+)/.exec(said) ?? []
+    const usage: unknown = JSON.parse(/usage (\{.*\})/.exec(said)?.[1] ?? 'null')
     if (!said.includes('uncounted')) {
       event({
         id: 'c1',
@@ -107,7 +108,7 @@ export async function startModelServer(): Promise<ModelServer> {
         created: 1,
         model: body.model,
         choices: [],
-        usage: { prompt_tokens: Number(input), completion_tokens: Number(output), total_tokens: 15 },
+        usage: usage ?? { prompt_tokens: Number(input), completion_tokens: Number(output), total_tokens: 15 },
       })
     }
     response.end('data: [DONE]\n\n')
