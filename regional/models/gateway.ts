@@ -208,8 +208,9 @@ export async function callModel(
         timer = setTimeout(() => silence.abort(), times.silenceMs)
       } else if (part.type === 'finish') {
         told = toldBy(part.totalUsage.raw, outputBytes > 0)
-        // A stream that ends without saying why was broken off.
-        if (part.finishReason === 'other' || part.finishReason === 'error') failure ??= new Error('no end')
+        // A stream that ends without saying why was broken off. Servers have reasons of their own, such as `eos`.
+        if (part.rawFinishReason === undefined || part.rawFinishReason === 'error')
+          failure ??= new Error('no end')
       } else if (part.type === 'error') {
         failure ??= part.error
       }

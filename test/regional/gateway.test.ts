@@ -65,6 +65,14 @@ test.each([
   })
 })
 
+test.each(['length', 'eos', 'eos_token', 'end_turn'])('an answer that ends as %s is whole', async (why) => {
+  expect(await call(`finish ${why}`)).toMatchObject({ outcome: 'succeeded', text: 'Hello, world.' })
+})
+
+test('an answer that ends in an error is not', async () => {
+  expect(await call('finish error')).toMatchObject({ outcome: 'upstream_broken_off', text: 'Hello, world.' })
+})
+
 test('a model that says more than it was asked for is broken off, and what it said until then is charged', async () => {
   const called = await call('flood of text')
   expect(called).toMatchObject({ outcome: 'upstream_failed', text: MUCH, usageEstimated: true })

@@ -98,7 +98,7 @@ export async function startModelServer(): Promise<ModelServer> {
     }
     if (said.includes('broken-off')) return void request.socket.destroy()
     if (said.includes('stalled')) return
-    chunk('', 'stop')
+    chunk('', /finish (\S+)/.exec(said)?.[1] ?? 'stop')
     const [, input = 11, output = 4] = /counts (\S+) (\S+)/.exec(said) ?? []
     const usage: unknown = JSON.parse(/usage (\{.*\})/.exec(said)?.[1] ?? 'null')
     if (!said.includes('uncounted')) {
