@@ -106,12 +106,13 @@ function tell(
 ): void {
   const ms = performance.now() - note.startedAt
   if (isRoutine(note, status, ms)) return
-  const { problem, stopped, route, tenant, principal, trace, units, retries, stages } = note
+  const { problem, stopped, route, tenant, principal, operator, trace, units, retries, stages } = note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
     tenant: tenant === undefined ? undefined : String(tenant),
     principal,
+    operator,
     method,
     route,
     status,

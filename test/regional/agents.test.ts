@@ -160,6 +160,23 @@ describe('the catalogue', () => {
     expect([status, body.data?.length > 0]).toEqual([200, true])
   })
 
+  test('sends a kept key to no other host, unless it is given again', async () => {
+    await addModel('moving')
+    const elsewhere = server.baseUrl.replace('127.0.0.1', 'localhost')
+    const change = (body: object) => operator('PATCH', '/models/moving', body)
+    const refused = await change({ baseUrl: elsewhere })
+    expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, '/apiKey'])
+    expect((await operator('GET', '/models/moving')).body.baseUrl).toBe(server.baseUrl)
+    expect((await change({ baseUrl: `${server.baseUrl}/other` })).status).toBe(200)
+    expect((await change({ baseUrl: elsewhere, apiKey: 'another' })).body.hasApiKey).toBe(true)
+    expect((await change({ baseUrl: server.baseUrl, apiKey: null })).body.hasApiKey).toBe(false)
+    expect((await change({ baseUrl: elsewhere })).status).toBe(200)
+    await operator('DELETE', '/models/moving')
+    const lines = logged.map((line) => JSON.parse(line))
+    const asked = lines.filter(({ route, method }) => route?.endsWith('/models/{name}') && method === 'PATCH')
+    expect(asked.at(-1)).toMatchObject({ principal: 'operator', operator: 'ops' })
+  })
+
   test('hears no other request under a key that was used', async () => {
     const ask = (name: string) =>
       regions.ask('us', {
