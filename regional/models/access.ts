@@ -14,9 +14,9 @@ export function modelAccess(
   const pools = new ModelPools()
   return {
     offered: () => catalogue.enabled(),
-    async hasRoom(name: string, tenant: TenantNumber) {
+    async roomFor(name: string, tenant: TenantNumber) {
       const model = (await catalogue.enabled()).get(name)
-      return model === undefined || pools.hasRoom(name, tenant, model.maxConcurrent)
+      return model === undefined ? 'room' : pools.roomFor(name, tenant, model.maxConcurrent)
     },
     async call(name, tenant, prompt, during) {
       const model = (await catalogue.enabled()).get(name)

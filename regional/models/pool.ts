@@ -2,6 +2,7 @@
 // finds a place although calls last for minutes. A call that ends makes room for whoever waits and has the fewest under way
 // (max-min fairness; Bertsekas and Gallager, "Data Networks", section 6.5); of equals, for who waited longest.
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Room } from '../services/agents/models.ts'
 
 interface Waiting {
   tenant: TenantNumber
@@ -22,13 +23,14 @@ class ModelPool {
   private waiting: Waiting[] = []
   private total = 0
 
-  hasRoom(tenant: TenantNumber): boolean {
-    if (this.isFree(tenant)) return true
+  roomFor(tenant: TenantNumber): Room {
+    if (this.isFree(tenant)) return 'room'
     const waiting = [...Map.groupBy(this.waiting, (each) => each.tenant)]
     const own = waiting.find(([each]) => each === tenant)?.[1].length ?? 0
+    if (own >= MAX_WAITING_OF_TENANT) return 'tenant_waits'
     // More of one tenant may wait where many began in the same instant: that is held against nobody else.
     const all = waiting.reduce((sum, [, { length }]) => sum + Math.min(length, MAX_WAITING_OF_TENANT), 0)
-    return own < MAX_WAITING_OF_TENANT && all < MAX_WAITING
+    return all < MAX_WAITING ? 'room' : 'all_wait'
   }
 
   /** @returns false when the signal ended the waiting */
@@ -97,8 +99,8 @@ class ModelPool {
 export class ModelPools {
   private readonly pools = new Map<string, ModelPool>()
 
-  hasRoom(model: string, tenant: TenantNumber, size: number): boolean {
-    return this.pool(model, size).hasRoom(tenant)
+  roomFor(model: string, tenant: TenantNumber, size: number): Room {
+    return this.pool(model, size).roomFor(tenant)
   }
 
   /** Runs `call` in its turn. @returns undefined when the signal ended the waiting */

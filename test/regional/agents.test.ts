@@ -75,6 +75,10 @@ test('without any model a run says what is missing, and costs nothing', async ()
   expect([status, body.code]).toEqual([503, 'no_model_configured'])
   expect(body.detail).toContain('/platform/v1/models')
   expect(await tokens()).toBe(0)
+  // Nothing of the region's has failed.
+  const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+  expect(text).toMatch(/^coditect_request_duration_seconds_count\{.*class="outside",status="5xx"\} 0$/m)
+  expect(text).toMatch(/^coditect_problems_total\{code="no_model_configured",.*\} 1$/m)
 })
 
 describe('the catalogue', () => {
@@ -437,6 +441,23 @@ describe('a run', () => {
     await Promise.all(most)
     clearInterval(releasing)
     expect(server.served.slice(from).length).toBe(19)
+  })
+
+  test('of a tenant that has many wait is refused as too many of its own, and no failure of the region', async () => {
+    await addModel('one-place', { maxConcurrent: 1 })
+    const greedy = await agentOf({ model: 'one-place', parameters: { maxOutputTokens: 100 } })
+    const first = greedy.run('thinking, then wait')
+    await expect.poll(server.underWay).toBe(1)
+    const others = Array.from({ length: 30 }, () => greedy.run('one of many'))
+    const listed = async () => (await greedy.ask(`${greedy.runs}?limit=100`)).body.data.length
+    await expect.poll(listed).toBeGreaterThan(20)
+    const refused = await greedy.ask(greedy.runs, { method: 'POST', body: { input: 'Hello' } })
+    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited'])
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    const releasing = setInterval(() => server.release(), 20)
+    await Promise.all([first, ...others])
+    clearInterval(releasing)
+    await operator('DELETE', '/models/one-place')
   })
 
   test('that a webhook starts has its place in the same pool as those that somebody waits for', async () => {

@@ -26,7 +26,7 @@ test('however many one tenant’s wait, another’s may wait as well', async () 
   for (let i = 0; i < 500; i++) call(1, 4)
   call(2, 4)
   await turn()
-  expect([pools.hasRoom('m', tenant(1), 4), pools.hasRoom('m', tenant(3), 4)]).toEqual([false, true])
+  expect([1, 3].map((of) => pools.roomFor('m', tenant(of), 4))).toEqual(['tenant_waits', 'room'])
 })
 
 test('many tenants fill the queue', async () => {
@@ -34,7 +34,7 @@ test('many tenants fill the queue', async () => {
   const { call } = calls(pools)
   for (let of = 1; of <= 11; of++) for (let i = 0; i < 20; i++) call(of, 1)
   await turn()
-  expect(pools.hasRoom('m', tenant(99), 1)).toBe(false)
+  expect(pools.roomFor('m', tenant(99), 1)).toBe('all_wait')
 })
 
 test('a pool that was made smaller lets nobody in until it is', async () => {
@@ -43,7 +43,7 @@ test('a pool that was made smaller lets nobody in until it is', async () => {
   for (let of = 1; of <= 8; of++) call(of, 4)
   await turn()
   expect(ends.length).toBe(4)
-  pools.hasRoom('m', tenant(99), 2)
+  pools.roomFor('m', tenant(99), 2)
   for (const end of ends.slice(0, 2)) end()
   await turn()
   expect(ends.length).toBe(4)

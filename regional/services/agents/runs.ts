@@ -67,7 +67,7 @@ export interface Running {
   prompt: Prompt
 }
 
-/** @throws {Problem} `no_model_configured`, `model_unavailable`, `model_busy`, `quota_exceeded` */
+/** @throws {Problem} `no_model_configured`, `model_unavailable`, `model_busy`, `rate_limited`, `quota_exceeded` */
 export async function beginRun(
   tx: AgentsTransaction & Pick<TenantTransaction, 'organisation' | 'enqueue'>,
   { tenant, nowMs }: Pick<TenantContext, 'tenant' | 'nowMs'>,
@@ -77,11 +77,8 @@ export async function beginRun(
 ): Promise<Running> {
   const [{ plan }, offered] = await Promise.all([tx.organisation(), models.offered()])
   const model = chosenModel(offered, agent.model, plan)
-  if (!(await models.hasRoom(model.name, tenant))) {
-    throw new Problem('model_busy', `Too many wait for ${model.name}. Try again in a moment.`, {
-      headers: { 'retry-after': '5' },
-    })
-  }
+  const room = await models.roomFor(model.name, tenant)
+  if (room !== 'room') throw tooManyWait(model.name, room)
   const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
   const prompt = promptOf(agent, messages)
   const reservedTokens = mostTokens(prompt)
@@ -113,6 +110,16 @@ export async function beginRun(
   const { projectId, agentId, id } = run
   tx.enqueue(endInterrupted, { projectId, agentId, id }, { runAtMs: nowMs + INTERRUPTED_AFTER_MS })
   return { tenant, run, prompt }
+}
+
+/** What one organisation asks too much of is its own limit, and no failure of the region. */
+function tooManyWait(model: string, whose: 'tenant_waits' | 'all_wait'): Problem {
+  const headers = { 'retry-after': '5' }
+  return whose === 'tenant_waits'
+    ? new Problem('rate_limited', `Too many runs of yours wait for ${model}. Try again in a moment.`, {
+        headers,
+      })
+    : new Problem('model_busy', `Too many wait for ${model}. Try again in a moment.`, { headers })
 }
 
 function promptOf({ instructions, parameters }: AgentRecord, messages: ReadonlyArray<Message>): Prompt {
