@@ -274,11 +274,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     ...{ database, sealer, now },
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
+  const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
   const modelWatch = new CallWatch(metrics.modelCalls, log, now)
-  const catalogue = new Catalogue(
-    () => callsTo(controlRegion).models({}),
-    (all) => modelWatch.know(new Set(all.keys())),
-  )
   // One for the whole process, jobs and all: its pools are what `maxConcurrent` bounds.
   const modelCalls = modelAccess(catalogue, modelWatch, modelTimes)
   const requests = new OperatorRequests(database, sealingKeys, now)

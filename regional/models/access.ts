@@ -8,10 +8,15 @@ import type { CallWatch } from './watch.ts'
 
 export function modelAccess(
   catalogue: Catalogue,
-  watch: Pick<CallWatch, 'called'>,
+  watch: Pick<CallWatch, 'know' | 'called'>,
   times?: CallTimes,
 ): ModelAccess {
   const pools = new ModelPools()
+  catalogue.onHeard((models) => {
+    watch.know(new Set(models.keys()))
+    const on = [...models].filter(([, { enabled }]) => enabled)
+    pools.resize(new Map(on.map(([name, { maxConcurrent }]) => [name, maxConcurrent])))
+  })
   return {
     offered: () => catalogue.enabled(),
     async roomFor(name: string, tenant: TenantNumber) {
@@ -23,14 +28,15 @@ export function modelAccess(
       // Switched off since the run began.
       if (model === undefined) return notCalled('upstream_unavailable')
       const waiting = AbortSignal.any([during.signal, ...(during.inLine ? [during.inLine] : [])])
-      return pools.inTurn(name, tenant, model.maxConcurrent, waiting, async () => {
-        // It may have been changed, or switched off, during the wait.
+      const turn = await pools.inTurn(name, tenant, model.maxConcurrent, waiting, async () => {
+        // It may have been changed during the wait.
         const present = (await catalogue.enabled()).get(name)
         if (present === undefined) return notCalled('upstream_unavailable')
         const called = await callModel(present, prompt, during, times)
         watch.called(name, called)
         return called
       })
+      return turn === 'off' ? notCalled('upstream_unavailable') : turn
     },
   }
 }

@@ -143,19 +143,17 @@ const asKnown = (model: KnownModel, known: KnownModel | undefined): KnownModel =
 /** A region's copy. */
 export class Catalogue {
   private readonly load: () => Promise<ReadonlyArray<KnownModel>>
-  private readonly heard: (models: ReadonlyMap<string, Model>) => void
+  private heard: (models: ReadonlyMap<string, Model>) => void = () => {}
   private models: ReadonlyMap<string, KnownModel> | undefined
 
-  /**
-   * @param load asks the control region
-   * @param heard is told of all models, those that are off as well, each time they are loaded
-   */
-  constructor(
-    load: () => Promise<ReadonlyArray<KnownModel>>,
-    heard: (models: ReadonlyMap<string, Model>) => void = () => {},
-  ) {
+  /** @param load asks the control region */
+  constructor(load: () => Promise<ReadonlyArray<KnownModel>>) {
     this.load = load
-    this.heard = heard
+  }
+
+  /** Tells `listener` of all models, those that are off as well, each time they are loaded. There is one. */
+  onHeard(listener: (models: ReadonlyMap<string, Model>) => void): void {
+    this.heard = listener
   }
 
   async refresh(): Promise<void> {
