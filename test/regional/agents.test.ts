@@ -344,6 +344,19 @@ describe('a run', () => {
     expect(await tokens()).toBe(15)
   })
 
+  test('whose answer is too large to be kept is read again for the same key, and for no other request', async () => {
+    const { ask, runs, tokens } = await agentOf()
+    const send = (input: string) =>
+      ask(runs, { method: 'POST', body: { input }, headers: { 'idempotency-key': 'long' } })
+    const made = await send('long '.repeat(4_000))
+    expect(made.body).toMatchObject({ status: 'succeeded', output: 'Hello, world.' })
+    const again = await send('long '.repeat(4_000))
+    expect([again.status, again.body]).toEqual([201, made.body])
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    expect((await send('short')).body.code).toBe('idempotency_key_reuse')
+    expect(await tokens()).toBe(15)
+  })
+
   test('is cancelled from elsewhere, told of once; what it took is charged', async () => {
     const { run, ask, runs, tokens } = await agentOf()
     const going = run('wait long')

@@ -203,6 +203,11 @@ export const agents = (models: ModelAccess): Service => ({
       cancelled: (tx, { run }) => isUnwanted(tx, run),
       work: (running, outside) => doRun(running, outside, models),
       settle: (tx, running, called) => settleRun(tx, running, called, tx.context.nowMs),
+      async shows(tx, { params: { projectId, agentId } }, id) {
+        await tx.project(projectId, 'read')
+        const run = await readRun(tx, projectId, agentId, id)
+        return { status: 201, body: shownRun(run, await readTexts(tx, run)) }
+      },
     }),
     tenantOperation({
       name: 'list-runs',
