@@ -271,7 +271,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const outbound = outboundClient({ development: developmentHosts, now, ...parts.outbound })
   const issuersAllowed = config.DEVELOPMENT_ISSUERS === 'on' ? LOOPBACK : []
   const signInsAt = signIns({
-    ...{ database, sealer, now },
+    ...{ database, sealer, now, log },
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
