@@ -197,6 +197,8 @@ export interface Operations {
   'DELETE /v1/members/{id}': { params: { id: string }; answer: undefined }
   /** Delete a project, and by a job everything below it. */
   'DELETE /v1/projects/{id}': { params: { id: string }; answer: ProjectDeletion }
+  /** Delete a run that has ended; what it took of the month’s tokens stays taken. */
+  'DELETE /v1/projects/{projectId}/agents/{agentId}/runs/{id}': { params: { projectId: string; agentId: string; id: string }; answer: undefined }
   /** Delete an agent; a job clears its runs. */
   'DELETE /v1/projects/{projectId}/agents/{id}': { params: { projectId: string; id: string }; answer: undefined }
   /** Delete a collection with all its records. */

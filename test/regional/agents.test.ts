@@ -653,6 +653,40 @@ describe('what agents and runs keep', () => {
     await expect.poll(stored, { timeout: 10_000 }).toBe(0)
   })
 
+  test('of a run that has ended can be deleted, and is given back; what goes on is cancelled first', async () => {
+    const { ask, run, runs, tokens } = await agentOf()
+    const stored = async () => (await ask('/v1/usage')).body.quotas.storedBytes.used
+    const before = await stored()
+    const kept = await run('Hello')
+    const both = await stored()
+    const doomed = await run('refused')
+    const remove = (id: string, headers = {}) => ask(`${runs}/${id}`, { method: 'DELETE', headers })
+    expect((await remove(doomed.id, { 'if-match': '"another"' })).status).toBe(412)
+    const once = { 'idempotency-key': 'once' }
+    expect([(await remove(doomed.id, once)).status, (await remove(doomed.id, once)).status]).toEqual([
+      204, 204,
+    ])
+    expect((await remove(doomed.id)).status).toBe(404)
+    expect((await ask(`${runs}/${doomed.id}`)).status).toBe(404)
+    expect((await ask(runs)).body.data.map(({ id }: Body) => id)).toEqual([kept.id])
+    expect(await stored()).toBe(both)
+    const told = (await ask('/v1/events?types=run.deleted')).body.data
+    expect(told).toMatchObject([{ resource: doomed.id }])
+    const audit = (await ask('/v1/audit?action=agents.delete-run')).body.data
+    expect(audit).toMatchObject([{ target: doomed.id, outcome: 'done' }])
+
+    const going = run('wait for the end')
+    await expect.poll(server.underWay).toBe(1)
+    const { id } = (await ask(runs)).body.data[0]
+    const refused = await remove(id)
+    expect([refused.status, refused.body.code]).toEqual([409, 'conflict'])
+    server.release()
+    expect((await going).status).toBe('succeeded')
+    for (const each of [id, kept.id]) expect((await remove(each)).status).toBe(204)
+    expect(await stored()).toBe(before)
+    expect(await tokens()).toBe(30)
+  })
+
   test('has room while a run goes on, or the run does not begin', async () => {
     const { ask, id, path, runs, tokens } = await agentOf({ parameters: { maxOutputTokens: 1_000 } })
     await operator('PATCH', `/tenants/${id}`, { limits: { storedBytes: 5_000 } })
