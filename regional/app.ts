@@ -486,6 +486,7 @@ const CLASS_OF_SPEAKER = { operator: 'operator', region: 'region', edge: 'edge' 
 function noteSpeaker(note: RequestNote, { principal, requestId }: Verified, method: string): void {
   note.asserted(requestId)
   note.principal = principal.kind
+  if (principal.kind === 'operator') note.operator = principal.operatorId
   if ('tenant' in principal) {
     note.tenant = principal.tenant
     // Its route knows better. What is refused before it is there was asked by a tenant all the same.

@@ -40,6 +40,7 @@ export interface Metrics {
   retries: Counter
   jobSteps: Histogram<'kind' | 'outcome'>
   webhookAttempts: Counter<'outcome'>
+  modelCalls: Counter<'model' | 'outcome'>
   /** A tenant used so many request units, for so many new requests: none where one goes on. */
   used(tenant: TenantNumber, requests: number, units: number): void
   /** Gives out anew which tenants are named. */
@@ -140,6 +141,12 @@ export function regionMetrics(region: string, all: ReadonlyArray<string>): Metri
       name: 'coditect_webhook_attempts_total',
       help: 'Attempts to deliver an event to an endpoint, by what came of them.',
       labelNames: ['outcome'],
+      registers,
+    }),
+    modelCalls: new Counter({
+      name: 'coditect_model_calls_total',
+      help: 'Calls of the models’ servers, by what came of them.',
+      labelNames: ['model', 'outcome'],
       registers,
     }),
     used(number, requests, units) {

@@ -22,6 +22,7 @@ import { regionMetrics } from './metrics.ts'
 import { modelAccess } from './models/access.ts'
 import { Catalogue, ModelStore } from './models/catalogue.ts'
 import type { CallTimes } from './models/gateway.ts'
+import { CallWatch } from './models/watch.ts'
 import { startTracing } from './observe/tracing.ts'
 import { outboundClient } from './outbound/client.ts'
 import type { ConnectOptions } from './outbound/connect.ts'
@@ -270,12 +271,13 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const outbound = outboundClient({ development: developmentHosts, now, ...parts.outbound })
   const issuersAllowed = config.DEVELOPMENT_ISSUERS === 'on' ? LOOPBACK : []
   const signInsAt = signIns({
-    ...{ database, sealer, now },
+    ...{ database, sealer, now, log },
     connect: { ...parts.outbound, development: new Set([...developmentHosts, ...issuersAllowed]) },
   })
   const catalogue = new Catalogue(() => callsTo(controlRegion).models({}))
+  const modelWatch = new CallWatch(metrics.modelCalls, log, now)
   // One for the whole process, jobs and all: its pools are what `maxConcurrent` bounds.
-  const modelCalls = modelAccess(catalogue, modelTimes)
+  const modelCalls = modelAccess(catalogue, modelWatch, modelTimes)
   const requests = new OperatorRequests(database, sealingKeys, now)
   const provisioner = new TenantProvisioner(database, directory, callsTo, requests)
 

@@ -51,6 +51,7 @@ export const EVENT_TYPES = {
   'run.succeeded': 'A run ended with an answer.',
   'run.failed': 'A run ended without one.',
   'run.cancelled': 'A run was stopped.',
+  'run.deleted': 'A run that had ended was deleted.',
   'job.cancelled': 'A job was cancelled, or nobody wants it any more.',
   'job.failed': 'A job could not be done, and is not tried again.',
   'webhook_source.created': 'A source of inbound webhooks was made.',

@@ -46,6 +46,7 @@ interface Said {
 }
 
 const SIGNED_OUT = 'You are signed out'
+const LATER = 'Try again in a few minutes, or ask an administrator for a link.'
 const COME_BACK = 'Sign in again, or ask an administrator for a new link.'
 
 /** Of the refusals that need more to be said than the API says. */
@@ -93,10 +94,6 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
     title: 'You are not a member here',
     what: 'You are known to the identity provider, and have no role in this organisation. Ask an administrator for one.',
   },
-  identity_provider_unavailable: {
-    title: 'The identity provider does not answer',
-    what: 'Try again in a few minutes, or ask an administrator for a link.',
-  },
   insufficient_scope: {
     title: 'Your role does not allow this',
     what: 'Ask an owner or administrator of the organisation for a role that does.',
@@ -127,6 +124,9 @@ export const adviceOn = (refused: Pick<Refused, 'problem'>): Said => {
   const { code, detail } = refused.problem
   // Why it has ended only the region knows.
   if (code === 'session_ended') return { title: SIGNED_OUT, what: `${detail} ${COME_BACK}` }
+  // So does whether it is the provider's fault, or the organisation's to mend.
+  if (code === 'identity_provider_unavailable')
+    return { title: 'You cannot sign in there at present', what: `${detail} ${LATER}` }
   return ADVICE[code] ?? wordsOf(refused)
 }
 

@@ -143,6 +143,7 @@ const asKnown = (model: KnownModel, known: KnownModel | undefined): KnownModel =
 /** A region's copy. */
 export class Catalogue {
   private readonly load: () => Promise<ReadonlyArray<KnownModel>>
+  private heard: (models: ReadonlyMap<string, Model>) => void = () => {}
   private models: ReadonlyMap<string, KnownModel> | undefined
 
   /** @param load asks the control region */
@@ -150,9 +151,15 @@ export class Catalogue {
     this.load = load
   }
 
+  /** Tells `listener` of all models, those that are off as well, each time they are loaded. There is one. */
+  onHeard(listener: (models: ReadonlyMap<string, Model>) => void): void {
+    this.heard = listener
+  }
+
   async refresh(): Promise<void> {
     const loaded = await this.load()
     this.models = new Map(loaded.map((model) => [model.name, asKnown(model, this.models?.get(model.name))]))
+    this.heard(this.models)
   }
 
   /** Those that are switched on, by name. */

@@ -23,14 +23,19 @@ export const CALL_FAILURES = [
   'upstream_timeout',
   'upstream_unavailable',
   'upstream_rate_limited',
+  'upstream_misconfigured',
   'upstream_refused',
   'upstream_failed',
   'upstream_broken_off',
 ] as const
 export type CallFailure = (typeof CALL_FAILURES)[number]
+export const CALL_OUTCOMES = ['succeeded', 'cancelled', ...CALL_FAILURES] as const
+export type CallOutcome = (typeof CALL_OUTCOMES)[number]
 
 export interface Called {
-  outcome: 'succeeded' | 'cancelled' | CallFailure
+  outcome: CallOutcome
+  /** Of the HTTP answer of a server that took none; null for any other. The operator's: no tenant sees it. */
+  refusedWith: number | null
   text: string
   inputTokens: number
   outputTokens: number
@@ -44,6 +49,7 @@ export interface Called {
 /** What became of a call that was not made. */
 export const notCalled = (outcome: 'cancelled' | 'upstream_unavailable'): Called => ({
   outcome,
+  refusedWith: null,
   text: '',
   inputTokens: 0,
   outputTokens: 0,
@@ -73,9 +79,12 @@ const MOST_THOUGHT_BYTES = 1_024 * 1_024
 const TOKENS_PER_MESSAGE = 8
 
 /** With these the upstream has had the prompt, whether or not it has said anything. */
-const TAKEN: ReadonlySet<Called['outcome']> = new Set([
+const TAKEN: ReadonlySet<CallOutcome> = new Set([
   ...(['succeeded', 'cancelled', 'upstream_timeout', 'upstream_broken_off'] as const),
 ])
+
+/** It takes the key for none, or for one without money or rights, or knows no such model: nothing that a tenant could mend. */
+const MISCONFIGURED: ReadonlySet<number> = new Set([401, 402, 403, 404])
 
 /** Large, and most requests need none of it: loaded with the first call. */
 const library = async () => {
@@ -97,14 +106,19 @@ export const mostTokens = ({ instructions, messages, parameters }: Prompt): numb
   )
 
 type Counts = Pick<Called, 'inputTokens' | 'outputTokens'>
-type Told = { [of in keyof Counts]: number | undefined }
 
-const isCount = (tokens: number | undefined): tokens is number =>
-  tokens !== undefined && Number.isSafeInteger(tokens) && tokens >= 0
+const isCount = (tokens: unknown): tokens is number => Number.isSafeInteger(tokens) && Number(tokens) >= 0
 
-/** Undefined where the upstream does not count, or says what is no count: with less than nothing, it would give tokens. */
-const toldBy = ({ inputTokens, outputTokens }: Told): Counts | undefined =>
-  isCount(inputTokens) && isCount(outputTokens) ? { inputTokens, outputTokens } : undefined
+/**
+ * Undefined where the upstream does not count, counts one of the two alone, or says what is no count: with less than nothing,
+ * it would give tokens; with none, what was said for nothing. No prompt takes none.
+ * @param raw as it said it: the library takes what is missing for 0
+ */
+function toldBy(raw: Readonly<Record<string, unknown>> | undefined, said: boolean): Counts | undefined {
+  const { prompt_tokens: inputTokens, completion_tokens: outputTokens } = raw ?? {}
+  if (!isCount(inputTokens) || !isCount(outputTokens)) return undefined
+  return inputTokens === 0 || (outputTokens === 0 && said) ? undefined : { inputTokens, outputTokens }
+}
 
 /** As much text as is taken of a model, so that a run can always be stored, in the room that it holds. */
 export const mostTextBytes = ({ maxOutputTokens }: Pick<Parameters, 'maxOutputTokens'>): number =>
@@ -193,9 +207,10 @@ export async function callModel(
         }
         timer = setTimeout(() => silence.abort(), times.silenceMs)
       } else if (part.type === 'finish') {
-        told = toldBy(part.totalUsage)
-        // A stream that ends without saying why was broken off.
-        if (part.finishReason === 'other' || part.finishReason === 'error') failure ??= new Error('no end')
+        told = toldBy(part.totalUsage.raw, outputBytes > 0)
+        // A stream that ends without saying why was broken off. Servers have reasons of their own, such as `eos`.
+        if (part.rawFinishReason === undefined || part.rawFinishReason === 'error')
+          failure ??= new Error('no end')
       } else if (part.type === 'error') {
         failure ??= part.error
       }
@@ -222,6 +237,7 @@ export async function callModel(
   )
   return {
     outcome,
+    refusedWith: (APICallError.isInstance(failure) && failure.statusCode) || null,
     text,
     inputTokens: told?.inputTokens ?? (began ? estimated(inputBytes) : 0),
     outputTokens: told?.outputTokens ?? estimated(outputBytes),
@@ -236,6 +252,7 @@ function failureOf(APICallError: Library['APICallError'], error: unknown, begun:
   const { statusCode } = error
   if (statusCode === undefined) return begun ? 'upstream_broken_off' : 'upstream_unavailable'
   if (statusCode === 429) return 'upstream_rate_limited'
+  if (MISCONFIGURED.has(statusCode)) return 'upstream_misconfigured'
   if (statusCode >= 500) return 'upstream_failed'
   if (statusCode >= 400) return 'upstream_refused'
   return begun ? 'upstream_broken_off' : 'upstream_failed'

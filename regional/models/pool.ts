@@ -2,10 +2,14 @@
 // finds a place although calls last for minutes. A call that ends makes room for whoever waits and has the fewest under way
 // (max-min fairness; Bertsekas and Gallager, "Data Networks", section 6.5); of equals, for who waited longest.
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Room } from '../services/agents/models.ts'
+
+/** How a waiting ended: with a place, by its signal, or because the model was switched off. */
+type Turn = 'entered' | 'left' | 'off'
 
 interface Waiting {
   tenant: TenantNumber
-  enter: () => void
+  end: (turn: Turn) => void
 }
 
 /** Callers of one tenant that may wait for one model, and of all tenants together. */
@@ -17,40 +21,47 @@ export const shareOf = (size: number): number => Math.max(1, size - Math.ceil(si
 
 class ModelPool {
   /** As large as the model may be used by now. */
-  size = 0
+  private size = 0
   private readonly underWay = new Map<TenantNumber, number>()
   private waiting: Waiting[] = []
   private total = 0
 
-  hasRoom(tenant: TenantNumber): boolean {
-    if (this.isFree(tenant)) return true
+  roomFor(tenant: TenantNumber): Room {
+    if (this.isFree(tenant)) return 'room'
     const waiting = [...Map.groupBy(this.waiting, (each) => each.tenant)]
     const own = waiting.find(([each]) => each === tenant)?.[1].length ?? 0
+    if (own >= MAX_WAITING_OF_TENANT) return 'tenant_waits'
     // More of one tenant may wait where many began in the same instant: that is held against nobody else.
     const all = waiting.reduce((sum, [, { length }]) => sum + Math.min(length, MAX_WAITING_OF_TENANT), 0)
-    return own < MAX_WAITING_OF_TENANT && all < MAX_WAITING
+    return all < MAX_WAITING ? 'room' : 'all_wait'
   }
 
-  /** @returns false when the signal ended the waiting */
-  async enter(tenant: TenantNumber, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return false
-    // The pool may have grown since they began to wait.
+  /** Those who wait feel it at once. */
+  resize(size: number): void {
+    this.size = size
     this.admitWaiting()
+  }
+
+  /** Of a model that is switched off: nobody waits for it any more. */
+  dismissWaiting(): void {
+    for (const { end } of this.waiting) end('off')
+  }
+
+  async enter(tenant: TenantNumber, signal: AbortSignal): Promise<Turn> {
+    if (signal.aborted) return 'left'
     if (this.isFree(tenant)) {
       this.admit(tenant)
-      return true
+      return 'entered'
     }
     return new Promise((resolve) => {
+      const leave = () => waiting.end('left')
       const waiting: Waiting = {
         tenant,
-        enter: () => {
+        end: (turn) => {
           signal.removeEventListener('abort', leave)
-          resolve(true)
+          this.waiting = this.waiting.filter((each) => each !== waiting)
+          resolve(turn)
         },
-      }
-      const leave = () => {
-        this.waiting = this.waiting.filter((each) => each !== waiting)
-        resolve(false)
       }
       signal.addEventListener('abort', leave, { once: true })
       this.waiting.push(waiting)
@@ -77,9 +88,8 @@ class ModelPool {
         this.held(each.tenant) < this.held(best.tenant) ? each : best,
       )
       if (!this.isFree(next.tenant)) return
-      this.waiting = this.waiting.filter((each) => each !== next)
       this.admit(next.tenant)
-      next.enter()
+      next.end('entered')
     }
   }
 
@@ -97,20 +107,30 @@ class ModelPool {
 export class ModelPools {
   private readonly pools = new Map<string, ModelPool>()
 
-  hasRoom(model: string, tenant: TenantNumber, size: number): boolean {
-    return this.pool(model, size).hasRoom(tenant)
+  roomFor(model: string, tenant: TenantNumber, size: number): Room {
+    return this.pool(model, size).roomFor(tenant)
   }
 
-  /** Runs `call` in its turn. @returns undefined when the signal ended the waiting */
+  /** The size that each model has by now. One that has none is switched off. */
+  resize(sizes: ReadonlyMap<string, number>): void {
+    for (const [model, pool] of this.pools) {
+      const size = sizes.get(model)
+      if (size === undefined) pool.dismissWaiting()
+      else pool.resize(size)
+    }
+  }
+
+  /** Runs `call` in its turn. @returns `off` for a model that was switched off meanwhile; undefined when the signal ended the waiting */
   async inTurn<T>(
     model: string,
     tenant: TenantNumber,
     size: number,
     signal: AbortSignal,
     call: () => Promise<T>,
-  ): Promise<T | undefined> {
+  ): Promise<T | 'off' | undefined> {
     const pool = this.pool(model, size)
-    if (!(await pool.enter(tenant, signal))) return undefined
+    const turn = await pool.enter(tenant, signal)
+    if (turn !== 'entered') return turn === 'off' ? 'off' : undefined
     try {
       return await call()
     } finally {
@@ -120,7 +140,7 @@ export class ModelPools {
 
   private pool(model: string, size: number): ModelPool {
     const pool = this.pools.get(model) ?? new ModelPool()
-    pool.size = size
+    pool.resize(size)
     this.pools.set(model, pool)
     return pool
   }

@@ -7,7 +7,7 @@ import { PROBLEMS } from '../../shared/problems.ts'
 import { readEdgeSpan, readTraceParent } from '../../shared/trace.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { during, RequestNote, STAGES, type Stage } from './request.ts'
+import { during, type OperationClass, RequestNote, STAGES, type Stage } from './request.ts'
 import type { Tracing } from './tracing.ts'
 
 /** What takes longer is told. */
@@ -53,7 +53,7 @@ export const observing = (observers: Observers) =>
     const isTail = isStream && note.class === 'stream'
     const count = (outcome: number) =>
       metrics.requests.observe(
-        { class: note.class, status: `${Math.floor(outcome / 100)}xx` },
+        { class: classOf(note), status: `${Math.floor(outcome / 100)}xx` },
         headMs / 1_000,
       )
     if (isTail) count(status)
@@ -106,12 +106,13 @@ function tell(
 ): void {
   const ms = performance.now() - note.startedAt
   if (isRoutine(note, status, ms)) return
-  const { problem, stopped, route, tenant, principal, trace, units, retries, stages } = note
+  const { problem, stopped, route, tenant, principal, operator, trace, units, retries, stages } = note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
     tenant: tenant === undefined ? undefined : String(tenant),
     principal,
+    operator,
     method,
     route,
     status,
@@ -130,6 +131,10 @@ const isRoutine = (note: RequestNote, status: number, ms: number): boolean =>
 /** The status of what it came to: a problem may have come after the head. */
 const outcomeOf = ({ problem }: RequestNote, status: number): number =>
   problem === undefined ? status : PROBLEMS[problem].status
+
+/** What the operator offers nobody does not fail: it is no request of which objectives are. */
+const classOf = (note: RequestNote): OperationClass =>
+  note.problem === 'no_model_configured' ? 'none' : note.class
 
 const rounded = (value: number): number => Math.round(value * 100) / 100
 

@@ -42,6 +42,8 @@ export class RequestNote {
   tenant: TenantNumber | undefined
   /** The kind of credential. */
   principal: string | undefined
+  /** The operator's id, where one asks. */
+  operator: string | undefined
   /** Of a problem that was answered, in the body alone where the head was out before. */
   problem: ProblemCode | undefined
   /** Why a stream ended that did not fail. */

@@ -11,7 +11,7 @@ import {
   type ModelStore,
   type NotAdded,
 } from '../models/catalogue.ts'
-import { MODEL_NAME } from '../models/model.ts'
+import { MODEL_NAME, type Model } from '../models/model.ts'
 import { notFound, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
 import type { Verified } from '../tenancy/verify.ts'
@@ -95,6 +95,21 @@ const agreeing =
   (ifMatch: string | undefined) =>
   (model: ListedModel): void =>
     requireMatch(ifMatch, tagOf(shown(model)))
+
+/**
+ * The key that is kept goes to nobody else: whoever may change a model is not to read it so.
+ * @throws {Problem} `validation_failed`
+ */
+function requireSameUpstream(model: ListedModel, { baseUrl, apiKey }: Partial<Model>): void {
+  const hasKey = model.apiKey !== null || model.keyLost === true
+  if (baseUrl === undefined || apiKey !== undefined || !hasKey) return
+  if (new URL(baseUrl).origin === new URL(model.baseUrl).origin) return
+  throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
+    errors: [
+      { pointer: '/apiKey', detail: 'is to be given again, or null, where `baseUrl` leads to another host' },
+    ],
+  })
+}
 
 export interface ModelRoutes {
   models: ModelStore
@@ -199,9 +214,14 @@ export function modelOperations({
       answers: { 200: PlatformModel },
       problems: ['precondition_failed'],
       async handle({ params: { name }, body, idempotencyKey, ifMatch }, operator) {
-        const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
+        const changes: Partial<Model> = Object.fromEntries(
+          Object.entries(body).filter(([, value]) => value !== undefined),
+        )
         const first = isFirst(operator, idempotencyKey, `patch /platform/v1/models/${name}`, body)
-        const model = await models.change(name, changes, first, agreeing(ifMatch))
+        const model = await models.change(name, changes, first, (before) => {
+          agreeing(ifMatch)(before)
+          requireSameUpstream(before, changes)
+        })
         if (model === undefined) throw notFound()
         await changed()
         return reply(200, model)

@@ -8,10 +8,11 @@ import { MOST } from '../../shared/plans.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { SignedInPerson, SignInBegin, SignInFinish, SignInOffer } from '../../shared/sign_in.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
+import type { Log } from '../log.ts'
 import { checkBody, notFound, type RawInput, type Reply } from '../operation.ts'
 import type { ConnectOptions } from '../outbound/connect.ts'
 import { clientSecretBound } from '../services/identity-providers/schema.ts'
-import type { Sealer } from '../tenancy/idempotency.ts'
+import { SealError, type Sealer } from '../tenancy/idempotency.ts'
 import { type ProviderRecord, providerSpace, statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import { ProviderCalls } from './provider_calls.ts'
@@ -21,6 +22,7 @@ export interface SignInDependencies {
   sealer: Sealer
   connect: ConnectOptions
   now: () => number
+  log: Log
 }
 
 /** `deadlineMs`: when nobody waits for the answer any more, where anybody said. */
@@ -42,7 +44,9 @@ const Begin = z.strictObject({
 }) satisfies z.ZodType<SignInBegin>
 const Finish = Begin.extend({ answer: z.string().max(8_000) }) satisfies z.ZodType<SignInFinish>
 
-export function signIns({ database, sealer, connect, now }: SignInDependencies): SignIns {
+export function signIns({ database, sealer, connect, now, log }: SignInDependencies): SignIns {
+  /** Which version of each provider was said last to have a secret that does not open. */
+  const toldLost = new Map<ProviderRecord['id'], number>()
   const calls = new ProviderCalls({ connect, now })
 
   const providersOf = (tenant: TenantNumber): Promise<ReadonlyArray<ProviderRecord>> =>
@@ -58,9 +62,25 @@ export function signIns({ database, sealer, connect, now }: SignInDependencies):
   async function providerOf(tenant: TenantNumber, wanted: string) {
     const provider = (await providersOf(tenant)).find(({ id }) => id === wanted)
     if (provider === undefined || !provider.clientId) throw notFound()
-    const { id, version, issuer, clientId, sealedClientSecret: sealed } = provider
-    const secret = sealed ? sealer.open(sealed, clientSecretBound(id)) : undefined
-    return { provider, client: { id, version, issuer, clientId, secret } }
+    const { id, version, issuer, clientId } = provider
+    const client = { id, version, issuer, clientId, secret: secretOf(tenant, provider) }
+    return { provider, client }
+  }
+
+  /** Nothing that the provider does: it is the secret that is to be set again. */
+  function secretOf(tenant: TenantNumber, { id, version, sealedClientSecret: sealed }: ProviderRecord) {
+    if (!sealed) return undefined
+    try {
+      return sealer.open(sealed, clientSecretBound(id))
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error
+      if (toldLost.get(id) !== version)
+        log.error('nobody signs in at an identity provider until its client secret is set again', {
+          ...{ tenant: String(tenant), provider: id, error },
+        })
+      toldLost.set(id, version)
+      throw unavailable('Its client secret is lost: the organisation has to set it again.')
+    }
   }
 
   return {
@@ -126,15 +146,12 @@ async function told(work: () => Promise<Reply>): Promise<Reply> {
     if (error instanceof oidc.ClientError && error.code !== undefined && !UNAVAILABLE.has(error.code)) {
       throw failed('What it answered does not fit what was asked. Try again.')
     }
-    throw new Problem(
-      'identity_provider_unavailable',
-      'The identity provider does not answer as it should.',
-      {
-        headers: { 'retry-after': '5' },
-      },
-    )
+    throw unavailable('The identity provider does not answer as it should.')
   }
 }
+
+const unavailable = (why: string): Problem =>
+  new Problem('identity_provider_unavailable', why, { headers: { 'retry-after': '5' } })
 
 /** Of the library's codes: the provider, or the way to it, and not this sign-in. */
 const UNAVAILABLE: ReadonlySet<string> = new Set([

@@ -36,6 +36,8 @@ export interface IdempotencyRecord {
   fingerprint?: string
   /** The answer, if it was small enough. */
   sealed?: string
+  /** Of work that went on outside any transaction, and whose answer was too large: what it was about, to be read again. */
+  target?: string
 }
 
 export const idempotencySpace = jsonSpace<[digest: Buffer], IdempotencyRecord>('request')
@@ -183,9 +185,16 @@ export function runningRecord(
   }
 }
 
+/** @throws {Problem} `idempotency_key_reuse` for another request under the same key */
+export function requireSame(record: IdempotencyRecord, identity: RequestIdentity): void {
+  if (record.fingerprint !== undefined && record.fingerprint !== fingerprintOf(identity)) {
+    throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
+  }
+}
+
 /**
  * The stored answer to a request that was here before.
- * @throws {Problem} `idempotency_key_reuse` for another request under the same key; `request_in_progress` for one
+ * @throws {Problem} as {@link requireSame} does; `request_in_progress` for one
  *   that has no answer yet; `conflict` when the answer was not kept, or there will be none.
  */
 export function replay(
@@ -194,9 +203,7 @@ export function replay(
   open: (sealed: string) => string,
   nowMs: number,
 ): Reply {
-  if (record.fingerprint !== undefined && record.fingerprint !== fingerprintOf(identity)) {
-    throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
-  }
+  requireSame(record, identity)
   if (record.runningUntil !== undefined && record.runningUntil <= nowMs) {
     throw new Problem(
       'conflict',

@@ -51,7 +51,7 @@ const SETTLE_AGAIN_MS = 100
 
 /** What a beginning leaves for the rest. */
 export interface Begun<W> {
-  /** The id of what was begun, for the audit trail. */
+  /** The id of what was begun, for the audit trail, and to show it again. */
   target: string
   /** The answer's, which goes out before the work is done. */
   headers?: Record<string, string>
@@ -97,6 +97,8 @@ export interface OutsideWork<W, O> {
    * key was revoked or the tenant suspended meanwhile. May find that the clean-up was quicker.
    */
   settle(tx: TenantTransaction, work: W, outcome: O): Promise<Settled>
+  /** What was begun, as it is by now: for whoever sends the same again, where the answer was too large to be kept. */
+  shows?(tx: TenantTransaction, target: string): Promise<Reply>
 }
 
 /** `replayed`: it was done before. `begun`: `finish` does the rest, and must be called. */
@@ -134,6 +136,7 @@ export class OutsideWorks {
       const written = await dependencies.loans.borrow(tenant, (loan) =>
         writeOnce(dependencies, asked, loan, memory, {
           work: (tx) => run.begin(tx),
+          shows: run.shows,
           target: ({ target }) => target,
           record: (_, attempt, nowMs) => runningRecord(memory.identity, attempt, untilOf(nowMs), nowMs),
         }),
@@ -144,7 +147,7 @@ export class OutsideWorks {
       return {
         outcome: 'begun',
         headers: result.headers ?? {},
-        finish: (client) => this.track(this.finish(asked, memory, run, context, result.work, client)),
+        finish: (client) => this.track(this.finish(asked, memory, run, context, result, client)),
       }
     } catch (error) {
       noteFailure(dependencies, asked, error)
@@ -174,7 +177,7 @@ export class OutsideWorks {
     memory: Memory,
     run: OutsideWork<W, O>,
     context: TenantContext,
-    work: W,
+    { work, target }: Begun<W>,
     { gone, send }: { gone: AbortSignal; send: Outside['send'] },
   ): Promise<Settled> {
     const followed = this.follow(asked, run, context, work)
@@ -195,7 +198,7 @@ export class OutsideWorks {
         endedBy,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      const settled = await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      const settled = await this.settle(asked, memory, context, target, (tx) => run.settle(tx, work, outcome))
       if (settled.interrupted) countError(this.dependencies, asked)
       return settled
     } catch (error) {
@@ -238,6 +241,7 @@ export class OutsideWorks {
     asked: Asked,
     memory: Memory,
     before: TenantContext,
+    target: string,
     work: (tx: TenantTransaction) => Promise<Settled>,
   ): Promise<Settled> {
     const replies = new Map<number, Settled>()
@@ -247,7 +251,7 @@ export class OutsideWorks {
         return await this.inTurn(asked, 'settled', async (meter) => {
           const startedAt = performance.now()
           try {
-            return await this.settleOnce({ ...asked, meter }, memory, before, replies, work)
+            return await this.settleOnce({ ...asked, meter }, memory, before, target, replies, work)
           } finally {
             countTime(this.dependencies, asked, startedAt)
           }
@@ -265,6 +269,7 @@ export class OutsideWorks {
     asked: Asked,
     memory: Memory,
     before: TenantContext,
+    target: string,
     replies: Map<number, Settled>,
     work: (tx: TenantTransaction) => Promise<Settled>,
   ): Promise<Settled> {
@@ -301,7 +306,8 @@ export class OutsideWorks {
             const record = reply.interrupted
               ? runningRecord(memory.identity, attempt, nowMs, nowMs)
               : await withinRoom(scope, memory.answered(reply, attempt, nowMs))
-            records.set(memory.key, record)
+            const isTooLarge = !reply.interrupted && record.sealed === undefined
+            records.set(memory.key, isTooLarge ? { ...record, target } : record)
             await expireAt(scope, untilMs, 'request', memory.key[0], nowMs)
           }
           return { value: reply, commit: true }

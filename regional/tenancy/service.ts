@@ -163,11 +163,12 @@ export function outsideOperation<
     /** One of `answers`. */
     status: number
     streams?: true
-  } & Omit<OutsideWork<W, O>, 'begin'> & {
+  } & Omit<OutsideWork<W, O>, 'begin' | 'shows'> & {
       begin(tx: TenantTransaction, input: Input<P, Q, B>): ReturnType<OutsideWork<W, O>['begin']>
+      shows?(tx: TenantTransaction, input: Input<P, Q, B>, target: string): Promise<Reply>
     },
 ): OutsideOperation {
-  const { name, scope, status, streams = false, maxMs, cancelled, work, settle } = operation
+  const { name, scope, status, streams = false, maxMs, cancelled, work, settle, shows } = operation
   return {
     answers: 'outside',
     name,
@@ -188,6 +189,12 @@ export function outsideOperation<
           return begun
         },
         ...(cancelled && { cancelled }),
+        ...(shows && {
+          async shows(tx, target) {
+            if (input instanceof Problem) throw input
+            return shows(tx, input, target)
+          },
+        }),
         work,
         settle,
       }

@@ -25,6 +25,7 @@ import {
   recordKey,
   rememberedUntil,
   replay,
+  requireSame,
   type Sealer,
 } from './idempotency.ts'
 import { withinRoom } from './kept_answers.ts'
@@ -80,6 +81,8 @@ export interface Change<T> {
   work(tx: TenantTransaction): Promise<T>
   /** Answers this very request when it comes again and its answer was not kept. Changes nothing. */
   again?: ((tx: TenantTransaction) => Promise<Reply>) | undefined
+  /** Answers it whoever sends it again, where its record says what it was about. Changes nothing. */
+  shows?: ((tx: TenantTransaction, target: string) => Promise<Reply>) | undefined
   /** What it was done to, for the audit trail. */
   target(result: T): string | null
   record(result: T, attempt: number, nowMs: number): IdempotencyRecord
@@ -145,10 +148,15 @@ export function writeOnce<T>(
       return { value: written, commit: true }
 
       async function answerOf(record: IdempotencyRecord): Promise<Reply> {
-        const isDone = record.runningUntil === undefined && record.requestId === requestId
-        if (isDone && record.sealed === undefined && change.again !== undefined && known !== undefined) {
-          const context = contextOf(request, admitted, known)
-          return change.again(readingTransaction(scope, { service, context }))
+        const { target, runningUntil, sealed } = record
+        if (runningUntil === undefined && sealed === undefined && known !== undefined) {
+          const tx = readingTransaction(scope, { service, context: contextOf(request, admitted, known) })
+          if (target !== undefined && change.shows !== undefined) {
+            requireSame(record, memory.identity)
+            const reply = await change.shows(tx, target)
+            return { ...reply, headers: { ...reply.headers, ...REPLAYED } }
+          }
+          if (record.requestId === requestId && change.again !== undefined) return change.again(tx)
         }
         return memory.replay(record, nowMs)
       }

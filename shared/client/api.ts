@@ -86,7 +86,7 @@ export type Job = { id: string; kind: string; state: "queued" | "running" | "don
 
 export type Limits = { requestsPerSecond: number; burst: number; streams: number; eventRetentionDays: number; auditRetentionDays: number; projects: number; apiKeys: number; members: number; identityProviders: number; domains: number; webhookSources: number; webhookEndpoints: number; storedBytes: number; tokens: number }
 
-export type ListedRun = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "time_limit_exceeded" | "interrupted"; detail: string } | null; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
+export type ListedRun = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_misconfigured" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "time_limit_exceeded" | "interrupted"; detail: string } | null; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
 export type ListedTenant = { id: string; slug: string; name: string; region: string; plan: "free" | "team" | "enterprise"; status: "active" | "suspended" | "erasing"; limits: Limits; customisation: Customisation; corsOrigins: Array<string>; createdAt: string; updatedAt: string; cost?: number }
 
@@ -126,7 +126,7 @@ export type RotateApiKey = { overlapSeconds?: number }
 
 export type RotateWebhookSecret = { secret?: string; overlapSeconds?: number }
 
-export type Run = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "time_limit_exceeded" | "interrupted"; detail: string } | null; input: Array<{ role: "user" | "assistant"; content: string }>; output: string; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
+export type Run = { id: string; projectId: string; agentId: string; model: string; status: "running" | "succeeded" | "failed" | "cancelled"; error: { code: "upstream_timeout" | "upstream_unavailable" | "upstream_rate_limited" | "upstream_misconfigured" | "upstream_refused" | "upstream_failed" | "upstream_broken_off" | "time_limit_exceeded" | "interrupted"; detail: string } | null; input: Array<{ role: "user" | "assistant"; content: string }>; output: string; inputTokens: number; outputTokens: number; usageEstimated: boolean; firstTextMs: number | null; durationMs: number | null; createdAt: string; endedAt: string | null }
 
 export type Session = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; issuer: { kind: "api_key" | "member" | "operator"; id: string }; link: string | null; userAgent: string | null; ip: string | null; createdAt: string; lastUsedAt: string; expiresAt: string }
 
@@ -197,6 +197,8 @@ export interface Operations {
   'DELETE /v1/members/{id}': { params: { id: string }; answer: undefined }
   /** Delete a project, and by a job everything below it. */
   'DELETE /v1/projects/{id}': { params: { id: string }; answer: ProjectDeletion }
+  /** Delete a run that has ended; what it took of the month’s tokens stays taken. */
+  'DELETE /v1/projects/{projectId}/agents/{agentId}/runs/{id}': { params: { projectId: string; agentId: string; id: string }; answer: undefined }
   /** Delete an agent; a job clears its runs. */
   'DELETE /v1/projects/{projectId}/agents/{id}': { params: { projectId: string; id: string }; answer: undefined }
   /** Delete a collection with all its records. */

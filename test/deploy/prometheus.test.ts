@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
+import { jsonLog } from '../../regional/log.ts'
 import { regionMetrics } from '../../regional/metrics.ts'
+import { CALL_OUTCOMES } from '../../regional/models/gateway.ts'
+import { CallWatch } from '../../regional/models/watch.ts'
 import { CLASSES, STAGES, TENANT_CLASSES } from '../../regional/observe/request.ts'
 import { EDGE_COUNTS_NAMES } from '../../shared/edge_counts.ts'
 import { PROBLEMS } from '../../shared/problems.ts'
@@ -74,7 +77,7 @@ test('every value that a rule picks is one that its label can have', () => {
     code: Object.keys(PROBLEMS),
     decision: EDGE_COUNTS_NAMES,
     status: ['2xx', '3xx', '4xx', '5xx'],
-    outcome: ['done', 'failed', 'stopped', 'unknown_kind'],
+    outcome: ['done', 'failed', 'stopped', 'unknown_kind', ...CALL_OUTCOMES],
     le: [...text.matchAll(/le="([^"]+)"/g)].map(([, bound = '']) => bound),
   }
   const picked = rules
@@ -88,6 +91,11 @@ test('every value that a rule picks is one that its label can have', () => {
 test('what a rule counts is there at 0 before it happens, or Prometheus would not see the first of it', async () => {
   const metrics = regionMetrics('us', ['us', 'eu'])
   metrics.isolationViolated()
+  new CallWatch(
+    metrics.modelCalls,
+    jsonLog('us', () => {}),
+    Date.now,
+  ).know(new Set(['small']))
   const lines = (await metrics.text()).split('\n')
   const counted = rules.flatMap(({ expr }) => [
     ...expr.matchAll(/(?:rate|increase)\((coditect_(?!stage|job)\w+)(?:\{([^}]*)\})?\[/g),

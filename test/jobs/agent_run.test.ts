@@ -27,7 +27,7 @@ const calls: Array<Called | undefined> = []
 const PROMPT = { instructions: '', messages: [], parameters: { maxOutputTokens: 1 } }
 const noModels: ModelAccess = {
   offered: async () => new Map(),
-  hasRoom: async () => true,
+  roomFor: async () => 'room',
   call: async () => {
     if (calls.length === 0) throw new Error('nobody is called')
     return calls.shift()
@@ -66,6 +66,7 @@ test.each([
   ['deadline_exceeded', false],
   ['internal', false],
   ['model_busy', false],
+  ['rate_limited', false],
   ['no_model_configured', false],
   ['model_unavailable', false],
   ['not_found', true],

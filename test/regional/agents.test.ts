@@ -16,13 +16,14 @@ let server: ModelServer
 let regions: Regions
 let eu: Region
 let tenants = 0
+const logged: string[] = []
 
 beforeAll(async () => {
   server = await startModelServer()
   // Upstreams of this machine, over http.
   regions = await startRegions({}, async (environment) => {
     const region = await startRegion(readConfig({ ...environment, DEVELOPMENT_ISSUERS: 'on' }), {
-      writeLog: () => {},
+      writeLog: (line) => void logged.push(line),
       modelTimes: { firstTextMs: 2_500, silenceMs: 2_500 },
     })
     if (environment.REGION === 'eu') eu = region
@@ -74,6 +75,10 @@ test('without any model a run says what is missing, and costs nothing', async ()
   expect([status, body.code]).toEqual([503, 'no_model_configured'])
   expect(body.detail).toContain('/platform/v1/models')
   expect(await tokens()).toBe(0)
+  // Nothing of the region's has failed.
+  const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+  expect(text).toMatch(/^coditect_request_duration_seconds_count\{.*class="outside",status="5xx"\} 0$/m)
+  expect(text).toMatch(/^coditect_problems_total\{code="no_model_configured",.*\} 1$/m)
 })
 
 describe('the catalogue', () => {
@@ -159,6 +164,23 @@ describe('the catalogue', () => {
     expect([status, body.data?.length > 0]).toEqual([200, true])
   })
 
+  test('sends a kept key to no other host, unless it is given again', async () => {
+    await addModel('moving')
+    const elsewhere = server.baseUrl.replace('127.0.0.1', 'localhost')
+    const change = (body: object) => operator('PATCH', '/models/moving', body)
+    const refused = await change({ baseUrl: elsewhere })
+    expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, '/apiKey'])
+    expect((await operator('GET', '/models/moving')).body.baseUrl).toBe(server.baseUrl)
+    expect((await change({ baseUrl: `${server.baseUrl}/other` })).status).toBe(200)
+    expect((await change({ baseUrl: elsewhere, apiKey: 'another' })).body.hasApiKey).toBe(true)
+    expect((await change({ baseUrl: server.baseUrl, apiKey: null })).body.hasApiKey).toBe(false)
+    expect((await change({ baseUrl: elsewhere })).status).toBe(200)
+    await operator('DELETE', '/models/moving')
+    const lines = logged.map((line) => JSON.parse(line))
+    const asked = lines.filter(({ route, method }) => route?.endsWith('/models/{name}') && method === 'PATCH')
+    expect(asked.at(-1)).toMatchObject({ principal: 'operator', operator: 'ops' })
+  })
+
   test('hears no other request under a key that was used', async () => {
     const ask = (name: string) =>
       regions.ask('us', {
@@ -240,6 +262,8 @@ describe('a run', () => {
   test.each([
     ['rate-limited', 'upstream_rate_limited', 0],
     ['refused', 'upstream_refused', 0],
+    ['status 401', 'upstream_misconfigured', 0],
+    ['status 404', 'upstream_misconfigured', 0],
     ['failing', 'upstream_failed', 0],
     // It may have been at work on what it was sent.
     ['silent', 'upstream_timeout', 2],
@@ -249,6 +273,31 @@ describe('a run', () => {
     const { run, tokens } = await agentOf()
     expect(await run(input)).toMatchObject({ status: 'failed', error: { code }, output: '' })
     expect(await tokens()).toBe(cost)
+  })
+
+  test('whose model is broken is told to the operator: counted, and once in the log, without a word of it', async () => {
+    await addModel('wrong-key')
+    const { run } = await agentOf({ model: 'wrong-key' })
+    for (let i = 0; i < 2; i++) {
+      const { status, error } = await run('status 401 of a word')
+      expect([status, error.code]).toEqual(['failed', 'upstream_misconfigured'])
+      expect(error.detail).toContain('operator')
+    }
+    const counted = async () => {
+      const text = await (await fetch(`${regions.url('us')}/metrics`)).text()
+      const series = text.matchAll(
+        /^coditect_model_calls_total\{model="wrong-key",outcome="(\w+)".*\} (\d+)$/gm,
+      )
+      return Object.fromEntries(Array.from(series, ([, outcome, count]) => [outcome, Number(count)]))
+    }
+    expect(await counted()).toMatchObject({ upstream_misconfigured: 2, succeeded: 0, upstream_timeout: 0 })
+    const lines = logged.filter((line) => line.includes('"wrong-key"'))
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 'error', model: 'wrong-key', outcome: 'upstream_misconfigured', status: 401 },
+    ])
+    expect(lines[0]).not.toMatch(/of a word|no: 401|upstream-secret/)
+    await operator('DELETE', '/models/wrong-key')
+    await expect.poll(counted).toEqual({})
   })
 
   test.each([
@@ -292,6 +341,19 @@ describe('a run', () => {
     const made = await first
     expect(await run('wait once', headers)).toEqual(made)
     expect(server.served.length).toBe(before + 1)
+    expect(await tokens()).toBe(15)
+  })
+
+  test('whose answer is too large to be kept is read again for the same key, and for no other request', async () => {
+    const { ask, runs, tokens } = await agentOf()
+    const send = (input: string) =>
+      ask(runs, { method: 'POST', body: { input }, headers: { 'idempotency-key': 'long' } })
+    const made = await send('long '.repeat(4_000))
+    expect(made.body).toMatchObject({ status: 'succeeded', output: 'Hello, world.' })
+    const again = await send('long '.repeat(4_000))
+    expect([again.status, again.body]).toEqual([201, made.body])
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    expect((await send('short')).body.code).toBe('idempotency_key_reuse')
     expect(await tokens()).toBe(15)
   })
 
@@ -392,6 +454,23 @@ describe('a run', () => {
     await Promise.all(most)
     clearInterval(releasing)
     expect(server.served.slice(from).length).toBe(19)
+  })
+
+  test('of a tenant that has many wait is refused as too many of its own, and no failure of the region', async () => {
+    await addModel('one-place', { maxConcurrent: 1 })
+    const greedy = await agentOf({ model: 'one-place', parameters: { maxOutputTokens: 100 } })
+    const first = greedy.run('thinking, then wait')
+    await expect.poll(server.underWay).toBe(1)
+    const others = Array.from({ length: 30 }, () => greedy.run('one of many'))
+    const listed = async () => (await greedy.ask(`${greedy.runs}?limit=100`)).body.data.length
+    await expect.poll(listed).toBeGreaterThan(20)
+    const refused = await greedy.ask(greedy.runs, { method: 'POST', body: { input: 'Hello' } })
+    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited'])
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    const releasing = setInterval(() => server.release(), 20)
+    await Promise.all([first, ...others])
+    clearInterval(releasing)
+    await operator('DELETE', '/models/one-place')
   })
 
   test('that a webhook starts has its place in the same pool as those that somebody waits for', async () => {
@@ -572,6 +651,40 @@ describe('what agents and runs keep', () => {
     await expect.poll(stored, { timeout: 10_000 }).toBe(OVERHEAD + storedIn(ran))
     await ask(`/v1/projects/${project.id}`, { method: 'DELETE' })
     await expect.poll(stored, { timeout: 10_000 }).toBe(0)
+  })
+
+  test('of a run that has ended can be deleted, and is given back; what goes on is cancelled first', async () => {
+    const { ask, run, runs, tokens } = await agentOf()
+    const stored = async () => (await ask('/v1/usage')).body.quotas.storedBytes.used
+    const before = await stored()
+    const kept = await run('Hello')
+    const both = await stored()
+    const doomed = await run('refused')
+    const remove = (id: string, headers = {}) => ask(`${runs}/${id}`, { method: 'DELETE', headers })
+    expect((await remove(doomed.id, { 'if-match': '"another"' })).status).toBe(412)
+    const once = { 'idempotency-key': 'once' }
+    expect([(await remove(doomed.id, once)).status, (await remove(doomed.id, once)).status]).toEqual([
+      204, 204,
+    ])
+    expect((await remove(doomed.id)).status).toBe(404)
+    expect((await ask(`${runs}/${doomed.id}`)).status).toBe(404)
+    expect((await ask(runs)).body.data.map(({ id }: Body) => id)).toEqual([kept.id])
+    expect(await stored()).toBe(both)
+    const told = (await ask('/v1/events?types=run.deleted')).body.data
+    expect(told).toMatchObject([{ resource: doomed.id }])
+    const audit = (await ask('/v1/audit?action=agents.delete-run')).body.data
+    expect(audit).toMatchObject([{ target: doomed.id, outcome: 'done' }])
+
+    const going = run('wait for the end')
+    await expect.poll(server.underWay).toBe(1)
+    const { id } = (await ask(runs)).body.data[0]
+    const refused = await remove(id)
+    expect([refused.status, refused.body.code]).toEqual([409, 'conflict'])
+    server.release()
+    expect((await going).status).toBe('succeeded')
+    for (const each of [id, kept.id]) expect((await remove(each)).status).toBe(204)
+    expect(await stored()).toBe(before)
+    expect(await tokens()).toBe(30)
   })
 
   test('has room while a run goes on, or the run does not begin', async () => {

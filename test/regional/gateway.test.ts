@@ -49,6 +49,30 @@ test.each(['-1000000 4', '11 -4', '1.5 2.25', '1e300 4'])(
   },
 )
 
+test.each([
+  '{}',
+  '{"total_tokens":500}',
+  '{"prompt_tokens":10}',
+  '{"completion_tokens":4}',
+  '{"prompt_tokens":0,"completion_tokens":0}',
+  '{"prompt_tokens":10,"completion_tokens":0}',
+  '{"prompt_tokens":0,"completion_tokens":4}',
+])('what is told of only in part, or for nothing, is estimated: %s', async (usage) => {
+  const content = `usage ${usage}`
+  expect(await call(content)).toMatchObject({
+    ...{ outcome: 'succeeded', usageEstimated: true },
+    ...{ inputTokens: Math.ceil(content.length / 4), outputTokens: 4 },
+  })
+})
+
+test.each(['length', 'eos', 'eos_token', 'end_turn'])('an answer that ends as %s is whole', async (why) => {
+  expect(await call(`finish ${why}`)).toMatchObject({ outcome: 'succeeded', text: 'Hello, world.' })
+})
+
+test('an answer that ends in an error is not', async () => {
+  expect(await call('finish error')).toMatchObject({ outcome: 'upstream_broken_off', text: 'Hello, world.' })
+})
+
 test('a model that says more than it was asked for is broken off, and what it said until then is charged', async () => {
   const called = await call('flood of text')
   expect(called).toMatchObject({ outcome: 'upstream_failed', text: MUCH, usageEstimated: true })

@@ -26,7 +26,7 @@ test('however many one tenant’s wait, another’s may wait as well', async () 
   for (let i = 0; i < 500; i++) call(1, 4)
   call(2, 4)
   await turn()
-  expect([pools.hasRoom('m', tenant(1), 4), pools.hasRoom('m', tenant(3), 4)]).toEqual([false, true])
+  expect([1, 3].map((of) => pools.roomFor('m', tenant(of), 4))).toEqual(['tenant_waits', 'room'])
 })
 
 test('many tenants fill the queue', async () => {
@@ -34,7 +34,7 @@ test('many tenants fill the queue', async () => {
   const { call } = calls(pools)
   for (let of = 1; of <= 11; of++) for (let i = 0; i < 20; i++) call(of, 1)
   await turn()
-  expect(pools.hasRoom('m', tenant(99), 1)).toBe(false)
+  expect(pools.roomFor('m', tenant(99), 1)).toBe('all_wait')
 })
 
 test('a pool that was made smaller lets nobody in until it is', async () => {
@@ -43,13 +43,24 @@ test('a pool that was made smaller lets nobody in until it is', async () => {
   for (let of = 1; of <= 8; of++) call(of, 4)
   await turn()
   expect(ends.length).toBe(4)
-  pools.hasRoom('m', tenant(99), 2)
+  pools.resize(new Map([['m', 2]]))
   for (const end of ends.slice(0, 2)) end()
   await turn()
   expect(ends.length).toBe(4)
   ends[2]?.()
   await turn()
   expect(ends.length).toBe(5)
+})
+
+test('a model that is made larger lets in at once whoever waits for it', async () => {
+  const pools = new ModelPools()
+  const { ends, call } = calls(pools)
+  for (let of = 1; of <= 3; of++) call(of, 1)
+  await turn()
+  expect(ends.length).toBe(1)
+  pools.resize(new Map([['m', 4]]))
+  await turn()
+  expect(ends.length).toBe(3)
 })
 
 test('a model that is switched off while a call waits is not called, and one that nobody waits for any more neither', async () => {
@@ -60,7 +71,7 @@ test('a model that is switched off while a call waits is not called, and one tha
   }
   let models = [model]
   const catalogue = new Catalogue(async () => models)
-  const access = modelAccess(catalogue)
+  const access = modelAccess(catalogue, { know: () => {}, called: () => {} })
   const call = (of: number, signal = never) =>
     access.call(
       'm',
@@ -74,11 +85,13 @@ test('a model that is switched off while a call waits is not called, and one tha
     expect(await call(3, AbortSignal.abort())).toBeUndefined()
     const second = call(2)
     await turn()
-    models = []
+    models = [{ ...model, enabled: false }]
     await catalogue.refresh()
+    // At once, while the first goes on.
+    expect((await second)?.outcome).toBe('upstream_unavailable')
+    expect(server.underWay()).toBe(1)
     server.release()
     expect((await first)?.outcome).toBe('succeeded')
-    expect((await second)?.outcome).toBe('upstream_unavailable')
     expect(server.served.length).toBe(1)
   } finally {
     await server.close()

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../regional/config.ts'
 import { startRegion } from '../../regional/server.ts'
 import { randomBytes, toBase64url } from '../../shared/bytes.ts'
+import { signInCall } from '../../shared/sign_in.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { type Regions, startRegions } from './support.ts'
 
 const [old, fresh] = [toBase64url(randomBytes(32)), toBase64url(randomBytes(32))]
@@ -123,3 +125,36 @@ test('a model whose key does not open is off until its key is set again, and kee
   expect(await offered('us')).toEqual(['sealed', 'without', 'zero'])
   await expect.poll(() => offered('eu'), soon).toEqual(['sealed', 'without', 'zero'])
 }, 60_000)
+
+test('where an identity provider’s secret does not open, the log says once, and whoever signs in, what is to be done', async () => {
+  await restart(old)
+  const { id, key } = await regions.newTenant('signs-in', 'us')
+  const number = tenantNumberOf(id)
+  if (number === undefined) throw new Error('the id has no number')
+  const given = {
+    name: 'Login',
+    issuer: 'https://login.example',
+    clientId: 'console',
+    clientSecret: 'secret',
+  }
+  const path = '/v1/identity-providers'
+  const { body: provider } = await regions.ask('us', { as: key, method: 'POST', path, body: given })
+  const random = () => toBase64url(randomBytes(32))
+  const signIn = () =>
+    regions.ask('us', {
+      ...{ as: { kind: 'edge' }, method: 'POST', path: signInCall(number, 'begin') },
+      body: {
+        ...{ provider: provider.id, state: random(), nonce: random(), verifier: random() },
+        redirectUri: 'https://api.test/admin/x/sign-in/callback',
+      },
+    })
+  await restart(fresh)
+  for (let i = 0; i < 2; i++) {
+    const { status, body } = await signIn()
+    expect([status, body.code]).toEqual([503, 'identity_provider_unavailable'])
+    expect(body.detail).toContain('set it again')
+  }
+  const told = lines.filter((line) => line.includes('until its client secret is set again'))
+  expect(told).toHaveLength(1)
+  expect(told[0]).toContain('SEALING_KEY lacks the key')
+})

@@ -61,6 +61,8 @@ export async function startModelServer(): Promise<ModelServer> {
     }
     if (said.includes('rate-limited')) return refuse(429, { 'retry-after': '7' })
     if (said.includes('refused')) return refuse(400)
+    const status = /status (\d+)/.exec(said)?.[1]
+    if (status !== undefined) return refuse(Number(status))
     const redirected = /redirected (\S+)/.exec(said)?.[1]
     if (redirected !== undefined) return refuse(307, { location: redirected })
     if (said.includes('failing')) return refuse(500)
@@ -96,8 +98,9 @@ export async function startModelServer(): Promise<ModelServer> {
     }
     if (said.includes('broken-off')) return void request.socket.destroy()
     if (said.includes('stalled')) return
-    chunk('', 'stop')
+    chunk('', /finish (\S+)/.exec(said)?.[1] ?? 'stop')
     const [, input = 11, output = 4] = /counts (\S+) (\S+)/.exec(said) ?? []
+    const usage: unknown = JSON.parse(/usage (\{.*\})/.exec(said)?.[1] ?? 'null')
     if (!said.includes('uncounted')) {
       event({
         id: 'c1',
@@ -105,7 +108,7 @@ export async function startModelServer(): Promise<ModelServer> {
         created: 1,
         model: body.model,
         choices: [],
-        usage: { prompt_tokens: Number(input), completion_tokens: Number(output), total_tokens: 15 },
+        usage: usage ?? { prompt_tokens: Number(input), completion_tokens: Number(output), total_tokens: 15 },
       })
     }
     response.end('data: [DONE]\n\n')

@@ -11,11 +11,16 @@ export interface OfferedModel {
   plans: ReadonlyArray<PlanName>
 }
 
+/**
+ * `room`: a call would begin, or wait in a queue that is not full. Otherwise whose calls wait already: as many of this tenant's as
+ * may, or as many of all.
+ */
+export type Room = 'room' | 'tenant_waits' | 'all_wait'
+
 export interface ModelAccess {
   /** Those that are switched on, by name. */
   offered(): Promise<ReadonlyMap<string, OfferedModel>>
-  /** Whether a call would begin, or wait in a queue that is not full. */
-  hasRoom(model: string, tenant: TenantNumber): Promise<boolean>
+  roomFor(model: string, tenant: TenantNumber): Promise<Room>
   /**
    * In the tenant's turn. Never rejects: whatever the upstream does is an outcome.
    * @param during `inLine` ends the waiting alone

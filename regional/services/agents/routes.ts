@@ -1,5 +1,6 @@
 // /v1/projects/{projectId}/agents: agents, and their runs on the platform's models.
 import { z } from 'zod'
+import { Problem } from '../../../shared/problems.ts'
 import { jobKind, type Step } from '../../jobs/kind.ts'
 import {
   outsideOperation,
@@ -10,6 +11,7 @@ import {
   readCursor,
   requireMatch,
   type Service,
+  tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
 import type { ModelAccess } from './models.ts'
@@ -39,6 +41,7 @@ import {
   readRun,
   readTexts,
   removeAgent,
+  removeRun,
   updateAgent,
 } from './store.ts'
 import { unattendedRun } from './unattended.ts'
@@ -203,6 +206,11 @@ export const agents = (models: ModelAccess): Service => ({
       cancelled: (tx, { run }) => isUnwanted(tx, run),
       work: (running, outside) => doRun(running, outside, models),
       settle: (tx, running, called) => settleRun(tx, running, called, tx.context.nowMs),
+      async shows(tx, { params: { projectId, agentId } }, id) {
+        await tx.project(projectId, 'read')
+        const run = await readRun(tx, projectId, agentId, id)
+        return { status: 201, body: shownRun(run, await readTexts(tx, run)) }
+      },
     }),
     tenantOperation({
       name: 'list-runs',
@@ -236,6 +244,27 @@ export const agents = (models: ModelAccess): Service => ({
         await readAgent(tx, params.projectId, params.agentId)
         const run = await readRun(tx, params.projectId, params.agentId, params.id)
         return { status: 200, body: shownRun(run, await readTexts(tx, run)) }
+      },
+    }),
+    tenantOperation({
+      name: 'delete-run',
+      method: 'delete',
+      path: `${RUNS_PATH}/{id}`,
+      tag: 'Agents',
+      summary: 'Delete a run that has ended; what it took of the month’s tokens stays taken',
+      scope: 'agents:write',
+      params: oneRun,
+      answers: { 204: null },
+      problems: ['conflict', 'precondition_failed', 'project_archived'],
+      async handle(tx, { params, ifMatch }) {
+        await tx.project(params.projectId, 'write')
+        await readAgent(tx, params.projectId, params.agentId)
+        const run = await readRun(tx, params.projectId, params.agentId, params.id)
+        if (ifMatch !== undefined) requireMatch(ifMatch, tagOf(shownRun(run, await readTexts(tx, run))))
+        if (run.status === 'running')
+          throw new Problem('conflict', 'The run goes on. Cancel it first, or wait for its end.')
+        await removeRun(tx, run)
+        return { status: 204 }
       },
     }),
     tenantOperation({

@@ -37,6 +37,8 @@ const DETAILS: Readonly<Record<RunFailure, string>> = {
   upstream_timeout: 'The model’s server was silent for too long.',
   upstream_unavailable: 'The model’s server could not be reached.',
   upstream_rate_limited: 'The model’s server takes no more at present. Try again later.',
+  upstream_misconfigured:
+    'The model’s server does not let the platform in, or knows no such model. Only the platform’s operator can mend that.',
   upstream_refused: 'The model’s server refused the request.',
   upstream_failed: 'The model’s server failed.',
   upstream_broken_off: 'The model’s server broke off in the middle.',
@@ -65,7 +67,7 @@ export interface Running {
   prompt: Prompt
 }
 
-/** @throws {Problem} `no_model_configured`, `model_unavailable`, `model_busy`, `quota_exceeded` */
+/** @throws {Problem} `no_model_configured`, `model_unavailable`, `model_busy`, `rate_limited`, `quota_exceeded` */
 export async function beginRun(
   tx: AgentsTransaction & Pick<TenantTransaction, 'organisation' | 'enqueue'>,
   { tenant, nowMs }: Pick<TenantContext, 'tenant' | 'nowMs'>,
@@ -75,11 +77,8 @@ export async function beginRun(
 ): Promise<Running> {
   const [{ plan }, offered] = await Promise.all([tx.organisation(), models.offered()])
   const model = chosenModel(offered, agent.model, plan)
-  if (!(await models.hasRoom(model.name, tenant))) {
-    throw new Problem('model_busy', `Too many wait for ${model.name}. Try again in a moment.`, {
-      headers: { 'retry-after': '5' },
-    })
-  }
+  const room = await models.roomFor(model.name, tenant)
+  if (room !== 'room') throw tooManyWait(model.name, room)
   const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
   const prompt = promptOf(agent, messages)
   const reservedTokens = mostTokens(prompt)
@@ -113,6 +112,16 @@ export async function beginRun(
   return { tenant, run, prompt }
 }
 
+/** What one organisation asks too much of is its own limit, and no failure of the region. */
+function tooManyWait(model: string, whose: 'tenant_waits' | 'all_wait'): Problem {
+  const headers = { 'retry-after': '5' }
+  return whose === 'tenant_waits'
+    ? new Problem('rate_limited', `Too many runs of yours wait for ${model}. Try again in a moment.`, {
+        headers,
+      })
+    : new Problem('model_busy', `Too many wait for ${model}. Try again in a moment.`, { headers })
+}
+
 function promptOf({ instructions, parameters }: AgentRecord, messages: ReadonlyArray<Message>): Prompt {
   const { maxOutputTokens = DEFAULT_MAX_OUTPUT_TOKENS, ...others } = parameters
   return { instructions, messages, parameters: { ...others, maxOutputTokens } }
@@ -125,7 +134,7 @@ const CUT_SHORT = {
 } as const satisfies Record<EndedBy, RunFailure | 'cancelled'>
 
 /** What a run came to: its call, which does not know why it was not to go on. */
-export type Ended = Omit<Called, 'outcome'> & { outcome: Called['outcome'] | RunFailure }
+export type Ended = Omit<Called, 'outcome' | 'refusedWith'> & { outcome: Called['outcome'] | RunFailure }
 
 export const endedOf = (called: Called, endedBy: () => EndedBy): Ended =>
   called.outcome === 'cancelled' ? { ...called, outcome: CUT_SHORT[endedBy()] } : called

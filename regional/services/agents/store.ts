@@ -307,6 +307,13 @@ function clearRun(tx: AgentsTransaction, key: RunKey): void {
   tx.space(runs).clear(key)
 }
 
+/** One that has ended. */
+export async function removeRun(tx: AgentsTransaction, run: RunRecord): Promise<void> {
+  clearRun(tx, runKey(run))
+  await grow(tx, -(run.chargedBytes ?? 0))
+  tx.emit('run.deleted', run.id, { project: run.projectId, agent: run.agentId })
+}
+
 const CLEARED_AT_A_TIME = 100
 
 /** How far the clearing of runs is: what it has cleared, and behind which one it goes on. */
