@@ -270,7 +270,19 @@ const decoded = (params: Readonly<Record<string, unknown>>): Record<string, stri
  * Whoever comes by a proxy may be anybody: some places (Cloud Run) have no other way in, and open it to everyone. Probes and
  * Prometheus ask the instance itself.
  */
-const isFromOutside = (c: RegionContext): boolean => c.req.header('x-forwarded-for') !== undefined
+const isFromOutside = (c: RegionContext): boolean =>
+  SAID_BY_PROXIES.some((name) => c.req.raw.headers.has(name))
+
+/** None of them is a probe's, or of a mesh's own sidecar. */
+const SAID_BY_PROXIES: ReadonlyArray<string> = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-real-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+]
 
 const MAX_THROWN_LENGTH = 200
 

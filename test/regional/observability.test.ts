@@ -472,7 +472,14 @@ test.each(['/metrics', '/readyz'])(
     const ask = async (headers: Record<string, string>) =>
       (await fetch(regions.url('us') + path, { headers })).status
     expect(await ask({})).toBe(200)
-    expect(await ask({ 'x-forwarded-for': '192.0.2.1' })).toBe(401)
+    for (const proxy of [
+      { 'x-forwarded-for': '192.0.2.1' },
+      { forwarded: 'for=192.0.2.1' },
+      { via: '1.1 proxy' },
+      { 'x-real-ip': '192.0.2.1' },
+    ]) {
+      expect(await ask(proxy)).toBe(401)
+    }
   },
 )
 
