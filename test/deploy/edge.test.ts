@@ -223,6 +223,15 @@ test('what weakens an edge for development can’t be switched on in one that is
   expect(config).not.toMatch(/DEVELOPMENT_ISSUERS|"LIMITS"/)
 })
 
+test.each(['staging', 'production'])('the environment %s is found where its clients are told', (name) => {
+  const text = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')
+  const [, part = ''] = text.split(`[env.${name}]\n`)
+  const [own = '', vars = ''] = part.split(`[env.${name}.vars]\n`)
+  const [, host] = /^PUBLIC_ORIGIN = "https:\/\/([^"]+)"$/m.exec(vars) ?? []
+  expect(host).toBeDefined()
+  expect(own).toContain(`{ pattern = "${host}", custom_domain = true }`)
+})
+
 test.each(['staging', 'production'])(
   'wrangler takes the environment %s, with all that the edge needs',
   async (name) => {

@@ -483,6 +483,20 @@ test.each(['/metrics', '/readyz'])(
   },
 )
 
+test.each([
+  ['GET', '/alive', 200],
+  ['GET', '/openapi.json', 200],
+  ['GET', '/v1/projects', 401],
+  ['PATCH', '/nowhere', 401],
+])(
+  'what a region answers says that it is the region’s, or edges would take it for nobody’s: %s %s',
+  async (method, path, status) => {
+    const answer = await fetch(regions.url('us') + path, { method })
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('coditect-took')).toMatch(/^\d+(\.\d+)?$/)
+  },
+)
+
 const newTraceId = () => randomBytes(16).toString('hex')
 
 test('a client’s trace goes on in the region: the request, its transaction, and the stages in it', async () => {
