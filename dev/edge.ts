@@ -4,6 +4,9 @@ import type { Bindings } from '../edge/env.ts'
 
 export const EDGE_ENTRY = fileURLToPath(new URL('../edge/worker.ts', import.meta.url))
 
+/** On machines of one's own, deployed: behind proxies. */
+export const OWN_EDGE_ENTRY = fileURLToPath(new URL('../edge/own_worker.ts', import.meta.url))
+
 export const EDGE_BINDINGS = [
   'PUBLIC_ORIGIN',
   'REGIONS',
@@ -19,6 +22,9 @@ export const EDGE_BINDINGS = [
 
 /** Tenants' rate limits. */
 export const EDGE_OBJECTS = { TENANT_LIMITER: 'TenantLimiter' }
+
+/** For `OWN_EDGE_ENTRY` alone. */
+export const OWN_EDGE_BINDINGS = ['TRUSTED_PROXIES'] as const satisfies ReadonlyArray<keyof Bindings>
 
 /** In a workerd of one's own; not on Cloudflare. */
 export const EDGE_TEXTS = { LIMITER_OBJECTS: '16' } satisfies Partial<Bindings>

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { randomBytes, toBase64url } from '../shared/bytes.ts'
 import { newOperatorToken } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
+import { REGIONS } from './settings.ts'
 import { StartError } from './start_error.ts'
 
 const FILE = 'secrets.json'
@@ -32,10 +33,14 @@ export type Secrets = z.infer<typeof schema>
 /** The tenant to try things with. */
 export type Demo = NonNullable<Secrets['demo']>
 
-/** @throws {StartError} when the file is there but is not what {@link saveSecrets} writes. */
+/** @throws {StartError} when the file is not what {@link saveSecrets} writes, or is not there and what it was made for is. */
 export function loadSecrets(dir: DataDir): Secrets {
   const path = dir.file(FILE)
   if (!existsSync(path)) {
+    if (REGIONS.some((name) => existsSync(dir.file(name))))
+      throw new StartError(
+        `${path} is not there, and databases are: put the secrets.json that they were made with back, or start with an empty DATA_DIR`,
+      )
     const made = newSecrets()
     saveSecrets(dir, made)
     return made

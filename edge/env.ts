@@ -27,6 +27,8 @@ export interface Bindings {
   FAILURE_LIMIT?: string
   /** `16`: how many Durable Objects the tenants share, in a workerd of one's own. Not set: each tenant has its own. */
   LIMITER_OBJECTS?: string
+  /** `10.0.0.0/8`: who says where a request came from, before a workerd of one's own (`own_worker.ts`). Not set: nobody. */
+  TRUSTED_PROXIES?: string
   /** `off` for benchmarks that compare; anything else, or nothing, is on. */
   LIMITS?: string
   /** `on`: keys of OpenID issuers may be fetched from this machine, over http. Nowhere but on a developer's. */

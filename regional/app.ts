@@ -8,7 +8,7 @@ import { TrieRouter } from 'hono/router/trie-router'
 import { getPath, tryDecodeURIComponent } from 'hono/utils/url'
 import { findOperator, type OperatorConfig } from '../shared/credentials/operator_token.ts'
 import { isDomain } from '../shared/domain.ts'
-import { writePlace } from '../shared/edge_calls.ts'
+import { ALIVE_PATH, writePlace } from '../shared/edge_calls.ts'
 import { readCounts } from '../shared/edge_counts.ts'
 import {
   CLIENT_IP,
@@ -19,6 +19,7 @@ import {
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
+  TOOK,
 } from '../shared/headers.ts'
 import { Problem, type ProblemCode, problemResponse } from '../shared/problems.ts'
 import { publish, publishedJson } from '../shared/published.ts'
@@ -105,6 +106,7 @@ export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
   const description = publish(JSON.stringify(document))
 
   app.get('/healthz', (c) => c.json({ status: 'ok', region }))
+  app.get(ALIVE_PATH, (c) => c.json({ status: 'ok', region }, 200, { [TOOK]: '0' }))
   app.get('/readyz', async (c, next) => {
     if (isFromOutside(c)) return next()
     const status = await readiness(c.req.query('exclude'))
@@ -268,7 +270,19 @@ const decoded = (params: Readonly<Record<string, unknown>>): Record<string, stri
  * Whoever comes by a proxy may be anybody: some places (Cloud Run) have no other way in, and open it to everyone. Probes and
  * Prometheus ask the instance itself.
  */
-const isFromOutside = (c: RegionContext): boolean => c.req.header('x-forwarded-for') !== undefined
+const isFromOutside = (c: RegionContext): boolean =>
+  SAID_BY_PROXIES.some((name) => c.req.raw.headers.has(name))
+
+/** None of them is a probe's, or of a mesh's own sidecar. */
+const SAID_BY_PROXIES: ReadonlyArray<string> = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-real-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+]
 
 const MAX_THROWN_LENGTH = 200
 

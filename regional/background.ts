@@ -1,11 +1,13 @@
 // Work that a region repeats in the background. A round never overlaps the next one of its kind, a round that fails is
-// logged and tried again next time, and stopping waits for the rounds under way.
+// tried again next time, and stopping waits for the rounds under way. That it fails is logged once, and that it goes on again.
 import type { Log } from './log.ts'
 
 export class Background {
   private readonly log: Log
   private readonly timers: NodeJS.Timeout[] = []
   private readonly running = new Map<string, Promise<void>>()
+  /** Why the last round of its kind failed, by name. */
+  private readonly failing = new Map<string, string>()
 
   constructor(log: Log) {
     this.log = log
@@ -24,7 +26,10 @@ export class Background {
   once(name: string, round: () => Promise<void>): void {
     const done = (this.running.get(name) ?? Promise.resolve())
       .then(round)
-      .catch((error: unknown) => this.log.error(`background work failed: ${name}`, { error }))
+      .then(
+        () => this.passed(name),
+        (error: unknown) => this.failed(name, error),
+      )
       .finally(() => {
         if (this.running.get(name) === done) this.running.delete(name)
       })
@@ -42,6 +47,17 @@ export class Background {
     }, intervalMs)
     this.timers.push(timer)
     this.once(name, attempt)
+  }
+
+  private passed(name: string): void {
+    if (this.failing.delete(name)) this.log.info(`background work goes on: ${name}`)
+  }
+
+  private failed(name: string, error: unknown): void {
+    const why = String(error)
+    if (this.failing.get(name) === why) return
+    this.failing.set(name, why)
+    this.log.error(`background work failed: ${name}`, { error })
   }
 
   async stop(): Promise<void> {

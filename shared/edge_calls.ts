@@ -28,6 +28,9 @@ export type ProvidersAnswer =
   /** No such tenant, or not one that lets anyone in. */
   | { outcome: 'unknown' }
 
+/** Whether an instance runs. Not `/healthz`: Google's front ends answer that themselves. */
+export const ALIVE_PATH = '/alive'
+
 /** To the control region. */
 export function tenantPath(name: TenantName): string {
   if ('slug' in name) return `/edge/v1/tenants/slug/${name.slug}`

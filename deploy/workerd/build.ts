@@ -1,11 +1,12 @@
-// The edge for machines of one's own: the bundle that Cloudflare gets, with a configuration for workerd beside it.
+// The edge for machines of one's own: the bundle that Cloudflare gets, behind proxies that are trusted, with a
+// configuration for workerd beside it.
 //
 //   npx node deploy/workerd/build.ts build/edge --objects /var/lib/coditect-edge --network 10.20.0.0/16
 //   "$(node -p "require('workerd').default")" serve build/edge/workerd.capnp --socket-addr http=0.0.0.0:8787
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { EDGE_BINDINGS, EDGE_ENTRY, EDGE_OBJECTS, EDGE_TEXTS } from '../../dev/edge.ts'
+import { EDGE_BINDINGS, EDGE_OBJECTS, EDGE_TEXTS, OWN_EDGE_BINDINGS, OWN_EDGE_ENTRY } from '../../dev/edge.ts'
 import { bundleWorker, compatibility } from '../../dev/workerd.ts'
 import { workerdConfig } from '../../dev/workerd_config.ts'
 
@@ -32,14 +33,14 @@ if (values.help || folder === undefined || positionals.length > 1) {
   process.exit(values.help ? 0 : 2)
 }
 mkdirSync(folder, { recursive: true })
-await bundleWorker(EDGE_ENTRY, join(folder, 'worker.js'))
+await bundleWorker(OWN_EDGE_ENTRY, join(folder, 'worker.js'))
 const config = join(folder, 'workerd.capnp')
 writeFileSync(
   config,
   workerdConfig({
     module: 'worker.js',
     ...compatibility(),
-    bindings: EDGE_BINDINGS.filter((name) => !NOT_HERE.has(name)),
+    bindings: [...EDGE_BINDINGS.filter((name) => !NOT_HERE.has(name)), ...OWN_EDGE_BINDINGS],
     texts: EDGE_TEXTS,
     objects: { classes: EDGE_OBJECTS, folder: resolve(values.objects) },
     // Nothing else: keys of tenants' issuers are fetched, too, and those must be public (docs/isolation.md).

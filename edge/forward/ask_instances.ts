@@ -17,7 +17,7 @@ export async function askInstances(
   ask: (origin: string, isSilent: () => Promise<boolean>) => Promise<Attempt>,
 ): Promise<Response> {
   let turns = await instances.inTurn(maySendTwice)
-  if (turns.length === 0) throw notAsked(name)
+  if (turns.length === 0) throw untouched(name)
   const isOnlyOne = instances.all.length === 1
   const most = isOnlyOne ? ELSEWHERE_MS.length : instances.all.length
   /** One has not answered, and may have done it. */
@@ -28,8 +28,10 @@ export async function askInstances(
       const result = await ask(instance.origin, () => instances.isSilent(instance))
       if (result.outcome === 'abandoned') throw unavailable(name)
       if (result.outcome === 'unreachable') {
-        instance.breaker = failed(instance.breaker, Date.now())
-        inDoubt = true
+        const { status = 500 } = result
+        // Anything else may be said of this one request, such as of its length: nobody else is to lose the way by it.
+        if (status >= 500) instance.breaker = failed(instance.breaker, Date.now())
+        if (status !== TOO_MANY) inDoubt = true
         continue
       }
       leaving = result.response.headers.has(DRAINING) ? result.response : undefined
@@ -44,12 +46,14 @@ export async function askInstances(
     if (leaving === undefined) break
     await leaving.body?.cancel()
     turns = await instances.inTurn(maySendTwice)
-    if (turns.length === 0 || moves === most) throw inDoubt ? unavailable(name) : stopping(name)
+    if (turns.length === 0 || moves === most) break
     if (isOnlyOne) await scheduler.wait(ELSEWHERE_MS[moves] ?? 0)
   }
-  throw unavailable(name)
+  throw inDoubt ? unavailable(name) : untouched(name)
 }
 
+/** A cloud that lets no more through. */
+const TOO_MANY = 429
 const UNKNOWN = 'Whether a change was made is unknown; send it again with its Idempotency-Key.'
 
 /** @param retryAfter in seconds */
@@ -58,8 +62,5 @@ export const unavailable = (region: string, what = UNKNOWN, retryAfter = '2'): P
     headers: { 'retry-after': retryAfter },
   })
 
-const notAsked = (region: string): Problem =>
-  unavailable(region, 'It was not asked again so soon. Nothing was done.', '1')
-
-const stopping = (region: string): Problem =>
-  unavailable(region, 'All instances that were asked are stopping. Nothing was done.', '1')
+/** Not asked again so soon, or all who were asked took no more. */
+const untouched = (region: string): Problem => unavailable(region, 'Nothing was done.', '1')

@@ -1,5 +1,5 @@
 // One try at one instance: the region's answer from its first byte on, or why there is none.
-import { AS_IT_COMES, type Attempt, isInItsPlace } from './question.ts'
+import { AS_IT_COMES, type Attempt, isOfRegion } from './question.ts'
 
 /** Whoever has not answered by then is asked whether it answers at all. */
 const PATIENCE_MS = 1_000
@@ -25,9 +25,9 @@ export async function attempt(
     if (!response && (await Promise.race([asked, isSilent()])) !== true) {
       response = await within(headerTimeoutMs - soonMs)
     }
-    if (response && !isInItsPlace(response)) return { outcome: 'answered', response }
+    if (response && isOfRegion(response)) return { outcome: 'answered', response }
     asked.then(({ body }) => body?.cancel()).catch(() => {})
-    return { outcome: 'unreachable' }
+    return { outcome: 'unreachable', status: response?.status }
   } catch {
     return { outcome: client.aborted ? 'abandoned' : 'unreachable' }
   }

@@ -12,7 +12,6 @@ import {
   REQUEST_DEADLINE,
   REQUEST_ID,
   SNAPSHOT,
-  TOOK,
 } from '../../shared/headers.ts'
 import { Problem } from '../../shared/problems.ts'
 import { writeVersion } from '../../shared/snapshot.ts'
@@ -64,7 +63,7 @@ async function ask(context: RequestContext, forwarding: Forwarding): Promise<Res
   // Only a request that speaks for someone is believed about more than itself.
   const counted = principal && counts.take()
   if (counted) headers[EDGE_COUNTS] = counted.text
-  let isTold = false
+  let response: Response | undefined
   try {
     if (headBytes(target, headers) > MAX_HEAD_BYTES) {
       throw new Problem('request_head_too_large', 'Path, query and headers are too long together.')
@@ -72,18 +71,16 @@ async function ask(context: RequestContext, forwarding: Forwarding): Promise<Res
     const init = { method, headers, ...(body && { body }) }
     const fromMs = Date.now()
     let triedMs = fromMs
-    const response = await askInstances(region, maySendTwice(context), (origin, isSilent) => {
+    response = await askInstances(region, maySendTwice(context), (origin, isSilent) => {
       triedMs = Date.now()
       headers[REQUEST_DEADLINE] = String(triedMs + headerTimeoutMs)
       return attempt(origin + target, init, request.signal, headerTimeoutMs, isSilent)
     })
     // What came to nothing before the try that was answered.
     context.waitedMs += triedMs - fromMs
-    // Whoever stands before the region has answered in its place, and told it nothing.
-    isTold = response.headers.has(TOOK)
     return response
   } finally {
-    if (!isTold) counted?.putBack()
+    if (!response) counted?.putBack()
   }
 }
 

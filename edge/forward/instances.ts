@@ -1,6 +1,7 @@
 // The instances of one region as this isolate knows them: whose turn it is, and who has stopped answering. One that is
 // passed over costs nobody its timeout, because the edge itself finds out whether it is back, beside the requests; the region
 // is given up on only when all of its instances are.
+import { ALIVE_PATH } from '../../shared/edge_calls.ts'
 import { ALIVE, type Breaker, CLOSED, isOpen, opened, probed } from './breaker.ts'
 import { ask } from './question.ts'
 
@@ -66,7 +67,7 @@ export class Instances {
 
   /** Finds out also when the client has gone that it began for. */
   private isAlive({ origin }: Instance, withinMs: number): Promise<boolean> {
-    const finding = ask(`${origin}/healthz`, {}, withinMs).then(async (result) => {
+    const finding = ask(origin + ALIVE_PATH, {}, withinMs).then(async (result) => {
       if (result.outcome !== 'answered') return false
       await result.response.body?.cancel()
       return true

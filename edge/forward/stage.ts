@@ -28,8 +28,7 @@ export function forwarding(dependencies: ForwardDependencies): Stage {
     const { principal } = context
     try {
       const response = await forward(context, { publicOrigin, headerTimeoutMs, regions, counts })
-      const tookMs = response.headers.get(TOOK)
-      if (tookMs !== null) context.elsewhereMs = context.waitedMs + Number(tookMs)
+      context.elsewhereMs = context.waitedMs + Number(response.headers.get(TOOK))
       if (ofTenant(principal)) {
         refusals.learn(principal, context.path, response, Date.now())
         const newer = readSnapshot(response.headers.get(SNAPSHOT))

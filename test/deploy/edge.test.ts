@@ -51,10 +51,11 @@ const [, COMMANDS = ''] =
 async function runEdge(
   name: string,
   network: ReadonlyArray<string>,
+  own: Record<string, string> = {},
 ): Promise<{ url: string; objects: string }> {
   const objects = join(folder, `${name}-objects`)
   const secrets = join(folder, `${name}.env`)
-  writeFileSync(secrets, asLines(environment))
+  writeFileSync(secrets, asLines({ ...environment, ...own }))
   const words: Record<string, string> = {
     'build/edge': join(folder, name),
     '/var/lib/coditect-edge': objects,
@@ -189,6 +190,22 @@ test('a restart under systemd refuses nobody, whatever is open, and cuts tails o
   clearTimeout(kill)
 })
 
+test('behind a proxy that is trusted each client is an address of its own, and behind any other all are one', async () => {
+  const attempts = { FAILURE_LIMIT: '{"rate":0.01,"burst":3}' }
+  const headers = { authorization: 'Bearer ck_test_invented' }
+  const ask = async (url: string, address: string) =>
+    (await fetch(`${url}/v1/projects`, { headers: { ...headers, 'x-forwarded-for': address } })).status
+  for (const [block, ofOther] of [
+    ['127.0.0.0/8, ::1', 401],
+    ['10.0.0.0/8', 429],
+  ] as const) {
+    const { url } = await runEdge(`behind-${ofOther}`, [], { ...attempts, TRUSTED_PROXIES: block })
+    for (let i = 0; i < 3; i++) expect(await ask(url, '192.0.2.1')).toBe(401)
+    expect(await ask(url, '203.0.113.9, 192.0.2.1')).toBe(429)
+    expect(await ask(url, '192.0.2.2')).toBe(ofOther)
+  }
+})
+
 test('an edge that was told of no private network reaches none', async () => {
   const { url } = await runEdge('public', [])
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
@@ -204,6 +221,15 @@ test('what weakens an edge for development can’t be switched on in one that is
   const config = readFileSync(join(folder, 'plain', 'workerd.capnp'), 'utf8')
   expect(config).toContain('"SIGNING_ROOTS"')
   expect(config).not.toMatch(/DEVELOPMENT_ISSUERS|"LIMITS"/)
+})
+
+test.each(['staging', 'production'])('the environment %s is found where its clients are told', (name) => {
+  const text = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')
+  const [, part = ''] = text.split(`[env.${name}]\n`)
+  const [own = '', vars = ''] = part.split(`[env.${name}.vars]\n`)
+  const [, host] = /^PUBLIC_ORIGIN = "https:\/\/([^"]+)"$/m.exec(vars) ?? []
+  expect(host).toBeDefined()
+  expect(own).toContain(`{ pattern = "${host}", custom_domain = true }`)
 })
 
 test.each(['staging', 'production'])(

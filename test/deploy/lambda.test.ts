@@ -179,6 +179,8 @@ test('what did not come through the edge is refused, and nothing of the instance
   expect([bare.status, ((await bare.json()) as { code: string }).code]).toEqual([401, 'assertion_invalid'])
   expect([(await fetch(`${url}/metrics`)).status, (await fetch(`${url}/readyz`)).status]).toEqual([404, 404])
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
+  const alive = await fetch(`${url}/alive`)
+  expect([alive.status, alive.headers.get('coditect-took')]).toEqual([200, '0'])
 })
 
 test('what an event leaves in memory is written down before its answer ends', async () => {

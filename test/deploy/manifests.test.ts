@@ -32,6 +32,7 @@ import { readConfig, SETTINGS } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
 import { RUN_MS } from '../../regional/services/agents/runs.ts'
 import { SETTLE_MS } from '../../regional/tenancy/outside.ts'
+import { findOperator, hashOperatorToken } from '../../shared/credentials/operator_token.ts'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { PLANS } from '../../shared/plans.ts'
 import { ROOT } from '../e2e/stack.ts'
@@ -133,6 +134,59 @@ test('a region that is added later gets what one has, and the edge and the contr
   expect(filesIn('grown')).toEqual(after)
 })
 
+test.each([
+  ['before the control region has its key', ['us', 'edge']],
+  ['before the edge has it', ['edge']],
+])('a region that was being added when the process ended is added by the same words: %s', async (_, late) => {
+  const made = `broken-${late.length}`
+  await newSecrets(join(folder, made), 'us', 'eu')
+  const before = filesIn(made)
+  await newSecrets(join(folder, made), 'us', 'ap', '--add')
+  const whole = filesIn(made)
+  for (const name of late) writeFileSync(join(folder, made, `${name}.env`), before[`${name}.env`] ?? '')
+  await newSecrets(join(folder, made), 'us', 'ap', '--add')
+  expect(filesIn(made)).toEqual(whole)
+})
+
+test('secrets for a rotation are ones that edge and region take', async () => {
+  const print = async (...args: string[]) => (await newSecrets(...args)).stdout.trim().split('\n')
+  const [token = '', operator = ''] = await print('--operator', 'anna', '--role', 'read')
+  const [key = ''] = await print('--key', 'us-2')
+  const [root = ''] = await print('--root', '2')
+  const [sealingKey = ''] = await print('--sealing-key')
+  const behind = (list: string | undefined, one: string) =>
+    JSON.stringify([...JSON.parse(list ?? '[]'), JSON.parse(one)])
+  const { us: usKeys, ...otherKeys } = JSON.parse(secrets.edge?.ASSERTION_KEYS ?? '{}')
+  const rotated = {
+    ASSERTION_KEYS: JSON.stringify({ us: [JSON.parse(key), ...usKeys], ...otherKeys }),
+    SIGNING_ROOTS: behind(secrets.us?.SIGNING_ROOTS, root),
+    OPERATORS: behind(secrets.us?.OPERATORS, operator),
+  }
+  const at = { REGIONS: '{"us":["http://127.0.0.1:1"]}', CONTROL_REGION: 'us' }
+  const config = readConfig({
+    ...{ ...at, ...rotated, REGION: 'us', DATA_DIR: join(folder, 'data') },
+    SEALING_KEY: `${secrets.us?.SEALING_KEY},${sealingKey}`,
+  })
+  expect(config.SEALING_KEY).toHaveLength(2)
+  expect(config.SIGNING_ROOTS[1]).toMatchObject({ id: 2, state: 'retired' })
+  const edge = await readBindings({ ...at, ...rotated, PUBLIC_ORIGIN: 'https://api.example' })
+  expect(findOperator(await hashOperatorToken(token), edge.operators)).toMatchObject({
+    id: 'anna',
+    role: 'read',
+  })
+})
+
+test.each([
+  ['--root', 'x'],
+  ['--key', 'us-2', '--root', '2'],
+  ['--key', 'us-2', '--role', 'read'],
+  ['--operator', 'anna', '--role', 'owner'],
+  ['secrets', '--sealing-key'],
+])('words that new_secrets.ts does not take: %s %s %s', async (...args) => {
+  const words = args.filter((word) => word !== undefined)
+  await expect(newSecrets(...words)).rejects.toMatchObject({ code: 2, stdout: '' })
+})
+
 test('a region has the assertion keys of those that it calls: the control region all, the others its', () => {
   const keysOf = (name: string) => JSON.parse(secrets[name]?.ASSERTION_KEYS ?? '{}')
   const { us, eu, ap } = keysOf('edge')
@@ -194,6 +248,29 @@ test.each(Object.keys(settingsIn))('a region starts with what %s gives it, and r
   expect(config.REGION).toBe('us')
   // Copied for another region of the same cluster, it would otherwise lie on this one's keys.
   expect(given.ROOT_PREFIX).toBe('us')
+})
+
+test('on Cloud Run each region has secrets of its own, of the variables in its file', () => {
+  const refs = cloudRunContainer.env.filter(({ valueFrom }: Manifest) => valueFrom !== undefined)
+  const names = refs.map(({ name, valueFrom }: Manifest) => [name, valueFrom.secretKeyRef.name])
+  const ofFile = Object.keys(secrets.us ?? {}).map((name) => [
+    name,
+    `coditect-us-${name.toLowerCase().replaceAll('_', '-')}`,
+  ])
+  expect(names.toSorted()).toEqual(ofFile.toSorted())
+})
+
+test('on Lambda a new version of the secret is a change of the template’s', () => {
+  const refs = Object.values<Manifest>(functionOf.Environment.Variables)
+    .map((value) => value['Fn::Sub'])
+    .filter((value) => value !== undefined)
+  expect(refs).toHaveLength(Object.keys(secrets.us ?? {}).length + 1)
+  for (const ref of refs) {
+    expect(ref).toMatch(
+      /^\{\{resolve:secretsmanager:\$\{SecretId\}:SecretString:\w+::\$\{SecretVersion\}\}\}$/,
+    )
+  }
+  expect(Object.keys(template.Parameters)).toEqual(expect.arrayContaining(['SecretId', 'SecretVersion']))
 })
 
 test('the edge starts with what compose gives it', async () => {

@@ -148,6 +148,17 @@ test('of every alert there is a case in which it fires', () => {
 
 const { scrape_configs: jobs } = parse(textOf('prometheus', 'scrape.yaml')) as Scrape
 
+test('at fixed addresses each target says its region, under the name that rules go by', () => {
+  const { scrape_configs: own } = parse(textOf('prometheus', 'scrape_static.yaml')) as {
+    scrape_configs: Array<{ job_name: string; static_configs: Array<{ labels: { region: string } }> }>
+  }
+  expect(own.map(({ job_name: name }) => name)).toEqual(jobs.map(({ job_name: name }) => name))
+  expect(own.flatMap(({ static_configs: each }) => each.map(({ labels }) => labels.region))).toEqual([
+    'us',
+    'eu',
+  ])
+})
+
 test('in Kubernetes a region’s pods are found, by what they say of themselves, under the name that rules go by', () => {
   const [job] = jobs
   const down = alerts.find(({ alert }) => alert === 'InstanceDown')

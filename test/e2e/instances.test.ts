@@ -45,6 +45,7 @@ beforeAll(async () => {
     open.add(path)
     response.on('close', () => open.delete(path))
     if (path.includes('silent')) return
+    response.setHeader('coditect-took', '0.1')
     response.write('first')
   })
   const eu = await listen(streaming)
@@ -142,7 +143,7 @@ test('one of two instances that hangs keeps clients waiting for two seconds, and
     return performance.now() - fromMs
   }
   expect(Math.max(...(await Promise.all(Array.from({ length: 8 }, ask))))).toBeLessThan(5_000)
-  const probes = () => unheard.filter((path) => path === '/healthz').length
+  const probes = () => unheard.filter((path) => path === '/alive').length
   const before = probes()
   while (probes() < before + 3) expect(await ask()).toBeLessThan(2_000)
 })

@@ -1,6 +1,6 @@
 // What `npm start` promises: one command, nothing kept but the data, nothing left behind.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
@@ -177,6 +177,16 @@ describe('the next start', () => {
 })
 
 describe('what cannot start', () => {
+  test('databases without their secrets, whatever is in them: new ones would open nothing', async () => {
+    const lost = newDataDir()
+    mkdirSync(join(lost, 'eu'), { recursive: true })
+    const { output, exited } = launch({ DATA_DIR: lost })
+    expect(await exited).toBe(1)
+    expect(output.stderr).toMatch(/^coditect: .*put the secrets\.json .* back.*\n$/)
+    expect(existsSync(join(lost, 'secrets.json'))).toBe(false)
+    rmSync(lost, { recursive: true, force: true })
+  })
+
   test('a part that ends with an uncaught error is told by that, not by the version of Node', async () => {
     const dir = new DataDir(newDataDir())
     const script = "throw Object.assign(new TypeError('no such thing'), { code: 'E' })"

@@ -31,7 +31,7 @@ function failedOften({ instances }: Region, times: number): void {
 const down = (): never => {
   throw new TypeError('Network connection lost.')
 }
-const up = () => Response.json('here')
+const up = () => Response.json('here', { headers: { 'coditect-took': '0.1' } })
 const leaving = () => new Response('{}', { status: 503, headers: { 'coditect-draining': '1' } })
 
 test('with two of three instances down, whichever they are, questions are answered', async () => {

@@ -109,7 +109,7 @@ test('what no region has answered tells nothing of how long answers take', async
   const ask = async (path: string, region = 'us') =>
     (await edge.request(`http://edge/v1/${path}`, { headers: bearer(await newKey(region)) })).status
   expect(await ask('gateway')).toBe(503)
-  expect(await ask('wall')).toBe(403)
+  expect(await ask('wall')).toBe(503)
   expect(await ask('projects', 'eu')).toBe(503)
   expect(answered).not.toHaveBeenCalled()
   expect(await ask('failing')).toBe(500)

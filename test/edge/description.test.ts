@@ -5,6 +5,8 @@ import { description } from '../../edge/console/docs/description.ts'
 import { readBindings } from '../../edge/env.ts'
 import { bindings } from './support.ts'
 
+const OF_REGION = { headers: { 'coditect-took': '0.1' } }
+
 /** Of a control region that answers as the test says. */
 async function steered() {
   const region = { asked: 0, down: false, version: 1 }
@@ -12,7 +14,8 @@ async function steered() {
   const background: Promise<unknown>[] = []
   const fetching = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => {
     region.asked++
-    return region.down ? new Response('', { status: 503 }) : Response.json({ version: region.version })
+    if (region.down) return new Response('', { status: 503 })
+    return Response.json({ version: region.version }, OF_REGION)
   })
   onTestFinished(() => fetching.mockRestore())
   const describe = description({

@@ -279,7 +279,7 @@ test('an instance that takes connections and stays silent keeps a few waiting, a
     expect(answer.status).toBe(200)
     return Date.now() - fromMs
   }
-  const probes = async () => (await seen('/healthz')).filter(({ body }) => body !== '').length
+  const probes = async () => (await seen('/alive')).filter(({ body }) => body !== '').length
   await control('hang')
   const writing = { method: 'POST', body: 'x' }
   const first = await Promise.all(Array.from({ length: 12 }, (_, i) => ask(i % 2 ? writing : {})))
@@ -325,10 +325,10 @@ test('a region whose instances are all silent is not given up on so soon: the la
   const toSilent = await edgeTo({ us: [fragile] }, 1_500)
   await control('hang')
   const asked = toSilent.request('http://edge/v1/projects', { headers })
-  const before = (await seen('/healthz')).length
+  const before = (await seen('/alive')).length
   await expectUnavailable(await asked)
   await control('wake')
-  expect(await seen('/healthz')).toHaveLength(before)
+  expect(await seen('/alive')).toHaveLength(before)
   expect((await toSilent.request('http://edge/v1/projects', { headers })).status).toBe(200)
 })
 

@@ -11,6 +11,8 @@ const [OLD, NEW] = [asTenantNumber(1n), asTenantNumber(2n)]
 const SECOND = 1_000
 const HOUR = 3_600 * SECOND
 
+const OF_REGION = { headers: { 'coditect-took': '0.1' } }
+
 /** Of regions that say what the test says: by their path, or 503. */
 async function steered() {
   const config = await readBindings(await bindings())
@@ -23,10 +25,10 @@ async function steered() {
     const [, ofPlace, name] = /\/edge\/v1\/(tenants)?.*\/([^/]+)$/.exec(String(input)) ?? []
     if (ofPlace === undefined) {
       const provider = { id: newId('idp'), issuer: region.issuer, audience: 'app', roleClaim: null }
-      return Response.json({ outcome: 'known', providers: [provider] })
+      return Response.json({ outcome: 'known', providers: [provider] }, OF_REGION)
     }
     const number = /^\d+$/.test(name ?? '') ? name : String(region.owner)
-    return Response.json({ tenant: name === 'nobody' ? null : { number, region: 'us' } })
+    return Response.json({ tenant: name === 'nobody' ? null : { number, region: 'us' } }, OF_REGION)
   })
   onTestFinished(() => fetching.mockRestore())
   const directory = new TenantDirectory({

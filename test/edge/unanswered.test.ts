@@ -1,5 +1,6 @@
 // Every request of a tenant that is answered 5xx without a region counts against that region, and another one hears of it.
 import { expect, inject, test } from 'vitest'
+import { FAILURES_TO_OPEN } from '../../edge/forward/breaker.ts'
 import { Bulkhead } from '../../edge/limit/bulkhead.ts'
 import type { LeaseSource } from '../../edge/limit/limiter.ts'
 import type { EdgeOptions } from '../../edge/pipeline.ts'
@@ -61,27 +62,50 @@ test('when all instances are leaving, the client hears that nothing was done, an
   })
 })
 
-test('a balancer’s page is nobody’s answer: the client hears what any client of a silent region does', async () => {
+test.each([
+  ['gateway', '2', 'is unknown'],
+  ['wall', '2', 'is unknown'],
+  ['nowhere', '2', 'is unknown'],
+  ['elsewhere', '2', 'is unknown'],
+  ['throttled', '1', 'Nothing was done'],
+])(
+  'a balancer’s page is nobody’s answer: two are asked, and the client hears of a silent region: %s',
+  async (path, wait, detail) => {
+    const edge = await edgeTo({ us: [steady, steady] })
+    const marker = newMarker()
+    const answer = await edge.request(`http://edge/v1/${path}?${marker}`, {
+      method: 'POST',
+      body: 'x',
+      headers,
+    })
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, wait])
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+    const said = { code: 'region_unavailable', detail: expect.stringContaining(detail) }
+    expect(await answer.json()).toMatchObject(said)
+    expect(await seen(marker)).toHaveLength(2)
+  },
+)
+
+test('what a balancer says of one request takes the way from no other', async () => {
   const edge = await edgeTo({ us: [steady] })
-  const answer = await edge.request(`http://edge/v1/gateway?${newMarker()}`, { headers })
-  expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2'])
-  expect(answer.headers.get('content-type')).toBe('application/problem+json')
-  expect(await answer.json()).toMatchObject({ code: 'region_unavailable' })
+  for (let i = 0; i < 2 * FAILURES_TO_OPEN; i++)
+    expect((await edge.request('http://edge/v1/wall', { headers })).status).toBe(503)
+  expect((await edge.request('http://edge/v1/projects', { headers })).status).toBe(200)
 })
 
-test.each([
-  ['gateway', 503, 'unanswered.us=3'],
-  ['wall', 403, undefined],
-])('what a balancer was told is told again, however often it answers: %s', async (path, status, also) => {
-  const edge = await edgeTo({ us: [steady], eu: [other] })
-  expect((await edge.request('http://edge/v1/projects', { headers: bearer('ck_') })).status).toBe(401)
-  for (let i = 0; i < 3; i++)
-    expect((await edge.request(`http://edge/v1/${path}?${newMarker()}`, { headers })).status).toBe(status)
-  const told = await allToldBy(edge)
-  expect(told).toContain('failed_attempts=1')
-  expect(told.filter((part) => part.startsWith('unanswered'))).toEqual(also === undefined ? [] : [also])
-  expect(await allToldBy(edge)).toEqual([])
-})
+test.each([['gateway'], ['wall']])(
+  'what a balancer was told is told again, however often it answers: %s',
+  async (path) => {
+    const edge = await edgeTo({ us: [steady], eu: [other] })
+    expect((await edge.request('http://edge/v1/projects', { headers: bearer('ck_') })).status).toBe(401)
+    for (let i = 0; i < 3; i++)
+      expect((await edge.request(`http://edge/v1/${path}?${newMarker()}`, { headers })).status).toBe(503)
+    const told = await allToldBy(edge)
+    expect(told).toContain('failed_attempts=1')
+    expect(told.filter((part) => part.startsWith('unanswered'))).toEqual(['unanswered.us=3'])
+    expect(await allToldBy(edge)).toEqual([])
+  },
+)
 
 test('a tenant has moved, and its new region is down: what the old one was told is not told again', async () => {
   const edge = await edgeTo({ us: [steady], eu: [nowhere] })

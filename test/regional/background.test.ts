@@ -46,3 +46,21 @@ test('a round that fails is logged, and keeps the next one from nothing', async 
   expect(ran).toBe(true)
   expect(lines.join('')).toContain('background work failed: flush')
 })
+
+test('what fails again and again for one reason is logged once, and once more when it goes on', async () => {
+  lines.length = 0
+  const background = newBackground()
+  const outcomes = ['away', 'away', 'away', 'full', 'full', undefined, undefined, 'away']
+  for (const outcome of outcomes)
+    background.once('models', async () => {
+      if (outcome !== undefined) throw new Error(outcome)
+    })
+  await background.stop()
+  const said = lines.map((line) => JSON.parse(line) as { level: string; message: string; error?: string })
+  expect(said.map(({ level, error }) => [level, error?.split('\n')[0]])).toEqual([
+    ['error', 'Error: away'],
+    ['error', 'Error: full'],
+    ['info', undefined],
+    ['error', 'Error: away'],
+  ])
+})

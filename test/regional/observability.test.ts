@@ -472,7 +472,28 @@ test.each(['/metrics', '/readyz'])(
     const ask = async (headers: Record<string, string>) =>
       (await fetch(regions.url('us') + path, { headers })).status
     expect(await ask({})).toBe(200)
-    expect(await ask({ 'x-forwarded-for': '192.0.2.1' })).toBe(401)
+    for (const proxy of [
+      { 'x-forwarded-for': '192.0.2.1' },
+      { forwarded: 'for=192.0.2.1' },
+      { via: '1.1 proxy' },
+      { 'x-real-ip': '192.0.2.1' },
+    ]) {
+      expect(await ask(proxy)).toBe(401)
+    }
+  },
+)
+
+test.each([
+  ['GET', '/alive', 200],
+  ['GET', '/openapi.json', 200],
+  ['GET', '/v1/projects', 401],
+  ['PATCH', '/nowhere', 401],
+])(
+  'what a region answers says that it is the region’s, or edges would take it for nobody’s: %s %s',
+  async (method, path, status) => {
+    const answer = await fetch(regions.url('us') + path, { method })
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('coditect-took')).toMatch(/^\d+(\.\d+)?$/)
   },
 )
 

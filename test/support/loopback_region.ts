@@ -82,6 +82,15 @@ const entryOf = ({ method = '', url = '', headers }: IncomingMessage, region: st
   aborted: false,
 })
 
+/** What those who stand before an instance say: without one, keeping somebody out, and with no more to spare. */
+const BALANCERS: ReadonlyMap<string, number> = new Map([
+  ['gateway', 502],
+  ['wall', 403],
+  ['nowhere', 404],
+  ['elsewhere', 302],
+  ['throttled', 429],
+])
+
 /** What the path asks for, after the whole body has arrived; otherwise an echo. */
 function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told, region: string) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -91,6 +100,15 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
       entry.aborted = !response.writableFinished
     })
     for await (const chunk of request.setEncoding('utf8')) entry.body += chunk
+    // As every answer of a region has it, and nobody's who answers in its place.
+    const balancer = BALANCERS.get(/^\/v1\/([a-z]+)/.exec(entry.target)?.[1] ?? '')
+    if (balancer !== undefined) {
+      response.statusCode = balancer
+      response.setHeader('content-type', 'text/html')
+      response.end('<html>no backend</html>')
+      return
+    }
+    response.setHeader('coditect-took', '0.1')
     const own = /^\/edge\/v1\/(tenants\/(?:number|slug|domain)|identity-providers|snapshots)\/(.+)$/.exec(
       entry.target,
     )
@@ -100,15 +118,6 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
       return
     }
     const behaviour = /^\/(?:platform\/)?v1\/([a-z]+)/.exec(entry.target)?.[1]
-    // What a load balancer says where it has no instance, and where it keeps somebody out.
-    const balancers = { gateway: 502, wall: 403 }[behaviour ?? '']
-    if (balancers !== undefined) {
-      response.statusCode = balancers
-      response.setHeader('content-type', 'text/html')
-      response.end('<html>no backend</html>')
-      return
-    }
-    response.setHeader('coditect-took', '0.1')
     if (behaviour === 'silent') return
     // Longer than the edge waits before it looks whether anybody is there.
     if (behaviour === 'slow') await setTimeout(1_500)

@@ -17,6 +17,7 @@ const { SNAPSHOT: snapshot, VERSION: version } = process.env
 const app = new Hono()
 app.use(async (c, next) => {
   await next()
+  c.header('coditect-took', '0')
   if (snapshot !== undefined && c.req.header('coditect-snapshot') !== version)
     c.header('coditect-snapshot', snapshot)
 })
