@@ -91,7 +91,7 @@ test('a build that was cancelled is told as ended, and begins again when its ind
   expect((await slow.ask('')).body.indexes).toMatchObject([{ state: 'failed', error: null }])
   const refused = await slow.get('?order=n')
   expect([refused.status, refused.body.code]).toEqual([422, 'index_required'])
-  expect(refused.body.detail).toContain('declare the index again')
+  expect(refused.body.detail).toContain('send the collection’s declaration again')
   const { body } = await slow.declare({ indexes: [N] })
   expect(body.indexes[0].state).toBe('building')
   await slow.built()
@@ -367,7 +367,13 @@ describe('a query', () => {
     expect([status, body.code]).toEqual([422, 'index_required'])
     expect(body.detail).toContain(index)
     const empty = await tenant.collection('nothing')
-    expect((await empty.get(`?${query}`)).body.code).toBe('index_required')
+    const none = (await empty.get(`?${query}`)).body
+    expect(none.code).toBe('index_required')
+    // What is declared already goes with a declaration that does not state it.
+    expect([body.detail, none.detail].map((detail) => detail.includes('PUT states the whole'))).toEqual([
+      true,
+      false,
+    ])
   })
 
   test.each([

@@ -221,7 +221,9 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
 /** A collection that nobody has made yet has no records; and no indexes either. */
 function emptyList({ name, ...place }: Place, query: Query | undefined): Reply {
   if (!COLLECTION_NAME.test(name)) throw notFound()
-  if (query !== undefined) throw indexRequired({ ...place, name }, query, [])
+  if (query !== undefined) {
+    throw indexRequired({ ...place, name }, query, { indexes: [], schemaVersion: 0 })
+  }
   return { status: 200, body: { data: [], nextCursor: null } }
 }
 
