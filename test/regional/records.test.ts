@@ -231,6 +231,19 @@ describe('a batch', () => {
     expect(emails).toEqual(['a@x', 'b@x', 'c@x'])
   })
 
+  test('reads so many bytes at most of what it changes and deletes', async () => {
+    const large = await tenant.collection('large-reads')
+    const text = 'x'.repeat(1_000_000)
+    const ids = await Promise.all(
+      Array.from({ length: 17 }, async () => (await large.create({ text })).body.id),
+    )
+    const deleting = (some: string[]) => ({ operations: some.map((id) => ({ op: 'delete', id })) })
+    const refused = await large.ask('/records:batch', 'POST', deleting(ids))
+    expect([refused.status, refused.body.code]).toEqual([413, 'body_too_large'])
+    expect((await large.ask('/records:batch', 'POST', deleting(ids.slice(1)))).status).toBe(200)
+    expect((await large.ask('')).body.records).toBe(1)
+  })
+
   test('does nothing when one of it can’t be done, and says which', async () => {
     const batch = await tenant.collection('atomic')
     await batch.declare({ indexes: [{ field: 'email', type: 'string', unique: true }] })
