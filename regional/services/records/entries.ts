@@ -122,6 +122,8 @@ export async function updateEntries(
   if (id === undefined) return 0
   const own = recordKey(id)
   const entries = tx.space(entrySpace)
+  const cleared: Key[] = []
+  const written: Key[] = []
   let grown = 0
   for (const index of collection.indexes) {
     // Of one that failed, everything is cleared in the background.
@@ -135,16 +137,19 @@ export async function updateEntries(
       // While it is being built, nobody knows whether the builder has been here.
       const isThere = index.state === 'ready' || (await entries.get(at(old))) !== undefined
       if (isThere) {
-        entries.clear(at(old))
+        cleared.push(at(old))
         grown -= entryBytes(old)
       }
     }
     if (fresh !== undefined && after !== undefined) {
       if (index.unique) await requireUnique(tx, collection, index, fresh, own, nowMs)
-      entries.set(at(fresh), after.expiresMs)
+      written.push(at(fresh))
       grown += entryBytes(fresh)
     }
   }
+  // Once all indexes allow it: of what one refuses, nothing is in the way of what else a batch has to say.
+  for (const key of cleared) entries.clear(key)
+  if (after !== undefined) for (const key of written) entries.set(key, after.expiresMs)
   return grown
 }
 
