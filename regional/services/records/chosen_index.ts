@@ -13,11 +13,17 @@ export async function requirePlan(
   query: Query,
 ): Promise<Plan<IndexRecord>> {
   const { indexes } = collection
-  const ready = planQuery(
-    query,
-    indexes.filter(({ state }) => state === 'ready'),
-  )
-  if (ready !== undefined) return ready
+  let unfit: unknown
+  try {
+    const ready = planQuery(
+      query,
+      indexes.filter(({ state }) => state === 'ready'),
+    )
+    if (ready !== undefined) return ready
+  } catch (error) {
+    // A value is of none of their types; one that is being built may take it.
+    unfit = error
+  }
   const present = await presentIndexes(tx, indexes)
   const building = planQuery(
     query,
@@ -33,6 +39,7 @@ export async function requirePlan(
       },
     )
   }
+  if (unfit !== undefined) throw unfit
   throw indexRequired(place, query, { ...collection, indexes: present })
 }
 

@@ -27,6 +27,10 @@ const UNIQUE_PAGE = 100
 export const entryBytes = (values: ReadonlyArray<Buffer>): number =>
   values.reduce((sum, { length }) => sum + length, ENTRY_OVERHEAD_BYTES)
 
+/** The bytes of an entry's key as it is stored, in which each zero of a value is two (tuple layer). */
+export const keyBytes = (values: ReadonlyArray<Buffer>): number =>
+  values.reduce((sum, value) => sum + value.filter((byte) => byte === 0).length, entryBytes(values))
+
 export const recordKey = (id: string): Buffer => {
   const bytes = idBytes('rec', id)
   if (bytes === undefined) throw new RangeError(`not a record’s id: ${id}`)
@@ -154,7 +158,7 @@ export async function updateEntries(
 }
 
 /** Of a record that is there already: where its values are too long, a builder that is under way will say so. */
-function indexedOrTooLong(index: IndexRecord, data: Document): Buffer[] | undefined {
+export function indexedOrTooLong(index: IndexRecord, data: Document): Buffer[] | undefined {
   try {
     return indexedValues(index, data)
   } catch (error) {
