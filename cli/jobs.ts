@@ -8,6 +8,14 @@ const BAR = 24
 
 /** @throws {Error} when the job fails or is cancelled */
 export async function followJob<J extends Job>(look: () => Promise<J>, output: Output): Promise<J> {
+  const job = await endOfJob(look, output)
+  if (job.state === 'done') return job
+  const why = job.error === null ? '' : `: ${job.error}`
+  throw new Error(`the job ${job.id} ${job.state === 'failed' ? 'has failed' : 'was cancelled'}${why}`)
+}
+
+/** @returns the job at its end, whatever it came to */
+export async function endOfJob<J extends Job>(look: () => Promise<J>, output: Output): Promise<J> {
   for (;;) {
     const job = await look().catch((error: unknown) => {
       output.progress(undefined)
@@ -16,9 +24,7 @@ export async function followJob<J extends Job>(look: () => Promise<J>, output: O
     output.progress(barOf(job))
     if (job.state === 'done' || job.state === 'failed' || job.state === 'cancelled') {
       output.progress(undefined)
-      if (job.state === 'done') return job
-      const why = job.error === null ? '' : `: ${job.error}`
-      throw new Error(`the job ${job.id} ${job.state === 'failed' ? 'has failed' : 'was cancelled'}${why}`)
+      return job
     }
     await pause(LOOK_EVERY_MS)
   }

@@ -60,6 +60,8 @@ export interface Reply {
   headers?: Record<string, string>
   /** For the audit trail: what it was done to, where neither the path nor the `id` in the body says so. No part of the answer. */
   target?: string
+  /** Ids of what it made, for whoever asks again and whose answer was too large to be kept. No part of the answer. */
+  made?: ReadonlyArray<string>
 }
 
 /** What a client sent, as it came. */

@@ -1,6 +1,7 @@
 // `coditect collections`, `coditect records`: documents, and the indexes that queries need.
 import type { Command } from 'commander'
-import { followJob } from '../jobs.ts'
+import type { Collection } from '../../shared/client/index.ts'
+import { endOfJob, followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import { UsageError } from '../profile.ts'
 import { type Ask, atMost, jsonFrom, several, wholeNumber } from './command.ts'
@@ -30,17 +31,22 @@ export function addCollections(program: Command, ask: Ask): void {
     .description('declare indexes and schema, and wait until the indexes are built: JSON, @file, or -')
     .addHelpText(
       'after',
-      '\nThe whole declaration, such as {"indexes": [{"field": "email", "type": "string", "unique": true}]};\nan index that it does not name is dropped.',
+      '\nThe whole declaration, such as {"indexes": [{"field": "email", "type": "string", "unique": true}]};\nan index that it does not name is dropped, and so is the schema that it does not state.',
     )
     .action(async (projectId: string, name: string, typed: string) => {
       const { client, output } = ask()
       const params = { projectId, name }
       const body = (await jsonFrom(typed)) as never
       const { indexes } = await client.call(`PUT ${COLLECTION}`, { params, body })
-      for (const job of new Set(indexes.flatMap(({ job }) => job ?? []))) {
-        await followJob(() => client.call('GET /v1/jobs/{id}', { params: { id: job } }), output)
+      // What is ready had a job, too, which may have failed over another index, or be forgotten by now.
+      const building = indexes.filter(({ state }) => state === 'building')
+      for (const job of new Set(building.flatMap(({ job }) => job ?? []))) {
+        await endOfJob(() => client.call('GET /v1/jobs/{id}', { params: { id: job } }), output)
       }
-      writeThing(output, await client.call(`GET ${COLLECTION}`, { params }))
+      const collection = await client.call(`GET ${COLLECTION}`, { params })
+      writeThing(output, collection)
+      const failed = collection.indexes.filter(({ state }) => state === 'failed')
+      if (failed.length > 0) throw new Error(failed.map(whyFailed).join('\n'))
     })
   collections
     .command('delete <project> <collection>')
@@ -52,6 +58,13 @@ export function addCollections(program: Command, ask: Ask): void {
       const look = () => client.call('GET /v1/jobs/{id}', { params: { id: begun.job } })
       writeThing(output, wait ? await followJob(look, output) : begun)
     })
+}
+
+function whyFailed({ fields, error }: Collection['indexes'][number]): string {
+  const names = fields.map(({ field }) => field).join(', ')
+  if (error === null) return `the job that was to build the index on ${names} has ended: declare it again`
+  const records = error.records.length === 0 ? '' : ` (${error.records.join(', ')})`
+  return `the index on ${names} could not be built: ${error.detail}${records}`
 }
 
 export function addRecords(program: Command, ask: Ask): void {

@@ -16,6 +16,7 @@ const CPU_MS = 10
 
 /** Counts what one request does. Everything that its transactions do, attempts that failed included. */
 export class CostMeter implements TransactionMeter {
+  reads = 0
   private units = REQUEST
   private readonly onCommit: (outcome: Promise<void>) => void
 
@@ -25,10 +26,12 @@ export class CostMeter implements TransactionMeter {
   }
 
   read(bytes: number): void {
+    this.reads++
     this.units += READ + (bytes / 1_024) * READ_KIB
   }
 
   rows(count: number, bytes: number): void {
+    this.reads++
     this.units += READ + count * ROW + (bytes / 1_024) * READ_KIB
   }
 

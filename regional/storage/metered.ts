@@ -5,6 +5,8 @@ import type { KVList, NativeTransaction, NativeValue, Version, Watch } from './f
 import { ReadChain } from './giving_way.ts'
 
 export interface TransactionMeter {
+  /** How many reads were answered so far, where it counts them. */
+  readonly reads?: number
   /** One key was read; bytes of its value. */
   read(bytes: number): void
   /** One range was read, or one batch of it. */

@@ -22,6 +22,8 @@ const MARKER_TTL_MS = 10 * 60 * 1000
 const CLOCK_SLACK_MS = 60_000
 /** Larger answers are not kept; their replay reads the resource, or is told to. */
 const MAX_ANSWER_BYTES = 16 * 1024
+/** Smaller ones always are. */
+const SMALL_ANSWER_BYTES = 1024
 /** What AES-GCM takes without hashing it first (NIST SP 800-38D). */
 const IV_BYTES = 12
 
@@ -38,6 +40,8 @@ export interface IdempotencyRecord {
   sealed?: string
   /** Of work that went on outside any transaction, and whose answer was too large: what it was about, to be read again. */
   target?: string
+  /** Of one that may not be kept: ids of what the request made. */
+  made?: ReadonlyArray<string>
 }
 
 export const idempotencySpace = jsonSpace<[digest: Buffer], IdempotencyRecord>('request')
@@ -158,13 +162,16 @@ export function newRecord(
   nowMs: number,
 ): IdempotencyRecord {
   const { requestId, key } = identity
-  const answer = JSON.stringify(reply)
+  const { made, ...rest } = reply
+  const answer = JSON.stringify(rest)
+  const bytes = Buffer.byteLength(answer)
   return {
     requestId,
     attempt,
     expiresAt: rememberedUntil(identity, nowMs),
     ...(key !== undefined && { fingerprint: fingerprintOf(identity) }),
-    ...(Buffer.byteLength(answer) <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
+    ...(bytes <= MAX_ANSWER_BYTES && { sealed: seal(answer) }),
+    ...(made !== undefined && made.length > 0 && bytes > SMALL_ANSWER_BYTES && { made }),
   }
 }
 
@@ -217,7 +224,8 @@ export function replay(
     })
   }
   if (record.sealed === undefined) {
-    throw new Problem('conflict', 'This request was already carried out, and its answer was not kept.')
+    const made = record.made === undefined ? '' : ` It made ${record.made.join(', ')}.`
+    throw new Problem('conflict', `This request was already carried out, and its answer was not kept.${made}`)
   }
   return JSON.parse(open(record.sealed)) as Reply
 }

@@ -347,7 +347,7 @@ export class RegionDatabase {
         called ||= scope.called
         return outcome
       },
-      { withinMs, inTurn: meter !== undefined },
+      { withinMs, meter, inTurn: meter !== undefined },
     )
     if (woken) for (const listener of this.wakeListeners) listener(number)
     if (called) for (const listener of this.callListeners) listener(number)

@@ -34,6 +34,8 @@ export interface Attempt<T> {
 export interface Patience {
   /** How long someone waits for it. */
   withinMs?: number | undefined
+  /** Counts what the database has answered. */
+  meter?: { readonly reads?: number } | undefined
   /** It has a place that others wait for: where the cluster holds its tenant back, it gives that up instead of trying again. */
   inTurn?: boolean
 }
@@ -43,7 +45,7 @@ export interface Patience {
  * (1021, 1031, 1039), so it must recognise its own earlier work: by a key that it both reads and writes, under a
  * name made outside the loop. Reading and writing that key also keeps an attempt that lands late from landing twice.
  * @throws {Problem} when the attempts or the time run out: `contention` where others kept changing the same data,
- * `overloaded` where the database had no time or holds the tenant back, `region_unavailable` where it never answered, is
+ * `overloaded` where the database had no time, the work took too much of it, or the tenant is held back, `region_unavailable` where it never answered, is
  * locked, or its disk takes nothing; `deadline_exceeded` when nobody waits any more, or something may have been done
  */
 export const retrying = <T>(
@@ -55,10 +57,11 @@ export const retrying = <T>(
 async function tryAgain<T>(
   begin: () => NativeTransaction,
   body: (tn: NativeTransaction, attempt: number) => Promise<Attempt<T>>,
-  { withinMs = Number.POSITIVE_INFINITY, inTurn = false }: Patience,
+  { withinMs = Number.POSITIVE_INFINITY, meter, inTurn = false }: Patience,
 ): Promise<T> {
   const note = noted()
   const start = performance.now()
+  const readsBefore = meter?.reads
   const deadline = start + Math.min(MAX_TOTAL_MS, withinMs)
   const leftMs = () => Math.max(0, start + withinMs - performance.now())
   if (withinMs <= 0) throw tooLate('Nothing was done.')
@@ -100,6 +103,8 @@ async function tryAgain<T>(
   }
   tn.cancel()
   if (inDoubt || leftMs() === 0) throw tooLate(whatWasDone(inDoubt))
+  // A database that answers reads is there: what was asked of it took too long.
+  if (answered === undefined && meter?.reads !== readsBefore) throw busy()
   if (answered === undefined)
     throw unavailable('The region’s database did not answer in time. Nothing was done.')
   if (answered === LOCKED) throw unavailable('The region’s database is locked at present. Nothing was done.')

@@ -171,8 +171,20 @@ test('a tenant works with projects and records, and sees what changed', async ()
     { env },
   )
   expect(json(declared)).toMatchObject([{ name: 'notes', indexes: [{ state: 'ready' }] }])
-  const [record] = json(put)
+  // What can't be built is said; then what is left of that declaration is ready, whatever became of its job.
   const place = [project.id, 'notes']
+  const double = await coditect(['records', 'put', ...place, '{"text":"a","n":1}', '--json'], { env })
+  const unique =
+    '{"indexes": [{"field": "text", "type": "string", "unique": true}, {"field": "n", "type": "number"}]}'
+  const twice = await coditect(['collections', 'declare', ...place, unique], { env })
+  expect([twice.code, twice.stderr]).toEqual([1, expect.stringContaining('text could not be built')])
+  const left = '{"indexes": [{"field": "n", "type": "number"}]}'
+  const ready = await coditect(['collections', 'declare', ...place, left, '--json'], { env })
+  expect([ready.code, ready.stderr]).toEqual([0, ''])
+  const again = `{"indexes": [${declaration}]}`
+  expect((await coditect(['collections', 'declare', ...place, again], { env })).code).toBe(0)
+  expect((await coditect(['records', 'delete', ...place, json(double)[0].id], { env })).code).toBe(0)
+  const [record] = json(put)
   const patch = ['records', 'patch', ...place, record.id, '{"more":1}', '--if-match', '"1"', '--json']
   expect(json(await coditect(patch, { env }))).toMatchObject([{ data: { text: 'a', more: 1 }, version: 2 }])
   expect((await coditect(patch, { env })).stderr).toContain('precondition_failed')

@@ -12,6 +12,24 @@ beforeAll(async () => {
 })
 afterAll(() => regions.close())
 
+test('who asks again for an answer that was too large to be kept is told what was made', async () => {
+  const { key } = await regions.newTenant('made', 'us')
+  const send = (method: string, path: string, body: unknown, by: string) =>
+    regions.ask('us', { as: key, method, path, body, headers: { 'idempotency-key': by } })
+  const project = await send('POST', '/v1/projects', { name: 'P' }, 'project')
+  const records = `/v1/projects/${project.body.id}/collections/c/records`
+  const data = { text: 'x'.repeat(20_000) }
+  const one = () => send('POST', records, { data }, 'one')
+  const { id } = (await one()).body
+  const again = await one()
+  expect([again.status, again.body.code]).toEqual([409, 'conflict'])
+  expect(again.body.detail).toContain(`It made ${id}.`)
+  const operations = [{ data }, { op: 'update', id, data: { n: 1 } }, { data: {} }]
+  const many = () => send('POST', `${records}:batch`, { operations }, 'many')
+  const [first, , third] = (await many()).body.results
+  expect((await many()).body.detail).toContain(`It made ${first.record.id}, ${third.record.id}.`)
+})
+
 test('large answers are kept as far as an hour’s room goes, small ones always', async () => {
   const { id, key } = await regions.newTenant('large', 'us')
   // A 24th of it is less than the least room.

@@ -231,6 +231,36 @@ describe('a batch', () => {
     expect(emails).toEqual(['a@x', 'b@x', 'c@x'])
   })
 
+  test('takes what it refuses for nobody’s value', async () => {
+    const pairs = await tenant.collection('pairs')
+    const unique = (field: string) => ({ field, type: 'string', unique: true })
+    await pairs.declare({ indexes: [unique('a'), unique('b')] })
+    await pairs.create({ a: '1', b: '1' })
+    const operations = [{ data: { a: '2', b: '1' } }, { data: { a: '2', b: '2' } }]
+    const { status, body } = await pairs.ask('/records:batch', 'POST', { operations })
+    const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer)
+    expect([status, pointers]).toEqual([409, ['/operations/0/data/b']])
+  })
+
+  test('makes records that are listed in its order', async () => {
+    const ordered = await tenant.collection('ordered')
+    const operations = Array.from({ length: 100 }, (_, n) => ({ data: { n } }))
+    expect((await ordered.ask('/records:batch', 'POST', { operations })).status).toBe(200)
+    expect((await ordered.all()).map(({ data }) => data)).toEqual(operations.map(({ data }) => data))
+  })
+
+  test('reads so many bytes at most of what it changes and deletes', async () => {
+    const large = await tenant.collection('large-reads')
+    const text = 'x'.repeat(1_000_000)
+    const ids: string[] = []
+    for (let i = 0; i < 17; i++) ids.push((await large.create({ text })).body.id)
+    const deleting = (some: string[]) => ({ operations: some.map((id) => ({ op: 'delete', id })) })
+    const refused = await large.ask('/records:batch', 'POST', deleting(ids))
+    expect([refused.status, refused.body.code]).toEqual([413, 'body_too_large'])
+    expect((await large.ask('/records:batch', 'POST', deleting(ids.slice(1)))).status).toBe(200)
+    expect((await large.ask('')).body.records).toBe(1)
+  })
+
   test('does nothing when one of it can’t be done, and says which', async () => {
     const batch = await tenant.collection('atomic')
     await batch.declare({ indexes: [{ field: 'email', type: 'string', unique: true }] })
@@ -254,6 +284,8 @@ describe('a batch', () => {
       ['/operations/5/data/email', 'unique_violation'],
     ])
     expect(await batch.all()).toEqual([kept])
+    const nothing = await batch.ask('/records:batch', 'POST', { operations: [{ op: 'update', id: kept.id }] })
+    expect([nothing.status, nothing.body.errors[0].pointer]).toEqual([422, '/operations/0'])
     const malformed = await batch.ask('/records:batch', 'POST', { operations: [{ data: {} }, { data: 1 }] })
     expect([malformed.status, malformed.body.errors[0].pointer]).toEqual([422, '/operations/1/data'])
     const many = { operations: Array.from({ length: 101 }, () => ({ data: {} })) }

@@ -45,7 +45,8 @@ const fill = jobKind<{ projectId: string; collections: number }, number>({
       ...(await newCollection(tx, place, tx.nowMs)),
       indexes: [index(1, 'a'), index(2, 'b')],
     }
-    const schemaBytes = await writeSchema(tx, place, collection, {})
+    const schemaBytes = writeSchema(tx, place, {})
+    await tx.take('storedBytes', schemaBytes)
     writeCollection(tx, place, { ...collection, schemaBytes })
     const writer = new RecordWriter(tx, place, collection, tx.nowMs)
     for (let i = 0; i < 30; i++) {

@@ -80,6 +80,18 @@ test('a query that needs an index still being built is told its job', async () =
   expect((await slow.all('?where[n]=7')).length).toBe(1)
 })
 
+test('a value that only the index being built takes waits for it', async () => {
+  const things = await tenant.collection('typed')
+  const typed = (type: string) => ({ field: 'a', type })
+  await things.declare({ indexes: [typed('number')] })
+  await fill(things, 400, (n) => ({ a: `x${n}` }))
+  await things.declare({ indexes: [typed('number'), typed('string')] })
+  const asked = await things.get('?where[a]=x2')
+  expect([asked.status, asked.body.code]).toEqual([409, 'index_building'])
+  await things.built()
+  expect((await things.all('?where[a]=x2')).length).toBe(1)
+})
+
 test('a build that was cancelled is told as ended, and begins again when its index is declared again', async () => {
   const slow = await tenant.collection('cancelled')
   await fill(slow, 500)
@@ -91,7 +103,7 @@ test('a build that was cancelled is told as ended, and begins again when its ind
   expect((await slow.ask('')).body.indexes).toMatchObject([{ state: 'failed', error: null }])
   const refused = await slow.get('?order=n')
   expect([refused.status, refused.body.code]).toEqual([422, 'index_required'])
-  expect(refused.body.detail).toContain('declare the index again')
+  expect(refused.body.detail).toContain('send the collection’s declaration again')
   const { body } = await slow.declare({ indexes: [N] })
   expect(body.indexes[0].state).toBe('building')
   await slow.built()
@@ -212,6 +224,38 @@ describe('a unique index', () => {
     expect((await users.built()).body.indexes[0].state).toBe('ready')
     expect((await users.all('?where[user.email]=1@x')).length).toBe(1)
   })
+})
+
+test('long values in many indexes are built in steps that a transaction can hold', async () => {
+  const wide = await tenant.collection('wide')
+  // Each zero is two bytes of a key.
+  const long = '\0'.repeat(985)
+  await fill(wide, 50, (n) => ({
+    long: `${long}${n}`,
+    ...Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`f${i}`, 1])),
+  }))
+  const indexes = Array.from({ length: 20 }, (_, i) => ({
+    fields: [
+      { field: 'long', type: 'string' },
+      { field: `f${i}`, type: 'number' },
+    ],
+    unique: true,
+  }))
+  const declared = await wide.declare({ indexes })
+  const { body } = await wide.built()
+  expect(new Set(body.indexes.map(({ state }: { state: string }) => state))).toEqual(new Set(['ready']))
+  expect(await job(declared.body.indexes[0].job)).toMatchObject({ state: 'done', done: 50 })
+  expect((await wide.all(`?where[long]=${encodeURIComponent(`${long}7`)}&order=f3`)).length).toBe(1)
+})
+
+test('what has expired and waits to be removed fails no build', async () => {
+  const texts = await tenant.collection('expired-texts')
+  const expiresAt = new Date(Date.now() + 1_000).toISOString()
+  const { body: long } = await texts.create({ text: 'x'.repeat(1_001) }, { expiresAt })
+  await texts.create({ text: 'short' })
+  await eventually(async () => expect((await texts.ask(`/records/${long.id}`)).status).toBe(404))
+  await texts.declare({ indexes: [{ field: 'text', type: 'string' }] })
+  expect((await texts.built()).body.indexes[0]).toMatchObject({ state: 'ready', error: null })
 })
 
 test('values too long for an index are refused; where one is there already, its index can’t be built', async () => {
@@ -367,7 +411,13 @@ describe('a query', () => {
     expect([status, body.code]).toEqual([422, 'index_required'])
     expect(body.detail).toContain(index)
     const empty = await tenant.collection('nothing')
-    expect((await empty.get(`?${query}`)).body.code).toBe('index_required')
+    const none = (await empty.get(`?${query}`)).body
+    expect(none.code).toBe('index_required')
+    // What is declared already goes with a declaration that does not state it.
+    expect([body.detail, none.detail].map((detail) => detail.includes('PUT states the whole'))).toEqual([
+      true,
+      false,
+    ])
   })
 
   test.each([

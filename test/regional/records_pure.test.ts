@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { documentFault, type Json } from '../../regional/services/records/document.ts'
 import { behindPrefix, type IndexType, keyOf, keyOfText } from '../../regional/services/records/index_key.ts'
 import { mergePatch } from '../../regional/services/records/merge_patch.ts'
+import { multipleOf } from '../../regional/services/records/multiple_of.ts'
 import {
   type IndexShape,
   neededFields,
@@ -220,4 +221,26 @@ test('of two indexes on one field, the one is used whose type takes the value, a
   // Of the two that take one of them for a number, the first; what has no value counts for neither.
   expect(chosen({ 'where[a]': '1', 'where[b]': '5' }, mixed)).toBe(mixed[1])
   expect(chosen({ 'where[a]': '1', order: 'b' }, mixed)).toBe(mixed[2])
+})
+
+describe('a multiple is one by the decimals that were written', () => {
+  test.each([
+    [0.01, [0, 0.07, 0.3, 19.99, -19.99, 1e-2, 123456789012.34, 90071992547409.91, 1e23, 1e300]],
+    [0.1, [0.3, 0.7, 1.1, 1e10]],
+    [1e-8, [0.00000001, 1e-7, 0.12345678, 1]],
+    [7, [0, 7, -21, 7e20]],
+    [2.5, [5, 7.5, 1e308]],
+  ])('of %d', (divisor, multiples) => {
+    expect(multiples.filter((each) => !multipleOf(divisor)(each))).toEqual([])
+  })
+
+  test.each([
+    [0.01, [19.995, 0.001, 1e-9, 5e-324, 123456789012.345]],
+    [0.1, [0.35, 1e-7]],
+    [1e-8, [1e-9, 0.123456789, 1.5e-8]],
+    [7, [1, 7.5, 7.0000001, 1e20]],
+    [0.123456789, [1e308]],
+  ])('not of %d', (divisor, others) => {
+    expect(others.filter(multipleOf(divisor))).toEqual([])
+  })
 })

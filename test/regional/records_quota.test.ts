@@ -91,6 +91,19 @@ test('a schema is charged as long as it is there, and given back with its collec
   await becomes(before)
 })
 
+test('a declaration that takes less than the one before is made though the quota is used up', async () => {
+  const { id, key } = await regions.newTenant('full', 'us')
+  const ask = (method: string, path: string, body: unknown, as = key) =>
+    regions.ask('us', { as, method, path, body })
+  const project = (await ask('POST', '/v1/projects', { name: 'P' })).body.id
+  const path = `/v1/projects/${project}/collections/things`
+  const indexes = Array.from({ length: 10 }, (_, i) => ({ field: `${i}${'x'.repeat(99)}`, type: 'string' }))
+  expect((await ask('PUT', path, { indexes })).status).toBe(201)
+  const limits = { storedBytes: 1_000 }
+  expect((await ask('PATCH', `/platform/v1/tenants/${id}`, { limits }, 'operator')).status).toBe(200)
+  expect((await ask('PUT', path, { schema: { title: 'y'.repeat(500) } })).status).toBe(200)
+})
+
 test('nothing of a batch that was refused is charged; what expires and what is deleted is given back', async () => {
   const things = await tenant.collection('more')
   await things.declare({ indexes: [{ ...S, unique: true }] })

@@ -116,6 +116,54 @@ test('a schema may refer to all of itself, and by the names that it gives its pa
   expect([status, body.errors[0].pointer]).toEqual([422, '/data/nest/nest/eggs'])
 })
 
+test('prices are multiples of a hundredth', async () => {
+  const prices = await tenant.collection('prices')
+  await prices.declare({ schema: { properties: { price: { multipleOf: 0.01 } } } })
+  for (const price of [19.99, 0.07, 0.3, 123456789.01]) {
+    expect((await prices.create({ price })).status, `${price}`).toBe(201)
+  }
+  const { status, body } = await prices.create({ price: 19.995 })
+  expect([status, body.errors]).toEqual([
+    422,
+    [{ pointer: '/data/price', detail: 'must be multiple of 0.01' }],
+  ])
+})
+
+test('dates and times are those that there are', async () => {
+  const days = await tenant.collection('days')
+  const format = (name: string) => ({ type: 'string', format: name })
+  const properties = { date: format('date'), at: format('date-time'), time: format('time') }
+  await days.declare({ schema: { properties } })
+  const right = { date: '2024-02-29', at: '2024-02-29T23:59:59.5+01:00', time: '23:59:59Z' }
+  expect((await days.create(right)).status).toBe(201)
+  for (const wrong of [
+    { date: '2023-02-29' },
+    { date: '2024-13-01' },
+    { at: '2024-02-30T00:00:00Z' },
+    { at: '2024-02-29T25:00:00Z' },
+    { time: '29:00:00Z' },
+  ]) {
+    expect((await days.create(wrong)).status, JSON.stringify(wrong)).toBe(422)
+  }
+})
+
+test('words that only the validator or an older draft knows say nothing', async () => {
+  const things = await tenant.collection('own-words')
+  const schema = {
+    id: 'thing',
+    nullable: true,
+    properties: {
+      a: { type: 'string', nullable: true },
+      nullable: { type: 'integer' },
+      b: { type: 'null', nullable: false },
+    },
+  }
+  expect((await things.declare({ schema })).status).toBe(201)
+  expect((await things.create({ a: 'x', nullable: 1, b: null })).status).toBe(201)
+  expect((await things.create({ a: null })).status).toBe(422)
+  expect((await things.create({ nullable: 'x' })).status).toBe(422)
+})
+
 test('a word of the standard may be the name of a field', async () => {
   const words = await tenant.collection('words')
   const text = { type: 'string' }

@@ -7,6 +7,7 @@ import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { counters, openQueue, type Queue } from '../jobs/support.ts'
 
 const TRANSACTION_CANCELLED = 1025
+const TIMED_OUT = 1031
 const TAG_THROTTLED = 1213
 
 let queue: Queue
@@ -43,6 +44,35 @@ test('a transaction that changes nothing is over with its work, and holds no ver
     return { value: space, commit: false }
   })
   await expect(kept.get(['anything'])).rejects.toMatchObject({ code: TRANSACTION_CANCELLED })
+})
+
+test('a database that answers reads is not told as unavailable to whoever reads for too long', async () => {
+  let unanswered = false
+  queue = await openQueue(async (options) => {
+    const engine = await openEngine(options)
+    const { native } = engine
+    const begin = native.createTransaction.bind(native)
+    native.createTransaction = () => {
+      const tn = begin()
+      if (unanswered) tn.get = () => Promise.reject(new FDBError('Operation aborted', TIMED_OUT))
+      return tn
+    }
+    return engine
+  })
+  const tenant = await queue.tenant(1)
+  const read = async (scope: TenantScope) => ({
+    value: await scope.system('status', statusSpace).get(['status']),
+    commit: false,
+  })
+  const tooLong = async (scope: TenantScope): Promise<never> => {
+    await read(scope)
+    throw new FDBError('Operation aborted', TIMED_OUT)
+  }
+  const long = queue.database.tenant(tenant, tooLong, { meter: new CostMeter() })
+  await expect(long).rejects.toMatchObject({ code: 'overloaded' })
+  unanswered = true
+  const gone = queue.database.tenant(tenant, read, { meter: new CostMeter() })
+  await expect(gone).rejects.toMatchObject({ code: 'region_unavailable' })
 })
 
 test('a tenant that the cluster throttles is refused at once in its turns, and only there', async () => {

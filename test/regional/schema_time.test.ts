@@ -34,6 +34,14 @@ test('once a run was cut short, nothing is left', () => {
   expect(time.run(one, 50, () => 1).ended).toBe('used_up')
 })
 
+test('a clock that is set back locks nobody out', () => {
+  let now = 1_000_000_000
+  const time = new SchemaTime(() => now)
+  while (time.run(one, 50, () => busy(60_000)).ended === 'stopped');
+  now -= 3_600_000
+  expect(time.run(one, 50, () => 1)).toEqual({ ended: 'done', value: 1 })
+})
+
 test('what is done soon is not counted', () => {
   const time = new SchemaTime(() => 1_000_000)
   for (let i = 0; i < 300; i++) expect(time.run(one, 50, () => busy(2)).ended).toBe('done')

@@ -1,5 +1,6 @@
 // What cleared rows leave behind in the file: SQLite overwrites a row that it deletes, and not the copy that stays where a row
 // was moved to another page. A pass over the file does, beside the commits, also when it was cut short.
+import { spawnSync } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
 import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -111,6 +112,29 @@ test('is overwritten while the engine runs, and every row stays as it is', async
   expect(await rowsOf(engine)).toEqual(rows)
   await engine.close()
   expect(hasSecret(dataDir)).toBe(false)
+})
+
+/** By another process: opening a file of SQLite's and closing it again would take away this one's locks on it. */
+const filesWithSecret = (dataDir: string): string =>
+  spawnSync('grep', ['-rlaF', SECRET, dataDir], { encoding: 'utf8' }).stdout
+
+test('is gone from the log, too, once nobody reads it any more, and commits go on beside', async () => {
+  const dataDir = await temporaryDirectory()
+  const engine = await openEmbedded({ dataDir, thresholds: QUICK })
+  for (let i = 0; i < 30; i++) await commit(engine, (set) => set(...row('b')))
+  const reader = new DatabaseSync(fileOf(dataDir), { readOnly: true })
+  reader.exec('BEGIN')
+  reader.prepare('SELECT count(*) FROM kv').get()
+  await clear(engine, 'b', 'c')
+  engine.overwriteCleared()
+  for (let i = 0; i < 50; i++) await commit(engine, (set) => set('a', `${i}`))
+  expect(filesWithSecret(dataDir)).toContain('data.sqlite-wal')
+  reader.close()
+  await expect.poll(() => filesWithSecret(dataDir)).toBe('')
+  await commit(engine, (set) => set('a', 'last'))
+  expect(await rowsOf(engine)).toEqual(new Map([['a', 'last']]))
+  await engine.close()
+  expectClean(dataDir)
 })
 
 test('is overwritten by a close that comes first', async () => {

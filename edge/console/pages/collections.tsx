@@ -208,7 +208,12 @@ async function browse(c: ConsoleContext) {
   const search = (
     <form class="stack" method="get" action={self}>
       <div class="panels">
-        <Field name="where" label="Field" hint="One that an index begins with" value={where} />
+        <Field
+          name="where"
+          label="Field"
+          hint="One that has an index; with an order, an index on both"
+          value={where}
+        />
         <Field name="is" label="is" value={is} />
         <Field name="order" label="In the order of" hint="A field; -field for the last first" value={order} />
       </div>

@@ -19,8 +19,10 @@ import {
   entryBytes,
   entrySpace,
   IndexFault,
+  indexedOrTooLong,
   indexedValues,
   indexKey,
+  keyBytes,
   recordKey,
   requireUnique,
 } from './entries.ts'
@@ -29,6 +31,8 @@ import { decodeRecord, isLive, recordSpace, type StoredRecord } from './store.ts
 /** One step; small, because any write to one of these records meanwhile makes it start again. */
 const STEP_RECORDS = 50
 const STEP_BYTES = 1024 * 1024
+/** Of the keys of its entries, each of which is some six times in a transaction (10 MB), with the conflict ranges of it. */
+const STEP_KEY_BYTES = 512 * 1024
 
 export const buildIndexes = jobKind<
   Place & { uid: string; numbers: number[] },
@@ -55,16 +59,18 @@ export const buildIndexes = jobKind<
       }),
       readCount(tx, collection),
     ])
-    const records = page.entries.map(([[, id], bytes]) => decodeRecord(id, bytes))
+    const found = page.entries.map(([[, id], bytes]) => decodeRecord(id, bytes))
+    const records = inOneStep(collection.indexes.filter(isBuilt), found)
+    const more = page.more || records.length < found.length
     const indexes: IndexRecord[] = []
     for (const index of collection.indexes) {
       const built = isBuilt(index) ? await addEntries(tx, collection, index, records, tx.nowMs) : index
-      indexes.push(isBuilt(built) && !page.more ? { ...built, state: 'ready' } : built)
+      indexes.push(isBuilt(built) && !more ? { ...built, state: 'ready' } : built)
     }
     const newlyFailed = indexes.filter(
       ({ state }, i) => state === 'failed' && collection.indexes[i]?.state !== state,
     )
-    if (newlyFailed.length > 0 || !page.more) {
+    if (newlyFailed.length > 0 || !more) {
       writeCollection(tx, payload, {
         ...collection,
         indexes,
@@ -81,7 +87,7 @@ export const buildIndexes = jobKind<
     }
     const done = (at?.done ?? 0) + records.length
     const last = records.at(-1)
-    if (page.more && last !== undefined && indexes.some(isBuilt)) {
+    if (more && last !== undefined && indexes.some(isBuilt)) {
       return { next: { after: recordKey(last.id).toString('hex'), done }, done, total: Math.max(total, done) }
     }
     const error = indexes.find(
@@ -112,6 +118,19 @@ export const presentIndexes = (
     ),
   )
 
+/** The first of them, of which one transaction can write all entries; one in any case. */
+function inOneStep(
+  indexes: ReadonlyArray<IndexRecord>,
+  records: ReadonlyArray<StoredRecord>,
+): ReadonlyArray<StoredRecord> {
+  let bytes = 0
+  const end = records.findIndex(({ data }, i) => {
+    for (const index of indexes) bytes += keyBytes(indexedOrTooLong(index, data) ?? [])
+    return i > 0 && bytes > STEP_KEY_BYTES
+  })
+  return end < 0 ? records : records.slice(0, end)
+}
+
 /** @returns the index, which has failed where some of the records can't be in it */
 async function addEntries(
   tx: RecordsTransaction,
@@ -127,7 +146,10 @@ async function addEntries(
   try {
     for (const record of records) {
       at = record
-      const values = indexedValues(index, record.data)
+      // What has expired waits to be removed, and need not be mended.
+      const values = isLive(record, nowMs)
+        ? indexedValues(index, record.data)
+        : indexedOrTooLong(index, record.data)
       if (values === undefined) continue
       const own = recordKey(record.id)
       const key = [...indexKey(collection, index), ...values, own]

@@ -13,11 +13,17 @@ export async function requirePlan(
   query: Query,
 ): Promise<Plan<IndexRecord>> {
   const { indexes } = collection
-  const ready = planQuery(
-    query,
-    indexes.filter(({ state }) => state === 'ready'),
-  )
-  if (ready !== undefined) return ready
+  let unfit: unknown
+  try {
+    const ready = planQuery(
+      query,
+      indexes.filter(({ state }) => state === 'ready'),
+    )
+    if (ready !== undefined) return ready
+  } catch (error) {
+    // A value is of none of their types; one that is being built may take it.
+    unfit = error
+  }
   const present = await presentIndexes(tx, indexes)
   const building = planQuery(
     query,
@@ -33,10 +39,18 @@ export async function requirePlan(
       },
     )
   }
-  throw indexRequired(place, query, present)
+  if (unfit !== undefined) throw unfit
+  throw indexRequired(place, query, { ...collection, indexes: present })
 }
 
-export function indexRequired(place: Place, query: Query, indexes: ReadonlyArray<IndexRecord>): Problem {
+const KEEP = ' PUT states the whole declaration: send along the indexes and the schema that are to stay.'
+
+/** @param collection with its indexes as they are by now */
+export function indexRequired(
+  place: Place,
+  query: Query,
+  { indexes, schemaVersion }: Pick<CollectionRecord, 'indexes' | 'schemaVersion'>,
+): Problem {
   const known = indexes.flatMap(({ fields }) => fields)
   const failed = planQuery(
     query,
@@ -47,14 +61,16 @@ export function indexRequired(place: Place, query: Query, indexes: ReadonlyArray
     const path = `/v1/projects/${place.projectId}/collections/${place.name}`
     return new Problem(
       'index_required',
-      `Declare the index ${declaration} with PUT ${path}. Its types are a guess from what you asked for.`,
+      `Declare the index ${declaration} with PUT ${path}. Its types are a guess from what you asked for.${
+        indexes.length > 0 || schemaVersion > 0 ? KEEP : ''
+      }`,
     )
   }
   const { error } = failed
   return new Problem(
     'index_required',
     error === null
-      ? 'The job that was to build the index has ended: declare the index again.'
-      : `The index could not be built: ${error.detail} Mend that, and declare the index again.`,
+      ? 'The job that was to build the index has ended: send the collection’s declaration again.'
+      : `The index could not be built: ${error.detail} Mend that, and send the collection’s declaration again.`,
   )
 }

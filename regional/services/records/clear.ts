@@ -16,13 +16,15 @@ import {
   readCount,
   uidKey,
 } from './collections.ts'
-import { bytesIn, entryBytes, entrySpace } from './entries.ts'
+import { bytesIn, entryBytes, entrySpace, keyBytes } from './entries.ts'
 import { forgetExpiry } from './expiry.ts'
 import { decodeRecord, recordBytes, recordSpace } from './store.ts'
 
 const STEP_RECORDS = 200
 const STEP_BYTES = 1024 * 1024
 const STEP_ENTRIES = 1_000
+/** Of the keys that one step clears, each of which is some four times in a transaction (10 MB). */
+const STEP_KEY_BYTES = 1024 * 1024
 const STEP_COLLECTIONS = 50
 /** In place of an index's number: the collection with all that it has. */
 const WHOLE = 0
@@ -135,9 +137,13 @@ async function clearEntries(tx: RecordsTransaction, under: Key): Promise<{ bytes
   const space = tx.space(entrySpace)
   const page = await space.page({ under, limit: STEP_ENTRIES })
   let bytes = 0
+  let cleared = 0
   for (const [key] of page.entries) {
+    if (cleared > STEP_KEY_BYTES) return { bytes, more: true }
     // Between the collection and the index, and the record.
-    bytes += entryBytes(bytesIn(key.slice(2, -1)))
+    const values = bytesIn(key.slice(2, -1))
+    bytes += entryBytes(values)
+    cleared += keyBytes(values)
     space.clear(key)
   }
   return { bytes, more: page.more }

@@ -149,12 +149,12 @@ export async function forgetCollection(
   place: Place,
   collection: CollectionRecord,
 ): Promise<void> {
-  const { nameBytes = 0 } = collection
+  const { nameBytes = 0, schemaBytes = 0 } = collection
   const counts = tx.counters(collectionsSpace)
   if ((await counts.get([place.projectId])) !== undefined) counts.add([place.projectId], -1)
   tx.space(collectionSpace).clear([place.projectId, place.name])
-  await writeSchema(tx, place, collection, null)
-  if (nameBytes > 0) await tx.take('storedBytes', -nameBytes)
+  writeSchema(tx, place, null)
+  if (nameBytes + schemaBytes > 0) await tx.take('storedBytes', -nameBytes - schemaBytes)
 }
 
 /** Apart from the collection, so that a write whose process knows the schema reads little. */
@@ -163,20 +163,16 @@ export const readSchema = (tx: RecordsTransaction, { projectId, name }: Place): 
 
 /**
  * In the place of the one that the collection has.
- * @returns what it takes of `storedBytes`
- * @throws {Problem} `quota_exceeded`
+ * @returns what it counts of `storedBytes`: the difference is for whoever writes it to take
  */
-export async function writeSchema(
+export function writeSchema(
   tx: RecordsTransaction,
   { projectId, name }: Place,
-  { schemaBytes = 0 }: Pick<CollectionRecord, 'schemaBytes'>,
   schema: object | null,
-): Promise<number> {
+): number {
   if (schema === null) tx.space(schemaSpace).clear([projectId, name])
   else tx.space(schemaSpace).set([projectId, name], schema)
-  const bytes = schema === null ? 0 : Buffer.byteLength(JSON.stringify(schema))
-  if (bytes !== schemaBytes) await tx.take('storedBytes', bytes - schemaBytes)
-  return bytes
+  return schema === null ? 0 : Buffer.byteLength(JSON.stringify(schema))
 }
 
 /** Seen by the way: no writer conflicts with whoever reads it. */

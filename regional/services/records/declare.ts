@@ -101,10 +101,12 @@ export async function declareCollection(
   }
   const unchanged = before !== undefined && sameSchema && isSame(before.indexes, after)
   if (unchanged) return { collection: before, schema }
-  const schemaBytes = sameSchema ? collection.schemaBytes : await writeSchema(tx, place, collection, schema)
+  const schemaBytes = sameSchema ? collection.schemaBytes : writeSchema(tx, place, schema)
   const names = nameBytes(after)
-  const { nameBytes: namesBefore = 0 } = collection
-  if (names !== namesBefore) await tx.take('storedBytes', names - namesBefore)
+  const { nameBytes: namesBefore = 0, schemaBytes: bytesBefore = 0 } = collection
+  // At once: where one shrinks by more than the other grows, a full quota is in nobody's way.
+  const grown = names - namesBefore + (schemaBytes ?? 0) - bytesBefore
+  if (grown !== 0) await tx.take('storedBytes', grown)
   const version = before === undefined ? 1 : before.version + 1
   const schemaVersion = sameSchema ? collection.schemaVersion : schema === null ? 0 : version
   const declared = {

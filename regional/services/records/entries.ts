@@ -27,6 +27,10 @@ const UNIQUE_PAGE = 100
 export const entryBytes = (values: ReadonlyArray<Buffer>): number =>
   values.reduce((sum, { length }) => sum + length, ENTRY_OVERHEAD_BYTES)
 
+/** The bytes of an entry's key as it is stored, in which each zero of a value is two (tuple layer). */
+export const keyBytes = (values: ReadonlyArray<Buffer>): number =>
+  values.reduce((sum, value) => sum + value.filter((byte) => byte === 0).length, entryBytes(values))
+
 export const recordKey = (id: string): Buffer => {
   const bytes = idBytes('rec', id)
   if (bytes === undefined) throw new RangeError(`not a record’s id: ${id}`)
@@ -122,6 +126,8 @@ export async function updateEntries(
   if (id === undefined) return 0
   const own = recordKey(id)
   const entries = tx.space(entrySpace)
+  const cleared: Key[] = []
+  const written: Key[] = []
   let grown = 0
   for (const index of collection.indexes) {
     // Of one that failed, everything is cleared in the background.
@@ -135,21 +141,24 @@ export async function updateEntries(
       // While it is being built, nobody knows whether the builder has been here.
       const isThere = index.state === 'ready' || (await entries.get(at(old))) !== undefined
       if (isThere) {
-        entries.clear(at(old))
+        cleared.push(at(old))
         grown -= entryBytes(old)
       }
     }
     if (fresh !== undefined && after !== undefined) {
       if (index.unique) await requireUnique(tx, collection, index, fresh, own, nowMs)
-      entries.set(at(fresh), after.expiresMs)
+      written.push(at(fresh))
       grown += entryBytes(fresh)
     }
   }
+  // Once all indexes allow it: of what one refuses, nothing is in the way of what else a batch has to say.
+  for (const key of cleared) entries.clear(key)
+  if (after !== undefined) for (const key of written) entries.set(key, after.expiresMs)
   return grown
 }
 
 /** Of a record that is there already: where its values are too long, a builder that is under way will say so. */
-function indexedOrTooLong(index: IndexRecord, data: Document): Buffer[] | undefined {
+export function indexedOrTooLong(index: IndexRecord, data: Document): Buffer[] | undefined {
   try {
     return indexedValues(index, data)
   } catch (error) {

@@ -85,9 +85,8 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
         const writes = await writesIn(tx, params, true)
         const record = await writes.create(body)
         await writes.settle()
-        return reply(201, record, {
-          location: `/v1/projects/${params.projectId}/collections/${params.name}/records/${record.id}`,
-        })
+        const location = `/v1/projects/${params.projectId}/collections/${params.name}/records/${record.id}`
+        return { ...reply(201, record, { location }), made: [record.id] }
       },
     }),
     tenantOperation({
@@ -139,6 +138,7 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
         return {
           status: 200,
           body: { results: results.map(({ op, record }) => ({ op, record: record && shownRecord(record) })) },
+          made: results.flatMap(({ op, record }) => (op === 'create' && record !== null ? record.id : [])),
         }
       },
     }),
@@ -221,7 +221,9 @@ export function recordOperations(schemas: Schemas): TenantOperation[] {
 /** A collection that nobody has made yet has no records; and no indexes either. */
 function emptyList({ name, ...place }: Place, query: Query | undefined): Reply {
   if (!COLLECTION_NAME.test(name)) throw notFound()
-  if (query !== undefined) throw indexRequired({ ...place, name }, query, [])
+  if (query !== undefined) {
+    throw indexRequired({ ...place, name }, query, { indexes: [], schemaVersion: 0 })
+  }
   return { status: 200, body: { data: [], nextCursor: null } }
 }
 

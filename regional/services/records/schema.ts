@@ -151,7 +151,12 @@ export const BatchOperation = z
   .discriminatedUnion('op', [
     z.strictObject({ op: z.literal('create').optional(), ...CreateRecord.shape }),
     z.strictObject({ op: z.literal('replace'), id: recordId, ...CreateRecord.shape, ifMatch }),
-    z.strictObject({ op: z.literal('update'), id: recordId, ...patch, ifMatch }),
+    z
+      .strictObject({ op: z.literal('update'), id: recordId, ...patch, ifMatch })
+      .refine(
+        ({ data, expiresAt }) => data !== undefined || expiresAt !== undefined,
+        'says nothing to change',
+      ),
     z.strictObject({ op: z.literal('delete'), id: recordId, ifMatch }),
   ])
   .meta({ id: 'BatchOperation' })

@@ -63,7 +63,9 @@ export class SchemaTime {
   private usedMs(tenant: TenantNumber): number {
     const window = this.windows.get(tenant)
     if (window === undefined) return 0
-    if (window.fromMs + WINDOW_MS > this.now()) return window.usedMs
+    const nowMs = this.now()
+    // A clock that was set back ends a window, too: its tenant would wait for as long as the clock is behind.
+    if (window.fromMs <= nowMs && nowMs < window.fromMs + WINDOW_MS) return window.usedMs
     this.windows.delete(tenant)
     return 0
   }

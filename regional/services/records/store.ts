@@ -1,6 +1,6 @@
 // Records as they are kept, and the writer that everything goes through which changes them: document, index entries,
 // expiry, quota, count and event change in one commit.
-import { idFromBytes, newId } from '../../../shared/ids.ts'
+import { type Id, idFromBytes } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { chunkedSpace } from '../../tenancy/service.ts'
 import {
@@ -13,6 +13,7 @@ import {
 import { type Document, MAX_DOCUMENT_BYTES } from './document.ts'
 import { type Indexed, IndexFault, recordKey, updateEntries } from './entries.ts'
 import { forgetExpiry, noteExpiry } from './expiry.ts'
+import { idsInOrder } from './ids_in_order.ts'
 import type { ShownRecord } from './schema.ts'
 
 export interface StoredRecord extends Indexed {
@@ -102,6 +103,7 @@ export class RecordWriter {
   private readonly collection: CollectionRecord
   private readonly nowMs: number
   private readonly check: (document: Document) => Promise<void>
+  private readonly newId: () => Id<'rec'>
   private grownBytes = 0
   private grownRecords = 0
   private writtenBytes = 0
@@ -119,11 +121,12 @@ export class RecordWriter {
     this.place = place
     this.collection = collection
     this.nowMs = nowMs
+    this.newId = idsInOrder(nowMs)
   }
 
   async create(content: Content): Promise<StoredRecord> {
     const { nowMs } = this
-    const head = { id: newId('rec', nowMs), version: 1, createdMs: nowMs, updatedMs: nowMs }
+    const head = { id: this.newId(), version: 1, createdMs: nowMs, updatedMs: nowMs }
     const record = await this.write(undefined, { ...head, ...content })
     this.grownRecords++
     this.tell('created', record)

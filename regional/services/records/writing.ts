@@ -3,7 +3,7 @@ import type { Id } from '../../../shared/ids.ts'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
 import { notFound, requireMatch, type TenantTransaction } from '../../tenancy/service.ts'
 import { type CollectionRecord, type Place, readSchema } from './collections.ts'
-import { type Document, documentFault, isDocument } from './document.ts'
+import { type Document, documentFault, isDocument, MAX_DOCUMENT_BYTES } from './document.ts'
 import { type ChecksOfRequest, type Schemas, timeUsedUp } from './json_schema.ts'
 import { mergePatch } from './merge_patch.ts'
 import { etagOf, findRecord, RecordWriter, type StoredRecord } from './store.ts'
@@ -17,6 +17,9 @@ export interface SentChanges {
   expiresAt?: string | null | undefined
 }
 
+/** Of all documents that one request reads to change or delete them: what it reads, others wait for. */
+const MAX_READ_BYTES = 16 * MAX_DOCUMENT_BYTES
+
 /** The writing side of one request in one collection. */
 export class RecordWrites {
   private readonly tx: TenantTransaction
@@ -25,6 +28,7 @@ export class RecordWrites {
   private readonly schemas: Schemas
   private readonly writer: RecordWriter
   private readonly checks: ChecksOfRequest = { ms: 0 }
+  private readBytes = 0
 
   constructor(tx: TenantTransaction, place: Place, collection: CollectionRecord, schemas: Schemas) {
     this.tx = tx
@@ -74,6 +78,13 @@ export class RecordWrites {
   private async read(id: Id<'rec'>, ifMatch: string | undefined): Promise<StoredRecord> {
     const record = await findRecord(this.tx, this.collection, id, this.tx.context.nowMs)
     if (record === undefined) throw notFound()
+    this.readBytes += record.bytes
+    if (this.readBytes > MAX_READ_BYTES) {
+      throw new Problem(
+        'body_too_large',
+        `The documents that the request changes and deletes have more than ${MAX_READ_BYTES} bytes together: send fewer at once.`,
+      )
+    }
     requireMatch(ifMatch, etagOf(record))
     return record
   }

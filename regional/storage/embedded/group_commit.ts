@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import type { WriteFailure } from '../storage_error.ts'
 import { GROUP_BYTES } from './limits.ts'
 import { type Effect, encode, encodedSize } from './mutation_codec.ts'
-import type { WriterReply, WriterRequest } from './writer_thread.ts'
+import type { PassPlace, WriterReply, WriterRequest } from './writer_thread.ts'
 
 export interface PendingCommit {
   version: number
@@ -15,7 +15,7 @@ export interface PendingCommit {
 }
 
 /** What the writer does between two groups, beside writing. */
-export type Upkeep = Extract<WriterRequest, { kind: 'checkpoint' | 'overwrite' }>
+export type Upkeep = Extract<WriterRequest, { kind: 'checkpoint' | 'overwrite' | 'empty' }>
 
 /** What the storage does around groups. It is told before the commits of the group are. */
 export interface GroupListener {
@@ -48,7 +48,7 @@ export class GroupCommit {
   #answers: PendingCommit[] = []
   #closing: ((failure: WriteFailure | undefined) => void) | undefined
   /** Where a pass over the file goes on that is due when it closes. */
-  #overwriteFrom: number | undefined
+  #passAt: PassPlace | undefined
   #dead: WriteFailure | undefined
 
   private constructor(worker: Worker, listener: GroupListener) {
@@ -102,9 +102,9 @@ export class GroupCommit {
     this.#schedule()
   }
 
-  async close(overwriteFrom: number | undefined): Promise<WriteFailure | undefined> {
+  async close(passAt: PassPlace | undefined): Promise<WriteFailure | undefined> {
     if (this.#dead) return this.#dead
-    this.#overwriteFrom = overwriteFrom
+    this.#passAt = passAt
     const closed = new Promise<WriteFailure | undefined>((resolve) => {
       this.#closing = resolve
     })
@@ -135,7 +135,7 @@ export class GroupCommit {
       return
     }
     if (this.#queue.length > 0) this.#sendGroup()
-    else if (this.#closing) this.#post({ kind: 'close', overwriteFrom: this.#overwriteFrom })
+    else if (this.#closing) this.#post({ kind: 'close', passAt: this.#passAt })
     else this.#worker.unref()
   }
 

@@ -16,7 +16,7 @@ import { Resolver } from './resolver.ts'
 import { type Clock, VersionClock } from './version_clock.ts'
 import { VersionedSnapshot } from './versioned_snapshot.ts'
 import { type Watch, Watches } from './watches.ts'
-import type { WriterReply } from './writer_thread.ts'
+import type { PassPlace, WriterReply } from './writer_thread.ts'
 
 const closedError = (): Error => fdbError(code.operationCancelled, 'the database is closed')
 
@@ -40,7 +40,9 @@ export class Storage implements GroupListener {
   /** Pages in the write-ahead log since it last began anew. */
   #logPages = 0
   /** Where the pass goes on that overwrites what moved rows left behind in the file; undefined when none is due. */
-  #passAt: number | undefined
+  #passAt: PassPlace | undefined
+  /** The snapshot was taken from the file alone, since when nobody has written: the log can be emptied. */
+  #readsNoLog = false
   /** Another one is due after it: it may be past what was cleared meanwhile. */
   #passAgain = false
   #passPause: NodeJS.Timeout | undefined
@@ -164,16 +166,16 @@ export class Storage implements GroupListener {
     else this.watches.add(watch, this.#durableValue(watch.key))
   }
 
-  /** Has the whole file gone through soon, beside the commits, until nothing in it is of rows that were cleared before. */
+  /** Has the whole file gone through soon, beside the commits, until nothing in it, or in the log, is of rows that were cleared before. */
   overwriteCleared(): void {
     if (this.#closed) return
     if (this.#passAt === undefined) this.#goOnWith(1)
     else this.#passAgain = true
   }
 
-  #goOnWith(page: number | undefined): void {
-    this.#passAt = page ?? (this.#passAgain ? 1 : undefined)
-    if (page === undefined) this.#passAgain = false
+  #goOnWith(place: PassPlace | undefined): void {
+    this.#passAt = place ?? (this.#passAgain ? 1 : undefined)
+    if (place === undefined) this.#passAgain = false
     if (this.#passAt === undefined) return
     this.#passPause = setTimeout(() => {
       this.#passPause = undefined
@@ -213,6 +215,7 @@ export class Storage implements GroupListener {
   }
 
   groupDurable(version: number, logPages: number): void {
+    this.#readsNoLog = false
     this.#logPages = logPages
     if (version > this.#durable) this.#durable = version
   }
@@ -231,6 +234,7 @@ export class Storage implements GroupListener {
     // Copied beside the commits first; then they wait for what came meanwhile, and the log begins anew.
     if (entries > 0 && this.#logIsLong() && (this.#copier?.copied() ?? true)) return { kind: 'checkpoint' }
     if (this.#passAt === undefined || !isDue || this.#copier?.isBusy) return undefined
+    if (this.#passAt === 'log') return { kind: this.#readsNoLog ? 'empty' : 'checkpoint' }
     return { kind: 'overwrite', from: this.#passAt, pages: this.#thresholds.passPages }
   }
 
@@ -255,8 +259,10 @@ export class Storage implements GroupListener {
   kept(reply: WriterReply): void {
     if (this.#closed) return
     if (reply.kind === 'overwritten') this.#goOnWith(reply.next)
+    else if (reply.kind === 'emptied') this.#goOnWith(reply.done ? undefined : 'log')
     else if (reply.kind === 'failed' && this.#passPause === undefined) this.#goOnWith(this.#passAt)
     this.#logPages = 0
+    this.#readsNoLog = reply.kind === 'checkpointed'
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
     this.base.advance(this.#durable, this.memtable.changedKeys())
   }

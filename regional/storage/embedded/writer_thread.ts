@@ -13,16 +13,22 @@ export type WriterRequest =
   | { kind: 'checkpoint' }
   /** So many pages of the pass that overwrites what moved rows left behind, from this one on. */
   | { kind: 'overwrite'; from: number; pages: number }
-  /** `overwriteFrom`: where that pass has got to, if one is due. */
-  | { kind: 'close'; overwriteFrom: number | undefined }
+  /** The end of that pass: nothing of what the log had stays in it. */
+  | { kind: 'empty' }
+  /** `passAt`: where that pass has got to, if one is due. */
+  | { kind: 'close'; passAt: PassPlace | undefined }
+
+/** A page of the file, or the log behind the last one. */
+export type PassPlace = number | 'log'
 
 /** `rolledBack`: nothing of the group is in the file; otherwise that is not known. */
 export type WriterReply =
   /** `passDue`: a pass was begun, and did not end. */
   | { kind: 'ready'; passDue: boolean }
   | { kind: 'checkpointed' | 'closed' }
-  /** `next`: the page at which it goes on; undefined at its end. */
-  | { kind: 'overwritten'; next: number | undefined }
+  | { kind: 'overwritten'; next: PassPlace }
+  /** `done`: unless somebody still reads what is in the log. */
+  | { kind: 'emptied'; done: boolean }
   | { kind: 'committed'; logPages: number }
   | { kind: 'failed'; message: string; rolledBack: boolean }
 
@@ -115,22 +121,28 @@ let file: number | undefined
  * A step of the pass. Only this thread writes to the file now: the other one that copies the log waits for its answer. What
  * SQLite keeps of the pages is forgotten first, or it would write back what is overwritten here.
  */
-function overwrite(from: number, pages: number): number | undefined {
+function overwrite(from: number, pages: number): PassPlace {
   passMark.set(true)
   if (!checkpoint('PASSIVE')) return from
   db.exec('PRAGMA shrink_memory')
   file ??= openSync(dataPath(directory), 'r+')
-  const next = overwriteGaps(file, from, pages)
-  if (next === undefined) passMark.set(false)
-  return next
+  return overwriteGaps(file, from, pages) ?? 'log'
+}
+
+/** @returns whether the log is empty, and with that the pass at its end */
+function emptyLog(): boolean {
+  if (!checkpoint('TRUNCATE')) return false
+  passMark.set(false)
+  return true
 }
 
 /** What is left of a pass, for as long as a close may take; the next start goes on with what is left then. */
-function overwriteRest(from: number): void {
+function overwriteRest(from: PassPlace): void {
   const until = performance.now() + CLOSE_PASS_MS
   try {
-    for (let at: number | undefined = from; at !== undefined && performance.now() < until; )
-      at = overwrite(at, CLOSE_PASS_PAGES)
+    let at = from
+    while (at !== 'log' && performance.now() < until) at = overwrite(at, CLOSE_PASS_PAGES)
+    if (at === 'log') emptyLog()
   } catch {
     // A disk that takes nothing more keeps nobody from closing: the mark stands.
   }
@@ -154,7 +166,11 @@ port.on('message', (request: WriterRequest) => {
       port.postMessage({ kind: 'overwritten', next } satisfies WriterReply)
       return
     }
-    if (request.overwriteFrom !== undefined) overwriteRest(request.overwriteFrom)
+    if (request.kind === 'empty') {
+      port.postMessage({ kind: 'emptied', done: emptyLog() } satisfies WriterReply)
+      return
+    }
+    if (request.passAt !== undefined) overwriteRest(request.passAt)
     checkpoint('TRUNCATE')
     db.close()
     if (file !== undefined) closeSync(file)
