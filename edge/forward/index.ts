@@ -108,11 +108,16 @@ function headBytes(target: string, headers: HeaderFields): number {
   let bytes = target.length
   for (const [name, value] of Object.entries(headers)) {
     bytes += name.length + 4 + (IS_ASCII.test(value) ? value.length : utf8(value).length)
+    // Node would close the connection for it, with an answer that is nobody's.
+    if (!IS_TEXT.test(value)) {
+      throw new Problem('malformed_request', `The header ${name} has a control character.`)
+    }
   }
   return bytes
 }
 
 const IS_ASCII = /^[\x20-\x7e\t]*$/
+const IS_TEXT = /^[\t\x20-\x7e\x80-\uffff]*$/
 
 /** A region knows a tenant's or an operator's request again by its id, and what strangers ask it does not remember. */
 const maySendTwice = ({ method, principal }: RequestContext): boolean =>

@@ -369,6 +369,18 @@ test('a head is as long as its bytes, not its characters', async () => {
   expect([answer.status, await answer.json()]).toMatchObject([431, { code: 'request_head_too_large' }])
 })
 
+test.each(['\x01', '\x1f', '\x7f', 'é\x08'])(
+  'a control character in a header (%j) is told, and goes no further',
+  async (text) => {
+    const marker = newMarker()
+    const answer = await edge.request(`http://edge/v1/projects?${marker}`, {
+      headers: { ...headers, 'user-agent': `a${text}b` },
+    })
+    expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'malformed_request' }])
+    expect(await seen(marker)).toHaveLength(0)
+  },
+)
+
 test('while no instance answers, most requests are refused without waiting for one', async () => {
   const marker = newMarker()
   const toSilent = await edgeTo({ us: [steady] }, 50)
