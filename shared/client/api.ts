@@ -2,7 +2,7 @@
 
 export type AcceptInvitation = { token: string }
 
-export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired" }
+export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired" }
 
 export type Agent = { id: string; projectId: string; name: string; model: string | null; instructions: string; parameters: { temperature?: number; topP?: number; maxOutputTokens?: number }; createdAt: string; updatedAt: string }
 
@@ -20,7 +20,7 @@ export type Collection = { name: string; indexes: Array<Index>; schema: { [key: 
 
 export type CollectionDeletion = { job: string }
 
-export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number; email?: string | null; returnPath?: string }
+export type CreateAdminLink = { role?: "owner" | "admin" | "member" | "viewer"; memberId?: string; expiresIn?: number; email?: string | null; returnPath?: string }
 
 export type CreateAgent = { name: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
 
@@ -52,7 +52,7 @@ export type CreateWebhookEndpoint = { url: string; description?: string | null; 
 
 export type CreateWebhookSource = { name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; secret: string; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
 
-export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
+export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
 
 export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null; key: string }
 

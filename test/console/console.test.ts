@@ -650,12 +650,24 @@ describe('every page', () => {
     expect((await fetch(invited.body.url, again)).status).toBe(410)
     const altered = invited.body.url.slice(0, -1) + (invited.body.url.endsWith('a') ? 'b' : 'a')
     expect((await fetch(altered, again)).status).toBe(404)
-    // The session goes with the member.
-    expect((await stack.call(`/v1/members/${bob?.id}`, { as: own.key, method: 'DELETE' })).status).toBe(204)
-    expect((await page.goto('/admin/joining/'))?.status()).toBe(401)
-    expect(complaints).toEqual([])
-    await context.close()
-    await other.context.close()
+    // They come back by a link that an administrator makes for them.
+    const admin = await signedIn(own)
+    await admin.page.goto(`/admin/joining/members/${bob?.id}`)
+    await admin.page.getByRole('button', { name: 'Make a link for them' }).click()
+    expect(await textOf(admin.page)).toContain('The link for bob@joining.example')
+    await accessible(admin.page)
+    const back = await newPerson(browser, stack.edge)
+    await enter(back.page, await admin.page.locator('#secret').innerText())
+    expect(await back.page.locator('.who').innerText()).toContain('bob@joining.example · member')
+    // Both sessions go with the member.
+    await admin.page.goto(`/admin/joining/members/${bob?.id}/remove`)
+    await admin.page.getByRole('button', { name: 'Remove' }).click()
+    expect(await admin.page.locator('.flash').innerText()).toContain('was removed')
+    for (const left of [page, back.page]) {
+      expect((await left.goto('/admin/joining/'))?.status()).toBe(401)
+    }
+    expect([complaints, admin.complaints, back.complaints]).toEqual([[], [], []])
+    for (const each of [context, other.context, admin.context, back.context]) await each.close()
   })
 
   test('for an invitation that is sent twice begins one session, and one member', async () => {

@@ -3,6 +3,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
+import { LinkLife, LinkShown, type MadeLink } from '../parts/admin_link.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
@@ -59,6 +60,17 @@ export const members: ConsolePage = {
       const answer = await visit.api.patch<Member>(one(c), { body, ifMatch: field(form, 'version') })
       return answer.ok ? c.var.done(PATH, 'changed') : c.var.refuse(answer)
     })
+    app.post('/:id/link', async (c) => {
+      const { visit, form } = c.var
+      const memberId = c.req.param('id')
+      const body = { memberId, expiresIn: Number(field(form, 'seconds')) }
+      const answer = await visit.api.post<MadeLink>('/v1/admin-links', { body })
+      if (!answer.ok) return c.var.refuse(answer)
+      const back = { path: `${PATH}/${memberId}`, title: 'the member' }
+      return c.var.page(<LinkShown visit={visit} link={answer.body} back={back} />, {
+        title: 'New admin link',
+      })
+    })
     app.get('/:id/remove', async (c) => {
       const { visit } = c.var
       const answer = await visit.api.get<Member>(one(c))
@@ -67,8 +79,13 @@ export const members: ConsolePage = {
       return c.var.page(
         <Confirm visit={visit} action={`${back}/${answer.body.id}/remove`} verb="Remove" back={back}>
           <p>
-            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, and the links and sessions that they
-            stand behind, are refused at once. They come back only when someone adds them again.
+            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, their sessions, and whatever they let
+            others in by (links, the sessions of these, invitations) are refused at once. They come back only
+            when someone adds them again.
+          </p>
+          <p>
+            A session that began with a link for nobody in particular is told as no member’s: if they may have
+            used one, look at <a href={`${visit.base}/sessions`}>Sessions</a>.
           </p>
         </Confirm>,
         { title: 'Remove a member' },
@@ -174,7 +191,9 @@ async function edit(c: ConsoleContext) {
   const answer = await visit.api.get<Member>(one(c))
   if (!answer.ok) return c.var.refuse(answer)
   const member = answer.body
-  const mayWrite = allows(visit.scopes, 'members:write') && mayGrant(visit.scopes, member.role)
+  const isBelow = mayGrant(visit.scopes, member.role)
+  const mayWrite = isBelow && allows(visit.scopes, 'members:write')
+  const mayLetIn = isBelow && allows(visit.scopes, 'admin-links:write')
   const action = `${visit.base}/${PATH}/${member.id}`
   return c.var.page(
     <>
@@ -213,10 +232,23 @@ async function edit(c: ConsoleContext) {
           </Form>
         )}
       </div>
+      {mayLetIn && (
+        <div class="panel">
+          <h2>Let them in</h2>
+          <p class="quiet">
+            A link into this console, for one use. Its session is theirs: it may do what they may, and ends
+            when they are removed.
+          </p>
+          <Form visit={visit} action={`${action}/link`}>
+            <LinkLife />
+            <button type="submit">Make a link for them</button>
+          </Form>
+        </div>
+      )}
       {mayWrite && (
         <div class="panel">
           <h2>Remove</h2>
-          <p>Nothing of theirs is accepted from then on.</p>
+          <p>Their tokens, links and sessions are refused from then on.</p>
           <a class="button danger plain" href={`${action}/remove`}>
             Remove this member
           </a>
