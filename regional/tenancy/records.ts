@@ -120,6 +120,8 @@ export interface CredentialRecord {
   expiresAt: string | null
   /** Where a rotation has brought its end forward: what it was before. Its successors end then. */
   expiresAtFirst?: string | null
+  /** It goes on without them. Keys of before have none. */
+  createdBy?: Issuer | null
 }
 
 /** Live keys: what a request's key is checked against. */
@@ -133,7 +135,10 @@ export interface EndedKey extends CredentialRecord {
 
 export const revokedSpace = jsonSpace<[keyId: string], EndedKey>('revoked')
 
-/** Who stands behind an admin link, the sessions that come of it, or an invitation: as long as they may give the role, it holds. */
+/**
+ * Who stands behind an admin link, the sessions that come of it, or an invitation: as long as they may give the role, it holds.
+ * And who made an API key, which is the organisation's and holds by itself.
+ */
 export type Issuer =
   | { kind: 'api_key'; id: Id<'key'> }
   | { kind: 'member'; id: Id<'mem'> }

@@ -6,7 +6,7 @@ export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "view
 
 export type Agent = { id: string; projectId: string; name: string; model: string | null; instructions: string; parameters: { temperature?: number; topP?: number; maxOutputTokens?: number }; createdAt: string; updatedAt: string }
 
-export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null }
+export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; createdBy: { kind: "api_key" | "member" | "operator"; id: string } | null; expiresAt: string | null; lastUsedAt: string | null }
 
 export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string; member?: string }; action: string; target: string | null; changed?: Array<string>; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
 
@@ -54,7 +54,7 @@ export type CreateWebhookSource = { name: string; provider: "standard" | "stripe
 
 export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
 
-export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null; key: string }
+export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; createdBy: { kind: "api_key" | "member" | "operator"; id: string } | null; expiresAt: string | null; lastUsedAt: string | null; key: string }
 
 export type CreatedInvitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused" | "not_sent"; member: string | null; createdAt: string; expiresAt: string; url: string | null }
 

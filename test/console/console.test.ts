@@ -670,6 +670,37 @@ describe('every page', () => {
     for (const each of [context, other.context, admin.context, back.context]) await each.close()
   })
 
+  test('where a member becomes less, or goes, shows the keys that they made, which go on', async () => {
+    const own = await newTenant('keys-left')
+    const identity = { issuer: 'https://login.keys-left.example', subject: 'ann' }
+    const body = { identity, role: 'admin', email: 'ann@keys-left.example' }
+    const ann = await stack.call<{ id: string }>('/v1/members', { as: own.key, method: 'POST', body })
+    const { id } = ann.body
+    const hers = await newPerson(browser, stack.edge)
+    await enter(hers.page, (await newLink(own.key, { memberId: id })).url)
+    await hers.page.goto('/admin/keys-left/api-keys')
+    await hers.page.getByLabel('Name').fill('Of Ann')
+    await hers.page.getByLabel('projects:read').check()
+    await hers.page.getByRole('button', { name: 'Create the key' }).click()
+    const key = await hers.page.locator('#secret').innerText()
+    await hers.context.close()
+
+    const { page, complaints, context } = await signedIn(own)
+    await page.goto('/admin/keys-left/api-keys')
+    await page.locator(`a[href$="/members/${id}"]`).click()
+    for (const path of [`members/${id}`, `members/${id}/remove`]) {
+      await page.goto(`/admin/keys-left/${path}`)
+      expect(await page.locator('tbody tr').count()).toBe(1)
+      expect(await textOf(page)).toMatch(/Of Ann[\s\S]*projects:read[\s\S]*All API keys/)
+      await accessible(page)
+    }
+    await page.getByRole('button', { name: 'Remove' }).click()
+    expect(await page.locator('.flash').innerText()).toContain('API keys that they made go on')
+    expect((await stack.call('/v1/projects', { as: key })).status).toBe(200)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('for an invitation that is sent twice begins one session, and one member', async () => {
     const own = await newTenant('twice')
     const invited = await stack.call<{ url: string }>('/v1/invitations', {

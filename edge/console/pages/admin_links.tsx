@@ -134,8 +134,8 @@ const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wr
   <section class="panel" aria-labelledby="new">
     <h2 id="new">New admin link</h2>
     <p class="quiet">
-      For somebody who is no member: its session is nobody’s in particular, and ends with whoever made the
-      link. A member’s is made on their own page, under <a href={`${visit.base}/members`}>Members</a>.
+      Its session is nobody’s in particular. A member’s is made at{' '}
+      <a href={`${visit.base}/members`}>Members</a>.
     </p>
     <Form visit={visit} action={path}>
       <Field

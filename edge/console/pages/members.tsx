@@ -7,6 +7,7 @@ import { LinkLife, LinkShown, type MadeLink } from '../parts/admin_link.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { KeysLeft, keysOfMember } from './api_keys.tsx'
 import type { ConsolePage } from './page.ts'
 
 interface Member {
@@ -34,8 +35,9 @@ export const members: ConsolePage = {
   scope: 'members:read',
   messages: {
     added: 'The member was added.',
-    changed: 'The member’s role was changed. It holds from their next request on.',
-    removed: 'The member was removed: their next request is refused.',
+    changed:
+      'The member’s role was changed. It holds from their next request on, and API keys that they made go on.',
+    removed: 'The member was removed: their next request is refused. API keys that they made go on.',
   },
   routes(app) {
     app.get('/', (c) => list(c))
@@ -75,18 +77,20 @@ export const members: ConsolePage = {
       const { visit } = c.var
       const answer = await visit.api.get<Member>(one(c))
       if (!answer.ok) return c.var.refuse(answer)
+      const left = await keysLeft(visit, answer.body)
+      if (left?.ok === false) return c.var.refuse(left)
       const back = `${visit.base}/${PATH}`
       return c.var.page(
         <Confirm visit={visit} action={`${back}/${answer.body.id}/remove`} verb="Remove" back={back}>
           <p>
-            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, their sessions, and whatever they let
-            others in by (links, the sessions of these, invitations) are refused at once. They come back only
-            when someone adds them again.
+            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, their sessions, and the links and
+            invitations that they made are refused at once. They come back only when someone adds them again.
           </p>
           <p>
-            A session that began with a link for nobody in particular is told as no member’s: if they may have
-            used one, look at <a href={`${visit.base}/sessions`}>Sessions</a>.
+            A link that was made for nobody in particular may have let them in, too: look at{' '}
+            <a href={`${visit.base}/sessions`}>Sessions</a>.
           </p>
+          {left && <KeysLeft visit={visit} keys={left.keys} />}
         </Confirm>,
         { title: 'Remove a member' },
       )
@@ -103,6 +107,10 @@ const one = (c: ConsoleContext): string => `/v1/members/${encodeURIComponent(c.r
 const nameOf = ({ email, identity, id }: Member): string => email ?? identity?.subject ?? id
 
 const rolesOf = ({ scopes }: Visit): ReadonlyArray<Role> => ROLES.filter((role) => mayGrant(scopes, role))
+
+/** @returns undefined for who may not see keys */
+const keysLeft = async ({ api, scopes }: Visit, { id }: Member) =>
+  allows(scopes, 'api-keys:read') ? keysOfMember(api, id) : undefined
 
 async function list(c: ConsoleContext, wrong?: Wrong) {
   const { visit } = c.var
@@ -193,6 +201,8 @@ async function edit(c: ConsoleContext) {
   const member = answer.body
   const isBelow = mayGrant(visit.scopes, member.role)
   const mayWrite = isBelow && allows(visit.scopes, 'members:write')
+  const left = mayWrite ? await keysLeft(visit, member) : undefined
+  if (left?.ok === false) return c.var.refuse(left)
   const mayLetIn = isBelow && allows(visit.scopes, 'admin-links:write')
   const action = `${visit.base}/${PATH}/${member.id}`
   return c.var.page(
@@ -235,14 +245,16 @@ async function edit(c: ConsoleContext) {
       {mayLetIn && (
         <div class="panel">
           <h2>Let them in</h2>
-          <p class="quiet">
-            A link into this console, for one use. Its session is theirs: it may do what they may, and ends
-            when they are removed.
-          </p>
+          <p class="quiet">Its session is theirs, and ends when they are removed.</p>
           <Form visit={visit} action={`${action}/link`}>
             <LinkLife />
             <button type="submit">Make a link for them</button>
           </Form>
+        </div>
+      )}
+      {left && (
+        <div class="panel">
+          <KeysLeft visit={visit} keys={left.keys} />
         </div>
       )}
       {mayWrite && (
