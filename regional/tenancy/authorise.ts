@@ -196,7 +196,7 @@ async function ofPerson(scope: TenantScope, principal: JwtPrincipal, nowMs: numb
   if (principal.expiresAtMs + CLOCK_TOLERANCE_SECONDS * 1_000 <= nowMs) {
     return { outcome: 'unknown', problem: invalid() }
   }
-  const membership = await membershipOf(scope, principal)
+  const membership = await membershipOf(scope, principal, nowMs)
   switch (membership.outcome) {
     case 'stale':
       return { outcome: 'stale_providers' }

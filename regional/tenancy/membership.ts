@@ -35,7 +35,11 @@ export interface ChangedWord {
   vouched: Vouched
 }
 
-export async function membershipOf(scope: TenantScope, principal: JwtPrincipal): Promise<Membership> {
+export async function membershipOf(
+  scope: TenantScope,
+  principal: JwtPrincipal,
+  nowMs: number,
+): Promise<Membership> {
   const [provider, holder] = await Promise.all([
     scope.service('identity-providers').space(providerSpace).get([principal.providerId]),
     holderOf(scope, principal),
@@ -53,17 +57,21 @@ export async function membershipOf(scope: TenantScope, principal: JwtPrincipal):
       : { outcome: 'stranger' }
   }
   if (role === undefined) return { outcome: 'refused', member: holder, problem: notAMember() }
-  const vouched = vouchedIn(principal)
+  const vouched = vouchedIn(principal, nowMs)
+  // What was said since holds for all that they have begun: an older token, as long as it lives, brings none of it back.
+  const isOutdated = (vouched.saidMs ?? 0) < (holder.vouched?.saidMs ?? 0)
   const isKnown = role === holder.role && isDeepStrictEqual(vouched, holder.vouched)
   return {
     outcome: 'member',
     member: holder,
     role,
-    ...(!isKnown && { changed: { member: holder.id, role, vouched } }),
+    ...(!isOutdated && !isKnown && { changed: { member: holder.id, role, vouched } }),
   }
 }
 
-export const vouchedIn = ({ email, roles }: Vouched): Vouched => ({
+/** A provider whose clock is fast says nothing in the future, where nothing could be newer. */
+export const vouchedIn = ({ email, roles, iat }: JwtPrincipal, nowMs: number): Vouched => ({
+  ...(typeof iat === 'number' && { saidMs: Math.min(iat * 1_000, nowMs) }),
   ...(email !== undefined && { email }),
   ...(roles !== undefined && { roles: { claim: roles.claim, values: [...roles.values].sort() } }),
 })

@@ -401,6 +401,52 @@ describe('what someone whom a provider let in has begun', () => {
     expect(trail.data).toMatchObject([followed])
   })
 
+  test('comes back by no token that was issued before they became less, but by a newer one', async () => {
+    const { tenant, as, signIn, link } = await ann()
+    const now = Math.floor(Date.now() / 1000)
+    const issued = (iat: number, ...values: string[]) => ({ ...as(...values), iat: now + iat })
+    const write = async (who: Principal) =>
+      expect((await ask(who, '/v1/projects', newProject)).status).toBe(201)
+    const early = issued(-60, 'ops')
+    const session = await sessionOf(early)
+    const open = await link(early)
+    const invited = await ask(session, '/v1/invitations', {
+      method: 'POST',
+      body: { email: 'x@example.com', role: 'admin' },
+    })
+    const opened = () => ask(invited.body.url, '/console/v1/invitation')
+    const isOver = async () => {
+      expect(code(await ask(session, '/v1/projects'))).toEqual([401, 'session_ended'])
+      expect(code(await open())).toEqual([410, 'admin_link_revoked'])
+      expect(code(await opened())).toEqual([410, 'invitation_revoked'])
+      expect(await memberOf(tenant, 'ann')).toMatchObject({ role: 'member' })
+    }
+    expect((await opened()).status).toBe(200)
+    await write(issued(-40, 'dev'))
+    await isOver()
+    await write(early)
+    await isOver()
+    // The same word anew is newer than what was said between.
+    await write(issued(-20, 'dev'))
+    await write(issued(-30, 'ops'))
+    await isOver()
+    // One that does not say when it was issued is not known to be newer.
+    await signIn('ops')
+    await isOver()
+    await write(issued(-10, 'ops'))
+    expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+    expect((await open()).status).toBe(200)
+  })
+
+  test('goes by a provider whose clock is fast, too', async () => {
+    const { tenant, as } = await ann()
+    const later = Math.floor(Date.now() / 1000) + 3_600
+    const write = (who: Principal) => ask(who, '/v1/projects', newProject)
+    expect((await write({ ...as('ops'), iat: later })).status).toBe(201)
+    expect((await write({ ...as('dev'), iat: later + 1 })).status).toBe(201)
+    expect(await memberOf(tenant, 'ann')).toMatchObject({ role: 'member' })
+  })
+
   test.each<[string, Partial<Ask>]>([
     ['is deleted', { method: 'DELETE' }],
     ['gives nobody that role any more', { method: 'PATCH', body: { roleMapping: { ops: 'member' } } }],
