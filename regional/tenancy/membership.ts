@@ -25,7 +25,7 @@ export type Membership =
   | { outcome: 'stranger' }
   /** The provider is not, or no longer, one of the tenant's, or not for this audience. */
   | { outcome: 'no_provider' }
-  /** The edge read the token by what the provider's record said before. */
+  /** The edge read the token by what the provider's record said before, and it is by the token that they are what they are. */
   | { outcome: 'stale' }
 
 /** What their provider says of a member now, where their record says something else. */
@@ -47,9 +47,9 @@ export async function membershipOf(
   if (provider?.issuer !== principal.issuer || provider.audience !== principal.audience) {
     return { outcome: 'no_provider' }
   }
-  if ((provider.roleClaim ?? undefined) !== principal.roles?.claim) return { outcome: 'stale' }
   if (holder === 'removed') return { outcome: 'stranger' }
   if (holder?.decidedBy === 'organisation') return { outcome: 'member', member: holder, role: holder.role }
+  if ((provider.roleClaim ?? undefined) !== principal.roles?.claim) return { outcome: 'stale' }
   const role = roleByProvider(provider, principal)
   if (holder === undefined) {
     return role !== undefined && provider.createMembers
