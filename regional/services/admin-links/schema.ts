@@ -61,7 +61,9 @@ export const AdminLink = z
     }),
     createdAt: timeSchema,
     expiresAt: timeSchema,
-    status: z.enum(['open', 'used', 'revoked', 'expired']),
+    status: z.enum(['open', 'used', 'revoked', 'expired']).meta({
+      description: '`revoked`: taken back, or whoever stands behind it may not give the role any more.',
+    }),
   })
   .meta({ id: 'AdminLink' })
 export type AdminLink = z.infer<typeof AdminLink>
