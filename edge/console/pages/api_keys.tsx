@@ -184,7 +184,7 @@ export function KeysLeft({ visit, keys }: { visit: Visit; keys: ReadonlyArray<Ap
         />
       )}
       <p>
-        They may know others, too: older ones, and those that they rotated or made with a key.{' '}
+        There may be more: older keys, and those that they rotated or made with a key.{' '}
         <a href={path}>All API keys</a>
       </p>
     </>
