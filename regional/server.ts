@@ -298,7 +298,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
         endpoints: { seal: sealer, development: developmentHosts },
         models: modelCalls,
         domains: domainOptions,
-        invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer, now },
+        invitations: { tokens: invitationTokens(region, roots), mailer, seal: sealer },
         developmentIssuers: config.DEVELOPMENT_ISSUERS === 'on',
         now,
       },

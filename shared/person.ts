@@ -11,18 +11,19 @@ const MAX_ROLES_BYTES = 6_000
 
 export type Claims = Readonly<Record<string, unknown>>
 
-export type Person = Pick<JwtPrincipal, 'subject' | 'expiresAtMs' | 'email' | 'roles'>
+export type Person = Pick<JwtPrincipal, 'subject' | 'iat' | 'expiresAtMs' | 'email' | 'roles'>
 
 /** @returns undefined when a claim is missing or not what it has to be */
 export function personOf(claims: Claims, roleClaim: string | null): Person | undefined {
-  const { sub, exp, email, email_verified: verified } = claims
+  const { sub, iat, exp, email, email_verified: verified } = claims
   if (typeof sub !== 'string' || sub === '' || sub.length > MAX_SUBJECT_LENGTH) return undefined
   // Two of these could be one and the same once they are bytes.
   if (!sub.isWellFormed()) return undefined
-  if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined
+  if (!Number.isFinite(exp)) return undefined
   return {
     subject: sub,
-    expiresAtMs: exp * 1000,
+    ...(typeof iat === 'number' && { iat }),
+    expiresAtMs: Number(exp) * 1000,
     ...(typeof email === 'string' && verified === true && email.length <= 254 && { email }),
     ...(roleClaim !== null && { roles: { claim: roleClaim, values: texts(valueAt(claims, roleClaim)) } }),
   }

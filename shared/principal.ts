@@ -44,6 +44,8 @@ export interface JwtPrincipal extends OfTenant {
   /** The one that the token was accepted for. */
   audience: string
   subject: string
+  /** When the token was issued, in seconds, where it says so (RFC 7519 section 4.1.6). */
+  iat?: number
   expiresAtMs: number
   /** Only one that the issuer says it has verified. */
   email?: string

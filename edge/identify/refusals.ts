@@ -42,7 +42,7 @@ const nameOf = (principal: TenantPrincipal, path: string): string =>
   JSON.stringify({
     ...principal,
     tenant: String(principal.tenant),
-    ...{ claimedTenant: 0, expiresAtMs: 0, begins: 0 },
+    ...{ claimedTenant: 0, iat: 0, expiresAtMs: 0, begins: 0 },
     path: path === ACCEPT_PATH,
   })
 

@@ -16,7 +16,7 @@ const REFUSALS = {
   credential_invalid: 'This part of the API takes no such credential.',
   conflicting_credentials: 'Send one credential only.',
   tenant_mismatch: 'The credential, the host and X-Tenant have to name one and the same organisation.',
-  identity_provider_unavailable: 'The identity provider’s keys can’t be had at present, and none are known.',
+  identity_provider_unavailable: 'The identity provider does not answer as it should.',
   region_unavailable: 'The region that knows whose tokens hold does not answer. Nothing was done.',
   signed_url_expired: 'Ask whoever sent you this URL for a new one.',
 } as const

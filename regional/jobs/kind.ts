@@ -21,6 +21,7 @@ export type JobTransaction = Omit<
   | 'beginSession'
 > & {
   readonly webhooks: Pick<TenantTransaction['webhooks'], 'call'>
+  readonly issuers: Pick<TenantTransaction['issuers'], 'mayStillGive'>
   readonly tenant: TenantNumber
   /** The time that this step counts as, in milliseconds since 1970. */
   readonly nowMs: number
@@ -76,7 +77,10 @@ export interface ServiceJobKind<P = unknown, S = unknown, O = unknown, R = unkno
    */
   readonly lane?: string
   /** What the work outside needs to know, read in a transaction before it. Changes nothing. */
-  read?(tx: Pick<JobTransaction, 'tenant' | 'nowMs' | 'space' | 'chunked'>, job: Job<P, S>): Promise<R>
+  read?(
+    tx: Pick<JobTransaction, 'tenant' | 'nowMs' | 'space' | 'chunked' | 'issuers'>,
+    job: Job<P, S>,
+  ): Promise<R>
   /**
    * Work outside the database before the step, such as a call of another system. It may be done again after a crash,
    * so the other side should know the job's id. `signal` ends it when the worker stops or loses the tenant.

@@ -9,6 +9,7 @@ import type { StepOutcome } from '../metrics.ts'
 import type { TransactionMeter } from '../storage/metered.ts'
 import { callDeliveries, emitting, feedOf } from '../tenancy/events.ts'
 import { follow } from '../tenancy/follow.ts'
+import { mayStillGive } from '../tenancy/issuers.ts'
 import { organisationOf } from '../tenancy/profile.ts'
 import { requireProject } from '../tenancy/projects.ts'
 import { type ShardLoan, type ShardLoans, take } from '../tenancy/quotas.ts'
@@ -187,7 +188,11 @@ async function workOutside(
     const record = await jobsOf(scope).space(jobSpace).get([id])
     if (record === undefined) return { value: undefined, commit: false }
     const job = shownTo(record)
-    const tx = { tenant, nowMs: now(), ...scope.reading(serviceOf(kind, job)) }
+    const nowMs = now()
+    const tx = {
+      ...{ tenant, nowMs, ...scope.reading(serviceOf(kind, job)) },
+      issuers: issuersIn(scope, nowMs),
+    }
     return { value: { job, read: await kind.read?.(tx, job) }, commit: false }
   }
   const found = await database.tenant(tenant, read, { batch: true })
@@ -297,6 +302,10 @@ const shownTo = ({ id, payload, place, failures }: JobRecord): Job => ({ id, pay
 const serviceOf = ({ service }: ServiceJobKind, job: Job): string =>
   typeof service === 'string' ? service : service(job)
 
+const issuersIn = (scope: TenantScope, nowMs: number): JobTransaction['issuers'] => ({
+  mayStillGive: (issuer, role) => mayStillGive(scope, issuer, role, nowMs),
+})
+
 function jobTransaction(
   scope: TenantScope,
   tenant: TenantNumber,
@@ -318,6 +327,7 @@ function jobTransaction(
     emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
     events: feedOf(scope),
     webhooks: { call: () => callDeliveries(scope, nowMs) },
+    issuers: issuersIn(scope, nowMs),
     enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
     hasten: (id, runAtMs) => hasten(scope, id, runAtMs),
   }

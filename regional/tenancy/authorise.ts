@@ -90,9 +90,9 @@ export async function authorise(
   if (status === undefined || status.status === 'provisioning' || status.status === 'moved') {
     return { outcome: 'unknown', problem: invalid() }
   }
-  if (standing.outcome === 'unknown' || standing.outcome === 'stale_providers') return standing
+  if (standing.outcome === 'unknown') return standing
   const present = { epoch: status.epoch, version: status.version }
-  const { actor } = standing
+  const actor = standing.outcome === 'stale_providers' ? undefined : standing.actor
   const refused = (problem: Problem): Authorisation => ({
     outcome: 'refused',
     problem,
@@ -110,6 +110,7 @@ export async function authorise(
       new Problem('tenant_suspended', 'The organisation is suspended. Ask the platform’s operator.'),
     )
   }
+  if (standing.outcome === 'stale_providers') return standing
   const { scopes, newcomer, changed } = standing
   if (!allows(scopes, wanted.scope) && !(wanted.invitees && principal.kind === 'jwt')) {
     return refused(new Problem('insufficient_scope', `This needs the scope ${wanted.scope}.`))
@@ -196,7 +197,7 @@ async function ofPerson(scope: TenantScope, principal: JwtPrincipal, nowMs: numb
   if (principal.expiresAtMs + CLOCK_TOLERANCE_SECONDS * 1_000 <= nowMs) {
     return { outcome: 'unknown', problem: invalid() }
   }
-  const membership = await membershipOf(scope, principal)
+  const membership = await membershipOf(scope, principal, nowMs)
   switch (membership.outcome) {
     case 'stale':
       return { outcome: 'stale_providers' }

@@ -17,6 +17,8 @@ import {
 } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
+export type PresentMember = Pick<MemberRecord, 'email' | 'role'>
+
 /**
  * Whoever stands behind the one who asks: never a session, which would end too soon.
  * @throws {Problem} `insufficient_scope`
@@ -62,12 +64,16 @@ export async function mayStillGive(
  * last changed something, but never more than the provider's rules make now of what it said of them then.
  * @returns undefined for nobody, and where the provider is gone or does not let them in any more
  */
-export async function roleOfMember(scope: TenantScope, id: Id<'mem'>): Promise<Role | undefined> {
+export const roleOfMember = async (scope: TenantScope, id: Id<'mem'>): Promise<Role | undefined> =>
+  (await presentMember(scope, id))?.role
+
+/** A member as {@link roleOfMember} has them. */
+export async function presentMember(scope: TenantScope, id: Id<'mem'>): Promise<PresentMember | undefined> {
   const member = await scope.service('members').space(memberSpace).get([id])
-  if (member === undefined || member.decidedBy === 'organisation') return member?.role
+  if (member === undefined || member.decidedBy === 'organisation') return member
   const provider = await providerOf(scope, member)
   const most = provider && member.vouched && roleByProvider(provider, member.vouched)
-  return most && lesser(most, member.role)
+  return most && { email: member.email, role: lesser(most, member.role) }
 }
 
 export const lesser = (a: Role, b: Role): Role => (ROLES.indexOf(a) > ROLES.indexOf(b) ? a : b)

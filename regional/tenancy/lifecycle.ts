@@ -197,7 +197,10 @@ export class TenantLifecycle {
     nowMs: number,
   ): Promise<FirstWays> {
     const { mint, linkAdmin } = this.dependencies
-    const key = await mint({ tenant: number, name: 'First key', scopes: ['*'], expiresAt: null, nowMs })
+    const key = await mint({
+      ...{ tenant: number, name: 'First key', scopes: ['*'], expiresAt: null, nowMs },
+      createdBy: { kind: 'operator', id: by.operatorId },
+    })
     const link = await newOwnerLink(linkAdmin, number, first, DEFAULT_LINK_SECONDS, by, nowMs)
     const shown = {
       apiKey: { id: key.record.id, key: key.text },

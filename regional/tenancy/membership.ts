@@ -25,7 +25,7 @@ export type Membership =
   | { outcome: 'stranger' }
   /** The provider is not, or no longer, one of the tenant's, or not for this audience. */
   | { outcome: 'no_provider' }
-  /** The edge read the token by what the provider's record said before. */
+  /** The edge read the token by what the provider's record said before, and it is by the token that they are what they are. */
   | { outcome: 'stale' }
 
 /** What their provider says of a member now, where their record says something else. */
@@ -35,7 +35,11 @@ export interface ChangedWord {
   vouched: Vouched
 }
 
-export async function membershipOf(scope: TenantScope, principal: JwtPrincipal): Promise<Membership> {
+export async function membershipOf(
+  scope: TenantScope,
+  principal: JwtPrincipal,
+  nowMs: number,
+): Promise<Membership> {
   const [provider, holder] = await Promise.all([
     scope.service('identity-providers').space(providerSpace).get([principal.providerId]),
     holderOf(scope, principal),
@@ -43,9 +47,9 @@ export async function membershipOf(scope: TenantScope, principal: JwtPrincipal):
   if (provider?.issuer !== principal.issuer || provider.audience !== principal.audience) {
     return { outcome: 'no_provider' }
   }
-  if ((provider.roleClaim ?? undefined) !== principal.roles?.claim) return { outcome: 'stale' }
   if (holder === 'removed') return { outcome: 'stranger' }
   if (holder?.decidedBy === 'organisation') return { outcome: 'member', member: holder, role: holder.role }
+  if ((provider.roleClaim ?? undefined) !== principal.roles?.claim) return { outcome: 'stale' }
   const role = roleByProvider(provider, principal)
   if (holder === undefined) {
     return role !== undefined && provider.createMembers
@@ -53,17 +57,21 @@ export async function membershipOf(scope: TenantScope, principal: JwtPrincipal):
       : { outcome: 'stranger' }
   }
   if (role === undefined) return { outcome: 'refused', member: holder, problem: notAMember() }
-  const vouched = vouchedIn(principal)
+  const vouched = vouchedIn(principal, nowMs)
+  // What was said since holds for all that they have begun: an older token, as long as it lives, brings none of it back.
+  const isOutdated = (vouched.saidMs ?? 0) < (holder.vouched?.saidMs ?? 0)
   const isKnown = role === holder.role && isDeepStrictEqual(vouched, holder.vouched)
   return {
     outcome: 'member',
     member: holder,
     role,
-    ...(!isKnown && { changed: { member: holder.id, role, vouched } }),
+    ...(!isOutdated && !isKnown && { changed: { member: holder.id, role, vouched } }),
   }
 }
 
-export const vouchedIn = ({ email, roles }: Vouched): Vouched => ({
+/** A provider whose clock is fast says nothing in the future, where nothing could be newer. */
+export const vouchedIn = ({ email, roles, iat }: JwtPrincipal, nowMs: number): Vouched => ({
+  ...(typeof iat === 'number' && { saidMs: Math.min(iat * 1_000, nowMs) }),
   ...(email !== undefined && { email }),
   ...(roles !== undefined && { roles: { claim: roles.claim, values: [...roles.values].sort() } }),
 })

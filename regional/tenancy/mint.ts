@@ -11,13 +11,14 @@ import type { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
 import { type SignedRequest, type SignedUrlClaims, signUrl } from '../../shared/signed_url.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
-import type { CredentialRecord } from './records.ts'
+import type { CredentialRecord, Issuer } from './records.ts'
 
 export interface NewKey {
   tenant: TenantNumber
   name: string
   scopes: ReadonlyArray<string>
   expiresAt: string | null
+  createdBy: Issuer | null
   nowMs: number
 }
 
@@ -26,11 +27,11 @@ export type Mint = (key: NewKey) => Promise<{ text: string; record: CredentialRe
 
 export const minting =
   (environment: string, region: string, roots: Roots): Mint =>
-  async ({ tenant, name, scopes, expiresAt, nowMs }) => {
+  async ({ tenant, name, scopes, expiresAt, createdBy, nowMs }) => {
     const keyId = newId('key', nowMs)
     const { text, secretHash } = await mintApiKey(environment, { tenant, region, keyId }, roots)
     const createdAt = new Date(nowMs).toISOString()
-    return { text, record: { id: keyId, name, scopes, secretHash, createdAt, expiresAt } }
+    return { text, record: { id: keyId, name, scopes, secretHash, createdAt, expiresAt, createdBy } }
   }
 
 export type SignUrl = (

@@ -220,8 +220,10 @@ export class OutsideWorks {
     const look = async (scope: TenantScope) => {
       // As of its beginning: a credential that only runs out meanwhile was good for all of it.
       const { outcome } = await authorise(scope, principal, asked, context.nowMs)
+      // Nobody reads the token anew meanwhile: that its provider's record is another since says nothing against its holder.
+      const mayGoOn = outcome === 'granted' || outcome === 'stale_providers'
       const tx = readingTransaction(scope, { service: asked.service, context })
-      return { value: outcome !== 'granted' || (await cancelled?.(tx, work)) === true, commit: false }
+      return { value: !mayGoOn || (await cancelled?.(tx, work)) === true, commit: false }
     }
     return follow(this.tails, context.tenant, () =>
       this.inTurn(asked, 'followed', (meter) =>

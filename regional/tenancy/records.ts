@@ -120,6 +120,8 @@ export interface CredentialRecord {
   expiresAt: string | null
   /** Where a rotation has brought its end forward: what it was before. Its successors end then. */
   expiresAtFirst?: string | null
+  /** It goes on without them. Keys of before have none. */
+  createdBy?: Issuer | null
 }
 
 /** Live keys: what a request's key is checked against. */
@@ -133,7 +135,10 @@ export interface EndedKey extends CredentialRecord {
 
 export const revokedSpace = jsonSpace<[keyId: string], EndedKey>('revoked')
 
-/** Who stands behind an admin link, the sessions that come of it, or an invitation: as long as they may give the role, it holds. */
+/**
+ * Who stands behind an admin link, the sessions that come of it, or an invitation: as long as they may give the role, it holds.
+ * And who made an API key, which is the organisation's and holds by itself.
+ */
 export type Issuer =
   | { kind: 'api_key'; id: Id<'key'> }
   | { kind: 'member'; id: Id<'mem'> }
@@ -195,7 +200,10 @@ export interface PersonIdentity {
 }
 
 /** What of a token an identity provider's rules look at. The values are in one order, so that the same is the same. */
-export type Vouched = Pick<JwtPrincipal, 'email' | 'roles'>
+export type Vouched = Pick<JwtPrincipal, 'email' | 'roles'> & {
+  /** When the newest token that was used to sign in or to change something was issued, where one said so. */
+  saidMs?: number
+}
 
 export interface MemberRecord {
   id: Id<'mem'>
@@ -204,12 +212,12 @@ export interface MemberRecord {
   role: Role
   /**
    * `provider`: let in by an identity provider's word, so its rules hold for each of their tokens, and `role` is what
-   * the last one came with that joined or changed something. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
+   * the newest one came with that joined or changed something. `organisation`: put in, or given a role, by the organisation, so this record alone decides.
    */
   decidedBy: 'provider' | 'organisation'
   /**
-   * Where the provider decides, what `role` came of: its rules of now are held against it without a token at hand. Records
-   * of before have none, until their next sign-in or change.
+   * Where the provider decides, what `role` came of: its rules of now are held against it without a token at hand, and a
+   * token that was issued before it changes nothing of it. Records of before have none, until their next sign-in or change.
    */
   vouched?: Vouched
   /** None until someone says who it is. */

@@ -85,6 +85,9 @@ export async function ofAdminLink(
   if (!(await mayStillGive(scope, link.issuer, link.role, nowMs))) {
     return refused('admin_link_revoked', 'Whoever made the link may not let you in any more.')
   }
+  if (link.member !== null && (await roleOfMember(scope, link.member)) === undefined) {
+    return refused('admin_link_revoked', 'Whom the link is for is no member of the organisation any more.')
+  }
   return { outcome: 'holds', scopes: ['sessions:write'], actor }
 }
 

@@ -35,7 +35,7 @@ export async function joining(
   const { issuer, subject, email = null } = principal
   const identity = { issuer, subject }
   const member = newMember(
-    { email, role, decidedBy: 'provider', vouched: vouchedIn(principal), identity },
+    { email, role, decidedBy: 'provider', vouched: vouchedIn(principal, nowMs), identity },
     nowMs,
   )
   await take(scope, loan, 'members', 1, nowMs)

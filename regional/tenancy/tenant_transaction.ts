@@ -15,7 +15,7 @@ import { type AuditEntry, auditOf } from './audit.ts'
 import { shut, shutting } from './erasure.ts'
 import { callDeliveries, type Emit, type EventFeed, emitting, feedOf } from './events.ts'
 import { takeBackInvitations } from './invitations.ts'
-import { issuerOf, mayStillGive } from './issuers.ts'
+import { issuerOf, mayStillGive, type PresentMember, presentMember } from './issuers.ts'
 import { organisationOf } from './profile.ts'
 import { requireProject } from './projects.ts'
 import { type ShardLoan, take } from './quotas.ts'
@@ -75,6 +75,8 @@ export interface TenantTransaction extends ServiceScope {
     own(): Promise<Issuer>
     /** Whether they are still there, and may do all that the role may. */
     mayStillGive(issuer: Issuer, role: Role): Promise<boolean>
+    /** A member, as what they may be now; undefined for nobody, and for whom their provider does not let in any more. */
+    member(id: Id<'mem'>): Promise<PresentMember | undefined>
   }
   /** Lets somebody into the console. @throws {Problem} `conflict` for a session that has begun already */
   beginSession(session: NewSession): Promise<SessionRecord>
@@ -117,6 +119,7 @@ const seen = (scope: TenantScope, { context }: Working) => ({
   issuers: {
     own: () => issuerOf(scope, context),
     mayStillGive: (issuer: Issuer, role: Role) => mayStillGive(scope, issuer, role, context.nowMs),
+    member: (id: Id<'mem'>) => presentMember(scope, id),
   },
   usage: (window: UsageWindow) => readUsage(scope, context.nowMs, window),
 })

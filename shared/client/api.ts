@@ -2,11 +2,11 @@
 
 export type AcceptInvitation = { token: string }
 
-export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired" }
+export type AdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired" }
 
 export type Agent = { id: string; projectId: string; name: string; model: string | null; instructions: string; parameters: { temperature?: number; topP?: number; maxOutputTokens?: number }; createdAt: string; updatedAt: string }
 
-export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null }
+export type ApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; createdBy: { kind: "api_key" | "member" | "operator"; id: string } | null; expiresAt: string | null; lastUsedAt: string | null }
 
 export type AuditEntry = { id: string; at: string; actor: { kind: "api_key" | "signed_url" | "member" | "invitee" | "session" | "admin_link" | "webhook_source" | "operator" | "system"; id: string; member?: string }; action: string; target: string | null; changed?: Array<string>; ip: string | null; requestId: string; outcome: "done" | "refused"; code?: string; count?: number }
 
@@ -20,7 +20,7 @@ export type Collection = { name: string; indexes: Array<Index>; schema: { [key: 
 
 export type CollectionDeletion = { job: string }
 
-export type CreateAdminLink = { role: "owner" | "admin" | "member" | "viewer"; expiresIn?: number; email?: string | null; returnPath?: string }
+export type CreateAdminLink = { role?: "owner" | "admin" | "member" | "viewer"; memberId?: string; expiresIn?: number; email?: string | null; returnPath?: string }
 
 export type CreateAgent = { name: string; model?: string | null; instructions?: string; parameters?: { temperature?: number; topP?: number; maxOutputTokens?: number } }
 
@@ -52,9 +52,9 @@ export type CreateWebhookEndpoint = { url: string; description?: string | null; 
 
 export type CreateWebhookSource = { name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; secret: string; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
 
-export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
+export type CreatedAdminLink = { id: string; role: "owner" | "admin" | "member" | "viewer"; email: string | null; member: string | null; returnPath: string; issuer: { kind: "api_key" | "member" | "operator"; id: string }; createdAt: string; expiresAt: string; status: "open" | "used" | "revoked" | "expired"; url: string }
 
-export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; expiresAt: string | null; lastUsedAt: string | null; key: string }
+export type CreatedApiKey = { id: string; name: string; scopes: Array<string>; createdAt: string; createdBy: { kind: "api_key" | "member" | "operator"; id: string } | null; expiresAt: string | null; lastUsedAt: string | null; key: string }
 
 export type CreatedInvitation = { id: string; email: string; role: "owner" | "admin" | "member" | "viewer"; status: "open" | "accepted" | "revoked" | "expired"; invitedBy: { kind: string; id: string }; delivery: "link" | "sending" | "sent" | "refused" | "not_sent"; member: string | null; createdAt: string; expiresAt: string; url: string | null }
 

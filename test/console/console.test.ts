@@ -650,12 +650,55 @@ describe('every page', () => {
     expect((await fetch(invited.body.url, again)).status).toBe(410)
     const altered = invited.body.url.slice(0, -1) + (invited.body.url.endsWith('a') ? 'b' : 'a')
     expect((await fetch(altered, again)).status).toBe(404)
-    // The session goes with the member.
-    expect((await stack.call(`/v1/members/${bob?.id}`, { as: own.key, method: 'DELETE' })).status).toBe(204)
-    expect((await page.goto('/admin/joining/'))?.status()).toBe(401)
+    // They come back by a link that an administrator makes for them.
+    const admin = await signedIn(own)
+    await admin.page.goto(`/admin/joining/members/${bob?.id}`)
+    await admin.page.getByRole('button', { name: 'Make a link for them' }).click()
+    expect(await textOf(admin.page)).toContain('The link for bob@joining.example')
+    await accessible(admin.page)
+    const back = await newPerson(browser, stack.edge)
+    await enter(back.page, await admin.page.locator('#secret').innerText())
+    expect(await back.page.locator('.who').innerText()).toContain('bob@joining.example · member')
+    // Both sessions go with the member.
+    await admin.page.goto(`/admin/joining/members/${bob?.id}/remove`)
+    await admin.page.getByRole('button', { name: 'Remove' }).click()
+    expect(await admin.page.locator('.flash').innerText()).toContain('was removed')
+    for (const left of [page, back.page]) {
+      expect((await left.goto('/admin/joining/'))?.status()).toBe(401)
+    }
+    expect([complaints, admin.complaints, back.complaints]).toEqual([[], [], []])
+    for (const each of [context, other.context, admin.context, back.context]) await each.close()
+  })
+
+  test('where a member becomes less, or goes, shows the keys that they made, which go on', async () => {
+    const own = await newTenant('keys-left')
+    const identity = { issuer: 'https://login.keys-left.example', subject: 'ann' }
+    const body = { identity, role: 'admin', email: 'ann@keys-left.example' }
+    const ann = await stack.call<{ id: string }>('/v1/members', { as: own.key, method: 'POST', body })
+    const { id } = ann.body
+    const hers = await newPerson(browser, stack.edge)
+    await enter(hers.page, (await newLink(own.key, { memberId: id })).url)
+    await hers.page.goto('/admin/keys-left/api-keys')
+    await hers.page.getByLabel('Name').fill('Of Ann')
+    await hers.page.getByLabel('projects:read').check()
+    await hers.page.getByRole('button', { name: 'Create the key' }).click()
+    const key = await hers.page.locator('#secret').innerText()
+    await hers.context.close()
+
+    const { page, complaints, context } = await signedIn(own)
+    await page.goto('/admin/keys-left/api-keys')
+    await page.locator(`a[href$="/members/${id}"]`).click()
+    for (const path of [`members/${id}`, `members/${id}/remove`]) {
+      await page.goto(`/admin/keys-left/${path}`)
+      expect(await page.locator('tbody tr').count()).toBe(1)
+      expect(await textOf(page)).toMatch(/Of Ann[\s\S]*projects:read[\s\S]*All API keys/)
+      await accessible(page)
+    }
+    await page.getByRole('button', { name: 'Remove' }).click()
+    expect(await page.locator('.flash').innerText()).toContain('API keys that they made go on')
+    expect((await stack.call('/v1/projects', { as: key })).status).toBe(200)
     expect(complaints).toEqual([])
     await context.close()
-    await other.context.close()
   })
 
   test('for an invitation that is sent twice begins one session, and one member', async () => {

@@ -59,6 +59,11 @@ test('an address that its issuer has not verified is not told, nor is a claim th
   expect(principal).not.toHaveProperty('roles')
 })
 
+test('when a token was issued is told', async () => {
+  const iat = Math.floor(Date.now() / 1000) - 5
+  expect(await principalOf(await tokenFor(tenant, { iat }))).toMatchObject({ iat })
+})
+
 test.each([
   ['groups', { groups: ['a', 7, 'b'] }, ['a', 'b']],
   ['group', { group: 'a' }, ['a']],

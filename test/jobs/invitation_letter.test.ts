@@ -2,7 +2,12 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Mailer } from '../../regional/mail/mailer.ts'
 import { sendInvitation } from '../../regional/services/members/invitation_letter.ts'
-import { type InvitationRecord, invitationSpace } from '../../regional/tenancy/records.ts'
+import {
+  type CredentialRecord,
+  credentialSpace,
+  type InvitationRecord,
+  invitationSpace,
+} from '../../regional/tenancy/records.ts'
 import type { TenantScope } from '../../regional/tenancy/region_database.ts'
 import { newId } from '../../shared/ids.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
@@ -21,6 +26,7 @@ beforeEach(async () => {
 afterEach(() => queue.close())
 
 const invitationsOf = (scope: TenantScope) => scope.service('members').space(invitationSpace)
+const credentialsOf = (scope: TenantScope) => scope.system('credentials', credentialSpace)
 
 const away = async (): Promise<never> => {
   tries++
@@ -30,22 +36,28 @@ const away = async (): Promise<never> => {
 async function invite(send: Mailer['send'], more: Partial<InvitationRecord> = {}) {
   const { nowMs } = queue.clock
   const id = newId('inv', nowMs)
+  const key: CredentialRecord = {
+    ...{ id: newId('key', nowMs), name: 'a key', scopes: ['*'], secretHash: '' },
+    ...{ createdAt: new Date(nowMs).toISOString(), expiresAt: null },
+  }
   const invitation: InvitationRecord = {
     ...{ id, secretHash: '', email: 'ann@example.com', role: 'member', delivery: 'sending' },
-    invitedBy: { kind: 'api_key', id: newId('key') },
+    invitedBy: { kind: 'api_key', id: key.id },
     ...{ createdAt: new Date(nowMs).toISOString(), expiresAtMs: nowMs + 7 * 24 * HOUR_MS },
     ...{ accepted: null, revokedAt: null, ...more },
   }
   const put = (record: InvitationRecord) =>
     queue.inTenant(tenant, (scope) => invitationsOf(scope).set([id], record))
+  await queue.inTenant(tenant, (scope) => credentialsOf(scope).set([key.id], key))
   await put(invitation)
   const mailer = { send, close() {} }
   const seal = { seal: (text: string) => text, open: (text: string) => text }
-  const kind = sendInvitation(mailer, seal, () => queue.clock.nowMs)
+  const kind = sendInvitation(mailer, seal)
   const job = await queue.enqueue(tenant, kind, { invitation: id, sealed: '{}' })
   queue.worker({ kinds: [kind], scanEveryMs: 20 })
   return {
     delivery: async () => (await queue.inTenant(tenant, (scope) => invitationsOf(scope).get([id])))?.delivery,
+    endMaker: () => queue.inTenant(tenant, (scope) => credentialsOf(scope).clear([key.id])),
     revoke: () => put({ ...invitation, revokedAt: new Date(queue.clock.nowMs).toISOString() }),
     job: async () => {
       const { state, failures, error } = (await queue.job(tenant, job)) ?? {}
@@ -69,11 +81,14 @@ test('that nobody takes for a day is told as not sent, by its job too', async ()
   expect(await job()).toMatchObject({ state: 'failed', error: 'No mail server took the letter.' })
 })
 
-test('is not sent any more once the invitation was taken back', async () => {
-  const { delivery, job, revoke } = await invite(away)
+test.each([
+  ['the invitation was taken back', 'revoke'],
+  ['whoever made it may not give the role any more', 'endMaker'],
+] as const)('is not sent any more once %s', async (_, how) => {
+  const { delivery, job, [how]: end } = await invite(away)
   await expect.poll(() => job()).toMatchObject({ failures: 1 })
   const before = tries
-  await revoke()
+  await end()
   queue.clock.nowMs += HOUR_MS
   await expect.poll(delivery).toBe('not_sent')
   expect(tries).toBe(before)

@@ -227,7 +227,13 @@ describe('an invitation', () => {
     expect(byAdmin.body.invitedBy).toEqual({ kind: 'member', id: member.id })
     await ask(`/v1/api-keys/${key.id}`, { method: 'DELETE' })
     await ask(`/v1/members/${member.id}`, { method: 'PATCH', body: { role: 'member' } })
+    const { body: list } = await ask('/v1/invitations?limit=100')
+    const statusOf = (id: string) => list.data.find((each: Answer['body']) => each.id === id).status
     for (const { token, body } of [byKey, byAdmin]) {
+      expect([statusOf(body.id), (await ask(`/v1/invitations/${body.id}`)).body.status]).toEqual([
+        'revoked',
+        'revoked',
+      ])
       expect(told(await opened(body))).toEqual([410, 'invitation_revoked'])
       const begins = { sessionId: newId('ses'), secretHash: toBase64url(randomBytes(32)) }
       const taken = await ask('/console/v1/invitation', {
@@ -239,6 +245,7 @@ describe('an invitation', () => {
       expect(told(taken)).toEqual([410, 'invitation_revoked'])
       expect(told(await accept(token, person('second')))).toEqual([410, 'invitation_revoked'])
     }
+    expect(statusOf(lesser.body.id)).toBe('open')
     expect((await opened(lesser.body)).status).toBe(200)
     await ask(`/v1/members/${member.id}`, { method: 'DELETE' })
     expect(told(await accept(lesser.token, person('second')))).toEqual([410, 'invitation_revoked'])

@@ -1,5 +1,7 @@
 // Work that outlives its transaction: while it goes on nobody does it twice, and whatever happens it is settled.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { JwtPrincipal } from '../../shared/principal.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { brewery } from './brewing_service.ts'
 import { type Regions, startRegions } from './support.ts'
 
@@ -79,6 +81,66 @@ describe('while it goes on', () => {
     await revoke(key)
     expect((await first).body).toEqual({ id: 'soup', outcome: 'ended by client' })
     expect(await projectsInUse()).toBe(0)
+  })
+
+  describe('for somebody whose provider’s record changes meanwhile', () => {
+    let made = 0
+    async function begunByAnn(name: string) {
+      const { id, key } = await regions.newTenant(`people-${++made}`, 'us')
+      const number = tenantNumberOf(id)
+      if (number === undefined) throw new Error('no number')
+      const owner = (method: string, path: string, body?: unknown) =>
+        regions.ask('us', { as: key, method, path, body })
+      const provider = (
+        await owner('POST', '/v1/identity-providers', {
+          ...{ name: 'Login', issuer: 'https://login.example.com/', createMembers: true },
+          ...{ roleClaim: 'groups', roleMapping: { dev: 'member' } },
+        })
+      ).body
+      const ann: JwtPrincipal = {
+        ...{ kind: 'jwt', tenant: number, providerId: provider.id, issuer: provider.issuer },
+        ...{ audience: provider.audience, subject: 'ann', expiresAtMs: Date.now() + aheadMs + 600_000 },
+        roles: { claim: 'groups', values: ['dev'] },
+      }
+      const answer = regions.ask('us', { ...asking(name), as: ann })
+      await brewing.begun(name)
+      const { body } = await owner('GET', '/v1/members')
+      const member = body.data.find(({ identity }: { identity: unknown }) => identity !== null)
+      const takeRolesElsewhere = () =>
+        owner('PATCH', `/v1/identity-providers/${provider.id}`, { roleClaim: 'roles' })
+      return { owner, key, id, answer, member: `/v1/members/${member.id}`, takeRolesElsewhere }
+    }
+
+    test('it goes on', async () => {
+      const { key, owner, answer, takeRolesElsewhere } = await begunByAnn('cider')
+      expect((await takeRolesElsewhere()).status).toBe(200)
+      // Another's, which ends by what comes after that: by then that has been looked at.
+      const { body: other } = await owner('POST', '/v1/api-keys', { name: 'other', scopes: ['*'] })
+      const second = regions.ask('us', { ...asking('perry'), as: other.key })
+      await brewing.begun('perry')
+      await regions.ask('us', { as: key, method: 'DELETE', path: `/v1/api-keys/${other.id}` })
+      expect((await second).body.outcome).toBe('ended by client')
+      await brewing.pour('cider')
+      expect((await answer).body).toEqual({ id: 'cider', outcome: 'poured' })
+    })
+
+    test.each<[string, (by: Awaited<ReturnType<typeof begunByAnn>>) => Promise<unknown>]>([
+      ['they are removed', ({ owner, member }) => owner('DELETE', member)],
+      ['they become less', ({ owner, member }) => owner('PATCH', member, { role: 'viewer' })],
+      [
+        'the organisation is suspended',
+        ({ id }) =>
+          regions.ask('us', {
+            ...{ as: 'operator', method: 'PATCH', path: `/platform/v1/tenants/${id}` },
+            body: { status: 'suspended' },
+          }),
+      ],
+    ])('it ends all the same when %s', async (why, end) => {
+      const begun = await begunByAnn(why)
+      await begun.takeRolesElsewhere()
+      await end(begun)
+      expect((await begun.answer).body.outcome).toBe('ended by client')
+    })
   })
 
   test('suspending the organisation ends it at once, and it is settled all the same', async () => {

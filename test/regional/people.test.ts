@@ -60,6 +60,17 @@ const person = (
   ...more,
 })
 
+/** As the edge does when somebody comes back from their provider. */
+async function sessionOf(who: JwtPrincipal): Promise<SessionPrincipal> {
+  const secretHash = toBase64url(randomBytes(32))
+  const sessionId = newId('ses')
+  const body = { id: sessionId, secretHash, email: null, userAgent: null }
+  const headers = { [CLIENT_IP]: '192.0.2.7' }
+  const begun = await ask(who, '/console/v1/sign-in', { method: 'POST', body, headers })
+  expect(begun.status, JSON.stringify(begun.body)).toBe(201)
+  return { kind: 'session', tenant: who.tenant, sessionId, secretHash }
+}
+
 const membersOf = async ({ key }: Tenant): Promise<Answer['body'][]> =>
   (await ask(key, '/v1/members?limit=100')).body.data
 
@@ -107,6 +118,29 @@ test('a key revokes itself and what it could have made; whoever may write keys r
   expect(await revoke(inGroups('bob', []), strong)).toEqual([403, 'insufficient_scope'])
   expect(await revoke(inGroups('ann', ['ops']), strong)).toBe(204)
   expect(await revoke(tenant.key, await newKey('*'))).toBe(204)
+})
+
+test('a key says who made it, keeps its maker when it is rotated, and goes on without them', async () => {
+  const tenant = await newTenant()
+  const keysOf = async () => (await ask(tenant.key, '/v1/api-keys')).body.data as Answer['body'][]
+  const [first] = await keysOf()
+  expect(first.createdBy).toMatchObject({ kind: 'operator' })
+  const create = { method: 'POST', body: { name: 'Mine', scopes: ['projects:read'] } }
+  const { body: byKey } = await ask(tenant.key, '/v1/api-keys', create)
+  expect(byKey.createdBy).toEqual({ kind: 'api_key', id: first.id })
+  const provider = await provide(tenant, { roleClaim: 'groups', roleMapping: { ops: 'admin' } })
+  const ann = person(tenant, provider, 'ann', { roles: { claim: 'groups', values: ['ops'] } })
+  const { body: made } = await ask(ann, '/v1/api-keys', create)
+  const { id } = await memberOf(tenant, 'ann')
+  const session = await sessionOf(ann)
+  const { body: inConsole } = await ask(session, '/v1/api-keys', create)
+  const { body: rotated } = await ask(tenant.key, `/v1/api-keys/${made.id}/rotate`, { method: 'POST' })
+  for (const each of [made, inConsole, rotated]) expect(each.createdBy).toEqual({ kind: 'member', id })
+  expect((await ask(tenant.key, `/v1/members/${id}`, { method: 'DELETE' })).status).toBe(204)
+  for (const { key } of [made, inConsole, rotated]) {
+    expect(code(await ask(key, '/v1/projects'))).toEqual([200, undefined])
+  }
+  expect((await keysOf()).filter(({ createdBy }) => createdBy?.id === id)).toHaveLength(3)
 })
 
 /** Of which nobody below the role named has anything. */
@@ -310,16 +344,7 @@ describe('what someone whom a provider let in has begun', () => {
       const { status } = await ask(tenant.key, `/v1/identity-providers/${provider.id}`, request)
       expect([200, 204]).toContain(status)
     }
-    /** As the edge does when she comes back from the provider. */
-    async function signIn(...values: string[]): Promise<SessionPrincipal> {
-      const secretHash = toBase64url(randomBytes(32))
-      const sessionId = newId('ses')
-      const body = { id: sessionId, secretHash, email: null, userAgent: null }
-      const headers = { [CLIENT_IP]: '192.0.2.7' }
-      const begun = await ask(as(...values), '/console/v1/sign-in', { method: 'POST', body, headers })
-      expect(begun.status, JSON.stringify(begun.body)).toBe(201)
-      return { kind: 'session', tenant: tenant.number, sessionId, secretHash }
-    }
+    const signIn = (...values: string[]) => sessionOf(as(...values))
     const link = async (by: Principal) => {
       const made = await ask(by, '/v1/admin-links', { method: 'POST', body: { role: 'admin' } })
       expect(made.status, JSON.stringify(made.body)).toBe(201)
@@ -374,6 +399,52 @@ describe('what someone whom a provider let in has begun', () => {
     const { body: trail } = await ask(tenant.key, '/v1/audit?action=members.follow')
     const followed = { actor: { kind: 'member', id }, target: id, ip: '192.0.2.7', outcome: 'done' }
     expect(trail.data).toMatchObject([followed])
+  })
+
+  test('comes back by no token that was issued before they became less, but by a newer one', async () => {
+    const { tenant, as, signIn, link } = await ann()
+    const now = Math.floor(Date.now() / 1000)
+    const issued = (iat: number, ...values: string[]) => ({ ...as(...values), iat: now + iat })
+    const write = async (who: Principal) =>
+      expect((await ask(who, '/v1/projects', newProject)).status).toBe(201)
+    const early = issued(-60, 'ops')
+    const session = await sessionOf(early)
+    const open = await link(early)
+    const invited = await ask(session, '/v1/invitations', {
+      method: 'POST',
+      body: { email: 'x@example.com', role: 'admin' },
+    })
+    const opened = () => ask(invited.body.url, '/console/v1/invitation')
+    const isOver = async () => {
+      expect(code(await ask(session, '/v1/projects'))).toEqual([401, 'session_ended'])
+      expect(code(await open())).toEqual([410, 'admin_link_revoked'])
+      expect(code(await opened())).toEqual([410, 'invitation_revoked'])
+      expect(await memberOf(tenant, 'ann')).toMatchObject({ role: 'member' })
+    }
+    expect((await opened()).status).toBe(200)
+    await write(issued(-40, 'dev'))
+    await isOver()
+    await write(early)
+    await isOver()
+    // The same word anew is newer than what was said between.
+    await write(issued(-20, 'dev'))
+    await write(issued(-30, 'ops'))
+    await isOver()
+    // One that does not say when it was issued is not known to be newer.
+    await signIn('ops')
+    await isOver()
+    await write(issued(-10, 'ops'))
+    expect((await ask(session, '/v1/api-keys')).status).toBe(200)
+    expect((await open()).status).toBe(200)
+  })
+
+  test('goes by a provider whose clock is fast, too', async () => {
+    const { tenant, as } = await ann()
+    const later = Math.floor(Date.now() / 1000) + 3_600
+    const write = (who: Principal) => ask(who, '/v1/projects', newProject)
+    expect((await write({ ...as('ops'), iat: later })).status).toBe(201)
+    expect((await write({ ...as('dev'), iat: later + 1 })).status).toBe(201)
+    expect(await memberOf(tenant, 'ann')).toMatchObject({ role: 'member' })
   })
 
   test.each<[string, Partial<Ask>]>([

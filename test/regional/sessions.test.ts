@@ -219,6 +219,84 @@ describe('an admin link', () => {
     expect(code(await ask('/v1/tenant', { as: session }))).toBe('401 session_ended')
   })
 
+  describe('for a member', () => {
+    const ISSUER = 'https://id.example'
+    let added = 0
+    const newMember = async (role: string) => {
+      const identity = { issuer: ISSUER, subject: `person-${++added}` }
+      const body = { identity, role, email: `person-${added}@acme.example` }
+      return (await ask('/v1/members', { method: 'POST', body })).body
+    }
+    const linkTo = ({ id: memberId }: { id: string }, body: object = {}, more: Partial<Ask> = {}) =>
+      link({ memberId, ...body }, more)
+    const pointers = ({ body }: { body: { errors: Array<{ pointer: string }> } }) =>
+      body.errors.map(({ pointer }) => pointer)
+
+    test('begins their session: as they are, told as theirs, less with them, and gone with them', async () => {
+      const bob = await newMember('admin')
+      const { body } = await linkTo(bob)
+      expect(body).toMatchObject({ role: 'admin', email: bob.email, member: bob.id })
+      const session = newSession()
+      expect((await enter(body.url, session)).status).toBe(201)
+      expect((await ask(`/v1/sessions/${session.sessionId}`)).body).toMatchObject({
+        ...{ member: bob.id, email: bob.email, link: body.id },
+        issuer: { kind: 'api_key' },
+      })
+      const made = await ask('/v1/projects', { as: session, method: 'POST', body: { name: 'Of Bob' } })
+      const entry = (await trail()).find(({ target }: { target: string }) => target === made.body.id)
+      expect(entry.actor).toEqual({ kind: 'session', id: session.sessionId, member: bob.id })
+      const one = `/v1/members/${bob.id}`
+      await ask(one, { method: 'PATCH', body: { role: 'viewer' } })
+      const create = { as: session, method: 'POST', body: { name: 'No more' } }
+      expect(code(await ask('/v1/projects', create))).toBe('403 insufficient_scope')
+      const { body: late } = await linkTo(bob)
+      expect((await ask(one, { method: 'DELETE' })).status).toBe(204)
+      expect(code(await ask('/v1/projects', { as: session }))).toBe('401 session_ended')
+      expect(code(await enter(late.url, newSession()))).toBe('410 admin_link_revoked')
+      expect((await ask(`/v1/admin-links/${late.id}`)).body.status).toBe('revoked')
+    })
+
+    test('gives less where it is asked to, and never more than they are', async () => {
+      const ann = await newMember('member')
+      expect((await linkTo(ann, { role: 'viewer', email: 'ann@elsewhere.example' })).body).toMatchObject({
+        ...{ role: 'viewer', email: 'ann@elsewhere.example', member: ann.id },
+      })
+      const above = await linkTo(ann, { role: 'admin' })
+      expect([code(above), pointers(above)]).toEqual(['422 validation_failed', ['/role']])
+    })
+
+    test('is made by nobody who may less than they: an admin does not come in as an owner', async () => {
+      const owner = await newMember('owner')
+      const as = await signedIn('admin')
+      for (const body of [{}, { role: 'viewer' }]) {
+        expect(code(await linkTo(owner, body, { as }))).toBe('403 insufficient_scope')
+      }
+      expect((await linkTo(await newMember('admin'), {}, { as })).status).toBe(201)
+    })
+
+    test('is not made for nobody, nor for whom was removed or is another organisation’s', async () => {
+      const removed = await newMember('viewer')
+      await ask(`/v1/members/${removed.id}`, { method: 'DELETE' })
+      const other = await regions.newTenant('others', 'us')
+      const { body: theirs } = await ask('/v1/members', { as: other.key })
+      for (const member of [removed, theirs.data[0], { id: newId('mem') }]) {
+        const refused = await linkTo(member)
+        expect([code(refused), pointers(refused)]).toEqual(['422 validation_failed', ['/memberId']])
+      }
+      const nobody = await link({ email: 'bob@acme.example' })
+      expect([code(nobody), pointers(nobody)]).toEqual(['422 validation_failed', ['/role']])
+    })
+  })
+
+  test('of whoever may give it no more is told as revoked', async () => {
+    const { id: maker, key: as } = await newKey(['*'])
+    const { body } = await link({ role: 'viewer' }, { as })
+    await ask(`/v1/api-keys/${maker}`, { method: 'DELETE' })
+    expect((await ask(`/v1/admin-links/${body.id}`)).body.status).toBe('revoked')
+    const { data } = (await ask('/v1/admin-links?limit=100')).body
+    expect(data.find(({ id }: { id: string }) => id === body.id).status).toBe('revoked')
+  })
+
   test.each<[string, object]>([
     ['longer than seven days', { role: 'viewer', expiresIn: 7 * 86_400 + 1 }],
     ['shorter than ten seconds', { role: 'viewer', expiresIn: 9 }],

@@ -30,3 +30,10 @@ test('of short roles more than a hundred count, and a long one that can’t take
   const short = Array.from({ length: 300 }, (_, i) => `team-${i}`)
   expect(rolesOf(['x'.repeat(10_000), ...short])).toEqual(short)
 })
+
+test('when a token was issued is told as a number, or not at all', () => {
+  expect(personOf({ sub: 'ann', exp: 1, iat: 7 }, null)).toMatchObject({ iat: 7 })
+  for (const iat of [undefined, '7', { valueOf: 7 }, null]) {
+    expect(personOf({ sub: 'ann', exp: 1, iat }, null)).not.toHaveProperty('iat')
+  }
+})

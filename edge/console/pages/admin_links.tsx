@@ -3,8 +3,9 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
+import { LinkLife, LinkShown, type MadeLink } from '../parts/admin_link.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
-import { Badge, EmptyState, Pager, RowButton, Secret, Table, Time } from '../parts/list.tsx'
+import { Badge, EmptyState, Pager, RowButton, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -12,6 +13,7 @@ interface AdminLink {
   id: string
   role: Role
   email: string | null
+  member: string | null
   createdAt: string
   expiresAt: string
   status: 'open' | 'used' | 'revoked' | 'expired'
@@ -40,22 +42,12 @@ export const adminLinks: ConsolePage = {
         string,
         string,
       ]
-      const answer = await visit.api.post<AdminLink & { url: string }>('/v1/admin-links', {
+      const answer = await visit.api.post<MadeLink>('/v1/admin-links', {
         body: { role, expiresIn: Number(seconds), email: email === '' ? null : email },
       })
       if (answer.ok) {
         return c.var.page(
-          <>
-            <Secret label={`The link${email && ` for ${email}`}`} value={answer.body.url} />
-            <p>
-              Whoever opens it first is in as {answer.body.role}, until <Time at={answer.body.expiresAt} />.
-            </p>
-            <p>
-              <a class="button plain" href={`${visit.base}/${PATH}`}>
-                Back to all links
-              </a>
-            </p>
-          </>,
+          <LinkShown visit={visit} link={answer.body} back={{ path: PATH, title: 'all links' }} />,
           { title: 'New admin link' },
         )
       }
@@ -105,7 +97,15 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
 }
 
 const columns = (visit: Visit, path: string, mayWrite: boolean) => [
-  { title: 'For', of: ({ email, id }: AdminLink) => email ?? <code>{id}</code> },
+  {
+    title: 'For',
+    of: ({ email, member, id }: AdminLink) =>
+      member === null ? (
+        (email ?? <code>{id}</code>)
+      ) : (
+        <a href={`${visit.base}/members/${member}`}>{email ?? member}</a>
+      ),
+  },
   { title: 'Role', of: ({ role }: AdminLink) => <Badge>{role}</Badge> },
   {
     title: 'State',
@@ -133,6 +133,10 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
 const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
   <section class="panel" aria-labelledby="new">
     <h2 id="new">New admin link</h2>
+    <p class="quiet">
+      Its session is nobody’s in particular. A member’s is made at{' '}
+      <a href={`${visit.base}/members`}>Members</a>.
+    </p>
     <Form visit={visit} action={path}>
       <Field
         name="email"
@@ -148,17 +152,7 @@ const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wr
         error={errorAt(wrong?.problem, '/role')}
         options={ROLES.filter((role) => mayGrant(visit.scopes, role))}
       />
-      <Select
-        name="seconds"
-        label="Can be used within"
-        value={wrong?.seconds ?? '900'}
-        error={errorAt(wrong?.problem, '/expiresIn')}
-        options={[
-          { value: '900', label: '15 minutes' },
-          { value: '86400', label: 'a day' },
-          { value: '604800', label: 'a week' },
-        ]}
-      />
+      <LinkLife seconds={wrong?.seconds} problem={wrong?.problem} />
       <button type="submit">Create the link</button>
     </Form>
   </section>

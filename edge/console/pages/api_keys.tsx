@@ -2,17 +2,19 @@
 import type { Child } from 'hono/jsx'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows, SCOPES } from '../../../shared/scopes.ts'
-import type { List } from '../api.ts'
+import type { Api, List, Refused } from '../api.ts'
 import { Choices, errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { type Maker, makerOf } from '../parts/who.tsx'
 import { type ConsoleContext, cursorQuery, daysFromShown, field, fields, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
-interface ApiKey {
+export interface ApiKey {
   id: string
   name: string
   scopes: ReadonlyArray<string>
   createdAt: string
+  createdBy: Maker | null
   expiresAt: string | null
   lastUsedAt: string | null
 }
@@ -101,7 +103,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <div class="panel">
           <Table
             caption="Live API keys, oldest first; a use is shown within a minute"
-            columns={columns(path, mayWrite)}
+            columns={columns(visit, path, mayWrite)}
             rows={data}
           />
           <Pager path={path} nextCursor={nextCursor} />
@@ -116,9 +118,10 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
 const isExpired = ({ expiresAt }: ApiKey): boolean =>
   expiresAt !== null && Date.parse(expiresAt) <= Date.now()
 
-const columns = (path: string, mayWrite: boolean) => [
+const columns = (visit: Visit, path: string, mayWrite: boolean) => [
   { title: 'Name', of: (key: ApiKey) => key.name },
   { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
+  { title: 'Made by', of: ({ createdBy }: ApiKey) => makerOf(visit, createdBy) },
   { title: 'Created', of: ({ createdAt }: ApiKey) => <Time at={createdAt} /> },
   { title: 'Last used', of: ({ lastUsedAt }: ApiKey) => <Time at={lastUsedAt} /> },
   {
@@ -145,6 +148,48 @@ const columns = (path: string, mayWrite: boolean) => [
       ]
     : []),
 ]
+
+/** Pages of a hundred keys that a member's are looked for in. */
+const PAGES_OF_KEYS = 5
+
+/** Those of the oldest that a member made: they go on when the member is removed. */
+export async function keysOfMember(
+  api: Api,
+  member: string,
+): Promise<{ ok: true; keys: ReadonlyArray<ApiKey> } | Refused> {
+  const keys: ApiKey[] = []
+  let cursor = ''
+  for (let page = 0; page < PAGES_OF_KEYS; page++) {
+    const answer = await api.get<List<ApiKey>>(`/v1/api-keys?limit=100${cursor}`)
+    if (!answer.ok) return answer
+    const { data, nextCursor } = answer.body
+    keys.push(...data.filter(({ createdBy }) => createdBy?.id === member))
+    if (nextCursor === null) break
+    cursor = `&cursor=${encodeURIComponent(nextCursor)}`
+  }
+  return { ok: true, keys }
+}
+
+/** What a member's keys are, and what to do with them. */
+export function KeysLeft({ visit, keys }: { visit: Visit; keys: ReadonlyArray<ApiKey> }) {
+  const path = `${visit.base}/${PATH}`
+  return (
+    <>
+      <h2>API keys that they made</h2>
+      {keys.length > 0 && (
+        <Table
+          caption="They go on as they are, whatever becomes of the member: revoke or rotate them"
+          columns={columns(visit, path, allows(visit.scopes, 'api-keys:write'))}
+          rows={keys}
+        />
+      )}
+      <p>
+        There may be more: older keys, and those that they rotated or made with a key.{' '}
+        <a href={path}>All API keys</a>
+      </p>
+    </>
+  )
+}
 
 function NewKey({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) {
   const options = SCOPES.filter((scope) => allows(visit.scopes, scope))

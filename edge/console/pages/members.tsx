@@ -3,9 +3,11 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
+import { LinkLife, LinkShown, type MadeLink } from '../parts/admin_link.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { KeysLeft, keysOfMember } from './api_keys.tsx'
 import type { ConsolePage } from './page.ts'
 
 interface Member {
@@ -33,8 +35,9 @@ export const members: ConsolePage = {
   scope: 'members:read',
   messages: {
     added: 'The member was added.',
-    changed: 'The member’s role was changed. It holds from their next request on.',
-    removed: 'The member was removed: their next request is refused.',
+    changed:
+      'The member’s role was changed. It holds from their next request on, and API keys that they made go on.',
+    removed: 'The member was removed: their next request is refused. API keys that they made go on.',
   },
   routes(app) {
     app.get('/', (c) => list(c))
@@ -59,17 +62,35 @@ export const members: ConsolePage = {
       const answer = await visit.api.patch<Member>(one(c), { body, ifMatch: field(form, 'version') })
       return answer.ok ? c.var.done(PATH, 'changed') : c.var.refuse(answer)
     })
+    app.post('/:id/link', async (c) => {
+      const { visit, form } = c.var
+      const memberId = c.req.param('id')
+      const body = { memberId, expiresIn: Number(field(form, 'seconds')) }
+      const answer = await visit.api.post<MadeLink>('/v1/admin-links', { body })
+      if (!answer.ok) return c.var.refuse(answer)
+      const back = { path: `${PATH}/${memberId}`, title: 'the member' }
+      return c.var.page(<LinkShown visit={visit} link={answer.body} back={back} />, {
+        title: 'New admin link',
+      })
+    })
     app.get('/:id/remove', async (c) => {
       const { visit } = c.var
       const answer = await visit.api.get<Member>(one(c))
       if (!answer.ok) return c.var.refuse(answer)
+      const left = await keysLeft(visit, answer.body)
+      if (left?.ok === false) return c.var.refuse(left)
       const back = `${visit.base}/${PATH}`
       return c.var.page(
         <Confirm visit={visit} action={`${back}/${answer.body.id}/remove`} verb="Remove" back={back}>
           <p>
-            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, and the links and sessions that they
-            stand behind, are refused at once. They come back only when someone adds them again.
+            Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, their sessions, and the links and
+            invitations that they made are refused at once. They come back only when someone adds them again.
           </p>
+          <p>
+            A link that was made for nobody in particular may have let them in, too: look at{' '}
+            <a href={`${visit.base}/sessions`}>Sessions</a>.
+          </p>
+          {left && <KeysLeft visit={visit} keys={left.keys} />}
         </Confirm>,
         { title: 'Remove a member' },
       )
@@ -86,6 +107,10 @@ const one = (c: ConsoleContext): string => `/v1/members/${encodeURIComponent(c.r
 const nameOf = ({ email, identity, id }: Member): string => email ?? identity?.subject ?? id
 
 const rolesOf = ({ scopes }: Visit): ReadonlyArray<Role> => ROLES.filter((role) => mayGrant(scopes, role))
+
+/** @returns undefined for who may not see keys */
+const keysLeft = async ({ api, scopes }: Visit, { id }: Member) =>
+  allows(scopes, 'api-keys:read') ? keysOfMember(api, id) : undefined
 
 async function list(c: ConsoleContext, wrong?: Wrong) {
   const { visit } = c.var
@@ -174,7 +199,11 @@ async function edit(c: ConsoleContext) {
   const answer = await visit.api.get<Member>(one(c))
   if (!answer.ok) return c.var.refuse(answer)
   const member = answer.body
-  const mayWrite = allows(visit.scopes, 'members:write') && mayGrant(visit.scopes, member.role)
+  const isBelow = mayGrant(visit.scopes, member.role)
+  const mayWrite = isBelow && allows(visit.scopes, 'members:write')
+  const left = mayWrite ? await keysLeft(visit, member) : undefined
+  if (left?.ok === false) return c.var.refuse(left)
+  const mayLetIn = isBelow && allows(visit.scopes, 'admin-links:write')
   const action = `${visit.base}/${PATH}/${member.id}`
   return c.var.page(
     <>
@@ -213,10 +242,25 @@ async function edit(c: ConsoleContext) {
           </Form>
         )}
       </div>
+      {mayLetIn && (
+        <div class="panel">
+          <h2>Let them in</h2>
+          <p class="quiet">Its session is theirs, and ends when they are removed.</p>
+          <Form visit={visit} action={`${action}/link`}>
+            <LinkLife />
+            <button type="submit">Make a link for them</button>
+          </Form>
+        </div>
+      )}
+      {left && (
+        <div class="panel">
+          <KeysLeft visit={visit} keys={left.keys} />
+        </div>
+      )}
       {mayWrite && (
         <div class="panel">
           <h2>Remove</h2>
-          <p>Nothing of theirs is accepted from then on.</p>
+          <p>Their tokens, links and sessions are refused from then on.</p>
           <a class="button danger plain" href={`${action}/remove`}>
             Remove this member
           </a>

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
-import { mayGrant } from '../../../shared/roles.ts'
+import { mayGrant, ROLE_SCOPES } from '../../../shared/roles.ts'
 import type { LinkAdmin } from '../../tenancy/mint.ts'
 import type { AdminLinkRecord } from '../../tenancy/records.ts'
 import {
@@ -13,6 +13,7 @@ import {
   readCursor,
   requireMatch,
   type Service,
+  type TenantTransaction,
   tagOf,
   tenantOperation,
 } from '../../tenancy/service.ts'
@@ -22,19 +23,52 @@ import { addLink, listLinks, readLink, revokeLink } from './store.ts'
 const LIST = 'admin-links'
 const one = z.object({ id: linkId })
 
-const shown = (
-  { id, role, email, returnPath, issuer, createdAt, expiresAtMs, used, revokedAt }: AdminLinkRecord,
-  nowMs: number,
-): AdminLink => ({
-  id,
-  role,
-  email,
-  returnPath,
-  issuer,
-  createdAt,
-  expiresAt: new Date(expiresAtMs).toISOString(),
-  status: used ? 'used' : revokedAt !== null ? 'revoked' : expiresAtMs <= nowMs ? 'expired' : 'open',
-})
+/** Also revoked where whoever made it may not let anybody in by it any more, or whom it is for is no member any more. */
+async function shown(tx: TenantTransaction, link: AdminLinkRecord): Promise<AdminLink> {
+  const { id, role, email, member, returnPath, issuer, createdAt, expiresAtMs } = link
+  return {
+    ...{ id, role, email, member, returnPath, issuer, createdAt },
+    expiresAt: new Date(expiresAtMs).toISOString(),
+    status: await statusOf(tx, link),
+  }
+}
+
+async function statusOf(
+  tx: TenantTransaction,
+  { role, member, issuer, expiresAtMs, used, revokedAt }: AdminLinkRecord,
+): Promise<AdminLink['status']> {
+  if (used !== null) return 'used'
+  if (revokedAt !== null) return 'revoked'
+  if (expiresAtMs <= tx.context.nowMs) return 'expired'
+  if (!(await tx.issuers.mayStillGive(issuer, role))) return 'revoked'
+  return member === null || (await tx.issuers.member(member)) !== undefined ? 'open' : 'revoked'
+}
+
+/**
+ * What a link gives, and to whom. One for a member is never more than they are, and of nobody who may more than its maker:
+ * what is done in its session is told as theirs.
+ * @throws {Problem} `insufficient_scope`; `validation_failed` where nobody is the member, or they are less than the role
+ */
+async function given(
+  tx: TenantTransaction,
+  { role: asked, memberId, email }: CreateAdminLink,
+): Promise<Pick<AdminLinkRecord, 'role' | 'member' | 'email'>> {
+  const whose = memberId && (await tx.issuers.member(memberId))
+  if (memberId !== undefined && whose === undefined) throw wrong('/memberId', 'is no member’s')
+  const role = asked ?? whose?.role
+  if (role === undefined) throw wrong('/role', 'is missing')
+  const most = whose?.role ?? role
+  if (!mayGrant(tx.context.scopes, most)) {
+    throw new Problem('insufficient_scope', `A link cannot give what its maker does not have: ${most}.`)
+  }
+  if (!mayGrant(ROLE_SCOPES[most], role)) throw wrong('/role', `is more than the member has: ${most}`)
+  return { role, member: memberId ?? null, email: email ?? whose?.email ?? null }
+}
+
+const wrong = (pointer: string, detail: string): Problem =>
+  new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
+    errors: [{ pointer, detail }],
+  })
 
 export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
   name: 'admin-links',
@@ -49,12 +83,11 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       scope: 'admin-links:write',
       body: CreateAdminLink,
       answers: { 201: CreatedAdminLink },
-      async handle(tx, { body: { role, expiresIn, email, returnPath } }) {
-        const { tenant, principal, scopes, publicOrigin: origin, nowMs } = tx.context
+      async handle(tx, { body }) {
+        const { expiresIn, returnPath } = body
+        const { tenant, principal, publicOrigin: origin, nowMs } = tx.context
         if (origin === undefined) throw new Error('the edge did not say where clients find it')
-        if (!mayGrant(scopes, role)) {
-          throw new Problem('insufficient_scope', `A link cannot give what its maker does not have: ${role}.`)
-        }
+        const { role, member, email } = await given(tx, body)
         const id = newId('lnk', nowMs)
         const expiresAtMs = (Math.floor(nowMs / 1000) + expiresIn) * 1000
         const { url, secretHash } = await linkAdmin({ tenant, linkId: id, expiresAtMs }, origin)
@@ -63,7 +96,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
           secretHash,
           role,
           email,
-          member: null,
+          member,
           returnPath,
           issuer: await tx.issuers.own(),
           madeIn: principal.kind === 'session' ? principal.sessionId : null,
@@ -73,7 +106,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
           revokedAt: null,
         }
         await addLink(tx, link)
-        return { status: 201, body: { ...shown(link, nowMs), url } }
+        return { status: 201, body: { ...(await shown(tx, link)), url } }
       },
     }),
     tenantOperation({
@@ -86,8 +119,11 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       query: pageQuery,
       answers: { 200: pageOf(AdminLink) },
       async handle(tx, { query }) {
-        const page = await listLinks(tx, query.limit, readCursor(LIST, query.cursor))
-        return { status: 200, body: pageBody(LIST, page, (link) => shown(link, tx.context.nowMs)) }
+        const { entries, more } = await listLinks(tx, query.limit, readCursor(LIST, query.cursor))
+        const listed = await Promise.all(
+          entries.map(async ([key, link]) => [key, await shown(tx, link)] as const),
+        )
+        return { status: 200, body: pageBody(LIST, { entries: listed, more }, (each) => each) }
       },
     }),
     tenantOperation({
@@ -100,7 +136,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       params: one,
       answers: { 200: AdminLink },
       async handle(tx, { params }) {
-        return { status: 200, body: shown(await readLink(tx, params.id), tx.context.nowMs) }
+        return { status: 200, body: await shown(tx, await readLink(tx, params.id)) }
       },
     }),
     tenantOperation({
@@ -114,7 +150,7 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
       answers: { 204: null },
       problems: ['precondition_failed', 'conflict'],
       async handle(tx, { params, ifMatch }) {
-        requireMatch(ifMatch, tagOf(shown(await readLink(tx, params.id), tx.context.nowMs)))
+        requireMatch(ifMatch, tagOf(await shown(tx, await readLink(tx, params.id))))
         await revokeLink(tx, params.id)
         return { status: 204 }
       },

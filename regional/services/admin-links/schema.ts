@@ -18,35 +18,52 @@ const returnPath = z
   })
 
 const role = z.enum(ROLES)
-const email = z.email().max(254).nullable()
 
 export const CreateAdminLink = z
   .strictObject({
-    role: role.meta({ description: 'At most what the one who asks may do.' }),
+    role: role.optional().meta({
+      description:
+        'At most what the one who asks may do. With `memberId` it may be left out: it is the member’s then.',
+    }),
+    memberId: idSchema('mem').optional().meta({
+      description:
+        'The member whose session it begins: it is never more than they are, and ends with the membership. Without one, the session is nobody’s in particular.',
+    }),
     expiresIn: z
       .int()
       .min(MIN_LINK_SECONDS)
       .max(MAX_LINK_SECONDS)
       .default(DEFAULT_LINK_SECONDS)
       .meta({ description: 'Seconds; at most seven days.', example: 900 }),
-    email: email.default(null).meta({ description: 'Whom it is for. To show; it opens nothing.' }),
+    email: z.email().max(254).nullable().default(null).meta({
+      description: 'Whom it is for, a member’s own unless said. To show; it opens nothing.',
+    }),
     returnPath: returnPath.default('/'),
   })
-  .meta({ id: 'CreateAdminLink' })
+  .refine(({ role, memberId }) => role !== undefined || memberId !== undefined, {
+    path: ['role'],
+    error: 'is missing: only a link for a member may leave it out',
+  })
+  .meta({ id: 'CreateAdminLink', example: { role: 'admin', expiresIn: 900, email: 'ada@example.com' } })
 export type CreateAdminLink = z.infer<typeof CreateAdminLink>
 
 export const AdminLink = z
   .object({
     id: linkId,
     role,
-    email,
+    email: z.string().nullable(),
+    member: idSchema('mem')
+      .nullable()
+      .meta({ description: 'Whose session it begins; null for nobody’s in particular.' }),
     returnPath: z.string(),
     issuer: z.object({ kind: z.enum(['api_key', 'member', 'operator']), id: z.string() }).meta({
       description: 'Who stands behind it. The link, and every session that comes of it, ends with them.',
     }),
     createdAt: timeSchema,
     expiresAt: timeSchema,
-    status: z.enum(['open', 'used', 'revoked', 'expired']),
+    status: z.enum(['open', 'used', 'revoked', 'expired']).meta({
+      description: '`revoked`: taken back, or whoever stands behind it may not give the role any more.',
+    }),
   })
   .meta({ id: 'AdminLink' })
 export type AdminLink = z.infer<typeof AdminLink>

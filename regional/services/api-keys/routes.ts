@@ -21,11 +21,15 @@ import { addKey, endOf, lastUsed, listKeys, readKey, replaceKey, revokeKey, succ
 const LIST = 'api-keys'
 const one = z.object({ id: keyId })
 
-const shown = ({ id, name, scopes, createdAt, expiresAt }: CredentialRecord, usedMs?: number): ApiKey => ({
+const shown = (
+  { id, name, scopes, createdAt, createdBy = null, expiresAt }: CredentialRecord,
+  usedMs?: number,
+): ApiKey => ({
   id,
   name,
   scopes: [...scopes],
   createdAt,
+  createdBy,
   expiresAt,
   lastUsedAt: usedMs === undefined ? null : new Date(usedMs).toISOString(),
 })
@@ -71,7 +75,7 @@ export const apiKeys = (mint: Mint): Service => ({
       async handle(tx, { body }) {
         const { tenant, scopes, nowMs } = tx.context
         mayGive(scopes, body.scopes)
-        const { text, record } = await mint({ tenant, ...body, nowMs })
+        const { text, record } = await mint({ tenant, ...body, createdBy: await tx.issuers.own(), nowMs })
         await addKey(tx, record)
         return { status: 201, body: { ...shown(record), key: text } }
       },
@@ -129,8 +133,10 @@ export const apiKeys = (mint: Mint): Service => ({
             'The key has expired, so nothing takes its place. Create another one.',
           )
         }
-        const { name, scopes: given } = old
-        const { text, record } = await mint({ tenant, name, scopes: given, expiresAt: endOf(old), nowMs })
+        const { name, scopes: given, createdBy = null } = old
+        const { text, record } = await mint({
+          ...{ tenant, name, scopes: given, expiresAt: endOf(old), createdBy, nowMs },
+        })
         if (overlapSeconds === 0) {
           await replaceKey(tx, old, record)
         } else {

@@ -13,6 +13,13 @@ export const ApiKey = z
     name: nameSchema,
     scopes: z.array(z.string()),
     createdAt: timeSchema,
+    createdBy: z
+      .object({ kind: z.enum(['api_key', 'member', 'operator']), id: z.string() })
+      .nullable()
+      .meta({
+        description:
+          'Who made it, or stood behind the session that did; a rotated key keeps its maker. The key goes on without them. Null for keys of before.',
+      }),
     expiresAt: timeSchema.nullable(),
     lastUsedAt: timeSchema.nullable().meta({
       description:

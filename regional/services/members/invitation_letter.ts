@@ -21,15 +21,18 @@ export type SendInvitation = ServiceJobKind<InvitationJob, undefined, Sent, Invi
 /** About a day, all in all. */
 const RETRY = { firstMs: 2_000, maxMs: 2 * 60 * 60 * 1000, tries: 24 }
 
-/** @param now milliseconds since 1970 */
-export const sendInvitation = (mailer: Mailer, seal: LetterSeal, now: () => number): SendInvitation =>
+export const sendInvitation = (mailer: Mailer, seal: LetterSeal): SendInvitation =>
   jobKind({
     kind: 'members.send-invitation',
     service: 'members',
     retry: RETRY,
-    read: (tx, { payload }) => tx.space(invitationSpace).get([payload.invitation]),
+    async read(tx, { payload }) {
+      const invitation = await tx.space(invitationSpace).get([payload.invitation])
+      const status = invitation && (await statusOf(invitation, tx.issuers, tx.nowMs))
+      return status === 'open' ? invitation : undefined
+    },
     async outside({ id, payload, failures }, _signal, invitation) {
-      if (invitation === undefined || statusOf(invitation, now()) !== 'open') return { outcome: 'not_sent' }
+      if (invitation === undefined) return { outcome: 'not_sent' }
       let why = 'Something went wrong on our side.'
       try {
         const letter = JSON.parse(seal.open(payload.sealed, invitation.id)) as Letter

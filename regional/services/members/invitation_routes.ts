@@ -44,20 +44,18 @@ export interface InvitationOptions {
   /** Without one, invitations are passed on as links. */
   mailer: Mailer | undefined
   seal: LetterSeal
-  /** Milliseconds since 1970. */
-  now: () => number
 }
 
 const LIST = 'invitations'
 const one = z.object({ id: invitationId })
 
-const shown = (invitation: InvitationRecord, nowMs: number): Invitation => {
+async function shown(tx: TenantTransaction, invitation: InvitationRecord): Promise<Invitation> {
   const { id, email, role, invitedBy, delivery, accepted, createdAt, expiresAtMs } = invitation
   return {
     id,
     email,
     role,
-    status: statusOf(invitation, nowMs),
+    status: await statusOf(invitation, tx.issuers, tx.context.nowMs),
     invitedBy,
     delivery,
     member: accepted?.member ?? null,
@@ -105,7 +103,7 @@ export const invitationOperations = (
       }
       return {
         status: 201,
-        body: { ...shown(invitation, nowMs), url: isSent ? null : url },
+        body: { ...(await shown(tx, invitation)), url: isSent ? null : url },
         headers: { location: `/v1/invitations/${id}` },
       }
     },
@@ -120,8 +118,11 @@ export const invitationOperations = (
     query: pageQuery,
     answers: { 200: pageOf(Invitation) },
     async handle(tx, { query }) {
-      const page = await listInvitations(tx, query.limit, readCursor(LIST, query.cursor))
-      return { status: 200, body: pageBody(LIST, page, (each) => shown(each, tx.context.nowMs)) }
+      const { entries, more } = await listInvitations(tx, query.limit, readCursor(LIST, query.cursor))
+      const listed = await Promise.all(
+        entries.map(async ([key, each]) => [key, await shown(tx, each)] as const),
+      )
+      return { status: 200, body: pageBody(LIST, { entries: listed, more }, (each) => each) }
     },
   }),
   tenantOperation({
@@ -134,7 +135,7 @@ export const invitationOperations = (
     params: one,
     answers: { 200: Invitation },
     async handle(tx, { params }) {
-      return { status: 200, body: shown(await readInvitation(tx, params.id), tx.context.nowMs) }
+      return { status: 200, body: await shown(tx, await readInvitation(tx, params.id)) }
     },
   }),
   tenantOperation({
@@ -148,7 +149,7 @@ export const invitationOperations = (
     answers: { 204: null },
     problems: ['precondition_failed', 'conflict'],
     async handle(tx, { params, ifMatch }) {
-      requireMatch(ifMatch, tagOf(shown(await readInvitation(tx, params.id), tx.context.nowMs)))
+      requireMatch(ifMatch, tagOf(await shown(tx, await readInvitation(tx, params.id))))
       await revokeInvitation(tx, params.id)
       return { status: 204 }
     },

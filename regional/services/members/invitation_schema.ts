@@ -29,7 +29,9 @@ export const Invitation = z
     id: invitationId,
     email: z.string(),
     role: z.enum(ROLES),
-    status: z.enum(['open', 'accepted', 'revoked', 'expired']),
+    status: z.enum(['open', 'accepted', 'revoked', 'expired']).meta({
+      description: '`revoked`: taken back, or whoever stands behind it may not give the role any more.',
+    }),
     invitedBy: z.object({ kind: z.string(), id: z.string() }).meta({
       description:
         'Who stands behind it, an API key or a member: it can be accepted as long as they may give the role.',

@@ -15,6 +15,7 @@ import {
   type PersonIdentity,
 } from '../../tenancy/records.ts'
 import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+import type { Invitation } from './invitation_schema.ts'
 import { requireGrant } from './store.ts'
 
 /** How long an invitation is still told as accepted, revoked or expired. */
@@ -58,13 +59,16 @@ const isLetterTo = (
   mailboxOf(email) === mailboxOf(address) &&
   Date.parse(createdAt) > nowMs - LETTERS.withinMs
 
-export const statusOf = (
-  { accepted, revokedAt, expiresAtMs }: InvitationRecord,
+/** Revoked is also one whose maker may not give its role any more: it opens nothing. */
+export async function statusOf(
+  { accepted, revokedAt, expiresAtMs, invitedBy, role }: InvitationRecord,
+  issuers: Pick<TenantTransaction['issuers'], 'mayStillGive'>,
   nowMs: number,
-): 'open' | 'accepted' | 'revoked' | 'expired' => {
+): Promise<Invitation['status']> {
   if (accepted !== null) return 'accepted'
   if (revokedAt !== null) return 'revoked'
-  return expiresAtMs <= nowMs ? 'expired' : 'open'
+  if (expiresAtMs <= nowMs) return 'expired'
+  return (await issuers.mayStillGive(invitedBy, role)) ? 'open' : 'revoked'
 }
 
 /** Oldest first. */

@@ -19,7 +19,7 @@ const LIST = 'members'
 const one = z.object({ id: memberId })
 
 export function members(options: InvitationOptions): Service {
-  const send = options.mailer && sendInvitation(options.mailer, options.seal, options.now)
+  const send = options.mailer && sendInvitation(options.mailer, options.seal)
   return {
     name: 'members',
     ...(send && { jobKinds: [send] }),

@@ -33,7 +33,7 @@ export const Member = z
     role: z.enum(ROLES),
     decidedBy: z.enum(['provider', 'organisation']).meta({
       description:
-        '`provider`: the identity provider’s rules hold for each token, and `role` is what the last one came with that signed in or changed something. `organisation`: this record alone decides.',
+        '`provider`: the identity provider’s rules hold for each token, and `role` is what the newest one (by `iat`) came with that signed in or changed something. `organisation`: this record alone decides.',
     }),
     identity: Identity.nullable().meta({ description: 'Who it is. Without one nobody can sign in as them.' }),
     createdAt: timeSchema,
