@@ -2,6 +2,7 @@
 // all. One transaction for as many as there are; what it has recorded already, it recognises by the number of the attempt.
 import { newId } from '../../shared/ids.ts'
 import { limitsOf } from '../../shared/plans.ts'
+import { beginningOf } from '../beginning_of.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import type { Called } from '../outbound/client.ts'
 import type { LogPosition } from '../storage/log_space.ts'
@@ -177,7 +178,18 @@ function tried(
   return { ...failed, status: 'pending', nextAttemptMs, dueAt: dueAtOf(before, mode, nextAttemptMs) }
 }
 
-function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { called, sentMs }: Result): void {
+/**
+ * Of an answer, in bytes as they are stored. No quota counts them, and a receiver answers what it likes: so it is about as much
+ * as the rest of a delivery takes.
+ */
+const KEPT_ANSWER_BYTES = { success: 256, failure: 1_024 }
+
+/** Control characters would take six bytes each, and are nothing to be read. */
+const keptAnswer = (answer: string, maxBytes: number): string =>
+  beginningOf(answer.replace(/[^\P{Cc}\t\n\r]/gu, '\ufffd'), maxBytes).toWellFormed()
+
+function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, result: Result): void {
+  const { called, sentMs } = result
   const answered = called.outcome === 'answered'
   // How long it took to find nobody there would tell what is there.
   const durationMs = called.outcome === 'unreachable' ? null : called.durationMs
@@ -187,7 +199,9 @@ function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { call
     durationMs,
     status: answered ? called.status : null,
     error: answered ? null : called.outcome,
-    answer: answered ? called.answer : null,
+    answer: answered
+      ? keptAnswer(called.answer, KEPT_ANSWER_BYTES[isSuccess(result) ? 'success' : 'failure'])
+      : null,
   })
 }
 

@@ -277,7 +277,12 @@ describe('what fails', () => {
     })
     const { attempts } = (await tenant.ask('GET', `/v1/deliveries/${last.id}`)).body
     expect(attempts).toHaveLength(8)
-    expect(attempts[7]).toMatchObject({ number: 8, status: 500, error: null, answer: 'x'.repeat(4096) })
+    expect(attempts[7]).toMatchObject({
+      number: 8,
+      status: 500,
+      error: null,
+      answer: expect.stringMatching(/^x{1000,1024}$/),
+    })
 
     receiver.answer(tenant.path, 200)
     expect((await tenant.ask('POST', `/v1/deliveries/${last.id}/retry`)).status).toBe(202)

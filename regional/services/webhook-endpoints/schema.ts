@@ -169,7 +169,10 @@ export const DeliveryWithAttempts = Delivery.omit({ attempts: true })
           .enum(outcomes)
           .nullable()
           .meta({ description: 'Why none came. `unreachable` is one for every reason that there is.' }),
-        answer: z.string().nullable().meta({ description: 'The first 4 KiB of it.' }),
+        answer: z
+          .string()
+          .nullable()
+          .meta({ description: 'The beginning of it: 1 KiB at most, and 256 bytes where it was a success.' }),
       }),
     ),
   })
