@@ -20,6 +20,7 @@ import {
   dueAtOf,
   type EndpointRecord,
   endpointSpace,
+  hasArrived,
   KEPT_ATTEMPTS,
   type LaneRecord,
   laneSpace,
@@ -158,7 +159,7 @@ function tried(
   { mode, counts }: { mode: DeliveryMode; counts: boolean },
   { nowMs, random }: Recording,
 ): DeliveryRecord {
-  const { event: _, ...rest } = before
+  const { event: _, arrived: __, ...rest } = before
   const attempted = {
     ...rest,
     attempts: before.attempts + 1,
@@ -166,7 +167,8 @@ function tried(
     nextAttemptMs: null,
     dueAt: null,
   }
-  if (isSuccess(result)) return { ...attempted, status: 'delivered', failures: 0 }
+  // What has arrived once is not missed, whatever becomes of the copy that somebody asked for: nothing waits behind it.
+  if (isSuccess(result) || hasArrived(before)) return { ...attempted, status: 'delivered', failures: 0 }
   const failures = before.failures + (counts ? 1 : 0)
   const asked = result.called.outcome === 'answered' ? result.called.retryAfterMs : undefined
   const delayOf = mode === 'fifo' ? orderedDelayMs : retryDelayMs

@@ -491,6 +491,34 @@ describe('order', () => {
     expect(sequences).toEqual(sequences.toSorted())
   })
 
+  test.each(['fifo', 'parallel'])(
+    'what has arrived and is sent again by hand is tried once: refused, it holds nothing up and is not missed (%s)',
+    async (mode) => {
+      const tenant = await newTenant()
+      const { id } = await tenant.endpoint({ mode })
+      const [first] = await tenant.projects(1)
+      const delivered = (count: number) =>
+        eventually(async () => expect(await tenant.deliveries('?status=delivered')).toHaveLength(count))
+      await delivered(1)
+      const [{ id: again }] = await tenant.deliveries()
+      receiver.answer(tenant.path, ({ body }, response) =>
+        response.writeHead(body.data.resource === first ? 409 : 204).end(),
+      )
+      expect(await tenant.ask('POST', `/v1/deliveries/${again}/retry`)).toMatchObject({
+        ...{ status: 202, body: { status: 'pending' } },
+      })
+      await eventually(async () =>
+        expect((await tenant.ask('GET', `/v1/deliveries/${again}`)).body).toMatchObject({
+          ...{ status: 'delivered', nextAttemptAt: null, attempts: [{ status: 204 }, { status: 409 }] },
+        }),
+      )
+      const [second] = await tenant.projects(1)
+      await delivered(2)
+      expect(tenant.resources()).toEqual([first, first, second])
+      expect((await tenant.ask('GET', `/v1/webhook-endpoints/${id}/missed`)).body.data).toEqual([])
+    },
+  )
+
   test('an endpoint that becomes fifo gets in their order what was tried before, and then the rest', async () => {
     const tenant = await newTenant()
     const { id } = await tenant.endpoint()
