@@ -111,6 +111,43 @@ test('what came of a webhook is not received again, so that nothing feeds itself
   expect(await back(newId('evt'))).toEqual(taken)
 })
 
+test('organisations that send each other what came of their webhooks come to an end', async () => {
+  const { key } = await regions.newTenant('end', 'us')
+  const secret = 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  // An agent that is not there: of its job an event comes, too.
+  const agent = { projectId: newId('prj'), agentId: newId('agt') }
+  const given = { name: 'Partner', provider: 'standard', secret, agent }
+  const made = { as: key, method: 'POST', path: '/v1/webhook-sources', body: given }
+  const { url } = (await regions.ask('us', made)).body
+  const receive = async (type: string, data: object) => {
+    const id = newId('evt')
+    const body = JSON.stringify({ id, type, data })
+    const now = new Date(Date.now() + aheadMs)
+    const headers = {
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+      'webhook-signature': new Webhook(secret).sign(id, now, body),
+    }
+    return (await regions.ask('us', { as: url, method: 'POST', path: '', body, headers })).body.id
+  }
+  const hops = async (type: string) =>
+    (await regions.ask('us', { as: key, path: `/v1/events?types=${type}` })).body.data.map(
+      ({ data }: { data: { hops?: number } }) => data.hops,
+    )
+  await receive('project.created', {})
+  await receive('webhook.received', {})
+  await receive('run.succeeded', { hops: 2 })
+  await receive('webhook.received', { hops: 'many' })
+  expect(await hops('webhook.received')).toEqual([undefined, 2, 3, 2])
+  for (const type of ['webhook.received', 'run.succeeded', 'job.failed']) {
+    expect([await receive(type, { hops: 3 }), await receive(type, { hops: 1e9 })]).toEqual([null, null])
+  }
+  expect(await receive('project.created', { hops: 3 })).toMatch(/^del_/)
+  await expect
+    .poll(async () => (await hops('job.failed')).toSorted(), { timeout: 10_000 })
+    .toEqual([2, 2, 3, undefined, undefined])
+})
+
 test('what is forged is refused, told together in the audit trail, and counted', async () => {
   const { key } = await regions.newTenant('forged', 'us')
   const ask = (path: string, method = 'GET', body?: unknown) =>

@@ -82,18 +82,33 @@ function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agen
 /** What comes of a webhook that is received: the event of it, those of the run that it begins, and of a job that fails. */
 const CONSEQUENCE = /^(?:webhook|run|job)\./
 
+/** Of the webhooks that led to one, one after the other: organisations that send to each other would do so without end. */
+const MAX_HOPS = 3
+
+interface Told {
+  eventId: string | undefined
+  type: string | undefined
+  hops?: number | undefined
+}
+
+/** How many webhooks have led to this one: none, but where it is what came of one, here or at another organisation. */
+function hopsOf({ provider }: SourceRecord, { eventId, type = '', hops = 1 }: Told): number {
+  // Endpoints sign as no other provider does.
+  const isEvent = provider === 'standard' && eventId !== undefined && isId('evt', eventId)
+  return isEvent && CONSEQUENCE.test(type) ? hops : 0
+}
+
 /**
  * Of the organisation's own events, any may come in, to begin a run; but what has come of one that came in may not, or an
- * endpoint that leads here would feed itself.
+ * endpoint that leads here would feed itself. From others it may, a few times.
  */
-async function isOwnConsequence(
+async function isToEnd(
   { events }: TenantTransaction,
-  { provider }: SourceRecord,
-  { eventId, type = '' }: { eventId?: string | undefined; type?: string | undefined },
+  hops: number,
+  { eventId = '' }: Told,
 ): Promise<boolean> {
-  // Endpoints sign as no other provider does.
-  if (provider !== 'standard' || eventId === undefined || !isId('evt', eventId)) return false
-  return CONSEQUENCE.test(type) && (await events.find(eventId)) !== undefined
+  if (hops === 0) return false
+  return hops >= MAX_HOPS || (await events.find(eventId)) !== undefined
 }
 
 export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
@@ -299,13 +314,17 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
             return { status: 200, body: { challenge: verdict.challenge } }
           }
           // Its sender has done nothing wrong, and would try again.
-          if (await isOwnConsequence(tx, source, verdict)) return { status: 200, body: { id: null } }
-          const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body }
-          const before = await repeated(tx, genuine)
-          if (before !== undefined) return { status: 200, body: { id: before } }
+          const before = hopsOf(source, verdict)
+          if (await isToEnd(tx, before, verdict)) return { status: 200, body: { id: null } }
+          const hops = before === 0 ? undefined : before + 1
+          const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body, hops }
+          const known = await repeated(tx, genuine)
+          if (known !== undefined) return { status: 200, body: { id: known } }
           const { id } = await keep(tx, genuine)
           await forgetLater(tx, [source.id, id], nowMs)
-          if (source.agent) tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id })
+          if (source.agent) {
+            tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id }, { hops })
+          }
           return { status: 200, body: { id } }
         },
       }),

@@ -67,6 +67,8 @@ export interface Genuine {
   eventId: string | undefined
   type: string | undefined
   body: Uint8Array
+  /** Webhooks that have led to it, and itself; undefined where none have. */
+  hops: number | undefined
 }
 
 /** The webhook that this one is a repetition of. */
@@ -90,7 +92,7 @@ function typeOf({ eventTypes }: SourceRecord, type: string | undefined): string 
 /** @throws {Problem} `quota_exceeded` */
 export async function keep(
   tx: TenantTransaction,
-  { source, eventId, type, body }: Genuine,
+  { source, eventId, type, body, hops }: Genuine,
 ): Promise<ReceivedWebhook> {
   const { nowMs } = tx.context
   await tx.take('storedBytes', body.length)
@@ -109,7 +111,10 @@ export async function keep(
   if (eventId !== undefined) tx.space(seen).set([source.id, 'id', digestOf(eventId)], id)
   tx.space(seen).set([source.id, 'body', bodyMark(source, type, body)], id)
   tx.counters(sourceCounts).add([source.id, 'received'], 1)
-  tx.emit('webhook.received', id, { source: source.id, provider: source.provider, type: webhook.type })
+  tx.emit('webhook.received', id, {
+    ...{ source: source.id, provider: source.provider, type: webhook.type },
+    ...(hops !== undefined && { hops }),
+  })
   return webhook
 }
 
