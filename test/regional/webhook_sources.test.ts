@@ -80,6 +80,38 @@ test('a secret that is none of its provider’s is refused, of a new source and 
   expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
 })
 
+test('a secret that somebody has chosen is any text: GitHub’s own example, and one of another script', async () => {
+  const { key } = await regions.newTenant('chosen', 'us')
+  const create = (provider: string, secret: string) =>
+    regions.ask('us', {
+      ...{ as: key, method: 'POST', path: '/v1/webhook-sources', body: { name: 'Chosen', provider, secret } },
+    })
+  const body = 'Hello, World!'
+  const theirs = '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
+  const ours = createHmac('sha256', Buffer.from('пароль ключ', 'utf8')).update(body).digest('hex')
+  for (const [provider, secret, header, signature] of [
+    ['github', "It's a Secret to Everybody", 'x-hub-signature-256', `sha256=${theirs}`],
+    ['hmac', 'пароль ключ', 'x-signature', ours],
+    ['hmac', 'x', 'x-signature', createHmac('sha256', 'x').update(body).digest('hex')],
+  ] as const) {
+    const { status, body: source } = await create(provider, secret)
+    expect([provider, status]).toEqual([provider, 201])
+    const sent = { as: source.url, method: 'POST', path: '', body, headers: { [header]: signature } }
+    expect((await regions.ask('us', sent)).status).toBe(200)
+  }
+  for (const [provider, secret] of [
+    ['github', ''],
+    ['hmac', 'a\nb'],
+    ['hmac', 'x'.repeat(513)],
+    ['stripe', 'whsec_ copied'],
+    ['slack', 'short'],
+  ] as const) {
+    expect([secret, await create(provider, secret)]).toMatchObject([
+      ...[secret, { status: 422, body: { errors: [{ pointer: '/secret' }] } }],
+    ])
+  }
+})
+
 test('what came of a webhook is not received again, so that nothing feeds itself', async () => {
   const one = await regions.newTenant('feeds-itself', 'us')
   const other = await regions.newTenant('feeds-another', 'us')
