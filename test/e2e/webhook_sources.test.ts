@@ -19,7 +19,12 @@ const check = (
   body: string,
   nowSeconds = 0,
 ) =>
-  checkSignature(provider, secret, { header: (name) => headers[name], body: bytes(body) }, nowSeconds * 1_000)
+  checkSignature(
+    provider,
+    [secret],
+    { header: (name) => headers[name], body: bytes(body) },
+    nowSeconds * 1_000,
+  )
 
 describe('the providers’ own vectors', () => {
   test('Standard Webhooks', () => {

@@ -112,6 +112,45 @@ test('a secret that somebody has chosen is any text: GitHub’s own example, and
   }
 })
 
+test('after its secret was changed a source takes what either signs, until the time of the one of before is over', async () => {
+  const { key } = await regions.newTenant('overlap', 'us')
+  const ask = (path: string, method: string, body?: unknown) =>
+    regions.ask('us', {
+      as: key,
+      method,
+      path: `/v1/webhook-sources${path}`,
+      ...(body !== undefined && { body }),
+    })
+  const given = { name: 'Code', provider: 'github', secret: 'the first' }
+  const { body: source } = await ask('', 'POST', given)
+  expect(source.formerSecretUntil).toBeNull()
+  let n = 0
+  const taken = async (...secrets: string[]) => {
+    const sent = secrets.map(async (secret) => {
+      const body = JSON.stringify({ n: n++ })
+      const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`
+      const headers = { 'x-hub-signature-256': signature }
+      return (await regions.ask('us', { as: source.url, method: 'POST', path: '', body, headers })).status
+    })
+    return Promise.all(sent)
+  }
+  const change = (body: object) => ask(`/${source.id}`, 'PATCH', body)
+  const { body: changed } = await change({ secret: 'the second' })
+  const lastsMs = Date.parse(changed.formerSecretUntil) - Date.parse(changed.updatedAt)
+  expect(lastsMs).toBe(DAY_MS)
+  expect(await taken('the first', 'the second', 'another')).toEqual([200, 200, 401])
+  expect((await change({ secret: 'the third', overlapSeconds: 3_600 })).status).toBe(200)
+  expect(await taken('the first', 'the second', 'the third')).toEqual([200, 200, 200])
+  aheadMs += 3_600_000
+  expect(await taken('the first', 'the second', 'the third')).toEqual([401, 401, 200])
+  expect((await ask(`/${source.id}`, 'GET')).body.formerSecretUntil).toBeNull()
+  await change({ secret: 'the fourth', overlapSeconds: 0 })
+  expect(await taken('the third', 'the fourth')).toEqual([401, 200])
+  expect(await change({ overlapSeconds: 60 })).toMatchObject({
+    ...{ status: 422, body: { errors: [{ pointer: '/overlapSeconds' }] } },
+  })
+})
+
 test('what came of a webhook is not received again, so that nothing feeds itself', async () => {
   const one = await regions.newTenant('feeds-itself', 'us')
   const other = await regions.newTenant('feeds-another', 'us')

@@ -136,13 +136,18 @@ const CHECKS: Readonly<Record<Provider, Check>> = {
 /** Longer ones are no event types of anybody's. */
 const MAX_TYPE = 200
 
+/** @param secrets any of which it may be signed with */
 export function checkSignature(
   provider: Provider,
-  secret: string,
+  secrets: ReadonlyArray<string>,
   received: Received,
   nowMs: number,
 ): SignatureVerdict {
-  const verdict = CHECKS[provider](secret, received, nowMs)
+  let verdict = FORGED
+  for (const secret of secrets) {
+    verdict = CHECKS[provider](secret, received, nowMs)
+    if (verdict.outcome !== 'forged') break
+  }
   if (verdict.outcome !== 'genuine') return verdict
   // An empty one says nothing: whatever else has none is another webhook.
   const eventId = verdict.eventId || undefined

@@ -43,7 +43,9 @@ import {
   readSource,
   removeSource,
   repeated,
+  secretsAt,
   shown,
+  withSecret,
   writeSource,
 } from './store.ts'
 
@@ -56,6 +58,9 @@ const LIST = 'webhook-sources'
 const RECEIVED = 'received'
 const one = z.object({ id: sourceId })
 const ofSource = z.object({ sourceId })
+
+/** A provider may go on with the secret of before for a while, or sends again what it has signed with it. */
+const OVERLAP_SECONDS = 24 * 60 * 60
 
 const etagOf = ({ version }: SourceRecord): string => `"${version}"`
 const boundTo = (tenant: TenantNumber, id: string): string => `webhook source ${tenant} ${id}`
@@ -116,7 +121,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
 
   const reply = async (tx: TenantTransaction, status: number, source: SourceRecord): Promise<Reply> => ({
     status,
-    body: await shown(tx, source),
+    body: await shown(tx, source, tx.context.nowMs),
     headers: { etag: etagOf(source) },
   })
 
@@ -163,7 +168,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           const url = `${publicOrigin ?? ''}${HOOKS_PATH}${token.text}`
           return {
             status: 201,
-            body: { ...(await shown(tx, source)), url },
+            body: { ...(await shown(tx, source, nowMs)), url },
             headers: { location: `/v1/webhook-sources/${id}`, etag: etagOf(source) },
           }
         },
@@ -179,7 +184,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         answers: { 200: pageOf(Source) },
         async handle(tx, { query }) {
           const { entries, more } = await listSources(tx, query.limit, readCursor(LIST, query.cursor))
-          const sources = await Promise.all(entries.map(([, source]) => shown(tx, source)))
+          const sources = await Promise.all(entries.map(([, source]) => shown(tx, source, tx.context.nowMs)))
           const listed = entries.map(([key], i) => [key, sources[i]] as const)
           return { status: 200, body: pageBody(LIST, { entries: listed, more }, (each) => each) }
         },
@@ -211,13 +216,16 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           requireMatch(ifMatch, etagOf(before))
           requireMayRun(tx, body.agent)
           const { nowMs, tenant } = tx.context
+          const { secret, overlapSeconds = OVERLAP_SECONDS } = body
+          const secretOf =
+            secret === undefined
+              ? before
+              : withSecret(before, sealed(tenant, before, secret), nowMs, overlapSeconds * 1_000)
           const after: SourceRecord = {
-            ...before,
+            ...secretOf,
             name: body.name ?? before.name,
             eventTypes: body.eventTypes ?? before.eventTypes,
             agent: body.agent === undefined ? (before.agent ?? null) : body.agent,
-            sealedSecret:
-              body.secret === undefined ? before.sealedSecret : sealed(tenant, before, body.secret),
             updatedAt: new Date(nowMs).toISOString(),
             version: before.version + 1,
           }
@@ -301,8 +309,8 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           if (sent.body.length > MAX_HOOK_BYTES) {
             throw new Problem('body_too_large', `A webhook has at most ${MAX_HOOK_BYTES} bytes.`)
           }
-          const secret = seal.open(source.sealedSecret, boundTo(tenant, source.id))
-          const verdict = checkSignature(source.provider, secret, sent, nowMs)
+          const secrets = secretsAt(source, nowMs).map((each) => seal.open(each, boundTo(tenant, source.id)))
+          const verdict = checkSignature(source.provider, secrets, sent, nowMs)
           // Counted with other refusals: whoever only knows the URL has nothing written for each that they send.
           if (verdict.outcome === 'forged') {
             throw new Problem('signature_invalid', 'The signature is wrong or missing.')

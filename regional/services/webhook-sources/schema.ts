@@ -56,6 +56,9 @@ export const Source = z
     provider,
     eventTypes,
     agent,
+    formerSecretUntil: timeSchema.nullable().meta({
+      description: 'The secret was changed: until then what one of before signs is genuine, too.',
+    }),
     received: z.int().meta({ description: 'Genuine ones, each once.' }),
     rejected: z.int().meta({ description: 'With a wrong signature, or one from another time.' }),
     createdAt: timeSchema,
@@ -86,10 +89,23 @@ export const UpdateSource = z
   .strictObject({
     name: nameSchema.optional(),
     secret: secret.optional().meta({ example: EXAMPLE_SECRET }),
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(7 * 24 * 60 * 60)
+      .optional()
+      .meta({
+        description:
+          'With `secret`: how long what the one of before signs is genuine, too. A day without it; 0 ends it at once.',
+      }),
     eventTypes: eventTypes.optional(),
     agent: agent.optional().meta({ example: null }),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(({ secret, overlapSeconds }) => secret !== undefined || overlapSeconds === undefined, {
+    path: ['overlapSeconds'],
+    message: 'goes with `secret`',
+  })
   .meta({ id: 'UpdateWebhookSource' })
 
 export const ReceivedWebhook = z

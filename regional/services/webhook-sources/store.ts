@@ -38,11 +38,36 @@ export async function readSource(tx: Pick<TenantTransaction, 'space'>, id: strin
   return source
 }
 
-export async function shown(tx: Reading, source: SourceRecord): Promise<Source> {
-  const { secretHash: _, sealedSecret: __, version: ___, agent = null, ...rest } = source
+/** Secrets of before that hold with a new one: whoever changes it often has no more of them. */
+const MAX_FORMER = 2
+
+/** The source with another secret, those of before for so long and no longer than was said already. */
+export function withSecret(
+  source: SourceRecord,
+  sealedSecret: string,
+  nowMs: number,
+  overlapMs: number,
+): SourceRecord {
+  const untilMs = nowMs + overlapMs
+  const former = [{ sealedSecret: source.sealedSecret, untilMs }, ...(source.former ?? [])]
+    .map((each) => ({ ...each, untilMs: Math.min(each.untilMs, untilMs) }))
+    .filter((each) => each.untilMs > nowMs)
+  return { ...source, sealedSecret, former: former.slice(0, MAX_FORMER) }
+}
+
+/** Sealed, the newest first. */
+export const secretsAt = ({ sealedSecret, former = [] }: SourceRecord, nowMs: number): string[] => [
+  sealedSecret,
+  ...former.filter(({ untilMs }) => untilMs > nowMs).map((each) => each.sealedSecret),
+]
+
+export async function shown(tx: Reading, source: SourceRecord, nowMs: number): Promise<Source> {
+  const { secretHash: _, sealedSecret: __, version: ___, agent = null, former = [], ...rest } = source
+  const untilMs = Math.max(0, ...former.map((each) => each.untilMs))
+  const formerSecretUntil = untilMs > nowMs ? new Date(untilMs).toISOString() : null
   const count = (what: 'received' | 'rejected') => tx.counters(sourceCounts).peek([source.id, what])
   const [taken, rejected] = await Promise.all([count('received'), count('rejected')])
-  return { ...rest, agent, received: taken ?? 0, rejected: rejected ?? 0 }
+  return { ...rest, agent, formerSecretUntil, received: taken ?? 0, rejected: rejected ?? 0 }
 }
 
 export const listSources = (
