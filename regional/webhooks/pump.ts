@@ -417,11 +417,11 @@ export class TenantPump {
         Promise.all(
           active.map(async (lane) => {
             const { entries } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: 1 })
-            return entries.map(([, { notBeforeMs }]) => Math.max(notBeforeMs, lane.sparedUntilMs))
+            return entries.map(([, { notBeforeMs }]) => Math.max(notBeforeMs, lane.sparedUntilMs(nowMs)))
           }),
         ),
       ])
-      const times = [...fresh.flat().map(({ sparedUntilMs }) => sparedUntilMs), ...due.flat()]
+      const times = [...fresh.flat().map((lane) => lane.sparedUntilMs(nowMs)), ...due.flat()]
       const nextMs = times.length === 0 ? undefined : Math.min(...times)
       const isToGoOn = changed !== this.changed || (nextMs !== undefined && nextMs <= nowMs)
       if (isToGoOn && !anyway) {
