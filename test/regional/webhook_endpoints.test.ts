@@ -65,6 +65,10 @@ async function newTenant() {
         path: `/platform/v1/tenants/${id}`,
         body: { limits },
       }),
+    status: (status: string) =>
+      regions.ask('us', {
+        ...{ as: 'operator', method: 'PATCH', path: `/platform/v1/tenants/${id}`, body: { status } },
+      }),
     deliveries: async (query = '') => (await ask('GET', `/v1/deliveries${query}`)).body.data,
     came: (at = path) => receiver.at(at),
     resources: (at = path) => receiver.at(at).map(({ body }) => body.data.resource),
@@ -600,6 +604,30 @@ describe('what was missed', () => {
       const refused = await tenant.ask('POST', `/v1/webhook-endpoints/${id}/recover`, window)
       expect([refused.status, refused.body.errors?.[0].pointer]).toEqual([422, '/since'])
     }
+  })
+
+  test('what is on its way when the organisation is suspended is recorded, and nothing more is sent', async () => {
+    const tenant = await newTenant()
+    await tenant.endpoint({ mode: 'fifo' })
+    const answering = Promise.withResolvers<void>()
+    const ended = Promise.withResolvers<void>()
+    receiver.answer(tenant.path, async (_, response) => {
+      response.once('close', ended.resolve)
+      await answering.promise
+      response.writeHead(204).end()
+    })
+    const ids = await tenant.projects(2)
+    await eventually(() => expect(tenant.came()).toHaveLength(1))
+    expect((await tenant.status('suspended')).status).toBe(200)
+    // Its answer comes a moment later: long after nothing more is read.
+    setTimeout(answering.resolve, 300)
+    await ended.promise
+    expect((await tenant.status('active')).status).toBe(200)
+    await eventually(() => expect(tenant.resources()).toEqual(ids))
+    await eventually(async () =>
+      expect(await tenant.deliveries('?status=delivered')).toMatchObject([{ attempts: 1 }, { attempts: 1 }]),
+    )
+    expect(tenant.came()).toHaveLength(2)
   })
 
   test('is sent again at once, even if it would be tried again later by itself', async () => {
