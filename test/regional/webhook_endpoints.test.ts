@@ -137,6 +137,19 @@ describe('what is sent', () => {
     expect(secret).toMatch(/^whsec_/)
   })
 
+  test('headers are as long together as receivers take them', async () => {
+    const tenant = await newTenant()
+    const headers = (bytes: number) =>
+      Object.fromEntries(
+        Array.from({ length: 8 }, (_, i) => [`X-Own-${i}`, 'x'.repeat(bytes - 'X-Own-0'.length)]),
+      )
+    const { id } = await tenant.endpoint({ headers: headers(1_024) })
+    const refused = { status: 422, body: { errors: [{ pointer: '/headers' }] } }
+    const more = { url: receiver.url(tenant.path), headers: headers(1_025) }
+    expect(await tenant.ask('POST', '/v1/webhook-endpoints', more)).toMatchObject(refused)
+    expect(await tenant.ask('PATCH', `/v1/webhook-endpoints/${id}`, more)).toMatchObject(refused)
+  })
+
   test('values of headers go to no other origin than whoever gave them said', async () => {
     const tenant = await newTenant()
     const { id } = await tenant.endpoint({ headers: { 'X-Own': 'hush-hush' } })
