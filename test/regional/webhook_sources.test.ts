@@ -342,6 +342,38 @@ test('what came is kept by the plan of now, be that a larger or a smaller one th
   await expect.poll(received, { timeout: 30_000 }).toEqual([])
 })
 
+test('Standard Webhooks with one body are told apart by their ids, which are signed; others are not', async () => {
+  const { key } = await regions.newTenant('signed-ids', 'us')
+  const secret = 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  const source = async (provider: string) => {
+    const body = { name: 'Same', provider, secret }
+    const made = { as: key, method: 'POST', path: '/v1/webhook-sources', body }
+    return (await regions.ask('us', made)).body.url
+  }
+  const [standard, hmac] = [await source('standard'), await source('hmac')]
+  const body = '{"type":"tick"}'
+  const receive = async (id: string) => {
+    const now = new Date(Date.now() + aheadMs)
+    const headers = {
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+      'webhook-signature': new Webhook(secret).sign(id, now, body),
+    }
+    return (await regions.ask('us', { as: standard, method: 'POST', path: '', body, headers })).body.id
+  }
+  const first = await receive('msg_1')
+  const second = await receive('msg_2')
+  expect(first).toMatch(/^del_/)
+  expect(second).not.toBe(first)
+  expect([await receive('msg_1'), await receive('msg_2')]).toEqual([first, second])
+  const signature = createHmac('sha256', secret).update(body).digest('hex')
+  const unsigned = async (id: string) => {
+    const headers = { 'x-signature': signature, 'x-event-id': id }
+    return (await regions.ask('us', { as: hmac, method: 'POST', path: '', body, headers })).body.id
+  }
+  expect(await unsigned('2')).toBe(await unsigned('1'))
+})
+
 test('webhooks of Shopify are told apart by their topics, even with one body, and forgotten each by itself', {
   timeout: 60_000,
 }, async () => {

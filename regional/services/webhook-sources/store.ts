@@ -1,5 +1,5 @@
-// Sources as they are kept, and what they sent. Of each webhook two marks are kept, by the provider's own id and by what
-// was signed (not every provider signs its ids), so that one that comes again is known, whichever of them is the same.
+// Sources as they are kept, and what they sent. Of each webhook marks are kept, by the provider's own id and, where the
+// provider does not sign that, by what it signs: so one that comes again is known, whichever of them is the same.
 import { createHash } from 'node:crypto'
 import { type Id, newId } from '../../../shared/ids.ts'
 import {
@@ -22,6 +22,10 @@ const digestOf = (value: string | Uint8Array): Buffer =>
 /** Shopify sends the same body for several topics, such as `orders/create` and `orders/paid`: each is a webhook of its own. */
 const bodyMark = ({ provider }: SourceRecord, type: string | null | undefined, body: Uint8Array): Buffer =>
   digestOf(provider === 'shopify' ? Buffer.concat([Buffer.from(`${type ?? ''}\n`), body]) : body)
+
+/** Whether its id is signed with the body, as Standard Webhooks has it: another one is another webhook, whatever it says. */
+const isSignedId = ({ provider }: SourceRecord, eventId: string | null | undefined): boolean =>
+  provider === 'standard' && typeof eventId === 'string'
 
 type Reading = Pick<TenantTransaction, 'space' | 'counters'>
 
@@ -103,7 +107,9 @@ export async function repeated(
 ): Promise<Id<'del'> | undefined> {
   const [byId, byBody] = await Promise.all([
     eventId === undefined ? undefined : tx.space(seen).get([source.id, 'id', digestOf(eventId)]),
-    tx.space(seen).get([source.id, 'body', bodyMark(source, type, body)]),
+    isSignedId(source, eventId)
+      ? undefined
+      : tx.space(seen).get([source.id, 'body', bodyMark(source, type, body)]),
   ])
   return byId ?? byBody
 }
@@ -134,7 +140,7 @@ export async function keep(
   tx.space(received).set([source.id, id], webhook)
   tx.chunked(bodies).set([source.id, id], Buffer.from(body))
   if (eventId !== undefined) tx.space(seen).set([source.id, 'id', digestOf(eventId)], id)
-  tx.space(seen).set([source.id, 'body', bodyMark(source, type, body)], id)
+  if (!isSignedId(source, eventId)) tx.space(seen).set([source.id, 'body', bodyMark(source, type, body)], id)
   tx.counters(sourceCounts).add([source.id, 'received'], 1)
   tx.emit('webhook.received', id, {
     ...{ source: source.id, provider: source.provider, type: webhook.type },
@@ -191,7 +197,7 @@ export async function clearReceived(
   // All marks of a source that was removed are cleared with it.
   if (source !== undefined && body !== undefined) {
     tx.space(seen).clear([sourceId, 'body', bodyMark(source, webhook.providerType, body)])
-    // Earlier versions kept this one for every provider.
+    // Earlier versions kept this one for every provider, and the one above.
     tx.space(seen).clear([sourceId, 'body', digestOf(body)])
   }
   await tx.take('storedBytes', -webhook.bytes)
