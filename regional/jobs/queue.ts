@@ -11,6 +11,8 @@ const MAX_PAYLOAD_BYTES = 32 * 1024
 export interface EnqueueOptions {
   /** Milliseconds since 1970; at once without it. */
   runAtMs?: number
+  /** Webhooks that have led to it, each by the one before: its events say it, and what it enqueues has it too. */
+  hops?: number | undefined
 }
 
 /**
@@ -23,7 +25,7 @@ export function enqueue<P, S, O>(
   kind: JobKind<P, S, O>,
   payload: P,
   nowMs: number,
-  { runAtMs = nowMs }: EnqueueOptions = {},
+  { runAtMs = nowMs, hops }: EnqueueOptions = {},
   id: Id<'job'> = newId('job', nowMs),
 ): Id<'job'> {
   if (!scope.jobKinds.has(kind.kind)) {
@@ -41,6 +43,7 @@ export function enqueue<P, S, O>(
     ...(kind.promised && { promised: kind.promised }),
     state: 'queued',
     payload,
+    ...(hops !== undefined && { hops }),
     failures: 0,
     error: null,
     turn: 0,

@@ -18,6 +18,8 @@ export interface JobRecord {
   promised?: true
   state: JobState
   payload: unknown
+  /** Webhooks that have led to it, each by the one before. */
+  hops?: number
   place?: unknown
   failures: number
   /** Why the last try failed, in words that the tenant may read. */

@@ -284,13 +284,13 @@ function fail(
 function tell(
   how: 'job.cancelled' | 'job.failed',
   scope: TenantScope,
-  { id, kind, upkeep }: JobRecord,
+  { id, kind, upkeep, hops }: JobRecord,
   nowMs: number,
   logs: LogStanding,
 ): void {
   if (upkeep) return
   const actor = { kind: 'system' as const, id }
-  emitting(scope, { standing: logs, nowMs, actor, requestId: id })(how, id, { kind })
+  emitting(scope, { standing: logs, nowMs, actor, requestId: id, hops })(how, id, { kind })
 }
 
 /** In words that the tenant may read: what is wrong inside the platform is the log's. */
@@ -316,6 +316,7 @@ function jobTransaction(
   nowMs: number,
 ): JobTransaction {
   const actor = { kind: 'system' as const, id: job.id }
+  const { hops } = job
   return {
     tenant,
     nowMs,
@@ -324,11 +325,11 @@ function jobTransaction(
     project: (id, use) => requireProject(scope, id, use),
     organisation: () => organisationOf(scope),
     expire: (what, id, atMs) => expireFor(service, scope, atMs, what, id, nowMs),
-    emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id }),
+    emit: emitting(scope, { standing: logs, nowMs, actor, requestId: job.id, hops }),
     events: feedOf(scope),
     webhooks: { call: () => callDeliveries(scope, nowMs) },
     issuers: issuersIn(scope, nowMs),
-    enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, options),
+    enqueue: (kind, payload, options) => enqueue(scope, kind, payload, nowMs, { hops, ...options }),
     hasten: (id, runAtMs) => hasten(scope, id, runAtMs),
   }
 }

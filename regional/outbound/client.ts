@@ -5,7 +5,7 @@ import { type ConnectOptions, guardedConnector, TlsFailed, Unreachable } from '.
 import { retryAfterMs } from './retry_after.ts'
 
 export const TIMEOUT_MS = 15_000
-/** What is kept of an answer. */
+/** What is read of an answer: a connection whose answers are longer is not used again. */
 export const MAX_ANSWER_BYTES = 4_096
 /** After the head of an answer: its body may be waited for so long, and no longer. */
 const BODY_MS = 2_000

@@ -82,11 +82,14 @@ export interface Emitter {
   nowMs: number
   actor: Actor
   requestId: string
+  /** Webhooks that have led to it, each by the one before; its events say it. */
+  hops?: number | undefined
 }
 
-export function emitting(scope: TenantScope, { standing, nowMs, actor, requestId }: Emitter): Emit {
+export function emitting(scope: TenantScope, { standing, nowMs, actor, requestId, hops }: Emitter): Emit {
   const at = new Date(nowMs).toISOString()
-  return (type, resource, data) => {
+  return (type, resource, facts) => {
+    const data = hops === undefined ? facts : { ...facts, hops }
     const id = newId('evt', nowMs)
     outboxOf(scope).append(standing.epoch, {
       id,

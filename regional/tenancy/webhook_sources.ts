@@ -7,6 +7,11 @@ import { jsonSpace } from '../storage/space.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
 import type { TenantScope } from './region_database.ts'
 
+export interface FormerSecret {
+  sealedSecret: string
+  untilMs: number
+}
+
 export interface SourceRecord {
   id: Id<'whs'>
   name: string
@@ -18,6 +23,8 @@ export interface SourceRecord {
   secretHash: string
   /** What the provider signs with. */
   sealedSecret: string
+  /** Secrets of before, the newest first: what they sign is genuine until then. */
+  former?: ReadonlyArray<FormerSecret>
   createdAt: string
   updatedAt: string
   version: number

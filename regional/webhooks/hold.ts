@@ -1,5 +1,6 @@
 // One pump's hold on its tenant: a lease in the tenant's own space, so that of all the processes of a region one delivers.
 import { randomUUID } from 'node:crypto'
+import { CLOCKS_MS } from '../tenancy/events.ts'
 import { type StatusRecord, statusSpace } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import { holderSpace, SERVICE } from './records.ts'
@@ -31,13 +32,16 @@ export class Hold {
 
   /** So little of it is left that it has to be kept for itself: nothing else that would keep it has come. */
   get isRunningOut(): boolean {
-    return this.untilMs - this.now() <= (LEASE_MS * 2) / 3
+    const leftMs = this.untilMs - this.now()
+    return leftMs <= (LEASE_MS * 2) / 3 || leftMs > LEASE_MS
   }
 
   /** @returns whether the tenant is active and nobody else's, and so is held once this is committed */
   async take(scope: TenantScope): Promise<boolean> {
     const { status, holder } = await this.read(scope)
-    const isHeld = holder !== undefined && holder.pump !== this.pump && holder.untilMs > this.now()
+    const leftMs = holder === undefined ? 0 : holder.untilMs - this.now()
+    // A longer one is of a clock that was set back meanwhile: it would keep the tenant from everybody for as long.
+    const isHeld = holder?.pump !== this.pump && leftMs > 0 && leftMs <= LEASE_MS + CLOCKS_MS
     if (status?.status !== 'active' || isHeld) return false
     this.extend(scope)
     return true

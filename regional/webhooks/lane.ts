@@ -22,8 +22,11 @@ const FAILURES_IN_ROW = 5
 const PAUSE_MS = { first: 100, most: 5_000 }
 /** Where the receiver asks for less (429, 502, 504). */
 const THROTTLE_MS = { first: 1_000, most: 60_000 }
-/** So much of its rate may come at once. */
-const BURST_MS = 1_000
+/**
+ * As inexact as timers are: one that is so late makes none late behind it. Its rate is kept so much lower for it that in no
+ * second there are more than the rate and one.
+ */
+const LATE_MS = 10
 
 export interface Due {
   record: DeliveryRecord
@@ -113,15 +116,16 @@ export class Lane {
 
   /** What is to be kept of its pace when nobody has it in hand; undefined when nothing hangs on it. */
   paceAt(nowMs: number): Pace | undefined {
+    this.beOnTime(nowMs)
     const { pausedUntilMs, onTimeMs, failuresInRow, throttles } = this
     const isWellAndFree = failuresInRow === 0 && Math.max(pausedUntilMs, onTimeMs) <= nowMs
     return isWellAndFree ? undefined : { pausedUntilMs, onTimeMs, failuresInRow, throttles }
   }
 
   /** Until then its receiver is spared, whatever there is to send: it fails, asks for less, or has a rate. */
-  get sparedUntilMs(): number {
-    const { rate } = this.endpoint
-    return Math.max(this.pausedUntilMs, rate === null ? 0 : this.onTimeMs - BURST_MS)
+  sparedUntilMs(nowMs: number): number {
+    this.beOnTime(nowMs)
+    return Math.max(this.pausedUntilMs, this.endpoint.rate === null ? 0 : this.onTimeMs - LATE_MS)
   }
 
   /** Whether something that was read was not sent yet. */
@@ -151,7 +155,7 @@ export class Lane {
   rests(nowMs: number): boolean {
     if (this.isIdle(nowMs)) return true
     if (this.busy.size > 0 || this.dueIsStale || this.due[0]?.record.test) return false
-    return this.endpoint.enabled && this.sparedUntilMs > nowMs
+    return this.endpoint.enabled && this.sparedUntilMs(nowMs) > nowMs
   }
 
   isBusy(id: string): boolean {
@@ -197,7 +201,8 @@ export class Lane {
     if (this.due[0]?.record.test) return this.takeDue()
     if (!enabled || (this.unsent.length === 0 && this.due.length === 0)) return undefined
     if (mode === 'fifo' ? this.busy.size > 0 : this.sending >= this.mostAtOnce) return undefined
-    if (this.sparedUntilMs > nowMs) return { notBeforeMs: this.sparedUntilMs }
+    const notBeforeMs = this.sparedUntilMs(nowMs)
+    if (notBeforeMs > nowMs) return { notBeforeMs }
     // What has been tried already is in front of all that has not; and one waiting keeps the others waiting.
     if (mode === 'fifo' && this.dueIsStale) return undefined
     const [due] = this.due
@@ -213,18 +218,18 @@ export class Lane {
   begin({ record }: Sendable, nowMs: number): void {
     this.busy.add(record.id)
     this.sending++
-    const { rate } = this.endpoint
     // A test waits for nothing, and nothing waits for it.
-    if (rate !== null && !record.test) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + 1_000 / rate
+    if (!record.test) this.onTimeMs = Math.max(this.onTimeMs, nowMs) + this.intervalMs
   }
 
   /** Its sending is over; it is not recorded yet. */
   sent(outcome: Sent, askedMs: number | undefined, nowMs: number): void {
     this.sending--
     if (outcome === 'elsewhere') return
-    if (outcome !== 'throttled') this.throttles = 0
+    this.beOnTime(nowMs)
     if (outcome === 'succeeded') {
       this.failuresInRow = 0
+      this.throttles = 0
       return
     }
     // What was on its way when it began to be spared says nothing new: a pause grows from one to the next.
@@ -252,6 +257,18 @@ export class Lane {
       this.nextDueMs = Math.min(this.nextDueMs ?? again, again)
       if (this.endpoint.mode === 'fifo') this.dueIsStale = true
     }
+  }
+
+  /** From one to the next. */
+  private get intervalMs(): number {
+    const { rate } = this.endpoint
+    return rate === null ? 0 : (1_000 + LATE_MS) / rate
+  }
+
+  /** A clock that was set back spares nobody for longer than any pause, or any rate, does. */
+  private beOnTime(nowMs: number): void {
+    this.pausedUntilMs = Math.min(this.pausedUntilMs, nowMs + THROTTLE_MS.most)
+    this.onTimeMs = Math.min(this.onTimeMs, nowMs + LATE_MS + this.intervalMs)
   }
 
   private get mostAtOnce(): number {

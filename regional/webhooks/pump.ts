@@ -43,7 +43,7 @@ const MAX_BATCH = 64
 const RECORD_AGAIN_MS = 100
 /** How far an endpoint is of which nothing is recorded is written down so often, with something else. */
 const CURSORS_EVERY_MS = 10_000
-/** What is in flight has so long when the process stops. */
+/** What is in flight has so long when the process stops, or the tenant is suspended. */
 const STOP_MS = 1_000
 
 export class TenantPump {
@@ -131,6 +131,8 @@ export class TenantPump {
     try {
       return await this.pump()
     } catch (error) {
+      // Suspended, or not to be read at present: neither is a reason to send again what is arriving just now.
+      await this.settle()
       if (error instanceof Over) return error.how
       log.error('deliveries of a tenant ended early', { error })
       return 'lost'
@@ -156,12 +158,18 @@ export class TenantPump {
       if (isDone && !this.hasToLook && (await this.leave())) return 'left'
       await this.pause(Math.max(1, Math.min(nextMs - this.dependencies.now(), Math.max(lingerMs, 1), 1_000)))
     }
+    await this.settle()
+    await this.leave(true)
+    return 'left'
+  }
+
+  /** Nothing more is sent: what is in flight has a moment, and what it came to is recorded. */
+  private async settle(): Promise<void> {
+    this.leaving.abort()
     const cut = setTimeout(() => this.aborting.abort(), STOP_MS)
     await Promise.allSettled([...this.underWay])
     clearTimeout(cut)
     await this.recording
-    await this.leave(true)
-    return 'left'
   }
 
   private get hasToLook(): boolean {
@@ -417,11 +425,11 @@ export class TenantPump {
         Promise.all(
           active.map(async (lane) => {
             const { entries } = await tx.space(dueSpace).page({ under: [lane.endpoint.id], limit: 1 })
-            return entries.map(([, { notBeforeMs }]) => Math.max(notBeforeMs, lane.sparedUntilMs))
+            return entries.map(([, { notBeforeMs }]) => Math.max(notBeforeMs, lane.sparedUntilMs(nowMs)))
           }),
         ),
       ])
-      const times = [...fresh.flat().map(({ sparedUntilMs }) => sparedUntilMs), ...due.flat()]
+      const times = [...fresh.flat().map((lane) => lane.sparedUntilMs(nowMs)), ...due.flat()]
       const nextMs = times.length === 0 ? undefined : Math.min(...times)
       const isToGoOn = changed !== this.changed || (nextMs !== undefined && nextMs <= nowMs)
       if (isToGoOn && !anyway) {

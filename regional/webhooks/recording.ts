@@ -2,6 +2,7 @@
 // all. One transaction for as many as there are; what it has recorded already, it recognises by the number of the attempt.
 import { newId } from '../../shared/ids.ts'
 import { limitsOf } from '../../shared/plans.ts'
+import { beginningOf } from '../beginning_of.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import type { Called } from '../outbound/client.ts'
 import type { LogPosition } from '../storage/log_space.ts'
@@ -19,6 +20,7 @@ import {
   dueAtOf,
   type EndpointRecord,
   endpointSpace,
+  hasArrived,
   KEPT_ATTEMPTS,
   type LaneRecord,
   laneSpace,
@@ -157,7 +159,7 @@ function tried(
   { mode, counts }: { mode: DeliveryMode; counts: boolean },
   { nowMs, random }: Recording,
 ): DeliveryRecord {
-  const { event: _, ...rest } = before
+  const { event: _, arrived: __, ...rest } = before
   const attempted = {
     ...rest,
     attempts: before.attempts + 1,
@@ -165,7 +167,8 @@ function tried(
     nextAttemptMs: null,
     dueAt: null,
   }
-  if (isSuccess(result)) return { ...attempted, status: 'delivered', failures: 0 }
+  // What has arrived once is not missed, whatever becomes of the copy that somebody asked for: nothing waits behind it.
+  if (isSuccess(result) || hasArrived(before)) return { ...attempted, status: 'delivered', failures: 0 }
   const failures = before.failures + (counts ? 1 : 0)
   const asked = result.called.outcome === 'answered' ? result.called.retryAfterMs : undefined
   const delayOf = mode === 'fifo' ? orderedDelayMs : retryDelayMs
@@ -177,7 +180,18 @@ function tried(
   return { ...failed, status: 'pending', nextAttemptMs, dueAt: dueAtOf(before, mode, nextAttemptMs) }
 }
 
-function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { called, sentMs }: Result): void {
+/**
+ * Of an answer, in bytes as they are stored. No quota counts them, and a receiver answers what it likes: so it is about as much
+ * as the rest of a delivery takes.
+ */
+const KEPT_ANSWER_BYTES = { success: 256, failure: 1_024 }
+
+/** Control characters would take six bytes each, and are nothing to be read. */
+const keptAnswer = (answer: string, maxBytes: number): string =>
+  beginningOf(answer.replace(/[^\P{Cc}\t\n\r]/gu, '\ufffd'), maxBytes).toWellFormed()
+
+function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, result: Result): void {
+  const { called, sentMs } = result
   const answered = called.outcome === 'answered'
   // How long it took to find nobody there would tell what is there.
   const durationMs = called.outcome === 'unreachable' ? null : called.durationMs
@@ -187,7 +201,9 @@ function writeAttempt(tx: ServiceScope, { id, attempts }: DeliveryRecord, { call
     durationMs,
     status: answered ? called.status : null,
     error: answered ? null : called.outcome,
-    answer: answered ? called.answer : null,
+    answer: answered
+      ? keptAnswer(called.answer, KEPT_ANSWER_BYTES[isSuccess(result) ? 'success' : 'failure'])
+      : null,
   })
 }
 

@@ -94,6 +94,8 @@ export interface DeliveryRecord {
   dueAt: number | null
   /** Made to try the endpoint out: tried once. */
   test?: true
+  /** It has arrived before, and is on its way again because somebody asked: that is tried once. */
+  arrived?: true
   /** Until it is delivered: so that it outlives what the feed keeps. */
   event?: TenantEvent
 }
@@ -181,6 +183,10 @@ export function clearDelivery(tx: Pick<ServiceScope, 'space'>, record: DeliveryR
   tx.space(attemptSpace).clearUnder([id])
 }
 
+/** Whether its receiver has it, be it on its way there once more. */
+export const hasArrived = ({ status, arrived }: DeliveryRecord): boolean =>
+  arrived === true || status === 'delivered'
+
 /** A delivery on its way, again or for the first time. */
 export const onItsWay = (
   record: DeliveryRecord,
@@ -193,6 +199,7 @@ export const onItsWay = (
   failures: 0,
   nextAttemptMs: nowMs,
   dueAt: dueAtOf(record, mode, nowMs),
+  ...(hasArrived(record) && { arrived: true }),
   event,
 })
 

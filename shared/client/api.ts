@@ -60,7 +60,7 @@ export type CreatedInvitation = { id: string; email: string; role: "owner" | "ad
 
 export type CreatedTenant = { tenant: Tenant; apiKey: { id: string; key: string }; adminLink: { url: string; expiresAt: string } }
 
-export type CreatedWebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; received: number; rejected: number; createdAt: string; updatedAt: string; url: string }
+export type CreatedWebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; formerSecretUntil: string | null; received: number; rejected: number; createdAt: string; updatedAt: string; url: string }
 
 export type Customisation = { displayName: string | null; logoUrl: string | null; accentColor: string | null }
 
@@ -158,7 +158,7 @@ export type UpdateTenant = { name?: string; plan?: "free" | "team" | "enterprise
 
 export type UpdateWebhookEndpoint = { url?: string; description?: string | null; types?: Array<string>; enabled?: boolean; mode?: "parallel" | "fifo"; rate?: number | null; headers?: { [key: string]: string } }
 
-export type UpdateWebhookSource = { name?: string; secret?: string; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
+export type UpdateWebhookSource = { name?: string; secret?: string; overlapSeconds?: number; eventTypes?: { [key: string]: string }; agent?: { projectId: string; agentId: string } | null }
 
 export type Usage = { quotas: { projects: Quota; apiKeys: Quota; members: Quota; identityProviders: Quota; domains: Quota; webhookSources: Quota; webhookEndpoints: Quota; storedBytes: Quota; tokens: Quota }; isolation: { stage: "slowed" | "limited"; since: string; until: string } | null; history: Array<UsagePeriod> }
 
@@ -174,7 +174,7 @@ export type WebhookEndpointWithSecret = { id: string; url: string; description: 
 
 export type WebhookPayload = { type: string; timestamp: string; id: string; sequence: string; data: { resource: string; actor: { kind: string; id: string; member?: string } } }
 
-export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; received: number; rejected: number; createdAt: string; updatedAt: string }
+export type WebhookSource = { id: string; name: string; provider: "standard" | "stripe" | "github" | "slack" | "shopify" | "hmac"; eventTypes: { [key: string]: string }; agent: { projectId: string; agentId: string } | null; formerSecretUntil: string | null; received: number; rejected: number; createdAt: string; updatedAt: string }
 
 export interface Operations {
   /** Take a model away; runs that go on end as they would. */

@@ -7,6 +7,7 @@ import { returnLease, takeLease } from '../../regional/jobs/lease.ts'
 import { enqueue, jobsOf } from '../../regional/jobs/queue.ts'
 import { jobSpace } from '../../regional/jobs/record.ts'
 import { during, noted, RequestNote } from '../../regional/observe/request.ts'
+import { feedOf } from '../../regional/tenancy/events.ts'
 import { profileSpace, statusSpace } from '../../regional/tenancy/records.ts'
 import { newId } from '../../shared/ids.ts'
 import { Problem } from '../../shared/problems.ts'
@@ -61,6 +62,31 @@ describe('a step takes effect once', () => {
     }, 1)
     await ended(tenant, id).finally(() => clearInterval(hurry))
     expect(await queue.counter(tenant, 'both')).toBe(50)
+  })
+})
+
+test('what webhooks have led to says how many, in the events of its job and of what that enqueues', async () => {
+  const last = jobKind({
+    ...{ kind: 'test.last', service: 'test', retry: { firstMs: 1_000, maxMs: 1_000, tries: 1 } },
+    step: async () => ({ failed: 'No.' }),
+  })
+  const first = jobKind({
+    ...{ kind: 'test.first', service: 'test', retry: { firstMs: 1_000, maxMs: 1_000, tries: 1 } },
+    async step(tx) {
+      tx.emit('run.started', 'run_1', { project: 'prj_1' })
+      tx.enqueue(last, {})
+      return { finished: true }
+    },
+  })
+  const tenant = await queue.tenant(1)
+  queue.worker({ kinds: [first, last] })
+  await queue.enqueue(tenant, first, {}, { hops: 2 })
+  await eventually(async () => {
+    const { events } = await queue.inTenant(tenant, (scope) => feedOf(scope).page(10))
+    expect(events.map(({ type, data }) => [type, data])).toEqual([
+      ['run.started', { project: 'prj_1', hops: 2 }],
+      ['job.failed', { kind: 'test.last', hops: 2 }],
+    ])
   })
 })
 

@@ -29,6 +29,28 @@ test('the last attempts are kept, and no others', async () => {
   expect(await attemptsKept()).toEqual(Array.from({ length: KEPT_ATTEMPTS }, (_, i) => i + 4))
 })
 
+test('what is kept of an answer takes few bytes, whatever was answered, and can be read', async () => {
+  const { delivery, tried } = await beginDelivery(queue, tenant, { mode: 'parallel' })
+  const answers = ['\0'.repeat(4_096), '"'.repeat(4_096), '€'.repeat(1_365), '{"wrong":\t"é"}\n\x1b[31m']
+  for (const status of [500, 200]) {
+    for (const answer of answers) {
+      await tried({ outcome: 'answered', status, answer, durationMs: 1, retryAfterMs: undefined })
+    }
+  }
+  const kept = await queue.inTenant(tenant, async (scope) => {
+    const { entries } = await scope
+      .service(SERVICE)
+      .space(attemptSpace)
+      .page({ under: [delivery.id], limit: 50 })
+    return entries.map(([, { answer }]) => answer ?? '')
+  })
+  const bytes = kept.map((answer) => Buffer.byteLength(JSON.stringify(answer)))
+  expect(Math.max(...bytes.slice(0, 4))).toBeLessThanOrEqual(1_024)
+  expect(Math.max(...bytes.slice(4))).toBeLessThanOrEqual(256)
+  expect(Math.min(...kept.map(({ length }) => length))).toBeGreaterThan(15)
+  expect(kept[3]).toBe('{"wrong":\t"é"}\n\ufffd[31m')
+})
+
 test('a delivery with more attempts than a transaction could clear one by one is forgotten, and no other', async () => {
   const { nowMs } = queue.clock
   const many = { mode: 'parallel', status: 'delivered', attempts: 100_000 } as const

@@ -111,7 +111,11 @@ describe('URLs', () => {
 test('Retry-After is seconds, or a date', () => {
   const nowMs = Date.parse('2026-11-23T10:15:00Z')
   expect(retryAfterMs('120', nowMs)).toBe(120_000)
-  expect(retryAfterMs('Mon, 23 Nov 2026 10:16:00 GMT', nowMs)).toBe(60_000)
+  for (const text of [
+    ...['Mon, 23 Nov 2026 10:16:00 GMT', 'Monday, 23-Nov-26 10:16:00 GMT', 'Mon Nov 23 10:16:00 2026'],
+  ]) {
+    expect([text, retryAfterMs(text, nowMs)]).toEqual([text, 60_000])
+  }
   expect(retryAfterMs('Mon, 23 Nov 2026 10:14:00 GMT', nowMs)).toBe(0)
   for (const text of [undefined, '', '-1', 'soon', '1.5', '1e9'])
     expect(retryAfterMs(text, nowMs)).toBeUndefined()

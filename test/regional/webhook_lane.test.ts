@@ -53,13 +53,13 @@ test('whoever has a failing endpoint in hand next sends it one at a time, and pa
   const first = beginAll(lane, nowMs)
   expect(first.length).toBeGreaterThan(1)
   for (const _ of first) lane.sent('failed', undefined, nowMs)
-  nowMs = lane.sparedUntilMs
+  nowMs = lane.sparedUntilMs(nowMs)
   const pace = lane.paceAt(nowMs)
   if (pace === undefined) throw new Error('its pace is to be kept')
   const next = laneOf({ ...record, pace }, 40)
   expect(beginAll(next, nowMs)).toHaveLength(1)
   next.sent('failed', undefined, nowMs)
-  expect(next.sparedUntilMs - nowMs).toBe(200)
+  expect(next.sparedUntilMs(nowMs) - nowMs).toBe(200)
 
   next.sent('succeeded', undefined, nowMs)
   expect(next.paceAt(nowMs + 5_000)).toBeUndefined()
@@ -78,8 +78,8 @@ test.each([
     for (const each of begun) lane.recorded(each, NOW_MS + 5_000)
     let nowMs = NOW_MS
     for (let pauseMs = first; pauseMs <= 2 * most; pauseMs *= 2) {
-      expect(lane.sparedUntilMs - nowMs).toBe(Math.min(pauseMs, most))
-      nowMs = lane.sparedUntilMs
+      expect(lane.sparedUntilMs(nowMs) - nowMs).toBe(Math.min(pauseMs, most))
+      nowMs = lane.sparedUntilMs(nowMs)
       const [next, ...others] = beginAll(lane, nowMs)
       if (next === undefined) throw new Error('one of them is to be tried')
       expect(others).toEqual([])
@@ -96,9 +96,53 @@ test('what was on its way when a pause began can make it longer, by what its rec
   lane.sent('throttled', 8_000, NOW_MS)
   lane.sent('throttled', 3_000, NOW_MS + 10)
   lane.sent('failed', undefined, NOW_MS + 20)
-  expect(lane.sparedUntilMs - NOW_MS).toBe(8_000)
+  expect(lane.sparedUntilMs(NOW_MS + 30) - NOW_MS).toBe(8_000)
   lane.sent('throttled', 600_000, NOW_MS + 30)
-  expect(lane.sparedUntilMs - NOW_MS).toBe(60_030)
+  expect(lane.sparedUntilMs(NOW_MS + 30) - NOW_MS).toBe(60_030)
+})
+
+test('whoever has asked for less gets one at a time until one arrives, whatever else fails meanwhile', () => {
+  const lane = laneOf(record, 40)
+  const [first, ...others] = beginAll(lane, NOW_MS)
+  if (first === undefined) throw new Error('there is one')
+  for (const _ of others) lane.sent('succeeded', undefined, NOW_MS)
+  lane.sent('throttled', undefined, NOW_MS)
+  let nowMs = lane.sparedUntilMs(NOW_MS)
+  expect(beginAll(lane, nowMs)).toHaveLength(1)
+  lane.sent('failed', undefined, nowMs)
+  nowMs = lane.sparedUntilMs(nowMs)
+  expect(beginAll(lane, nowMs)).toHaveLength(1)
+  lane.sent('succeeded', undefined, nowMs)
+  expect(beginAll(lane, nowMs)).toHaveLength(16)
+})
+
+test.each([0.5, 2.5, 5, 60, 1_000])('in no second are there more than the rate and one: %d', (rate) => {
+  const lane = new Lane({ ...endpoint, rate }, record)
+  lane.addDue({ due: [], nextDueMs: undefined, more: false }, lane.dueVersion)
+  lane.add(events(3_000), FEED_BEGINNING, false)
+  const times: number[] = []
+  // As late as timers are, now and then.
+  for (let nowMs = NOW_MS; nowMs < NOW_MS + 5_000; nowMs += nowMs % 7 === 0 ? 9 : 1) {
+    for (const each of beginAll(lane, nowMs)) {
+      times.push(nowMs)
+      lane.sent('succeeded', undefined, nowMs)
+      lane.recorded(each, undefined)
+    }
+  }
+  const inSecond = times.map((from, i) => times.slice(i).filter((time) => time < from + 1_000).length)
+  expect(Math.max(...inSecond)).toBeLessThanOrEqual(rate + 1)
+  expect(times.length / 5).toBeGreaterThan(Math.min(rate, 590) * 0.95)
+})
+
+test('a clock that is set back spares a receiver no longer than a pause lasts, or its rate says', () => {
+  const before = NOW_MS - 60 * 60_000
+  const pace = { pausedUntilMs: NOW_MS + 60_000, onTimeMs: NOW_MS + 200, failuresInRow: 6, throttles: 6 }
+  expect(laneOf({ ...record, pace }, 1).sparedUntilMs(before)).toBe(before + 60_000)
+  const limited = new Lane({ ...endpoint, rate: 5 }, { ...record, pace: { ...pace, pausedUntilMs: 0 } })
+  const untilMs = limited.sparedUntilMs(before)
+  expect(untilMs - before).toBeLessThan(250)
+  // And not for as long again each time that somebody asks.
+  expect(limited.sparedUntilMs(before + 100)).toBe(untilMs)
 })
 
 test('a lane rests while its receiver is spared, and not while anything is on its way', () => {

@@ -80,6 +80,77 @@ test('a secret that is none of its provider’s is refused, of a new source and 
   expect((await ask(`${path}/${other.id}`, 'PATCH', { secret: '########' })).status).toBe(200)
 })
 
+test('a secret that somebody has chosen is any text: GitHub’s own example, and one of another script', async () => {
+  const { key } = await regions.newTenant('chosen', 'us')
+  const create = (provider: string, secret: string) =>
+    regions.ask('us', {
+      ...{ as: key, method: 'POST', path: '/v1/webhook-sources', body: { name: 'Chosen', provider, secret } },
+    })
+  const body = 'Hello, World!'
+  const theirs = '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
+  const ours = createHmac('sha256', Buffer.from('пароль ключ', 'utf8')).update(body).digest('hex')
+  for (const [provider, secret, header, signature] of [
+    ['github', "It's a Secret to Everybody", 'x-hub-signature-256', `sha256=${theirs}`],
+    ['hmac', 'пароль ключ', 'x-signature', ours],
+    ['hmac', 'x', 'x-signature', createHmac('sha256', 'x').update(body).digest('hex')],
+  ] as const) {
+    const { status, body: source } = await create(provider, secret)
+    expect([provider, status]).toEqual([provider, 201])
+    const sent = { as: source.url, method: 'POST', path: '', body, headers: { [header]: signature } }
+    expect((await regions.ask('us', sent)).status).toBe(200)
+  }
+  for (const [provider, secret] of [
+    ['github', ''],
+    ['hmac', 'a\nb'],
+    ['hmac', 'x'.repeat(513)],
+    ['stripe', 'whsec_ copied'],
+    ['slack', 'short'],
+  ] as const) {
+    expect([secret, await create(provider, secret)]).toMatchObject([
+      ...[secret, { status: 422, body: { errors: [{ pointer: '/secret' }] } }],
+    ])
+  }
+})
+
+test('after its secret was changed a source takes what either signs, until the time of the one of before is over', async () => {
+  const { key } = await regions.newTenant('overlap', 'us')
+  const ask = (path: string, method: string, body?: unknown) =>
+    regions.ask('us', {
+      as: key,
+      method,
+      path: `/v1/webhook-sources${path}`,
+      ...(body !== undefined && { body }),
+    })
+  const given = { name: 'Code', provider: 'github', secret: 'the first' }
+  const { body: source } = await ask('', 'POST', given)
+  expect(source.formerSecretUntil).toBeNull()
+  let n = 0
+  const taken = async (...secrets: string[]) => {
+    const sent = secrets.map(async (secret) => {
+      const body = JSON.stringify({ n: n++ })
+      const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`
+      const headers = { 'x-hub-signature-256': signature }
+      return (await regions.ask('us', { as: source.url, method: 'POST', path: '', body, headers })).status
+    })
+    return Promise.all(sent)
+  }
+  const change = (body: object) => ask(`/${source.id}`, 'PATCH', body)
+  const { body: changed } = await change({ secret: 'the second' })
+  const lastsMs = Date.parse(changed.formerSecretUntil) - Date.parse(changed.updatedAt)
+  expect(lastsMs).toBe(DAY_MS)
+  expect(await taken('the first', 'the second', 'another')).toEqual([200, 200, 401])
+  expect((await change({ secret: 'the third', overlapSeconds: 3_600 })).status).toBe(200)
+  expect(await taken('the first', 'the second', 'the third')).toEqual([200, 200, 200])
+  aheadMs += 3_600_000
+  expect(await taken('the first', 'the second', 'the third')).toEqual([401, 401, 200])
+  expect((await ask(`/${source.id}`, 'GET')).body.formerSecretUntil).toBeNull()
+  await change({ secret: 'the fourth', overlapSeconds: 0 })
+  expect(await taken('the third', 'the fourth')).toEqual([401, 200])
+  expect(await change({ overlapSeconds: 60 })).toMatchObject({
+    ...{ status: 422, body: { errors: [{ pointer: '/overlapSeconds' }] } },
+  })
+})
+
 test('what came of a webhook is not received again, so that nothing feeds itself', async () => {
   const one = await regions.newTenant('feeds-itself', 'us')
   const other = await regions.newTenant('feeds-another', 'us')
@@ -109,6 +180,43 @@ test('what came of a webhook is not received again, so that nothing feeds itself
   expect(await across(data[0].id)).toEqual(taken)
   expect(await back('evt_of-somebody-else')).toEqual(taken)
   expect(await back(newId('evt'))).toEqual(taken)
+})
+
+test('organisations that send each other what came of their webhooks come to an end', async () => {
+  const { key } = await regions.newTenant('end', 'us')
+  const secret = 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  // An agent that is not there: of its job an event comes, too.
+  const agent = { projectId: newId('prj'), agentId: newId('agt') }
+  const given = { name: 'Partner', provider: 'standard', secret, agent }
+  const made = { as: key, method: 'POST', path: '/v1/webhook-sources', body: given }
+  const { url } = (await regions.ask('us', made)).body
+  const receive = async (type: string, data: object) => {
+    const id = newId('evt')
+    const body = JSON.stringify({ id, type, data })
+    const now = new Date(Date.now() + aheadMs)
+    const headers = {
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+      'webhook-signature': new Webhook(secret).sign(id, now, body),
+    }
+    return (await regions.ask('us', { as: url, method: 'POST', path: '', body, headers })).body.id
+  }
+  const hops = async (type: string) =>
+    (await regions.ask('us', { as: key, path: `/v1/events?types=${type}` })).body.data.map(
+      ({ data }: { data: { hops?: number } }) => data.hops,
+    )
+  await receive('project.created', {})
+  await receive('webhook.received', {})
+  await receive('run.succeeded', { hops: 2 })
+  await receive('webhook.received', { hops: 'many' })
+  expect(await hops('webhook.received')).toEqual([undefined, 2, 3, 2])
+  for (const type of ['webhook.received', 'run.succeeded', 'job.failed']) {
+    expect([await receive(type, { hops: 3 }), await receive(type, { hops: 1e9 })]).toEqual([null, null])
+  }
+  expect(await receive('project.created', { hops: 3 })).toMatch(/^del_/)
+  await expect
+    .poll(async () => (await hops('job.failed')).toSorted(), { timeout: 10_000 })
+    .toEqual([2, 2, 3, undefined, undefined])
 })
 
 test('what is forged is refused, told together in the audit trail, and counted', async () => {
@@ -232,6 +340,38 @@ test('what came is kept by the plan of now, be that a larger or a smaller one th
   aheadMs += 8 * DAY_MS
   await ask('/v1/projects', 'POST', { name: 'Wakes the tenant’s queue' })
   await expect.poll(received, { timeout: 30_000 }).toEqual([])
+})
+
+test('Standard Webhooks with one body are told apart by their ids, which are signed; others are not', async () => {
+  const { key } = await regions.newTenant('signed-ids', 'us')
+  const secret = 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  const source = async (provider: string) => {
+    const body = { name: 'Same', provider, secret }
+    const made = { as: key, method: 'POST', path: '/v1/webhook-sources', body }
+    return (await regions.ask('us', made)).body.url
+  }
+  const [standard, hmac] = [await source('standard'), await source('hmac')]
+  const body = '{"type":"tick"}'
+  const receive = async (id: string) => {
+    const now = new Date(Date.now() + aheadMs)
+    const headers = {
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+      'webhook-signature': new Webhook(secret).sign(id, now, body),
+    }
+    return (await regions.ask('us', { as: standard, method: 'POST', path: '', body, headers })).body.id
+  }
+  const first = await receive('msg_1')
+  const second = await receive('msg_2')
+  expect(first).toMatch(/^del_/)
+  expect(second).not.toBe(first)
+  expect([await receive('msg_1'), await receive('msg_2')]).toEqual([first, second])
+  const signature = createHmac('sha256', secret).update(body).digest('hex')
+  const unsigned = async (id: string) => {
+    const headers = { 'x-signature': signature, 'x-event-id': id }
+    return (await regions.ask('us', { as: hmac, method: 'POST', path: '', body, headers })).body.id
+  }
+  expect(await unsigned('2')).toBe(await unsigned('1'))
 })
 
 test('webhooks of Shopify are told apart by their topics, even with one body, and forgotten each by itself', {

@@ -14,6 +14,7 @@ interface Source {
   name: string
   provider: Provider
   eventTypes: Readonly<Record<string, string>>
+  formerSecretUntil: string | null
   received: number
   rejected: number
   createdAt: string
@@ -296,13 +297,19 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   ])
   if (!answer.ok) return c.var.refuse(answer)
   if (!received.ok) return c.var.refuse(received)
-  const { id, name, provider, eventTypes, rejected } = answer.body
+  const { id, name, provider, eventTypes, rejected, formerSecretUntil } = answer.body
   const action = `${visit.base}/${PATH}/${id}`
   const given = wrong?.given ?? { name, provider, secret: '', eventTypes: linesOf(eventTypes) }
   return c.var.page(
     <>
       <div class="panel">
         <SetUp provider={provider} />
+        {formerSecretUntil && (
+          <p class="notice">
+            The secret was changed: what the one of before signs is taken until{' '}
+            <Time at={formerSecretUntil} />.
+          </p>
+        )}
         {rejected > 0 && (
           <p class="notice bad">
             {rejected} were refused: their signature did not fit the secret, or they came more than five
@@ -397,7 +404,7 @@ const SourceForm = ({ visit, action, given, problem, version, verb }: SourceForm
       hint={
         version === undefined
           ? 'What the provider signs with. It is kept sealed, and never shown.'
-          : 'Empty leaves it as it is.'
+          : 'Empty leaves it as it is. After a change, what the one of before signs is taken for a day, too.'
       }
       type="password"
       autocomplete="off"

@@ -47,7 +47,7 @@ async function missedOf(
   const all = await Promise.all(
     wanted.map(async (event): Promise<MissedEvent | undefined> => {
       const delivery = await tx.space(deliverySpace).get([deliveryId(endpoint.id, event.id)])
-      if (delivery?.status === 'delivered') return undefined
+      if (delivery?.status === 'delivered' || delivery?.arrived) return undefined
       const isHeld = lane !== undefined && event.sequence > lane.cursor
       return { event, delivery, why: delivery?.status ?? (isHeld ? 'held' : 'not_sent') }
     }),

@@ -14,6 +14,8 @@ const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/
 /** The platform's own, those of the connection, and what would make another request of it. */
 const RESERVED =
   /^(?:webhook-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|user-agent|proxy-.*)$/i
+/** They are kept with the endpoint, which is read whenever it is delivered to; and few receivers take more. */
+const MAX_HEADERS = 8 * 1024
 
 const url = z
   .string()
@@ -46,6 +48,10 @@ const headers = z
     z.string().regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,1998}[\x21-\x7e])?$/, 'is visible ASCII, at most 2,000'),
   )
   .refine((given) => Object.keys(given).length <= 20, 'has at most 20 entries')
+  .refine(
+    (given) => Object.entries(given).flat().join('').length <= MAX_HEADERS,
+    'has at most 8 KiB, names and values together',
+  )
   .refine((given) => !Object.keys(given).some((name) => RESERVED.test(name)), 'has a reserved name')
   .refine(
     (given) =>
@@ -169,7 +175,10 @@ export const DeliveryWithAttempts = Delivery.omit({ attempts: true })
           .enum(outcomes)
           .nullable()
           .meta({ description: 'Why none came. `unreachable` is one for every reason that there is.' }),
-        answer: z.string().nullable().meta({ description: 'The first 4 KiB of it.' }),
+        answer: z
+          .string()
+          .nullable()
+          .meta({ description: 'The beginning of it: 1 KiB at most, and 256 bytes where it was a success.' }),
       }),
     ),
   })

@@ -170,7 +170,7 @@ export async function attemptsOf(tx: Reading, { id }: DeliveryRecord) {
 }
 
 export const shownDelivery = (record: DeliveryRecord): Delivery => {
-  const { failures: _, nextAttemptMs, dueAt: __, event: ___, test = false, ...rest } = record
+  const { failures: _, nextAttemptMs, dueAt: __, event: ___, arrived: ____, test = false, ...rest } = record
   return {
     ...rest,
     test,

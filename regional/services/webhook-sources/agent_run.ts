@@ -1,6 +1,7 @@
 // A webhook that runs an agent: a job, so that the provider is answered at once, and nothing is lost. It is done when the run
 // has begun.
 import { Problem, type ProblemCode } from '../../../shared/problems.ts'
+import { beginningOf } from '../../beginning_of.ts'
 import { CannotBeDone, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
 import type { ModelAccess } from '../agents/models.ts'
 import { type AgentPlace, beginUnattended, UNATTENDED_RUN } from '../agents/unattended.ts'
@@ -19,13 +20,6 @@ const LASTING: ReadonlySet<ProblemCode> = new Set(['not_found', 'project_archive
 
 /** A place is kept with the job, as JSON, so it stays small. */
 const MAX_INPUT = 16 * 1024
-
-/** The beginning of a text, which takes so many bytes as JSON, at most: there one character may take six. */
-function beginningOf(text: string, maxBytes: number): string {
-  const bytes = Buffer.byteLength(JSON.stringify(text))
-  if (bytes <= maxBytes) return text
-  return beginningOf(text.slice(0, Math.floor((text.length * maxBytes) / bytes)), maxBytes)
-}
 
 export const agentRun = (models: ModelAccess): ServiceJobKind<Payload, Place> =>
   jobKind({

@@ -18,6 +18,8 @@ export type SignatureVerdict =
       eventId: string | undefined
       /** What the provider calls it. */
       type: string | undefined
+      /** Of a platform such as this one: how many webhooks have led to it. */
+      hops?: number | undefined
       /** Slack asks for it back, once, when the URL is registered. */
       challenge?: string
     }
@@ -57,6 +59,11 @@ function jsonOf(body: Uint8Array): Record<string, unknown> {
 const textIn = (value: unknown): string | undefined =>
   typeof value === 'string' && value.length <= 512 ? value : undefined
 
+function hopsIn(data: unknown): number | undefined {
+  const { hops } = (data ?? {}) as { hops?: unknown }
+  return typeof hops === 'number' && hops > 0 ? hops : undefined
+}
+
 /** The bytes of a `whsec_` secret. */
 export function standardSecret(secret: string): Buffer {
   return Buffer.from(secret.replace(/^whsec_/, ''), 'base64')
@@ -75,7 +82,8 @@ const CHECKS: Readonly<Record<Provider, Check>> = {
     )
     if (!genuine) return FORGED
     if (!isTimely(time, nowMs)) return { outcome: 'stale' }
-    return { outcome: 'genuine', eventId: id, type: textIn(jsonOf(body).type) }
+    const { type, data } = jsonOf(body)
+    return { outcome: 'genuine', eventId: id, type: textIn(type), hops: hopsIn(data) }
   },
   stripe(secret, { header, body }, nowMs) {
     const parts = (header('stripe-signature') ?? '').split(',').map((part) => part.trim().split('='))
@@ -128,13 +136,18 @@ const CHECKS: Readonly<Record<Provider, Check>> = {
 /** Longer ones are no event types of anybody's. */
 const MAX_TYPE = 200
 
+/** @param secrets any of which it may be signed with */
 export function checkSignature(
   provider: Provider,
-  secret: string,
+  secrets: ReadonlyArray<string>,
   received: Received,
   nowMs: number,
 ): SignatureVerdict {
-  const verdict = CHECKS[provider](secret, received, nowMs)
+  let verdict = FORGED
+  for (const secret of secrets) {
+    verdict = CHECKS[provider](secret, received, nowMs)
+    if (verdict.outcome !== 'forged') break
+  }
   if (verdict.outcome !== 'genuine') return verdict
   // An empty one says nothing: whatever else has none is another webhook.
   const eventId = verdict.eventId || undefined

@@ -43,7 +43,9 @@ import {
   readSource,
   removeSource,
   repeated,
+  secretsAt,
   shown,
+  withSecret,
   writeSource,
 } from './store.ts'
 
@@ -56,6 +58,9 @@ const LIST = 'webhook-sources'
 const RECEIVED = 'received'
 const one = z.object({ id: sourceId })
 const ofSource = z.object({ sourceId })
+
+/** A provider may go on with the secret of before for a while, or sends again what it has signed with it. */
+const OVERLAP_SECONDS = 24 * 60 * 60
 
 const etagOf = ({ version }: SourceRecord): string => `"${version}"`
 const boundTo = (tenant: TenantNumber, id: string): string => `webhook source ${tenant} ${id}`
@@ -82,18 +87,33 @@ function requireMayRun({ context }: TenantTransaction, agent: SourceRecord['agen
 /** What comes of a webhook that is received: the event of it, those of the run that it begins, and of a job that fails. */
 const CONSEQUENCE = /^(?:webhook|run|job)\./
 
+/** Of the webhooks that led to one, one after the other: organisations that send to each other would do so without end. */
+const MAX_HOPS = 3
+
+interface Told {
+  eventId: string | undefined
+  type: string | undefined
+  hops?: number | undefined
+}
+
+/** How many webhooks have led to this one: none, but where it is what came of one, here or at another organisation. */
+function hopsOf({ provider }: SourceRecord, { eventId, type = '', hops = 1 }: Told): number {
+  // Endpoints sign as no other provider does.
+  const isEvent = provider === 'standard' && eventId !== undefined && isId('evt', eventId)
+  return isEvent && CONSEQUENCE.test(type) ? hops : 0
+}
+
 /**
  * Of the organisation's own events, any may come in, to begin a run; but what has come of one that came in may not, or an
- * endpoint that leads here would feed itself.
+ * endpoint that leads here would feed itself. From others it may, a few times.
  */
-async function isOwnConsequence(
+async function isToEnd(
   { events }: TenantTransaction,
-  { provider }: SourceRecord,
-  { eventId, type = '' }: { eventId?: string | undefined; type?: string | undefined },
+  hops: number,
+  { eventId = '' }: Told,
 ): Promise<boolean> {
-  // Endpoints sign as no other provider does.
-  if (provider !== 'standard' || eventId === undefined || !isId('evt', eventId)) return false
-  return CONSEQUENCE.test(type) && (await events.find(eventId)) !== undefined
+  if (hops === 0) return false
+  return hops >= MAX_HOPS || (await events.find(eventId)) !== undefined
 }
 
 export function webhookSources({ mint, seal }: SourceOptions, models: ModelAccess): Service {
@@ -101,7 +121,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
 
   const reply = async (tx: TenantTransaction, status: number, source: SourceRecord): Promise<Reply> => ({
     status,
-    body: await shown(tx, source),
+    body: await shown(tx, source, tx.context.nowMs),
     headers: { etag: etagOf(source) },
   })
 
@@ -148,7 +168,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           const url = `${publicOrigin ?? ''}${HOOKS_PATH}${token.text}`
           return {
             status: 201,
-            body: { ...(await shown(tx, source)), url },
+            body: { ...(await shown(tx, source, nowMs)), url },
             headers: { location: `/v1/webhook-sources/${id}`, etag: etagOf(source) },
           }
         },
@@ -164,7 +184,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         answers: { 200: pageOf(Source) },
         async handle(tx, { query }) {
           const { entries, more } = await listSources(tx, query.limit, readCursor(LIST, query.cursor))
-          const sources = await Promise.all(entries.map(([, source]) => shown(tx, source)))
+          const sources = await Promise.all(entries.map(([, source]) => shown(tx, source, tx.context.nowMs)))
           const listed = entries.map(([key], i) => [key, sources[i]] as const)
           return { status: 200, body: pageBody(LIST, { entries: listed, more }, (each) => each) }
         },
@@ -196,13 +216,16 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           requireMatch(ifMatch, etagOf(before))
           requireMayRun(tx, body.agent)
           const { nowMs, tenant } = tx.context
+          const { secret, overlapSeconds = OVERLAP_SECONDS } = body
+          const secretOf =
+            secret === undefined
+              ? before
+              : withSecret(before, sealed(tenant, before, secret), nowMs, overlapSeconds * 1_000)
           const after: SourceRecord = {
-            ...before,
+            ...secretOf,
             name: body.name ?? before.name,
             eventTypes: body.eventTypes ?? before.eventTypes,
             agent: body.agent === undefined ? (before.agent ?? null) : body.agent,
-            sealedSecret:
-              body.secret === undefined ? before.sealedSecret : sealed(tenant, before, body.secret),
             updatedAt: new Date(nowMs).toISOString(),
             version: before.version + 1,
           }
@@ -286,8 +309,8 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           if (sent.body.length > MAX_HOOK_BYTES) {
             throw new Problem('body_too_large', `A webhook has at most ${MAX_HOOK_BYTES} bytes.`)
           }
-          const secret = seal.open(source.sealedSecret, boundTo(tenant, source.id))
-          const verdict = checkSignature(source.provider, secret, sent, nowMs)
+          const secrets = secretsAt(source, nowMs).map((each) => seal.open(each, boundTo(tenant, source.id)))
+          const verdict = checkSignature(source.provider, secrets, sent, nowMs)
           // Counted with other refusals: whoever only knows the URL has nothing written for each that they send.
           if (verdict.outcome === 'forged') {
             throw new Problem('signature_invalid', 'The signature is wrong or missing.')
@@ -299,13 +322,17 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
             return { status: 200, body: { challenge: verdict.challenge } }
           }
           // Its sender has done nothing wrong, and would try again.
-          if (await isOwnConsequence(tx, source, verdict)) return { status: 200, body: { id: null } }
-          const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body }
-          const before = await repeated(tx, genuine)
-          if (before !== undefined) return { status: 200, body: { id: before } }
+          const before = hopsOf(source, verdict)
+          if (await isToEnd(tx, before, verdict)) return { status: 200, body: { id: null } }
+          const hops = before === 0 ? undefined : before + 1
+          const genuine = { source, eventId: verdict.eventId, type: verdict.type, body: sent.body, hops }
+          const known = await repeated(tx, genuine)
+          if (known !== undefined) return { status: 200, body: { id: known } }
           const { id } = await keep(tx, genuine)
           await forgetLater(tx, [source.id, id], nowMs)
-          if (source.agent) tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id })
+          if (source.agent) {
+            tx.enqueue(runAgent, { ...source.agent, sourceId: source.id, webhookId: id }, { hops })
+          }
           return { status: 200, body: { id } }
         },
       }),

@@ -9,12 +9,21 @@ export const receivedId = idSchema('del')
 const provider = z.enum(PROVIDERS)
 const secret = z
   .string()
-  .regex(/^[\x21-\x7e]{8,512}$/, 'is 8 to 512 visible ASCII characters')
+  .min(1)
+  .max(512)
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'has control characters')
   .meta({ description: 'What the provider signs with. Kept sealed, and never shown.' })
+
+/** What is never made by anybody but the provider itself: another text is one that was copied wrongly. */
+const MADE_BY_PROVIDER = /^[\x21-\x7e]{8,}$/
 
 /** What a provider's signatures cannot be checked with: nobody could, or anybody could make them. */
 export function wrongSecret(provider: Provider, given: string): string | undefined {
-  if (provider !== 'standard') return undefined
+  // Of these it is their user's choice, any text.
+  if (provider === 'github' || provider === 'hmac') return undefined
+  if (provider !== 'standard') {
+    return MADE_BY_PROVIDER.test(given) ? undefined : 'is at least 8 visible ASCII characters'
+  }
   const bytes = standardSecret(given)
   // What has other letters is another secret than its provider has. Some leave out the padding.
   const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(given.replace(/^whsec_/, ''))
@@ -47,6 +56,9 @@ export const Source = z
     provider,
     eventTypes,
     agent,
+    formerSecretUntil: timeSchema.nullable().meta({
+      description: 'The secret was changed: until then what one of before signs is genuine, too.',
+    }),
     received: z.int().meta({ description: 'Genuine ones, each once.' }),
     rejected: z.int().meta({ description: 'With a wrong signature, or one from another time.' }),
     createdAt: timeSchema,
@@ -77,10 +89,23 @@ export const UpdateSource = z
   .strictObject({
     name: nameSchema.optional(),
     secret: secret.optional().meta({ example: EXAMPLE_SECRET }),
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(7 * 24 * 60 * 60)
+      .optional()
+      .meta({
+        description:
+          'With `secret`: how long what the one of before signs is genuine, too. A day without it; 0 ends it at once.',
+      }),
     eventTypes: eventTypes.optional(),
     agent: agent.optional().meta({ example: null }),
   })
   .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(({ secret, overlapSeconds }) => secret !== undefined || overlapSeconds === undefined, {
+    path: ['overlapSeconds'],
+    message: 'goes with `secret`',
+  })
   .meta({ id: 'UpdateWebhookSource' })
 
 export const ReceivedWebhook = z

@@ -1,5 +1,5 @@
-// Sources as they are kept, and what they sent. Of each webhook two marks are kept, by the provider's own id and by what
-// was signed (not every provider signs its ids), so that one that comes again is known, whichever of them is the same.
+// Sources as they are kept, and what they sent. Of each webhook marks are kept, by the provider's own id and, where the
+// provider does not sign that, by what it signs: so one that comes again is known, whichever of them is the same.
 import { createHash } from 'node:crypto'
 import { type Id, newId } from '../../../shared/ids.ts'
 import {
@@ -23,6 +23,10 @@ const digestOf = (value: string | Uint8Array): Buffer =>
 const bodyMark = ({ provider }: SourceRecord, type: string | null | undefined, body: Uint8Array): Buffer =>
   digestOf(provider === 'shopify' ? Buffer.concat([Buffer.from(`${type ?? ''}\n`), body]) : body)
 
+/** Whether its id is signed with the body, as Standard Webhooks has it: another one is another webhook, whatever it says. */
+const isSignedId = ({ provider }: SourceRecord, eventId: string | null | undefined): boolean =>
+  provider === 'standard' && typeof eventId === 'string'
+
 type Reading = Pick<TenantTransaction, 'space' | 'counters'>
 
 export async function addSource(tx: TenantTransaction, source: SourceRecord): Promise<void> {
@@ -38,11 +42,36 @@ export async function readSource(tx: Pick<TenantTransaction, 'space'>, id: strin
   return source
 }
 
-export async function shown(tx: Reading, source: SourceRecord): Promise<Source> {
-  const { secretHash: _, sealedSecret: __, version: ___, agent = null, ...rest } = source
+/** Secrets of before that hold with a new one: whoever changes it often has no more of them. */
+const MAX_FORMER = 2
+
+/** The source with another secret, those of before for so long and no longer than was said already. */
+export function withSecret(
+  source: SourceRecord,
+  sealedSecret: string,
+  nowMs: number,
+  overlapMs: number,
+): SourceRecord {
+  const untilMs = nowMs + overlapMs
+  const former = [{ sealedSecret: source.sealedSecret, untilMs }, ...(source.former ?? [])]
+    .map((each) => ({ ...each, untilMs: Math.min(each.untilMs, untilMs) }))
+    .filter((each) => each.untilMs > nowMs)
+  return { ...source, sealedSecret, former: former.slice(0, MAX_FORMER) }
+}
+
+/** Sealed, the newest first. */
+export const secretsAt = ({ sealedSecret, former = [] }: SourceRecord, nowMs: number): string[] => [
+  sealedSecret,
+  ...former.filter(({ untilMs }) => untilMs > nowMs).map((each) => each.sealedSecret),
+]
+
+export async function shown(tx: Reading, source: SourceRecord, nowMs: number): Promise<Source> {
+  const { secretHash: _, sealedSecret: __, version: ___, agent = null, former = [], ...rest } = source
+  const untilMs = Math.max(0, ...former.map((each) => each.untilMs))
+  const formerSecretUntil = untilMs > nowMs ? new Date(untilMs).toISOString() : null
   const count = (what: 'received' | 'rejected') => tx.counters(sourceCounts).peek([source.id, what])
   const [taken, rejected] = await Promise.all([count('received'), count('rejected')])
-  return { ...rest, agent, received: taken ?? 0, rejected: rejected ?? 0 }
+  return { ...rest, agent, formerSecretUntil, received: taken ?? 0, rejected: rejected ?? 0 }
 }
 
 export const listSources = (
@@ -67,6 +96,8 @@ export interface Genuine {
   eventId: string | undefined
   type: string | undefined
   body: Uint8Array
+  /** Webhooks that have led to it, and itself; undefined where none have. */
+  hops: number | undefined
 }
 
 /** The webhook that this one is a repetition of. */
@@ -76,7 +107,9 @@ export async function repeated(
 ): Promise<Id<'del'> | undefined> {
   const [byId, byBody] = await Promise.all([
     eventId === undefined ? undefined : tx.space(seen).get([source.id, 'id', digestOf(eventId)]),
-    tx.space(seen).get([source.id, 'body', bodyMark(source, type, body)]),
+    isSignedId(source, eventId)
+      ? undefined
+      : tx.space(seen).get([source.id, 'body', bodyMark(source, type, body)]),
   ])
   return byId ?? byBody
 }
@@ -90,7 +123,7 @@ function typeOf({ eventTypes }: SourceRecord, type: string | undefined): string 
 /** @throws {Problem} `quota_exceeded` */
 export async function keep(
   tx: TenantTransaction,
-  { source, eventId, type, body }: Genuine,
+  { source, eventId, type, body, hops }: Genuine,
 ): Promise<ReceivedWebhook> {
   const { nowMs } = tx.context
   await tx.take('storedBytes', body.length)
@@ -107,9 +140,12 @@ export async function keep(
   tx.space(received).set([source.id, id], webhook)
   tx.chunked(bodies).set([source.id, id], Buffer.from(body))
   if (eventId !== undefined) tx.space(seen).set([source.id, 'id', digestOf(eventId)], id)
-  tx.space(seen).set([source.id, 'body', bodyMark(source, type, body)], id)
+  if (!isSignedId(source, eventId)) tx.space(seen).set([source.id, 'body', bodyMark(source, type, body)], id)
   tx.counters(sourceCounts).add([source.id, 'received'], 1)
-  tx.emit('webhook.received', id, { source: source.id, provider: source.provider, type: webhook.type })
+  tx.emit('webhook.received', id, {
+    ...{ source: source.id, provider: source.provider, type: webhook.type },
+    ...(hops !== undefined && { hops }),
+  })
   return webhook
 }
 
@@ -161,7 +197,7 @@ export async function clearReceived(
   // All marks of a source that was removed are cleared with it.
   if (source !== undefined && body !== undefined) {
     tx.space(seen).clear([sourceId, 'body', bodyMark(source, webhook.providerType, body)])
-    // Earlier versions kept this one for every provider.
+    // Earlier versions kept this one for every provider, and the one above.
     tx.space(seen).clear([sourceId, 'body', digestOf(body)])
   }
   await tx.take('storedBytes', -webhook.bytes)
