@@ -1,13 +1,14 @@
 // What `npm start` promises: one command, nothing kept but the data, nothing left behind.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { get } from 'node:http'
+import { createServer as createHttpServer, get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DataDir } from '../../dev/data_dir.ts'
+import { demoWay } from '../../dev/demo.ts'
 import { Part } from '../../dev/part.ts'
 import { claimable } from '../../dev/ports.ts'
 import { eventually } from '../support/eventually.ts'
@@ -174,6 +175,19 @@ describe('the next start', () => {
       /^coditect: .*put the secrets\.json .* back, or start with an empty DATA_DIR\n$/,
     )
   })
+})
+
+test.each<[number, RegExp]>([
+  [401, /^The demo tenant lets nobody in/],
+  [503, /^There is no link into the demo tenant's console: 503 .*region_unavailable/],
+])('why there is no link into the demo tenant is said: %i', async (status, line) => {
+  const edge = createHttpServer((_, answer) => answer.writeHead(status).end('region_unavailable'))
+  await new Promise<void>((done) => edge.listen(0, '127.0.0.1', done))
+  const address = edge.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const way = await demoWay(`http://127.0.0.1:${port}`, { tenantId: 'ten_1', apiKey: 'ck_dev_1' })
+  edge.close()
+  expect(way).toEqual({ adminUrl: null, refused: expect.stringMatching(line) })
 })
 
 describe('what cannot start', () => {

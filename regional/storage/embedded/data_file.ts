@@ -1,6 +1,6 @@
 // The SQLite file: its schema, its format version, and the settings on which durability rests. Opened by the
 // writer and by the reader; only this file knows a pragma or a table name.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -19,6 +19,15 @@ export const filesIn = (directory: string): ReadonlyArray<string> =>
   readdirSync(directory)
     .filter((name) => /^(?:data|lock)\.sqlite(?:-|$)/.test(name))
     .map((name) => join(directory, name))
+
+/**
+ * Whether there is a log whose file is missing or empty: SQLite would take that for a new file, and throw the log away. A first
+ * start that was cut short leaves no such thing: the file has its first page before there is a log.
+ */
+export function isLogAlone(directory: string): boolean {
+  const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  return sizeOf(dataPath(directory)) === 0 && sizeOf(`${dataPath(directory)}-wal`) > 0
+}
 
 /** The file is not what this engine can open; `found` is its format. */
 export class FormatMismatch extends Error {

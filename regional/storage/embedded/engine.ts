@@ -2,7 +2,15 @@
 import { accessSync, constants } from 'node:fs'
 import { StorageError, type WriteFailure } from '../storage_error.ts'
 import { BaseReader } from './base_reader.ts'
-import { createDirectory, FORMAT, FormatMismatch, filesIn, openReader, prepare } from './data_file.ts'
+import {
+  createDirectory,
+  FORMAT,
+  FormatMismatch,
+  filesIn,
+  isLogAlone,
+  openReader,
+  prepare,
+} from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
 import { THRESHOLDS, type Thresholds } from './limits.ts'
@@ -82,6 +90,10 @@ function checkDirectory(dataDir: string): void {
 }
 
 function checkFormat(dataDir: string): void {
+  if (isLogAlone(dataDir))
+    throw new StorageError(
+      `The data in ${dataDir} is not whole: data.sqlite is missing or empty, and its log data.sqlite-wal is there. Put back the data.sqlite that belongs to it, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
+    )
   try {
     prepare(dataDir)
   } catch (error) {
