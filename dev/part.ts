@@ -23,8 +23,6 @@ export interface PartOptions<Ready> {
   dir: DataDir
   /** Spawns it with its output going to the file descriptor `log`, as the leader of a process group. */
   launch: (log: number) => Launched<Ready>
-  /** After each start that follows an end. */
-  onRestart: (ready: Ready) => void
   say: (line: string) => void
 }
 
@@ -60,11 +58,6 @@ export class Part<Ready> {
     this.options.dir.remove(pidFile(this.options.name))
   }
 
-  /** Ends the process, for {@link watch} to start it again. */
-  restart(): void {
-    this.child?.kill('SIGTERM')
-  }
-
   private async run(): Promise<Ready> {
     this.stopping.signal.throwIfAborted()
     const { name, dir, launch } = this.options
@@ -97,7 +90,7 @@ export class Part<Ready> {
   }
 
   private async keepRunning(): Promise<void> {
-    const { name, say, onRestart } = this.options
+    const { name, say } = this.options
     let pauseMs = FIRST_PAUSE_MS
     for (;;) {
       const startedAt = performance.now()
@@ -107,7 +100,7 @@ export class Part<Ready> {
       say(`${name} ended (${String(how)}); starting it again in ${pauseMs / 1_000} s`)
       try {
         await pause(pauseMs, undefined, { signal: this.stopping.signal })
-        onRestart(await this.run())
+        await this.run()
         say(`${name} is back`)
       } catch (error) {
         if (this.stopping.signal.aborted) return

@@ -389,7 +389,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const instances: Instance[] = []
   try {
     for (let i = 0; i < config.REGION_INSTANCES; i++) {
-      instances.push(await startInstance(i === 0 ? config.PORT : 0))
+      instances.push(await startInstance(i === 0 ? config.PORT : (config.INSTANCE_PORTS[i - 1] ?? 0)))
     }
   } catch (error) {
     await Promise.all(instances.map((instance) => instance.drain(AT_ONCE)))

@@ -118,6 +118,38 @@ describe('a running stack', () => {
   })
 })
 
+test('a region of several instances that is killed comes back where it was, and an edge with a stream open goes on', async () => {
+  const stack = await startStack({ REGION_INSTANCES: '3' })
+  try {
+    const before = stack.pid('edge')
+    const owner = { email: 'owner@acme.example' }
+    const made = await stack.call<{ apiKey: { key: string } }>('/platform/v1/tenants', {
+      ...{ method: 'POST', body: { slug: 'acme', name: 'Acme', region: 'eu', plan: 'team', owner } },
+    })
+    const stream = await fetch(`${stack.edge}/v1/events`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${made.body.apiKey.key}` },
+    })
+    expect(stream.status).toBe(200)
+    const addresses = () =>
+      readFileSync(join(stack.dataDir, 'logs', 'us.log'), 'utf8')
+        .split('\n')
+        .flatMap((line) => (line.includes('"listening"') ? [JSON.parse(line).urls] : []))
+    await stack.kill('us')
+    await stack.back('us')
+    await eventually(() => expect(addresses()).toHaveLength(2))
+    expect(addresses()[0]).toHaveLength(3)
+    expect(addresses()[1]).toEqual(addresses()[0])
+    // All of them are asked, in turn.
+    await eventually(async () => {
+      for (let i = 0; i < 6; i++) expect((await stack.call('/v1/tenant')).status).toBe(200)
+    })
+    expect(stack.pid('edge')).toBe(before)
+    await stream.body?.cancel()
+  } finally {
+    await stack.stop()
+  }
+})
+
 describe('the next start', () => {
   const dataDir = newDataDir()
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
@@ -201,7 +233,6 @@ describe('what cannot start', () => {
         child: spawn(process.execPath, ['-e', script], { stdio: ['ignore', log, log] }),
         ready: new Promise<never>(() => {}),
       }),
-      onRestart: () => {},
       say: () => {},
     })
     await expect(part.start()).rejects.toThrow(/^us: TypeError: no such thing$/)
