@@ -72,7 +72,7 @@ export class Part<Ready> {
       child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
     })
     this.exited = ended
-    if (child.pid !== undefined) dir.write(pidFile(name), `${child.pid}\n`)
+    this.writePid(child.pid)
     const first = await Promise.race([
       ready.then((value) => ({ value })),
       ended.then((how) => ({ failure: lastWords(logFile, logged) ?? `ended with ${how}` })),
@@ -81,6 +81,18 @@ export class Part<Ready> {
     if ('value' in first) return first.value
     killGroup(child)
     throw new StartError(`${name}: ${first.failure}`)
+  }
+
+  /** Who can't be noted, on a full disk, runs all the same; no file is better than one that names another process. */
+  private writePid(pid: number | undefined): void {
+    if (pid === undefined) return
+    const { name, dir, say } = this.options
+    try {
+      dir.write(pidFile(name), `${pid}\n`)
+    } catch (error) {
+      say(`${name} runs as process ${pid}, which can't be written to ${pidFile(name)}: ${messageOf(error)}`)
+      dir.remove(pidFile(name))
+    }
   }
 
   private watch(): void {

@@ -1,6 +1,6 @@
 // What `npm start` promises: one command, nothing kept but the data, nothing left behind.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
@@ -236,6 +236,29 @@ describe('what cannot start', () => {
       say: () => {},
     })
     await expect(part.start()).rejects.toThrow(/^us: TypeError: no such thing$/)
+    dir.release()
+    rmSync(dir.path, { recursive: true, force: true })
+  })
+
+  test('a part whose pid file cannot be written runs all the same, and no file names another process', async () => {
+    const dir = new DataDir(newDataDir())
+    const said: string[] = []
+    const part = new Part({
+      name: 'us',
+      dir,
+      launch: (log) => ({
+        child: spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: ['ignore', log, log] }),
+        ready: Promise.resolve(),
+      }),
+      say: (line) => said.push(line),
+    })
+    dir.write('run/us.pid', '1\n')
+    // In the way of what is written first.
+    mkdirSync(dir.file('run/us.pid.partial'))
+    await part.start()
+    expect(said).toEqual([expect.stringMatching(/^us runs as process \d+, which can't be written/)])
+    expect(existsSync(dir.file('run/us.pid'))).toBe(false)
+    await part.stop(1_000)
     dir.release()
     rmSync(dir.path, { recursive: true, force: true })
   })
