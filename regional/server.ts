@@ -149,8 +149,19 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     isBroken = true
     broken.resolve()
   }
-  const onWriteFailure = ({ message: failure, rolledBack }: WriteFailure): void => {
-    if (rolledBack) {
+  let isDamaged = false
+  const onWriteFailure = ({ message: failure, rolledBack, damaged }: WriteFailure): void => {
+    if (damaged) {
+      // Found again with everything that touches it, and said once.
+      if (!isDamaged) {
+        log.error(
+          'THE DATA FILE IS DAMAGED: stop the region, check the disk and restore a backup (docs/storage.md). What touches the damage is refused',
+          { failure },
+        )
+      }
+      isDamaged = true
+      if (rolledBack) return
+    } else if (rolledBack) {
       log.error('changes could not be stored: see whether the disk is full', { failure })
       return
     }
@@ -223,7 +234,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const models = new ModelStore(database, sealer, now, log)
   const readinessWhile = (draining: () => boolean, exclude?: string) =>
     readinessOf(
-      { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
+      {
+        probe: () => database.region(probe),
+        broken: () => isBroken || isDamaged,
+        ...{ draining, overloaded },
+      },
       exclude,
     )
   const load = loadMeter({

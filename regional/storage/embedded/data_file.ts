@@ -29,6 +29,18 @@ export function isLogAlone(directory: string): boolean {
   return sizeOf(dataPath(directory)) === 0 && sizeOf(`${dataPath(directory)}-wal`) > 0
 }
 
+/** What SQLite says where it can't go on; extended codes begin with these. */
+const SQLITE = { ioError: 10, corrupt: 11, full: 13, notADatabase: 26 } as const
+
+/** Whose fault an error of SQLite is: the disk's, the file's, or that of what was to be written. Undefined for any other error. */
+export function causeOf(error: unknown): 'full' | 'disk' | 'damage' | 'other' | undefined {
+  if (!(error instanceof Error && 'errcode' in error)) return undefined
+  const primary = Number(error.errcode) & 0xff
+  if (primary === SQLITE.full) return 'full'
+  if (primary === SQLITE.ioError) return 'disk'
+  return primary === SQLITE.corrupt || primary === SQLITE.notADatabase ? 'damage' : 'other'
+}
+
 /** The file is not what this engine can open; `found` is its format. */
 export class FormatMismatch extends Error {
   readonly found: number | undefined

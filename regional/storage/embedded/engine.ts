@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs'
 import { StorageError, type WriteFailure } from '../storage_error.ts'
 import { BaseReader } from './base_reader.ts'
 import {
+  causeOf,
   createDirectory,
   FORMAT,
   FormatMismatch,
@@ -35,7 +36,7 @@ export interface EmbeddedOptions {
   /** When memory is emptied and commits are refused; tests make them small. */
   thresholds?: Partial<Thresholds>
   random?: () => number
-  /** Told of every group of commits that could not be written. */
+  /** Told of every group of commits that could not be written, and of every read that found damage. */
   onWriteFailure?: (failure: WriteFailure) => void
 }
 
@@ -57,7 +58,12 @@ export async function openEmbedded({
   try {
     checkFormat(dataDir)
     const limits = { ...THRESHOLDS, ...thresholds }
-    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, limits, onWriteFailure)
+    const storage = new Storage(
+      new BaseReader(openReader(dataDir), onWriteFailure),
+      clock,
+      limits,
+      onWriteFailure,
+    )
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),
@@ -72,9 +78,14 @@ export async function openEmbedded({
     }
   } catch (error) {
     lock.release()
-    throw error
+    throw causeOf(error) === undefined ? error : unreadable(dataDir, error as Error)
   }
 }
+
+const unreadable = (dataDir: string, { message }: Error): StorageError =>
+  new StorageError(
+    `The data in ${dataDir} can't be opened (${message}). Check the disk, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
+  )
 
 /** A file that may only be read SQLite would open all the same: its lock would shut nobody out, and each commit fail. */
 function checkDirectory(dataDir: string): void {
@@ -97,12 +108,7 @@ function checkFormat(dataDir: string): void {
   try {
     prepare(dataDir)
   } catch (error) {
-    if (!(error instanceof FormatMismatch)) {
-      if (!(error instanceof Error && 'errcode' in error)) throw error
-      throw new StorageError(
-        `The data in ${dataDir} can't be opened (${error.message}). Check the disk, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
-      )
-    }
+    if (!(error instanceof FormatMismatch)) throw error
     throw new StorageError(
       error.found === undefined
         ? `The data directory ${dataDir} holds a data.sqlite that is not Coditect's. Set DATA_DIR to another directory.`
