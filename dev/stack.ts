@@ -159,9 +159,18 @@ export class Stack {
       } catch (error) {
         await edge.stop(EDGE_PATIENCE_MS)
         const lost = settings.port === 0 && (await claimable(port)) === undefined
-        if (!lost || attempt === PORT_ATTEMPTS) throw error
+        if (!lost || attempt === PORT_ATTEMPTS) throw this.explained(error)
       }
     }
+  }
+
+  /** The limiter's are the only files of SQLite that the edge has, and workerd names none. */
+  private explained(error: unknown): unknown {
+    if (!(error instanceof StartError && error.message.includes('SQLite failed'))) return error
+    const limits = this.options.dir.file('limits')
+    return new StartError(
+      `${limits} is damaged: delete it, nothing but how much tenants asked lately is lost (${error.message})`,
+    )
   }
 
   private bindings(edgeUrl: string, operators: string) {

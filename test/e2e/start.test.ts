@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { createServer as createHttpServer, get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DataDir } from '../../dev/data_dir.ts'
@@ -264,6 +264,13 @@ describe('what cannot start', () => {
   })
 
   const dataDir = newDataDir()
+  /** A data directory with a file in it that nobody can use. */
+  const withFile = (...path: string[]): string => {
+    const directory = join(dataDir, path.join('-'))
+    mkdirSync(dirname(join(directory, ...path)), { recursive: true })
+    writeFileSync(join(directory, ...path), 'of no use'.repeat(1_000))
+    return directory
+  }
   const file = join(dataDir, 'a-file')
   writeFileSync(file, '')
   const busy = createServer()
@@ -298,6 +305,21 @@ describe('what cannot start', () => {
       'a limit of failures that lets nothing fail',
       () => ({ FAILURE_LIMIT: '{"rate":5}' }),
       /: FAILURE_LIMIT\.burst: /,
+    ],
+    [
+      'a lock that is none',
+      () => ({ DATA_DIR: withFile('run', 'lock') }),
+      /run\/lock is damaged .*: delete it/,
+    ],
+    [
+      'secrets that are a directory',
+      () => ({ DATA_DIR: withFile('secrets.json', 'a') }),
+      /secrets\.json can't be read \(.*\); put it back/,
+    ],
+    [
+      'a damaged limiter',
+      () => ({ DATA_DIR: withFile('limits', 'TenantLimiter', 'metadata.sqlite') }),
+      /\/limits is damaged: delete it/,
     ],
   ])('%s is one clear line and exit code 1', async (_, variables, line) => {
     const { output, exited } = launch({ DATA_DIR: join(dataDir, 'data'), ...variables() })
