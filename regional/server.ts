@@ -162,7 +162,10 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
       isDamaged = true
       if (rolledBack) return
     } else if (rolledBack) {
-      log.error('changes could not be stored: see whether the disk is full', { failure })
+      log.error(
+        'changes could not be stored: see whether the disk is full, and make room on it. To clear data takes some, too',
+        { failure },
+      )
       return
     }
     log.error('the database takes no more changes: check the disk. The process ends, to be started again', {
