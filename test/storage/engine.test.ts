@@ -365,10 +365,11 @@ test.each(['missing', 'empty'])(
     const child = spawn(process.execPath, [join(import.meta.dirname, 'crash_child.ts'), dataDir], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
+    const exited = once(child, 'exit')
     await once(child.stdout, 'data')
     await eventually(async () => expect((await stat(log)).size).toBeGreaterThan(0))
     child.kill('SIGKILL')
-    await once(child, 'exit')
+    await exited
     await rename(data, join(dataDir, 'kept'))
     if (how === 'empty') await writeFile(data, '')
     const before = await readFile(log)
