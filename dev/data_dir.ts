@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { messageOf, StartError } from './start_error.ts'
 
-/** `SQLITE_BUSY` */
+/** `SQLITE_BUSY`, `SQLITE_CORRUPT` and `SQLITE_NOTADB` */
 const BUSY = 5
+const NO_LOCK: ReadonlyArray<unknown> = [11, 26]
 
 export class DataDir {
   readonly path: string
@@ -22,6 +23,11 @@ export class DataDir {
     } catch (error) {
       if (error instanceof Error && 'errcode' in error && error.errcode === BUSY) {
         throw new StartError(`${path} is in use by another start; DATA_DIR chooses another directory`)
+      }
+      if (error instanceof Error && 'errcode' in error && NO_LOCK.includes(error.errcode)) {
+        throw new StartError(
+          `${join(path, 'run', 'lock')} is damaged (${error.message}): delete it, it holds no data`,
+        )
       }
       throw new StartError(`DATA_DIR: ${path} can't be written: ${messageOf(error)}`)
     }

@@ -40,14 +40,22 @@ export async function createDemo(edgeUrl: string, operatorToken: string): Promis
 /** A day is as long as someone tries things with one start. */
 const LINK_SECONDS = 24 * 60 * 60
 
-/** A way into the demo tenant's console, new with every start: the one before may have been used. */
-export async function demoAdminUrl(edgeUrl: string, { apiKey }: Demo): Promise<string | null> {
+/** The way into the demo tenant's console, or why there is none. */
+export type DemoWay = { adminUrl: string; refused?: never } | { adminUrl: null; refused: string }
+
+/** Whoever tries things may have done so. */
+const CLOSED =
+  'The demo tenant lets nobody in: its first API key was revoked, or it is suspended or deleted.\n  An empty DATA_DIR begins with a new one.'
+const CLOSED_STATUSES: ReadonlyArray<number> = [401, 403, 410]
+
+/** New with every start: the one before may have been used. */
+export async function demoWay(edgeUrl: string, { apiKey }: Demo): Promise<DemoWay> {
   const response = await fetch(`${edgeUrl}/v1/admin-links`, {
     method: 'POST',
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
     body: JSON.stringify({ role: 'owner', email: 'owner@demo.example', expiresIn: LINK_SECONDS }),
   })
-  // Whoever tries things may have revoked the key, or suspended or deleted the tenant.
-  if (!response.ok) return null
-  return ((await response.json()) as { url: string }).url
+  if (response.ok) return { adminUrl: ((await response.json()) as { url: string }).url }
+  const told = `There is no link into the demo tenant's console: ${response.status} ${await response.text()}`
+  return { adminUrl: null, refused: CLOSED_STATUSES.includes(response.status) ? CLOSED : told }
 }

@@ -23,8 +23,6 @@ export interface PartOptions<Ready> {
   dir: DataDir
   /** Spawns it with its output going to the file descriptor `log`, as the leader of a process group. */
   launch: (log: number) => Launched<Ready>
-  /** After each start that follows an end. */
-  onRestart: (ready: Ready) => void
   say: (line: string) => void
 }
 
@@ -60,11 +58,6 @@ export class Part<Ready> {
     this.options.dir.remove(pidFile(this.options.name))
   }
 
-  /** Ends the process, for {@link watch} to start it again. */
-  restart(): void {
-    this.child?.kill('SIGTERM')
-  }
-
   private async run(): Promise<Ready> {
     this.stopping.signal.throwIfAborted()
     const { name, dir, launch } = this.options
@@ -79,7 +72,7 @@ export class Part<Ready> {
       child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
     })
     this.exited = ended
-    if (child.pid !== undefined) dir.write(pidFile(name), `${child.pid}\n`)
+    this.writePid(child.pid)
     const first = await Promise.race([
       ready.then((value) => ({ value })),
       ended.then((how) => ({ failure: lastWords(logFile, logged) ?? `ended with ${how}` })),
@@ -90,6 +83,18 @@ export class Part<Ready> {
     throw new StartError(`${name}: ${first.failure}`)
   }
 
+  /** Who can't be noted, on a full disk, runs all the same; no file is better than one that names another process. */
+  private writePid(pid: number | undefined): void {
+    if (pid === undefined) return
+    const { name, dir, say } = this.options
+    try {
+      dir.write(pidFile(name), `${pid}\n`)
+    } catch (error) {
+      say(`${name} runs as process ${pid}, which can't be written to ${pidFile(name)}: ${messageOf(error)}`)
+      dir.remove(pidFile(name))
+    }
+  }
+
   private watch(): void {
     this.keepRunning().catch((error: unknown) =>
       this.options.say(`${this.options.name}: ${messageOf(error)}`),
@@ -97,7 +102,7 @@ export class Part<Ready> {
   }
 
   private async keepRunning(): Promise<void> {
-    const { name, say, onRestart } = this.options
+    const { name, say } = this.options
     let pauseMs = FIRST_PAUSE_MS
     for (;;) {
       const startedAt = performance.now()
@@ -107,7 +112,7 @@ export class Part<Ready> {
       say(`${name} ended (${String(how)}); starting it again in ${pauseMs / 1_000} s`)
       try {
         await pause(pauseMs, undefined, { signal: this.stopping.signal })
-        onRestart(await this.run())
+        await this.run()
         say(`${name} is back`)
       } catch (error) {
         if (this.stopping.signal.aborted) return

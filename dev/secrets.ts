@@ -6,7 +6,7 @@ import { randomBytes, toBase64url } from '../shared/bytes.ts'
 import { newOperatorToken } from '../shared/credentials/operator_token.ts'
 import type { DataDir } from './data_dir.ts'
 import { REGIONS } from './settings.ts'
-import { StartError } from './start_error.ts'
+import { messageOf, StartError } from './start_error.ts'
 
 const FILE = 'secrets.json'
 
@@ -45,13 +45,25 @@ export function loadSecrets(dir: DataDir): Secrets {
     saveSecrets(dir, made)
     return made
   }
-  chmodSync(path, 0o600)
-  const parsed = schema.safeParse(parseJson(readFileSync(path, 'utf8')))
+  const parsed = schema.safeParse(parseJson(readOwn(path)))
   if (parsed.success) return parsed.data
   const { path: where, message } = parsed.error.issues[0] ?? { path: [], message: 'is damaged' }
   throw new StartError(
     `${path} is damaged (${where.join('.') || 'the whole'}: ${message}); put it back from a copy, or start with an empty DATA_DIR`,
   )
+}
+
+/** A file that can be read, and from then on by its owner alone. @throws {StartError} */
+function readOwn(path: string): string {
+  try {
+    const text = readFileSync(path, 'utf8')
+    chmodSync(path, 0o600)
+    return text
+  } catch (error) {
+    throw new StartError(
+      `${path} can't be read (${messageOf(error)}); put it back from a copy, or start with an empty DATA_DIR`,
+    )
+  }
 }
 
 export const saveSecrets = (dir: DataDir, secrets: Secrets): void =>

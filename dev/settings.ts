@@ -10,12 +10,17 @@ export const REGIONS = ['us', 'eu'] as const
 export type RegionName = (typeof REGIONS)[number]
 export const CONTROL_REGION: RegionName = 'us'
 
+/** As the region has it. */
+const MOST_INSTANCES = 64
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface Settings {
   /** Where the edge listens; 0 is any free port. */
   port: number
   regionPorts: Readonly<Record<RegionName, number>>
+  /** Listeners in each region's process. */
+  instances: number
   /** Absolute. */
   dataDir: string
   /** Variables for each region's database: a cluster's, or none for the embedded one. */
@@ -45,6 +50,7 @@ export function readSettings(environment: Environment): Settings {
   return {
     port: readPort('PORT', environment.PORT || '8787'),
     regionPorts: { us: us ?? 0, eu: eu ?? 0 },
+    instances: readInstances(environment.REGION_INSTANCES || '1'),
     dataDir: resolve(environment.DATA_DIR || '.data'),
     database: { us: databaseOf('us', environment), eu: databaseOf('eu', environment) },
     operators: readJson('OPERATORS', environment, operatorsSchema) ?? [],
@@ -58,6 +64,14 @@ function readPort(name: string, text: string): number {
     throw new StartError(`${name}: ${text} is not a port (0 to 65535, 0 for any free one)`)
   }
   return port
+}
+
+function readInstances(text: string): number {
+  const instances = Number(text)
+  if (!/^\d{1,2}$/.test(text.trim()) || instances < 1 || instances > MOST_INSTANCES) {
+    throw new StartError(`REGION_INSTANCES: ${text} is not a number from 1 to ${MOST_INSTANCES}`)
+  }
+  return instances
 }
 
 function readJson<T>(name: string, environment: Environment, schema: z.ZodType<T>): T | undefined {

@@ -33,8 +33,8 @@ export class Stack {
   edgeUrl = ''
   readonly regionUrls: Record<RegionName, string> = { us: '', eu: '' }
   private readonly options: StackOptions
-  /** Every instance of each region. */
-  private readonly instances: Record<RegionName, string[]> = { us: [], eu: [] }
+  /** Every instance of each region: where it is as long as all of this runs, since the edge is told once. */
+  private instances: Record<RegionName, string[]> = { us: [], eu: [] }
   private regions: Part<string[]>[] = []
   private edge: Part<number> | undefined
   private readonly stopping = new AbortController()
@@ -74,43 +74,47 @@ export class Stack {
     for (let attempt = 1; ; attempt++) {
       const ports = await this.choosePorts()
       this.stopping.signal.throwIfAborted()
-      for (const region of REGIONS) this.regionUrls[region] = `http://${HOST}:${ports[region]}`
+      for (const region of REGIONS) {
+        this.instances[region] = ports[region].map((port) => `http://${HOST}:${port}`)
+        this.regionUrls[region] = this.instances[region][0] ?? ''
+      }
       this.regions = REGIONS.map((region) => this.region(region, ports[region], operators))
       const started = await Promise.allSettled(this.regions.map((region) => region.start()))
       const failure = started.find((result) => result.status === 'rejected')
-      if (failure === undefined) {
-        started.forEach((result, i) => {
-          const name = REGIONS[i]
-          if (name !== undefined && result.status === 'fulfilled') this.instances[name] = result.value
-        })
-        return
-      }
+      if (failure === undefined) return
       await Promise.all(this.regions.map((region) => region.stop(REGION_PATIENCE_MS)))
       if (attempt === PORT_ATTEMPTS || !(await this.lostAPort(ports))) throw failure.reason
     }
   }
 
-  private async choosePorts(): Promise<Record<RegionName, number>> {
-    const { regionPorts } = this.options.settings
-    const chosen: Record<RegionName, number> = { us: 0, eu: 0 }
+  /** A port for each instance of each region. */
+  private async choosePorts(): Promise<Record<RegionName, number[]>> {
+    const { regionPorts, instances } = this.options.settings
+    const chosen: Record<RegionName, number[]> = { us: [], eu: [] }
     for (const region of REGIONS) {
-      const port = await claimable(regionPorts[region])
-      if (port === undefined) throw new StartError(taken(regionPorts[region], 'REGION_PORTS'))
-      chosen[region] = port
+      while (chosen[region].length < instances) {
+        const asked = chosen[region].length === 0 ? regionPorts[region] : 0
+        const port = await claimable(asked)
+        if (port === undefined) throw new StartError(taken(asked, 'REGION_PORTS'))
+        // What nobody listens on yet can be chosen twice.
+        if (asked === 0 && Object.values(chosen).flat().includes(port)) continue
+        chosen[region].push(port)
+      }
     }
     return chosen
   }
 
   /** Whether a port that we chose ourselves was taken by someone else before its region could listen. */
-  private async lostAPort(ports: Record<RegionName, number>): Promise<boolean> {
+  private async lostAPort(ports: Record<RegionName, number[]>): Promise<boolean> {
     for (const region of REGIONS) {
-      if (this.options.settings.regionPorts[region] === 0 && (await claimable(ports[region])) === undefined)
-        return true
+      const [, ...others] = ports[region]
+      const ours = this.options.settings.regionPorts[region] === 0 ? ports[region] : others
+      for (const port of ours) if ((await claimable(port)) === undefined) return true
     }
     return false
   }
 
-  private region(name: RegionName, port: number, operators: string): Part<string[]> {
+  private region(name: RegionName, [port, ...others]: number[], operators: string): Part<string[]> {
     const { settings, secrets, dir, environment, say } = this.options
     const variables = {
       ...environment,
@@ -128,21 +132,12 @@ export class Stack {
       DATA_DIR: dir.file(name),
       HOST,
       PORT: String(port),
+      INSTANCE_PORTS: others.join(),
       FDB_CLUSTER_FILE: undefined,
       ROOT_PREFIX: undefined,
       ...settings.database[name],
     }
-    return new Part({
-      name,
-      dir,
-      say,
-      launch: (log) => launchRegion(variables, log),
-      onRestart: (urls) => {
-        const moved = urls.join() !== this.instances[name].join()
-        this.instances[name] = urls
-        if (moved) this.edge?.restart()
-      },
-    })
+    return new Part({ name, dir, say, launch: (log) => launchRegion(variables, log) })
   }
 
   private async startEdge(config: string, operators: string): Promise<void> {
@@ -155,7 +150,7 @@ export class Stack {
       const url = `http://${HOST}:${port}`
       const launch = (log: number) =>
         launchWorkerd({ config, port, environment: this.bindings(url, operators), log })
-      const edge = new Part({ name: 'edge', dir, say, launch, onRestart: () => {} })
+      const edge = new Part({ name: 'edge', dir, say, launch })
       this.edge = edge
       try {
         await edge.start()
@@ -164,9 +159,18 @@ export class Stack {
       } catch (error) {
         await edge.stop(EDGE_PATIENCE_MS)
         const lost = settings.port === 0 && (await claimable(port)) === undefined
-        if (!lost || attempt === PORT_ATTEMPTS) throw error
+        if (!lost || attempt === PORT_ATTEMPTS) throw this.explained(error)
       }
     }
+  }
+
+  /** The limiter's are the only files of SQLite that the edge has, and workerd names none. */
+  private explained(error: unknown): unknown {
+    if (!(error instanceof StartError && error.message.includes('SQLite failed'))) return error
+    const limits = this.options.dir.file('limits')
+    return new StartError(
+      `${limits} is damaged: delete it, nothing but how much tenants asked lately is lost (${error.message})`,
+    )
   }
 
   private bindings(edgeUrl: string, operators: string) {

@@ -1,6 +1,6 @@
 // `npm start`: everything on this machine, until Ctrl-C. What can't start is one line and exit code 1.
 import { DataDir } from './data_dir.ts'
-import { createDemo, demoAdminUrl } from './demo.ts'
+import { createDemo, type DemoWay, demoWay } from './demo.ts'
 import { loadSecrets, saveSecrets } from './secrets.ts'
 import { HELP, REGIONS, readSettings } from './settings.ts'
 import { Stack } from './stack.ts'
@@ -24,14 +24,15 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
     }
     const { edgeUrl: edge, regionUrls: regions } = stack
     const { operatorToken } = secrets
-    const demo = { ...secrets.demo, adminUrl: await demoAdminUrl(edge, secrets.demo) }
+    const way = await demoWay(edge, secrets.demo)
+    const demo = { ...secrets.demo, adminUrl: way.adminUrl }
     // The last answers come while all of it ends: nobody may go by them any more.
     if (stack.isStopping) return
     dir.write(DEV_FILE, `${JSON.stringify({ edge, operatorToken, regions, demo }, null, 2)}\n`)
     const open = process.env.WEBHOOK_DEVELOPMENT_HOSTS
     if (open)
       say(`\n!!! Webhooks may be sent to ${open}, over http and into private networks: for development only.`)
-    say(greeting(edge, regions, dir.file(DEV_FILE), demo.adminUrl))
+    say(greeting(edge, regions, dir.file(DEV_FILE), way))
   }
   try {
     await Promise.race([start(), stopped])
@@ -43,15 +44,11 @@ async function run(stopped: Promise<'stopped'>): Promise<void> {
   }
 }
 
-/** Whoever tried things may have done so. */
-const NO_DEMO =
-  '\n  The demo tenant lets nobody in: its first API key was revoked, or it is suspended or deleted.\n  An empty DATA_DIR begins with a new one.'
-
 function greeting(
   edge: string,
   regions: Record<string, string>,
   devFile: string,
-  adminUrl: string | null,
+  { adminUrl, refused }: DemoWay,
 ): string {
   const key = `$(node -p 'require(process.argv[1]).demo.apiKey' ${quoted(devFile)})`
   const curl = `  curl -H "Authorization: Bearer ${key}" ${edge}/v1/tenant`
@@ -60,7 +57,7 @@ function greeting(
     `  edge       ${edge}`,
     ...REGIONS.map((region) => `  region ${region}  ${regions[region]}`),
     `  all of it  ${devFile}`,
-    ...(adminUrl === null ? [NO_DEMO] : [`  console    ${adminUrl}`, '', 'Try it:', '', curl]),
+    ...(adminUrl === null ? [`\n  ${refused}`] : [`  console    ${adminUrl}`, '', 'Try it:', '', curl]),
     '',
     'Ctrl-C stops everything.',
   ].join('\n')

@@ -89,8 +89,14 @@ const schema = z.object({
   ADMISSION: z.enum(['on', 'off']).default('on'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(9101),
-  /** Listeners in this process, each an instance of the app of its own; all but the first on free ports. */
+  /** Listeners in this process, each an instance of the app of its own. */
   REGION_INSTANCES: z.coerce.number().int().min(1).max(64).default(1),
+  /** Where all but the first listen, in order: `9103,9104`. Free ones by default. */
+  INSTANCE_PORTS: z
+    .string()
+    .default('')
+    .transform((text): unknown[] => (text === '' ? [] : text.split(',')))
+    .pipe(z.array(port)),
   /** Where the embedded database lies, when no cluster is given. */
   DATA_DIR: z.string().optional(),
   FDB_CLUSTER_FILE: z.string().optional(),

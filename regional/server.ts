@@ -150,9 +150,23 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     isBroken = true
     broken.resolve()
   }
-  const onWriteFailure = ({ message: failure, rolledBack }: WriteFailure): void => {
-    if (rolledBack) {
-      log.error('changes could not be stored: see whether the disk is full', { failure })
+  let isDamaged = false
+  const onWriteFailure = ({ message: failure, rolledBack, damaged }: WriteFailure): void => {
+    if (damaged) {
+      // Found again with everything that touches it, and said once.
+      if (!isDamaged) {
+        log.error(
+          'THE DATA FILE IS DAMAGED: stop the region, check the disk and restore a backup (docs/storage.md). What touches the damage is refused',
+          { failure },
+        )
+      }
+      isDamaged = true
+      if (rolledBack) return
+    } else if (rolledBack) {
+      log.error(
+        'changes could not be stored: see whether the disk is full, and make room on it. To clear data takes some, too',
+        { failure },
+      )
       return
     }
     log.error('the database takes no more changes: check the disk. The process ends, to be started again', {
@@ -224,7 +238,11 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const models = new ModelStore(database, sealer, now, log)
   const readinessWhile = (draining: () => boolean, exclude?: string) =>
     readinessOf(
-      { probe: () => database.region(probe), broken: () => isBroken, ...{ draining, overloaded } },
+      {
+        probe: () => database.region(probe),
+        broken: () => isBroken || isDamaged,
+        ...{ draining, overloaded },
+      },
       exclude,
     )
   const load = loadMeter({
@@ -391,7 +409,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const instances: Instance[] = []
   try {
     for (let i = 0; i < config.REGION_INSTANCES; i++) {
-      instances.push(await startInstance(i === 0 ? config.PORT : 0))
+      instances.push(await startInstance(i === 0 ? config.PORT : (config.INSTANCE_PORTS[i - 1] ?? 0)))
     }
   } catch (error) {
     await Promise.all(instances.map((instance) => instance.drain(AT_ONCE)))

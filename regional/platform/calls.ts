@@ -35,7 +35,7 @@ const inputs = {
       owner: z.object({ email: z.string() }),
       signedUp: z.literal(true).optional(),
     }),
-    by: by.extend({ publicOrigin: z.string() }),
+    by: by.extend({ publicOrigin: z.string(), idempotencyKey: z.string().optional() }),
   }),
   linkForSignedUp: tenant.extend({
     asked: z.object({ email: z.string(), seconds: z.int() }),

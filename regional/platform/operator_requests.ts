@@ -61,6 +61,7 @@ export class OperatorRequests {
   /**
    * Remembers the request, in the transaction that carries it out.
    * @param number of the tenant that it is to make
+   * @param refused a number with which it cannot be carried out: where it came with that, it is as if it had not been here
    * @returns undefined for one that has not been here; otherwise the number that it came with first
    * @throws {Problem} `idempotency_key_reuse` for another request under the same key
    */
@@ -68,6 +69,7 @@ export class OperatorRequests {
     scope: Scope,
     asked: OnceAsked,
     number?: TenantNumber,
+    refused?: TenantNumber,
   ): Promise<{ number: TenantNumber | undefined } | undefined> {
     const [current, ...former] = this.digestKeys
     const own = identityOf(asked, current)
@@ -80,9 +82,11 @@ export class OperatorRequests {
       if (known.fingerprint !== identities[at]?.fingerprint) {
         throw new Problem('idempotency_key_reuse', 'Use a new Idempotency-Key for a new request.')
       }
-      return { number: parseTenantNumber(known.number ?? '') }
+      if (refused === undefined || known.number !== String(refused)) {
+        return { number: parseTenantNumber(known.number ?? '') }
+      }
     }
-    const { key, fingerprint } = own
+    const { key, fingerprint } = identities[at] ?? own
     const expiresAt = nowMs + REQUEST_TTL_MS
     const record = { fingerprint, expiresAt, ...(number !== undefined && { number: String(number) }) }
     scope.space(requests).set(key, record)

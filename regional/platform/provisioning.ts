@@ -7,6 +7,9 @@
 //
 // Name and owner go to the home region alone. A crash after the second step leaves a pointer there, from which the
 // home finishes by itself: it claims the slug, then activates, or gives up where the slug is another's.
+//
+// A control region whose data was lost, or is older than its homes', gives out numbers that are tenants' there. The home
+// refuses them, and the request goes on with a number far behind.
 import { Problem } from '../../shared/problems.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import type { Maker, ProvisionedTenant, TenantIntent } from '../tenancy/lifecycle.ts'
@@ -20,6 +23,11 @@ export interface Provisioning extends Maker {
   region: string
   intent: TenantIntent
 }
+
+type MadeTenant = ProvisionedTenant & { number: TenantNumber; replayed: boolean }
+
+/** Each is a million behind the one before. */
+const NUMBERS_TRIED = 8
 
 export class TenantProvisioner {
   private readonly database: RegionDatabase
@@ -40,11 +48,24 @@ export class TenantProvisioner {
   }
 
   /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable`, `conflict` for one that was erased since */
-  async make(
-    request: Provisioning,
-  ): Promise<ProvisionedTenant & { number: TenantNumber; replayed: boolean }> {
-    const { region, intent, operatorId, requestId, publicOrigin } = request
-    const { number, replayed } = await this.reserve(request)
+  async make(request: Provisioning): Promise<MadeTenant> {
+    let reserved = await this.reserve(request)
+    for (let tries = 1; ; tries++) {
+      const { number } = reserved
+      try {
+        return await this.makeAs(number, request, reserved.replayed)
+      } catch (error) {
+        const isTaken = error instanceof Problem && error.code === 'conflict'
+        if (!isTaken || tries === NUMBERS_TRIED || (await this.directory.locate(number))) throw error
+        await this.directory.skip(number)
+        reserved = await this.reserve(request, number)
+      }
+    }
+  }
+
+  /** @throws {Problem} `conflict` where the home has another tenant with this number, of which the directory may know nothing */
+  private async makeAs(number: TenantNumber, request: Provisioning, replayed: boolean): Promise<MadeTenant> {
+    const { region, intent, operatorId, requestId, idempotencyKey, publicOrigin } = request
     if ((await this.directory.locate(number))?.erased) {
       throw new Problem(
         'conflict',
@@ -54,7 +75,10 @@ export class TenantProvisioner {
     const owner = await this.directory.ownerOf(intent.slug)
     if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
     const home = this.callsTo(region)
-    const made = await home.provision({ number, intent, by: { operatorId, requestId, publicOrigin } })
+    const made = await home.provision({
+      ...{ number, intent },
+      by: { operatorId, requestId, idempotencyKey, publicOrigin },
+    })
     if (!(await this.directory.claim(number, { slug: intent.slug, region }))) {
       await home.abandon({ number })
       throw slugTaken(intent.slug)
@@ -75,10 +99,14 @@ export class TenantProvisioner {
     return owner !== undefined && owner === earlier?.number
   }
 
-  private async reserve(request: Provisioning): Promise<{ number: TenantNumber; replayed: boolean }> {
+  /** @param refused a number that the home has refused: the request has another from now on, the same for all who carry it out */
+  private async reserve(
+    request: Provisioning,
+    refused?: TenantNumber,
+  ): Promise<{ number: TenantNumber; replayed: boolean }> {
     const fresh = await this.directory.allocate()
     return this.database.platform(async (scope) => {
-      const { number } = (await this.requests.before(scope, onceAsked(request), fresh)) ?? {}
+      const { number } = (await this.requests.before(scope, onceAsked(request), fresh, refused)) ?? {}
       if (number === undefined) return { value: { number: fresh, replayed: false }, commit: true }
       return { value: { number, replayed: number !== fresh }, commit: false }
     })

@@ -1,5 +1,6 @@
 // A tenant's life in its home region: provisioning → active ↔ suspended, until erasure.ts ends it. Every step is one transaction and may be
 // repeated, so that whoever finds a tenant half made can finish it.
+import { hash } from 'node:crypto'
 import { DEFAULT_LINK_SECONDS } from '../../shared/admin_link.ts'
 import type { EventType } from '../../shared/event_types.ts'
 import {
@@ -121,13 +122,15 @@ export class TenantLifecycle {
 
   /**
    * Writes everything that a new tenant has, but lets nobody in yet. Repeated, it answers as it first did.
-   * @throws {Problem} `not_found` when it was made so long ago that its answer is gone, `conflict` while it is erased
+   * @throws {Problem} `conflict` when the number is of a tenant that another request made, whose answer is nobody else's, or that
+   * this one made so long ago that its answer is gone, or that is being erased
    */
   async provision(
     number: TenantNumber,
-    { slug, name, plan, owner, signedUp }: TenantIntent,
-    by: Maker,
+    intent: TenantIntent,
+    by: Maker & OperatorChange,
   ): Promise<ProvisionedTenant> {
+    const { slug, name, plan, owner, signedUp } = intent
     const nowMs = this.now()
     const createdAt = new Date(nowMs).toISOString()
     const profile: ProfileRecord = {
@@ -146,6 +149,7 @@ export class TenantLifecycle {
     const made: ProvisionedTenant = { tenant: shownTenant(profile, 'active'), ...ways?.shown }
     const bound = `provisioned ${number}`
     const sealed = sealer.seal(JSON.stringify(made), bound)
+    const request = requestDigest(intent, by)
 
     return this.database.tenant(number, async (scope) => {
       const status = await statusOf(scope).get(['status'])
@@ -158,8 +162,11 @@ export class TenantLifecycle {
       }
       if (status !== undefined) {
         const kept = await answer.get(['answer'])
-        if (kept === undefined || kept.expiresAt <= nowMs) throw notFound()
+        if (kept === undefined || kept.expiresAt <= nowMs) throw numberTaken()
         const earlier = JSON.parse(sealer.open(kept.sealed, bound)) as ProvisionedTenant
+        // An earlier version did not note which request it was.
+        const isSame = kept.request === undefined ? earlier.tenant.slug === slug : kept.request === request
+        if (!isSame) throw numberTaken()
         // An earlier version may have made it, which did not note who signed up.
         return { value: earlier, commit: signedUp === true && (await markSignedUp(scope, owner.email)) }
       }
@@ -175,7 +182,7 @@ export class TenantLifecycle {
         await keepLink(scope, ways.link, nowMs)
       }
       const expiresAt = nowMs + ANSWER_TTL_MS
-      answer.set(['answer'], { sealed, expiresAt })
+      answer.set(['answer'], { sealed, expiresAt, request })
       await expireAt(scope, expiresAt, 'provisioned', 'answer', nowMs)
       auditOf(scope).append(FIRST_EPOCH, operatorEntry('tenants.create', profile.id, by, nowMs))
       emitting(scope, {
@@ -405,6 +412,18 @@ function requireFitting({ burst, requestsPerSecond }: PlanLimits): void {
     errors: [{ pointer: '/limits/burst', detail }],
   })
 }
+
+/** Tells the request that makes a tenant from every other, and is the same whenever it is sent again. */
+const requestDigest = (
+  { slug, name, plan, owner }: TenantIntent,
+  { operatorId, requestId, idempotencyKey }: OperatorChange,
+): string => {
+  const known = idempotencyKey === undefined ? ['request', requestId] : ['key', idempotencyKey]
+  return hash('sha256', JSON.stringify([operatorId, known, slug, name, plan, owner.email]), 'base64url')
+}
+
+const numberTaken = (): Problem =>
+  new Problem('conflict', 'A tenant is there already, and this request has no answer of its making.')
 
 const statusOf = (scope: TenantScope) => scope.system('status', statusSpace)
 

@@ -285,5 +285,8 @@ export const providerSpace = jsonSpace<[providerId: string], ProviderRecord>('pr
 /** An issuer has one provider at most, so that a token has one reading. */
 export const issuerSpace = jsonSpace<[issuer: string], Id<'idp'>>('issuer')
 
-/** What the tenant's making answered, sealed, for as long as an operator may repeat the request. */
-export const provisionedSpace = jsonSpace<['answer'], { sealed: string; expiresAt: number }>('provisioned')
+/** What the tenant's making answered, sealed, for as long as an operator may repeat the request; `request` tells it from others. */
+export const provisionedSpace = jsonSpace<
+  ['answer'],
+  { sealed: string; expiresAt: number; request?: string }
+>('provisioned')

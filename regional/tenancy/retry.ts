@@ -13,7 +13,7 @@ const FIRST_DELAY_MS = 10
 const MAX_DELAY_MS = 1_000
 /** Timed out: the commit may have landed, or may land yet. Not retried by the client library, so done here. */
 const TIMED_OUT = 1031
-/** The engine's disk is full or fails: this commit was not written. */
+/** The engine's disk is full or fails, or what is on it is damaged: this was not written, or can't be read. */
 const IO_ERROR = 1510
 /** Others changed what it read. */
 const CONFLICT = 1020
@@ -84,7 +84,7 @@ async function tryAgain<T>(
     } catch (error) {
       if (!(error instanceof FDBError) || error.code === IO_ERROR) {
         tn.cancel()
-        throw error instanceof FDBError ? notStored(inDoubt) : error
+        throw error instanceof FDBError ? notOnDisk(inDoubt) : error
       }
       inDoubt ||= isCommitting && IN_DOUBT.has(error.code)
       if (inTurn && HELD_BACK.has(error.code) && !inDoubt) {
@@ -121,8 +121,8 @@ export const tooLate = (what: string): Problem =>
     headers: { 'retry-after': '1' },
   })
 
-const notStored = (inDoubt: boolean): Problem =>
-  unavailable(`The region can store nothing at present. ${whatWasDone(inDoubt)}`)
+const notOnDisk = (inDoubt: boolean): Problem =>
+  unavailable(`The region’s disk can’t do this at present. ${whatWasDone(inDoubt)}`)
 
 const contention = (): Problem =>
   new Problem('contention', 'Other requests kept changing the same data. Try again in a moment.', {

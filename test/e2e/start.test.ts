@@ -1,13 +1,14 @@
 // What `npm start` promises: one command, nothing kept but the data, nothing left behind.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { get } from 'node:http'
+import { createServer as createHttpServer, get } from 'node:http'
 import { createServer } from 'node:net'
 import { getPriority } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DataDir } from '../../dev/data_dir.ts'
+import { demoWay } from '../../dev/demo.ts'
 import { Part } from '../../dev/part.ts'
 import { claimable } from '../../dev/ports.ts'
 import { eventually } from '../support/eventually.ts'
@@ -117,6 +118,38 @@ describe('a running stack', () => {
   })
 })
 
+test('a region of several instances that is killed comes back where it was, and an edge with a stream open goes on', async () => {
+  const stack = await startStack({ REGION_INSTANCES: '3' })
+  try {
+    const before = stack.pid('edge')
+    const owner = { email: 'owner@acme.example' }
+    const made = await stack.call<{ apiKey: { key: string } }>('/platform/v1/tenants', {
+      ...{ method: 'POST', body: { slug: 'acme', name: 'Acme', region: 'eu', plan: 'team', owner } },
+    })
+    const stream = await fetch(`${stack.edge}/v1/events`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${made.body.apiKey.key}` },
+    })
+    expect(stream.status).toBe(200)
+    const addresses = () =>
+      readFileSync(join(stack.dataDir, 'logs', 'us.log'), 'utf8')
+        .split('\n')
+        .flatMap((line) => (line.includes('"listening"') ? [JSON.parse(line).urls] : []))
+    await stack.kill('us')
+    await stack.back('us')
+    await eventually(() => expect(addresses()).toHaveLength(2))
+    expect(addresses()[0]).toHaveLength(3)
+    expect(addresses()[1]).toEqual(addresses()[0])
+    // All of them are asked, in turn.
+    await eventually(async () => {
+      for (let i = 0; i < 6; i++) expect((await stack.call('/v1/tenant')).status).toBe(200)
+    })
+    expect(stack.pid('edge')).toBe(before)
+    await stream.body?.cancel()
+  } finally {
+    await stack.stop()
+  }
+})
+
 describe('the next start', () => {
   const dataDir = newDataDir()
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
@@ -176,6 +209,19 @@ describe('the next start', () => {
   })
 })
 
+test.each<[number, RegExp]>([
+  [401, /^The demo tenant lets nobody in/],
+  [503, /^There is no link into the demo tenant's console: 503 .*region_unavailable/],
+])('why there is no link into the demo tenant is said: %i', async (status, line) => {
+  const edge = createHttpServer((_, answer) => answer.writeHead(status).end('region_unavailable'))
+  await new Promise<void>((done) => edge.listen(0, '127.0.0.1', done))
+  const address = edge.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const way = await demoWay(`http://127.0.0.1:${port}`, { tenantId: 'ten_1', apiKey: 'ck_dev_1' })
+  edge.close()
+  expect(way).toEqual({ adminUrl: null, refused: expect.stringMatching(line) })
+})
+
 describe('what cannot start', () => {
   test('databases without their secrets, whatever is in them: new ones would open nothing', async () => {
     const lost = newDataDir()
@@ -197,7 +243,6 @@ describe('what cannot start', () => {
         child: spawn(process.execPath, ['-e', script], { stdio: ['ignore', log, log] }),
         ready: new Promise<never>(() => {}),
       }),
-      onRestart: () => {},
       say: () => {},
     })
     await expect(part.start()).rejects.toThrow(/^us: TypeError: no such thing$/)
@@ -205,7 +250,37 @@ describe('what cannot start', () => {
     rmSync(dir.path, { recursive: true, force: true })
   })
 
+  test('a part whose pid file cannot be written runs all the same, and no file names another process', async () => {
+    const dir = new DataDir(newDataDir())
+    const said: string[] = []
+    const part = new Part({
+      name: 'us',
+      dir,
+      launch: (log) => ({
+        child: spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: ['ignore', log, log] }),
+        ready: Promise.resolve(),
+      }),
+      say: (line) => said.push(line),
+    })
+    dir.write('run/us.pid', '1\n')
+    // In the way of what is written first.
+    mkdirSync(dir.file('run/us.pid.partial'))
+    await part.start()
+    expect(said).toEqual([expect.stringMatching(/^us runs as process \d+, which can't be written/)])
+    expect(existsSync(dir.file('run/us.pid'))).toBe(false)
+    await part.stop(1_000)
+    dir.release()
+    rmSync(dir.path, { recursive: true, force: true })
+  })
+
   const dataDir = newDataDir()
+  /** A data directory with a file in it that nobody can use. */
+  const withFile = (...path: string[]): string => {
+    const directory = join(dataDir, path.join('-'))
+    mkdirSync(dirname(join(directory, ...path)), { recursive: true })
+    writeFileSync(join(directory, ...path), 'of no use'.repeat(1_000))
+    return directory
+  }
   const file = join(dataDir, 'a-file')
   writeFileSync(file, '')
   const busy = createServer()
@@ -240,6 +315,21 @@ describe('what cannot start', () => {
       'a limit of failures that lets nothing fail',
       () => ({ FAILURE_LIMIT: '{"rate":5}' }),
       /: FAILURE_LIMIT\.burst: /,
+    ],
+    [
+      'a lock that is none',
+      () => ({ DATA_DIR: withFile('run', 'lock') }),
+      /run\/lock is damaged .*: delete it/,
+    ],
+    [
+      'secrets that are a directory',
+      () => ({ DATA_DIR: withFile('secrets.json', 'a') }),
+      /secrets\.json can't be read \(.*\); put it back/,
+    ],
+    [
+      'a damaged limiter',
+      () => ({ DATA_DIR: withFile('limits', 'TenantLimiter', 'metadata.sqlite') }),
+      /\/limits is damaged: delete it/,
     ],
   ])('%s is one clear line and exit code 1', async (_, variables, line) => {
     const { output, exited } = launch({ DATA_DIR: join(dataDir, 'data'), ...variables() })

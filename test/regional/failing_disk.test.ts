@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { afterEach, expect, test, vi } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
@@ -9,6 +10,7 @@ import { openEngine } from '../../regional/storage/open.ts'
 import { toBase64url } from '../../shared/bytes.ts'
 import { newId } from '../../shared/ids.ts'
 import { asTenantNumber, tenantNumberOf } from '../../shared/tenant.ts'
+import { damagePage } from '../support/damage.ts'
 import { type Regions, startRegions } from './support.ts'
 
 /** The engine's threads, as they are started. */
@@ -75,8 +77,45 @@ test('on a full disk a change is refused and not made, and what was made is ther
   const { body: page } = await regions.ask('us', { as: key, path: `${records}?limit=100` })
   expect(page.data).toHaveLength(created)
   expect(await readiness()).toEqual([200, 'ready'])
-  expect(messagesOf(lines)).toContain('changes could not be stored: see whether the disk is full')
+  expect(messagesOf(lines)).toContainEqual(
+    expect.stringMatching(/^changes could not be stored: see whether the disk is full, and make room/),
+  )
   expect(messagesOf(lines)).not.toContain('a request failed')
+})
+
+test('a region whose file is damaged in one place says so once, is not ready, and serves whoever has no data there', async () => {
+  const lines: string[] = []
+  regions = await startRegions({ open: openEngine, writeLog: (line) => void lines.push(line) })
+  const hit = await regions.newTenant('acme', 'us')
+  const other = await regions.newTenant('other', 'us')
+  const { body: project } = await create(hit.key, '/v1/projects', { name: 'Hit' })
+  const records = `/v1/projects/${project.id}/collections/c/records`
+  const ids: string[] = []
+  for (let i = 0; i < 40; i++) {
+    const { body } = await create(hit.key, records, { data: { text: `MARK${i}.${'x'.repeat(2_500)}` } })
+    ids.push(body.id)
+  }
+  await regions.stop('us')
+  await damagePage(join(regions.dataDir('us'), 'data.sqlite'), 'MARK20.')
+  await regions.start('us')
+
+  const path = `${records}/${ids[20]}`
+  const refused = { status: 503, body: { code: 'region_unavailable' } }
+  for (let i = 0; i < 3; i++) {
+    expect(await regions.ask('us', { as: hit.key, path })).toMatchObject(refused)
+    const changes = { method: 'PUT', path, body: { data: { i } } }
+    const [ofHit, ofOther] = await Promise.all([
+      regions.ask('us', { as: hit.key, ...changes }),
+      create(other.key, '/v1/projects', { name: `Other ${i}` }),
+    ])
+    expect(ofHit).toMatchObject(refused)
+    expect(ofOther.status).toBe(201)
+  }
+  expect((await regions.ask('us', { as: hit.key, path: `${records}/${ids[0]}` })).status).toBe(200)
+  expect(await readiness()).toEqual([503, 'no_database'])
+  const told = messagesOf(lines)
+  expect(told.filter((message) => message.startsWith('THE DATA FILE IS DAMAGED'))).toHaveLength(1)
+  expect(told).not.toContain('a request failed')
 })
 
 test('a session goes on reading while nothing can be stored: that it is used is written down apart from what it asks', async () => {

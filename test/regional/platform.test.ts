@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { MAX_MODELS } from '../../regional/models/catalogue.ts'
 import { newId } from '../../shared/ids.ts'
@@ -301,3 +303,54 @@ async function bytesLeft(number: string): Promise<boolean> {
   const path = '/internal/v1/activate'
   return (await regions.ask('eu', { as: 'region', method: 'POST', path, body: { number } })).status !== 404
 }
+
+test('a control region that lost its data gives nobody an organisation that is there, nor its key', async () => {
+  const own = await startRegions()
+  try {
+    const path = TENANTS
+    const ask = (slug: string, idempotencyKey: string) =>
+      own.ask('us', {
+        ...{ as: 'operator', method: 'POST', path, headers: { 'idempotency-key': idempotencyKey } },
+        body: { slug, name: slug, region: 'eu', plan: 'free', owner: { email: `owner@${slug}.example` } },
+      })
+    const lose = async () => {
+      await own.stop('us')
+      await rm(join(own.dataDir('us'), 'data.sqlite'))
+      await own.start('us')
+    }
+    const first = await ask('acme', 'a')
+    await lose()
+    const second = await ask('newtwo', 'b')
+    expect([second.status, second.body.tenant.slug]).toEqual([201, 'newtwo'])
+    expect((await ask('newtwo', 'b')).body).toEqual(second.body)
+    await lose()
+    // Also of the same slug, for whoever asks for it anew.
+    const third = await ask('acme', 'c')
+    expect(third.status).toBe(201)
+    const made = [first, second, third].map(({ body }) => body)
+    expect(new Set(made.map(({ tenant }) => tenant.id)).size).toBe(3)
+    for (const { tenant, apiKey } of made) {
+      expect((await own.ask('eu', { as: apiKey.key, path: '/v1/tenant' })).body).toEqual(tenant)
+    }
+  } finally {
+    await own.close()
+  }
+})
+
+test('a request that is sent again after its control region lost its data finds the tenant that it made', async () => {
+  const own = await startRegions()
+  try {
+    const ask = () =>
+      own.ask('us', {
+        ...{ as: 'operator', method: 'POST', path: TENANTS, headers: { 'idempotency-key': 'same' } },
+        body: { slug: 'same', name: 'Same', region: 'eu', plan: 'free', owner: { email: 'o@same.example' } },
+      })
+    const first = await ask()
+    await own.stop('us')
+    await rm(join(own.dataDir('us'), 'data.sqlite'))
+    await own.start('us')
+    expect((await ask()).body).toEqual(first.body)
+  } finally {
+    await own.close()
+  }
+})

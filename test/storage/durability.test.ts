@@ -5,11 +5,14 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import type { NativeDatabase, NativeTransaction } from '../../regional/storage/foundationdb.ts'
+import type { WriteFailure } from '../../regional/storage/open.ts'
+import { damagePage } from '../support/damage.ts'
 import { temporaryDirectory } from './temporary.ts'
 
 const run = promisify(execFile)
 const UNKNOWN_RESULT = 1021
 const IO_ERROR = 1510
+const NOT_COMMITTED = 1020
 
 async function set(db: NativeDatabase, key: string, value: Buffer): Promise<void> {
   const tn = db.createTransaction()
@@ -62,6 +65,50 @@ test('a full disk fails commits with a clear error, loses nothing acknowledged a
   const large = await openEmbedded({ dataDir })
   await check(large.database())
   await large.close()
+})
+
+test('damage in one place refuses what touches it, and nothing else', async () => {
+  const dataDir = await temporaryDirectory()
+  const keyOf = (n: number): string => `k${String(n).padStart(4, '0')}`
+  const whole = await openEmbedded({ dataDir })
+  for (let n = 0; n < 200; n++) await set(whole.database(), keyOf(n), Buffer.alloc(1_000, `MARK${n}.`))
+  await whole.close()
+  await damagePage(join(dataDir, 'data.sqlite'), 'MARK150.')
+
+  const failures: WriteFailure[] = []
+  const engine = await openEmbedded({
+    dataDir,
+    thresholds: { foldEntries: 1 },
+    onWriteFailure: (failure) => failures.push(failure),
+  })
+  const db = engine.database()
+  await expect(get(db, keyOf(150))).rejects.toMatchObject({ code: IO_ERROR })
+  const read = db.createTransaction()
+  await expect(
+    read.getRange(keyOf(149), false, 1, 'l', false, 1, 0, 0, -2, 1, false, false),
+  ).rejects.toMatchObject({
+    code: IO_ERROR,
+  })
+  for (let round = 0; round < 3; round++) {
+    const value = Buffer.from(String(round))
+    const group = await Promise.allSettled([
+      set(db, 'a', value),
+      set(db, keyOf(150), value),
+      set(db, 'z', value),
+    ])
+    // What comes behind was resolved on top of it, and is to be tried again.
+    expect(group.map((answer) => (answer.status === 'rejected' ? answer.reason.code : 'done'))).toEqual([
+      'done',
+      IO_ERROR,
+      NOT_COMMITTED,
+    ])
+    await set(db, 'z', value)
+    expect([await get(db, 'a'), await get(db, 'z')]).toEqual([value, value])
+  }
+  expect(await get(db, keyOf(10))).toEqual(Buffer.alloc(1_000, 'MARK10.'))
+  expect(failures.length).toBeGreaterThan(0)
+  for (const failure of failures) expect(failure).toMatchObject({ rolledBack: true, damaged: true })
+  await engine.close()
 })
 
 const contents = async (directory: string): Promise<Buffer> =>

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chmod, readdir, stat, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
@@ -355,6 +355,48 @@ test('a damaged file is refused with what to do', async () => {
   const dataDir = await temporaryDirectory()
   await writeFile(join(dataDir, 'data.sqlite'), 'not a database at all, '.repeat(500))
   await expect(openEngine({ dataDir })).rejects.toThrow(/can't be opened \(.*\)\. Check the disk/)
+})
+
+test.each(['missing', 'empty'])(
+  'a log whose file is %s is refused with what to do, and kept; the file put back has all of it',
+  async (how) => {
+    const dataDir = await temporaryDirectory()
+    const [data, log] = [join(dataDir, 'data.sqlite'), join(dataDir, 'data.sqlite-wal')]
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'crash_child.ts'), dataDir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const exited = once(child, 'exit')
+    await once(child.stdout, 'data')
+    await eventually(async () => expect((await stat(log)).size).toBeGreaterThan(0))
+    child.kill('SIGKILL')
+    await exited
+    await rename(data, join(dataDir, 'kept'))
+    if (how === 'empty') await writeFile(data, '')
+    const before = await readFile(log)
+    await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
+    await expect(openEngine({ dataDir })).rejects.toThrow(
+      /^The data in .* is not whole: data\.sqlite is missing or empty.* Put back .*$/,
+    )
+    expect((await readFile(log)).equals(before)).toBe(true)
+    await rename(join(dataDir, 'kept'), data)
+    await (await openEngine({ dataDir })).close()
+  },
+)
+
+test('a first start that was killed before its file had anything starts', async () => {
+  const dataDir = await temporaryDirectory()
+  for (const name of ['data.sqlite', 'data.sqlite-wal', 'lock.sqlite'])
+    await writeFile(join(dataDir, name), '')
+  await (await openEngine({ dataDir })).close()
+})
+
+test('a damaged lock is refused with its name and what to do', async () => {
+  const dataDir = await temporaryDirectory()
+  await writeFile(join(dataDir, 'lock.sqlite'), 'no lock'.repeat(1_000))
+  await expect(openEngine({ dataDir })).rejects.toThrow(StorageError)
+  await expect(openEngine({ dataDir })).rejects.toThrow(
+    /^The lock .*lock\.sqlite can't be opened .*delete this file/,
+  )
 })
 
 test('a close waits for the commits under way; afterwards every call says that the database is closed', async () => {

@@ -1,7 +1,9 @@
 // The reader's SQLite snapshot: one connection that holds a read transaction open at the base version. It is
 // never blocked by the writer (WAL). `advance` moves it to the newest committed version.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { storedVersionBound } from './data_file.ts'
+import type { WriteFailure } from '../storage_error.ts'
+import { causeOf, storedVersionBound } from './data_file.ts'
+import { code, fdbError } from './errors.ts'
 import { KeptValues } from './kept_values.ts'
 import { type Key, keyBytes } from './key.ts'
 import type { Pair } from './snapshot_range.ts'
@@ -22,11 +24,16 @@ export class BaseReader {
   readonly #end: StatementSync
   readonly #measure: StatementSync
   readonly #kept = new KeptValues()
+  readonly #onFailure: (failure: WriteFailure) => void
   #open = false
+  /** Why there is no snapshot: it could not be moved, and what it shows now is of no version. */
+  #lost: Error | undefined
   version = 0
 
-  constructor(db: DatabaseSync) {
+  /** @param onFailure told of what could not be read because the file is damaged */
+  constructor(db: DatabaseSync, onFailure: (failure: WriteFailure) => void) {
     this.#db = db
+    this.#onFailure = onFailure
     const prepare = (sql: string): StatementSync => {
       const statement = db.prepare(sql)
       statement.setReturnArrays(true)
@@ -48,24 +55,57 @@ export class BaseReader {
 
   /**
    * Moves the snapshot to what is committed now, of which `version` is the last. `changed`: at least the keys that differ;
-   * undefined: any may.
+   * undefined: any may. Where that fails, so does every read from then on.
    */
   advance(version: number, changed: Iterable<Key> | undefined): void {
     if (changed === undefined) this.#kept.clear()
     else for (const key of changed) this.#kept.forget(key)
-    if (this.#open) this.#end.run()
-    this.#begin.run()
-    this.#open = true
-    // The first read takes the snapshot.
-    this.#touch.get()
+    try {
+      if (this.#open) this.#leave()
+      this.#begin.run()
+      this.#open = true
+      // The first read takes the snapshot.
+      this.#touch.get()
+    } catch (error) {
+      this.#lost = error as Error
+      throw error
+    }
     this.version = version
+  }
+
+  /** SQLite ends the transaction, and may tell of a read in it that had failed. */
+  #leave(): void {
+    try {
+      this.#end.run()
+    } catch (error) {
+      if (this.#db.isTransaction) throw error
+    }
+    this.#open = false
+  }
+
+  /** @throws {FDBError} 1510, where it is SQLite that can't read */
+  #failed(error: unknown): never {
+    const cause = causeOf(error)
+    if (cause === undefined) throw error
+    const { message } = error as Error
+    if (cause === 'damage') this.#onFailure({ message, rolledBack: true, damaged: true })
+    throw fdbError(code.ioError, message)
+  }
+
+  #read<T>(run: () => T): T {
+    try {
+      if (this.#lost !== undefined) throw this.#lost
+      return run()
+    } catch (error) {
+      return this.#failed(error)
+    }
   }
 
   /** `bytes`: the same key, if the caller has it at hand. The answer is shared: nobody may change it. */
   get(key: Key, bytes?: Buffer): Buffer | undefined {
     const kept = this.#kept.get(key)
     if (kept !== undefined) return kept
-    const row = this.#get.get(bytes ?? keyBytes(key)) as unknown as [Uint8Array] | undefined
+    const row = this.#read(() => this.#get.get(bytes ?? keyBytes(key)) as unknown as [Uint8Array] | undefined)
     if (row === undefined) return undefined
     const value = asBuffer(row[0])
     this.#kept.keep(key, value)
@@ -74,10 +114,8 @@ export class BaseReader {
 
   /** At most `rows` rows of [begin, end). */
   rows(begin: Uint8Array, end: Uint8Array, rows: number, reverse: boolean): Pair[] {
-    const found = (reverse ? this.#descending : this.#ascending).all(begin, end, rows) as unknown as [
-      Uint8Array,
-      Uint8Array,
-    ][]
+    const statement = reverse ? this.#descending : this.#ascending
+    const found = this.#read(() => statement.all(begin, end, rows) as unknown as [Uint8Array, Uint8Array][])
     for (let i = 0; i < found.length; i++) {
       const pair = found[i] as (typeof found)[number]
       asBuffer(pair[0])
@@ -88,7 +126,7 @@ export class BaseReader {
 
   /** Keys and row sizes of [begin, end), for estimates. */
   sizes(begin: Uint8Array, end: Uint8Array, rows: number): { key: Buffer; bytes: number }[] {
-    const found = this.#measure.all(begin, end, rows) as unknown as [Uint8Array, number][]
+    const found = this.#read(() => this.#measure.all(begin, end, rows) as unknown as [Uint8Array, number][])
     return found.map(([key, bytes]) => ({ key: asBuffer(key), bytes }))
   }
 
@@ -126,8 +164,7 @@ export class BaseReader {
   }
 
   close(): void {
-    if (this.#open) this.#end.run()
-    this.#open = false
+    if (this.#open) this.#leave()
     this.#db.close()
   }
 }

@@ -1,6 +1,6 @@
 // The SQLite file: its schema, its format version, and the settings on which durability rests. Opened by the
 // writer and by the reader; only this file knows a pragma or a table name.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -19,6 +19,27 @@ export const filesIn = (directory: string): ReadonlyArray<string> =>
   readdirSync(directory)
     .filter((name) => /^(?:data|lock)\.sqlite(?:-|$)/.test(name))
     .map((name) => join(directory, name))
+
+/**
+ * Whether there is a log whose file is missing or empty: SQLite would take that for a new file, and throw the log away. A first
+ * start that was cut short leaves no such thing: the file has its first page before there is a log.
+ */
+export function isLogAlone(directory: string): boolean {
+  const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  return sizeOf(dataPath(directory)) === 0 && sizeOf(`${dataPath(directory)}-wal`) > 0
+}
+
+/** What SQLite says where it can't go on; extended codes begin with these. */
+const SQLITE = { ioError: 10, corrupt: 11, full: 13, notADatabase: 26 } as const
+
+/** Whose fault an error of SQLite is: the disk's, the file's, or that of what was to be written. Undefined for any other error. */
+export function causeOf(error: unknown): 'full' | 'disk' | 'damage' | 'other' | undefined {
+  if (!(error instanceof Error && 'errcode' in error)) return undefined
+  const primary = Number(error.errcode) & 0xff
+  if (primary === SQLITE.full) return 'full'
+  if (primary === SQLITE.ioError) return 'disk'
+  return primary === SQLITE.corrupt || primary === SQLITE.notADatabase ? 'damage' : 'other'
+}
 
 /** The file is not what this engine can open; `found` is its format. */
 export class FormatMismatch extends Error {

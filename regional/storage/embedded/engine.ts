@@ -2,7 +2,16 @@
 import { accessSync, constants } from 'node:fs'
 import { StorageError, type WriteFailure } from '../storage_error.ts'
 import { BaseReader } from './base_reader.ts'
-import { createDirectory, FORMAT, FormatMismatch, filesIn, openReader, prepare } from './data_file.ts'
+import {
+  causeOf,
+  createDirectory,
+  FORMAT,
+  FormatMismatch,
+  filesIn,
+  isLogAlone,
+  openReader,
+  prepare,
+} from './data_file.ts'
 import { EmbeddedDatabase } from './database.ts'
 import { lockDirectory } from './directory_lock.ts'
 import { THRESHOLDS, type Thresholds } from './limits.ts'
@@ -27,7 +36,7 @@ export interface EmbeddedOptions {
   /** When memory is emptied and commits are refused; tests make them small. */
   thresholds?: Partial<Thresholds>
   random?: () => number
-  /** Told of every group of commits that could not be written. */
+  /** Told of every group of commits that could not be written, and of every read that found damage. */
   onWriteFailure?: (failure: WriteFailure) => void
 }
 
@@ -49,7 +58,12 @@ export async function openEmbedded({
   try {
     checkFormat(dataDir)
     const limits = { ...THRESHOLDS, ...thresholds }
-    const storage = new Storage(new BaseReader(openReader(dataDir)), clock, limits, onWriteFailure)
+    const storage = new Storage(
+      new BaseReader(openReader(dataDir), onWriteFailure),
+      clock,
+      limits,
+      onWriteFailure,
+    )
     await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),
@@ -64,9 +78,14 @@ export async function openEmbedded({
     }
   } catch (error) {
     lock.release()
-    throw error
+    throw causeOf(error) === undefined ? error : unreadable(dataDir, error as Error)
   }
 }
+
+const unreadable = (dataDir: string, { message }: Error): StorageError =>
+  new StorageError(
+    `The data in ${dataDir} can't be opened (${message}). Check the disk, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
+  )
 
 /** A file that may only be read SQLite would open all the same: its lock would shut nobody out, and each commit fail. */
 function checkDirectory(dataDir: string): void {
@@ -82,15 +101,14 @@ function checkDirectory(dataDir: string): void {
 }
 
 function checkFormat(dataDir: string): void {
+  if (isLogAlone(dataDir))
+    throw new StorageError(
+      `The data in ${dataDir} is not whole: data.sqlite is missing or empty, and its log data.sqlite-wal is there. Put back the data.sqlite that belongs to it, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
+    )
   try {
     prepare(dataDir)
   } catch (error) {
-    if (!(error instanceof FormatMismatch)) {
-      if (!(error instanceof Error && 'errcode' in error)) throw error
-      throw new StorageError(
-        `The data in ${dataDir} can't be opened (${error.message}). Check the disk, restore a backup (docs/storage.md), or set DATA_DIR to another directory.`,
-      )
-    }
+    if (!(error instanceof FormatMismatch)) throw error
     throw new StorageError(
       error.found === undefined
         ? `The data directory ${dataDir} holds a data.sqlite that is not Coditect's. Set DATA_DIR to another directory.`

@@ -10,8 +10,8 @@ import type { PassPlace, WriterReply, WriterRequest } from './writer_thread.ts'
 export interface PendingCommit {
   version: number
   effects: Effect[]
-  /** Called when the commit is durable, or with the reason why it is not. */
-  settle(failure: WriteFailure | undefined): void
+  /** Called when the commit is durable, or with the reason why it is not; `behind` one that failed for reasons of its own. */
+  settle(failure: WriteFailure | 'behind' | undefined): void
 }
 
 /** What the writer does between two groups, beside writing. */
@@ -42,6 +42,8 @@ export class GroupCommit {
   #keeping = false
   #queuedBytes = 0
   #scheduled = false
+  /** So many commits go each alone, since a group that they were in could not be written for one of them. */
+  #alone = 0
   /** Answers are being given: what follows from them joins the next group. */
   #answering = false
   /** Durable, and still to be told so, in order. */
@@ -143,10 +145,11 @@ export class GroupCommit {
     let size = 0
     let count = 0
     for (const { bytes } of this.#queue) {
-      if (count > 0 && size + bytes > GROUP_BYTES) break
+      if (count > 0 && (size + bytes > GROUP_BYTES || this.#alone > 0)) break
       size += bytes
       count++
     }
+    if (this.#alone > 0) this.#alone--
     const group = this.#queue.splice(0, count)
     const memory = Buffer.from(new ArrayBuffer(size))
     let at = 0
@@ -169,7 +172,10 @@ export class GroupCommit {
       return
     }
     if (reply.kind === 'failed' && !this.#keeping) {
-      this.#fail({ message: reply.message, rolledBack: reply.rolledBack })
+      const { message, rolledBack, cause } = reply
+      const isOfOne = rolledBack && (cause === 'damage' || cause === 'other')
+      if (isOfOne && (this.#inFlight?.length ?? 0) > 1) this.#separate()
+      else this.#fail({ message, rolledBack, damaged: cause === 'damage' }, isOfOne)
       if (this.#closing && this.#queue.length === 0) this.#closing(undefined)
       return
     }
@@ -197,15 +203,28 @@ export class GroupCommit {
     else this.#schedule()
   }
 
-  /** Commits behind a failed one were resolved on top of it, so they fail with it. */
-  #fail(failure: WriteFailure): void {
-    const failed = [...(this.#inFlight ?? []), ...this.#queue.map(({ commit }) => commit)]
+  /** Has the commits of the group go each alone, in order: those before the one that can't be written are written. */
+  #separate(): void {
+    const group = (this.#inFlight ?? []).map((commit) => ({ commit, bytes: encodedSize(commit.effects) }))
+    this.#inFlight = undefined
+    this.#alone = group.length
+    this.#queue = [...group, ...this.#queue]
+    for (const { bytes } of group) this.#queuedBytes += bytes
+    this.#step()
+  }
+
+  /** Commits behind a failed one were resolved on top of it, so they fail with it; where it was `ofOne`, to be tried again. */
+  #fail(failure: WriteFailure, ofOne = false): void {
+    const failed = this.#inFlight ?? []
+    const behind = this.#queue
     for (const commit of this.#answers.splice(0)) commit.settle(undefined)
     this.#inFlight = undefined
     this.#queue = []
     this.#queuedBytes = 0
+    this.#alone = 0
     this.#listener.groupFailed(failure)
     for (const commit of failed) commit.settle(failure)
+    for (const { commit } of behind) commit.settle(ofOne ? 'behind' : failure)
     this.#worker.unref()
   }
 

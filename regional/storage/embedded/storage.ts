@@ -4,6 +4,7 @@
 import type { WriteFailure } from '../storage_error.ts'
 import type { BaseReader } from './base_reader.ts'
 import { type CommitRequest, Effects } from './commit_request.ts'
+import { causeOf } from './data_file.ts'
 import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type Upkeep } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
@@ -124,7 +125,8 @@ export class Storage implements GroupListener {
 
   /**
    * Resolves the commit now and calls `done` when it is durable.
-   * Throws 1007, 1020, 1042, or 1510 if it is refused; `done` gets 1510 or 1021 if writing it failed.
+   * Throws 1007, 1020, 1042, or 1510 if it is refused; `done` gets 1510 or 1021 if writing it failed, 1020 if it was resolved on
+   * top of another one that could not be written.
    */
   commit(
     request: CommitRequest,
@@ -147,6 +149,10 @@ export class Storage implements GroupListener {
       version,
       effects: effects.list,
       settle: (failure) => {
+        if (failure === 'behind') {
+          done(version, fdbError(code.notCommitted))
+          return
+        }
         if (failure) {
           done(
             version,
@@ -163,7 +169,7 @@ export class Storage implements GroupListener {
   /** The transaction that set it has committed. */
   startWatch(watch: Watch): void {
     if (this.#closed) watch.fail(fdbError(code.operationCancelled))
-    else this.watches.add(watch, this.#durableValue(watch.key))
+    else this.watches.add(watch, (key) => this.#durableValue(key))
   }
 
   /** Has the whole file gone through soon, beside the commits, until nothing in it, or in the log, is of rows that were cleared before. */
@@ -252,8 +258,7 @@ export class Storage implements GroupListener {
     const needed = this.#readVersions.oldest(oldestReadVersion)
     if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
       return false
-    this.#fold()
-    return true
+    return this.#fold()
   }
 
   kept(reply: WriterReply): void {
@@ -264,13 +269,28 @@ export class Storage implements GroupListener {
     this.#logPages = 0
     this.#readsNoLog = reply.kind === 'checkpointed'
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
-    this.base.advance(this.#durable, this.memtable.changedKeys())
+    this.#advance()
+  }
+
+  /** @returns false when nothing can be read any more: only a new start can help */
+  #advance(): boolean {
+    try {
+      this.base.advance(this.#durable, this.memtable.changedKeys())
+      return true
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      const failure = { message, rolledBack: false, damaged: causeOf(error) === 'damage' }
+      if (!this.#broken) this.#onWriteFailure(failure)
+      this.#broken = failure
+      return false
+    }
   }
 
   /** The writer is idle, so what is committed is what is known to be durable. */
-  #fold(): void {
-    this.base.advance(this.#durable, this.memtable.changedKeys())
+  #fold(): boolean {
+    if (!this.#advance()) return false
     this.memtable.foldUpTo(this.#durable)
+    return true
   }
 
   #remember(effects: readonly Effect[], version: number): void {

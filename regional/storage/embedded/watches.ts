@@ -67,13 +67,11 @@ export class Watches {
     })
   }
 
-  /** Begins to watch, `now` being the key's value at this moment. */
-  add(watch: Watch, now: Buffer | undefined): void {
+  /** Begins to watch. */
+  add(watch: Watch, currentValue: (key: Key) => Buffer | undefined): void {
     if (!watch.isOpen) return
-    if (!sameValue(watch.value, now)) {
-      watch.fire()
-      return
-    }
+    compare([watch], watch.key, currentValue)
+    if (!watch.isOpen) return
     const others = this.#byKey.get(watch.key) ?? new Set()
     others.add(watch)
     this.#byKey.set(watch.key, others)
@@ -114,7 +112,18 @@ export class Watches {
   #look(key: Key, currentValue: (key: Key) => Buffer | undefined): void {
     const watches = this.#byKey.get(key)
     if (!watches) return
-    const now = currentValue(key)
-    for (const watch of [...watches]) if (!sameValue(watch.value, now)) watch.fire()
+    compare([...watches], key, currentValue)
   }
+}
+
+/** Ends those whose value is another now. A value that can't be read ends all of them. */
+function compare(watches: readonly Watch[], key: Key, currentValue: (key: Key) => Buffer | undefined): void {
+  let now: Buffer | undefined
+  try {
+    now = currentValue(key)
+  } catch (error) {
+    for (const watch of watches) watch.fail(error as Error)
+    return
+  }
+  for (const watch of watches) if (!sameValue(watch.value, now)) watch.fire()
 }

@@ -3,7 +3,7 @@
 
 import { closeSync, openSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { dataPath, openWriter, PassMark, storedVersionBound } from './data_file.ts'
+import { causeOf, dataPath, openWriter, PassMark, storedVersionBound } from './data_file.ts'
 import { VERSIONS_PER_SECOND } from './limits.ts'
 import { decode, type EffectSink } from './mutation_codec.ts'
 import { overwriteGaps } from './page_gaps.ts'
@@ -30,7 +30,7 @@ export type WriterReply =
   /** `done`: unless somebody still reads what is in the log. */
   | { kind: 'emptied'; done: boolean }
   | { kind: 'committed'; logPages: number }
-  | { kind: 'failed'; message: string; rolledBack: boolean }
+  | { kind: 'failed'; message: string; rolledBack: boolean; cause: ReturnType<typeof causeOf> }
 
 interface Options {
   directory: string
@@ -66,6 +66,7 @@ const failure = (error: unknown, rolledBack: boolean): WriterReply => ({
   kind: 'failed',
   message: error instanceof Error ? error.message : String(error),
   rolledBack,
+  cause: causeOf(error),
 })
 
 function write(version: number, bytes: Uint8Array): WriterReply {
@@ -83,13 +84,9 @@ function write(version: number, bytes: Uint8Array): WriterReply {
   } catch (error) {
     // A full disk wrote no whole commit. After a failed sync the log may hold it all the same: whoever opens
     // it next decides.
-    return failure(error, undo() && isFull(error))
+    return failure(error, undo() && causeOf(error) === 'full')
   }
 }
-
-const SQLITE_FULL = 13
-const isFull = (error: unknown): boolean =>
-  error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_FULL
 
 function pagesInLog(): number {
   const [, pages] = measureLog.get() as unknown as [number, number, number]
