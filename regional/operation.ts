@@ -171,10 +171,39 @@ function checkIdempotencyKey(key: string | undefined): string | undefined {
 }
 
 const fieldErrors = (error: z.ZodError): FieldError[] =>
-  error.issues.slice(0, 20).flatMap(({ path, message, ...issue }) => {
-    const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path]
-    return paths.map((items) => ({ pointer: jsonPointer(items), detail: message }))
-  })
+  error.issues
+    .slice(0, 20)
+    .flatMap(within)
+    .flatMap(({ path, message, ...issue }) => {
+      const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path]
+      return paths.map((items) => ({ pointer: jsonPointer(items), detail: message }))
+    })
+
+type Issue = z.core.$ZodIssue
+
+/** Of a value that fits none of several shapes: what is wrong with it as the one that it comes closest to. */
+function within(issue: Issue): Issue[] {
+  if (issue.code !== 'invalid_union') return [issue]
+  const closest = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0]
+  if (closest !== undefined) {
+    return closest.flatMap((each) => within({ ...each, path: [...issue.path, ...each.path] }))
+  }
+  const options = 'options' in issue ? issue.options?.filter((option) => option !== undefined) : undefined
+  if (options === undefined) return [issue]
+  return [
+    {
+      ...issue,
+      message: `Invalid input: expected one of ${options.map((each) => JSON.stringify(each)).join('|')}`,
+    },
+  ]
+}
+
+/** A shape of another JSON type is further away than any of the same. */
+const distance = (issues: ReadonlyArray<Issue>): number =>
+  issues.reduce((sum, issue) => {
+    if (issue.code === 'unrecognized_keys') return sum + issue.keys.length
+    return sum + (issue.code === 'invalid_type' && issue.path.length === 0 ? 1_000 : 1)
+  }, 0)
 
 /** RFC 6901. */
 const jsonPointer = (path: ReadonlyArray<PropertyKey>): string =>
