@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import { UsageError } from '../profile.ts'
-import { type Ask, atMost, jsonFrom, several, wholeNumber } from './command.ts'
+import { type Ask, atMost, etag, jsonFrom, several, wholeNumber } from './command.ts'
 
 const COLLECTION = '/v1/projects/{projectId}/collections/{name}'
 const RECORDS = `${COLLECTION}/records` as const
@@ -60,7 +60,7 @@ export function addRecords(program: Command, ask: Ask): void {
     .command('put <project> <collection> <data>')
     .description('add a record, or replace one: JSON, @file, or - for standard input')
     .option('--id <record>', 'replaces this one')
-    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'')
+    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'', etag)
     .option('--expires <time>', 'RFC 3339: it is gone from then on')
     .action(
       async (
@@ -88,7 +88,7 @@ export function addRecords(program: Command, ask: Ask): void {
   records
     .command('patch <project> <collection> <id> <changes>')
     .description('merge changes into a record (RFC 7396; null removes a field): JSON, @file, or -')
-    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'')
+    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'', etag)
     .action(
       async (
         projectId: string,

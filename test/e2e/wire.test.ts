@@ -174,3 +174,18 @@ test('X-Tenant with another slug is a mismatch that the region finds', async () 
   expect(answer.status).toBe(403)
   expect(JSON.parse(answer.body)).toMatchObject({ code: 'tenant_mismatch' })
 })
+
+test('an If-Match that is empty is none: the runtime shows it to nobody, and docs/api.md says so', async () => {
+  const made = await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'Bare' } })
+  const body = '{"name":"Changed"}'
+  const change = (tag: string) =>
+    exchange(
+      request(
+        `PATCH /v1/projects/${made.body.id}`,
+        [JSON_TYPE, `Content-Length: ${body.length}`, `If-Match: ${tag}`],
+        body,
+      ),
+    )
+  expect((await change('"7"')).status).toBe(412)
+  expect((await change('')).status).toBe(200)
+})

@@ -117,17 +117,6 @@ test('over the wire: forged headers never arrive, and those of the content do', 
   expect(request?.headers['x-request-id']).toMatch(/^req_/)
 })
 
-test('a condition that is empty is refused: it would be lost on the way, and the change be made without it', async () => {
-  const edge = await edgeTo()
-  const marker = newMarker()
-  const headers = { ...bearer(await newKey()), 'if-match': '' }
-  for (const method of ['PATCH', 'DELETE']) {
-    const answer = await edge.request(`http://edge/v1/projects/x?${marker}`, { method, headers })
-    expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'malformed_request' }])
-  }
-  expect(await seen(marker)).toEqual([])
-})
-
 test('an idempotency key that is empty is told to the region, which refuses it', async () => {
   const marker = newMarker()
   const headers = { ...bearer(await newKey()), 'idempotency-key': '' }
