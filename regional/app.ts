@@ -42,6 +42,7 @@ import type { SignUpCall } from './platform/sign_up.ts'
 import type { Readiness } from './readiness.ts'
 import { askingOf, type TransactDependencies } from './tenancy/admission.ts'
 import type { AssertionVerifier } from './tenancy/assertion.ts'
+import { heedingIfMatch } from './tenancy/if_match.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
@@ -81,7 +82,8 @@ type RegionEnv = { Bindings: Partial<HttpBindings>; Variables: Variables }
 type RegionContext = Context<RegionEnv>
 
 export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
-  const { region, verifier, services, platform, calls, readiness, draining, log, metrics } = dependencies
+  const { region, verifier, platform, calls, readiness, draining, log, metrics } = dependencies
+  const services = dependencies.services.map(heedingIfMatch)
   const app = new Hono<RegionEnv>({ getPath: (request) => routedPath(getPath(request)) })
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>

@@ -32,6 +32,8 @@ let routes: Route[]
 /** The id of one thing of each collection, by the collection's path. */
 const made = new Map<string, string>()
 const faults: string[] = []
+/** What was made without a word of where it is, or without its ETag. */
+const unnamed: string[] = []
 /** Operations that have done what they are for. */
 const reached = new Set<string>()
 const ajv = new Ajv2020({ strict: false })
@@ -85,7 +87,13 @@ async function make(route: Route): Promise<void> {
   const answer = await send(route, { body })
   note(route, answer, JSON.stringify(body))
   const id = answer.body?.id ?? answer.body?.name ?? answer.body?.tenant?.id
-  if (answer.status < 300 && typeof id === 'string') made.set(route.path, id)
+  if (answer.status >= 300 || typeof id !== 'string') return
+  made.set(route.path, id)
+  // A tenant is answered beside its key. A run has begun when its head goes out, and changes until it is over.
+  const isBare = answer.body.tenant === undefined && !route.path.endsWith('/runs')
+  const location = `${filled(route.path)}/${id}`
+  if (answer.headers.get('location') !== location || (isBare && !answer.headers.has('etag')))
+    unnamed.push(`${route.path}: ${answer.headers.get('location')}, ETag ${answer.headers.get('etag')}`)
 }
 
 interface Sent {
@@ -253,6 +261,11 @@ test('what is read by itself has an ETag, and is neither changed nor taken away 
     if (!isDocumented || isUnheard) wrong.push(`${name}: ${status} ${body?.code}`)
   }
   expect(wrong).toEqual([])
+})
+
+test('what is made is answered with its place and its ETag', () => {
+  expect(made.size).toBeGreaterThan(10)
+  expect(unnamed).toEqual([])
 })
 
 /** What no list takes, and what it says of it. */

@@ -73,7 +73,9 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
           revokedAt: null,
         }
         await addLink(tx, link)
-        return { status: 201, body: { ...shown(link, nowMs), url } }
+        const body = shown(link, nowMs)
+        const headers = { location: `/v1/admin-links/${id}`, etag: tagOf(body) }
+        return { status: 201, body: { ...body, url }, headers }
       },
     }),
     tenantOperation({

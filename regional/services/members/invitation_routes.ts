@@ -103,10 +103,11 @@ export const invitationOperations = (
         const letter = letterOf(invitation, await tx.organisation(), url)
         tx.enqueue(send, { invitation: id, sealed: seal.seal(JSON.stringify(letter), id) })
       }
+      const body = shown(invitation, nowMs)
       return {
         status: 201,
-        body: { ...shown(invitation, nowMs), url: isSent ? null : url },
-        headers: { location: `/v1/invitations/${id}` },
+        body: { ...body, url: isSent ? null : url },
+        headers: { location: `/v1/invitations/${id}`, etag: tagOf(body) },
       }
     },
   }),
