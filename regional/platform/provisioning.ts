@@ -44,14 +44,14 @@ export class TenantProvisioner {
     request: Provisioning,
   ): Promise<ProvisionedTenant & { number: TenantNumber; replayed: boolean }> {
     const { region, intent, operatorId, requestId, publicOrigin } = request
-    const { number, replayed } = await this.reserve(request)
+    const owner = await this.directory.ownerOf(intent.slug)
+    const { number, replayed } = await this.reserve(request, owner)
     if ((await this.directory.locate(number))?.erased) {
       throw new Problem(
         'conflict',
         'The tenant that this request made was erased. Use a new Idempotency-Key.',
       )
     }
-    const owner = await this.directory.ownerOf(intent.slug)
     if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
     const home = this.callsTo(region)
     const made = await home.provision({ number, intent, by: { operatorId, requestId, publicOrigin } })
@@ -75,10 +75,18 @@ export class TenantProvisioner {
     return owner !== undefined && owner === earlier?.number
   }
 
-  private async reserve(request: Provisioning): Promise<{ number: TenantNumber; replayed: boolean }> {
+  /**
+   * @param owner of the slug: whose request is refused for it has used up no Idempotency-Key
+   * @throws {Problem} `slug_taken`, `idempotency_key_reuse`
+   */
+  private async reserve(
+    request: Provisioning,
+    owner: TenantNumber | undefined,
+  ): Promise<{ number: TenantNumber; replayed: boolean }> {
     const fresh = await this.directory.allocate()
     return this.database.platform(async (scope) => {
       const { number } = (await this.requests.before(scope, onceAsked(request), fresh)) ?? {}
+      if (number === undefined && owner !== undefined) throw slugTaken(request.intent.slug)
       if (number === undefined) return { value: { number: fresh, replayed: false }, commit: true }
       return { value: { number, replayed: number !== fresh }, commit: false }
     })

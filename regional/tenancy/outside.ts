@@ -144,7 +144,7 @@ export class OutsideWorks {
       return {
         outcome: 'begun',
         headers: result.headers ?? {},
-        finish: (client) => this.track(this.finish(asked, memory, run, context, result.work, client)),
+        finish: (client) => this.track(this.finish(asked, memory, run, context, result, client)),
       }
     } catch (error) {
       noteFailure(dependencies, asked, error)
@@ -174,7 +174,7 @@ export class OutsideWorks {
     memory: Memory,
     run: OutsideWork<W, O>,
     context: TenantContext,
-    work: W,
+    { work, headers }: Begun<W>,
     { gone, send }: { gone: AbortSignal; send: Outside['send'] },
   ): Promise<Settled> {
     const followed = this.follow(asked, run, context, work)
@@ -195,7 +195,11 @@ export class OutsideWorks {
         endedBy,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      const settled = await this.settle(asked, memory, context, (tx) => run.settle(tx, work, outcome))
+      const settled = await this.settle(asked, memory, context, async (tx) => {
+        const reply = await run.settle(tx, work, outcome)
+        // Whoever asks again is answered with what has gone out by now.
+        return { ...reply, headers: { ...headers, ...reply.headers } }
+      })
       if (settled.interrupted) countError(this.dependencies, asked)
       return settled
     } catch (error) {

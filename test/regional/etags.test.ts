@@ -112,7 +112,9 @@ test('a model that another operator has changed since is neither changed nor tak
   expect([changed.status, tag]).toEqual([200, await tagOf(one, 'operator')])
   expect(tag).not.toBe(made)
   // The same request again finds what it has done.
-  expect((await operator('PATCH', one, { apiKey: 'second' }, headers)).status).toBe(200)
+  const again = await operator('PATCH', one, { apiKey: 'second' }, headers)
+  expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true'])
+  expect(changed.headers.has('idempotency-replayed')).toBe(false)
 
   for (const method of ['PATCH', 'DELETE']) {
     const late = await operator(method, one, { enabled: false }, { 'if-match': made })
@@ -120,4 +122,6 @@ test('a model that another operator has changed since is neither changed nor tak
   }
   expect(await tagOf(one, 'operator')).toBe(tag)
   expect((await operator('DELETE', one, undefined, { 'if-match': tag })).status).toBe(204)
+  const late = await operator('PATCH', one, { apiKey: 'second' }, headers)
+  expect([late.status, late.body.code]).toEqual([409, 'conflict'])
 })
