@@ -5,7 +5,7 @@ import { EVENT_TYPES } from '../shared/event_types.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
 import { addExamples, problemExample } from './openapi_examples.ts'
-import { type Declaration, mayLackBody } from './operation.ts'
+import { type Declaration, mayLackBody, showsOne } from './operation.ts'
 import { requireUniqueIds } from './schema_ids.ts'
 import { ProblemSchema } from './schemas.ts'
 import { WebhookPayload } from './services/webhook-endpoints/schema.ts'
@@ -75,6 +75,14 @@ const Headers = {
   ifMatch: z.string().optional().meta({
     description: 'The `ETag` of the resource as you know it: 412 when it has changed since.',
     example: '"1"',
+  }),
+  ifNoneMatch: z.string().optional().meta({
+    description: 'The `ETag` of the resource as you have it: 304 while it is still so.',
+    example: '"1"',
+  }),
+  ifNoneThere: z.string().optional().meta({
+    description: '`*`: only if there is nothing yet, otherwise 412.',
+    example: '*',
   }),
   lastEventId: z.string().optional().meta({
     description: 'Of a stream: the id of the last event that you have. It goes on behind that one.',
@@ -193,6 +201,8 @@ function headersOf(
     ...(method !== 'get' && { 'Idempotency-Key': Headers.idempotencyKey }),
     ...(problems.includes('precondition_failed') &&
       !path.endsWith(':batch') && { 'If-Match': Headers.ifMatch }),
+    ...(showsOne({ method, path }) && { 'If-None-Match': Headers.ifNoneMatch }),
+    ...(method === 'put' && { 'If-None-Match': Headers.ifNoneThere }),
     ...(streamsAs !== undefined && method === 'get' && { 'Last-Event-ID': Headers.lastEventId }),
     ...(security !== 'operator' && { 'X-Tenant': Headers.tenant }),
   })
@@ -220,6 +230,7 @@ function responsesOf({
       }),
     }
   }
+  if (showsOne(declaration)) responses[304] = { description: 'It is still as `If-None-Match` says.' }
   const codes = new Set<ProblemCode>([
     ...COMMON,
     ...(security === 'operator' ? [] : OF_TENANTS),

@@ -216,10 +216,13 @@ export const notFound = (): Problem => new Problem('not_found', 'There is no suc
 export const tagOf = (shown: unknown): string =>
   `"${hash('sha256', JSON.stringify(shown), 'base64url').slice(0, 22)}"`
 
+/** Whether it reads one thing by itself. */
+export const showsOne = ({ method, path }: Pick<Declaration, 'method' | 'path'>): boolean =>
+  method === 'get' && path.endsWith('}')
+
 /** What is read by itself always has an ETag: its own, or one of what is shown. */
-export function tagged({ method, path }: Pick<Declaration, 'method' | 'path'>, reply: Reply): Reply {
-  const showsOne = method === 'get' && path.endsWith('}')
-  if (!showsOne || reply.headers?.etag !== undefined) return reply
+export function tagged(declaration: Pick<Declaration, 'method' | 'path'>, reply: Reply): Reply {
+  if (!showsOne(declaration) || reply.headers?.etag !== undefined) return reply
   return { ...reply, headers: { ...reply.headers, etag: tagOf(reply.body) } }
 }
 
@@ -256,12 +259,34 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
 export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
   if (ifMatch === undefined) return
   if (etag === undefined) throw new Problem('precondition_failed', 'There is no such resource to be changed.')
-  if (ifMatch.trim() === '*') return
-  const named = ifMatch.split(',').map((tag) => tag.trim())
-  if (!named.includes(etag)) {
+  if (!names(ifMatch, etag)) {
     throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
   }
 }
+
+/**
+ * @param etag of what is there
+ * @throws {Problem} `precondition_failed` when `If-None-Match` was sent with a change and names what is there (RFC 9110 section
+ *   13.1.2)
+ */
+export function requireNoMatch(ifNoneMatch: string | undefined, etag: string): void {
+  if (ifNoneMatch === undefined || !names(weakly(ifNoneMatch), etag)) return
+  throw new Problem('precondition_failed', 'There is such a resource.')
+}
+
+/** What a reader has already, as `If-None-Match` says, is not sent again. */
+export function unlessKnown(reply: Reply, ifNoneMatch: string | undefined): Reply {
+  const { status, headers } = reply
+  if (status !== 200 || ifNoneMatch === undefined || headers?.etag === undefined) return reply
+  return names(weakly(ifNoneMatch), headers.etag) ? { status: 304, headers } : reply
+}
+
+/** Whether a list of tags, or `*`, names this one. */
+const names = (tags: string, etag: string): boolean =>
+  tags.trim() === '*' || tags.split(',').some((tag) => tag.trim() === etag)
+
+/** Proxies on the way weaken tags; ours are strong. */
+const weakly = (tags: string): string => tags.replaceAll(/W\/(?=")/g, '')
 
 /** `{ data, nextCursor }` of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>

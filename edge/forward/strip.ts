@@ -13,7 +13,6 @@ const FORWARDED: ReadonlySet<string> = new Set([
   'if-match',
   'if-none-match',
   'last-event-id',
-  'prefer',
   'user-agent',
 ])
 

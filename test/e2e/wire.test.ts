@@ -189,3 +189,12 @@ test('an If-Match that is empty is none: the runtime shows it to nobody, and doc
   expect((await change('"7"')).status).toBe(412)
   expect((await change('')).status).toBe(200)
 })
+
+test('what a reader has already is not sent through the edge again', async () => {
+  const made = await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'Known' } })
+  const line = `GET /v1/projects/${made.body.id}`
+  const etag = /^etag: (.*)$/m.exec((await exchange(request(line))).head)?.[1] ?? ''
+  const known = await exchange(request(line, [`If-None-Match: ${etag}`]))
+  expect([known.status, known.body]).toEqual([304, ''])
+  expect(known.head).toContain(`etag: ${etag}`)
+})

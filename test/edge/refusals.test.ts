@@ -41,8 +41,8 @@ async function countingEdge(overrides: Partial<Bindings> = {}) {
   }
 }
 
-/** `Prefer` tells the region of these tests what to answer, where the path does not. */
-const refused = { prefer: 'credential-refused' }
+/** `Accept-Language` tells the region of these tests what to answer, where the path does not. */
+const refused = { 'accept-language': 'credential-refused' }
 
 test.each<[string, () => Promise<[string, RequestInit]>]>([
   ['an API key', async () => ['/v1/tenant', { headers: bearer(await newKey()) }]],
@@ -111,7 +111,7 @@ test('somebody who is no member takes no more of the tenant’s limits, but may 
   const { ask, asked } = await countingEdge({ DEVELOPMENT_ISSUERS: 'on' })
   const tenant = await newTenant()
   const headers = { ...bearer(await tokenFor(tenant)), 'x-tenant': tenant.id }
-  const stranger = { headers: { ...headers, prefer: 'not-a-member' } }
+  const stranger = { headers: { ...headers, 'accept-language': 'not-a-member' } }
   later(0)
   expect((await ask('/v1/projects', stranger)).status).toBe(403)
   const { units } = asked

@@ -98,6 +98,37 @@ test('what is done to one resource heeds If-Match, whatever it is', async () => 
   }
 })
 
+test('what a reader has already is not sent again, and what is there is not made anew', async () => {
+  const project = (await ask('/v1/projects', { method: 'POST', body: { name: 'P' } })).body.id
+  const path = `/v1/projects/${project}/collections/c`
+  const put = (body: unknown, tag: string) =>
+    ask(path, { method: 'PUT', body, headers: { 'if-none-match': tag } })
+  const indexes = [{ field: 'n', type: 'number' }]
+  const made = await put({ indexes }, '*')
+  expect(made.status).toBe(201)
+  const etag = await tagOf(path)
+  for (const tag of ['*', etag, `"7", W/${etag}`]) {
+    const late = await put({}, tag)
+    expect([late.status, late.body.code]).toEqual([412, 'precondition_failed'])
+  }
+  expect((await ask(path)).body.indexes).toHaveLength(1)
+
+  const read = (tag: string, method = 'GET') => ask(path, { method, headers: { 'if-none-match': tag } })
+  for (const tag of [etag, '*', `"7", W/${etag}`]) {
+    const known = await read(tag)
+    expect([known.status, known.body, known.headers.get('etag')]).toEqual([304, undefined, etag])
+  }
+  expect((await read(etag, 'HEAD')).status).toBe(304)
+  expect((await read('"7"')).body.name).toBe('c')
+  expect((await put({}, '"7"')).status).toBe(200)
+
+  const { paths } = (await ask('/openapi.json')).body
+  const { get, put: declare } = paths['/v1/projects/{projectId}/collections/{name}']
+  expect(get.responses['304']).toBeDefined()
+  for (const { parameters } of [get, declare])
+    expect(parameters.map(({ name }: { name: string }) => name)).toContain('If-None-Match')
+})
+
 test('a model that another operator has changed since is neither changed nor taken away', async () => {
   const one = '/platform/v1/models/tagged'
   const operator = (method: string, path: string, body: unknown, headers = {}) =>
