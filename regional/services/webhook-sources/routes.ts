@@ -240,9 +240,10 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         answers: { 200: pageOf(ReceivedWebhook) },
         async handle(tx, { params, query }) {
           await readSource(tx, params.sourceId)
-          const after = readCursor(RECEIVED, query.cursor)
+          const list = `${RECEIVED} ${params.sourceId}`
+          const after = readCursor(list, query.cursor)
           const page = await listReceived(tx, params.sourceId, query.limit, after)
-          return { status: 200, body: pageBody(RECEIVED, page, (each) => each) }
+          return { status: 200, body: pageBody(list, page, (each) => each) }
         },
       }),
       tenantOperation({
