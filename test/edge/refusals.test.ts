@@ -187,6 +187,15 @@ test('a region that fails, or finds no such path, says nothing of a credential, 
   expect(refusals.of(source(), PATH, 1)).toBe('credential_invalid')
 })
 
+test('whoever is let in again is held back no more, also where what they ask is refused', () => {
+  const refusals = new Refusals()
+  for (const status of [200, 304, 403, 409, 412, 422]) {
+    refusals.learn(source(), PATH, answer(401, 'credential_invalid'), 0)
+    refusals.learn(source(), PATH, answer(status), 0)
+    expect(refusals.of(source(), PATH, 1)).toBeUndefined()
+  }
+})
+
 test('any number of refused credentials is bounded in memory', () => {
   const refusals = new Refusals()
   for (let i = 0; i <= 10_000; i++) {
