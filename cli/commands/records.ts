@@ -143,8 +143,13 @@ export function addRecords(program: Command, ask: Ask): void {
     })
 }
 
+/** @throws {UsageError} for `age>=18`, too: it would ask for a field called `age>` */
 function conditionOf(text: string): [string, string] {
   const [, field, operator = '', value] = /^([^=[\]]+)(\[\w+\])?=(.*)$/s.exec(text) ?? []
-  if (field === undefined || value === undefined) throw new UsageError(`${text} is not like field=value`)
+  if (field === undefined || value === undefined || /[<>!~]$/.test(field)) {
+    throw new UsageError(
+      `${text} is not like field=value, or field[gte]=value with one of gt, gte, lt, lte and prefix`,
+    )
+  }
   return [`where[${field}]${operator}`, value]
 }

@@ -182,6 +182,8 @@ test('a tenant works with projects and records, and sees what changed', async ()
   expect(json(await coditect(replace, { env }))).toMatchObject([{ data: { text: 'b' }, version: 3 }])
   const found = await coditect(['records', 'list', '--where', 'text=b', ...place, '--json'], { env })
   expect(json(found)).toMatchObject([{ id: record.id }])
+  const typo = await coditect(['records', 'list', '--where', 'age>=18', ...place], { env })
+  expect([typo.code, typo.stderr]).toEqual([2, expect.stringContaining('field[gte]=value')])
   // What may be long stands last: nothing is moved to the right by it.
   expect((await coditect(['records', 'list', ...place], { env })).stdout).toMatch(
     /^ID +UPDATEDAT +DATA\nrec_\w+ {2}\S+Z {2}\{"text":"b"\}\n$/,

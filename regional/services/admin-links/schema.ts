@@ -22,7 +22,7 @@ const email = z.email().max(254).nullable()
 
 export const CreateAdminLink = z
   .strictObject({
-    role: role.meta({ description: 'At most what the one who asks may do.' }),
+    role: role.default('admin').meta({ description: 'At most what the one who asks may do.' }),
     expiresIn: z
       .int()
       .min(MIN_LINK_SECONDS)
