@@ -93,6 +93,21 @@ const Headers = {
   }),
 }
 
+/** Of answers. Each stands once, and is named where it is answered. */
+const ANSWER_HEADERS = {
+  'X-Request-Id': 'Names this request. Quote it when you report a problem.',
+  ETag: 'The version of the resource, for `If-Match` and `If-None-Match`.',
+  Location: 'Where what was made, or begun, is read.',
+  RateLimit: 'What is left of the most restrictive limit (draft-ietf-httpapi-ratelimit-headers).',
+  'RateLimit-Policy': 'The limits that hold (draft-ietf-httpapi-ratelimit-headers).',
+  'Retry-After': 'How many seconds to wait before it is sent again.',
+  'Idempotency-Replayed': '`true` where the same request was carried out, and answered so, before.',
+} as const
+type AnswerHeader = keyof typeof ANSWER_HEADERS
+
+const named = (headers: ReadonlyArray<AnswerHeader>) =>
+  Object.fromEntries(headers.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+
 /** OpenAPI 3.1 has no words for the events of a stream: it is text. */
 const SERVER_SENT_EVENTS = {
   type: 'string' as const,
@@ -131,6 +146,9 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
   })
   for (const code of Object.keys(PROBLEMS) as ProblemCode[]) {
     registry.registerComponent('examples', code, { value: problemExample(code) })
+  }
+  for (const [name, description] of Object.entries(ANSWER_HEADERS)) {
+    registry.registerComponent('headers', name, { description, schema: { type: 'string' } })
   }
   for (const operation of operations) register(registry, operation)
   for (const [type, says] of Object.entries(EVENT_TYPES)) registerWebhook(registry, type, says)
@@ -208,6 +226,9 @@ function headersOf(
   })
 }
 
+/** What others have begun, which ends by itself. */
+const OVER_IN_TIME: ReadonlySet<ProblemCode> = new Set(['request_in_progress', 'index_building'])
+
 const DONE = 'Done.'
 const BEGUN =
   'Done, or begun: the head of the answer goes out at once. What goes wrong afterwards is a problem document in place of the body, told by its `type`, or an event `error`.'
@@ -219,9 +240,21 @@ function responsesOf({
   outside = false,
 }: DescribedOperation): Record<string, ResponseConfig> {
   const responses: Record<string, ResponseConfig> = {}
+  const { method } = declaration
+  const always: AnswerHeader[] = [
+    'X-Request-Id',
+    ...(security === 'operator' ? [] : (['RateLimit', 'RateLimit-Policy'] as const)),
+  ]
+  const hasTag = showsOne(declaration) || (!outside && ['post', 'put', 'patch'].includes(method))
+  const ofSuccess: AnswerHeader[] = [
+    ...always,
+    ...(hasTag ? (['ETag'] as const) : []),
+    ...(method === 'get' ? [] : (['Idempotency-Replayed'] as const)),
+  ]
   for (const [status, schema] of Object.entries(declaration.answers)) {
     responses[status] = {
       description: outside ? BEGUN : DONE,
+      headers: named(status === '201' || status === '202' ? [...ofSuccess, 'Location'] : ofSuccess),
       ...(schema && {
         content: {
           'application/json': { schema },
@@ -230,7 +263,8 @@ function responsesOf({
       }),
     }
   }
-  if (showsOne(declaration)) responses[304] = { description: 'It is still as `If-None-Match` says.' }
+  if (showsOne(declaration))
+    responses[304] = { description: 'It is still as `If-None-Match` says.', headers: named(ofSuccess) }
   const codes = new Set<ProblemCode>([
     ...COMMON,
     ...(security === 'operator' ? [] : OF_TENANTS),
@@ -245,7 +279,10 @@ function responsesOf({
     ...(declaration.problems ?? []),
   ])
   for (const [status, ofStatus] of Map.groupBy(codes, (code) => PROBLEMS[code].status)) {
+    const passes = status === 429 || status === 503 || ofStatus.some((code) => OVER_IN_TIME.has(code))
+    const waits = passes ? (['Retry-After'] as const) : []
     responses[status] = {
+      headers: named([...always, ...waits]),
       description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),
       content: {
         'application/problem+json': {

@@ -216,9 +216,9 @@ export const notFound = (): Problem => new Problem('not_found', 'There is no suc
 export const tagOf = (shown: unknown): string =>
   `"${hash('sha256', JSON.stringify(shown), 'base64url').slice(0, 22)}"`
 
-/** Whether it reads one thing by itself. */
+/** Whether it reads one thing by itself: one that its path names, or the organisation. */
 export const showsOne = ({ method, path }: Pick<Declaration, 'method' | 'path'>): boolean =>
-  method === 'get' && path.endsWith('}')
+  method === 'get' && (path.endsWith('}') || path === '/v1/tenant')
 
 /** What is read by itself always has an ETag: its own, or one of what is shown. */
 export function tagged(declaration: Pick<Declaration, 'method' | 'path'>, reply: Reply): Reply {

@@ -115,14 +115,20 @@ const send = (
     headers,
   })
 
+const OF_ANSWERS = ['X-Request-Id', 'ETag', 'Location', 'Retry-After', 'Idempotency-Replayed']
+
 /** @returns what is wrong with an answer, in words */
 function faultOf({ method, path, operation }: Route, answer: Answer, what: string): string | undefined {
   const told = `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)} to ${what}`.slice(0, 500)
   if (answer.status >= 500) return told
   const documented = operation.responses[answer.status] as
-    | { content?: object; description?: string }
+    | { content?: object; description?: string; headers?: object }
     | undefined
   if (documented === undefined) return `not documented: ${told}`
+  for (const name of OF_ANSWERS) {
+    if (answer.headers.has(name) && !Object.hasOwn(documented.headers ?? {}, name))
+      return `an undocumented ${name}: ${told}`
+  }
   if (answer.body === undefined) return undefined
   if (answer.body.code !== undefined && answer.body.requestId !== undefined) {
     if (!documented.description?.includes(`\`${answer.body.code}\``))
@@ -340,6 +346,7 @@ test('a body may be left out where the document says so, and nowhere else', asyn
   }
   expect(left.toSorted()).toEqual([
     'POST /platform/v1/tenants/{id}/admin-links',
+    'POST /v1/admin-links',
     'POST /v1/api-keys/{id}/rotate',
     'POST /v1/webhook-endpoints/{id}/rotate',
   ])
