@@ -58,6 +58,14 @@ const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'validation_failed',
 ]
 
+/** Where none is taken. */
+const OF_NO_BODY: ReadonlyArray<ProblemCode> = [
+  'malformed_json',
+  'body_too_large',
+  'body_too_slow',
+  'validation_failed',
+]
+
 const DESCRIPTION = `Every path goes through the edge. Whatever is refused is a problem document (RFC 9457), told apart by its
 \`code\`. Every answer has \`X-Request-Id\`, and of an organisation's requests \`RateLimit\` and \`RateLimit-Policy\`; single resources
 have an \`ETag\`; 429 and 503, but for \`no_model_configured\`, say in \`Retry-After\` how many seconds to wait.`
@@ -269,7 +277,7 @@ function responsesOf({
     ...COMMON,
     ...(security === 'operator' ? [] : OF_TENANTS),
     ...(declaration.method === 'get' ? [] : (['idempotency_key_reuse', 'conflict'] as const)),
-    ...(declaration.body === undefined ? [] : OF_BODIES),
+    ...(declaration.method === 'get' ? [] : declaration.body === undefined ? OF_NO_BODY : OF_BODIES),
     ...(declaration.params === undefined ? [] : (['not_found'] as const)),
     ...(declaration.query === undefined ? [] : (['invalid_cursor'] as const)),
     ...(streamsAs === undefined && !outside ? [] : (['too_many_streams'] as const)),

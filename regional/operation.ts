@@ -23,6 +23,8 @@ export interface Declaration<
   params?: P | undefined
   query?: Q | undefined
   body?: B | undefined
+  /** Without a schema: the body is taken as it came. Otherwise there is to be none. */
+  takesBytes?: true
   /** The success answers: status → body schema, or null for an answer without a body. */
   answers: Readonly<Record<number, z.ZodType | null>>
   /** Problems that this operation has beyond those that every operation has. */
@@ -85,7 +87,7 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
     return {
       params: checkParams(declaration.params as P, raw.params),
       query: checkQuery(declaration.query as Q, raw.query, declaration.method),
-      body: checkBody(declaration.body as B, raw.body.length === 0 && mayLackBody(declaration) ? EMPTY : raw),
+      body: readBody(declaration, raw),
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
       lastEventId: raw.lastEventId,
@@ -96,6 +98,16 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
     throw problem
   }
 }
+
+function readBody<B extends Schema>(declaration: Declaration<Schema, Schema, B>, raw: RawInput): Parsed<B> {
+  if (raw.body.length === 0 && mayLackBody(declaration)) return checkBody(declaration.body as B, EMPTY)
+  // What is said to an operation that takes no body is unknown to it, as a field is to one that takes another.
+  const takesNone = declaration.body === undefined && declaration.takesBytes !== true
+  if (takesNone && raw.body.length > 0 && isJson(raw.contentType)) checkBody(NO_FIELDS, raw)
+  return checkBody(declaration.body as B, raw)
+}
+
+const NO_FIELDS = z.strictObject({})
 
 function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, detail: string): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
@@ -119,11 +131,9 @@ function checkQuery<S extends Schema>(
     const errors = [{ pointer: '/__proto__', detail: 'is no parameter' }]
     throw new Problem('malformed_request', 'The query does not fit.', { errors })
   }
-  const given = check(schema ?? NO_PARAMETERS, query, 'malformed_request', 'The query does not fit.')
+  const given = check(schema ?? NO_FIELDS, query, 'malformed_request', 'The query does not fit.')
   return (schema === undefined ? undefined : given) as Parsed<S>
 }
-
-const NO_PARAMETERS = z.strictObject({})
 
 /** An id that cannot exist is answered as one that does not. */
 function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
@@ -150,8 +160,7 @@ export function checkBody<S extends Schema>(schema: S, { body, contentType }: Se
   if (body.length > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
   }
-  const mediaType = contentType?.split(';')[0]?.trim().toLowerCase()
-  if (mediaType === undefined || !/^application\/([\w.-]+\+)?json$/.test(mediaType)) {
+  if (!isJson(contentType)) {
     throw new Problem('unsupported_media_type', 'Send the body as application/json.', {
       headers: { accept: 'application/json' },
     })
@@ -164,6 +173,9 @@ export function checkBody<S extends Schema>(schema: S, { body, contentType }: Se
   }
   return check(schema, value, 'validation_failed', 'The body does not fit its schema. `errors` says where.')
 }
+
+const isJson = (contentType: string | undefined): boolean =>
+  /^application\/([\w.-]+\+)?json$/i.test(contentType?.split(';')[0]?.trim() ?? '')
 
 function checkIdempotencyKey(key: string | undefined): string | undefined {
   if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key

@@ -352,6 +352,23 @@ test('a body may be left out where the document says so, and nowhere else', asyn
   ])
 })
 
+test('a body where none is taken is refused, but for an empty object', async () => {
+  const heard: string[] = []
+  for (const route of routes) {
+    if (route.method === 'GET' || route.operation.requestBody !== undefined) continue
+    const name = `${route.method} ${route.path}`
+    const { status, body } = await send(route, { body: { dryRun: true } })
+    if (status !== 422 && !(status >= 400 && name in OUT_OF_REACH)) heard.push(`${name}: ${status}`)
+    else if (status === 422) expect([name, body.errors[0].pointer]).toEqual([name, '/dryRun'])
+  }
+  expect(heard).toEqual([])
+  const restored = await regions.ask('us', {
+    ...{ as: key, method: 'POST', body: {} },
+    path: filled('/v1/projects/{id}/restore'),
+  })
+  expect(restored.status).toBe(200)
+})
+
 test('every operation answers a sample, and what is near it, as the document says', async () => {
   const silent = new Set<string>()
   const creationOf = ({ path }: Route) =>

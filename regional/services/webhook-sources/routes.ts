@@ -278,6 +278,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         summary: 'What a third party sends',
         scope: 'webhook-sources:write',
         speakers: ['webhook_source'],
+        takesBytes: true,
         answers: { 200: z.object({ id: receivedId.nullable() }) },
         problems: ['signature_invalid'],
         async handle(tx, { sent }) {
