@@ -150,12 +150,12 @@ function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
 export const mayLackBody = ({ method, body }: Pick<Declaration, 'method' | 'body'>): boolean =>
   method === 'post' && body?.safeParse({}).success === true
 
-type SentBody = Pick<RawInput, 'body' | 'contentType'>
+type SentBody = Pick<RawInput, 'body' | 'contentType' | 'header'>
 
 const EMPTY: SentBody = { body: utf8('{}'), contentType: 'application/json' }
 
 /** @throws {Problem} for a body that does not fit */
-export function checkBody<S extends Schema>(schema: S, { body, contentType }: SentBody): Parsed<S> {
+export function checkBody<S extends Schema>(schema: S, { body, contentType, header }: SentBody): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
   if (body.length > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
@@ -163,6 +163,13 @@ export function checkBody<S extends Schema>(schema: S, { body, contentType }: Se
   if (!isJson(contentType)) {
     throw new Problem('unsupported_media_type', 'Send the body as application/json.', {
       headers: { accept: 'application/json' },
+    })
+  }
+  const coding = header?.('content-encoding') ?? 'identity'
+  if (coding.trim().toLowerCase() !== 'identity') {
+    throw new Problem('unsupported_media_type', 'Send the body as it is, without a Content-Encoding.', {
+      // RFC 9110 section 12.5.3.
+      headers: { 'accept-encoding': 'identity' },
     })
   }
   let value: unknown

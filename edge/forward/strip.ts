@@ -8,6 +8,7 @@ const FORWARDED: ReadonlySet<string> = new Set([
   ...HOOK_HEADERS,
   'accept',
   'accept-language',
+  'content-encoding',
   'content-type',
   'idempotency-key',
   'if-match',

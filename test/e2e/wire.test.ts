@@ -1,5 +1,6 @@
 // What only bytes on a socket can ask: fetch would tidy them first. The edge answers each with problem details.
 import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { type Stack, startStack } from './stack.ts'
@@ -197,4 +198,12 @@ test('what a reader has already is not sent through the edge again', async () =>
   const known = await exchange(request(line, [`If-None-Match: ${etag}`]))
   expect([known.status, known.body]).toEqual([304, ''])
   expect(known.head).toContain(`etag: ${etag}`)
+})
+
+test('a body that is compressed is refused as such', async () => {
+  const body = gzipSync('{"name":"Packed"}').toString('latin1')
+  const headers = [JSON_TYPE, `Content-Length: ${body.length}`, 'Content-Encoding: gzip']
+  const answer = await exchange(request('POST /v1/projects', headers, body))
+  expect([answer.status, JSON.parse(answer.body).code]).toEqual([415, 'unsupported_media_type'])
+  expect(answer.head).toContain('accept-encoding: identity')
 })
