@@ -47,6 +47,9 @@ export function readSettings(environment: Environment): Settings {
     throw new StartError(`REGION_PORTS has a port for each of ${REGIONS.join(' and ')}, such as 9101,9102`)
   }
   const [us, eu] = ports.map((text) => readPort('REGION_PORTS', text))
+  if (us === eu && us !== 0) {
+    throw new StartError(`REGION_PORTS has the port ${us} twice: each region has one of its own`)
+  }
   return {
     port: readPort('PORT', environment.PORT || '8787'),
     regionPorts: { us: us ?? 0, eu: eu ?? 0 },

@@ -6,9 +6,8 @@ import type { RequestContext } from './context.ts'
 
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 const REQUEST_HEADERS =
-  'Authorization, X-Api-Key, X-Tenant, Content-Type, Accept, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, traceparent'
-const EXPOSED =
-  'ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed, Preference-Applied'
+  'Authorization, X-Api-Key, X-Tenant, Content-Type, Accept, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent'
+const EXPOSED = 'ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed'
 const MAX_AGE_SECONDS = '600'
 
 export const isPreflight = ({ method, headers }: RequestContext): boolean =>

@@ -34,7 +34,14 @@ import type { Log } from './log.ts'
 import { type Observed, type Observers, observing } from './observe/observing.ts'
 import { type RequestNote, timed, timedNow } from './observe/request.ts'
 import { openApiDocument } from './openapi.ts'
-import { type Declaration, type RawInput, type Reply, routedPath, routePattern } from './operation.ts'
+import {
+  type Declaration,
+  type RawInput,
+  type Reply,
+  routedPath,
+  routePattern,
+  unlessKnown,
+} from './operation.ts'
 import { type Calls, isCall, receive } from './platform/calls.ts'
 import type { EdgeCalls } from './platform/edge_calls.ts'
 import type { OperatorOperation } from './platform/operation.ts'
@@ -44,6 +51,7 @@ import type { Readiness } from './readiness.ts'
 import { askingOf, type TransactDependencies } from './tenancy/admission.ts'
 import type { AssertionVerifier } from './tenancy/assertion.ts'
 import type { OutsideWorks } from './tenancy/outside.ts'
+import { heedingPreconditions } from './tenancy/preconditions.ts'
 import { tooLate } from './tenancy/retry.ts'
 import type { Service, TenantOperation } from './tenancy/service.ts'
 import { openStream, type StreamWatcher } from './tenancy/stream.ts'
@@ -82,7 +90,8 @@ type RegionEnv = { Bindings: Partial<HttpBindings>; Variables: Variables }
 type RegionContext = Context<RegionEnv>
 
 export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
-  const { region, verifier, services, platform, calls, readiness, draining, log, metrics } = dependencies
+  const { region, verifier, platform, calls, readiness, draining, log, metrics } = dependencies
+  const services = dependencies.services.map(heedingPreconditions)
   const app = new Hono<RegionEnv>({ getPath: (request) => routedPath(getPath(request)) })
   const document = openApiDocument([
     ...services.flatMap(({ operations, mintsCredentials = false }) =>
@@ -463,7 +472,9 @@ const parsedQuery = (c: RegionContext): RawInput['query'] =>
     Object.entries(c.req.queries()).map(([name, values]) => [name, values.length === 1 ? values[0] : values]),
   )
 
-function answer(c: RegionContext, { status, body, headers }: Reply): Response {
+function answer(c: RegionContext, reply: Reply): Response {
+  const reads = c.req.method === 'GET' || c.req.method === 'HEAD'
+  const { status, body, headers } = reads ? unlessKnown(reply, c.req.header('if-none-match')) : reply
   const own = { [REQUEST_ID]: requestIdOf(c), 'cache-control': 'no-store', ...headers }
   return body === undefined
     ? new Response(null, { status, headers: own })

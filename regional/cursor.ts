@@ -1,7 +1,20 @@
 // Cursors: where a list goes on. Opaque to clients; relative to one list of one tenant, so another tenant's cursor
 // names nothing of theirs.
+import { hash } from 'node:crypto'
 import { fromBase64url, toBase64url, utf8 } from '../shared/bytes.ts'
 import { Problem } from '../shared/problems.ts'
+
+/**
+ * The name of a list as it was asked for: another filter makes another list of it.
+ * @param asked the query; of `limit` and `cursor` it may change from page to page
+ */
+export function listAsked(
+  name: string,
+  { limit: _, cursor: __, ...filter }: Readonly<Record<string, unknown>>,
+): string {
+  const text = JSON.stringify(filter)
+  return text === '{}' ? name : `${name} ${hash('sha256', text, 'base64url').slice(0, 22)}`
+}
 
 /** A page of a list, as it is answered. */
 export interface PageBody<T> {

@@ -5,7 +5,7 @@ import { EVENT_TYPES } from '../shared/event_types.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SIGNATURE } from '../shared/signed_url.ts'
 import { addExamples, problemExample } from './openapi_examples.ts'
-import { type Declaration, mayLackBody } from './operation.ts'
+import { type Declaration, mayLackBody, showsOne } from './operation.ts'
 import { requireUniqueIds } from './schema_ids.ts'
 import { ProblemSchema } from './schemas.ts'
 import { WebhookPayload } from './services/webhook-endpoints/schema.ts'
@@ -58,6 +58,14 @@ const OF_BODIES: ReadonlyArray<ProblemCode> = [
   'validation_failed',
 ]
 
+/** Where none is taken. */
+const OF_NO_BODY: ReadonlyArray<ProblemCode> = [
+  'malformed_json',
+  'body_too_large',
+  'body_too_slow',
+  'validation_failed',
+]
+
 const DESCRIPTION = `Every path goes through the edge. Whatever is refused is a problem document (RFC 9457), told apart by its
 \`code\`. Every answer has \`X-Request-Id\`, and of an organisation's requests \`RateLimit\` and \`RateLimit-Policy\`; single resources
 have an \`ETag\`; 429 and 503, but for \`no_model_configured\`, say in \`Retry-After\` how many seconds to wait.`
@@ -76,6 +84,14 @@ const Headers = {
     description: 'The `ETag` of the resource as you know it: 412 when it has changed since.',
     example: '"1"',
   }),
+  ifNoneMatch: z.string().optional().meta({
+    description: 'The `ETag` of the resource as you have it: 304 while it is still so.',
+    example: '"1"',
+  }),
+  ifNoneThere: z.string().optional().meta({
+    description: '`*`: only if there is nothing yet, otherwise 412.',
+    example: '*',
+  }),
   lastEventId: z.string().optional().meta({
     description: 'Of a stream: the id of the last event that you have. It goes on behind that one.',
   }),
@@ -84,6 +100,21 @@ const Headers = {
     example: 'northwind',
   }),
 }
+
+/** Of answers. Each stands once, and is named where it is answered. */
+const ANSWER_HEADERS = {
+  'X-Request-Id': 'Names this request. Quote it when you report a problem.',
+  ETag: 'The version of the resource, for `If-Match` and `If-None-Match`.',
+  Location: 'Where what was made, or begun, is read.',
+  RateLimit: 'What is left of the most restrictive limit (draft-ietf-httpapi-ratelimit-headers).',
+  'RateLimit-Policy': 'The limits that hold (draft-ietf-httpapi-ratelimit-headers).',
+  'Retry-After': 'How many seconds to wait before it is sent again.',
+  'Idempotency-Replayed': '`true` where the same request was carried out, and answered so, before.',
+} as const
+type AnswerHeader = keyof typeof ANSWER_HEADERS
+
+const named = (headers: ReadonlyArray<AnswerHeader>) =>
+  Object.fromEntries(headers.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
 
 /** OpenAPI 3.1 has no words for the events of a stream: it is text. */
 const SERVER_SENT_EVENTS = {
@@ -123,6 +154,9 @@ export function openApiDocument(operations: ReadonlyArray<DescribedOperation>): 
   })
   for (const code of Object.keys(PROBLEMS) as ProblemCode[]) {
     registry.registerComponent('examples', code, { value: problemExample(code) })
+  }
+  for (const [name, description] of Object.entries(ANSWER_HEADERS)) {
+    registry.registerComponent('headers', name, { description, schema: { type: 'string' } })
   }
   for (const operation of operations) register(registry, operation)
   for (const [type, says] of Object.entries(EVENT_TYPES)) registerWebhook(registry, type, says)
@@ -193,10 +227,15 @@ function headersOf(
     ...(method !== 'get' && { 'Idempotency-Key': Headers.idempotencyKey }),
     ...(problems.includes('precondition_failed') &&
       !path.endsWith(':batch') && { 'If-Match': Headers.ifMatch }),
+    ...(showsOne({ method, path }) && { 'If-None-Match': Headers.ifNoneMatch }),
+    ...(method === 'put' && { 'If-None-Match': Headers.ifNoneThere }),
     ...(streamsAs !== undefined && method === 'get' && { 'Last-Event-ID': Headers.lastEventId }),
     ...(security !== 'operator' && { 'X-Tenant': Headers.tenant }),
   })
 }
+
+/** What others have begun, which ends by itself. */
+const OVER_IN_TIME: ReadonlySet<ProblemCode> = new Set(['request_in_progress', 'index_building'])
 
 const DONE = 'Done.'
 const BEGUN =
@@ -209,9 +248,21 @@ function responsesOf({
   outside = false,
 }: DescribedOperation): Record<string, ResponseConfig> {
   const responses: Record<string, ResponseConfig> = {}
+  const { method } = declaration
+  const always: AnswerHeader[] = [
+    'X-Request-Id',
+    ...(security === 'operator' ? [] : (['RateLimit', 'RateLimit-Policy'] as const)),
+  ]
+  const hasTag = showsOne(declaration) || (!outside && ['post', 'put', 'patch'].includes(method))
+  const ofSuccess: AnswerHeader[] = [
+    ...always,
+    ...(hasTag ? (['ETag'] as const) : []),
+    ...(method === 'get' ? [] : (['Idempotency-Replayed'] as const)),
+  ]
   for (const [status, schema] of Object.entries(declaration.answers)) {
     responses[status] = {
       description: outside ? BEGUN : DONE,
+      headers: named(status === '201' || status === '202' ? [...ofSuccess, 'Location'] : ofSuccess),
       ...(schema && {
         content: {
           'application/json': { schema },
@@ -220,11 +271,13 @@ function responsesOf({
       }),
     }
   }
+  if (showsOne(declaration))
+    responses[304] = { description: 'It is still as `If-None-Match` says.', headers: named(ofSuccess) }
   const codes = new Set<ProblemCode>([
     ...COMMON,
     ...(security === 'operator' ? [] : OF_TENANTS),
     ...(declaration.method === 'get' ? [] : (['idempotency_key_reuse', 'conflict'] as const)),
-    ...(declaration.body === undefined ? [] : OF_BODIES),
+    ...(declaration.method === 'get' ? [] : declaration.body === undefined ? OF_NO_BODY : OF_BODIES),
     ...(declaration.params === undefined ? [] : (['not_found'] as const)),
     ...(declaration.query === undefined ? [] : (['invalid_cursor'] as const)),
     ...(streamsAs === undefined && !outside ? [] : (['too_many_streams'] as const)),
@@ -234,7 +287,10 @@ function responsesOf({
     ...(declaration.problems ?? []),
   ])
   for (const [status, ofStatus] of Map.groupBy(codes, (code) => PROBLEMS[code].status)) {
+    const passes = status === 429 || status === 503 || ofStatus.some((code) => OVER_IN_TIME.has(code))
+    const waits = passes ? (['Retry-After'] as const) : []
     responses[status] = {
+      headers: named([...always, ...waits]),
       description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),
       content: {
         'application/problem+json': {

@@ -23,6 +23,8 @@ export interface Declaration<
   params?: P | undefined
   query?: Q | undefined
   body?: B | undefined
+  /** Without a schema: the body is taken as it came. Otherwise there is to be none. */
+  takesBytes?: true
   /** The success answers: status → body schema, or null for an answer without a body. */
   answers: Readonly<Record<number, z.ZodType | null>>
   /** Problems that this operation has beyond those that every operation has. */
@@ -87,7 +89,7 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
     return {
       params: checkParams(declaration.params as P, raw.params),
       query: checkQuery(declaration.query as Q, raw.query, declaration.method),
-      body: checkBody(declaration.body as B, raw.body.length === 0 && mayLackBody(declaration) ? EMPTY : raw),
+      body: readBody(declaration, raw),
       ifMatch: raw.ifMatch,
       idempotencyKey: checkIdempotencyKey(raw.idempotencyKey),
       lastEventId: raw.lastEventId,
@@ -98,6 +100,16 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
     throw problem
   }
 }
+
+function readBody<B extends Schema>(declaration: Declaration<Schema, Schema, B>, raw: RawInput): Parsed<B> {
+  if (raw.body.length === 0 && mayLackBody(declaration)) return checkBody(declaration.body as B, EMPTY)
+  // What is said to an operation that takes no body is unknown to it, as a field is to one that takes another.
+  const takesNone = declaration.body === undefined && declaration.takesBytes !== true
+  if (takesNone && raw.body.length > 0 && isJson(raw.contentType)) checkBody(NO_FIELDS, raw)
+  return checkBody(declaration.body as B, raw)
+}
+
+const NO_FIELDS = z.strictObject({})
 
 function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, detail: string): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
@@ -121,11 +133,9 @@ function checkQuery<S extends Schema>(
     const errors = [{ pointer: '/__proto__', detail: 'is no parameter' }]
     throw new Problem('malformed_request', 'The query does not fit.', { errors })
   }
-  const given = check(schema ?? NO_PARAMETERS, query, 'malformed_request', 'The query does not fit.')
+  const given = check(schema ?? NO_FIELDS, query, 'malformed_request', 'The query does not fit.')
   return (schema === undefined ? undefined : given) as Parsed<S>
 }
-
-const NO_PARAMETERS = z.strictObject({})
 
 /** An id that cannot exist is answered as one that does not. */
 function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
@@ -142,20 +152,26 @@ function checkParams<S extends Schema>(schema: S, params: unknown): Parsed<S> {
 export const mayLackBody = ({ method, body }: Pick<Declaration, 'method' | 'body'>): boolean =>
   method === 'post' && body?.safeParse({}).success === true
 
-type SentBody = Pick<RawInput, 'body' | 'contentType'>
+type SentBody = Pick<RawInput, 'body' | 'contentType' | 'header'>
 
 const EMPTY: SentBody = { body: utf8('{}'), contentType: 'application/json' }
 
 /** @throws {Problem} for a body that does not fit */
-export function checkBody<S extends Schema>(schema: S, { body, contentType }: SentBody): Parsed<S> {
+export function checkBody<S extends Schema>(schema: S, { body, contentType, header }: SentBody): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
   if (body.length > MAX_BODY_BYTES) {
     throw new Problem('body_too_large', `A body has at most ${MAX_BODY_BYTES} bytes.`)
   }
-  const mediaType = contentType?.split(';')[0]?.trim().toLowerCase()
-  if (mediaType === undefined || !/^application\/([\w.-]+\+)?json$/.test(mediaType)) {
+  if (!isJson(contentType)) {
     throw new Problem('unsupported_media_type', 'Send the body as application/json.', {
       headers: { accept: 'application/json' },
+    })
+  }
+  const coding = header?.('content-encoding') ?? 'identity'
+  if (coding.trim().toLowerCase() !== 'identity') {
+    throw new Problem('unsupported_media_type', 'Send the body as it is, without a Content-Encoding.', {
+      // RFC 9110 section 12.5.3.
+      headers: { 'accept-encoding': 'identity' },
     })
   }
   let value: unknown
@@ -167,16 +183,48 @@ export function checkBody<S extends Schema>(schema: S, { body, contentType }: Se
   return check(schema, value, 'validation_failed', 'The body does not fit its schema. `errors` says where.')
 }
 
+const isJson = (contentType: string | undefined): boolean =>
+  /^application\/([\w.-]+\+)?json$/i.test(contentType?.split(';')[0]?.trim() ?? '')
+
 function checkIdempotencyKey(key: string | undefined): string | undefined {
   if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key
   throw new Problem('malformed_request', 'An Idempotency-Key is 1 to 255 visible ASCII characters.')
 }
 
 const fieldErrors = (error: z.ZodError): FieldError[] =>
-  error.issues.slice(0, 20).flatMap(({ path, message, ...issue }) => {
-    const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path]
-    return paths.map((items) => ({ pointer: jsonPointer(items), detail: message }))
-  })
+  error.issues
+    .slice(0, 20)
+    .flatMap(within)
+    .flatMap(({ path, message, ...issue }) => {
+      const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path]
+      return paths.map((items) => ({ pointer: jsonPointer(items), detail: message }))
+    })
+
+type Issue = z.core.$ZodIssue
+
+/** Of a value that fits none of several shapes: what is wrong with it as the one that it comes closest to. */
+function within(issue: Issue): Issue[] {
+  if (issue.code !== 'invalid_union') return [issue]
+  const closest = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0]
+  if (closest !== undefined) {
+    return closest.flatMap((each) => within({ ...each, path: [...issue.path, ...each.path] }))
+  }
+  const options = 'options' in issue ? issue.options?.filter((option) => option !== undefined) : undefined
+  if (options === undefined) return [issue]
+  return [
+    {
+      ...issue,
+      message: `Invalid input: expected one of ${options.map((each) => JSON.stringify(each)).join('|')}`,
+    },
+  ]
+}
+
+/** A shape of another JSON type is further away than any of the same. */
+const distance = (issues: ReadonlyArray<Issue>): number =>
+  issues.reduce((sum, issue) => {
+    if (issue.code === 'unrecognized_keys') return sum + issue.keys.length
+    return sum + (issue.code === 'invalid_type' && issue.path.length === 0 ? 1_000 : 1)
+  }, 0)
 
 /** RFC 6901. */
 const jsonPointer = (path: ReadonlyArray<PropertyKey>): string =>
@@ -189,10 +237,13 @@ export const notFound = (): Problem => new Problem('not_found', 'There is no suc
 export const tagOf = (shown: unknown): string =>
   `"${hash('sha256', JSON.stringify(shown), 'base64url').slice(0, 22)}"`
 
+/** Whether it reads one thing by itself: one that its path names, or the organisation. */
+export const showsOne = ({ method, path }: Pick<Declaration, 'method' | 'path'>): boolean =>
+  method === 'get' && (path.endsWith('}') || path === '/v1/tenant')
+
 /** What is read by itself always has an ETag: its own, or one of what is shown. */
-export function tagged({ method, path }: Pick<Declaration, 'method' | 'path'>, reply: Reply): Reply {
-  const showsOne = method === 'get' && path.endsWith('}')
-  if (!showsOne || reply.headers?.etag !== undefined) return reply
+export function tagged(declaration: Pick<Declaration, 'method' | 'path'>, reply: Reply): Reply {
+  if (!showsOne(declaration) || reply.headers?.etag !== undefined) return reply
   return { ...reply, headers: { ...reply.headers, etag: tagOf(reply.body) } }
 }
 
@@ -229,12 +280,34 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
 export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
   if (ifMatch === undefined) return
   if (etag === undefined) throw new Problem('precondition_failed', 'There is no such resource to be changed.')
-  if (ifMatch.trim() === '*') return
-  const named = ifMatch.split(',').map((tag) => tag.trim())
-  if (!named.includes(etag)) {
+  if (!names(ifMatch, etag)) {
     throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
   }
 }
+
+/**
+ * @param etag of what is there
+ * @throws {Problem} `precondition_failed` when `If-None-Match` was sent with a change and names what is there (RFC 9110 section
+ *   13.1.2)
+ */
+export function requireNoMatch(ifNoneMatch: string | undefined, etag: string): void {
+  if (ifNoneMatch === undefined || !names(weakly(ifNoneMatch), etag)) return
+  throw new Problem('precondition_failed', 'There is such a resource.')
+}
+
+/** What a reader has already, as `If-None-Match` says, is not sent again. */
+export function unlessKnown(reply: Reply, ifNoneMatch: string | undefined): Reply {
+  const { status, headers } = reply
+  if (status !== 200 || ifNoneMatch === undefined || headers?.etag === undefined) return reply
+  return names(weakly(ifNoneMatch), headers.etag) ? { status: 304, headers } : reply
+}
+
+/** Whether a list of tags, or `*`, names this one. */
+const names = (tags: string, etag: string): boolean =>
+  tags.trim() === '*' || tags.split(',').some((tag) => tag.trim() === etag)
+
+/** Proxies on the way weaken tags; ours are strong. */
+const weakly = (tags: string): string => tags.replaceAll(/W\/(?=")/g, '')
 
 /** `{ data, nextCursor }` of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>

@@ -66,6 +66,12 @@ export function wholeNumber(typed: string): number {
   throw new InvalidArgumentError('It is not a whole number.')
 }
 
+/** An empty one would be no condition: a script whose variable is empty would change what it did not mean to. */
+export function etag(typed: string): string {
+  if (typed.trim() !== '') return typed
+  throw new InvalidArgumentError('It is empty.')
+}
+
 /** The first ones of a list; it is asked for no further. */
 export async function* atMost<T>(list: AsyncIterable<T>, limit: number | undefined): AsyncGenerator<T> {
   let left = limit ?? Number.POSITIVE_INFINITY

@@ -4,7 +4,7 @@ import type { Collection } from '../../shared/client/index.ts'
 import { endOfJob, followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import { UsageError } from '../profile.ts'
-import { type Ask, atMost, jsonFrom, several, wholeNumber } from './command.ts'
+import { type Ask, atMost, etag, jsonFrom, several, wholeNumber } from './command.ts'
 
 const COLLECTION = '/v1/projects/{projectId}/collections/{name}'
 const RECORDS = `${COLLECTION}/records` as const
@@ -73,7 +73,7 @@ export function addRecords(program: Command, ask: Ask): void {
     .command('put <project> <collection> <data>')
     .description('add a record, or replace one: JSON, @file, or - for standard input')
     .option('--id <record>', 'replaces this one')
-    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'')
+    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'', etag)
     .option('--expires <time>', 'RFC 3339: it is gone from then on')
     .action(
       async (
@@ -101,7 +101,7 @@ export function addRecords(program: Command, ask: Ask): void {
   records
     .command('patch <project> <collection> <id> <changes>')
     .description('merge changes into a record (RFC 7396; null removes a field): JSON, @file, or -')
-    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'')
+    .option('--if-match <etag>', 'only if it is still as you know it, such as \'"3"\'', etag)
     .action(
       async (
         projectId: string,
@@ -156,8 +156,13 @@ export function addRecords(program: Command, ask: Ask): void {
     })
 }
 
+/** @throws {UsageError} for `age>=18`, too: it would ask for a field called `age>` */
 function conditionOf(text: string): [string, string] {
   const [, field, operator = '', value] = /^([^=[\]]+)(\[\w+\])?=(.*)$/s.exec(text) ?? []
-  if (field === undefined || value === undefined) throw new UsageError(`${text} is not like field=value`)
+  if (field === undefined || value === undefined || /[<>!~]$/.test(field)) {
+    throw new UsageError(
+      `${text} is not like field=value, or field[gte]=value with one of gt, gte, lt, lte and prefix`,
+    )
+  }
   return [`where[${field}]${operator}`, value]
 }

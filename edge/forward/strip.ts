@@ -1,22 +1,19 @@
 // Which headers pass. Requests: an allow-list, so that a header nobody thought of can't be forged, and a new one
 // is a decision. Answers: a deny-list, because a region is ours and services may add headers of their own.
 import { HOOK_HEADERS } from '../../shared/credentials/source_token.ts'
-import { Problem } from '../../shared/problems.ts'
 import type { HeaderFields } from '../context.ts'
-
-const IF_MATCH = 'if-match'
 
 /** All of them speak about the content or the caller's wishes; none about who the caller is. */
 const FORWARDED: ReadonlySet<string> = new Set([
   ...HOOK_HEADERS,
   'accept',
   'accept-language',
+  'content-encoding',
   'content-type',
   'idempotency-key',
-  IF_MATCH,
+  'if-match',
   'if-none-match',
   'last-event-id',
-  'prefer',
   'user-agent',
 ])
 
@@ -41,12 +38,8 @@ const NONE: ReadonlySet<string> = new Set()
 const namedByConnection = (named: string | null | undefined): ReadonlySet<string> =>
   named ? new Set(named.toLowerCase().split(/[\s,]+/)) : NONE
 
-/** @throws {Problem} `malformed_request` */
 export function strippedRequestHeaders(from: ReadonlyMap<string, string>): HeaderFields {
   const dropped = namedByConnection(from.get('connection'))
-  // The runtime sends no empty one on, and so a change would be made whatever has become of its resource.
-  if (from.get(IF_MATCH) === '')
-    throw new Problem('malformed_request', 'If-Match is empty: send an ETag, or *.')
   const kept: HeaderFields = {}
   for (const [name, value] of from) if (FORWARDED.has(name) && !dropped.has(name)) kept[name] = value
   return kept

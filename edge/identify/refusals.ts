@@ -11,6 +11,8 @@ const ASK_AGAIN_MS = 1_000
 /** Whoever went on was refused anew since then. Whoever comes later may have become a member. */
 const FORGET_MS = 3_000
 const CAPACITY = 10_000
+/** What was asked is refused, to somebody who is let in. */
+const LET_IN = new Set([403, 409, 412, 422])
 /** By an invitation whoever is refused everywhere else becomes a member, so its refusals are kept apart. */
 const ACCEPT_PATH = '/v1/invitations/accept'
 
@@ -26,11 +28,11 @@ export class Refusals {
     return undefined
   }
 
-  /** From a region's answer. Where that refuses something else, it may not have looked at the credential. */
+  /** From a region's answer. Where it finds nothing, or fails, it may not have looked at the credential. */
   learn(principal: TenantPrincipal, path: string, { status, headers }: Response, nowMs: number): void {
     const code = headers.get(CREDENTIAL_REFUSED)
     if (isCode(code)) this.known.set(nameOf(principal, path), { code, atMs: nowMs, askedAtMs: nowMs })
-    else if (status < 400 && this.known.size > 0) {
+    else if ((status < 400 || LET_IN.has(status)) && this.known.size > 0) {
       this.known.delete(nameOf(principal, ACCEPT_PATH))
       this.known.delete(nameOf(principal, ''))
     }

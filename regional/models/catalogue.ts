@@ -17,7 +17,7 @@ export type IsFirst = (scope: Scope) => Promise<boolean>
 /** A platform has a handful. */
 export const MAX_MODELS = 200
 
-/** `gone`: it was added before, by this very request, and taken away since. */
+/** `gone`: it was added or changed before, by this very request, and taken away since. */
 export type NotAdded = 'exists' | 'full' | 'gone'
 type Added = { outcome: 'added'; model: ListedModel } | { outcome: NotAdded }
 
@@ -79,11 +79,11 @@ export class ModelStore {
     changes: Partial<Model>,
     isFirst: IsFirst,
     agree: (before: ListedModel) => void,
-  ): Promise<ListedModel | undefined> {
-    return this.database.platform(async (scope) => {
+  ): Promise<ListedModel | 'gone' | undefined> {
+    return this.database.platform<ListedModel | 'gone' | undefined>(async (scope) => {
       const models = scope.space(modelSpace)
       const stored = await models.get([name])
-      if (stored === undefined) return { value: undefined, commit: false }
+      if (stored === undefined) return { value: (await isFirst(scope)) ? undefined : 'gone', commit: false }
       const before = this.opened(stored)
       if (!(await isFirst(scope))) return { value: before, commit: false }
       agree(before)

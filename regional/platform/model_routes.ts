@@ -15,6 +15,7 @@ import { MODEL_NAME, type Model } from '../models/model.ts'
 import { notFound, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
 import { timeSchema } from '../schemas.ts'
 import type { Verified } from '../tenancy/verify.ts'
+import { REPLAYED } from '../tenancy/write_once.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
 import { type OperatorRequests, requestOf } from './operator_requests.ts'
 
@@ -147,15 +148,23 @@ export function modelOperations({
     .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
     .meta({ id: 'UpdateModel' })
 
-  const isFirst =
-    (
-      operator: Verified<OperatorPrincipal>,
-      idempotencyKey: string | undefined,
-      route: string,
-      content: unknown,
-    ): IsFirst =>
-    async (scope) =>
-      (await requests.before(scope, { ...requestOf(operator), idempotencyKey, route, content })) === undefined
+  /** With the headers that say so of one that was made before. */
+  function once(
+    operator: Verified<OperatorPrincipal>,
+    idempotencyKey: string | undefined,
+    route: string,
+    content: unknown,
+  ): { isFirst: IsFirst; headers(): NonNullable<Reply['headers']> } {
+    let replayed = false
+    return {
+      async isFirst(scope) {
+        const asked = { ...requestOf(operator), idempotencyKey, route, content }
+        replayed = (await requests.before(scope, asked)) !== undefined
+        return !replayed
+      },
+      headers: () => (replayed ? REPLAYED : {}),
+    }
+  }
 
   return [
     operatorOperation({
@@ -169,11 +178,12 @@ export function modelOperations({
       problems: ['conflict'],
       async handle({ body, idempotencyKey }, operator) {
         const model = { ...body, upstreamModel: body.upstreamModel ?? body.name }
-        const first = isFirst(operator, idempotencyKey, 'post /platform/v1/models', body)
-        const added = await models.add(model, first)
+        const request = once(operator, idempotencyKey, 'post /platform/v1/models', body)
+        const added = await models.add(model, request.isFirst)
         if (added.outcome !== 'added') throw new Problem('conflict', NOT_ADDED[added.outcome](body.name))
         await changed()
-        return reply(201, added.model, { location: `/platform/v1/models/${body.name}` })
+        const location = `/platform/v1/models/${body.name}`
+        return reply(201, added.model, { location, ...request.headers() })
       },
     }),
     operatorOperation({
@@ -217,14 +227,15 @@ export function modelOperations({
         const changes: Partial<Model> = Object.fromEntries(
           Object.entries(body).filter(([, value]) => value !== undefined),
         )
-        const first = isFirst(operator, idempotencyKey, `patch /platform/v1/models/${name}`, body)
-        const model = await models.change(name, changes, first, (before) => {
+        const request = once(operator, idempotencyKey, `patch /platform/v1/models/${name}`, body)
+        const model = await models.change(name, changes, request.isFirst, (before) => {
           agreeing(ifMatch)(before)
           requireSameUpstream(before, changes)
         })
         if (model === undefined) throw notFound()
+        if (model === 'gone') throw new Problem('conflict', NOT_ADDED.gone(name))
         await changed()
-        return reply(200, model)
+        return reply(200, model, request.headers())
       },
     }),
     operatorOperation({
@@ -237,10 +248,10 @@ export function modelOperations({
       answers: { 204: null },
       problems: ['precondition_failed'],
       async handle({ params: { name }, idempotencyKey, ifMatch }, operator) {
-        const first = isFirst(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
-        if (!(await models.remove(name, first, agreeing(ifMatch)))) throw notFound()
+        const request = once(operator, idempotencyKey, `delete /platform/v1/models/${name}`, null)
+        if (!(await models.remove(name, request.isFirst, agreeing(ifMatch)))) throw notFound()
         await changed()
-        return { status: 204 }
+        return { status: 204, headers: request.headers() }
       },
     }),
   ]

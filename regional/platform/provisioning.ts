@@ -49,22 +49,31 @@ export class TenantProvisioner {
 
   /** @throws {Problem} `slug_taken`, `idempotency_key_reuse`, `region_unavailable`, `conflict` for one that was erased since */
   async make(request: Provisioning): Promise<MadeTenant> {
-    let reserved = await this.reserve(request)
+    const owner = await this.directory.ownerOf(request.intent.slug)
+    let reserved = await this.reserve(request, owner)
     for (let tries = 1; ; tries++) {
       const { number } = reserved
       try {
-        return await this.makeAs(number, request, reserved.replayed)
+        return await this.makeAs(number, request, owner, reserved.replayed)
       } catch (error) {
         const isTaken = error instanceof Problem && error.code === 'conflict'
         if (!isTaken || tries === NUMBERS_TRIED || (await this.directory.locate(number))) throw error
         await this.directory.skip(number)
-        reserved = await this.reserve(request, number)
+        reserved = await this.reserve(request, owner, number)
       }
     }
   }
 
-  /** @throws {Problem} `conflict` where the home has another tenant with this number, of which the directory may know nothing */
-  private async makeAs(number: TenantNumber, request: Provisioning, replayed: boolean): Promise<MadeTenant> {
+  /**
+   * @param owner of the slug
+   * @throws {Problem} `conflict` where the home has another tenant with this number, of which the directory may know nothing
+   */
+  private async makeAs(
+    number: TenantNumber,
+    request: Provisioning,
+    owner: TenantNumber | undefined,
+    replayed: boolean,
+  ): Promise<MadeTenant> {
     const { region, intent, operatorId, requestId, idempotencyKey, publicOrigin } = request
     if ((await this.directory.locate(number))?.erased) {
       throw new Problem(
@@ -72,7 +81,6 @@ export class TenantProvisioner {
         'The tenant that this request made was erased. Use a new Idempotency-Key.',
       )
     }
-    const owner = await this.directory.ownerOf(intent.slug)
     if (owner !== undefined && owner !== number) throw slugTaken(intent.slug)
     const home = this.callsTo(region)
     const made = await home.provision({
@@ -99,14 +107,20 @@ export class TenantProvisioner {
     return owner !== undefined && owner === earlier?.number
   }
 
-  /** @param refused a number that the home has refused: the request has another from now on, the same for all who carry it out */
+  /**
+   * @param owner of the slug: whose request is refused for it has used up no Idempotency-Key
+   * @param refused a number that the home has refused: the request has another from now on, the same for all who carry it out
+   * @throws {Problem} `slug_taken`, `idempotency_key_reuse`
+   */
   private async reserve(
     request: Provisioning,
+    owner: TenantNumber | undefined,
     refused?: TenantNumber,
   ): Promise<{ number: TenantNumber; replayed: boolean }> {
     const fresh = await this.directory.allocate()
     return this.database.platform(async (scope) => {
       const { number } = (await this.requests.before(scope, onceAsked(request), fresh, refused)) ?? {}
+      if (number === undefined && owner !== undefined) throw slugTaken(request.intent.slug)
       if (number === undefined) return { value: { number: fresh, replayed: false }, commit: true }
       return { value: { number, replayed: number !== fresh }, commit: false }
     })

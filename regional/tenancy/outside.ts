@@ -177,7 +177,7 @@ export class OutsideWorks {
     memory: Memory,
     run: OutsideWork<W, O>,
     context: TenantContext,
-    { work, target }: Begun<W>,
+    { work, headers, target }: Begun<W>,
     { gone, send }: { gone: AbortSignal; send: Outside['send'] },
   ): Promise<Settled> {
     const followed = this.follow(asked, run, context, work)
@@ -198,7 +198,11 @@ export class OutsideWorks {
         endedBy,
         send: (event, data) => (signal.aborted ? over : Promise.race([send(event, data), over])),
       })
-      const settled = await this.settle(asked, memory, context, target, (tx) => run.settle(tx, work, outcome))
+      const settled = await this.settle(asked, memory, context, target, async (tx) => {
+        const reply = await run.settle(tx, work, outcome)
+        // Whoever asks again is answered with what has gone out by now.
+        return { ...reply, headers: { ...headers, ...reply.headers } }
+      })
       if (settled.interrupted) countError(this.dependencies, asked)
       return settled
     } catch (error) {

@@ -20,7 +20,15 @@ import type { OutsideWork } from './outside.ts'
 import type { StreamSource } from './stream.ts'
 import type { TenantTransaction } from './tenant_transaction.ts'
 
-export { invalidCursor, type PageBody, pageBody, pageWithin, readCursor, writeCursor } from '../cursor.ts'
+export {
+  invalidCursor,
+  listAsked,
+  type PageBody,
+  pageBody,
+  pageWithin,
+  readCursor,
+  writeCursor,
+} from '../cursor.ts'
 export { notFound, pageLimit, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
 export { chunkedSpace } from '../storage/chunked_space.ts'
 export { counterSpace } from '../storage/counter_space.ts'

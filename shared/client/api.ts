@@ -44,7 +44,7 @@ export type CreateRecord = { data: { [key: string]: unknown }; expiresAt?: strin
 
 export type CreateRun = { input: string | Array<{ role: "user" | "assistant"; content: string }> }
 
-export type CreateSignedUrl = { method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE"; path: string; expiresIn: number }
+export type CreateSignedUrl = { method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE"; path: string; expiresIn?: number }
 
 export type CreateTenant = { slug: string; name: string; region: string; plan?: "free" | "team" | "enterprise"; owner: { email: string } }
 
@@ -338,7 +338,7 @@ export interface Operations {
   /** Make a link into the console for an owner who has no other way in. */
   'POST /platform/v1/tenants/{id}/admin-links': { params: { id: string }; body?: CreateOwnerLink; answer: OwnersLink }
   /** Make a link into the console, for one person and one use. */
-  'POST /v1/admin-links': { body: CreateAdminLink; answer: CreatedAdminLink }
+  'POST /v1/admin-links': { body?: CreateAdminLink; answer: CreatedAdminLink }
   /** Create an API key. */
   'POST /v1/api-keys': { body: CreateApiKey; answer: CreatedApiKey }
   /** Put a new key in the place of one, which holds for a while yet. */

@@ -26,6 +26,7 @@ type ReadName = Exclude<Extract<Name, `GET ${string}`>, ListName>
 
 export interface CallOptions {
   signal?: AbortSignal
+  /** An ETag, or `*`. An empty one would ask for nothing on the wire, and so is refused here. */
   ifMatch?: string
   /** One of your own, to send the same again in another process; otherwise each call has a new one. */
   idempotencyKey?: string
@@ -145,12 +146,14 @@ export class Coditect {
     return this.ask(name, input, events, { ...headers, accept: EVENT_STREAM })
   }
 
-  private ask<T>(
+  /** @throws {TypeError} for an empty `ifMatch` */
+  private async ask<T>(
     name: Name,
     { params = {}, query = {}, body, signal, ifMatch, idempotencyKey }: AnyInput,
     read: Read<T>,
     more: Record<string, string> = {},
   ): Promise<T> {
+    if (ifMatch?.trim() === '') throw new TypeError('ifMatch is empty: give an ETag, or *')
     const [method = '', path = ''] = name.split(' ')
     const filled = path.replaceAll(/\{(\w+)\}/g, (_, key: string) => encodeURIComponent(String(params[key])))
     const search = new URLSearchParams()

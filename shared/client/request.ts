@@ -67,14 +67,20 @@ export async function send<T>(options: ClientOptions, sent: Sent, read: Read<T>)
 
 /** @throws {TypeError} for a token that no header can hold, or a body that is no JSON: no other try would be better */
 function prepare({ token, tenant }: ClientOptions, sent: Sent): Prepared {
-  const { method, target, body, signal, idempotencyKey = crypto.randomUUID() } = sent
+  const { method, target, body, signal, idempotencyKey } = sent
   const headers = new Headers({ accept: 'application/json', ...sent.headers })
   headers.set('authorization', `Bearer ${token}`)
   if (tenant !== undefined) headers.set('x-tenant', tenant)
   if (body !== undefined) headers.set('content-type', 'application/json')
-  if (method !== 'GET') headers.set('idempotency-key', idempotencyKey)
+  if (method !== 'GET') headers.set('idempotency-key', idempotencyKey ?? newKey())
   return { method, target, signal, headers, body: JSON.stringify(body) }
 }
+
+/** Not `crypto.randomUUID`: browsers have that in secure contexts only. */
+const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  )
 
 interface Failure {
   error: CoditectProblem | ConnectionError

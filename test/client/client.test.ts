@@ -31,6 +31,9 @@ test('makes, reads, changes with If-Match, and deletes', async () => {
   expect(await client.call('GET /v1/projects/{id}', { params })).toEqual(made)
   const changed = client.call('PATCH /v1/projects/{id}', { params, ifMatch: '"7"', body: { name: 'No' } })
   await expect(changed).rejects.toMatchObject({ status: 412, code: 'precondition_failed' })
+  // On the wire it would be no condition at all.
+  const empty = client.call('PATCH /v1/projects/{id}', { params, ifMatch: ' ', body: { name: 'No' } })
+  await expect(empty).rejects.toThrow(TypeError)
   const { etag } = await client.read('GET /v1/projects/{id}', { params })
   const body = { description: 'known' }
   expect(await client.call('PATCH /v1/projects/{id}', { params, ifMatch: etag, body })).toMatchObject(body)
@@ -49,6 +52,25 @@ test('a refusal is an error with the problem’s code, its place in the body and
     errors: [{ pointer: '/name' }],
     requestId: expect.stringMatching(/^req_/),
   })
+})
+
+test('in a page that is no secure context, too, a change has a key of its own', async () => {
+  const { randomUUID } = crypto
+  const keys: Array<string | null> = []
+  const noting: typeof fetch = (input, init) => {
+    keys.push(new Headers(init?.headers).get('idempotency-key'))
+    return fetch(input, init)
+  }
+  const insecure = new Coditect({ url: stack.edge, token: stack.demo.apiKey, fetch: noting })
+  Object.defineProperty(crypto, 'randomUUID', { value: undefined, configurable: true, writable: true })
+  try {
+    for (const name of ['One', 'Two']) await insecure.call('POST /v1/projects', { body: { name } })
+    await insecure.call('GET /v1/projects')
+  } finally {
+    Object.defineProperty(crypto, 'randomUUID', { value: randomUUID, configurable: true, writable: true })
+  }
+  expect(keys).toEqual([expect.stringMatching(/^[\da-f]{32}$/), expect.stringMatching(/^[\da-f]{32}$/), null])
+  expect(keys[0]).not.toBe(keys[1])
 })
 
 test('an answer that got lost is asked for again with the same key: the project is made once', async () => {

@@ -188,10 +188,14 @@ test('a tenant works with projects and records, and sees what changed', async ()
   const patch = ['records', 'patch', ...place, record.id, '{"more":1}', '--if-match', '"1"', '--json']
   expect(json(await coditect(patch, { env }))).toMatchObject([{ data: { text: 'a', more: 1 }, version: 2 }])
   expect((await coditect(patch, { env })).stderr).toContain('precondition_failed')
+  // Such as of a variable that is not set: nothing is changed without the condition that was meant.
+  expect((await coditect(patch.with(patch.indexOf('"1"'), ''), { env })).code).toBe(2)
   const replace = ['records', 'put', ...place, '{"text":"b"}', '--id', record.id, '--json']
   expect(json(await coditect(replace, { env }))).toMatchObject([{ data: { text: 'b' }, version: 3 }])
   const found = await coditect(['records', 'list', '--where', 'text=b', ...place, '--json'], { env })
   expect(json(found)).toMatchObject([{ id: record.id }])
+  const typo = await coditect(['records', 'list', '--where', 'age>=18', ...place], { env })
+  expect([typo.code, typo.stderr]).toEqual([2, expect.stringContaining('field[gte]=value')])
   // What may be long stands last: nothing is moved to the right by it.
   expect((await coditect(['records', 'list', ...place], { env })).stdout).toMatch(
     /^ID +UPDATEDAT +DATA\nrec_\w+ {2}\S+Z {2}\{"text":"b"\}\n$/,

@@ -303,6 +303,7 @@ describe('what cannot start', () => {
     ['a directory that is a file', () => ({ DATA_DIR: file }), /DATA_DIR: .*can't be written/],
     ['a directory in /proc', () => ({ DATA_DIR: '/proc/coditect' }), /DATA_DIR: .*can't be written/],
     ['a port that is none', () => ({ PORT: '80x' }), /PORT: 80x is not a port/],
+    ['one port for both', () => ({ REGION_PORTS: '9101,9101' }), /REGION_PORTS has the port 9101 twice/],
     ['a port for one region only', () => ({ REGION_PORTS: '9101' }), /REGION_PORTS has a port for each/],
     ['no instances', () => ({ REGION_INSTANCES: '0' }), /REGION_INSTANCES/],
     ['operators that are not JSON', () => ({ OPERATORS: '[' }), /: OPERATORS is not JSON/],

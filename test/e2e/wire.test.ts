@@ -1,5 +1,6 @@
 // What only bytes on a socket can ask: fetch would tidy them first. The edge answers each with problem details.
 import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MAX_BODY_BYTES } from '../../shared/headers.ts'
 import { type Stack, startStack } from './stack.ts'
@@ -173,4 +174,36 @@ test('X-Tenant with another slug is a mismatch that the region finds', async () 
   const answer = await exchange(request('GET /v1/tenant', ['X-Tenant: elsewhere']))
   expect(answer.status).toBe(403)
   expect(JSON.parse(answer.body)).toMatchObject({ code: 'tenant_mismatch' })
+})
+
+test('an If-Match that is empty is none: the runtime shows it to nobody, and docs/api.md says so', async () => {
+  const made = await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'Bare' } })
+  const body = '{"name":"Changed"}'
+  const change = (tag: string) =>
+    exchange(
+      request(
+        `PATCH /v1/projects/${made.body.id}`,
+        [JSON_TYPE, `Content-Length: ${body.length}`, `If-Match: ${tag}`],
+        body,
+      ),
+    )
+  expect((await change('"7"')).status).toBe(412)
+  expect((await change('')).status).toBe(200)
+})
+
+test('what a reader has already is not sent through the edge again', async () => {
+  const made = await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'Known' } })
+  const line = `GET /v1/projects/${made.body.id}`
+  const etag = /^etag: (.*)$/m.exec((await exchange(request(line))).head)?.[1] ?? ''
+  const known = await exchange(request(line, [`If-None-Match: ${etag}`]))
+  expect([known.status, known.body]).toEqual([304, ''])
+  expect(known.head).toContain(`etag: ${etag}`)
+})
+
+test('a body that is compressed is refused as such', async () => {
+  const body = gzipSync('{"name":"Packed"}').toString('latin1')
+  const headers = [JSON_TYPE, `Content-Length: ${body.length}`, 'Content-Encoding: gzip']
+  const answer = await exchange(request('POST /v1/projects', headers, body))
+  expect([answer.status, JSON.parse(answer.body).code]).toEqual([415, 'unsupported_media_type'])
+  expect(answer.head).toContain('accept-encoding: identity')
 })

@@ -41,8 +41,8 @@ async function countingEdge(overrides: Partial<Bindings> = {}) {
   }
 }
 
-/** `Prefer` tells the region of these tests what to answer, where the path does not. */
-const refused = { prefer: 'credential-refused' }
+/** `Accept-Language` tells the region of these tests what to answer, where the path does not. */
+const refused = { 'accept-language': 'credential-refused' }
 
 test.each<[string, () => Promise<[string, RequestInit]>]>([
   ['an API key', async () => ['/v1/tenant', { headers: bearer(await newKey()) }]],
@@ -111,7 +111,7 @@ test('somebody who is no member takes no more of the tenant’s limits, but may 
   const { ask, asked } = await countingEdge({ DEVELOPMENT_ISSUERS: 'on' })
   const tenant = await newTenant()
   const headers = { ...bearer(await tokenFor(tenant)), 'x-tenant': tenant.id }
-  const stranger = { headers: { ...headers, prefer: 'not-a-member' } }
+  const stranger = { headers: { ...headers, 'accept-language': 'not-a-member' } }
   later(0)
   expect((await ask('/v1/projects', stranger)).status).toBe(403)
   const { units } = asked
@@ -185,6 +185,15 @@ test('a region that fails, or finds no such path, says nothing of a credential, 
   refusals.learn(source(), PATH, answer(401, 'credential_invalid'), 0)
   for (const status of [404, 405, 503]) refusals.learn(source(), PATH, answer(status), 0)
   expect(refusals.of(source(), PATH, 1)).toBe('credential_invalid')
+})
+
+test('whoever is let in again is held back no more, also where what they ask is refused', () => {
+  const refusals = new Refusals()
+  for (const status of [200, 304, 403, 409, 412, 422]) {
+    refusals.learn(source(), PATH, answer(401, 'credential_invalid'), 0)
+    refusals.learn(source(), PATH, answer(status), 0)
+    expect(refusals.of(source(), PATH, 1)).toBeUndefined()
+  }
 })
 
 test('any number of refused credentials is bounded in memory', () => {

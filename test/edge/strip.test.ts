@@ -36,7 +36,6 @@ const FORGED = [
   'host',
   'expect',
   'content-length',
-  'content-encoding',
   'x-http-method-override',
   'x-original-url',
   'x-rewrite-url',
@@ -67,8 +66,8 @@ test('no header that says who the caller is passes, in any spelling', () => {
 test('a header that Connection names does not pass, in any spelling', () => {
   fc.assert(
     fc.property(anyCase('if-match'), fc.constantFrom('', 'close,', 'keep-alive ,\t'), (name, before) => {
-      const headers = new Headers({ connection: before + name, 'if-match': '"1"', prefer: 'wait=5' })
-      expect(strippedRequestHeaders(new Map(headers))).toEqual({ prefer: 'wait=5' })
+      const headers = new Headers({ connection: before + name, 'if-match': '"1"', accept: '*/*' })
+      expect(strippedRequestHeaders(new Map(headers))).toEqual({ accept: '*/*' })
     }),
   )
 })
@@ -96,6 +95,7 @@ test('over the wire: forged headers never arrive, and those of the content do', 
     headers: {
       ...Object.fromEntries(forged.map((name) => [name, 'forged'])),
       ...bearer(await newKey()),
+      'content-encoding': 'gzip',
       'content-type': 'application/json',
       'idempotency-key': 'once',
       'if-match': '"1"',
@@ -103,8 +103,10 @@ test('over the wire: forged headers never arrive, and those of the content do', 
     body: '{"name":"ü"}',
   })
   const [request] = await seen(marker)
+  // As it came: nothing on the way packs it, or unpacks it.
   expect(request?.body).toBe('{"name":"ü"}')
   expect(request?.headers).toMatchObject({
+    'content-encoding': 'gzip',
     'content-type': 'application/json',
     'idempotency-key': 'once',
     'if-match': '"1"',
@@ -115,17 +117,6 @@ test('over the wire: forged headers never arrive, and those of the content do', 
   expect(Object.values(request?.headers ?? {})).not.toContain('forged')
   expect(request?.headers).not.toHaveProperty('authorization')
   expect(request?.headers['x-request-id']).toMatch(/^req_/)
-})
-
-test('a condition that is empty is refused: it would be lost on the way, and the change be made without it', async () => {
-  const edge = await edgeTo()
-  const marker = newMarker()
-  const headers = { ...bearer(await newKey()), 'if-match': '' }
-  for (const method of ['PATCH', 'DELETE']) {
-    const answer = await edge.request(`http://edge/v1/projects/x?${marker}`, { method, headers })
-    expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'malformed_request' }])
-  }
-  expect(await seen(marker)).toEqual([])
 })
 
 test('an idempotency key that is empty is told to the region, which refuses it', async () => {

@@ -630,6 +630,24 @@ describe('a run', () => {
   })
 })
 
+test('a cursor belongs to the agents of one project, and to the runs of one agent', async () => {
+  await addModel('paged')
+  const { ask, path, runs, run } = await agentOf({ model: 'paged' })
+  await ask(path, { method: 'POST', body: { name: 'B', model: 'paged' } })
+  for (let i = 0; i < 2; i++) await run('Hello')
+  const project = (await ask('/v1/projects', { method: 'POST', body: { name: 'Q' } })).body.id
+  const agents = `/v1/projects/${project}/agents`
+  const other = (await ask(agents, { method: 'POST', body: { name: 'C', model: 'paged' } })).body.id
+  for (const [list, another] of [
+    [path, agents],
+    [runs, `${agents}/${other}/runs`],
+  ] as const) {
+    const { nextCursor } = (await ask(`${list}?limit=1`)).body
+    expect((await ask(`${list}?cursor=${nextCursor}`)).body.data).toHaveLength(1)
+    expect((await ask(`${another}?cursor=${nextCursor}`)).body.code).toBe('invalid_cursor')
+  }
+})
+
 describe('what agents and runs keep', () => {
   const OVERHEAD = 500
   const storedIn = ({ input, output }: Body): number =>

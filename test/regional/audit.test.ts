@@ -98,6 +98,16 @@ test('a replayed request is in the trail once', async () => {
   expect((await trail()).filter(({ action }) => action === 'projects.create')).toHaveLength(1)
 })
 
+test('a cursor belongs to its filter', async () => {
+  const { ask } = await tenantOf('filtered-pages')
+  for (let i = 0; i < 3; i++) await ask('/v1/projects', { method: 'POST', body: { name: `P${i}` } })
+  const { nextCursor } = (await ask('/v1/audit?limit=1&action=projects')).body
+  const codeOf = async (filter: string) => (await ask(`/v1/audit?${filter}&cursor=${nextCursor}`)).body.code
+  expect(await codeOf('limit=2&action=projects')).toBeUndefined()
+  expect(await codeOf('limit=1')).toBe('invalid_cursor')
+  expect(await codeOf('limit=1&action=projects&outcome=done')).toBe('invalid_cursor')
+})
+
 test('reading the trail is in the trail, and its pages meet every entry once', async () => {
   const { ask } = await tenantOf('pages')
   for (let i = 0; i < 5; i++) await ask('/v1/projects', { method: 'POST', body: { name: `P${i}` } })

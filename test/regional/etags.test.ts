@@ -37,10 +37,11 @@ const kinds: Kind[] = [
 ]
 
 test.each(kinds)('$list: one that has changed since is not taken away', async ({ list, body, change }) => {
-  const { id } = (await ask(list, { method: 'POST', body })).body
-  const path = `${list}/${id}`
+  const made = await ask(list, { method: 'POST', body })
+  const path = `${list}/${made.body.id}`
   const before = await tagOf(path)
   expect(await tagOf(path)).toBe(before)
+  expect([made.headers.get('location'), made.headers.get('etag')]).toEqual([path, before])
   await change(path)
   const after = await tagOf(path)
   expect(after).not.toBe(before)
@@ -59,6 +60,75 @@ test('a key that has been rotated since is not rotated again', async () => {
   expect((await rotate(tag)).status).toBe(412)
 })
 
+test('what is done to one resource heeds If-Match, whatever it is', async () => {
+  const endpoint = { url: 'https://receiver.example/in', types: [] }
+  const hook = await ask('/v1/webhook-endpoints', { method: 'POST', body: endpoint })
+  const path = hook.headers.get('location') ?? ''
+  const post = (verb: string, body: unknown, tag: string) =>
+    ask(`${path}/${verb}`, { method: 'POST', body, ...ifMatch(tag) })
+  const since = '2020-01-01T00:00:00Z'
+  const verbs = Object.entries({ rotate: {}, test: undefined, recover: { since } })
+  for (const [verb, body] of verbs) {
+    const late = await post(verb, body, '"7"')
+    expect([verb, late.status, late.body.code]).toEqual([verb, 412, 'precondition_failed'])
+  }
+  expect(await tagOf(path)).toBe('"1"')
+  expect((await post('rotate', {}, '"1"')).headers.get('etag')).toBe('"2"')
+  expect((await post('test', undefined, await tagOf(path))).status).toBe(202)
+
+  // Work outside a transaction as well.
+  const domain = await ask('/v1/domains', { method: 'POST', body: { domain: 'other.tagged.example' } })
+  const verify = (tag: string) =>
+    ask(`/v1/domains/${domain.body.id}/verify`, { method: 'POST', ...ifMatch(tag) })
+  expect((await verify('"7"')).status).toBe(412)
+  expect((await verify(domain.headers.get('etag') ?? '')).status).toBe(200)
+
+  // What is made in a list below it is another thing.
+  const project = (await ask('/v1/projects', { method: 'POST', body: { name: 'P' } })).body.id
+  const collection = `/v1/projects/${project}/collections/c`
+  await ask(collection, { method: 'PUT', body: {} })
+  const record = await ask(`${collection}/records`, { method: 'POST', body: { data: {} }, ...ifMatch('"7"') })
+  expect(record.status).toBe(201)
+
+  const { paths } = (await ask('/openapi.json')).body
+  for (const verb of ['rotate', 'test', 'recover']) {
+    const { parameters, responses } = paths[`/v1/webhook-endpoints/{id}/${verb}`].post
+    expect(parameters.map(({ name }: { name: string }) => name)).toContain('If-Match')
+    expect(responses['412']).toBeDefined()
+  }
+})
+
+test('what a reader has already is not sent again, and what is there is not made anew', async () => {
+  const project = (await ask('/v1/projects', { method: 'POST', body: { name: 'P' } })).body.id
+  const path = `/v1/projects/${project}/collections/c`
+  const put = (body: unknown, tag: string) =>
+    ask(path, { method: 'PUT', body, headers: { 'if-none-match': tag } })
+  const indexes = [{ field: 'n', type: 'number' }]
+  const made = await put({ indexes }, '*')
+  expect(made.status).toBe(201)
+  const etag = await tagOf(path)
+  for (const tag of ['*', etag, `"7", W/${etag}`]) {
+    const late = await put({}, tag)
+    expect([late.status, late.body.code]).toEqual([412, 'precondition_failed'])
+  }
+  expect((await ask(path)).body.indexes).toHaveLength(1)
+
+  const read = (tag: string, method = 'GET') => ask(path, { method, headers: { 'if-none-match': tag } })
+  for (const tag of [etag, '*', `"7", W/${etag}`]) {
+    const known = await read(tag)
+    expect([known.status, known.body, known.headers.get('etag')]).toEqual([304, undefined, etag])
+  }
+  expect((await read(etag, 'HEAD')).status).toBe(304)
+  expect((await read('"7"')).body.name).toBe('c')
+  expect((await put({}, '"7"')).status).toBe(200)
+
+  const { paths } = (await ask('/openapi.json')).body
+  const { get, put: declare } = paths['/v1/projects/{projectId}/collections/{name}']
+  expect(get.responses['304']).toBeDefined()
+  for (const { parameters } of [get, declare])
+    expect(parameters.map(({ name }: { name: string }) => name)).toContain('If-None-Match')
+})
+
 test('a model that another operator has changed since is neither changed nor taken away', async () => {
   const one = '/platform/v1/models/tagged'
   const operator = (method: string, path: string, body: unknown, headers = {}) =>
@@ -73,7 +143,9 @@ test('a model that another operator has changed since is neither changed nor tak
   expect([changed.status, tag]).toEqual([200, await tagOf(one, 'operator')])
   expect(tag).not.toBe(made)
   // The same request again finds what it has done.
-  expect((await operator('PATCH', one, { apiKey: 'second' }, headers)).status).toBe(200)
+  const again = await operator('PATCH', one, { apiKey: 'second' }, headers)
+  expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true'])
+  expect(changed.headers.has('idempotency-replayed')).toBe(false)
 
   for (const method of ['PATCH', 'DELETE']) {
     const late = await operator(method, one, { enabled: false }, { 'if-match': made })
@@ -81,4 +153,6 @@ test('a model that another operator has changed since is neither changed nor tak
   }
   expect(await tagOf(one, 'operator')).toBe(tag)
   expect((await operator('DELETE', one, undefined, { 'if-match': tag })).status).toBe(204)
+  const late = await operator('PATCH', one, { apiKey: 'second' }, headers)
+  expect([late.status, late.body.code]).toEqual([409, 'conflict'])
 })

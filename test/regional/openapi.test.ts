@@ -23,6 +23,10 @@ test('the document is OpenAPI 3.1 and shows every operation with its body, answe
   )
   expect(create.responses[201].content['application/json'].schema.$ref).toBe('#/components/schemas/Project')
   expect(create.responses[422].description).toContain('validation_failed')
+  expect(Object.keys(create.responses[201].headers)).toEqual(
+    expect.arrayContaining(['X-Request-Id', 'RateLimit', 'ETag', 'Location', 'Idempotency-Replayed']),
+  )
+  expect(create.responses[429].headers).toHaveProperty('Retry-After')
   expect(create.security).toEqual([{ apiKey: [] }, { jwt: [] }, { signedUrl: [] }])
   expect(document.paths['/v1/api-keys'].post.security).toEqual([{ apiKey: [] }, { jwt: [] }])
   expect(Object.keys(document.paths['/v1/projects/{id}'])).toEqual(['get', 'patch', 'delete'])
@@ -48,6 +52,9 @@ test('every operation has an id of its own, and every reference is there', () =>
   const text = JSON.stringify(document)
   for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
     expect(document.components.schemas).toHaveProperty([name ?? ''])
+  }
+  for (const [, name] of text.matchAll(/"#\/components\/headers\/([\w-]+)"/g)) {
+    expect(document.components.headers).toHaveProperty([name ?? ''])
   }
 })
 

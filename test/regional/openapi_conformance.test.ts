@@ -32,6 +32,8 @@ let routes: Route[]
 /** The id of one thing of each collection, by the collection's path. */
 const made = new Map<string, string>()
 const faults: string[] = []
+/** What was made without a word of where it is, or without its ETag. */
+const unnamed: string[] = []
 /** Operations that have done what they are for. */
 const reached = new Set<string>()
 const ajv = new Ajv2020({ strict: false })
@@ -85,7 +87,13 @@ async function make(route: Route): Promise<void> {
   const answer = await send(route, { body })
   note(route, answer, JSON.stringify(body))
   const id = answer.body?.id ?? answer.body?.name ?? answer.body?.tenant?.id
-  if (answer.status < 300 && typeof id === 'string') made.set(route.path, id)
+  if (answer.status >= 300 || typeof id !== 'string') return
+  made.set(route.path, id)
+  // A tenant is answered beside its key. A run has begun when its head goes out, and changes until it is over.
+  const isBare = answer.body.tenant === undefined && !route.path.endsWith('/runs')
+  const location = `${filled(route.path)}/${id}`
+  if (answer.headers.get('location') !== location || (isBare && !answer.headers.has('etag')))
+    unnamed.push(`${route.path}: ${answer.headers.get('location')}, ETag ${answer.headers.get('etag')}`)
 }
 
 interface Sent {
@@ -107,14 +115,20 @@ const send = (
     headers,
   })
 
+const OF_ANSWERS = ['X-Request-Id', 'ETag', 'Location', 'Retry-After', 'Idempotency-Replayed']
+
 /** @returns what is wrong with an answer, in words */
 function faultOf({ method, path, operation }: Route, answer: Answer, what: string): string | undefined {
   const told = `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)} to ${what}`.slice(0, 500)
   if (answer.status >= 500) return told
   const documented = operation.responses[answer.status] as
-    | { content?: object; description?: string }
+    | { content?: object; description?: string; headers?: object }
     | undefined
   if (documented === undefined) return `not documented: ${told}`
+  for (const name of OF_ANSWERS) {
+    if (answer.headers.has(name) && !Object.hasOwn(documented.headers ?? {}, name))
+      return `an undocumented ${name}: ${told}`
+  }
   if (answer.body === undefined) return undefined
   if (answer.body.code !== undefined && answer.body.requestId !== undefined) {
     if (!documented.description?.includes(`\`${answer.body.code}\``))
@@ -255,6 +269,11 @@ test('what is read by itself has an ETag, and is neither changed nor taken away 
   expect(wrong).toEqual([])
 })
 
+test('what is made is answered with its place and its ETag', () => {
+  expect(made.size).toBeGreaterThan(10)
+  expect(unnamed).toEqual([])
+})
+
 /** What no list takes, and what it says of it. */
 const NO_PAGES: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
@@ -327,9 +346,27 @@ test('a body may be left out where the document says so, and nowhere else', asyn
   }
   expect(left.toSorted()).toEqual([
     'POST /platform/v1/tenants/{id}/admin-links',
+    'POST /v1/admin-links',
     'POST /v1/api-keys/{id}/rotate',
     'POST /v1/webhook-endpoints/{id}/rotate',
   ])
+})
+
+test('a body where none is taken is refused, but for an empty object', async () => {
+  const heard: string[] = []
+  for (const route of routes) {
+    if (route.method === 'GET' || route.operation.requestBody !== undefined) continue
+    const name = `${route.method} ${route.path}`
+    const { status, body } = await send(route, { body: { dryRun: true } })
+    if (status !== 422 && !(status >= 400 && name in OUT_OF_REACH)) heard.push(`${name}: ${status}`)
+    else if (status === 422) expect([name, body.errors[0].pointer]).toEqual([name, '/dryRun'])
+  }
+  expect(heard).toEqual([])
+  const restored = await regions.ask('us', {
+    ...{ as: key, method: 'POST', body: {} },
+    path: filled('/v1/projects/{id}/restore'),
+  })
+  expect(restored.status).toBe(200)
 })
 
 test('every operation answers a sample, and what is near it, as the document says', async () => {

@@ -47,6 +47,7 @@ describe('while it goes on', () => {
     const again = await regions.ask('us', asking('tea', headers))
     expect([again.status, again.body]).toEqual([201, answer.body])
     expect(again.headers.get('idempotency-replayed')).toBe('true')
+    expect(again.headers.get('location')).toBe('/v1/brews/tea')
     expect(brewing.times('tea')).toBe(1)
     expect(await projectsInUse()).toBe(0)
   })

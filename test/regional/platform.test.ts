@@ -49,6 +49,14 @@ test('the same Idempotency-Key gives the same tenant and the same key', async ()
   expect([reused.status, reused.body.code]).toEqual([422, 'idempotency_key_reuse'])
 })
 
+test('a request that was refused for its slug leaves its Idempotency-Key to the next one', async () => {
+  await make('occupied')
+  const headers = { 'idempotency-key': 'second-choice' }
+  for (let i = 0; i < 2; i++) expect((await make('occupied', 'eu', headers)).body.code).toBe('slug_taken')
+  const made = await make('vacant', 'eu', headers)
+  expect([made.status, made.headers.has('idempotency-replayed')]).toEqual([201, false])
+})
+
 test('a request that an edge sends again, because its answer was lost, makes one tenant', async () => {
   const requestId = newId('req')
   const body = {

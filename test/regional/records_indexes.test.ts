@@ -535,3 +535,21 @@ test('nothing of another tenant’s is found by its ids, names or cursors in one
   expect(await own.all()).toEqual([mine])
   expect(await theirs.all()).toEqual(secrets.map(({ body }) => body))
 })
+
+test('an index that fits neither form is told where it comes closest, and why', async () => {
+  const strange = await tenant.collection('strange')
+  const errorsOf = async (path: string, method: string, body: unknown) =>
+    (await strange.ask(path, method, body)).body.errors
+  const indexes = [{ field: 'a', type: 'text' }, { fields: [{ field: 'a..b', type: 'string' }] }, 5]
+  expect(await errorsOf('', 'PUT', { indexes })).toEqual([
+    { pointer: '/indexes/0/type', detail: expect.stringMatching(/^Invalid option: expected one of "/) },
+    { pointer: '/indexes/1/fields/0/field', detail: 'does not name a field, such as address.city' },
+    { pointer: '/indexes/2', detail: 'Invalid input: expected object, received number' },
+  ])
+  expect(await errorsOf('/records:batch', 'POST', { operations: [{ op: 'upsert', data: {} }] })).toEqual([
+    {
+      pointer: '/operations/0/op',
+      detail: 'Invalid input: expected one of "create"|"replace"|"update"|"delete"',
+    },
+  ])
+})

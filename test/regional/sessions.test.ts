@@ -523,3 +523,7 @@ describe('the organisation', () => {
     expect(code(answer)).toBe('422 validation_failed')
   })
 })
+test('a link needs nothing said: it is an admin’s, for a quarter of an hour', async () => {
+  const { status, body } = await ask('/v1/admin-links', { method: 'POST' })
+  expect([status, body.role, body.returnPath]).toEqual([201, 'admin', '/'])
+})

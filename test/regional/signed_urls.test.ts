@@ -152,3 +152,12 @@ describe('a signed URL', () => {
     expect((await use(alive.url)).status).toBe(200)
   })
 })
+
+test('a URL holds for an hour unless somebody says otherwise', async () => {
+  const body = { method: 'GET', path: '/v1/projects' }
+  const made = await ask('/v1/signed-urls', { method: 'POST', body })
+  expect(made.status).toBe(201)
+  const leftMs = Date.parse(made.body.expiresAt) - Date.now()
+  expect(leftMs).toBeGreaterThan(3_500_000)
+  expect(leftMs).toBeLessThanOrEqual(3_601_000)
+})

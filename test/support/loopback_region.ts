@@ -137,13 +137,13 @@ function answer(seen: Seen[], streaming: Map<string, ServerResponse>, told: Told
     if (behaviour === 'failing') response.statusCode = 500
     if (behaviour === 'refusing') response.statusCode = 401
     // By a header, because it is the same whatever is asked.
-    if (entry.headers.prefer === 'not-a-member') {
+    if (entry.headers['accept-language'] === 'not-a-member') {
       response.statusCode = 403
       response.setHeader('coditect-credential-refused', 'not_a_member')
       response.end('{"code":"not_a_member"}')
       return
     }
-    if (entry.headers.prefer === 'credential-refused') {
+    if (entry.headers['accept-language'] === 'credential-refused') {
       response.statusCode = 401
       response.setHeader('coditect-credential-refused', 'api_key_revoked')
       response.setHeader('www-authenticate', 'Bearer realm="coditect"')

@@ -55,8 +55,7 @@ async function given(
 ): Promise<Pick<AdminLinkRecord, 'role' | 'member' | 'email'>> {
   const whose = memberId && (await tx.issuers.member(memberId))
   if (memberId !== undefined && whose === undefined) throw wrong('/memberId', 'is no member’s')
-  const role = asked ?? whose?.role
-  if (role === undefined) throw wrong('/role', 'is missing')
+  const role = asked ?? whose?.role ?? 'admin'
   const most = whose?.role ?? role
   if (!mayGrant(tx.context.scopes, most)) {
     throw new Problem('insufficient_scope', `A link cannot give what its maker does not have: ${most}.`)
@@ -106,7 +105,9 @@ export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
           revokedAt: null,
         }
         await addLink(tx, link)
-        return { status: 201, body: { ...(await shown(tx, link)), url } }
+        const made = await shown(tx, link)
+        const headers = { location: `/v1/admin-links/${id}`, etag: tagOf(made) }
+        return { status: 201, body: { ...made, url }, headers }
       },
     }),
     tenantOperation({

@@ -23,7 +23,7 @@ export const CreateAdminLink = z
   .strictObject({
     role: role.optional().meta({
       description:
-        'At most what the one who asks may do. With `memberId` it may be left out: it is the member’s then.',
+        'At most what the one who asks may do. Left out, it is the member’s, where there is a `memberId`, otherwise `admin`.',
     }),
     memberId: idSchema('mem').optional().meta({
       description:
@@ -39,10 +39,6 @@ export const CreateAdminLink = z
       description: 'Whom it is for, a member’s own unless said. To show; it opens nothing.',
     }),
     returnPath: returnPath.default('/'),
-  })
-  .refine(({ role, memberId }) => role !== undefined || memberId !== undefined, {
-    path: ['role'],
-    error: 'is missing: only a link for a member may leave it out',
   })
   .meta({ id: 'CreateAdminLink', example: { role: 'admin', expiresIn: 900, email: 'ada@example.com' } })
 export type CreateAdminLink = z.infer<typeof CreateAdminLink>

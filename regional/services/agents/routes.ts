@@ -116,11 +116,10 @@ export const agents = (models: ModelAccess): Service => ({
       answers: { 200: pageOf(Agent) },
       async handle(tx, { params, query }) {
         await tx.project(params.projectId, 'read')
-        const after = readCursor(AGENTS, query.cursor)
-        return {
-          status: 200,
-          body: pageBody(AGENTS, await listAgents(tx, params.projectId, query.limit, after), shown),
-        }
+        const list = `${AGENTS} ${params.projectId}`
+        const after = readCursor(list, query.cursor)
+        const page = await listAgents(tx, params.projectId, query.limit, after)
+        return { status: 200, body: pageBody(list, page, shown) }
       },
     }),
     tenantOperation({
@@ -225,9 +224,10 @@ export const agents = (models: ModelAccess): Service => ({
       async handle(tx, { params, query }) {
         await tx.project(params.projectId, 'read')
         await readAgent(tx, params.projectId, params.agentId)
-        const after = readCursor(RUNS, query.cursor)
+        const list = `${RUNS} ${params.agentId}`
+        const after = readCursor(list, query.cursor)
         const page = await listRuns(tx, params.projectId, params.agentId, query.limit, after)
-        return { status: 200, body: pageBody(RUNS, page, listed) }
+        return { status: 200, body: pageBody(list, page, listed) }
       },
     }),
     tenantOperation({

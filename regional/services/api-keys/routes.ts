@@ -8,6 +8,7 @@ import {
   pageBody,
   pageOf,
   pageQuery,
+  type Reply,
   readCursor,
   requireMatch,
   type Service,
@@ -36,6 +37,13 @@ const shown = (
 
 /** Of what changes it: when it was used is no part of that. */
 const etagOf = (key: CredentialRecord): string => tagOf(shown(key))
+
+/** With its text, this once. */
+const made = (key: CredentialRecord, text: string): Reply => ({
+  status: 201,
+  body: { ...shown(key), key: text },
+  headers: { location: `/v1/api-keys/${key.id}`, etag: etagOf(key) },
+})
 
 /** @throws {Problem} `insufficient_scope` */
 function mayGive(granted: ReadonlyArray<string>, scopes: ReadonlyArray<string>): void {
@@ -77,7 +85,7 @@ export const apiKeys = (mint: Mint): Service => ({
         mayGive(scopes, body.scopes)
         const { text, record } = await mint({ tenant, ...body, createdBy: await tx.issuers.own(), nowMs })
         await addKey(tx, record)
-        return { status: 201, body: { ...shown(record), key: text } }
+        return made(record, text)
       },
     }),
     tenantOperation({
@@ -142,7 +150,7 @@ export const apiKeys = (mint: Mint): Service => ({
         } else {
           await succeedKey(tx, old, record, nowMs + overlapSeconds * 1000)
         }
-        return { status: 201, body: { ...shown(record), key: text } }
+        return made(record, text)
       },
     }),
     tenantOperation({

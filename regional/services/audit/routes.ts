@@ -4,6 +4,7 @@ import { CLOCKS_MS } from '../../tenancy/events.ts'
 import {
   isLogPosition,
   type LogPosition,
+  listAsked,
   type PageBody,
   pageOf,
   readCursor,
@@ -33,7 +34,7 @@ export const audit: Service = {
       query: AuditQuery,
       answers: { 200: pageOf(AuditEntry) },
       async handle(tx, { query }) {
-        const [before] = readCursor(LIST, query.cursor) ?? []
+        const [before] = readCursor(listAsked(LIST, query), query.cursor) ?? []
         if (before !== undefined && !isLogPosition(before)) {
           throw new Problem('invalid_cursor', 'Use the nextCursor of this very list, unchanged.')
         }
@@ -58,7 +59,7 @@ async function page(
   const data: AuditEntry[] = []
   const end = (at: LogPosition | undefined) => ({
     data,
-    nextCursor: at === undefined ? null : writeCursor(LIST, at),
+    nextCursor: at === undefined ? null : writeCursor(listAsked(LIST, query), at),
   })
   let at = before
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; ) {

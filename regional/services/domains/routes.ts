@@ -55,10 +55,11 @@ export function domains(options: DomainOptions): Service {
             })
           }
           const { record, made } = await addDomain(tx, domain, randomBytes(24).toString('base64url'))
+          const body = shown(record)
           return {
             status: made ? 201 : 200,
-            body: shown(record),
-            headers: { location: `/v1/domains/${record.id}` },
+            body,
+            headers: { location: `/v1/domains/${record.id}`, etag: tagOf(body) },
           }
         },
       }),

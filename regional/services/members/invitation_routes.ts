@@ -101,10 +101,11 @@ export const invitationOperations = (
         const letter = letterOf(invitation, await tx.organisation(), url)
         tx.enqueue(send, { invitation: id, sealed: seal.seal(JSON.stringify(letter), id) })
       }
+      const body = await shown(tx, invitation)
       return {
         status: 201,
-        body: { ...(await shown(tx, invitation)), url: isSent ? null : url },
-        headers: { location: `/v1/invitations/${id}` },
+        body: { ...body, url: isSent ? null : url },
+        headers: { location: `/v1/invitations/${id}`, etag: tagOf(body) },
       }
     },
   }),

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { canonicalTarget, MAX_SECONDS, MIN_SECONDS } from '../../../shared/signed_url.ts'
 import { timeSchema } from '../../schemas.ts'
 
+const DEFAULT_SECONDS = 3_600
+
 /** In the spelling that is signed. */
 const target = z
   .string()
@@ -27,6 +29,7 @@ export const CreateSignedUrl = z
       .int()
       .min(MIN_SECONDS)
       .max(MAX_SECONDS)
+      .default(DEFAULT_SECONDS)
       .meta({ description: 'Seconds; at most seven days.' }),
   })
   .meta({ id: 'CreateSignedUrl' })

@@ -9,6 +9,7 @@ import { idSchema } from '../../schemas.ts'
 import {
   invalidCursor,
   isLogPosition,
+  listAsked,
   pageBody,
   pageOf,
   pageQuery,
@@ -315,14 +316,15 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
         answers: { 200: pageOf(Missed) },
         async handle(tx, { params, query }) {
           const endpoint = await readEndpoint(tx, params.id)
-          const after = readCursor(MISSED, query.cursor)?.[0]
+          const list = listAsked(`${MISSED} ${endpoint.id}`, query)
+          const after = readCursor(list, query.cursor)?.[0]
           if (after !== undefined && !isLogPosition(after)) throw invalidCursor()
           const window = {
             sinceMs: Date.parse(query.since ?? endpoint.createdAt),
             untilMs: query.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(query.until),
           }
           const { missed, next } = await listMissed(tx, endpoint, window, query.limit, after)
-          const nextCursor = next === undefined ? null : writeCursor(MISSED, next)
+          const nextCursor = next === undefined ? null : writeCursor(list, next)
           return { status: 200, body: { data: missed, nextCursor } }
         },
       }),
@@ -357,9 +359,10 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
         query: deliveryQuery,
         answers: { 200: pageOf(Delivery) },
         async handle(tx, { query }) {
-          const after = readCursor(DELIVERIES, query.cursor)?.[0]
+          const list = listAsked(DELIVERIES, query)
+          const after = readCursor(list, query.cursor)?.[0]
           const { deliveries, next } = await listDeliveries(tx, query, after)
-          const nextCursor = next === undefined ? null : writeCursor(DELIVERIES, next)
+          const nextCursor = next === undefined ? null : writeCursor(list, next)
           return { status: 200, body: { data: deliveries.map(shownDelivery), nextCursor } }
         },
       }),

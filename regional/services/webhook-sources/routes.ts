@@ -263,9 +263,10 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         answers: { 200: pageOf(ReceivedWebhook) },
         async handle(tx, { params, query }) {
           await readSource(tx, params.sourceId)
-          const after = readCursor(RECEIVED, query.cursor)
+          const list = `${RECEIVED} ${params.sourceId}`
+          const after = readCursor(list, query.cursor)
           const page = await listReceived(tx, params.sourceId, query.limit, after)
-          return { status: 200, body: pageBody(RECEIVED, page, (each) => each) }
+          return { status: 200, body: pageBody(list, page, (each) => each) }
         },
       }),
       tenantOperation({
@@ -300,6 +301,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         summary: 'What a third party sends',
         scope: 'webhook-sources:write',
         speakers: ['webhook_source'],
+        takesBytes: true,
         answers: { 200: z.object({ id: receivedId.nullable() }) },
         problems: ['signature_invalid'],
         async handle(tx, { sent }) {
