@@ -103,8 +103,10 @@ export function checkInput<P extends Schema, Q extends Schema, B extends Schema>
 
 function readBody<B extends Schema>(declaration: Declaration<Schema, Schema, B>, raw: RawInput): Parsed<B> {
   if (raw.body.length === 0 && mayLackBody(declaration)) return checkBody(declaration.body as B, EMPTY)
-  // What is said to an operation that takes no body is unknown to it, as a field is to one that takes another.
-  const takesNone = declaration.body === undefined && declaration.takesBytes !== true
+  // What is said to an operation that takes no body is unknown to it, as a field is to one that takes another. What reads a
+  // resource is given the requests that change it, too.
+  const { method, body, takesBytes } = declaration
+  const takesNone = method !== 'get' && body === undefined && takesBytes !== true
   if (takesNone && raw.body.length > 0 && isJson(raw.contentType)) checkBody(NO_FIELDS, raw)
   return checkBody(declaration.body as B, raw)
 }

@@ -147,8 +147,11 @@ test('a model that another operator has changed since is neither changed nor tak
   expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true'])
   expect(changed.headers.has('idempotency-replayed')).toBe(false)
 
-  for (const method of ['PATCH', 'DELETE']) {
-    const late = await operator(method, one, { enabled: false }, { 'if-match': made })
+  for (const [method, body] of [
+    ['PATCH', { enabled: false }],
+    ['DELETE', undefined],
+  ] as const) {
+    const late = await operator(method, one, body, { 'if-match': made })
     expect([late.status, late.body.code], method).toEqual([412, 'precondition_failed'])
   }
   expect(await tagOf(one, 'operator')).toBe(tag)
