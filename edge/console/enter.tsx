@@ -7,6 +7,7 @@ import type { Role } from '../../shared/roles.ts'
 import { Api, type Refused } from './api.ts'
 import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
 import { type AdminLink, type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
+import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
 import { GoOn, presentIn, Replaced } from './present.tsx'
 import { type Show, showRefusal } from './respond.tsx'
@@ -24,7 +25,11 @@ interface Entry {
   expiresAt: string
 }
 
-export function entering({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
+export function entering(
+  { config, inside, noteInvalid }: ConsoleDependencies,
+  show: Show,
+  owners: OwnersWay,
+): Hono {
   const app = new Hono()
 
   app.get(ENTER_PATH, async (c) => {
@@ -96,7 +101,7 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
       : refused
     return showRefusal(c, show, 'No way in', told, {
       said: isOwn ? USED_HERE : undefined,
-      next: <GoOn present={present} />,
+      next: present === undefined ? await owners(c) : <GoOn present={present} />,
     })
   }
 
