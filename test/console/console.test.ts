@@ -438,7 +438,7 @@ describe('a session', () => {
     expect(await page.getByLabel('To go on').getAttribute('aria-invalid')).toBe('true')
     expect((await stack.call('/v1/tenant', { as: tenant.key })).status).toBe(200)
     await erase('leaving')
-    expect(await textOf(page)).toContain('is being erased')
+    expect(await page.title()).toBe('Erasure of the organisation')
     // It tells how far it is without being loaded again.
     await expect
       .poll(() => textOf(page), { timeout: 20_000 })
@@ -526,6 +526,13 @@ describe('every page', () => {
     expect(await projects.innerText()).toContain('0 of')
     await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'New' } })
     await expect.poll(() => projects.innerText(), { timeout: 30_000 }).toContain('1 of')
+    // And says so at its end.
+    const [first, last] = await Promise.all(
+      [1, 0].map(async (left) => (await page.request.get(`/admin/live/live?last=week&left=${left}`)).text()),
+    )
+    expect(first).not.toContain('renews itself no more')
+    expect(last).toMatch(/renews itself no more[\s\S]*href="\/admin\/live\/\?last=week"/)
+    expect(last).not.toContain('hx-get')
     expect(complaints).toEqual([])
     await context.close()
   })

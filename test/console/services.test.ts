@@ -153,7 +153,7 @@ test('an agent is made, run while one watches, and run again without script', as
   expect(asked).toEqual(['beforeunload'])
   models.release()
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('WaitHello, world.')
-  expect(await run.isVisible()).toBe(true)
+  await run.waitFor()
   expect(await run.getAttribute('href')).toMatch(/\/runs\/run_\w+$/)
   await page.getByLabel('Message').fill('Please wait and be stopped')
   await click(page, 'Run')
@@ -459,12 +459,12 @@ test('a project is archived, with all that is in it, and restored', async () => 
   expect(await flash(page)).toContain('can be changed again')
 })
 
-test('the overview shows today, a week and a month', async () => {
+test('the overview shows a day, a week and a month', async () => {
   const { page } = person
   for (const [name, bars] of [
     ['7 days', 7],
     ['30 days', 30],
-    ['Today', 24],
+    ['24 hours', 24],
   ] as const) {
     await page.goto('/admin/demo/')
     await follow(page, name)
