@@ -19,6 +19,7 @@ import { ERASURE_PAGE, erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
 import { inviting } from './invitation.tsx'
 import { operatorPages } from './operator/app.tsx'
+import { type OwnersWay, ownersWay } from './owners_way.tsx'
 import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
@@ -36,6 +37,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   const { config } = dependencies
   const { assets, serve } = await staticFiles()
   const show = showing(assets)
+  const ways = waysIn(ownersWay(dependencies))
   const app = new Hono<ConsoleTypes>({ getPath: (request) => targetOf(request.url).path })
 
   // Before the slug is looked at, of which a refusal is to say nothing.
@@ -46,20 +48,20 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   // Before anything else looks at a form: it has to come from this very origin.
   app.use(fromHere(config.publicOrigin))
   app.route('/', operatorPages(dependencies, show))
-  app.route('/', entering(dependencies, show))
+  app.route('/', entering(dependencies, show, ways.owners))
   app.route('/', inviting(dependencies, show))
   app.route('/', signingUp(dependencies, show))
-  app.route('/', signingIn(dependencies, show))
+  app.route('/', signingIn(dependencies, show, ways.owners))
   app.get('/admin/:slug{[a-z0-9-]+}', (c) => c.redirect(`/admin/${c.req.param('slug')}/`, 308))
   // A form is read before anybody is asked who sent it, so that what was typed is not lost with the session.
-  app.use('/admin/:slug/*', recognising(dependencies, show), checkingForms(dependencies, show))
+  app.use('/admin/:slug/*', recognising(dependencies, show, ways), checkingForms(dependencies, show))
   // This browser is out of the session whatever its region says of that.
   app.post('/admin/:slug/sign-out', async (c) => {
     const answer = await seemingApi(c, dependencies).delete('/console/v1/session')
     dropSessionCookie(c, c.var.seeming.slug)
-    return signedOut(c, show, answer.ok || answer.status === 401)
+    return signedOut(c, show, await ways.at(c), answer.ok || answer.status === 401)
   })
-  app.use('/admin/:slug/*', visiting(dependencies, show))
+  app.use('/admin/:slug/*', visiting(dependencies, show, ways))
   for (const page of PAGES) {
     const routes = new Hono<ConsoleTypes>()
     routes.use(framing(page, show))
@@ -90,7 +92,7 @@ function fromHere(publicOrigin: string) {
 }
 
 /** Whose session it seems to be: the cookie of the tenant in the path, as far as it says so itself. */
-const recognising = ({ config, noteInvalid, withBody }: ConsoleDependencies, show: Show) =>
+const recognising = ({ config, noteInvalid, withBody }: ConsoleDependencies, show: Show, ways: WaysIn) =>
   createMiddleware<ConsoleTypes>(async function recognising(c, next) {
     const slug = c.req.param('slug') ?? ''
     if (!SLUG.test(slug)) return nothing(c, show)
@@ -101,7 +103,7 @@ const recognising = ({ config, noteInvalid, withBody }: ConsoleDependencies, sho
         noteInvalid(c.req.raw)
         dropSessionCookie(c, slug)
       }
-      return notSignedIn(c, show, await strangersForm(c, withBody))
+      return notSignedIn(c, show, await ways.at(c), await strangersForm(c, withBody))
     }
     c.set('seeming', { slug, identity, csrf: await csrfTokenOf(cookie) })
     await next()
@@ -130,7 +132,7 @@ function seemingApi(c: Context<ConsoleTypes>, { config, inside }: ConsoleDepende
 }
 
 /** Who is there: the session, as its region reads it now. */
-const visiting = (dependencies: ConsoleDependencies, show: Show) =>
+const visiting = (dependencies: ConsoleDependencies, show: Show, ways: WaysIn) =>
   createMiddleware<ConsoleTypes>(async function visiting(c, next) {
     const { slug, csrf } = c.var.seeming
     const form = c.get('form')
@@ -144,7 +146,7 @@ const visiting = (dependencies: ConsoleDependencies, show: Show) =>
         show,
         answer,
         <>
-          {isOver && <SignIn slug={slug} />}
+          {isOver && (await ways.at(c))}
           <Sent refused={answer} form={form} action={c.req.path} />
         </>,
       )
@@ -221,13 +223,25 @@ const refusedBy = ({ code, detail, extras }: Problem): Refused => ({
 const refuse = (c: Context, show: Show, refused: Refused, next?: Child) =>
   showRefusal(c, show, refused.problem.title, refused, { next })
 
-const SignIn = ({ slug }: { slug: string }) => (
-  <p>
-    <a class="button" href={`/admin/${slug}/sign-in`}>
-      Sign in
-    </a>
-  </p>
-)
+interface WaysIn {
+  owners: OwnersWay
+  /** Into the organisation that the path names. */
+  at: (c: Context) => Promise<Child>
+}
+
+const waysIn = (owners: OwnersWay): WaysIn => ({
+  owners,
+  at: async (c) => (
+    <>
+      <p>
+        <a class="button" href={`/admin/${c.req.param('slug')}/sign-in`}>
+          Sign in
+        </a>
+      </p>
+      {await owners(c)}
+    </>
+  ),
+})
 
 const nothing = (c: Context, show: Show, status = 404) =>
   show(c, {
@@ -240,13 +254,13 @@ const nothing = (c: Context, show: Show, status = 404) =>
     ),
   })
 
-const notSignedIn = (c: Context, show: Show, form: SentForm) =>
+const notSignedIn = (c: Context, show: Show, ways: Child, form: SentForm) =>
   show(c, {
     title: 'Sign in',
     status: 401,
     body: (
       <Alone title="You are not signed in here">
-        <SignIn slug={c.req.param('slug') ?? ''} />
+        {ways}
         <p>Or ask an owner or administrator of the organisation for a link into its console.</p>
         <Typed form={form} />
       </Alone>
@@ -254,7 +268,7 @@ const notSignedIn = (c: Context, show: Show, form: SentForm) =>
   })
 
 /** @param ended whether the region says so, too */
-const signedOut = (c: Context, show: Show, ended: boolean) =>
+const signedOut = (c: Context, show: Show, ways: Child, ended: boolean) =>
   show(c, {
     title: 'Signed out',
     body: (
@@ -266,7 +280,7 @@ const signedOut = (c: Context, show: Show, ended: boolean) =>
             Sessions.
           </p>
         )}
-        <SignIn slug={c.req.param('slug') ?? ''} />
+        {ways}
         <p>Or ask an administrator for a new link into the console.</p>
       </Alone>
     ),

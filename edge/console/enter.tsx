@@ -6,12 +6,16 @@ import { ENTER_PATH } from '../../shared/admin_link.ts'
 import type { Role } from '../../shared/roles.ts'
 import { Api, type Refused } from './api.ts'
 import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
-import { type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
+import { type AdminLink, type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
+import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
+import { GoOn, presentIn, Replaced } from './present.tsx'
 import { type Show, showRefusal } from './respond.tsx'
-import type { ConsoleDependencies, Organisation } from './visit.ts'
+import type { ConsoleDependencies, Organisation, Presence } from './visit.ts'
 
 const ENTRY = '/console/v1/entry'
+
+const USED_HERE = { title: 'This link has been used', what: 'You used it, in this browser.' }
 
 interface Entry {
   organisation: Organisation
@@ -21,7 +25,11 @@ interface Entry {
   expiresAt: string
 }
 
-export function entering({ config, inside, noteInvalid }: ConsoleDependencies, show: Show): Hono {
+export function entering(
+  { config, inside, noteInvalid }: ConsoleDependencies,
+  show: Show,
+  owners: OwnersWay,
+): Hono {
   const app = new Hono()
 
   app.get(ENTER_PATH, async (c) => {
@@ -30,9 +38,9 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
     const way = wayOf(link.identity)
     const beginning = await beginningOf(c, way, config.roots)
     const answer = await apiAs(link.identity, beginning, c).get<Entry>(ENTRY)
-    if (!answer.ok) return refusal(c, answer, link.expiresAtMs)
+    if (!answer.ok) return refusal(c, answer, link)
     keepBeginning(c, way, beginning)
-    return confirmation(c, answer.body)
+    return confirmation(c, answer.body, await presentIn(c, way.tenant, { config, inside }))
   })
 
   app.post(ENTER_PATH, async (c) => {
@@ -45,7 +53,7 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
       body: { userAgent },
       idempotencyKey: beginning.begins.sessionId,
     })
-    if (!answer.ok) return refusal(c, answer, link.expiresAtMs)
+    if (!answer.ok) return refusal(c, answer, link)
     const { organisation, returnPath } = answer.body
     becomeSession(c, way, beginning, organisation.slug)
     return c.redirect(landing(organisation.slug, returnPath), 303)
@@ -82,16 +90,26 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
     })
   }
 
-  function refusal(c: Context, refused: Refused, expiresAtMs: number) {
+  async function refusal(c: Context, refused: Refused, { identity, expiresAtMs }: AdminLink) {
+    const { tenant, linkId } = identity.principal
+    const present = await presentIn(c, tenant, { config, inside })
+    const isOwn = refused.problem.code === 'admin_link_used' && present?.session.link === linkId
     const expired = refused.problem.code === 'credential_invalid' && expiresAtMs <= Date.now()
     // The region has forgotten a link that expired long ago; the link itself still says so.
     const told: Refused = expired
       ? { ...refused, status: 410, problem: { ...refused.problem, code: 'admin_link_expired' } }
       : refused
-    return showRefusal(c, show, 'No way in', told)
+    return showRefusal(c, show, 'No way in', told, {
+      said: isOwn ? USED_HERE : undefined,
+      next: present === undefined ? await owners(c) : <GoOn present={present} />,
+    })
   }
 
-  const confirmation = (c: Context, { organisation, role, email, expiresAt }: Entry) =>
+  const confirmation = (
+    c: Context,
+    { organisation, role, email, expiresAt }: Entry,
+    present: Presence | undefined,
+  ) =>
     show(c, {
       title: `Sign in to ${organisation.name}`,
       customisation: organisation.customisation,
@@ -108,6 +126,7 @@ export function entering({ config, inside, noteInvalid }: ConsoleDependencies, s
             It can be used until <time datetime={expiresAt}>{timeText(expiresAt)}</time>. You will then be
             signed in for up to twelve hours.
           </p>
+          <Replaced present={present} />
           <form method="post">
             <button type="submit">Sign in</button>
           </form>

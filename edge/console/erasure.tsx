@@ -33,13 +33,14 @@ export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, s
     const part = <Erasure erasure={answer.body} path={erasurePageOf(region, { tenant, id: job })} />
     if (isPart) return c.html(part)
     return show(c, {
-      title: 'The organisation is being erased',
+      // As true once it is done: only the part below renews itself.
+      title: 'Erasure of the organisation',
       live: true,
       body: (
-        <Alone title="The organisation is being erased">
+        <Alone title="Erasure of the organisation">
           <p>
             It is shut: nobody is let in any more, and every key, link and session of it is refused.
-            Everything that it had is being cleared from the database, for good.
+            Everything that it had is cleared from the database, for good.
           </p>
           {part}
           <p class="quiet">

@@ -24,6 +24,11 @@ export type AdminLinkIdentity = {
   home: string
 }
 
+export interface AdminLink {
+  identity: AdminLinkIdentity
+  expiresAtMs: number
+}
+
 /** Whoever is at the sign-up or sign-in page, and nobody yet: the edge asks for them, in its own name. */
 export type VisitorIdentity = {
   kind: 'visitor'
@@ -49,7 +54,7 @@ export async function identifySession(cookie: string, roots: Roots): Promise<Ses
 export async function identifyAdminLink(
   url: string,
   { roots, publicOrigin }: { roots: Roots; publicOrigin: string },
-): Promise<{ identity: AdminLinkIdentity; expiresAtMs: number } | undefined> {
+): Promise<AdminLink | undefined> {
   const verdict = await verifyAdminLink({ origin: publicOrigin, target: targetAsSent(url) }, roots)
   if (verdict.outcome === 'refused') return undefined
   const { tenant, linkId, region, expiresAtMs } = verdict.link

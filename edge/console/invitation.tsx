@@ -12,8 +12,9 @@ import { Api, type Refused } from './api.ts'
 import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
 import type { InvitationIdentity } from './identity.ts'
 import { Alone } from './parts/layout.tsx'
+import { GoOn, presentIn, Replaced } from './present.tsx'
 import { type Show, showRefusal } from './respond.tsx'
-import type { ConsoleDependencies } from './visit.ts'
+import type { ConsoleDependencies, Presence } from './visit.ts'
 
 const INVITATION = '/console/v1/invitation'
 
@@ -51,9 +52,9 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
     if (held === undefined) return notOurs(c)
     const beginning = await beginningOf(c, wayOf(held), roots)
     const answer = await apiAs(c, held, beginning).get<Opened>(INVITATION)
-    if (!answer.ok) return refusal(c, answer)
+    if (!answer.ok) return refusal(c, answer, held)
     keepBeginning(c, wayOf(held), beginning)
-    return confirmation(c, answer.body)
+    return confirmation(c, answer.body, await presentWith(c, held))
   })
 
   app.post(INVITATION_PATH, async (c) => {
@@ -65,13 +66,20 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
       body: { userAgent },
       idempotencyKey: beginning.begins.sessionId,
     })
-    if (!answer.ok) return refusal(c, answer)
+    if (!answer.ok) return refusal(c, answer, held)
     const { slug } = answer.body.organisation
     becomeSession(c, wayOf(held), beginning, slug)
     return c.redirect(`/admin/${slug}/`, 303)
   })
 
-  const confirmation = (c: Context, { organisation, email, role, expiresAt }: Opened) =>
+  const presentWith = (c: Context, { principal }: InvitationIdentity) =>
+    presentIn(c, principal.tenant, { config, inside })
+
+  const confirmation = (
+    c: Context,
+    { organisation, email, role, expiresAt }: Opened,
+    present: Presence | undefined,
+  ) =>
     show(c, {
       title: `Join ${organisation.name}`,
       body: (
@@ -84,6 +92,7 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
             It works once, until{' '}
             <time datetime={expiresAt}>{expiresAt.slice(0, 16).replace('T', ' ')} UTC</time>.
           </p>
+          <Replaced present={present} />
           <form method="post">
             <button type="submit">Accept</button>
           </form>
@@ -114,7 +123,8 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
     })
   }
 
-  const refusal = (c: Context, refused: Refused) => showRefusal(c, show, 'No way in', refused)
+  const refusal = async (c: Context, refused: Refused, held: InvitationIdentity) =>
+    showRefusal(c, show, 'No way in', refused, { next: <GoOn present={await presentWith(c, held)} /> })
 
   return app
 }

@@ -21,6 +21,7 @@ import { setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
 import { atHome } from './home.ts'
 import { endJourney, journeyOf, keepJourney } from './journey.ts'
+import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies } from './visit.ts'
@@ -30,6 +31,7 @@ export const SIGN_IN_PAGE = '/admin/:slug{[a-z0-9-]+}/sign-in'
 export function signingIn(
   { config, inside, withBody, noteInvalid, placeOf }: ConsoleDependencies,
   show: Show,
+  owners: OwnersWay,
 ): Hono {
   const app = new Hono()
   const { publicOrigin, roots } = config
@@ -101,7 +103,7 @@ export function signingIn(
   })
 
   /** Who names no organisation, and who names one without this provider, are told the same, and counted alike. */
-  function noSignIn(c: Context) {
+  async function noSignIn(c: Context) {
     noteInvalid(c.req.raw)
     return show(c, {
       title: 'Sign in',
@@ -109,12 +111,13 @@ export function signingIn(
       body: (
         <Alone title="There is no sign-in here">
           <Otherwise />
+          {await owners(c)}
         </Alone>
       ),
     })
   }
 
-  const choice = (c: Context, slug: string, providers: SignInOffer['providers']) =>
+  const choice = async (c: Context, slug: string, providers: SignInOffer['providers']) =>
     show(c, {
       title: 'Sign in',
       body: (
@@ -126,6 +129,7 @@ export function signingIn(
             </form>
           ))}
           <Otherwise />
+          {await owners(c)}
         </Alone>
       ),
     })

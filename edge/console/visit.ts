@@ -39,6 +39,10 @@ export interface SessionShown {
   role: Role
   email: string | null
   member: string | null
+  /** Who let it in. */
+  issuer: { kind: string; id: string }
+  /** The admin link that it came of. */
+  link: string | null
   createdAt: string
   lastUsedAt: string
   expiresAt: string

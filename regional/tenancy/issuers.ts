@@ -76,11 +76,21 @@ export async function presentMember(scope: TenantScope, id: Id<'mem'>): Promise<
   return most && { email: member.email, role: lesser(most, member.role) }
 }
 
+/** Why {@link roleOfMember} gives none, for whoever is told that they are let in no more. */
+export async function whyNoRole(scope: TenantScope, id: Id<'mem'>): Promise<string> {
+  const member = await scope.service('members').space(memberSpace).get([id])
+  if (member === undefined) return 'You are no member of the organisation any more.'
+  return (await providerOf(scope, member)) === undefined
+    ? 'The identity provider that let you in is gone.'
+    : 'The rules for your identity provider do not let you in any more.'
+}
+
 export const lesser = (a: Role, b: Role): Role => (ROLES.indexOf(a) > ROLES.indexOf(b) ? a : b)
 
-async function providerOf(
+/** The one that knows them, if it is the organisation's still. */
+export async function providerOf(
   scope: TenantScope,
-  { identity }: MemberRecord,
+  { identity }: Pick<MemberRecord, 'identity'>,
 ): Promise<ProviderRecord | undefined> {
   const providers = scope.service('identity-providers')
   const id = identity === null ? undefined : await providers.space(issuerSpace).get([identity.issuer])

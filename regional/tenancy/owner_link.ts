@@ -10,6 +10,7 @@ import { auditOf } from './audit.ts'
 import { presentEra } from './ended.ts'
 import { emitting } from './events.ts'
 import { newAttempt } from './idempotency.ts'
+import { providerOf } from './issuers.ts'
 import type { LifecycleDependencies, Maker } from './lifecycle.ts'
 import type { LinkAdmin } from './mint.ts'
 import {
@@ -85,7 +86,7 @@ export async function keepLink(scope: TenantScope, link: AdminLinkRecord, nowMs:
 
 /**
  * A new link for who signed up. The same request again is answered with the same link.
- * @returns undefined where the address is not theirs, they have an identity to sign in with, are owner no more, or nobody
+ * @returns undefined where the address is not theirs, they have an identity at a provider of the organisation's, are owner no more, or nobody
  *   is let in
  */
 export function linkForSignedUp(
@@ -205,6 +206,8 @@ async function signedUpOwner(
   const first = await scope.system('profile', signedUpSpace).get(['signed-up'])
   const member = first && (await scope.service('members').space(memberSpace).get([first.member]))
   if (member === undefined || member.email?.toLowerCase() !== email.toLowerCase()) return undefined
-  const { id, role, identity } = member
-  return role === 'owner' && identity === null ? { id, email: member.email } : undefined
+  const { id, role } = member
+  // An identity at a provider that is gone lets nobody in.
+  const isShutOut = (await providerOf(scope, member)) === undefined
+  return role === 'owner' && isShutOut ? { id, email: member.email } : undefined
 }

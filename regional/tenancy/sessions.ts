@@ -9,7 +9,7 @@ import type { Actor } from './audit.ts'
 import { invalid, type Standing, sameHash } from './authorise.ts'
 import { isOver, presentEra, takenBackAt } from './ended.ts'
 import type { Emit } from './events.ts'
-import { lesser, mayStillGive, roleOfMember } from './issuers.ts'
+import { lesser, mayStillGive, roleOfMember, whyNoRole } from './issuers.ts'
 import { adminLinkSpace, type SessionRecord, seenSpace, sessionSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
@@ -43,8 +43,7 @@ export async function ofSession(
   if (hasEnded) return ended('All sessions were ended.')
   if (nowMs >= expiresAtMs) return ended('A session lasts twelve hours.')
   if (nowMs >= seenMs + SESSION_IDLE_MS) return ended('The session was not used for half an hour.')
-  if (memberId !== null && memberRole === undefined)
-    return ended('You are no member of the organisation any more.')
+  if (memberId !== null && memberRole === undefined) return ended(await whyNoRole(scope, memberId))
   if (!issuerHolds) return ended('Whoever let you in may not do so any more.')
   return {
     outcome: 'holds',

@@ -254,6 +254,52 @@ describe('a link', () => {
     expect(body.data.filter(({ link }) => link === id)).toHaveLength(1)
   })
 
+  test('says whose place it takes where somebody is signed in, and leads them on once it is used', async () => {
+    const { page, complaints, context } = await newPerson(browser, stack.edge)
+    const own = (await newLink(tenant.key, { role: 'owner', email: 'ada@links.example' })).url
+    await page.goto(own)
+    expect(await textOf(page)).not.toContain('signed in here')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.waitForURL(/\/admin\/links\/$/)
+    const cookies = await context.cookies()
+    const lesser = (await newLink(tenant.key, { role: 'viewer' })).url
+    const { body: invited } = await stack.call<{ url: string }>('/v1/invitations', {
+      ...{ as: tenant.key, method: 'POST', body: { email: 'eve@links.example', role: 'viewer' } },
+    })
+    for (const url of [lesser, invited.url]) {
+      await page.goto(url)
+      expect(await textOf(page)).toMatch(
+        /as ada@links\.example, with the role owner\. Going on replaces that/,
+      )
+      await accessible(page)
+      await page.getByRole('link', { name: 'Stay as you are' }).click()
+      await page.waitForURL(/\/admin\/links\/$/)
+      expect(await page.locator('.who').innerText()).toContain('owner')
+    }
+    const name = '__Host-coditect-t-links'
+    const sessionIn = (all: typeof cookies) => all.find((cookie) => cookie.name === name)?.value
+    expect(sessionIn(await context.cookies())).toBe(sessionIn(cookies))
+    // Its own link again, and those that somebody else has used meanwhile.
+    for (const url of [lesser, invited.url]) {
+      const headers = { origin: stack.edge }
+      expect((await fetch(url, { method: 'POST', headers, redirect: 'manual' })).status).toBe(303)
+    }
+    const said: Array<[url: string, text: RegExp]> = [
+      [own, /This link has been used\s+You used it, in this browser/],
+      [lesser, /This link has been used[\s\S]*If it was not you/],
+      [invited.url, /The invitation was accepted/],
+    ]
+    for (const [url, text] of said) {
+      await page.goto(url)
+      expect(await textOf(page)).toMatch(text)
+      await accessible(page)
+      await page.getByRole('link', { name: 'Go on to the console' }).click()
+      await page.waitForURL(/\/admin\/links\/$/)
+    }
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+
   test('leads where it was made to lead, and never out of the console', async () => {
     const { url } = await newLink(tenant.key, { role: 'admin', returnPath: '/api-keys' })
     const entered = await fetch(url, { method: 'POST', redirect: 'manual' })
@@ -392,7 +438,7 @@ describe('a session', () => {
     expect(await page.getByLabel('To go on').getAttribute('aria-invalid')).toBe('true')
     expect((await stack.call('/v1/tenant', { as: tenant.key })).status).toBe(200)
     await erase('leaving')
-    expect(await textOf(page)).toContain('is being erased')
+    expect(await page.title()).toBe('Erasure of the organisation')
     // It tells how far it is without being loaded again.
     await expect
       .poll(() => textOf(page), { timeout: 20_000 })
@@ -480,6 +526,13 @@ describe('every page', () => {
     expect(await projects.innerText()).toContain('0 of')
     await stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name: 'New' } })
     await expect.poll(() => projects.innerText(), { timeout: 30_000 }).toContain('1 of')
+    // And says so at its end.
+    const [first, last] = await Promise.all(
+      [1, 0].map(async (left) => (await page.request.get(`/admin/live/live?last=week&left=${left}`)).text()),
+    )
+    expect(first).not.toContain('renews itself no more')
+    expect(last).toMatch(/renews itself no more[\s\S]*href="\/admin\/live\/\?last=week"/)
+    expect(last).not.toContain('hx-get')
     expect(complaints).toEqual([])
     await context.close()
   })

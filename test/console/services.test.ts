@@ -140,9 +140,20 @@ test('an agent is made, run while one watches, and run again without script', as
   // The first word comes while the rest is not said yet.
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('Wait')
   expect(models.underWay()).toBe(1)
+  expect(await main(page)).not.toContain('No runs yet')
+  // Leaving would end the run: nothing leads away unasked while it goes on.
+  const run = page.getByRole('link', { name: 'Open this run' })
+  expect(await run.isVisible()).toBe(false)
+  const asked: string[] = []
+  page.once('dialog', async (question) => {
+    asked.push(question.type())
+    await question.dismiss()
+  })
+  await follow(page, 'Projects')
+  expect(asked).toEqual(['beforeunload'])
   models.release()
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('WaitHello, world.')
-  const run = page.getByRole('link', { name: 'Open this run' })
+  await run.waitFor()
   expect(await run.getAttribute('href')).toMatch(/\/runs\/run_\w+$/)
   await page.getByLabel('Message').fill('Please wait and be stopped')
   await click(page, 'Run')
@@ -153,6 +164,18 @@ test('an agent is made, run while one watches, and run again without script', as
   await page.getByLabel('Message').fill('failing')
   await click(page, 'Run')
   await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toMatch(/^ ?\[.+\]$/)
+  await page.getByLabel('Message').fill('Please wait and be stopped by another')
+  await click(page, 'Run')
+  await expect.poll(() => page.locator('#answer').innerText(), { timeout: 8_000 }).toBe('Wait')
+  const other = await person.context.newPage()
+  await other.goto(page.url())
+  await other.locator('tbody a').first().click()
+  expect(await main(other)).toContain('(nothing yet)')
+  await click(other, 'Stop it')
+  await other.close()
+  await expect
+    .poll(() => page.locator('#answer').innerText(), { timeout: 8_000 })
+    .toContain('[Stopped from elsewhere, or your session has ended.]')
 
   // No browser sends a message of nothing; one of white space is refused with what is wrong about it.
   const answer = page.locator('#answer')
@@ -167,8 +190,11 @@ test('an agent is made, run while one watches, and run again without script', as
 
   const agent = page.url().split('?')[0] ?? ''
   await page.goto(agent)
-  expect(await page.locator('tbody tr').count()).toBe(3)
+  expect(await page.locator('tbody tr').count()).toBe(4)
   expect(await page.locator('tbody').innerText()).toContain('cancelled')
+  await page.locator('tbody tr').filter({ hasText: 'failed' }).getByRole('link').click()
+  expect(await main(page)).toMatch(/\(nothing\)/)
+  await page.goto(agent)
   await page.locator('tbody a').last().click()
   expect(await main(page)).toContain('WaitHello, world.')
   expect(complaints.filter((complaint) => !complaint.includes('status of 5'))).toEqual([])
@@ -435,12 +461,12 @@ test('a project is archived, with all that is in it, and restored', async () => 
   expect(await flash(page)).toContain('can be changed again')
 })
 
-test('the overview shows today, a week and a month', async () => {
+test('the overview shows a day, a week and a month', async () => {
   const { page } = person
   for (const [name, bars] of [
     ['7 days', 7],
     ['30 days', 30],
-    ['Today', 24],
+    ['24 hours', 24],
   ] as const) {
     await page.goto('/admin/demo/')
     await follow(page, name)

@@ -11,9 +11,10 @@ import { newPerson, startBrowser } from './browser.ts'
 type Body = any
 
 const CLIENT = { clientId: 'console', clientSecret: 'a-secret-of-the-console' }
-const SLUGS = ['acme', 'other', 'strict', 'brief']
+const SLUGS = ['acme', 'other', 'strict', 'brief', 'leaving']
 /** Of whoever signs in by that name. */
 const GROUPS: Readonly<Record<string, ReadonlyArray<string>>> = {
+  boss: ['owners'],
   ofmany: [...Array.from({ length: 119 }, (_, i) => `team-${i}`), 'admins'],
   oflong: [
     'admins',
@@ -46,7 +47,7 @@ beforeAll(async () => {
       body: {
         ...{ name: `Login of ${slug}`, issuer: issuer.issuer, clientId: `console-${slug}` },
         ...{ clientSecret: CLIENT.clientSecret, createMembers: slug !== 'strict', defaultRole: 'viewer' },
-        ...{ roleClaim: 'groups', roleMapping: { admins: 'admin' } },
+        ...{ roleClaim: 'groups', roleMapping: { admins: 'admin', owners: 'owner' } },
       },
     })
     expect([provider.status, provider.body.hasClientSecret]).toEqual([201, true])
@@ -290,7 +291,7 @@ test('who is no member, and is not to become one, is told so and gets no session
   expect(isIn(client, 'strict')).toBe(false)
 })
 
-test.each(Object.keys(GROUPS))(
+test.each(Object.keys(GROUPS).filter((login) => login !== 'boss'))(
   'someone %s groups signs in with the role that one of them gives',
   async (login) => {
     const { client, callback } = await returning('other', login)
@@ -310,6 +311,42 @@ test('a session ends with the membership that it came of', async () => {
   const carol = members.body.data.find(({ email }: Body) => email === 'carol@acme.example')
   expect((await stack.call(`/v1/members/${carol.id}`, { method: 'DELETE', as: key })).status).toBe(204)
   expect((await client.ask(`${stack.edge}/admin/other/`)).status).toBe(401)
+})
+
+test('who deletes the provider that let them in is told before, and afterwards why they are out', async () => {
+  const key = keys.get('leaving') ?? null
+  const deleting = `${stack.edge}/admin/leaving/identity-providers/${providers.get('leaving')}/delete`
+  const textOf = async (client: Client) => (await (await client.ask(deleting)).text()).replaceAll(/\s+/g, ' ')
+  const boss = await returning('leaving', 'boss')
+  expect((await boss.client.ask(boss.callback)).status).toBe(303)
+  const asked = await textOf(boss.client)
+  expect(asked).toContain('Your own session ends with it.')
+  // Whoever came in by their link goes with them; whom the organisation made an owner stays, and signs in by it no more.
+  const members = await stack.call<Body>('/v1/members', { as: key })
+  const made = members.body.data.find(({ email }: Body) => email === 'boss@acme.example')
+  const session = (await stack.call<Body>('/v1/sessions', { as: key })).body.data[0]
+  expect(session.issuer).toEqual({ kind: 'member', id: made.id })
+  const path = `/v1/members/${made.id}`
+  const kept = await stack.call(path, { method: 'PATCH', as: key, body: { role: 'owner' } })
+  expect(kept.status).toBe(200)
+  expect(await textOf(boss.client)).toContain('It is the way that you sign in by.')
+  const other = new Client()
+  const link = await stack.call<Body>('/v1/admin-links', { method: 'POST', as: key, body: { role: 'owner' } })
+  await other.ask(link.body.url, {})
+  expect(await textOf(other)).not.toMatch(/Your own session|the way that you sign in by/)
+
+  const second = await returning('leaving', 'ada')
+  expect((await second.client.ask(second.callback)).status).toBe(303)
+  const [, csrf = ''] = /name="csrf" value="([^"]+)"/.exec(asked) ?? []
+  const deleted = await boss.client.ask(deleting, { csrf })
+  expect([deleted.status, (await boss.client.ask(deleting)).status]).toEqual([303, 404])
+  const out = await second.client.ask(`${stack.edge}/admin/leaving/`)
+  const page = await out.text()
+  expect([out.status, page]).toEqual([
+    401,
+    expect.stringContaining('The identity provider that let you in is gone.'),
+  ])
+  expect(page).not.toContain('no member')
 })
 
 test.each(['localhost', 'acme.localhost', 'console.acme.example'])(
@@ -364,7 +401,7 @@ test('an organisation without a sign-in, and none at all, answer alike; a provid
     }),
   )
   for (const page of pages) expect(page).toEqual(pages[0])
-  expect(pages[0]?.[0]).toBe(404)
+  expect(pages[0]).toEqual([404, expect.not.stringContaining('/sign-up')])
   const client = new Client()
   expect(await client.begin('other', providers.get('acme'))).toBe('')
   const forged = await fetch(`${stack.edge}/admin/acme/sign-in`, {

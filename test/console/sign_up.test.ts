@@ -125,6 +125,36 @@ test('who signed up comes back by a new letter, and the page tells nobody whethe
   await context.close()
 })
 
+test('who signed up reads of that way wherever there is no other, and it tells nobody which organisations there are', async () => {
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  const used = linkIn()
+  const pages: Array<[path: string, status: number]> = [
+    [used, 410],
+    ['/admin/acme/projects', 401],
+    ['/admin/nobody/projects', 401],
+    ['/admin/acme/sign-in', 404],
+    ['/admin/nobody/sign-in', 404],
+  ]
+  const way = page.getByRole('link', { name: 'Get a link to it' })
+  for (const [path, status] of pages) {
+    expect((await page.goto(path))?.status()).toBe(status)
+    expect(await way.getAttribute('href')).toBe('/sign-up/link')
+  }
+  await page.goto('/admin/acme/projects')
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([])
+  const made = await stack.call<{ url: string }>('/v1/admin-links', {
+    method: 'POST',
+    body: { role: 'owner' },
+  })
+  await page.goto(made.body.url)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByText('You are signed out').waitFor()
+  expect(await way.count()).toBe(1)
+  expect(complaints).toEqual([])
+  await context.close()
+})
+
 test('a taken slug, a form of another origin and a mailbox that takes nothing are told so', async () => {
   const taken = await send({ ...asked, email: 'eve@acme.example' })
   expect([taken.status, await taken.text()]).toEqual([409, expect.stringContaining('has the slug acme')])

@@ -19,8 +19,10 @@ import { TenantLifecycle } from '../../regional/tenancy/lifecycle.ts'
 import {
   adminLinkSpace,
   credentialSpace,
+  issuerSpace,
   type MemberRecord,
   memberSpace,
+  providerSpace,
   type StatusRecord,
   signedUpSpace,
   statusSpace,
@@ -157,6 +159,16 @@ async function signedUp(ask = instance(old)) {
       for (const [key, member] of (await members.page({ limit: 10 })).entries)
         members.set(key, change(member))
     })
+  const inProviders = (issuer: string, change: 'add' | 'delete') =>
+    queue.inTenant(number, async (scope) => {
+      const providers = scope.service('identity-providers')
+      const id = newId('idp')
+      if (change === 'delete') providers.space(issuerSpace).clear([issuer])
+      else {
+        providers.space(issuerSpace).set([issuer], id)
+        providers.space(providerSpace).set([id], { ...provider, id, issuer })
+      }
+    })
   const inStatus = (status: StatusRecord['status']) =>
     queue.inTenant(number, async (scope) => {
       const standing = await scope.system('status', statusSpace).get(['status'])
@@ -167,7 +179,11 @@ async function signedUp(ask = instance(old)) {
       const page = await scope.system('credentials', adminLinkSpace).page({ limit: 100 })
       return page.entries.map(([, link]) => link)
     })
-  return { ask, token, first, number, inMembers, inStatus, links }
+  return { ask, token, first, number, inMembers, inProviders, inStatus, links }
+}
+const provider = {
+  ...{ name: 'Login', audience: 'here', roleClaim: null, roleMapping: {}, defaultRole: null },
+  ...{ allowedEmailDomains: null, createMembers: false, createdAt: '', updatedAt: '', version: 1 },
 }
 const linkOf = (reply: Reply | undefined) => (reply?.body as SignedUp | undefined)?.adminLink ?? ''
 
@@ -228,13 +244,14 @@ test('a letter says whether its organisation is there', async () => {
 })
 
 test('a letter lets nobody in where its owner is none any more, has an identity, or the organisation is suspended', async () => {
-  const { ask, token, inMembers, inStatus, links } = await signedUp()
+  const { ask, token, inMembers, inProviders, inStatus, links } = await signedUp()
   const press = (requestId: string) => ask('/confirm', { token }, { requestId })
   const refused = { code: 'conflict', detail: expect.stringContaining('lets nobody in') }
   await inMembers((member) => ({ ...member, role: 'admin' }))
   await expect(press('req_2')).rejects.toMatchObject(refused)
   const identity = { issuer: 'https://login.example/', subject: 'ada' }
   await inMembers((member) => ({ ...member, role: 'owner', identity }))
+  await inProviders(identity.issuer, 'add')
   await expect(press('req_3')).rejects.toMatchObject(refused)
   await inMembers((member) => ({ ...member, identity: null }))
   await inStatus('suspended')
@@ -242,6 +259,11 @@ test('a letter lets nobody in where its owner is none any more, has an identity,
   expect(await links()).toHaveLength(1)
   await inStatus('active')
   expect(await press('req_5')).toMatchObject({ status: 201 })
+  // One at a provider that is gone again leads in no more.
+  await inMembers((member) => ({ ...member, identity }))
+  await expect(press('req_6')).rejects.toMatchObject(refused)
+  await inProviders(identity.issuer, 'delete')
+  expect(await press('req_7')).toMatchObject({ status: 201 })
 })
 
 test('who signed up is sent a link later, and nobody else is; the answer is the same, and so is what counts', async () => {

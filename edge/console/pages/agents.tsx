@@ -299,9 +299,11 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
         </section>
       )}
       {runs.body.data.length === 0 ? (
-        <EmptyState title="No runs yet">
-          <p>Each run is kept here, with what was said and what it took.</p>
-        </EmptyState>
+        <div data-until-run>
+          <EmptyState title="No runs yet">
+            <p>Each run is kept here, with what was said and what it took.</p>
+          </EmptyState>
+        </div>
       ) : (
         <div class="panel">
           <Table caption="Runs, newest first" columns={runColumns(`${action}/runs`)} rows={runs.body.data} />
@@ -366,6 +368,8 @@ const runColumns = (path: string) => [
 
 const seconds = (ms: number | null): string => (ms === null ? '–' : `${(ms / 1000).toFixed(1)} s`)
 
+const nothingOf = ({ status }: Run): string => (status === 'running' ? '(nothing yet)' : '(nothing)')
+
 const Status = ({ run: { status } }: { run: ListedRun }) => (
   <Badge {...(status === 'succeeded' ? { kind: 'good' } : status === 'failed' ? { kind: 'bad' } : {})}>
     {status}
@@ -410,7 +414,7 @@ async function showRun(c: ConsoleContext) {
           </Form>
         )}
       </div>
-      {[...run.input, { role: 'agent', content: run.output || '(nothing yet)' }].map(({ role, content }) => (
+      {[...run.input, { role: 'agent', content: run.output || nothingOf(run) }].map(({ role, content }) => (
         <section class="panel" aria-label={role}>
           <h2>{role}</h2>
           <p class="text">{content}</p>

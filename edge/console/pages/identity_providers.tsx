@@ -18,6 +18,12 @@ interface Provider {
   clientId: string | null
 }
 
+interface Member {
+  id: string
+  decidedBy: 'provider' | 'organisation'
+  identity: { issuer: string } | null
+}
+
 interface Wrong {
   problem: ProblemDetails
   name: string
@@ -67,11 +73,15 @@ export const identityProviders: ConsolePage = {
       const answer = await visit.api.get<Provider>(one(c))
       if (!answer.ok) return c.var.refuse(answer)
       const back = `${visit.base}/${PATH}`
+      const own = await ownPart(visit, answer.body)
       return c.var.page(
         <Confirm visit={visit} action={`${back}/${answer.body.id}/delete`} verb="Delete" back={back}>
           <p>
-            Delete <strong>{answer.body.name}</strong>? Nobody can use its tokens any more.
+            Delete <strong>{answer.body.name}</strong>? Nobody can use its tokens any more. Whoever it let in
+            is signed out at once, and so is whoever came in by a link of theirs; they come back by a link
+            from somebody who is still in.
           </p>
+          {own !== undefined && <p class="notice bad">{OWN_PART[own]}</p>}
         </Confirm>,
         { title: 'Delete an identity provider' },
       )
@@ -81,6 +91,29 @@ export const identityProviders: ConsolePage = {
       return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
     })
   },
+}
+
+const OWN_PART = {
+  session:
+    'Your own session ends with it. Make sure that there is another way in for an owner: a link, or an API key that may make one.',
+  way_back:
+    'It is the way that you sign in by. Your session goes on, but once it is over you come back by a link alone.',
+}
+
+/** What whoever deletes it loses themselves. */
+async function ownPart(
+  { api, session: { member, issuer } }: Visit,
+  provider: Provider,
+): Promise<keyof typeof OWN_PART | undefined> {
+  const behind = [...new Set([member, issuer.kind === 'member' ? issuer.id : null])]
+  const members = await Promise.all(
+    behind.map((id) => (id === null ? undefined : api.get<Member>(`/v1/members/${id}`))),
+  )
+  const known = members.flatMap((each) =>
+    each?.ok && each.body.identity?.issuer === provider.issuer ? [each.body] : [],
+  )
+  if (known.some(({ decidedBy }) => decidedBy === 'provider')) return 'session'
+  return known.some(({ id }) => id === member) ? 'way_back' : undefined
 }
 
 const one = (c: ConsoleContext): string =>

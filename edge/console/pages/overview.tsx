@@ -21,7 +21,7 @@ const DAY_MS = 24 * HOUR_MS
 
 /** What can be looked at, by the word in `?last=`. */
 const WINDOWS = {
-  day: { title: 'Today', heading: 'the last 24 hours', by: 'hour', periods: 24, periodMs: HOUR_MS },
+  day: { title: '24 hours', heading: 'the last 24 hours', by: 'hour', periods: 24, periodMs: HOUR_MS },
   week: { title: '7 days', heading: 'the last 7 days', by: 'day', periods: 7, periodMs: DAY_MS },
   month: { title: '30 days', heading: 'the last 30 days', by: 'day', periods: 30, periodMs: DAY_MS },
 } as const
@@ -96,6 +96,12 @@ function Live({ c, last, usage, left }: LiveProps) {
         'hx-trigger': RENEWED_EVERY,
       })}
     >
+      {left === 0 && (
+        <p class="notice" role="status">
+          This page renews itself no more. <a href={`${base}/?last=${last}`}>Load it again</a> to see what is
+          now.
+        </p>
+      )}
       <IsolationNotice isolation={usage.isolation} />
       <nav class="tabs" aria-label="How far back">
         <ul>

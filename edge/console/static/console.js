@@ -26,6 +26,10 @@ for (const form of document.querySelectorAll('form[data-streams]')) {
     answer.parentElement.hidden = false
     link.hidden = true
     button.disabled = true
+    let run
+    let stopped = false
+    // Whoever leaves the page ends the run.
+    addEventListener('beforeunload', ask)
     try {
       const response = await fetch(form.action, {
         method: 'POST',
@@ -40,27 +44,36 @@ for (const form of document.querySelectorAll('form[data-streams]')) {
       }
       for await (const { type, data } of eventsOf(response.body)) {
         if (type === 'run') {
-          link.href = `${form.action}/${data.id}`
-          link.hidden = false
+          run = `${form.action}/${data.id}`
+          document.querySelector('[data-until-run]')?.remove()
           stop.hidden = false
-          stop.onclick = () =>
-            fetch(`${link.href}/cancel`, { method: 'POST', redirect: 'manual', body: new FormData(form) })
+          stop.onclick = () => {
+            stopped = true
+            return fetch(`${run}/cancel`, { method: 'POST', redirect: 'manual', body: new FormData(form) })
+          }
         }
         if (type === 'delta') answer.append(data.text)
         if (type === 'error') throw new Error(data.detail)
-        if (type === 'done' && data.status === 'cancelled') answer.append(' [Stopped.]')
+        if (type === 'done' && data.status === 'cancelled') {
+          answer.append(stopped ? ' [Stopped.]' : ' [Stopped from elsewhere, or your session has ended.]')
+        }
         if (type === 'done' && data.error !== null) throw new Error(data.error.detail)
       }
     } catch (error) {
       answer.append(` [${error.message}]`)
     } finally {
+      removeEventListener('beforeunload', ask)
       stop.hidden = true
+      if (run !== undefined) link.href = run
+      link.hidden = run === undefined
       button.disabled = false
       // Sent again, it is a new run.
       form.elements.once.value = crypto.randomUUID()
     }
   })
 }
+
+const ask = (event) => event.preventDefault()
 
 async function* eventsOf(body) {
   let text = ''
