@@ -213,7 +213,7 @@ test('a form that is shown again for what was wrong does not overwrite what some
       `webhook-sources/${source}`,
       `/v1/webhook-sources/${source}`,
       { name: 'Theirs' },
-      'short',
+      'a\u0085b',
       'long-enough',
       'Secret',
     ],

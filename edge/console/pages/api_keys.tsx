@@ -121,8 +121,15 @@ const isExpired = ({ expiresAt }: ApiKey): boolean =>
 const columns = (visit: Visit, path: string, mayWrite: boolean) => [
   { title: 'Name', of: (key: ApiKey) => key.name },
   { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
-  { title: 'Made by', of: ({ createdBy }: ApiKey) => makerOf(visit, createdBy) },
-  { title: 'Created', of: ({ createdAt }: ApiKey) => <Time at={createdAt} /> },
+  {
+    title: 'Created',
+    of: ({ createdAt, createdBy }: ApiKey) => (
+      <>
+        <Time at={createdAt} />
+        {createdBy && <> by {makerOf(visit, createdBy)}</>}
+      </>
+    ),
+  },
   { title: 'Last used', of: ({ lastUsedAt }: ApiKey) => <Time at={lastUsedAt} /> },
   {
     title: 'Expires',

@@ -15,9 +15,5 @@ export interface Maker {
   id: string
 }
 
-export const makerOf = ({ base }: Pick<Visit, 'base'>, maker: Maker | null): Child =>
-  maker?.kind === 'member' ? (
-    <a href={`${base}/members/${maker.id}`}>{maker.id}</a>
-  ) : (
-    (maker?.id ?? 'not known')
-  )
+export const makerOf = ({ base }: Pick<Visit, 'base'>, maker: Maker): Child =>
+  maker.kind === 'member' ? <a href={`${base}/members/${maker.id}`}>{maker.id}</a> : maker.id
