@@ -37,7 +37,7 @@ export class UsageError extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-export const profileFile = (environment: Environment): string =>
+const profileFile = (environment: Environment): string =>
   environment.CODITECT_CONFIG ||
   join(environment.XDG_CONFIG_HOME || join(homedir(), '.config'), 'coditect', 'profiles.json')
 

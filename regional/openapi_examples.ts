@@ -1,6 +1,5 @@
 // Examples for the OpenAPI document: one for each JSON body and answer, made from its schema. A schema's own example comes
 // first, then what its form asks for, then a word that suits the field's name.
-
 import {
   PROBLEMS,
   Problem,
@@ -111,7 +110,7 @@ export function addExamples({ paths = {}, webhooks = {}, components }: Document)
   }
 }
 
-export function exampleOf(
+function exampleOf(
   schema: Schema,
   schemas: Readonly<Record<string, Schema>>,
   field = '',

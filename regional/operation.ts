@@ -229,11 +229,18 @@ const distance = (issues: ReadonlyArray<Issue>): number =>
   }, 0)
 
 /** RFC 6901. */
-const jsonPointer = (path: ReadonlyArray<PropertyKey>): string =>
+export const jsonPointer = (path: ReadonlyArray<PropertyKey>): string =>
   path.map((item) => `/${String(item).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+
+/** The one answer for a body that says something that can't be. */
+export const unfitBody = (errors: FieldError[]): Problem =>
+  new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', { errors })
 
 /** The one answer for what is not there, and for what is there but another tenant's. */
 export const notFound = (): Problem => new Problem('not_found', 'There is no such resource.')
+
+/** The ETag of what keeps a version of its own. */
+export const versionTag = ({ version }: { version: number }): string => `"${version}"`
 
 /** The ETag of what keeps no version of its own: made of all that is shown of it. */
 export const tagOf = (shown: unknown): string =>

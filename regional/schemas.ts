@@ -59,3 +59,9 @@ export const ProblemSchema = z
 export const actorsMember = idSchema('mem')
   .optional()
   .meta({ description: 'For a session or an admin link: the member whose it is, where it is one’s.' })
+
+/** Of a change of which every part may be left out. */
+export const changesSomething = [
+  (changes: object): boolean => Object.keys(changes).length > 0,
+  'says nothing to change',
+] as const

@@ -13,7 +13,7 @@ import { Background } from './background.ts'
 import { collectInTheBackground } from './collection.ts'
 import { ConfigError, type RegionConfig, readConfig } from './config.ts'
 import { AT_ONCE, type Drain, drainWithin, Instance } from './instance.ts'
-import { ownJobKinds } from './jobs/index.ts'
+import { sweep } from './jobs/expiry.ts'
 import { jobKinds } from './jobs/kind.ts'
 import type { VisitDependencies } from './jobs/visit.ts'
 import { JobWorker } from './jobs/worker.ts'
@@ -49,7 +49,7 @@ import { Costs } from './tenancy/cost.ts'
 import { CredentialUses, PARTS } from './tenancy/credential_uses.ts'
 import { TenantEraser } from './tenancy/erasure.ts'
 import { Sealer } from './tenancy/idempotency.ts'
-import { Isolations } from './tenancy/isolation.ts'
+import { Isolations, isolationEnds } from './tenancy/isolation.ts'
 import { TenantLifecycle } from './tenancy/lifecycle.ts'
 import { adminLinking, invitationTokens, minting, urlSigning } from './tenancy/mint.ts'
 import { OutsideWorks } from './tenancy/outside.ts'
@@ -365,7 +365,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
     })
 
   const kinds = [
-    ...ownJobKinds,
+    sweep,
+    isolationEnds,
     ...newServices().flatMap((service) => service.jobKinds ?? []),
     ...extraJobKinds,
   ]

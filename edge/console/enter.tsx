@@ -9,6 +9,7 @@ import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn }
 import { type AdminLink, type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
 import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
+import { Time } from './parts/list.tsx'
 import { GoOn, presentIn, Replaced } from './present.tsx'
 import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies, Organisation, Presence } from './visit.ts'
@@ -123,8 +124,7 @@ export function entering(
             <strong>{organisation.name}</strong> ({organisation.slug}) as <strong>{role}</strong>, once.
           </p>
           <p class="quiet">
-            It can be used until <time datetime={expiresAt}>{timeText(expiresAt)}</time>. You will then be
-            signed in for up to twelve hours.
+            It can be used until <Time at={expiresAt} />. You will then be signed in for up to twelve hours.
           </p>
           <Replaced present={present} />
           <form method="post">
@@ -136,5 +136,3 @@ export function entering(
 
   return app
 }
-
-const timeText = (time: string): string => `${time.slice(0, 10)} ${time.slice(11, 16)} UTC`

@@ -5,6 +5,7 @@ import { type ErasureShown, erasurePath } from '../../shared/edge_calls.ts'
 import { idBytes } from '../../shared/ids.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
 import { Api, type Refused } from './api.ts'
+import { VISITOR } from './identity.ts'
 import { Erasure } from './parts/erasure.tsx'
 import { Alone } from './parts/layout.tsx'
 import { Advice, type Show } from './respond.tsx'
@@ -24,7 +25,7 @@ export function erasures({ config, inside, noteInvalid }: ConsoleDependencies, s
     if (number === undefined || !config.regions.has(region) || idBytes('job', job) === undefined) {
       return nothing(c)
     }
-    const identity = { kind: 'visitor' as const, principal: { kind: 'edge' as const }, home: region }
+    const identity = { ...VISITOR, home: region }
     const api = new Api(inside, identity, c.req.raw, { publicOrigin: config.publicOrigin })
     const answer = await api.get<ErasureShown>(erasurePath(number, job))
     const isPart = c.req.query('part') === 'progress'

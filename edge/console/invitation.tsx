@@ -12,6 +12,7 @@ import { Api, type Refused } from './api.ts'
 import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
 import type { InvitationIdentity } from './identity.ts'
 import { Alone } from './parts/layout.tsx'
+import { Time } from './parts/list.tsx'
 import { GoOn, presentIn, Replaced } from './present.tsx'
 import { type Show, showRefusal } from './respond.tsx'
 import type { ConsoleDependencies, Presence } from './visit.ts'
@@ -89,8 +90,7 @@ export function inviting({ config, inside, noteInvalid }: ConsoleDependencies, s
             <strong>{role}</strong>. The invitation was sent to <strong>{email}</strong>.
           </p>
           <p class="quiet">
-            It works once, until{' '}
-            <time datetime={expiresAt}>{expiresAt.slice(0, 16).replace('T', ' ')} UTC</time>.
+            It works once, until <Time at={expiresAt} />.
           </p>
           <Replaced present={present} />
           <form method="post">

@@ -20,6 +20,7 @@ import { Api, type Refused } from './api.ts'
 import { setSessionCookie } from './cookie.ts'
 import { readForm } from './csrf.ts'
 import { atHome } from './home.ts'
+import { VISITOR } from './identity.ts'
 import { endJourney, journeyOf, keepJourney } from './journey.ts'
 import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
@@ -37,7 +38,7 @@ export function signingIn(
   const { publicOrigin, roots } = config
 
   const apiOf = (c: Context, { region }: TenantPlace) =>
-    new Api(inside, { kind: 'visitor', principal: { kind: 'edge' }, home: region }, c.req.raw, {
+    new Api(inside, { ...VISITOR, home: region }, c.req.raw, {
       publicOrigin,
     })
 

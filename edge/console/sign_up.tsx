@@ -42,15 +42,15 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
   app.get(SIGN_UP_PAGE, (c) => form(c))
   app.post(SIGN_UP_PAGE, async (c) => {
     const sent = (await readForm(c, withBody)) ?? new FormData()
-    const [slug, name] = [field(sent, 'slug').trim(), field(sent, 'name').trim()]
-    const given = { slug, name, email: field(sent, 'email').trim(), region: field(sent, 'region') }
+    const [slug, name] = [field(sent, 'slug'), field(sent, 'name')]
+    const given = { slug, name, email: field(sent, 'email'), region: field(sent, 'region') }
     const answer = await apiFor(c).post(SIGN_UP_CALL, { body: given })
     return answer.ok ? sentTo(c, given.email) : form(c, { refused: answer, given })
   })
   app.get(LINK_PAGE, (c) => linkForm(c))
   app.post(LINK_PAGE, async (c) => {
     const sent = (await readForm(c, withBody)) ?? new FormData()
-    const given = { slug: field(sent, 'slug').trim(), email: field(sent, 'email').trim() }
+    const given = { slug: field(sent, 'slug'), email: field(sent, 'email') }
     const answer = await apiFor(c).post(`${SIGN_UP_CALL}/link`, { body: given })
     return answer.ok ? linkSentTo(c, given) : linkForm(c, { refused: answer, given })
   })

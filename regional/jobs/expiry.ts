@@ -19,7 +19,7 @@ import {
 import type { TenantScope } from '../tenancy/region_database.ts'
 import { eventsKeptMs, forgetOld } from '../tenancy/retention.ts'
 import { clearDelivery, deliverySpace, SERVICE as WEBHOOK_ENDPOINTS } from '../webhooks/records.ts'
-import type { UpkeepKind } from './kind.ts'
+import { UNTIL_DONE, type UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
 import { endSpace, jobSpace } from './record.ts'
 
@@ -100,7 +100,7 @@ let latest: { hourMs: number; id: Id<'job'> } = { hourMs: 0, id: 'job_' }
 /** Forgets what expired in one hour, and what the plan keeps no longer. */
 export const sweep: UpkeepKind<{ hourMs: number }> = {
   kind: 'platform.sweep',
-  retry: { firstMs: 1_000, maxMs: 10 * 60_000, tries: Number.POSITIVE_INFINITY },
+  retry: UNTIL_DONE,
   async upkeep(scope, { payload: { hourMs } }, nowMs) {
     const expiring = jobsOf(scope).space(expirySpace)
     const { entries, more } = await expiring.page({ under: [hourMs], limit: PAGE })

@@ -2,7 +2,7 @@
 // commit; a job of the service forgets what an hour had, after the hour is over. So writing one costs no job of its own.
 import { jsonSpace, type KeyItem } from '../storage/space.ts'
 import type { TenantTransaction } from '../tenancy/tenant_transaction.ts'
-import { type JobTransaction, jobKind, type ServiceJobKind } from './kind.ts'
+import { type JobTransaction, jobKind, type ServiceJobKind, UNTIL_DONE } from './kind.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 /** Clocks may be apart, and the job comes this much after its hour. */
@@ -46,7 +46,7 @@ export function forgetting<K extends ReadonlyArray<KeyItem>>(
     kind: `${service}.sweep`,
     service,
     promised: true,
-    retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+    retry: UNTIL_DONE,
     async step(tx, { payload: { hourMs }, place = { done: 0 } }) {
       const expiring = tx.space(expirySpace)
       const { entries, more } = await expiring.page({ under: [hourMs], limit: page })

@@ -59,6 +59,13 @@ export interface RetrySchedule {
   tries: number
 }
 
+/** What is promised is tried until it is done. */
+export const UNTIL_DONE: RetrySchedule = {
+  firstMs: 1_000,
+  maxMs: 10 * 60_000,
+  tries: Number.POSITIVE_INFINITY,
+}
+
 interface AnyKind {
   /** Stored with every job, so it never changes: `<service>.<what it does>`. */
   readonly kind: string

@@ -6,7 +6,7 @@ import { idSchema, timeSchema } from '../schemas.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { type Progress, secondsLeft } from './progress.ts'
 
-export const JOB_STATES = ['queued', 'running', 'done', 'failed', 'cancelled'] as const
+const JOB_STATES = ['queued', 'running', 'done', 'failed', 'cancelled'] as const
 export type JobState = (typeof JOB_STATES)[number]
 
 export interface JobRecord {

@@ -13,7 +13,7 @@ export interface Letter {
 const MAX_SUBJECT = 150
 
 /** Control characters and line ends of every kind become spaces, so nothing after them becomes another header. */
-export const oneLine = (text: string): string =>
+const oneLine = (text: string): string =>
   text
     .toWellFormed()
     .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')

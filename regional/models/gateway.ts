@@ -65,7 +65,7 @@ export interface CallTimes {
   silenceMs: number
 }
 
-export const CALL_TIMES: CallTimes = { firstTextMs: 30_000, silenceMs: 30_000 }
+const CALL_TIMES: CallTimes = { firstTextMs: 30_000, silenceMs: 30_000 }
 /** About as long as a token is in English text. */
 const BYTES_PER_TOKEN = 4
 /** No language takes as much over a whole text, though single tokens are longer: such as one of many spaces. */

@@ -35,7 +35,7 @@ export interface ConnectOptions {
 }
 
 /** By DNS alone: neither the hosts file nor search domains of this machine are anybody's business. */
-export function dnsLookUp(): LookUp {
+function dnsLookUp(): LookUp {
   const resolver = new dns.Resolver({ timeout: LOOKUP_MS, tries: 2 })
   return async (name) => {
     const found = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)])

@@ -1,7 +1,7 @@
 // Which URLs a tenant may have called at all. Names are checked again where they lead to (connect.ts).
 import { isPublicAddress, literalAddress } from './address.ts'
 
-export const MAX_URL_LENGTH = 2_048
+const MAX_URL_LENGTH = 2_048
 
 /** Hosts of a developer's own machine or network, by name or address: for them http and private addresses will do. */
 export type DevelopmentHosts = ReadonlySet<string>

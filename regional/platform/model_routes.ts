@@ -13,7 +13,7 @@ import {
 } from '../models/catalogue.ts'
 import { MODEL_NAME, type Model } from '../models/model.ts'
 import { notFound, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
-import { timeSchema } from '../schemas.ts'
+import { changesSomething, timeSchema } from '../schemas.ts'
 import type { Verified } from '../tenancy/verify.ts'
 import { REPLAYED } from '../tenancy/write_once.ts'
 import { type OperatorOperation, operatorOperation } from './operation.ts'
@@ -145,7 +145,7 @@ export function modelOperations({
   const UpdateModel = z
     .strictObject(fields(development))
     .partial()
-    .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+    .refine(...changesSomething)
     .meta({ id: 'UpdateModel' })
 
   /** With the headers that say so of one that was made before. */

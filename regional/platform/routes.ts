@@ -1,7 +1,6 @@
 // /platform/v1: the operator's control plane.
 import { z } from 'zod'
 import { MAX_LINK_SECONDS, MIN_LINK_SECONDS } from '../../shared/admin_link.ts'
-import { IDEMPOTENCY_REPLAYED } from '../../shared/headers.ts'
 import { PLAN_NAMES } from '../../shared/plans.ts'
 import type { OperatorPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
@@ -13,10 +12,11 @@ import {
 } from '../../shared/tenant.ts'
 import { pageBody, readCursor } from '../cursor.ts'
 import { notFound, pageOf, pageQuery, type Reply } from '../operation.ts'
-import { idSchema, nameSchema, newSlugSchema, timeSchema } from '../schemas.ts'
+import { changesSomething, idSchema, nameSchema, newSlugSchema, timeSchema } from '../schemas.ts'
 import { Tenant, UpdateLimits } from '../services/tenant/schema.ts'
 import { Usage, usageQuery, windowOf } from '../services/usage/schema.ts'
 import type { Verified } from '../tenancy/verify.ts'
+import { REPLAYED } from '../tenancy/write_once.ts'
 import type { Calls, Described } from './calls.ts'
 import { capacityOperations } from './capacity_routes.ts'
 import { listByCost } from './cost_order.ts'
@@ -98,7 +98,7 @@ const UpdateTenant = z
     limits: UpdateLimits.optional(),
     status: z.enum(SETTABLE_STATUSES).optional(),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateTenant' })
 
 export interface PlatformDependencies {
@@ -118,8 +118,6 @@ function originOf({ publicOrigin }: Verified<OperatorPrincipal>): string {
   if (publicOrigin === undefined) throw new Error('the edge did not say where clients find it')
   return publicOrigin
 }
-
-const REPLAYED = { [IDEMPOTENCY_REPLAYED]: 'true' }
 
 export function platformOperations(platform: PlatformDependencies): ReadonlyArray<OperatorOperation> {
   const { regions, directory, provisioner, callsTo } = platform

@@ -6,11 +6,11 @@ import { type KeySpace, systemSubspace } from './keys.ts'
 import { type ByteTransaction, json, packedName } from './space.ts'
 
 /** A region's epoch before it has ever been raised; nothing is stored then. */
-export const FIRST_REGION_EPOCH = 1
+const FIRST_REGION_EPOCH = 1
 
 const TENANT_NUMBER_BYTES = 8
 
-export const regionEpochKey = ({ region }: KeySpace): Buffer => Buffer.concat([region, tuple.pack(['epoch'])])
+const regionEpochKey = ({ region }: KeySpace): Buffer => Buffer.concat([region, tuple.pack(['epoch'])])
 
 export async function regionEpoch(tn: ByteTransaction, keys: KeySpace): Promise<number> {
   const bytes = await tn.get(regionEpochKey(keys))

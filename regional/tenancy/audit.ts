@@ -5,17 +5,20 @@ import type { ProblemCode } from '../../shared/problems.ts'
 import { jsonLog, type Log } from '../storage/log_space.ts'
 import type { TenantScope } from './region_database.ts'
 
+export const ACTOR_KINDS = [
+  'api_key',
+  'signed_url',
+  'member',
+  'invitee',
+  'session',
+  'admin_link',
+  'webhook_source',
+  'operator',
+  'system',
+] as const
+
 export interface Actor {
-  kind:
-    | 'api_key'
-    | 'signed_url'
-    | 'member'
-    | 'invitee'
-    | 'session'
-    | 'admin_link'
-    | 'webhook_source'
-    | 'operator'
-    | 'system'
+  kind: (typeof ACTOR_KINDS)[number]
   /** Of a signed URL: the key that signed it. Of an invitee: their subject at their identity provider. */
   id: string
   /** Of a session, and of the link that begins one: the member who is in it, where it is one's. It outlives the session's record. */

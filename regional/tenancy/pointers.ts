@@ -11,7 +11,7 @@ import type { Erasure } from './erasure.ts'
 export const provisioningPointer = jsonSpace<[tenant: Buffer], { since: string }>('provisioning')
 
 export const POINTER_SHARDS = 16
-export const shardOf = (tenant: TenantNumber): number => Number(tenant % BigInt(POINTER_SHARDS))
+const shardOf = (tenant: TenantNumber): number => Number(tenant % BigInt(POINTER_SHARDS))
 
 /** Tenants whose queue is to be looked into now. */
 export const jobPointer = jsonSpace<[shard: number, tenant: Buffer], 1>('job')

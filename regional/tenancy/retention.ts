@@ -6,7 +6,7 @@ import type { LogPosition } from '../storage/log_space.ts'
 import { jsonSpace } from '../storage/space.ts'
 import { auditOf } from './audit.ts'
 import { outboxOf } from './events.ts'
-import { profileSpace } from './records.ts'
+import { type ProfileRecord, profileSpace } from './records.ts'
 import type { TenantScope } from './region_database.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -19,10 +19,13 @@ const trimmedSpace = jsonSpace<['trimmed'], LogPosition>('trimmed')
 export const trimmedThrough = (scope: TenantScope): Promise<LogPosition | undefined> =>
   scope.system('outbox', trimmedSpace).get(['trimmed'])
 
+export const eventsKeptFor = ({ plan, overrides }: Pick<ProfileRecord, 'plan' | 'overrides'>): number =>
+  limitsOf(plan, overrides).eventRetentionDays * DAY_MS
+
 /** How long the plan of now keeps events, in milliseconds. */
 export async function eventsKeptMs(scope: TenantScope): Promise<number> {
   const profile = await scope.system('profile', profileSpace).get(['profile'])
-  return profile === undefined ? 0 : limitsOf(profile.plan, profile.overrides).eventRetentionDays * DAY_MS
+  return profile === undefined ? 0 : eventsKeptFor(profile)
 }
 
 /** @returns whether there is more to forget now, and when the oldest that is left is to be forgotten */

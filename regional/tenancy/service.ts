@@ -1,5 +1,4 @@
 // What a tenant-aware service is made of. A service imports this, its own folder and `shared/`: nothing below.
-
 import type { TenantPrincipal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
 import type { Scope } from '../../shared/scopes.ts'
@@ -29,7 +28,18 @@ export {
   readCursor,
   writeCursor,
 } from '../cursor.ts'
-export { notFound, pageLimit, pageOf, pageQuery, type Reply, requireMatch, tagOf } from '../operation.ts'
+export {
+  jsonPointer,
+  notFound,
+  pageLimit,
+  pageOf,
+  pageQuery,
+  type Reply,
+  requireMatch,
+  tagOf,
+  unfitBody,
+  versionTag,
+} from '../operation.ts'
 export { chunkedSpace } from '../storage/chunked_space.ts'
 export { counterSpace } from '../storage/counter_space.ts'
 export { isLogPosition, type LogPosition } from '../storage/log_space.ts'

@@ -26,7 +26,7 @@ export async function newerSnapshot(
 /** Of the rate limits, what is left to a tenant that is limited because it asked for far more than its share. */
 const LIMITED_PART = 0.25
 
-export function limitedBy(stage: IsolationStage | undefined, limits: PlanLimits): PlanLimits {
+function limitedBy(stage: IsolationStage | undefined, limits: PlanLimits): PlanLimits {
   if (stage !== 'limited') return limits
   const part = (limit: number) => Math.max(1, Math.floor(limit * LIMITED_PART))
   return { ...limits, requestsPerSecond: part(limits.requestsPerSecond), burst: part(limits.burst) }

@@ -13,14 +13,14 @@ import { isolationSpace } from './records.ts'
 import type { RegionDatabase, TenantScope } from './region_database.ts'
 
 /** `errors`: refused or failed, of those who are the tenant's own. `milliseconds`: spent in the region on all of them. */
-export const USAGE_METRICS = ['errors', 'milliseconds', 'reads', 'writes'] as const
+const USAGE_METRICS = ['errors', 'milliseconds', 'reads', 'writes'] as const
 export type UsageMetric = (typeof USAGE_METRICS)[number]
 
 /** What requests cost, in units: a change is committed, recorded, told and audited. */
 const UNITS = { read: 1, write: 5 }
 
 /** The hour of a time, in UTC, such as `2026-11-23T10`. */
-export function hourOf(nowMs: number): string {
+function hourOf(nowMs: number): string {
   const begins = nowMs - (nowMs % HOUR_MS)
   if (begins !== hour.begins) hour = { begins, text: new Date(begins).toISOString().slice(0, 13) }
   return hour.text

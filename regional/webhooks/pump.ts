@@ -2,6 +2,7 @@
 // records what came of it. Reading, sending and recording go on side by side. Nothing is written before an event is
 // sent: the feed is durable, and where an endpoint stands in it, so whoever comes after a crash sends again what was in
 // flight. Results are recorded together, as many as have come meanwhile, in one commit.
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { type TakeTurn, WaitEnded } from '../admission/admission.ts'
 import { weightOf } from '../admission/weights.ts'
@@ -346,7 +347,7 @@ export class TenantPump {
   private async recordAll(): Promise<void> {
     const { log } = this.dependencies
     // What else comes at the same time goes along.
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    await setImmediate()
     while (this.results.length > 0 && this.over === undefined) {
       try {
         await this.inTurn('webhooks.record', (bounds) => this.recordSome(bounds))
@@ -355,7 +356,7 @@ export class TenantPump {
       } catch (error) {
         if (error instanceof Over) return this.failed(error)
         log.error('what became of deliveries could not be recorded; it is tried again', { error })
-        await new Promise((resolve) => setTimeout(resolve, RECORD_AGAIN_MS))
+        await delay(RECORD_AGAIN_MS)
       }
       this.poke()
     }

@@ -1,7 +1,6 @@
 // What came of deliveries, recorded: the attempts, when to try again, how far each endpoint is, and whether it goes on at
 // all. One transaction for as many as there are; what it has recorded already, it recognises by the number of the attempt.
 import { newId } from '../../shared/ids.ts'
-import { limitsOf } from '../../shared/plans.ts'
 import { beginningOf } from '../beginning_of.ts'
 import { expireAt } from '../jobs/expiry.ts'
 import type { Called } from '../outbound/client.ts'
@@ -10,6 +9,7 @@ import { auditOf } from '../tenancy/audit.ts'
 import { type EventData, emitting } from '../tenancy/events.ts'
 import { profileSpace, type StatusRecord } from '../tenancy/records.ts'
 import type { ServiceScope, TenantScope } from '../tenancy/region_database.ts'
+import { eventsKeptFor } from '../tenancy/retention.ts'
 import type { Lane, Sendable } from './lane.ts'
 import {
   attemptSpace,
@@ -97,7 +97,7 @@ interface OfEndpoint {
 
 async function keptMsOf(scope: TenantScope): Promise<number> {
   const profile = await scope.system('profile', profileSpace).peek(['profile'])
-  return profile ? limitsOf(profile.plan, profile.overrides).eventRetentionDays * DAY_MS : DAY_MS
+  return profile ? eventsKeptFor(profile) : DAY_MS
 }
 
 async function recordOne(

@@ -23,7 +23,7 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
 }
 
 /** @returns undefined for what says nothing, such as a comment that keeps the connection open. */
-export function parseEvent(block: string): ServerSentEvent | undefined {
+function parseEvent(block: string): ServerSentEvent | undefined {
   const lines: string[] = []
   let id: string | undefined
   let event = 'message'

@@ -16,6 +16,7 @@ import {
   type TenantTransaction,
   tagOf,
   tenantOperation,
+  unfitBody,
 } from '../../tenancy/service.ts'
 import { AdminLink, CreateAdminLink, CreatedAdminLink, linkId } from './schema.ts'
 import { addLink, listLinks, readLink, revokeLink } from './store.ts'
@@ -64,10 +65,7 @@ async function given(
   return { role, member: memberId ?? null, email: email ?? whose?.email ?? null }
 }
 
-const wrong = (pointer: string, detail: string): Problem =>
-  new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
-    errors: [{ pointer, detail }],
-  })
+const wrong = (pointer: string, detail: string): Problem => unfitBody([{ pointer, detail }])
 
 export const adminLinks = (linkAdmin: LinkAdmin): Service => ({
   name: 'admin-links',

@@ -1,7 +1,7 @@
 // /v1/projects/{projectId}/agents: agents, and their runs on the platform's models.
 import { z } from 'zod'
 import { Problem } from '../../../shared/problems.ts'
-import { jobKind, type Step } from '../../jobs/kind.ts'
+import { jobKind, type Step, UNTIL_DONE } from '../../jobs/kind.ts'
 import {
   outsideOperation,
   pageBody,
@@ -13,6 +13,7 @@ import {
   type Service,
   tagOf,
   tenantOperation,
+  versionTag,
 } from '../../tenancy/service.ts'
 import type { ModelAccess } from './models.ts'
 import { beginRun, doRun, endInterrupted, listed, RUN_MS, settleRun, shownRun } from './runs.ts'
@@ -56,12 +57,11 @@ const one = inProject.extend({ id: agentId })
 const ofAgent = inProject.extend({ agentId })
 const oneRun = ofAgent.extend({ id: runId })
 
-const etagOf = ({ version }: AgentRecord): string => `"${version}"`
 const shown = ({ version: _, chargedBytes: __, ...agent }: AgentRecord): Agent => agent
 const reply = (status: number, agent: AgentRecord): Reply => ({
   status,
   body: shown(agent),
-  headers: { etag: etagOf(agent) },
+  headers: { etag: versionTag(agent) },
 })
 
 /** Clears what an agent leaves behind. */
@@ -69,7 +69,7 @@ const clearAgent = jobKind<{ projectId: string; agentId: string }, Clearing>({
   kind: 'agents.clear',
   service: 'agents',
   promised: true,
-  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  retry: UNTIL_DONE,
   step: (tx, { payload: { projectId, agentId }, place = { done: 0 } }) =>
     clearRuns(tx, [projectId, agentId], place),
 })
@@ -150,7 +150,7 @@ export const agents = (models: ModelAccess): Service => ({
       async handle(tx, { params, body, ifMatch }) {
         await tx.project(params.projectId, 'write')
         const before = await readAgent(tx, params.projectId, params.id)
-        requireMatch(ifMatch, etagOf(before))
+        requireMatch(ifMatch, versionTag(before))
         return reply(200, await updateAgent(tx, before, body))
       },
     }),
@@ -167,7 +167,7 @@ export const agents = (models: ModelAccess): Service => ({
       async handle(tx, { params, ifMatch }) {
         await tx.project(params.projectId, 'write')
         const before = await readAgent(tx, params.projectId, params.id)
-        requireMatch(ifMatch, etagOf(before))
+        requireMatch(ifMatch, versionTag(before))
         await removeAgent(tx, before)
         tx.enqueue(clearAgent, { projectId: before.projectId, agentId: before.id })
         return { status: 204 }

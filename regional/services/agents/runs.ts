@@ -3,7 +3,7 @@
 import { newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
-import { jobKind } from '../../jobs/kind.ts'
+import { jobKind, UNTIL_DONE } from '../../jobs/kind.ts'
 import {
   type Called,
   type Message,
@@ -209,7 +209,7 @@ export const endInterrupted = jobKind<{ projectId: string; agentId: string; id: 
   kind: 'agents.interrupted',
   service: 'agents',
   promised: true,
-  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  retry: UNTIL_DONE,
   async step(tx, { payload: { projectId, agentId, id } }) {
     const run = await findRun(tx, projectId, agentId, id)
     if (run?.status === 'running') {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { CALL_FAILURES } from '../../models/gateway.ts'
 import { MODEL_NAME } from '../../models/model.ts'
-import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, nameSchema, timeSchema } from '../../schemas.ts'
 
 export const projectId = idSchema('prj')
 export const agentId = idSchema('agt')
@@ -54,7 +54,7 @@ export const UpdateAgent = z
     instructions: text.optional(),
     parameters: parameters.optional(),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateAgent' })
 
 const message = z.strictObject({ role: z.enum(['user', 'assistant']), content: text })
@@ -68,7 +68,7 @@ export const CreateRun = z
   .meta({ id: 'CreateRun' })
 
 /** Why a run failed: what the upstream did, that it took too long, or that the region that ran it stopped. */
-export const RUN_FAILURES = [...CALL_FAILURES, 'time_limit_exceeded', 'interrupted'] as const
+const RUN_FAILURES = [...CALL_FAILURES, 'time_limit_exceeded', 'interrupted'] as const
 export type RunFailure = (typeof RUN_FAILURES)[number]
 
 export const Run = z

@@ -1,6 +1,6 @@
 // Runs that nobody waits for, such as one that a webhook starts: a job calls the model outside any transaction, and settles
 // them. It is the run that is cancelled, never the job: so whatever happens, what the model took is charged.
-import { type JobTransaction, jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
+import { type JobTransaction, jobKind, type ServiceJobKind, UNTIL_DONE } from '../../jobs/kind.ts'
 import { notCalled } from '../../models/gateway.ts'
 import type { ModelAccess } from './models.ts'
 import { beginRun, type Ended, endedOf, INTERRUPTED_AFTER_MS, type Running, settleRun } from './runs.ts'
@@ -61,7 +61,7 @@ export const unattendedRun = (models: ModelAccess): UnattendedRun =>
     kind: UNATTENDED_RUN,
     service: 'agents',
     promised: true,
-    retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+    retry: UNTIL_DONE,
     async read(tx, { payload: { projectId, agentId, id } }) {
       const run = await findRun(tx, projectId, agentId, id)
       if (run?.status !== 'running' || tx.nowMs - run.startedMs > LAST_CALL_MS) return undefined

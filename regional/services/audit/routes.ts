@@ -1,7 +1,7 @@
 // /v1/audit: who did what, newest first. Reading it is in it, too.
-import { Problem } from '../../../shared/problems.ts'
 import { CLOCKS_MS } from '../../tenancy/events.ts'
 import {
+  invalidCursor,
   isLogPosition,
   type LogPosition,
   listAsked,
@@ -35,9 +35,7 @@ export const audit: Service = {
       answers: { 200: pageOf(AuditEntry) },
       async handle(tx, { query }) {
         const [before] = readCursor(listAsked(LIST, query), query.cursor) ?? []
-        if (before !== undefined && !isLogPosition(before)) {
-          throw new Problem('invalid_cursor', 'Use the nextCursor of this very list, unchanged.')
-        }
+        if (before !== undefined && !isLogPosition(before)) throw invalidCursor()
         return { status: 200, body: await page(tx, query, before) }
       },
     }),

@@ -1,6 +1,7 @@
 // The audit trail, as a tenant reads it.
 import { z } from 'zod'
 import { actorsMember, timeSchema } from '../../schemas.ts'
+import { ACTOR_KINDS } from '../../tenancy/audit.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 
 export const AuditEntry = z
@@ -8,17 +9,7 @@ export const AuditEntry = z
     id: z.string().meta({ description: 'The entry’s place in the trail.' }),
     at: timeSchema,
     actor: z.object({
-      kind: z.enum([
-        'api_key',
-        'signed_url',
-        'member',
-        'invitee',
-        'session',
-        'admin_link',
-        'webhook_source',
-        'operator',
-        'system',
-      ]),
+      kind: z.enum(ACTOR_KINDS),
       id: z.string().meta({ description: 'For a signed URL: the key that signed it.' }),
       member: actorsMember,
     }),

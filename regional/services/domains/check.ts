@@ -1,6 +1,6 @@
 // Whether a domain's DNS says whose it is, and what follows where it says so no more.
 import { asTenantNumber, type TenantNumber } from '../../../shared/tenant.ts'
-import { jobKind, type ServiceJobKind } from '../../jobs/kind.ts'
+import { jobKind, type ServiceJobKind, UNTIL_DONE } from '../../jobs/kind.ts'
 import type { Check } from './schema.ts'
 import { type DomainRecord, findDomain, noteLoss, recordOf } from './store.ts'
 
@@ -44,13 +44,11 @@ export async function checkDomain(
   return claimed ? 'verified' : 'taken'
 }
 
-const retry = { firstMs: 1_000, maxMs: 10 * 60_000, tries: Number.POSITIVE_INFINITY }
-
 export const releasingDomain = ({ release }: Pick<DomainOptions, 'release'>) =>
   jobKind<{ number: string; domain: string; id: string }>({
     kind: 'domains.release',
     service: 'domains',
-    retry,
+    retry: UNTIL_DONE,
     outside: async ({ payload: { number, domain, id } }) => {
       await release({ number: asTenantNumber(BigInt(number)), domain, id })
       return undefined
@@ -78,7 +76,7 @@ export const recheckingDomain = (options: DomainOptions): RecheckingDomain => ({
   kind: 'domains.recheck',
   service: 'domains',
   promised: true,
-  retry,
+  retry: UNTIL_DONE,
   async read(tx, { payload }) {
     const record = await findDomain(tx, payload.id)
     // Also of one that is not verified: its claim may have been made without its record hearing of it.

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { namesEvents } from '../../../shared/event_types.ts'
 import { actorsMember, idSchema, timeSchema } from '../../schemas.ts'
+import { ACTOR_KINDS } from '../../tenancy/audit.ts'
 import { pageLimit } from '../../tenancy/service.ts'
 
 export const Event = z
@@ -11,17 +12,7 @@ export const Event = z
     at: timeSchema,
     resource: z.string().meta({ description: 'The id or name of what changed.' }),
     actor: z.object({
-      kind: z.enum([
-        'api_key',
-        'signed_url',
-        'member',
-        'invitee',
-        'session',
-        'admin_link',
-        'webhook_source',
-        'operator',
-        'system',
-      ]),
+      kind: z.enum(ACTOR_KINDS),
       id: z.string(),
       member: actorsMember,
     }),

@@ -10,6 +10,7 @@ import {
   requireMatch,
   type Service,
   tenantOperation,
+  versionTag,
 } from '../../tenancy/service.ts'
 import { createIdentityProvider, IdentityProvider, providerId, UpdateIdentityProvider } from './schema.ts'
 import {
@@ -23,8 +24,6 @@ import {
 
 const LIST = 'identity-providers'
 const one = z.object({ id: providerId })
-
-const etagOf = ({ version }: ProviderRecord): string => `"${version}"`
 
 const shown = ({
   version: _,
@@ -42,7 +41,7 @@ const shown = ({
 const reply = (status: number, provider: ProviderRecord, headers: Record<string, string> = {}): Reply => ({
   status,
   body: shown(provider),
-  headers: { etag: etagOf(provider), ...headers },
+  headers: { etag: versionTag(provider), ...headers },
 })
 
 /** @param development whether issuers of this machine may be registered */
@@ -103,7 +102,7 @@ export const identityProviders = (development: boolean, seal: Seal): Service => 
       problems: ['precondition_failed'],
       async handle(tx, { params, body, ifMatch }) {
         const before = await readProvider(tx, params.id)
-        requireMatch(ifMatch, etagOf(before))
+        requireMatch(ifMatch, versionTag(before))
         return reply(200, await updateProvider(tx, before, body, seal))
       },
     }),
@@ -119,7 +118,7 @@ export const identityProviders = (development: boolean, seal: Seal): Service => 
       problems: ['precondition_failed'],
       async handle(tx, { params, ifMatch }) {
         const before = await readProvider(tx, params.id)
-        requireMatch(ifMatch, etagOf(before))
+        requireMatch(ifMatch, versionTag(before))
         await deleteProvider(tx, before)
         return { status: 204 }
       },

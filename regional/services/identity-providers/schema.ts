@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { isIssuer, MAX_ISSUER_LENGTH } from '../../../shared/issuer.ts'
 import { MAX_ROLE_VALUE_LENGTH } from '../../../shared/person.ts'
 import { ROLES } from '../../../shared/roles.ts'
-import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, nameSchema, timeSchema } from '../../schemas.ts'
 
 export const providerId = idSchema('idp')
 
@@ -115,6 +115,6 @@ export const UpdateIdentityProvider = z
     clientId: clientId.optional(),
     clientSecret: clientSecret.optional(),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateIdentityProvider' })
 export type UpdateIdentityProvider = z.infer<typeof UpdateIdentityProvider>

@@ -4,7 +4,7 @@ import { audienceOf, isTenantAudience } from '../../../shared/issuer.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { mayGrant } from '../../../shared/roles.ts'
 import { issuerSpace, type ProviderRecord, providerSpace } from '../../tenancy/records.ts'
-import { notFound, type Page, type TenantTransaction } from '../../tenancy/service.ts'
+import { notFound, type Page, type TenantTransaction, unfitBody } from '../../tenancy/service.ts'
 import { type CreateIdentityProvider, clientSecretBound, type UpdateIdentityProvider } from './schema.ts'
 
 export interface Seal {
@@ -92,9 +92,7 @@ async function audienceFor(tx: TenantTransaction, wanted: string | undefined): P
   const own = audienceOf(await tx.tenantId())
   if (wanted === undefined || wanted === own) return own
   if (!isTenantAudience(wanted)) return wanted
-  throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
-    errors: [{ pointer: '/audience', detail: `begins with coditect: but is not ${own}` }],
-  })
+  throw unfitBody([{ pointer: '/audience', detail: `begins with coditect: but is not ${own}` }])
 }
 
 /** Nobody lets others in as more than they are. */

@@ -1,9 +1,7 @@
 // A member as an answer shows them.
 import type { MemberRecord } from '../../tenancy/records.ts'
-import type { Reply } from '../../tenancy/service.ts'
+import { type Reply, versionTag } from '../../tenancy/service.ts'
 import type { Member } from './schema.ts'
-
-export const etagOf = ({ version }: MemberRecord): string => `"${version}"`
 
 export const shownMember = ({ version: _, vouched: __, ...member }: MemberRecord): Member => member
 
@@ -14,5 +12,5 @@ export const replyMember = (
 ): Reply => ({
   status,
   body: shownMember(member),
-  headers: { etag: etagOf(member), ...headers },
+  headers: { etag: versionTag(member), ...headers },
 })

@@ -8,10 +8,11 @@ import {
   requireMatch,
   type Service,
   tenantOperation,
+  versionTag,
 } from '../../tenancy/service.ts'
 import { sendInvitation } from './invitation_letter.ts'
 import { type InvitationOptions, invitationOperations } from './invitation_routes.ts'
-import { etagOf, replyMember, shownMember } from './reply.ts'
+import { replyMember, shownMember } from './reply.ts'
 import { CreateMember, Member, memberId, UpdateMember } from './schema.ts'
 import { createMember, deleteMember, listMembers, readMember, updateMember } from './store.ts'
 
@@ -78,7 +79,7 @@ export function members(options: InvitationOptions): Service {
         problems: ['precondition_failed'],
         async handle(tx, { params, body, ifMatch }) {
           const before = await readMember(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           return replyMember(200, await updateMember(tx, before, body))
         },
       }),
@@ -94,7 +95,7 @@ export function members(options: InvitationOptions): Service {
         problems: ['precondition_failed'],
         async handle(tx, { params, ifMatch }) {
           const before = await readMember(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           await deleteMember(tx, before)
           return { status: 204 }
         },

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { MAX_ISSUER_LENGTH, MAX_SUBJECT_LENGTH } from '../../../shared/issuer.ts'
 import { ROLES } from '../../../shared/roles.ts'
-import { idSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, timeSchema } from '../../schemas.ts'
 
 export const memberId = idSchema('mem')
 
@@ -51,5 +51,5 @@ export const UpdateMember = z
     role: role.optional(),
     identity: Identity.optional().meta({ description: 'Only for a member who has none yet.' }),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateMember' })

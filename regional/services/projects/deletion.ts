@@ -1,6 +1,6 @@
 // What lies below a deleted project, removed service by service. The project is gone for every reader before this
 // begins, so nothing is added meanwhile. Each step sees the subspace of one service only.
-import { jobKind, type Step } from '../../jobs/kind.ts'
+import { jobKind, type Step, UNTIL_DONE } from '../../jobs/kind.ts'
 import type { Service } from '../../tenancy/service.ts'
 
 interface Place {
@@ -22,7 +22,7 @@ export function projectDeletion(all: () => ReadonlyArray<Service>) {
     kind: 'projects.delete',
     promised: true,
     service: ({ place }) => place?.service ?? below()[0]?.name ?? 'projects',
-    retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+    retry: UNTIL_DONE,
     async step(tx, { payload: { projectId }, place }): Promise<Step<Place>> {
       const services = below()
       const turn = place === undefined ? 0 : services.findIndex(({ name }) => name === place.service)

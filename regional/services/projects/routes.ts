@@ -10,6 +10,7 @@ import {
   requireMatch,
   type Service,
   tenantOperation,
+  versionTag,
 } from '../../tenancy/service.ts'
 import { projectDeletion } from './deletion.ts'
 import { CreateProject, Project, ProjectDeletion, projectId, UpdateProject } from './schema.ts'
@@ -26,14 +27,12 @@ import {
 const LIST = 'projects'
 const one = z.object({ id: projectId })
 
-const etagOf = ({ version }: ProjectRecord): string => `"${version}"`
-
 const shown = ({ version: _, ...project }: ProjectRecord): Project => project
 
 const reply = (status: number, project: ProjectRecord): Reply => ({
   status,
   body: shown(project),
-  headers: { etag: etagOf(project) },
+  headers: { etag: versionTag(project) },
 })
 
 /** @param all every service of the platform: some keep things below projects */
@@ -97,7 +96,7 @@ export function projects(all: () => ReadonlyArray<Service>): Service {
         problems: ['precondition_failed', 'project_archived'],
         async handle(tx, { params, body, ifMatch }) {
           const before = await readProject(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           return reply(200, updateProject(tx, before, body))
         },
       }),
@@ -117,7 +116,7 @@ export function projects(all: () => ReadonlyArray<Service>): Service {
           problems: ['precondition_failed'],
           async handle(tx, { params, ifMatch }) {
             const before = await readProject(tx, params.id)
-            requireMatch(ifMatch, etagOf(before))
+            requireMatch(ifMatch, versionTag(before))
             return reply(200, name === 'archive' ? archiveProject(tx, before) : restoreProject(tx, before))
           },
         }),
@@ -134,7 +133,7 @@ export function projects(all: () => ReadonlyArray<Service>): Service {
         problems: ['precondition_failed'],
         async handle(tx, { params, ifMatch }) {
           const before = await readProject(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           await deleteProject(tx, before.id)
           const job = tx.enqueue(deletion, { projectId: before.id })
           return { status: 202, body: { job }, headers: { location: `/v1/jobs/${job}` } }

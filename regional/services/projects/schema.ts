@@ -1,6 +1,6 @@
 // Projects: what clients send and see.
 import { z } from 'zod'
-import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, nameSchema, timeSchema } from '../../schemas.ts'
 
 export const projectId = idSchema('prj')
 
@@ -29,7 +29,7 @@ export const CreateProject = z
 
 export const UpdateProject = z
   .strictObject({ name: nameSchema.optional(), description: description.optional() })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateProject' })
 
 export const ProjectDeletion = z

@@ -1,8 +1,7 @@
 // Clearing what is no longer to be found: a deleted collection, a dropped index, everything below a deleted project. What
 // is to be cleared is written down first, in the commit that makes it unfindable; a job then clears it some at a time.
-
 import type { Id } from '../../../shared/ids.ts'
-import { jobKind, type Step } from '../../jobs/kind.ts'
+import { jobKind, type Step, UNTIL_DONE } from '../../jobs/kind.ts'
 import { jsonSpace, type Key } from '../../tenancy/service.ts'
 import {
   type CollectionRecord,
@@ -37,7 +36,7 @@ export const clearDropped = jobKind<{ projectId: string; uid: string; index: num
   kind: 'records.clear',
   service: 'records',
   promised: true,
-  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  retry: UNTIL_DONE,
   async step(tx, { payload: { projectId, uid, index }, place: at = { done: 0 } }) {
     const dropped: Dropped = [projectId, Buffer.from(uid, 'hex'), index]
     const total = await tx.space(droppedSpace).get(dropped)

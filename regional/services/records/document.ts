@@ -1,19 +1,16 @@
 // Documents: JSON objects, as a client gave them. What could not be given back as it came, or could be told apart from
 // another only outside of UTF-8, is refused here. Pure; no recursion, since what is nested was sent by a stranger.
 import type { FieldError } from '../../../shared/problems.ts'
+import { jsonPointer } from '../../tenancy/service.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 export type Document = { [key: string]: Json }
 
 export const MAX_DOCUMENT_BYTES = 1024 * 1024
-export const MAX_DEPTH = 64
+const MAX_DEPTH = 64
 
 export const isDocument = (value: unknown): value is Document =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** RFC 6901. */
-export const jsonPointer = (path: ReadonlyArray<string | number>): string =>
-  path.map((item) => `/${String(item).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 
 /** What is wrong with a value that was parsed from JSON, or undefined. */
 export function documentFault(root: unknown): FieldError | undefined {

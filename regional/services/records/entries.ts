@@ -3,10 +3,9 @@
 // writers of the same value conflict over that reading.
 import { type Id, idBytes, idFromBytes } from '../../../shared/ids.ts'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
-import { jsonSpace, type Key } from '../../tenancy/service.ts'
+import { jsonPointer, jsonSpace, type Key } from '../../tenancy/service.ts'
 import { type CollectionRecord, type IndexRecord, type RecordsTransaction, uidKey } from './collections.ts'
 import type { Document } from './document.ts'
-import { jsonPointer } from './document.ts'
 import { valueAt } from './field_path.ts'
 import { keyOf, MAX_INDEXED_BYTES } from './index_key.ts'
 

@@ -2,7 +2,7 @@
 // them afterwards; it waits for the first minute that has any. Whoever writes such a record reads which minute that is,
 // and brings the sweep forward where theirs is earlier: so none is forgotten, and no record leaves a job of its own.
 import type { Id } from '../../../shared/ids.ts'
-import { jobKind } from '../../jobs/kind.ts'
+import { jobKind, UNTIL_DONE } from '../../jobs/kind.ts'
 import { jsonSpace } from '../../tenancy/service.ts'
 import {
   type CollectionRecord,
@@ -59,13 +59,11 @@ export function forgetExpiry(
   tx.space(expirySpace).clear([minuteOf(atMs), uidKey(collection), recordKey(id)])
 }
 
-const retry = { firstMs: 1_000, maxMs: 10 * MINUTE_MS, tries: Number.POSITIVE_INFINITY }
-
 export const sweepRecords = jobKind<null>({
   kind: 'records.sweep',
   service: 'records',
   promised: true,
-  retry,
+  retry: UNTIL_DONE,
   async step(tx, { id: job }) {
     const expiring = tx.space(expirySpace)
     // The last minute that is over. Nobody writes there any more, so this reading conflicts with no writer.
@@ -103,7 +101,7 @@ export const expireMinute = jobKind<{ minuteMs: number }>({
   kind: 'records.expire',
   service: 'records',
   promised: true,
-  retry,
+  retry: UNTIL_DONE,
   async step(tx, { payload: { minuteMs } }) {
     tx.space(minuteSpace).clear([minuteMs])
     await sweepAfter(tx, minuteMs)

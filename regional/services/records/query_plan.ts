@@ -2,6 +2,7 @@
 // all but the last in any order, and the last with `=`, a range or the order. So an answer never needs a scan beyond
 // what it shows, and never leaves out a record for a field that the query does not name.
 import { Problem } from '../../../shared/problems.ts'
+import { jsonPointer } from '../../tenancy/service.ts'
 import { isFieldPath } from './field_path.ts'
 import { behindPrefix, type IndexType, keyOfText } from './index_key.ts'
 import { MAX_INDEX_FIELDS } from './schema.ts'
@@ -183,5 +184,5 @@ function requirePath(parameter: string, path: string): string {
 
 const unreadable = (parameter: string, detail: string): Problem =>
   new Problem('malformed_request', `The query does not fit: ${parameter} ${detail}.`, {
-    errors: [{ pointer: `/${parameter.replaceAll('~', '~0').replaceAll('/', '~1')}`, detail }],
+    errors: [{ pointer: jsonPointer([parameter]), detail }],
   })

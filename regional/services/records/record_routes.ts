@@ -9,6 +9,7 @@ import {
   type TenantOperation,
   type TenantTransaction,
   tenantOperation,
+  versionTag,
 } from '../../tenancy/service.ts'
 import { runBatch } from './batch.ts'
 import { indexRequired, requirePlan } from './chosen_index.ts'
@@ -27,7 +28,7 @@ import {
   recordId,
   UpdateRecord,
 } from './schema.ts'
-import { etagOf, findRecord, type StoredRecord, shownRecord } from './store.ts'
+import { findRecord, type StoredRecord, shownRecord } from './store.ts'
 import { RecordWrites } from './writing.ts'
 
 const PATH = '/v1/projects/{projectId}/collections/{name}/records'
@@ -55,7 +56,7 @@ const listQuery = z
 const reply = (status: number, record: StoredRecord, headers: { [name: string]: string } = {}): Reply => ({
   status,
   body: shownRecord(record),
-  headers: { etag: etagOf(record), ...headers },
+  headers: { etag: versionTag(record), ...headers },
 })
 
 const OF_WRITES = ['quota_exceeded', 'project_archived', 'unique_violation'] as const

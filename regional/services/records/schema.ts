@@ -1,6 +1,6 @@
 // Collections and records: what clients send and see.
 import { z } from 'zod'
-import { idSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, timeSchema } from '../../schemas.ts'
 import { type Document, documentFault, isDocument } from './document.ts'
 import { isFieldPath } from './field_path.ts'
 import { INDEX_TYPES } from './index_key.ts'
@@ -10,10 +10,10 @@ export const projectId = idSchema('prj')
 export const recordId = idSchema('rec')
 
 export const COLLECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
-export const MAX_INDEXES = 20
+const MAX_INDEXES = 20
 export const MAX_INDEX_FIELDS = 4
 /** Of the names of all fields of a collection's indexes: every write of a record reads them. */
-export const MAX_NAME_BYTES = 8 * 1024
+const MAX_NAME_BYTES = 8 * 1024
 export const MAX_BATCH = 100
 
 /** JSON as it came. No schema of its own parts: that would leave out a field called `__proto__`. */
@@ -143,7 +143,7 @@ const patch = {
 }
 export const UpdateRecord = z
   .strictObject(patch)
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateRecord' })
 
 const ifMatch = z.string().max(1000).optional().meta({ description: 'As the header If-Match.' })

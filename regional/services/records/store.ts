@@ -78,8 +78,6 @@ export async function findRecord(
   return record && isLive(record, nowMs) ? record : undefined
 }
 
-export const etagOf = ({ version }: StoredRecord): string => `"${version}"`
-
 export const shownRecord = ({
   id,
   data,

@@ -1,12 +1,12 @@
 // What a request does to one record, for the single routes and the batch alike.
 import type { Id } from '../../../shared/ids.ts'
 import { type FieldError, Problem } from '../../../shared/problems.ts'
-import { notFound, requireMatch, type TenantTransaction } from '../../tenancy/service.ts'
+import { notFound, requireMatch, type TenantTransaction, versionTag } from '../../tenancy/service.ts'
 import { type CollectionRecord, type Place, readSchema } from './collections.ts'
 import { type Document, documentFault, isDocument, MAX_DOCUMENT_BYTES } from './document.ts'
 import { type ChecksOfRequest, type Schemas, timeUsedUp } from './json_schema.ts'
 import { mergePatch } from './merge_patch.ts'
-import { etagOf, findRecord, RecordWriter, type StoredRecord } from './store.ts'
+import { findRecord, RecordWriter, type StoredRecord } from './store.ts'
 
 export interface SentContent {
   data: Document
@@ -85,7 +85,7 @@ export class RecordWrites {
         `The documents that the request changes and deletes have more than ${MAX_READ_BYTES} bytes together: send fewer at once.`,
       )
     }
-    requireMatch(ifMatch, etagOf(record))
+    requireMatch(ifMatch, versionTag(record))
     return record
   }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { LIMIT_NAMES, type LimitName, MOST, PLAN_NAMES } from '../../../shared/plans.ts'
 import { TENANT_STATUSES } from '../../../shared/tenant.ts'
-import { idSchema, nameSchema, slugSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, nameSchema, slugSchema, timeSchema } from '../../schemas.ts'
 
 const color = z
   .string()
@@ -64,7 +64,7 @@ export const UpdateOrganisation = z
       })
       .optional(),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateOrganisation' })
 
 const perLimit = <T extends z.ZodType>(schema: T) =>

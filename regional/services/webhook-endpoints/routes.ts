@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
-import { jobKind } from '../../jobs/kind.ts'
+import { jobKind, UNTIL_DONE } from '../../jobs/kind.ts'
 import { callableUrl, type DevelopmentHosts } from '../../outbound/target.ts'
 import { idSchema } from '../../schemas.ts'
 import {
@@ -19,6 +19,8 @@ import {
   type Service,
   type TenantTransaction,
   tenantOperation,
+  unfitBody,
+  versionTag,
   writeCursor,
 } from '../../tenancy/service.ts'
 import { boundTo, type EndpointRecord, isNewStart, type SealedSigner } from '../../webhooks/records.ts'
@@ -71,12 +73,8 @@ const MAX_SIGNERS = 5
 const one = z.object({ id: endpointId })
 const oneDelivery = z.object({ id: deliveryIdSchema })
 
-const etagOf = ({ version }: EndpointRecord): string => `"${version}"`
-
 const emptyWindow = (): Problem =>
-  new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
-    errors: [{ pointer: '/since', detail: 'is not before `until`, or before now' }],
-  })
+  unfitBody([{ pointer: '/since', detail: 'is not before `until`, or before now' }])
 
 /**
  * What is never shown goes to nobody else either, such as one whom a key that may change endpoints would have it sent to.
@@ -84,11 +82,9 @@ const emptyWindow = (): Problem =>
  */
 function requireSameReceiver({ url, sealedHeaders }: EndpointRecord, href: string): void {
   if (sealedHeaders === null || new URL(href).origin === new URL(url).origin) return
-  throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
-    errors: [
-      { pointer: '/headers', detail: 'is to be given again, or `{}`, where the URL leads to another host' },
-    ],
-  })
+  throw unfitBody([
+    { pointer: '/headers', detail: 'is to be given again, or `{}`, where the URL leads to another host' },
+  ])
 }
 
 /** Clears what an endpoint leaves behind. */
@@ -96,7 +92,7 @@ const clearEndpoint = jobKind<{ id: string }, { done: number }>({
   kind: 'webhook-endpoints.clear',
   service: 'webhook-endpoints',
   promised: true,
-  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  retry: UNTIL_DONE,
   async step(tx, { payload: { id }, place = { done: 0 } }) {
     const { cleared, more } = await clearSome(tx, id)
     const done = place.done + cleared
@@ -108,16 +104,16 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
   const reply = async (tx: TenantTransaction, status: number, endpoint: EndpointRecord): Promise<Reply> => ({
     status,
     body: await shownEndpoint(tx, endpoint),
-    headers: { etag: etagOf(endpoint) },
+    headers: { etag: versionTag(endpoint) },
   })
 
   /** @throws {Problem} `validation_failed` */
   function callable(url: string): string {
     const href = callableUrl(url, development)
     if (href !== undefined) return href
-    throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
-      errors: [{ pointer: '/url', detail: 'is not an https URL of a public host, without user or fragment' }],
-    })
+    throw unfitBody([
+      { pointer: '/url', detail: 'is not an https URL of a public host, without user or fragment' },
+    ])
   }
 
   async function signerOf(
@@ -172,7 +168,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
           return {
             status: 201,
             body: { ...(await shownEndpoint(tx, endpoint)), secret },
-            headers: { location: `/v1/webhook-endpoints/${id}`, etag: etagOf(endpoint) },
+            headers: { location: `/v1/webhook-endpoints/${id}`, etag: versionTag(endpoint) },
           }
         },
       }),
@@ -216,7 +212,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
         problems: ['precondition_failed'],
         async handle(tx, { params, body: { url, headers, ...changes }, ifMatch }) {
           const before = await readEndpoint(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           const { nowMs, tenant } = tx.context
           const updatedAt = new Date(nowMs).toISOString()
           const enabled = changes.enabled ?? before.enabled
@@ -248,7 +244,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
         problems: ['precondition_failed'],
         async handle(tx, { params, ifMatch }) {
           const before = await readEndpoint(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           await removeEndpoint(tx, before)
           tx.enqueue(clearEndpoint, { id: before.id })
           return { status: 204 }
@@ -282,7 +278,7 @@ export function webhookEndpoints({ seal, development }: EndpointOptions): Servic
           return {
             status: 200,
             body: { ...(await shownEndpoint(tx, after)), secret },
-            headers: { etag: etagOf(after) },
+            headers: { etag: versionTag(after) },
           }
         },
       }),

@@ -1,7 +1,7 @@
 // Webhook endpoints and deliveries: what clients send and see. Secrets are seen once; the values of headers never.
 import { z } from 'zod'
 import { namesEvents } from '../../../shared/event_types.ts'
-import { actorsMember, idSchema, timeSchema } from '../../schemas.ts'
+import { actorsMember, changesSomething, idSchema, timeSchema } from '../../schemas.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 import { DELIVERY_STATUSES } from '../../webhooks/records.ts'
 import { secretBytes } from '../../webhooks/signature.ts'
@@ -128,7 +128,7 @@ export const UpdateEndpoint = z
         'In the place of all that there were. With a `url` of another scheme, host or port they have to be given again, or `{}` for none: 422 otherwise.',
     }),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .meta({ id: 'UpdateWebhookEndpoint' })
 export type UpdateEndpoint = z.infer<typeof UpdateEndpoint>
 

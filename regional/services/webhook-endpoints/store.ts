@@ -1,9 +1,9 @@
 // Endpoints and deliveries as their people change and read them. Whatever changes what is to be sent also says so to
 // whoever delivers, in the same commit.
 import { type Id, idFromBytes, newId, uuidv7 } from '../../../shared/ids.ts'
-import { limitsOf } from '../../../shared/plans.ts'
 import { Problem } from '../../../shared/problems.ts'
 import type { JobTransaction } from '../../jobs/kind.ts'
+import { eventsKeptFor } from '../../tenancy/retention.ts'
 import {
   FEED_BEGINNING,
   notFound,
@@ -124,17 +124,14 @@ export async function clearSome(tx: Reading, id: string): Promise<{ cleared: num
   return { cleared: entries.length, more }
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000
-
 /** Writes a delivery that there was not yet, before anybody has tried it. It is kept as long as events. */
 export async function addDelivery(
   tx: Pick<JobTransaction, 'space' | 'organisation' | 'expire'>,
   delivery: DeliveryRecord,
   nowMs: number,
 ): Promise<void> {
-  const { plan, overrides } = await tx.organisation()
+  const keptMs = eventsKeptFor(await tx.organisation())
   writeDelivery(tx, undefined, delivery)
-  const keptMs = limitsOf(plan, overrides).eventRetentionDays * DAY_MS
   await tx.expire('delivery', delivery.id, nowMs + keptMs)
 }
 
@@ -221,11 +218,10 @@ export async function listDeliveries(
 ): Promise<DeliveryPage> {
   const from = since === undefined ? undefined : firstIdOf(Date.parse(since))
   const to = until === undefined ? undefined : firstIdOf(Date.parse(until))
-  const place = (id: string | undefined) => id
   const read = async (behind: string | undefined): Promise<{ ids: string[]; more: boolean }> => {
     const bounds = <K extends ReadonlyArray<string>>(...under: string[]) => {
       const key = (id: string | undefined) =>
-        place(id) === undefined ? undefined : ([...under, id] as unknown as K)
+        id === undefined ? undefined : ([...under, id] as unknown as K)
       return {
         ...(under.length > 0 && { under }),
         from: key(from),

@@ -1,7 +1,7 @@
 // What came is kept as long as events are, by the plan of now.
 import { idTimeMs } from '../../../shared/ids.ts'
-import { limitsOf } from '../../../shared/plans.ts'
 import { forgetting } from '../../jobs/forgetting.ts'
+import { eventsKeptFor } from '../../tenancy/retention.ts'
 import type { TenantTransaction } from '../../tenancy/service.ts'
 import { clearReceived } from './store.ts'
 
@@ -15,7 +15,7 @@ type Key = [sourceId: string, webhookId: string]
 
 const received = forgetting<Key>('webhook-sources', PAGE, async (tx, key) => {
   // Its id says when it came.
-  const overMs = (idTimeMs('del', key[1]) ?? 0) + (await keptMs(tx))
+  const overMs = (idTimeMs('del', key[1]) ?? 0) + eventsKeptFor(await tx.organisation())
   if (overMs > tx.nowMs) return Math.min(overMs, tx.nowMs + LOOK_MS)
   await clearReceived(tx, ...key)
   return undefined
@@ -28,10 +28,5 @@ export const forgetLater = async (
   tx: Pick<TenantTransaction, 'space' | 'enqueue' | 'organisation'>,
   key: Key,
   nowMs: number,
-): Promise<void> => received.note(tx, key, nowMs + Math.min(await keptMs(tx), LOOK_MS), nowMs)
-
-/** How long the plan of now keeps them. */
-async function keptMs(tx: Pick<TenantTransaction, 'organisation'>): Promise<number> {
-  const { plan, overrides } = await tx.organisation()
-  return limitsOf(plan, overrides).eventRetentionDays * DAY_MS
-}
+): Promise<void> =>
+  received.note(tx, key, nowMs + Math.min(eventsKeptFor(await tx.organisation()), LOOK_MS), nowMs)

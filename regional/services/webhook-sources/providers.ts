@@ -27,7 +27,7 @@ export type SignatureVerdict =
   | { outcome: 'stale' }
   | { outcome: 'forged' }
 
-export const TOLERANCE_MS = 5 * 60_000
+const TOLERANCE_MS = 5 * 60_000
 const FORGED: SignatureVerdict = { outcome: 'forged' }
 
 const mac = (secret: string | Uint8Array, ...parts: ReadonlyArray<string | Uint8Array>): Buffer => {

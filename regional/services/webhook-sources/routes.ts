@@ -5,7 +5,7 @@ import { type Id, isId, newId } from '../../../shared/ids.ts'
 import { Problem } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { TenantNumber } from '../../../shared/tenant.ts'
-import { jobKind } from '../../jobs/kind.ts'
+import { jobKind, UNTIL_DONE } from '../../jobs/kind.ts'
 import {
   pageBody,
   pageOf,
@@ -16,6 +16,8 @@ import {
   type Service,
   type TenantTransaction,
   tenantOperation,
+  unfitBody,
+  versionTag,
 } from '../../tenancy/service.ts'
 import type { SourceRecord } from '../../tenancy/webhook_sources.ts'
 import type { ModelAccess } from '../agents/models.ts'
@@ -62,7 +64,6 @@ const ofSource = z.object({ sourceId })
 /** A provider may go on with the secret of before for a while, or sends again what it has signed with it. */
 const OVERLAP_SECONDS = 24 * 60 * 60
 
-const etagOf = ({ version }: SourceRecord): string => `"${version}"`
 const boundTo = (tenant: TenantNumber, id: string): string => `webhook source ${tenant} ${id}`
 
 /** Clears what a source leaves behind. */
@@ -70,7 +71,7 @@ const clearSource = jobKind<{ id: string }, { done: number }>({
   kind: 'webhook-sources.clear',
   service: 'webhook-sources',
   promised: true,
-  retry: { firstMs: 1_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY },
+  retry: UNTIL_DONE,
   async step(tx, { payload: { id }, place = { done: 0 } }) {
     const { cleared, more } = await clearSome(tx, id)
     const done = place.done + cleared
@@ -122,16 +123,14 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
   const reply = async (tx: TenantTransaction, status: number, source: SourceRecord): Promise<Reply> => ({
     status,
     body: await shown(tx, source, tx.context.nowMs),
-    headers: { etag: etagOf(source) },
+    headers: { etag: versionTag(source) },
   })
 
   /** @throws {Problem} `validation_failed` */
   function sealed(tenant: TenantNumber, { id, provider }: SourceRecord, secret: string): string {
     const detail = wrongSecret(provider, secret)
     if (detail === undefined) return seal.seal(secret, boundTo(tenant, id))
-    throw new Problem('validation_failed', 'The body does not fit its schema. `errors` says where.', {
-      errors: [{ pointer: '/secret', detail }],
-    })
+    throw unfitBody([{ pointer: '/secret', detail }])
   }
 
   return {
@@ -169,7 +168,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
           return {
             status: 201,
             body: { ...(await shown(tx, source, nowMs)), url },
-            headers: { location: `/v1/webhook-sources/${id}`, etag: etagOf(source) },
+            headers: { location: `/v1/webhook-sources/${id}`, etag: versionTag(source) },
           }
         },
       }),
@@ -213,7 +212,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         problems: ['precondition_failed'],
         async handle(tx, { params, body, ifMatch }) {
           const before = await readSource(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           requireMayRun(tx, body.agent)
           const { nowMs, tenant } = tx.context
           const { secret, overlapSeconds = OVERLAP_SECONDS } = body
@@ -245,7 +244,7 @@ export function webhookSources({ mint, seal }: SourceOptions, models: ModelAcces
         problems: ['precondition_failed'],
         async handle(tx, { params, ifMatch }) {
           const before = await readSource(tx, params.id)
-          requireMatch(ifMatch, etagOf(before))
+          requireMatch(ifMatch, versionTag(before))
           await removeSource(tx, before)
           tx.enqueue(clearSource, { id: before.id })
           return { status: 204 }

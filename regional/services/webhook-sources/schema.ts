@@ -1,6 +1,6 @@
 // Sources of webhooks, and what they sent: what clients send and see.
 import { z } from 'zod'
-import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, nameSchema, timeSchema } from '../../schemas.ts'
 import { PROVIDERS, type Provider, standardSecret } from './providers.ts'
 
 export const sourceId = idSchema('whs')
@@ -101,7 +101,7 @@ export const UpdateSource = z
     eventTypes: eventTypes.optional(),
     agent: agent.optional().meta({ example: null }),
   })
-  .refine((changes) => Object.keys(changes).length > 0, 'says nothing to change')
+  .refine(...changesSomething)
   .refine(({ secret, overlapSeconds }) => secret !== undefined || overlapSeconds === undefined, {
     path: ['overlapSeconds'],
     message: 'goes with `secret`',
