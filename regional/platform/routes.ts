@@ -144,6 +144,13 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
     return listed(list, await directory.search(prefix, limit, readCursor(list, cursor)?.[0]))
   }
 
+  /** The tenant itself, as log and metrics name it, or none. */
+  async function byNumber(number: TenantNumber): Promise<Reply> {
+    const place = await directory.locate(number)
+    const entries = place === undefined ? [] : [[[String(number)], { number, ...place }] as const]
+    return listed(LIST, { entries, more: false })
+  }
+
   async function byAge(limit: number, cursor: string | undefined): Promise<Reply> {
     const [after] = readCursor(LIST, cursor) ?? []
     const { entries, more } = await directory.list(
@@ -188,7 +195,8 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       method: 'get',
       path: '/platform/v1/tenants',
       tag: 'Platform',
-      summary: 'List tenants: oldest first, by what they cost today and yesterday, or found by their slugs',
+      summary:
+        'List tenants: oldest first, by what they cost today and yesterday, or found by slug or number',
       role: 'read',
       query: pageQuery.extend({
         order: z.enum(['created', 'cost']).default('created'),
@@ -200,6 +208,14 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
             description:
               'Only those whose slug begins so, in the order of their slugs: not with `order=cost`.',
           }),
+        number: z
+          .string()
+          .regex(/^[1-9]\d{0,18}$/)
+          .optional()
+          .meta({
+            description:
+              'Only the one that the log and the metrics name so: not with `order=cost`, nor with `slug`.',
+          }),
       }),
       answers: {
         200: pageOf(ListedTenant).extend({
@@ -209,12 +225,15 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
         }),
       },
       async handle({ query }) {
-        if (query.order === 'cost' && query.slug !== undefined) {
+        const ways = [query.order === 'cost', query.slug !== undefined, query.number !== undefined]
+        if (ways.filter(Boolean).length > 1) {
           throw new Problem(
             'malformed_request',
-            'Tenants are listed by their cost or found by their slugs, not both.',
+            'Tenants are listed by their cost, or found by their slugs, or by a number: one of these.',
           )
         }
+        const number = parseTenantNumber(query.number ?? '')
+        if (number !== undefined) return byNumber(number)
         if (query.order === 'cost') return listByCost(query.limit, query.cursor, { regions, callsTo })
         if (query.slug !== undefined) return bySlug(query.slug, query.limit, query.cursor)
         return byAge(query.limit, query.cursor)

@@ -225,8 +225,8 @@ export interface Operations {
   'GET /platform/v1/plans': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Plan>; nextCursor: string | null } }
   /** List the regions and how loaded they are. */
   'GET /platform/v1/regions': { query?: { limit?: number; cursor?: string }; answer: { data: Array<Region>; nextCursor: string | null } }
-  /** List tenants: oldest first, by what they cost today and yesterday, or found by their slugs. */
-  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string; order?: "created" | "cost"; slug?: string }; answer: { data: Array<ListedTenant>; nextCursor: string | null; unreachable: Array<string> } }
+  /** List tenants: oldest first, by what they cost today and yesterday, or found by slug or number. */
+  'GET /platform/v1/tenants': { query?: { limit?: number; cursor?: string; order?: "created" | "cost"; slug?: string; number?: string }; answer: { data: Array<ListedTenant>; nextCursor: string | null; unreachable: Array<string> } }
   /** Read a tenant. */
   'GET /platform/v1/tenants/{id}': { params: { id: string }; answer: Tenant }
   /** Read how far a tenant’s erasure is, and its certificate. */

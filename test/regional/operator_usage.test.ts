@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { newId } from '../../shared/ids.ts'
 import { PLANS } from '../../shared/plans.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -142,6 +143,18 @@ test('how busy a region is told to be is what it measured in its last second, wh
     after = await measured()
   }
   expect(told).toBeCloseTo(before, 3)
+})
+
+test('a tenant is found by the number that log and metrics name it by', async () => {
+  const { id } = await regions.newTenant('numbered', 'eu')
+  const number = tenantNumberOf(id)
+  const found = await operator(`/tenants?number=${number}`)
+  expect(found.body).toMatchObject({ data: [{ id, slug: 'numbered' }], nextCursor: null, unreachable: [] })
+  expect((await operator('/tenants?number=999999999')).body.data).toEqual([])
+  for (const wrong of ['number=0', 'number=x', `number=${number}&slug=numbered`]) {
+    const { status, body } = await operator(`/tenants?${wrong}`)
+    expect([wrong, status, body.code]).toEqual([wrong, 400, 'malformed_request'])
+  }
 })
 
 test('a region that does not answer is named, and hides no other region’s tenants', async () => {

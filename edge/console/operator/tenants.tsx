@@ -3,7 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ErasureShown } from '../../../shared/edge_calls.ts'
 import { PLAN_NAMES } from '../../../shared/plans.ts'
 import type { ProblemDetails } from '../../../shared/problems.ts'
-import type { List } from '../api.ts'
+import type { List, Refused } from '../api.ts'
 import { Erasure } from '../parts/erasure.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
@@ -115,18 +115,28 @@ const flashOf = (c: OperatorContext): string | undefined => {
   return Object.hasOwn(MESSAGES, word) ? MESSAGES[word] : undefined
 }
 
+const NO_TENANTS: TenantList = { data: [], nextCursor: null, unreachable: [] }
+
 async function list(c: OperatorContext, wrong?: Wrong) {
   const { visit } = c.var
   const byCost = c.req.query('order') === 'cost'
   const wanted = (c.req.query('find') ?? '').trim().toLowerCase()
   const filter = byCost ? '?order=cost' : wanted === '' ? '' : `?slug=${encodeURIComponent(wanted)}`
-  const answer = await visit.api.get<TenantList>(
-    `/platform/v1/tenants${filter}${cursorQuery(c, filter === '' ? '?' : '&')}`,
-  )
-  if (!answer.ok && answer.problem.code !== 'malformed_request') return c.var.refuse(answer)
-  // No slug begins with what was asked for.
-  const none: TenantList = { data: [], nextCursor: null, unreachable: [] }
-  const { data: tenants, nextCursor, unreachable } = answer.ok ? answer.body : none
+  const found = async (filter: string): Promise<TenantList | Refused> => {
+    const answer = await visit.api.get<TenantList>(`/platform/v1/tenants${filter}`)
+    if (answer.ok) return answer.body
+    // No slug begins so, and nobody has such a number.
+    return answer.problem.code === 'malformed_request' ? NO_TENANTS : answer
+  }
+  const [answer, named] = await Promise.all([
+    found(filter + cursorQuery(c, filter === '' ? '?' : '&')),
+    /^\d+$/.test(wanted) && !c.req.query('cursor') ? found(`?number=${wanted}`) : NO_TENANTS,
+  ])
+  if ('problem' in answer) return c.var.refuse(answer)
+  if ('problem' in named) return c.var.refuse(named)
+  const { nextCursor } = answer
+  const tenants = [...named.data, ...answer.data]
+  const unreachable = [...new Set([...named.unreachable, ...answer.unreachable])]
   return c.var.page(
     'Tenants',
     <>
@@ -161,7 +171,7 @@ const None = ({ wanted }: { wanted: string }) =>
     </EmptyState>
   ) : (
     <EmptyState title="None found">
-      <p>No tenant’s slug begins with {wanted}.</p>
+      <p>No tenant’s slug begins with {wanted}, and none has it for its number.</p>
     </EmptyState>
   )
 
@@ -173,7 +183,7 @@ const Search = ({ wanted, byCost }: { wanted: string; byCost: boolean }) => (
     <Field
       name="find"
       label="Find tenants"
-      hint="The beginning of their name in addresses."
+      hint="The beginning of their name in addresses, or the number that the log and the metrics name one by."
       type="search"
       value={wanted}
       maxlength={63}
