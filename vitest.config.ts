@@ -17,12 +17,10 @@ const bindings = {
 const poll = { timeout: 20_000 }
 
 /** What measures rates, delays and fairness, or kills what it started: by itself, so that nothing else makes it wait. */
-const ALONE = ['limit', 'admission', 'faults', 'jobs', 'storage'].map(
-  (folder) => `test/${folder}/**/*.test.ts`,
-)
+const ALONE = ['limit', 'admission', 'faults', 'jobs'].map((folder) => `test/${folder}/**/*.test.ts`)
 
 /**
- * `node`: region and whole-stack tests on Node, two files at a time, since they mostly wait. `alone`: one at a time. `workerd`:
+ * `node`: engine, region and whole-stack tests on Node, two files at a time, since they mostly wait. `alone`: one at a time. `workerd`:
  * the edge inside the real runtime.
  */
 export default defineConfig({
@@ -63,6 +61,7 @@ export default defineConfig({
         ],
         test: {
           name: 'workerd',
+          isolate: false,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
           include: ['test/edge/**/*.test.ts', 'test/shared/**/*.test.ts'],
