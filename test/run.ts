@@ -7,6 +7,8 @@ import { createVitest, parseCLI, type TestModule, TestsNotFoundError } from 'vit
 const MOST_AGAIN = 5
 
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)])
+// It has been shown.
+if ('help' in options) process.exit()
 const vitest = await createVitest({ ...options, watch: false })
 try {
   process.exitCode = await run()
