@@ -93,7 +93,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
           <Field
             name="slug"
             label="Slug"
-            hint="Its name in addresses: letters, digits and hyphens, such as acme."
+            hint="Its name in addresses: small letters, digits and hyphens, such as acme."
             value={given?.slug}
             error={taken ?? errorOf('slug')}
             required

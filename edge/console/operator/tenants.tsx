@@ -215,7 +215,7 @@ function NewTenant({ visit, given, problem }: NewTenantProps) {
         <Field
           name="slug"
           label="Slug"
-          hint="A DNS label, such as acme."
+          hint="Its name in addresses: small letters, digits and hyphens, such as acme."
           value={given?.slug}
           error={taken ?? errorAt(problem, '/slug')}
           maxlength={63}
