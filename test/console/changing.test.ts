@@ -295,6 +295,12 @@ test('a form that is refused is shown again as it was typed, whatever for, and b
     if (path === 'identity-providers') {
       expect(await page.content()).not.toContain('not-to-be-seen')
       expect(await page.locator('#error-clientSecret').innerText()).toContain('Type it again')
+      await page.getByLabel('Whoever has a role').check()
+      await page.getByLabel('Claim with roles').fill('')
+      await click(page, button)
+      expect(await page.locator('#error-roleClaim').innerText()).toContain('Nobody would become a member')
+      expect(await page.title()).toMatch(/^Nothing was done · /)
+      expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('Second')
     }
   }
   expect(complaints).toEqual([])

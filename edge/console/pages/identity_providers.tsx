@@ -59,6 +59,7 @@ export const identityProviders: ConsolePage = {
         createMembers: field(form, 'createMembers') === 'on',
       }
       const { name, issuer, roleClaim, mapping, clientId, clientSecret, createMembers } = given
+      if (createMembers && (roleClaim === '' || mapping === '')) return list(c, given, NO_ROLES)
       const answer = await visit.api.post<Provider>('/v1/identity-providers', {
         body: {
           ...{ name, issuer, createMembers, roleClaim: roleClaim || null, roleMapping: mappingOf(mapping) },
@@ -92,6 +93,9 @@ export const identityProviders: ConsolePage = {
     })
   },
 }
+
+const NO_ROLES =
+  'Nobody would become a member: without a claim, and roles for its values, no token has a role. Give both, or a defaultRole by the API.'
 
 const OWN_PART = {
   session:
@@ -131,7 +135,7 @@ const mappingOf = (text: string): Record<string, string> =>
       }),
   )
 
-async function list(c: ConsoleContext, given?: Given) {
+async function list(c: ConsoleContext, given?: Given, error?: string) {
   const { visit } = c.var
   const answer = await visit.api.get<List<Provider>>(`/v1/identity-providers${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
@@ -151,11 +155,12 @@ async function list(c: ConsoleContext, given?: Given) {
         </div>
       )}
       {mayWrite ? (
-        <NewProvider visit={visit} path={path} given={given} problem={c.var.problem} />
+        <NewProvider {...{ visit, path, given, error, problem: c.var.problem }} />
       ) : (
         <p class="quiet">Only owners add or delete identity providers: they decide who everybody is.</p>
       )}
     </>,
+    error === undefined ? {} : { status: 422 },
   )
 }
 
@@ -192,9 +197,11 @@ interface NewProviderProps {
   path: string
   given: Given | undefined
   problem: ProblemDetails | undefined
+  /** With whom it lets in, all of it being what the API takes. */
+  error: string | undefined
 }
 
-const NewProvider = ({ visit, path, given, problem }: NewProviderProps) => (
+const NewProvider = ({ visit, path, given, problem, error }: NewProviderProps) => (
   <section class="panel" aria-labelledby="new">
     <h2 id="new">Add an identity provider</h2>
     <Form visit={visit} action={path}>
@@ -219,9 +226,9 @@ const NewProvider = ({ visit, path, given, problem }: NewProviderProps) => (
       <Field
         name="roleClaim"
         label="Claim with roles"
-        hint="Such as “groups”. Leave it empty if tokens have none."
+        hint="Such as “groups”. Leave it empty if tokens have none: members then have the role that you give them."
         value={given?.roleClaim}
-        error={errorAt(problem, '/roleClaim')}
+        error={error ?? errorAt(problem, '/roleClaim')}
       />
       <TextArea
         name="mapping"

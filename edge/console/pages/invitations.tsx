@@ -84,7 +84,7 @@ async function list(c: ConsoleContext, given?: Given) {
     <>
       {data.length === 0 ? (
         <EmptyState title="No invitations">
-          <p>Whoever accepts one, by their own sign-in, becomes a member.</p>
+          <p>Whoever accepts one becomes a member; they need no account of their own for that.</p>
         </EmptyState>
       ) : (
         <div class="panel">
