@@ -862,6 +862,10 @@ describe('every page', () => {
       await page.goto(`/admin/paging/audit?${filter}`)
       expect([filter, await page.locator('tbody tr').count()]).toEqual([filter, rows])
     }
+    await page.goto(`/admin/paging/audit?target=${'x'.repeat(201)}&action=projects`)
+    expect(await page.locator('#error-target').innerText()).toContain('200 characters')
+    expect(await page.getByLabel('Action').inputValue()).toBe('projects')
+    await accessible(page)
     await context.close()
   })
 
