@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { utf8 } from '../shared/bytes.ts'
 import { MAX_BODY_BYTES } from '../shared/headers.ts'
 import { type FieldError, Problem, type ProblemCode } from '../shared/problems.ts'
+import { noneOf, plainly } from './plain_errors.ts'
 
 export type Method = 'get' | 'post' | 'patch' | 'put' | 'delete'
 type Schema = z.ZodType | undefined
@@ -115,7 +116,7 @@ const NO_FIELDS = z.strictObject({})
 
 function check<S extends Schema>(schema: S, value: unknown, code: ProblemCode, detail: string): Parsed<S> {
   if (schema === undefined) return undefined as Parsed<S>
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, { error: plainly })
   if (!parsed.success) throw new Problem(code, detail, { errors: fieldErrors(parsed.error) })
   return parsed.data as Parsed<S>
 }
@@ -213,12 +214,7 @@ function within(issue: Issue): Issue[] {
   }
   const options = 'options' in issue ? issue.options?.filter((option) => option !== undefined) : undefined
   if (options === undefined) return [issue]
-  return [
-    {
-      ...issue,
-      message: `Invalid input: expected one of ${options.map((each) => JSON.stringify(each)).join('|')}`,
-    },
-  ]
+  return [{ ...issue, message: noneOf(options) }]
 }
 
 /** A shape of another JSON type is further away than any of the same. */
@@ -326,7 +322,12 @@ export const pageOf = <T extends z.ZodType>(item: T) =>
 export const pageLimit = z
   .preprocess(
     (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
-    z.int('is no whole number in decimal digits').min(1).max(100),
+    z
+      .int({
+        error: ({ code }) => (code === 'invalid_type' ? 'is no whole number in decimal digits' : undefined),
+      })
+      .min(1)
+      .max(100),
   )
   .default(25)
 

@@ -25,7 +25,12 @@ export const nameSchema = z
   .refine((text) => text.trim() === text, 'begins or ends with white space')
 
 export const timeSchema = z.iso.datetime().meta({ description: 'RFC 3339, UTC' })
-export const slugSchema = z.string().regex(SLUG, 'is a DNS label: a–z, 0–9 and -, at most 63 characters')
+export const slugSchema = z
+  .string()
+  .regex(
+    SLUG,
+    'is to be 1 to 63 small letters a–z, digits and hyphens, with no hyphen at its beginning or end',
+  )
 
 /** Of the platform: parts of the console's paths, and hosts that people take for the platform's own. */
 const RESERVED_SLUGS: ReadonlySet<string> = new Set([

@@ -24,7 +24,17 @@ import { MENU, PAGES } from './pages/index.ts'
 import type { ConsolePage } from './pages/page.ts'
 import { Alone, Frame } from './parts/layout.tsx'
 import { whoOf } from './parts/who.tsx'
-import { Advice, foreignForm, Sent, type Show, sayWhen, showing, showRefusal, Typed } from './respond.tsx'
+import {
+  Advice,
+  foreignForm,
+  isMendable,
+  Sent,
+  type Show,
+  sayWhen,
+  showing,
+  showRefusal,
+  Typed,
+} from './respond.tsx'
 import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
@@ -172,10 +182,10 @@ const framing = (page: ConsolePage, show: Show) =>
         .map(({ path, title }) => ({ href: `${base}/${path}`, title, current: path === page.path })),
     }))
     const self = `${base}/${page.path}`
-    c.set('page', (body, { title = page.title, status = 200, live = false, above = [] } = {}) =>
+    c.set('page', (body, { title = page.title, status, live = false, above = [] } = {}) =>
       show(c, {
         title: `${title} · ${name}`,
-        status,
+        status: status ?? c.var.problem?.status ?? 200,
         live,
         customisation: organisation.customisation,
         body: (
@@ -203,11 +213,17 @@ const framing = (page: ConsolePage, show: Show) =>
       sayWhen(c, refused)
       return c.var.page(
         <>
-          <Advice refused={refused} />
+          <Advice refused={refused} first={c.req.method === 'POST'} />
           <Sent refused={refused} form={c.get('form')} action={c.req.path} />
         </>,
         { status: refused.status },
       )
+    })
+    c.set('again', (refused, draw) => {
+      if (!isMendable(refused)) return c.var.refuse(refused)
+      sayWhen(c, refused)
+      c.set('problem', refused.problem)
+      return draw()
     })
     c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
     await next()

@@ -8,7 +8,7 @@ import type { Refused } from './api.ts'
 import { CSRF_FIELD, type SentForm } from './csrf.ts'
 import { contentPolicy } from './parts/content_policy.ts'
 import { Document } from './parts/document.tsx'
-import { AS_TYPED } from './parts/form.tsx'
+import { AS_TYPED, SecretField } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
 import type { Assets } from './static_files.ts'
 import type { Customisation } from './visit.ts'
@@ -29,7 +29,8 @@ export const showing =
   (assets: Assets): Show =>
   (c, { title: page, status = 200, customisation, live = false, refresh, body }) => {
     // The first that is heard of a form that was not taken.
-    const title = status === 422 && c.req.method === 'POST' ? `Nothing was done · ${page}` : page
+    const refused = c.req.method === 'POST' ? notTaken(status) : ''
+    const title = refused + page
     const nonce = toBase64url(crypto.getRandomValues(new Uint8Array(16)))
     c.header('content-security-policy', contentPolicy(nonce, customisation?.logoUrl))
     c.header('cache-control', 'no-store')
@@ -39,6 +40,10 @@ export const showing =
     // Every status here has a body.
     return c.html(html`<!doctype html>${document}`, status as 200)
   }
+
+/** What no region answered may have been done all the same. */
+const notTaken = (status: number): string =>
+  status < 400 ? '' : status < 500 ? 'Nothing was done · ' : 'Perhaps not done · '
 
 interface Said {
   title: string
@@ -100,11 +105,11 @@ const ADVICE: Partial<Record<ProblemCode, Said>> = {
   },
   precondition_failed: {
     title: 'Somebody changed it meanwhile',
-    what: 'Nothing was overwritten. Open the page again to see it as it is now, and make your change there.',
+    what: 'What you typed stands below, and is not saved. Saved again, it takes the place of what is there now.',
   },
   idempotency_key_reuse: {
     title: 'This form was sent before',
-    what: 'It said something else then, and that was done; this was not. Open the page again, and make your change there.',
+    what: 'It said something else then, and that was done; this was not. See what is there now before you send it again.',
   },
   not_found: { title: 'There is nothing here', what: 'It may have been deleted. Go back and look again.' },
   rate_limited: { title: 'Too many requests', what: 'Wait a moment, then load the page again.' },
@@ -131,27 +136,34 @@ export const adviceOn = (refused: Pick<Refused, 'problem'>): Said => {
 }
 
 interface Telling {
-  refused: Refused
+  refused: Pick<Refused, 'problem'>
   /** Where it is to be said otherwise than {@link adviceOn} says it. */
   said?: Said | undefined
 }
 
+interface AdviceProps extends Telling {
+  /** It is where a browser begins, without script, too. */
+  first?: boolean
+  children?: Child
+}
+
 /** A refusal in words, with what to quote when one asks for help. */
-export const Advice = ({ refused, said }: Telling) => {
+export const Advice = ({ refused, said, first = false, children }: AdviceProps) => {
   const { title, what } = said ?? adviceOn(refused)
   return (
-    <div class="notice bad" role="alert">
+    <div class="notice bad" role="alert" {...(first && { tabindex: -1, autofocus: true })}>
       <p>
         <strong>{title}.</strong> {what}
       </p>
       <Errors refused={refused} />
+      {children}
       <Reference refused={refused} />
     </div>
   )
 }
 
 /** What is wrong with each field, where no form is drawn again that says it beside them. */
-const Errors = ({ refused: { problem } }: { refused: Refused }) =>
+const Errors = ({ refused: { problem } }: Telling) =>
   problem.errors === undefined ? null : (
     <ul>
       {problem.errors.map(({ pointer, detail }) => (
@@ -162,7 +174,7 @@ const Errors = ({ refused: { problem } }: { refused: Refused }) =>
     </ul>
   )
 
-const Reference = ({ refused: { problem } }: { refused: Refused }) => (
+const Reference = ({ refused: { problem } }: Telling) => (
   <p class="quiet">
     <small>
       {problem.code} {problem.requestId}
@@ -170,16 +182,49 @@ const Reference = ({ refused: { problem } }: { refused: Refused }) => (
   </p>
 )
 
-/** What is wrong with a form where the API names no field of it. */
-export const FormProblem = ({ problem }: { problem: ProblemDetails | undefined }) =>
-  problem === undefined || problem.errors !== undefined ? null : (
-    <p class="error" role="alert" tabindex={-1} autofocus>
-      {adviceOn({ problem }).what}
-    </p>
+/** What a form says, by the labels of its fields. */
+type Labelled = Readonly<Record<string, string>>
+
+interface FormProblemProps {
+  problem: ProblemDetails | undefined
+  typed?: Labelled | undefined
+  /** What the form changes, as it is now. */
+  now?: Labelled | undefined
+}
+
+/** What is wrong with a form where the API names no field of it. Nothing of somebody else's is overwritten unseen. */
+export function FormProblem({ problem, typed = {}, now = {} }: FormProblemProps) {
+  if (problem === undefined || problem.errors !== undefined) return null
+  const theirs = Object.entries(now).filter(([label, value]) => value !== typed[label])
+  return (
+    <Advice refused={{ problem }} first>
+      {problem.code === 'precondition_failed' && theirs.length > 0 && (
+        <>
+          <p>It is now:</p>
+          <dl>
+            {theirs.map(([label, value]) => (
+              <>
+                <dt>{label}</dt>
+                <dd class="text">{value || '(nothing)'}</dd>
+              </>
+            ))}
+          </dl>
+        </>
+      )}
+    </Advice>
   )
+}
+
+/** What the same form meets again, whatever is changed in it; under way, it may be sent again as it is. */
+const NOT_OF_THE_FORM: ReadonlySet<ProblemCode> = new Set(['project_archived', 'request_in_progress'])
+
+/** Whether a form may be taken once something in it is changed, or it is seen what is there now. */
+export const isMendable = ({ status, problem: { code } }: Refused): boolean =>
+  code === 'quota_exceeded' || ([400, 409, 412, 413, 422].includes(status) && !NOT_OF_THE_FORM.has(code))
 
 /** Fields that nobody typed, and those that are not to be seen. */
-const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', 'secret', 'clientSecret'])
+const SECRETS = new Set(['secret', 'clientSecret'])
+const UNSEEN = new Set([CSRF_FIELD, 'once', 'shown', 'version', ...SECRETS])
 
 /** No form of the console's has as many: each is drawn in turn, and nothing else is answered meanwhile. */
 const MOST_FIELDS = 100
@@ -216,16 +261,21 @@ export function Typed({ form }: { form: SentForm }) {
 
 /** What a refused form had in it; and the form again, where that can help. */
 export function Sent({ refused, form, action }: { refused: Refused; form?: FormData; action: string }) {
-  const mayHelp = refused.status === 429 || refused.status === 503
+  const mayHelp =
+    refused.status === 429 || refused.status === 503 || refused.problem.code === 'request_in_progress'
   const texts = textsIn(form)
   return (
     <>
       <Typed form={form} />
       {form && mayHelp && texts !== 'too long' && (
-        <form {...AS_TYPED} action={action}>
-          {texts.map(([name, value]) => (
-            <input type="hidden" name={name} value={value} />
-          ))}
+        <form class="stack" {...AS_TYPED} action={action}>
+          {texts.map(([name, value]) =>
+            SECRETS.has(name) && value !== '' ? (
+              <SecretField name={name} label="Secret" typed required />
+            ) : (
+              <input type="hidden" name={name} value={value} />
+            ),
+          )}
           <button type="submit">Send it again</button>
         </form>
       )}
@@ -274,7 +324,7 @@ export function showRefusal(
 
 export const foreignForm = (c: Context, show: Show, form?: FormData) =>
   show(c, {
-    title: 'Nothing was done',
+    title: 'A form of elsewhere',
     status: 403,
     body: (
       <Alone title="Nothing was done">

@@ -80,7 +80,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
     const isOfAField = taken !== undefined || refused?.problem.errors !== undefined
     return formPage(c, 'Sign up', refused, (errorOf, { regions }) => (
       <Alone title="Create an organisation">
-        {refused && !isOfAField && <Advice refused={refused} said={saidOf(refused)} />}
+        {refused && !isOfAField && <Advice refused={refused} said={saidOf(refused)} first />}
         <form class="stack" method="post" action={SIGN_UP_PAGE}>
           <Field
             name="name"
@@ -93,7 +93,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
           <Field
             name="slug"
             label="Slug"
-            hint="Its name in addresses: letters, digits and hyphens, such as acme."
+            hint="Its name in addresses: small letters, digits and hyphens, such as acme."
             value={given?.slug}
             error={taken ?? errorOf('slug')}
             required
@@ -131,7 +131,7 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
       <Alone title="Get a link to your organisation">
         <p>For who made an organisation here, and has no other way to sign in.</p>
         {refused && refused.problem.errors === undefined && (
-          <Advice refused={refused} said={saidOf(refused)} />
+          <Advice refused={refused} said={saidOf(refused)} first />
         )}
         <form class="stack" method="post" action={LINK_PAGE}>
           <Field

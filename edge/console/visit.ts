@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import type { Child } from 'hono/jsx'
 import type { TenantPlace } from '../../shared/edge_calls.ts'
+import type { ProblemDetails } from '../../shared/problems.ts'
 import type { Role } from '../../shared/roles.ts'
 import type { EdgeConfig } from '../env.ts'
 import type { WithBody } from '../forward/body.ts'
@@ -68,6 +69,7 @@ export interface Visit extends Presence {
 export interface PageOptions {
   /** Instead of the page's own. */
   title?: string
+  /** Otherwise that of the problem, where a form is shown again for one. */
   status?: number
   /** Parts of it renew themselves. */
   live?: boolean
@@ -88,6 +90,10 @@ export interface ConsoleTypes {
     page: (body: Child, options?: PageOptions) => Answer
     /** Answers with what the API refused, in the frame. */
     refuse: (refused: Refused) => Answer
+    /** After a form that was not taken: draws it again, with what was typed, where that can help; refuses otherwise. */
+    again: (refused: Refused, draw: () => Answer) => Answer
+    /** What a form that is drawn again was not taken for. */
+    problem: ProblemDetails | undefined
     /** After a form: on to a page of the console, which says so. `done` is one of the messages of that page. */
     done: (path: string, done: string) => Response
   }
@@ -112,11 +118,15 @@ export function numberIn(text: string): number | string {
 
 /**
  * The version that a form on the page changes: the one shown, or, where a form is shown again for what was wrong with
- * it, still the one that it was typed into. What somebody else changed meanwhile would be overwritten unseen otherwise.
+ * it, still the one that it was typed into. What somebody else changed meanwhile would be overwritten unseen otherwise;
+ * where that is what was wrong, the form says what it is now.
  */
-export function formVersion(c: ConsoleContext, etag: string | undefined): string | undefined {
-  const form: FormData | undefined = c.get('form')
-  return form === undefined ? etag : field(form, 'version')
+export function formVersion(
+  { var: { form, problem } }: { var: { form?: FormData; problem: ProblemDetails | undefined } },
+  etag: string | undefined,
+): string | undefined {
+  const isSeen = form === undefined || problem?.code === 'precondition_failed'
+  return isSeen ? etag : field(form, 'version')
 }
 
 /**

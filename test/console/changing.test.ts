@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Stack, startStack } from '../e2e/stack.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
-import { newPerson, startBrowser, type Watched } from './browser.ts'
+import { accessible, newPerson, startBrowser, type Watched } from './browser.ts'
 
 let stack: Stack
 let browser: Browser
@@ -58,7 +58,7 @@ test('a record that is saved keeps its expiry until somebody changes that', asyn
   await page.getByLabel('Expires').fill('2092-01-01T00:00:00Z')
   await send('PUT', `${records}/${id}`, { data: { city: 'Rome' }, expiresAt: '2093-01-01T00:00:00Z' })
   await click(page, 'Save')
-  expect(await alert(page)).toMatch(/changed it meanwhile.*"Rome".*Expires: 2093-01-01T00:00:00\.000Z/s)
+  expect(await alert(page)).toMatch(/changed it meanwhile.*"Rome".*Expires\s+2093-01-01T00:00:00\.000Z/s)
   await click(page, 'Save')
   expect(await stored()).toMatchObject({ data: { city: 'Lima' }, expiresAt: '2092-01-01T00:00:00.000Z' })
 
@@ -184,7 +184,7 @@ test('a project that is saved keeps all that nobody touched', async () => {
   expect(await send('GET', `/v1/projects/${id}`)).toMatchObject({ ...kept, name: 'After' })
 })
 
-test('a form that is shown again for what was wrong does not overwrite what somebody else changed', async () => {
+test('a form does not overwrite what somebody else changed unseen, and loses nothing that was typed', async () => {
   const { page } = person
   const made = async (path: string, body: object) => (await send<{ id: string }>('POST', path, body)).id
   const agents = `/v1/projects/${project}/agents`
@@ -229,10 +229,109 @@ test('a form that is shown again for what was wrong does not overwrite what some
     await click(page, 'Save')
     expect([shown, await alert(page)]).toEqual([
       shown,
-      expect.stringContaining('Somebody changed it meanwhile'),
+      expect.stringMatching(/Somebody changed it meanwhile.*Theirs/s),
     ])
+    expect(await page.title()).toMatch(/^Nothing was done · /)
+    expect(await page.locator(':focus').getAttribute('role')).toBe('alert')
     expect(await send('GET', path)).toMatchObject(theirs)
+    // Seen, it is overwritten; and a secret is not kept.
+    if (label === 'Secret') {
+      expect(await page.locator('#error-secret').innerText()).toContain('Type it again')
+      await field.fill(right)
+    }
+    expect([shown, await field.inputValue()]).toEqual([shown, right])
+    await click(page, 'Save')
+    expect([shown, await flash(page)]).toEqual([shown, expect.stringMatching(/changed|saved/)])
+    expect(await send('GET', path)).not.toMatchObject(theirs)
   }
+})
+
+test('a form that is refused is shown again as it was typed, whatever for, and begins with why', async () => {
+  const { page, complaints } = person
+  const issuer = 'https://login.example.com'
+  await send('POST', '/v1/identity-providers', { name: 'First', issuer })
+  await send('POST', '/v1/members', { identity: { issuer, subject: 'ann' }, role: 'viewer' })
+  await send('POST', '/v1/domains', { domain: 'one.example.com' })
+  await send('PATCH', `/platform/v1/tenants/${stack.demo.tenantId}`, { limits: { domains: 1 } })
+  const collection = `projects/${project}/collections/known`
+  await send('PUT', `/v1/${collection}`, {
+    indexes: [{ fields: [{ field: 'city', type: 'string' }], unique: true }],
+  })
+  await send('POST', `/v1/${collection}/records`, { data: { city: 'Paris' } })
+  const forms: ReadonlyArray<
+    [path: string, button: string, status: number, why: RegExp, typed: Record<string, string>]
+  > = [
+    [
+      'identity-providers',
+      'Add',
+      409,
+      /issuer has an identity provider here already/,
+      {
+        ...{ Name: 'Second', Issuer: issuer, 'Claim with roles': 'groups', Roles: 'staff = member' },
+        'Client for the console': 'console',
+      },
+    ],
+    ['members', 'Add', 409, /is another member’s/, { Issuer: issuer, Subject: 'ann' }],
+    ['domains', 'Claim it', 403, /allows 1 domains/, { Domain: 'two.example.com' }],
+    [`${collection}/new`, 'Save', 409, /city/, { 'Document (JSON)': '{"city":  "Paris"}' }],
+  ]
+  for (const [path, button, status, why, typed] of forms) {
+    await page.goto(`/admin/demo/${path}`)
+    for (const [label, text] of Object.entries(typed)) {
+      await page.getByLabel(label, { exact: true }).fill(text)
+    }
+    if (path === 'identity-providers') await page.getByLabel('Secret of that client').fill('not-to-be-seen')
+    const answered = page.waitForResponse((response) => response.request().method() === 'POST')
+    await click(page, button)
+    expect([path, (await answered).status()]).toEqual([path, status])
+    const said = page.locator('main').locator('[role=alert], .error').first()
+    expect([path, await said.innerText()]).toEqual([path, expect.stringMatching(why)])
+    expect(await page.locator('[role=alert]:focus, [aria-invalid]:focus').count()).toBe(1)
+    expect(await page.title()).toMatch(/^Nothing was done · /)
+    for (const [label, text] of Object.entries(typed)) {
+      expect([label, await page.getByLabel(label, { exact: true }).inputValue()]).toEqual([label, text])
+    }
+    await accessible(page, { themes: 1 })
+    if (path === 'identity-providers') {
+      expect(await page.content()).not.toContain('not-to-be-seen')
+      expect(await page.locator('#error-clientSecret').innerText()).toContain('Type it again')
+      await page.getByLabel('Whoever has a role').check()
+      await page.getByLabel('Claim with roles').fill('')
+      await click(page, button)
+      expect(await page.locator('#error-roleClaim').innerText()).toContain('Nobody would become a member')
+      expect(await page.title()).toMatch(/^Nothing was done · /)
+      expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('Second')
+    }
+  }
+  expect(complaints).toEqual([])
+})
+
+test('a member’s role that somebody else has changed meanwhile is shown beside the one that was chosen', async () => {
+  const { page } = person
+  const identity = { issuer: 'https://login.example.com', subject: 'ben' }
+  const { id } = await send<{ id: string }>('POST', '/v1/members', { identity, role: 'viewer' })
+  await page.goto(`/admin/demo/members/${id}`)
+  await page.getByLabel('Role').selectOption('admin')
+  await send('PATCH', `/v1/members/${id}`, { role: 'member' })
+  await click(page, 'Save')
+  expect(await alert(page)).toMatch(/changed it meanwhile.*Role\s+member/s)
+  expect(await page.getByLabel('Role').inputValue()).toBe('admin')
+  await click(page, 'Save')
+  expect(await send('GET', `/v1/members/${id}`)).toMatchObject({ role: 'admin' })
+})
+
+test('a run that is refused without script keeps its message beside what is wrong with it', async () => {
+  const { id } = await send<{ id: string }>('POST', `/v1/projects/${project}/agents`, { name: 'Mute' })
+  const { page } = await newPerson(browser, stack.edge, { javaScriptEnabled: false })
+  await page.goto(await newLink())
+  await click(page, 'Sign in')
+  await page.goto(`/admin/demo/agents/${project}/${id}`)
+  await page.getByLabel('Message').fill('   ')
+  await click(page, 'Run')
+  expect(await page.title()).toMatch(/^Nothing was done · Mute/)
+  expect(await page.locator(':focus').getAttribute('name')).toBe('input')
+  expect(await page.locator('#error-input').count()).toBe(1)
+  await page.context().close()
 })
 
 test('an agent’s model is chosen from all that there are, also where they fill more than a page', async () => {

@@ -862,6 +862,10 @@ describe('every page', () => {
       await page.goto(`/admin/paging/audit?${filter}`)
       expect([filter, await page.locator('tbody tr').count()]).toEqual([filter, rows])
     }
+    await page.goto(`/admin/paging/audit?target=${'x'.repeat(201)}&action=projects`)
+    expect(await page.locator('#error-target').innerText()).toContain('200 characters')
+    expect(await page.getByLabel('Action').inputValue()).toBe('projects')
+    await accessible(page)
     await context.close()
   })
 
@@ -925,14 +929,15 @@ describe('every page', () => {
     await accessible(page)
     await page.getByRole('button', { name: 'Save' }).click()
     expect(await page.locator('.flash').innerText()).toContain('was saved')
-    // Any other page tells at least what was typed.
+    // Any other form, too.
     await page.goto(`/admin/meanwhile/projects/${project.id}`)
     await stack.call(`/v1/projects/${project.id}`, {
       ...{ as: own.key, method: 'PATCH', body: { name: 'Theirs' } },
     })
     await page.getByLabel('Name', { exact: true }).fill('Mine')
     await page.getByRole('button', { name: 'Save' }).click()
-    expect(await textOf(page)).toMatch(/changed it meanwhile[\s\S]*What you sent[\s\S]*Mine/)
+    expect(await page.getByRole('alert').innerText()).toMatch(/changed it meanwhile.*Name\s+Theirs/s)
+    expect(await page.getByLabel('Name', { exact: true }).inputValue()).toBe('Mine')
     await accessible(page)
     expect(complaints).toEqual([])
     await context.close()
@@ -951,19 +956,31 @@ describe('every page', () => {
         await stack.call(`/v1/sessions/${id}`, { as: own.key, method: 'DELETE' })
       }
     }
+    const other = await context.newPage()
+    await other.goto('/admin/typing/webhook-sources')
+    await other.getByLabel('Name', { exact: true }).fill('Sealed')
+    await other.getByLabel('Provider').selectOption('github')
+    await other.getByLabel('Secret', { exact: true }).fill('not-to-be-seen')
     await page.goto('/admin/typing/projects')
     await stack.kill('eu')
     await send('In vain')
+    expect(await page.title()).toMatch(/^Perhaps not done · /)
     expect(await textOf(page)).toMatch(/region does not answer[\s\S]*What you sent[\s\S]*In vain/)
     await accessible(page)
+    await other.getByRole('button', { name: 'Create the source' }).click()
+    expect(await textOf(other)).toMatch(/What you sent[\s\S]*Sealed/)
+    expect(await other.content()).not.toContain('not-to-be-seen')
+    await accessible(other)
     await stack.back('eu')
+    await other.getByLabel('Secret').fill('not-to-be-seen')
+    await other.getByRole('button', { name: 'Send it again' }).click()
+    expect(await textOf(other)).toContain('The URL to send to')
     await page.getByRole('button', { name: 'Send it again' }).click()
     expect(await page.locator('.flash').innerText()).toContain('The project')
     expect(await textOf(page)).toContain('In vain')
 
     // Two tabs, of which the first to send hears why the session is over; the other has no cookie any more.
     await page.goto('/admin/typing/projects')
-    const other = await context.newPage()
     await other.goto('/admin/typing/projects')
     await signedOut()
     for (const [tab, said] of [

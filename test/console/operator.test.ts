@@ -147,16 +147,32 @@ describe('the pages', () => {
     await page.getByRole('link', { name: 'made' }).click()
     expect(await page.locator('h1').innerText()).toBe('<b>Made here</b>')
     const tenant = page.url()
-    await page.getByRole('textbox', { name: 'Name', exact: true }).fill('x'.repeat(201))
+    const name = page.getByRole('textbox', { name: 'Name', exact: true })
+    await name.fill('x'.repeat(201))
+    await page.getByLabel('Plan', { exact: true }).selectOption('team')
     await page.getByRole('button', { name: 'Save' }).click()
-    expect(await page.getByRole('alert').getByRole('listitem').innerText()).toMatch(/^name .*200/)
+    expect(await page.title()).toMatch(/^Nothing was done · <b>Made here/)
+    expect(await page.locator('#error-name').innerText()).toContain('200')
+    expect([await name.inputValue(), await page.getByLabel('Plan', { exact: true }).inputValue()]).toEqual([
+      'x'.repeat(201),
+      'team',
+    ])
     await accessible()
-    await page.goto(tenant)
+    const madeElsewhere = () =>
+      stack.call(new URL(tenant).pathname.replace('/platform/', '/platform/v1/'), {
+        method: 'PATCH',
+        body: { name: 'Made elsewhere' },
+      })
+    await name.fill('Mine')
+    await madeElsewhere()
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await page.getByRole('alert').innerText()).toMatch(/changed it meanwhile.*Name\s+Made elsewhere/s)
+    expect(await name.inputValue()).toBe('Mine')
+    await accessible()
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.waitForURL(/done=saved/)
     // Whatever the tenant changes of itself while the page is open.
-    await stack.call(new URL(tenant).pathname.replace('/platform/', '/platform/v1/'), {
-      method: 'PATCH',
-      body: { name: 'Made elsewhere' },
-    })
+    await madeElsewhere()
     await page.getByRole('button', { name: 'Make a link' }).click()
     const another = await page.locator('#secret').innerText()
     expect([another === link, (await fetch(another)).status]).toEqual([false, 200])

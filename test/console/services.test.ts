@@ -186,7 +186,7 @@ test('an agent is made, run while one watches, and run again without script', as
   expect(await answer.innerText()).toBe('')
   await page.getByLabel('Message').fill(' ')
   await click(page, 'Run')
-  await expect.poll(() => answer.innerText()).toMatch(/^ ?\[Too small/)
+  await expect.poll(() => answer.innerText()).toMatch(/^ ?\[input is empty\]/)
 
   const agent = page.url().split('?')[0] ?? ''
   await page.goto(agent)

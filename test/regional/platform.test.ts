@@ -180,6 +180,10 @@ test('an unknown region, plan or slug spelling is told at its field', async () =
   expect(status).toBe(422)
   const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer).toSorted()
   expect(pointers).toEqual(['/owner/email', '/plan', '/slug'])
+  expect(body.errors).toContainEqual({
+    pointer: '/slug',
+    detail: expect.stringMatching(/letters a–z, digits and hyphens/),
+  })
   expect((await make('elsewhere', 'mars')).body.errors).toMatchObject([{ pointer: '/region' }])
 })
 

@@ -542,14 +542,14 @@ test('an index that fits neither form is told where it comes closest, and why', 
     (await strange.ask(path, method, body)).body.errors
   const indexes = [{ field: 'a', type: 'text' }, { fields: [{ field: 'a..b', type: 'string' }] }, 5]
   expect(await errorsOf('', 'PUT', { indexes })).toEqual([
-    { pointer: '/indexes/0/type', detail: expect.stringMatching(/^Invalid option: expected one of "/) },
+    { pointer: '/indexes/0/type', detail: expect.stringMatching(/^is none of "/) },
     { pointer: '/indexes/1/fields/0/field', detail: 'does not name a field, such as address.city' },
-    { pointer: '/indexes/2', detail: 'Invalid input: expected object, received number' },
+    { pointer: '/indexes/2', detail: 'is not an object' },
   ])
   expect(await errorsOf('/records:batch', 'POST', { operations: [{ op: 'upsert', data: {} }] })).toEqual([
     {
       pointer: '/operations/0/op',
-      detail: 'Invalid input: expected one of "create"|"replace"|"update"|"delete"',
+      detail: 'is none of "create", "replace", "update", "delete"',
     },
   ])
 })

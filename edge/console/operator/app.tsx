@@ -10,7 +10,7 @@ import { csrfTokenOf, isOwn, readForm, type SentForm, strangersForm, withForm } 
 import { atHome } from '../home.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
-import { Advice, foreignForm, Sent, type Show, sayWhen, Typed } from '../respond.tsx'
+import { Advice, foreignForm, isMendable, Sent, type Show, sayWhen, Typed } from '../respond.tsx'
 import type { ConsoleDependencies } from '../visit.ts'
 import { noisyPages } from './noisy.tsx'
 import { regionPages } from './regions.tsx'
@@ -82,10 +82,10 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
       regions: [...regions.keys()],
     }
     c.set('visit', visit)
-    c.set('page', (title, body, { status = 200, flash, live = false } = {}) =>
+    c.set('page', (title, body, { status, flash, live = false } = {}) =>
       show(c, {
         title: `${title} · Platform`,
-        status,
+        status: status ?? c.var.problem?.status ?? 200,
         live,
         body: (
           <Frame
@@ -104,11 +104,17 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
       return c.var.page(
         refused.problem.title,
         <>
-          <Advice refused={refused} />
+          <Advice refused={refused} first={c.req.method === 'POST'} />
           <Sent refused={refused} form={c.get('form')} action={c.req.path} />
         </>,
         { status: refused.status },
       )
+    })
+    c.set('again', (refused, draw) => {
+      if (!isMendable(refused)) return c.var.refuse(refused)
+      sayWhen(c, refused)
+      c.set('problem', refused.problem)
+      return draw()
     })
     if (c.req.method !== 'POST') return next()
     return withForm(c, { withBody, owner: 'operator' }, async (form) => {

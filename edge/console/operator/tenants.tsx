@@ -8,7 +8,8 @@ import { Erasure } from '../parts/erasure.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { IsolationNotice, Quotas, type Standing } from '../parts/quotas.tsx'
-import { cursorQuery, field } from '../visit.ts'
+import { FormProblem } from '../respond.tsx'
+import { cursorQuery, field, formVersion } from '../visit.ts'
 import { BASE, type OperatorTypes, type OperatorVisit } from './visit.ts'
 
 interface Tenant {
@@ -33,10 +34,9 @@ interface Created {
   adminLink: { url: string; expiresAt: string }
 }
 
-interface Wrong {
-  problem: ProblemDetails
-  given: Record<(typeof GIVEN)[number], string>
-}
+type Given = Record<(typeof GIVEN)[number], string>
+/** What a tenant is changed by. */
+type Changed = Pick<Tenant, 'name' | 'plan'>
 
 interface OwnersLink {
   url: string
@@ -58,23 +58,22 @@ export function tenantPages(app: Hono<OperatorTypes>): void {
   app.get('/', (c) => list(c))
   app.post('/', async (c) => {
     const { visit, form } = c.var
-    const given = Object.fromEntries(GIVEN.map((name) => [name, field(form, name)])) as Wrong['given']
+    const given = Object.fromEntries(GIVEN.map((name) => [name, field(form, name)])) as Given
     const { email, ...rest } = given
     const answer = await visit.api.post<Created>('/platform/v1/tenants', {
       body: { ...rest, owner: { email } },
       idempotencyKey: field(form, 'once'),
     })
     if (answer.ok) return made(c, answer.body)
-    const mendable = ['validation_failed', 'slug_taken'].includes(answer.problem.code)
-    return mendable ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+    return c.var.again(answer, () => list(c, given))
   })
   app.get('/tenants/:id', (c) => show(c))
   app.post('/tenants/:id', async (c) => {
     const { visit, form } = c.var
-    const body = { name: field(form, 'name'), plan: field(form, 'plan') }
+    const changed = { name: field(form, 'name'), plan: field(form, 'plan') }
     const [idempotencyKey, ifMatch] = [field(form, 'once'), field(form, 'version')]
-    const answer = await visit.api.patch<Tenant>(one(c), { body, idempotencyKey, ifMatch })
-    if (!answer.ok) return c.var.refuse(answer)
+    const answer = await visit.api.patch<Tenant>(one(c), { body: changed, idempotencyKey, ifMatch })
+    if (!answer.ok) return c.var.again(answer, () => show(c, { changed }))
     return c.redirect(`${BASE}/tenants/${answer.body.id}?done=saved`, 303)
   })
   // Whatever the tenant has changed of itself meanwhile: nobody puts off being suspended.
@@ -98,7 +97,7 @@ export function tenantPages(app: Hono<OperatorTypes>): void {
     const tenant = await visit.api.get<Tenant>(one(c))
     if (!tenant.ok) return c.var.refuse(tenant)
     if (field(form, 'confirm') !== tenant.body.slug)
-      return show(c, `Type ${tenant.body.slug}, as it stands above.`)
+      return show(c, { error: `Type ${tenant.body.slug}, as it stands above.` })
     const answer = await visit.api.delete(one(c))
     return answer.ok
       ? c.redirect(`${BASE}/tenants/${tenant.body.id}/erasure?done=erasing`, 303)
@@ -117,7 +116,7 @@ const flashOf = (c: OperatorContext): string | undefined => {
 
 const NO_TENANTS: TenantList = { data: [], nextCursor: null, unreachable: [] }
 
-async function list(c: OperatorContext, wrong?: Wrong) {
+async function list(c: OperatorContext, given?: Given) {
   const { visit } = c.var
   const byCost = c.req.query('order') === 'cost'
   const wanted = (c.req.query('find') ?? '').trim().toLowerCase()
@@ -158,9 +157,9 @@ async function list(c: OperatorContext, wrong?: Wrong) {
           <Pager path={`${BASE}/${pageQuery(byCost, wanted)}`} nextCursor={nextCursor} />
         </div>
       )}
-      {visit.role === 'admin' && <NewTenant visit={visit} wrong={wrong} />}
+      {visit.role === 'admin' && <NewTenant visit={visit} given={given} problem={c.var.problem} />}
     </>,
-    { status: wrong ? 422 : 200, flash: flashOf(c) },
+    { flash: flashOf(c) },
   )
 }
 
@@ -210,17 +209,23 @@ const COLUMNS = [
   { title: 'Since', of: ({ createdAt }: Tenant) => <Time at={createdAt} /> },
 ]
 
-function NewTenant({ visit, wrong }: { visit: OperatorVisit; wrong: Wrong | undefined }) {
-  const { problem, given } = wrong ?? {}
+interface NewTenantProps {
+  visit: OperatorVisit
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+}
+
+function NewTenant({ visit, given, problem }: NewTenantProps) {
   const taken = problem?.code === 'slug_taken' ? problem.detail : undefined
   return (
     <section class="panel" aria-labelledby="new">
       <h2 id="new">New tenant</h2>
       <Form visit={visit} action={`${BASE}/`}>
+        {taken === undefined && <FormProblem problem={problem} />}
         <Field
           name="slug"
           label="Slug"
-          hint="A DNS label, such as acme."
+          hint="Its name in addresses: small letters, digits and hyphens, such as acme."
           value={given?.slug}
           error={taken ?? errorAt(problem, '/slug')}
           maxlength={63}
@@ -332,8 +337,16 @@ const Suspension = ({ visit, action, status }: { visit: OperatorVisit; action: s
   )
 }
 
-async function show(c: OperatorContext, error?: string) {
-  const { visit } = c.var
+interface Typed {
+  changed?: Changed
+  /** What is wrong with the question before an erasure. */
+  error?: string
+}
+
+const labelled = ({ name, plan }: Changed) => ({ Name: name, Plan: plan })
+
+async function show(c: OperatorContext, { changed, error }: Typed = {}) {
+  const { visit, problem } = c.var
   const [answer, usage] = await Promise.all([
     visit.api.get<Tenant>(one(c)),
     visit.api.get<Standing>(`${one(c)}/usage`),
@@ -381,9 +394,26 @@ async function show(c: OperatorContext, error?: string) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <Form visit={visit} action={path}>
-              <input type="hidden" name="version" value={answer.etag} />
-              <Field name="name" label="Name" value={name} required />
-              <Select name="plan" label="Plan" value={plan} options={PLAN_NAMES} />
+              <input type="hidden" name="version" value={formVersion(c, answer.etag)} />
+              <FormProblem
+                problem={problem}
+                typed={labelled(changed ?? answer.body)}
+                now={labelled(answer.body)}
+              />
+              <Field
+                name="name"
+                label="Name"
+                value={changed?.name ?? name}
+                error={errorAt(problem, '/name')}
+                required
+              />
+              <Select
+                name="plan"
+                label="Plan"
+                value={changed?.plan ?? plan}
+                error={errorAt(problem, '/plan')}
+                options={PLAN_NAMES}
+              />
               <button type="submit">Save</button>
             </Form>
           </section>
@@ -419,6 +449,6 @@ async function show(c: OperatorContext, error?: string) {
         </>
       )}
     </>,
-    { status: error === undefined ? 200 : 422, flash: flashOf(c) },
+    { ...(error && { status: 422 }), flash: flashOf(c) },
   )
 }

@@ -6,6 +6,7 @@ import type { List } from '../api.ts'
 import { LinkLife, LinkShown, type MadeLink } from '../parts/admin_link.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, RowButton, Table, Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -19,8 +20,7 @@ interface AdminLink {
   status: 'open' | 'used' | 'revoked' | 'expired'
 }
 
-interface Wrong {
-  problem: ProblemDetails
+interface Given {
   email: string
   role: string
   seconds: string
@@ -51,9 +51,7 @@ export const adminLinks: ConsolePage = {
           { title: 'New admin link' },
         )
       }
-      return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, email, role, seconds })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, { email, role, seconds }))
     })
     app.post('/:id/revoke', async (c) => {
       const answer = await c.var.visit.api.delete(
@@ -64,7 +62,7 @@ export const adminLinks: ConsolePage = {
   },
 }
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
+async function list(c: ConsoleContext, given?: Given) {
   const { visit } = c.var
   const answer = await visit.api.get<List<AdminLink>>(`/v1/admin-links${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
@@ -90,9 +88,8 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <Pager path={path} nextCursor={nextCursor} />
         </div>
       )}
-      {mayWrite && <NewLink visit={visit} path={path} wrong={wrong} />}
+      {mayWrite && <NewLink visit={visit} path={path} given={given} problem={c.var.problem} />}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -130,7 +127,14 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
     : []),
 ]
 
-const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
+interface NewLinkProps {
+  visit: Visit
+  path: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+}
+
+const NewLink = ({ visit, path, given, problem }: NewLinkProps) => (
   <section class="panel" aria-labelledby="new">
     <h2 id="new">New admin link</h2>
     <p class="quiet">
@@ -138,21 +142,22 @@ const NewLink = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wr
       <a href={`${visit.base}/members`}>Members</a>.
     </p>
     <Form visit={visit} action={path}>
+      <FormProblem problem={problem} />
       <Field
         name="email"
         label="For whom (e-mail address, to show)"
         type="email"
-        value={wrong?.email}
-        error={errorAt(wrong?.problem, '/email')}
+        value={given?.email}
+        error={errorAt(problem, '/email')}
       />
       <Select
         name="role"
         label="Role"
-        value={wrong?.role ?? 'admin'}
-        error={errorAt(wrong?.problem, '/role')}
+        value={given?.role ?? 'admin'}
+        error={errorAt(problem, '/role')}
         options={ROLES.filter((role) => mayGrant(visit.scopes, role))}
       />
-      <LinkLife seconds={wrong?.seconds} problem={wrong?.problem} />
+      <LinkLife seconds={given?.seconds} problem={problem} />
       <button type="submit">Create the link</button>
     </Form>
   </section>

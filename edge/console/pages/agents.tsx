@@ -66,9 +66,10 @@ interface Given {
   maxOutputTokens: string
 }
 
-interface Wrong {
-  problem: ProblemDetails
-  given: Given
+/** What a form had in it that is shown again: that of the agent, or that of a run. */
+interface Typed {
+  given?: Given
+  input?: string
 }
 
 const PATH = 'agents'
@@ -93,7 +94,7 @@ export const agents: ConsolePage = {
         body: bodyOf(given),
       })
       if (answer.ok) return c.var.done(`${PATH}/${project}/${answer.body.id}`, 'created')
-      return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, given))
     })
     app.get('/:project/:agent', (c) => show(c))
     app.post('/:project/:agent', async (c) => {
@@ -102,7 +103,7 @@ export const agents: ConsolePage = {
       const ifMatch = field(form, 'version')
       const answer = await visit.api.patch<Agent>(one(c), { body: bodyOf(given), ifMatch })
       if (answer.ok) return c.var.done(here(c), 'changed')
-      return answer.status === 422 ? show(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+      return c.var.again(answer, () => show(c, { given }))
     })
     app.get('/:project/:agent/delete', async (c) => {
       const { visit } = c.var
@@ -124,12 +125,13 @@ export const agents: ConsolePage = {
     })
     app.post('/:project/:agent/runs', async (c) => {
       const { visit, form } = c.var
-      const sending = { body: { input: field(form, 'input') } }
+      const input = field(form, 'input')
+      const sending = { body: { input } }
       if (c.req.header('accept') === EVENT_STREAM) {
         return visit.api.raw('POST', `${one(c)}/runs`, { ...sending, accept: EVENT_STREAM })
       }
       const answer = await visit.api.post<Run | ProblemDetails>(`${one(c)}/runs`, sending)
-      if (!answer.ok) return c.var.refuse(answer)
+      if (!answer.ok) return c.var.again(answer, () => show(c, { input }))
       const { body } = answer
       if ('id' in body) return c.redirect(`${visit.base}/${here(c)}/runs/${body.id}`, 303)
       // It went wrong when the head of the answer was out already.
@@ -180,9 +182,9 @@ const givenOf = ({ name, model, instructions, parameters }: Agent): Given => ({
   maxOutputTokens: String(parameters.maxOutputTokens ?? ''),
 })
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
-  const wanted = (wrong && field(c.var.form, 'project')) || c.req.query('project')
+async function list(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
+  const wanted = (given && field(c.var.form, 'project')) || c.req.query('project')
   // One that is asked for need not be among the first of them.
   const [projects, asked] = await Promise.all([
     visit.api.get<List<Project>>('/v1/projects?limit=100'),
@@ -237,14 +239,13 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <section class="panel" aria-labelledby="new">
           <h2 id="new">New agent</h2>
           <AgentForm
-            {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem, project: chosen.id }}
+            {...{ visit, action: path, given, problem, project: chosen.id }}
             models={availableIn(models)}
             verb="Create the agent"
           />
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -257,8 +258,8 @@ const columns = (path: string) => [
   { title: 'Changed', of: ({ updatedAt }: Agent) => <Time at={updatedAt} /> },
 ]
 
-async function show(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function show(c: ConsoleContext, { given, input }: Typed = {}) {
+  const { visit, problem } = c.var
   const [answer, runs, models, mayWrite] = await Promise.all([
     visit.api.get<Agent>(one(c)),
     visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
@@ -268,7 +269,8 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   if (!answer.ok) return c.var.refuse(answer)
   if (!runs.ok) return c.var.refuse(runs)
   const agent = answer.body
-  const given = wrong?.given ?? givenOf(agent)
+  const now = givenOf(agent)
+  const wrongRun = input === undefined ? undefined : problem
   const action = `${visit.base}/${here(c)}`
   return c.var.page(
     <>
@@ -281,7 +283,15 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
             <CsrfField visit={visit} />
             <OnceFields />
-            <TextArea name="input" label="Message" rows={3} required />
+            <FormProblem problem={wrongRun} />
+            <TextArea
+              name="input"
+              label="Message"
+              rows={3}
+              value={input}
+              error={errorAt(wrongRun, '/input')}
+              required
+            />
             <button type="submit">Run</button>
           </form>
           <div class="answer" hidden>
@@ -315,8 +325,8 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <AgentForm
-              {...{ visit, action, given, problem: wrong?.problem }}
-              models={[...availableIn(models), agent.model ?? '', given.model]}
+              {...{ visit, action, given: given ?? now, problem: given && problem, now }}
+              models={[...availableIn(models), now.model, given?.model ?? '']}
               version={formVersion(c, answer.etag)}
               verb="Save"
             />
@@ -329,7 +339,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
         </>
       )}
     </>,
-    { title: agent.name, ...(wrong && { status: 422 }) },
+    { title: agent.name },
   )
 }
 
@@ -435,6 +445,7 @@ interface AgentFormProps {
   action: string
   given: Given | undefined
   problem: ProblemDetails | undefined
+  now?: Given
   /** What can be chosen: what is available, and what the agent has, whether it is or not. */
   models: ReadonlyArray<string>
   /** Of a new one. */
@@ -443,11 +454,31 @@ interface AgentFormProps {
   verb: string
 }
 
-const AgentForm = ({ visit, action, given, problem, models, project, version, verb }: AgentFormProps) => (
+const labelled = (given: Given | undefined) =>
+  given && {
+    Name: given.name,
+    Model: given.model,
+    Instructions: given.instructions,
+    Temperature: given.temperature,
+    'Top p': given.topP,
+    'Tokens of an answer, at most': given.maxOutputTokens,
+  }
+
+const AgentForm = ({
+  visit,
+  action,
+  given,
+  problem,
+  now,
+  models,
+  project,
+  version,
+  verb,
+}: AgentFormProps) => (
   <Form visit={visit} action={action}>
     {project !== undefined && <input type="hidden" name="project" value={project} />}
     {version !== undefined && <input type="hidden" name="version" value={version} />}
-    <FormProblem problem={problem} />
+    <FormProblem problem={problem} typed={labelled(given)} now={labelled(now)} />
     <Field
       name="name"
       label="Name"

@@ -6,6 +6,7 @@ import type { Api, List, Refused } from '../api.ts'
 import { Choices, errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { type Maker, makerOf } from '../parts/who.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, daysFromShown, field, fields, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -41,9 +42,7 @@ export const apiKeys: ConsolePage = {
         body,
       })
       if (answer.ok) return shownOnce(c, answer.body, <p>The key works at once.</p>)
-      return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, ...body, days })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, { ...body, days }))
     })
     app.get('/:id/revoke', (c) =>
       asking(c, 'revoke', 'Revoke', (key) => (
@@ -79,14 +78,13 @@ export const apiKeys: ConsolePage = {
 
 const one = (c: ConsoleContext): string => `/v1/api-keys/${encodeURIComponent(c.req.param('id') ?? '')}`
 
-interface Wrong {
-  problem: ProblemDetails
+interface Given {
   name: string
   scopes: ReadonlyArray<string>
   days: string
 }
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
+async function list(c: ConsoleContext, given?: Given) {
   const { visit } = c.var
   const answer = await visit.api.get<List<ApiKey>>(`/v1/api-keys${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
@@ -109,9 +107,8 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <Pager path={path} nextCursor={nextCursor} />
         </div>
       )}
-      {mayWrite && <NewKey visit={visit} path={path} wrong={wrong} />}
+      {mayWrite && <NewKey visit={visit} path={path} given={given} problem={c.var.problem} />}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -198,23 +195,26 @@ export function KeysLeft({ visit, keys }: { visit: Visit; keys: ReadonlyArray<Ap
   )
 }
 
-function NewKey({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) {
+interface NewKeyProps {
+  visit: Visit
+  path: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+}
+
+function NewKey({ visit, path, given, problem }: NewKeyProps) {
   const options = SCOPES.filter((scope) => allows(visit.scopes, scope))
   return (
     <section class="panel" aria-labelledby="new">
       <h2 id="new">New API key</h2>
-      {wrong && (
-        <p class="error" role="alert">
-          The key was not made. What is wrong stands beside each field.
-        </p>
-      )}
       <Form visit={visit} action={path}>
+        <FormProblem problem={problem} />
         <Field
           name="name"
           label="Name"
           hint="What it is for, such as “Build server”."
-          value={wrong?.name}
-          error={errorAt(wrong?.problem, '/name')}
+          value={given?.name}
+          error={errorAt(problem, '/name')}
           maxlength={200}
           required
         />
@@ -222,15 +222,15 @@ function NewKey({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wro
           name="scopes"
           legend="What it allows"
           hint="“write” includes “read”; “*” is everything."
-          values={wrong?.scopes ?? []}
+          values={given?.scopes ?? []}
           options={options}
-          error={errorAt(wrong?.problem, '/scopes')}
+          error={errorAt(problem, '/scopes')}
         />
         <Select
           name="days"
           label="Expires"
-          value={wrong?.days ?? '90'}
-          error={errorAt(wrong?.problem, '/expiresAt')}
+          value={given?.days ?? '90'}
+          error={errorAt(problem, '/expiresAt')}
           options={[
             { value: '30', label: 'in 30 days' },
             { value: '90', label: 'in 90 days' },

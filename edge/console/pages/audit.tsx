@@ -1,9 +1,11 @@
 // The audit trail: filtered, page by page, and as a file.
 
+import type { ProblemDetails } from '../../../shared/problems.ts'
 import type { Answered, List } from '../api.ts'
 import { csvOf } from '../parts/csv.ts'
-import { Field, Select } from '../parts/form.tsx'
+import { errorAt, Field, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import type { ConsoleContext } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -41,9 +43,13 @@ export const audit: ConsolePage = {
       const cursor = c.req.query('cursor')
       const at = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`
       const answer = await visit.api.get<List<Entry>>(`/v1/audit?limit=50${query}${at}`)
-      if (!answer.ok) return c.var.refuse(answer)
-      const { data, nextCursor } = answer.body
       const path = `${visit.base}/${PATH}`
+      if (!answer.ok) {
+        return c.var.again(answer, () =>
+          c.var.page(<FilterForm path={path} filters={filters} problem={answer.problem} />),
+        )
+      }
+      const { data, nextCursor } = answer.body
       return c.var.page(
         <>
           <FilterForm path={path} filters={filters} />
@@ -101,33 +107,44 @@ const timeOf = (text: string): string =>
       ? `${text}Z`
       : text
 
-const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
-  <details class="panel" open={Object.values(filters).some((value) => value !== '')}>
+interface FilterFormProps {
+  path: string
+  filters: Filters
+  problem?: ProblemDetails
+}
+
+const FilterForm = ({ path, filters, problem }: FilterFormProps) => (
+  <details class="panel" open={problem !== undefined || Object.values(filters).some((value) => value !== '')}>
     <summary>Filter</summary>
     <form class="stack" method="get" action={path}>
+      <FormProblem problem={problem} />
       <div class="panels">
         <Field
           name="actor"
           label="Actor"
           hint="An id, such as key_… or ses_…; of a member (mem_…), with their sessions"
           value={filters.actor}
+          error={errorAt(problem, '/actor')}
         />
         <Field
           name="action"
           label="Action"
           hint="Such as projects, or projects.create"
           value={filters.action}
+          error={errorAt(problem, '/action')}
         />
         <Field
           name="target"
           label="Target"
           hint="An id; for a collection, prj_…/name"
           value={filters.target}
+          error={errorAt(problem, '/target')}
         />
         <Select
           name="outcome"
           label="Outcome"
           value={filters.outcome}
+          error={errorAt(problem, '/outcome')}
           options={[{ value: '', label: 'any' }, 'done', 'refused']}
         />
         <Field
@@ -135,12 +152,14 @@ const FilterForm = ({ path, filters }: { path: string; filters: Filters }) => (
           label="From (UTC)"
           type="datetime-local"
           value={filters.since.replace(/:\d\d(?:\.\d+)?Z$/, '')}
+          error={errorAt(problem, '/since')}
         />
         <Field
           name="until"
           label="Before (UTC)"
           type="datetime-local"
           value={filters.until.replace(/:\d\d(?:\.\d+)?Z$/, '')}
+          error={errorAt(problem, '/until')}
         />
       </div>
       <div class="actions">

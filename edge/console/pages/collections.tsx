@@ -8,8 +8,8 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { Advice, adviceOn, sayWhen } from '../respond.tsx'
-import { type ConsoleContext, type ConsoleTypes, cursorQuery, field } from '../visit.ts'
+import { Advice, FormProblem, sayWhen } from '../respond.tsx'
+import { type ConsoleContext, type ConsoleTypes, cursorQuery, field, formVersion } from '../visit.ts'
 import { mayWriteIn } from './archived.ts'
 
 interface Collection {
@@ -42,33 +42,25 @@ const MAX_TEXT_BYTES = 0.75 * MAX_BODY_BYTES
 
 export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.get('/:id/collections/:name', (c) => browse(c))
-  app.get('/:id/collections/:name/new', (c) => edit(c, { text: '{\n  \n}', expiresAt: '' }))
+  app.get('/:id/collections/:name/new', (c) => edit(c))
   app.post('/:id/collections/:name/new', async (c) => {
     const { visit, form } = c.var
     const given = givenIn(form)
     const json = jsonOf(given)
-    if (json === undefined) return edit(c, { ...given, error: NOT_JSON })
+    if (json === undefined) return edit(c, given, NOT_JSON)
     const answer = await visit.api.post<Stored>(`${apiPath(c)}/records`, { json })
     if (answer.ok) return c.var.done(`${below(c)}/${answer.body.id}`, 'record-created')
-    return answer.status === 422 ? edit(c, { ...given, problem: answer.problem }) : c.var.refuse(answer)
+    return c.var.again(answer, () => edit(c, given))
   })
-  app.get('/:id/collections/:name/:record', async (c) => {
-    const answer = await c.var.visit.api.get<Stored>(recordPath(c))
-    if (!answer.ok) return c.var.refuse(answer)
-    const { data, expiresAt = '' } = answer.body
-    return edit(c, { text: textOf(data), expiresAt, version: answer.etag })
-  })
+  app.get('/:id/collections/:name/:record', (c) => edit(c))
   app.post('/:id/collections/:name/:record', async (c) => {
     const { visit, form } = c.var
-    const [given, version] = [givenIn(form), field(form, 'version')]
+    const given = givenIn(form)
     const json = jsonOf(given)
-    if (json === undefined) return edit(c, { ...given, version, error: NOT_JSON })
-    const answer = await visit.api.put<Stored>(recordPath(c), { json, ifMatch: version })
+    if (json === undefined) return edit(c, given, NOT_JSON)
+    const answer = await visit.api.put<Stored>(recordPath(c), { json, ifMatch: field(form, 'version') })
     if (answer.ok) return c.var.done(`${below(c)}/${part(c, 'record')}`, 'record-saved')
-    if (answer.status === 412) return changedMeanwhile(c, given)
-    return answer.status === 422
-      ? edit(c, { ...given, version, problem: answer.problem })
-      : c.var.refuse(answer)
+    return c.var.again(answer, () => edit(c, given))
   })
   app.get('/:id/collections/:name/:record/delete', async (c) => {
     const { visit } = c.var
@@ -100,13 +92,6 @@ export const RECORD_MESSAGES = {
   'record-deleted': 'The record was deleted.',
 }
 
-/** Nothing that was typed is lost, and nothing of the other's is overwritten unseen. */
-async function changedMeanwhile(c: ConsoleContext, given: Given) {
-  const answer = await c.var.visit.api.get<Stored>(recordPath(c))
-  if (!answer.ok) return c.var.refuse(answer)
-  return edit(c, { ...given, version: answer.etag, present: answer.body })
-}
-
 /** A line each for what is in it, unless that made so many of them that no form could send it back. */
 function textOf(data: Record<string, unknown>): string {
   const text = JSON.stringify(data, null, 2)
@@ -114,6 +99,8 @@ function textOf(data: Record<string, unknown>): string {
   const bytes = utf8(text.replaceAll('\n', '\r\n')).length
   return bytes <= MAX_TEXT_BYTES ? text : JSON.stringify(data)
 }
+
+const givenOf = ({ data, expiresAt = '' }: Stored): Given => ({ text: textOf(data), expiresAt })
 
 const givenIn = (form: FormData): Given => ({
   text: field(form, 'data'),
@@ -279,46 +266,44 @@ function preview(data: Record<string, unknown>): string {
   return text.length <= PREVIEW ? text : `${text.slice(0, PREVIEW)}…`
 }
 
-interface Editing extends Given {
-  version?: string | undefined
-  error?: string
-  problem?: ProblemDetails
-  /** As somebody else has changed it meanwhile. */
-  present?: Stored
-}
+const NEW: Given = { text: '{\n  \n}', expiresAt: '' }
+
+const labelled = ({ text, expiresAt }: Given) => ({
+  'Document (JSON)': text,
+  Expires: expiresAt || 'never',
+})
 
 /** A record as JSON. What the API finds wrong with it stands below it, with where it is. */
-async function edit(c: ConsoleContext, { text, expiresAt, version, error, problem, present }: Editing) {
-  const { visit } = c.var
+async function edit(c: ConsoleContext, given?: Given, error?: string) {
+  const { visit, problem } = c.var
   const record = c.req.param('record')
   const self = record === undefined ? `${path(c)}/new` : `${path(c)}/${part(c, 'record')}`
-  const mayWrite = await mayChange(c)
-  const expiryError = errorAt(problem, '/expiresAt')
-  const wrong = error ?? (problem && wrongWithDocument(problem))
+  const [stored, mayWrite] = await Promise.all([
+    record === undefined ? undefined : visit.api.get<Stored>(recordPath(c)),
+    mayChange(c),
+  ])
+  if (stored?.ok === false) return c.var.refuse(stored)
+  const now = stored === undefined ? NEW : givenOf(stored.body)
+  const typed = given ?? now
   return c.var.page(
     <>
-      {present !== undefined && (
-        <div class="notice bad" role="alert">
-          <p>
-            <strong>Somebody changed it meanwhile.</strong> What you typed stands below, and is not saved.
-            Saved again, it takes the place of this:
-          </p>
-          <pre tabindex={0}>
-            <code>{JSON.stringify(present.data, null, 2)}</code>
-          </pre>
-          <p>Expires: {present.expiresAt ?? 'never'}</p>
-        </div>
-      )}
       <div class="panel">
         <Form visit={visit} action={self}>
-          {version !== undefined && <input type="hidden" name="version" value={version} />}
-          <TextArea name="data" label="Document (JSON)" value={text} rows={18} error={wrong} />
+          {stored && <input type="hidden" name="version" value={formVersion(c, stored.etag)} />}
+          <FormProblem problem={problem} typed={labelled(typed)} now={labelled(now)} />
+          <TextArea
+            name="data"
+            label="Document (JSON)"
+            value={typed.text}
+            rows={18}
+            error={error ?? wrongWithDocument(problem)}
+          />
           <Field
             name="expiresAt"
             label="Expires"
             hint="In UTC, such as 2030-01-31T12:00:00Z. Empty keeps it until it is deleted."
-            value={expiresAt}
-            error={expiryError}
+            value={typed.expiresAt}
+            error={errorAt(problem, '/expiresAt')}
           />
           {mayWrite && <button type="submit">Save</button>}
         </Form>
@@ -334,15 +319,15 @@ async function edit(c: ConsoleContext, { text, expiresAt, version, error, proble
     {
       title: record ?? 'New record',
       above: [...aboveRecords(c), { href: path(c), title: nameIn(c) }],
-      status: present !== undefined ? 412 : error === undefined && problem === undefined ? 200 : 422,
+      ...(error && { status: 422 }),
     },
   )
 }
 
 /** All but what is said beside a field of its own. */
-function wrongWithDocument(problem: ProblemDetails): string | undefined {
-  const said = problem.errors
+function wrongWithDocument(problem: ProblemDetails | undefined): string | undefined {
+  const said = problem?.errors
     ?.filter(({ pointer }) => pointer !== '/expiresAt')
     .map(({ pointer, detail }) => `${pointer.replace(/^\/data/, '') || 'the document'}: ${detail}`)
-  return said === undefined ? adviceOn({ problem }).what : said.join('; ') || undefined
+  return said?.join('; ') || undefined
 }

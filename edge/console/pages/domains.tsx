@@ -1,5 +1,4 @@
 // Custom domains: claimed, shown to be the organisation's by a TXT record, given up.
-import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
@@ -15,11 +14,6 @@ interface Domain {
   record: { name: string; value: string }
   lastCheck: { at: string; outcome: keyof typeof FOUND } | null
   verifiedAt: string | null
-}
-
-interface Wrong {
-  problem: ProblemDetails
-  domain: string
 }
 
 const FOUND = {
@@ -47,7 +41,7 @@ export const domains: ConsolePage = {
         body: { domain },
       })
       if (answer.ok) return c.redirect(`${visit.base}/${PATH}/${answer.body.id}`, 303)
-      return answer.status === 422 ? list(c, { problem: answer.problem, domain }) : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, domain))
     })
     app.get('/:id', (c) => show(c))
     app.post('/:id/verify', async (c) => {
@@ -78,8 +72,8 @@ export const domains: ConsolePage = {
 
 const one = (c: ConsoleContext): string => `${API}/${encodeURIComponent(c.req.param('id') ?? '')}`
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function list(c: ConsoleContext, claimed?: string) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<List<Domain>>(`${API}${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
@@ -103,13 +97,13 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <section class="panel" aria-labelledby="new">
           <h2 id="new">Claim a domain</h2>
           <Form visit={visit} action={path}>
-            <FormProblem problem={wrong?.problem} />
+            <FormProblem problem={problem} />
             <Field
               name="domain"
               label="Domain"
               hint="Such as api.example.com."
-              value={wrong?.domain}
-              error={errorAt(wrong?.problem, '/domain')}
+              value={claimed}
+              error={errorAt(problem, '/domain')}
               maxlength={253}
               required
             />
@@ -118,7 +112,6 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }
 

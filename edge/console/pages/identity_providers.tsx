@@ -3,8 +3,9 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { ROLES } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
+import { errorAt, Field, Form, SecretField, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -24,13 +25,13 @@ interface Member {
   identity: { issuer: string } | null
 }
 
-interface Wrong {
-  problem: ProblemDetails
+interface Given {
   name: string
   issuer: string
   roleClaim: string
   mapping: string
   clientId: string
+  clientSecret: string
   createMembers: boolean
 }
 
@@ -48,25 +49,25 @@ export const identityProviders: ConsolePage = {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
-      const given = {
+      const given: Given = {
         name: field(form, 'name'),
         issuer: field(form, 'issuer'),
         roleClaim: field(form, 'roleClaim'),
         mapping: field(form, 'mapping'),
         clientId: field(form, 'clientId'),
+        clientSecret: field(form, 'clientSecret'),
+        createMembers: field(form, 'createMembers') === 'on',
       }
-      const { name, issuer, roleClaim, mapping, clientId } = given
-      const createMembers = field(form, 'createMembers') === 'on'
+      const { name, issuer, roleClaim, mapping, clientId, clientSecret, createMembers } = given
+      if (createMembers && (roleClaim === '' || mapping === '')) return list(c, given, NO_ROLES)
       const answer = await visit.api.post<Provider>('/v1/identity-providers', {
         body: {
           ...{ name, issuer, createMembers, roleClaim: roleClaim || null, roleMapping: mappingOf(mapping) },
-          ...{ clientId: clientId || null, clientSecret: field(form, 'clientSecret') || null },
+          ...{ clientId: clientId || null, clientSecret: clientSecret || null },
         },
       })
       if (answer.ok) return c.var.done(PATH, 'added')
-      return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, ...given, createMembers })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, given))
     })
     app.get('/:id/delete', async (c) => {
       const { visit } = c.var
@@ -92,6 +93,9 @@ export const identityProviders: ConsolePage = {
     })
   },
 }
+
+const NO_ROLES =
+  'Nobody would become a member: without a claim, and roles for its values, no token has a role. Give both, or a defaultRole by the API.'
 
 const OWN_PART = {
   session:
@@ -131,7 +135,7 @@ const mappingOf = (text: string): Record<string, string> =>
       }),
   )
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
+async function list(c: ConsoleContext, given?: Given, error?: string) {
   const { visit } = c.var
   const answer = await visit.api.get<List<Provider>>(`/v1/identity-providers${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
@@ -151,12 +155,12 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         </div>
       )}
       {mayWrite ? (
-        <NewProvider visit={visit} path={path} wrong={wrong} />
+        <NewProvider {...{ visit, path, given, error, problem: c.var.problem }} />
       ) : (
         <p class="quiet">Only owners add or delete identity providers: they decide who everybody is.</p>
       )}
     </>,
-    wrong && { status: 422 },
+    error === undefined ? {} : { status: 422 },
   )
 }
 
@@ -188,15 +192,25 @@ const columns = (path: string, mayWrite: boolean) => [
     : []),
 ]
 
-const NewProvider = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
+interface NewProviderProps {
+  visit: Visit
+  path: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+  /** With whom it lets in, all of it being what the API takes. */
+  error: string | undefined
+}
+
+const NewProvider = ({ visit, path, given, problem, error }: NewProviderProps) => (
   <section class="panel" aria-labelledby="new">
     <h2 id="new">Add an identity provider</h2>
     <Form visit={visit} action={path}>
+      <FormProblem problem={problem} />
       <Field
         name="name"
         label="Name"
-        value={wrong?.name}
-        error={errorAt(wrong?.problem, '/name')}
+        value={given?.name}
+        error={errorAt(problem, '/name')}
         maxlength={200}
         required
       />
@@ -205,43 +219,42 @@ const NewProvider = ({ visit, path, wrong }: { visit: Visit; path: string; wrong
         label="Issuer"
         type="url"
         hint="Its https address, as its tokens say it in “iss”."
-        value={wrong?.issuer}
-        error={errorAt(wrong?.problem, '/issuer')}
+        value={given?.issuer}
+        error={errorAt(problem, '/issuer')}
         required
       />
       <Field
         name="roleClaim"
         label="Claim with roles"
-        hint="Such as “groups”. Leave it empty if tokens have none."
-        value={wrong?.roleClaim}
-        error={errorAt(wrong?.problem, '/roleClaim')}
+        hint="Such as “groups”. Leave it empty if tokens have none: members then have the role that you give them."
+        value={given?.roleClaim}
+        error={error ?? errorAt(problem, '/roleClaim')}
       />
       <TextArea
         name="mapping"
         label="Roles"
         hint={`One a line: a value of that claim, “=”, and ${ROLES.join(', ')}.`}
         rows={4}
-        value={wrong?.mapping}
-        error={errorAt(wrong?.problem, '/roleMapping')}
+        value={given?.mapping}
+        error={errorAt(problem, '/roleMapping')}
       />
       <label class="inline">
-        <input type="checkbox" name="createMembers" checked={wrong?.createMembers ?? false} />
+        <input type="checkbox" name="createMembers" checked={given?.createMembers ?? false} />
         Whoever has a role becomes a member with their first request
       </label>
       <Field
         name="clientId"
         label="Client for the console"
         hint={`The id of a client there, so that people sign in here with it; its redirect URI is this host’s ${visit.base}/sign-in/callback. Empty: they can’t.`}
-        value={wrong?.clientId}
-        error={errorAt(wrong?.problem, '/clientId')}
+        value={given?.clientId}
+        error={errorAt(problem, '/clientId')}
       />
-      <Field
+      <SecretField
         name="clientSecret"
         label="Secret of that client"
         hint="Where it has one. It is kept sealed, and never shown."
-        type="password"
-        autocomplete="off"
-        error={errorAt(wrong?.problem, '/clientSecret')}
+        typed={given !== undefined && given.clientSecret !== ''}
+        error={errorAt(problem, '/clientSecret')}
       />
       <button type="submit">Add</button>
     </Form>

@@ -1,10 +1,10 @@
 // Invitations to become a member: sent by mail where the platform can, otherwise a link to pass on.
-import type { ProblemDetails } from '../../../shared/problems.ts'
 import { mayGrant, ROLES, type Role } from '../../../shared/roles.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, RowButton, Secret, Table, Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -17,8 +17,7 @@ interface Invitation {
   expiresAt: string
 }
 
-interface Wrong {
-  problem: ProblemDetails
+interface Given {
   email: string
   role: string
 }
@@ -48,11 +47,7 @@ export const invitations: ConsolePage = {
       const answer = await visit.api.post<Invitation & { url: string | null }>('/v1/invitations', {
         body,
       })
-      if (!answer.ok) {
-        return answer.problem.code === 'validation_failed'
-          ? list(c, { problem: answer.problem, ...body })
-          : c.var.refuse(answer)
-      }
+      if (!answer.ok) return c.var.again(answer, () => list(c, body))
       const { url, email, expiresAt } = answer.body
       if (url === null) return c.var.done(PATH, 'sent')
       return c.var.page(
@@ -78,8 +73,8 @@ export const invitations: ConsolePage = {
   },
 }
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function list(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<List<Invitation>>(`/v1/invitations${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
@@ -89,7 +84,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
     <>
       {data.length === 0 ? (
         <EmptyState title="No invitations">
-          <p>Whoever accepts one, by their own sign-in, becomes a member.</p>
+          <p>Whoever accepts one becomes a member; they need no account of their own for that.</p>
         </EmptyState>
       ) : (
         <div class="panel">
@@ -105,19 +100,20 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         <section class="panel" aria-labelledby="new">
           <h2 id="new">Invite someone</h2>
           <Form visit={visit} action={path}>
+            <FormProblem problem={problem} />
             <Field
               name="email"
               label="E-mail address"
               type="email"
-              value={wrong?.email}
-              error={errorAt(wrong?.problem, '/email')}
+              value={given?.email}
+              error={errorAt(problem, '/email')}
               required
             />
             <Select
               name="role"
               label="Role"
-              value={wrong?.role ?? 'member'}
-              error={errorAt(wrong?.problem, '/role')}
+              value={given?.role ?? 'member'}
+              error={errorAt(problem, '/role')}
               options={ROLES.filter((role) => mayGrant(visit.scopes, role))}
             />
             <button type="submit">Invite</button>
@@ -125,7 +121,6 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }
 

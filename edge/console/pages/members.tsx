@@ -6,7 +6,8 @@ import type { List } from '../api.ts'
 import { LinkLife, LinkShown, type MadeLink } from '../parts/admin_link.tsx'
 import { errorAt, Field, Form, Select } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
-import { type ConsoleContext, cursorQuery, field, type Visit } from '../visit.ts'
+import { FormProblem } from '../respond.tsx'
+import { type ConsoleContext, cursorQuery, field, formVersion, type Visit } from '../visit.ts'
 import { KeysLeft, keysOfMember } from './api_keys.tsx'
 import type { ConsolePage } from './page.ts'
 
@@ -19,8 +20,7 @@ interface Member {
   createdAt: string
 }
 
-interface Wrong {
-  problem: ProblemDetails
+interface Given {
   issuer: string
   subject: string
   email: string
@@ -51,16 +51,14 @@ export const members: ConsolePage = {
         body,
       })
       if (answer.ok) return c.var.done(PATH, 'added')
-      return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, issuer, subject, email, role })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, { issuer, subject, email, role }))
     })
     app.get('/:id', (c) => edit(c))
     app.post('/:id', async (c) => {
       const { visit, form } = c.var
       const body = { role: field(form, 'role') }
       const answer = await visit.api.patch<Member>(one(c), { body, ifMatch: field(form, 'version') })
-      return answer.ok ? c.var.done(PATH, 'changed') : c.var.refuse(answer)
+      return answer.ok ? c.var.done(PATH, 'changed') : c.var.again(answer, () => edit(c, body.role))
     })
     app.post('/:id/link', async (c) => {
       const { visit, form } = c.var
@@ -112,7 +110,7 @@ const rolesOf = ({ scopes }: Visit): ReadonlyArray<Role> => ROLES.filter((role) 
 const keysLeft = async ({ api, scopes }: Visit, { id }: Member) =>
   allows(scopes, 'api-keys:read') ? keysOfMember(api, id) : undefined
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
+async function list(c: ConsoleContext, given?: Given) {
   const { visit } = c.var
   const answer = await visit.api.get<List<Member>>(`/v1/members${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
@@ -131,9 +129,8 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <Pager path={path} nextCursor={nextCursor} />
         </div>
       )}
-      {mayWrite && <NewMember visit={visit} path={path} wrong={wrong} />}
+      {mayWrite && <NewMember visit={visit} path={path} given={given} problem={c.var.problem} />}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -152,41 +149,49 @@ const columns = (path: string, mayWrite: boolean) => [
   { title: 'Since', of: ({ createdAt }: Member) => <Time at={createdAt} /> },
 ]
 
-const NewMember = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: Wrong | undefined }) => (
+interface NewMemberProps {
+  visit: Visit
+  path: string
+  given: Given | undefined
+  problem: ProblemDetails | undefined
+}
+
+const NewMember = ({ visit, path, given, problem }: NewMemberProps) => (
   <section class="panel" aria-labelledby="new">
     <h2 id="new">Add a member</h2>
     <p class="quiet">
       Someone whose account at an identity provider you know. Their tokens then open the API.
     </p>
     <Form visit={visit} action={path}>
+      <FormProblem problem={problem} />
       <Field
         name="issuer"
         label="Issuer"
         hint="As their tokens say it in “iss”, letter by letter."
-        value={wrong?.issuer}
-        error={errorAt(wrong?.problem, '/identity/issuer')}
+        value={given?.issuer}
+        error={errorAt(problem, '/identity/issuer')}
         required
       />
       <Field
         name="subject"
         label="Subject"
         hint="As their tokens say it in “sub”."
-        value={wrong?.subject}
-        error={errorAt(wrong?.problem, '/identity/subject')}
+        value={given?.subject}
+        error={errorAt(problem, '/identity/subject')}
         required
       />
       <Field
         name="email"
         label="E-mail address (to show)"
         type="email"
-        value={wrong?.email}
-        error={errorAt(wrong?.problem, '/email')}
+        value={given?.email}
+        error={errorAt(problem, '/email')}
       />
       <Select
         name="role"
         label="Role"
-        value={wrong?.role ?? 'member'}
-        error={errorAt(wrong?.problem, '/role')}
+        value={given?.role ?? 'member'}
+        error={errorAt(problem, '/role')}
         options={rolesOf(visit)}
       />
       <button type="submit">Add</button>
@@ -194,8 +199,8 @@ const NewMember = ({ visit, path, wrong }: { visit: Visit; path: string; wrong: 
   </section>
 )
 
-async function edit(c: ConsoleContext) {
-  const { visit } = c.var
+async function edit(c: ConsoleContext, role?: string) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<Member>(one(c))
   if (!answer.ok) return c.var.refuse(answer)
   const member = answer.body
@@ -207,6 +212,8 @@ async function edit(c: ConsoleContext) {
   const action = `${visit.base}/${PATH}/${member.id}`
   return c.var.page(
     <>
+      {/* Also where the role that they have now is one that only others may change. */}
+      <FormProblem problem={problem} typed={{ Role: role ?? '' }} now={{ Role: member.role }} />
       <div class="panel">
         <dl>
           <dt>Id</dt>
@@ -230,12 +237,13 @@ async function edit(c: ConsoleContext) {
         </dl>
         {mayWrite && (
           <Form visit={visit} action={action}>
-            <input type="hidden" name="version" value={answer.etag} />
+            <input type="hidden" name="version" value={formVersion(c, answer.etag)} />
             <Select
               name="role"
               label="Role"
               hint="Once you set it here, the identity provider’s rules no longer decide it."
-              value={member.role}
+              value={role ?? member.role}
+              error={errorAt(problem, '/role')}
               options={rolesOf(visit)}
             />
             <button type="submit">Save</button>

@@ -4,6 +4,7 @@ import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
 import { Collections, collectionRoutes, RECORD_MESSAGES } from './collections.tsx'
 import type { ConsolePage } from './page.ts'
@@ -17,11 +18,7 @@ interface Project {
   updatedAt: string
 }
 
-interface Wrong {
-  problem: ProblemDetails
-  name: string
-  description: string
-}
+type Given = Pick<Project, 'name' | 'description'>
 
 const PATH = 'projects'
 
@@ -42,24 +39,20 @@ export const projects: ConsolePage = {
     app.get('/', (c) => list(c))
     app.post('/', async (c) => {
       const { visit, form } = c.var
-      const body = { name: field(form, 'name'), description: textField(form, 'description') }
+      const body = givenIn(form)
       const answer = await visit.api.post<Project>('/v1/projects', {
         body,
       })
       if (answer.ok) return c.var.done(PATH, 'created')
-      return answer.problem.code === 'validation_failed'
-        ? list(c, { problem: answer.problem, ...body })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, body))
     })
     app.get('/:id', (c) => edit(c))
     app.post('/:id', async (c) => {
       const { visit, form } = c.var
-      const body = { name: field(form, 'name'), description: textField(form, 'description') }
+      const body = givenIn(form)
       const answer = await visit.api.patch<Project>(one(c), { body, ifMatch: field(form, 'version') })
       if (answer.ok) return c.var.done(PATH, 'changed')
-      return answer.problem.code === 'validation_failed'
-        ? edit(c, { problem: answer.problem, ...body })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => edit(c, body))
     })
     for (const [verb, done] of [
       ['archive', 'archived'],
@@ -94,8 +87,13 @@ export const projects: ConsolePage = {
 
 const one = (c: ConsoleContext): string => `/v1/projects/${encodeURIComponent(c.req.param('id') ?? '')}`
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+const givenIn = (form: FormData): Given => ({
+  name: field(form, 'name'),
+  description: textField(form, 'description'),
+})
+
+async function list(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<List<Project>>(`/v1/projects${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
@@ -118,17 +116,10 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
       {mayWrite && (
         <section class="panel" aria-labelledby="new">
           <h2 id="new">New project</h2>
-          <ProjectForm
-            visit={visit}
-            action={path}
-            given={wrong}
-            problem={wrong?.problem}
-            verb="Create the project"
-          />
+          <ProjectForm {...{ visit, action: path, given, problem }} verb="Create the project" />
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -146,8 +137,8 @@ const columns = (path: string) => [
   { title: 'Changed', of: ({ updatedAt }: Project) => <Time at={updatedAt} /> },
 ]
 
-async function edit(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function edit(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<Project>(one(c))
   if (!answer.ok) return c.var.refuse(answer)
   const project = answer.body
@@ -164,13 +155,10 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
       )}
       {allows(visit.scopes, 'projects:write') && (
         <>
-          {project.archivedAt === null && (
+          {(project.archivedAt === null || given) && (
             <div class="panel">
               <ProjectForm
-                visit={visit}
-                action={action}
-                given={wrong ?? project}
-                problem={wrong?.problem}
+                {...{ visit, action, given: given ?? project, problem, now: project }}
                 version={formVersion(c, answer.etag)}
                 verb="Save"
               />
@@ -195,23 +183,27 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
         </>
       )}
     </>,
-    { title: project.name, ...(wrong && { status: 422 }) },
+    { title: project.name },
   )
 }
 
 interface ProjectFormProps {
   visit: Visit
   action: string
-  given: Pick<Project, 'name' | 'description'> | undefined
+  given: Given | undefined
   problem: ProblemDetails | undefined
+  now?: Given
   /** Someone else may change it meanwhile. */
   version?: string | undefined
   verb: string
 }
 
-const ProjectForm = ({ visit, action, given, problem, version, verb }: ProjectFormProps) => (
+const labelled = (given: Given | undefined) => given && { Name: given.name, Description: given.description }
+
+const ProjectForm = ({ visit, action, given, problem, now, version, verb }: ProjectFormProps) => (
   <Form visit={visit} action={action}>
     {version !== undefined && <input type="hidden" name="version" value={version} />}
+    <FormProblem problem={problem} typed={labelled(given)} now={labelled(now)} />
     <Field
       name="name"
       label="Name"

@@ -1,8 +1,8 @@
 // The organisation itself: its name, and how this console shows it.
-import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import { errorAt, Field, Form } from '../parts/form.tsx'
 import { Time } from '../parts/list.tsx'
+import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, type Customisation, field, formVersion } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -40,20 +40,25 @@ export const settings: ConsolePage = {
       }
       const answer = await visit.api.patch<Tenant>('/v1/tenant', { body, ifMatch: field(form, 'version') })
       if (answer.ok) return c.var.done(PATH, 'saved')
-      return answer.problem.code === 'validation_failed'
-        ? show(c, { problem: answer.problem, given: body })
-        : c.var.refuse(answer)
+      return c.var.again(answer, () => show(c, body))
     })
   },
 }
 
-async function show(c: ConsoleContext, wrong?: { problem: ProblemDetails; given: Given }) {
-  const { visit } = c.var
+const labelled = ({ name, customisation: { displayName, logoUrl, accentColor } }: Given) => ({
+  Name: name,
+  'Name in this console': displayName ?? '',
+  Logo: logoUrl ?? '',
+  'Accent colour': accentColor ?? '',
+})
+
+async function show(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<Tenant>('/v1/tenant')
   if (!answer.ok) return c.var.refuse(answer)
   const { id, slug, region, plan, createdAt, ...kept } = answer.body
-  const { name, customisation } = wrong?.given ?? kept
-  const problem = wrong?.problem
+  const typed = given ?? kept
+  const { name, customisation } = typed
   return c.var.page(
     <>
       <div class="panel">
@@ -79,6 +84,7 @@ async function show(c: ConsoleContext, wrong?: { problem: ProblemDetails; given:
           <h2 id="change">Name and appearance</h2>
           <Form visit={visit} action={`${visit.base}/${PATH}`}>
             <input type="hidden" name="version" value={formVersion(c, answer.etag)} />
+            <FormProblem problem={problem} typed={labelled(typed)} now={labelled(kept)} />
             <Field
               name="name"
               label="Name"
@@ -115,6 +121,5 @@ async function show(c: ConsoleContext, wrong?: { problem: ProblemDetails; given:
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }

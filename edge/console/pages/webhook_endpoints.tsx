@@ -67,11 +67,6 @@ interface Given {
   withoutHeaders: boolean
 }
 
-interface Wrong {
-  problem: ProblemDetails
-  given: Given
-}
-
 const REASONS = {
   asked: 'It was disabled here.',
   failing: 'It failed for five days.',
@@ -102,7 +97,7 @@ export const webhookEndpoints: ConsolePage = {
         body: bodyOf(given),
       })
       if (answer.ok) return shownOnce(c, answer.body)
-      return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, given))
     })
     app.get('/deliveries/:delivery', (c) => showDelivery(c))
     app.post('/deliveries/:delivery/retry', async (c) => {
@@ -117,7 +112,7 @@ export const webhookEndpoints: ConsolePage = {
       const ifMatch = field(form, 'version')
       const answer = await visit.api.patch<Endpoint>(one(c), { body: bodyOf(given), ifMatch })
       if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'changed')
-      return answer.status === 422 ? show(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+      return c.var.again(answer, () => show(c, given))
     })
     for (const [step, enabled] of [
       ['enable', true],
@@ -202,8 +197,8 @@ const givenOf = ({ url, description, types, mode, rate }: Endpoint): Given => ({
   withoutHeaders: false,
 })
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function list(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const [answer, deliveries] = await Promise.all([
     visit.api.get<List<Endpoint>>(`${API}${cursorQuery(c)}`),
     visit.api.get<List<Delivery>>('/v1/deliveries?limit=10'),
@@ -239,14 +234,10 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
       {mayWrite && (
         <section class="panel" aria-labelledby="new">
           <h2 id="new">New endpoint</h2>
-          <EndpointForm
-            {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem }}
-            verb="Create the endpoint"
-          />
+          <EndpointForm {...{ visit, action: path, given, problem }} verb="Create the endpoint" />
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -306,8 +297,8 @@ const shownOnce = (c: ConsoleContext, { id, secret, publicKey }: Endpoint & { se
     { title: 'The endpoint’s secret' },
   )
 
-async function show(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function show(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const id = encodeURIComponent(c.req.param('id') ?? '')
   const [answer, deliveries, missed] = await Promise.all([
     visit.api.get<Endpoint>(one(c)),
@@ -317,6 +308,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   if (!answer.ok) return c.var.refuse(answer)
   if (!deliveries.ok) return c.var.refuse(deliveries)
   const endpoint = answer.body
+  const now = givenOf(endpoint)
   const path = `${visit.base}/${PATH}`
   const action = `${path}/${endpoint.id}`
   const mayWrite = allows(visit.scopes, 'webhook-endpoints:write')
@@ -397,7 +389,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <EndpointForm
-              {...{ visit, action, given: wrong?.given ?? givenOf(endpoint), problem: wrong?.problem }}
+              {...{ visit, action, given: given ?? now, problem, now }}
               headers={endpoint.headers}
               version={formVersion(c, answer.etag)}
               verb="Save"
@@ -411,7 +403,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
         </>
       )}
     </>,
-    { title: endpoint.description ?? endpoint.url, ...(wrong && { status: 422 }) },
+    { title: endpoint.description ?? endpoint.url },
   )
 }
 
@@ -515,6 +507,7 @@ interface EndpointFormProps {
   action: string
   given: Given | undefined
   problem: ProblemDetails | undefined
+  now?: Given
   /** The names of those that it sends. */
   headers?: ReadonlyArray<string>
   version?: string | undefined
@@ -523,10 +516,33 @@ interface EndpointFormProps {
 
 const WITHOUT_HEADERS = 'Send none of them any more'
 
-const EndpointForm = ({ visit, action, given, problem, headers = [], version, verb }: EndpointFormProps) => (
+const labelled = (given: Given | undefined) =>
+  given && {
+    URL: given.url,
+    Description: given.description,
+    'Types of events': given.types,
+    Order: ORDERS.find(({ value }) => value === given.mode)?.label ?? given.mode,
+    'Deliveries a second, at most': given.rate,
+  }
+
+const ORDERS = [
+  { value: 'parallel', label: 'Side by side: one that fails keeps no other waiting' },
+  { value: 'fifo', label: 'One after the other, in the order of the events' },
+]
+
+const EndpointForm = ({
+  visit,
+  action,
+  given,
+  problem,
+  now,
+  headers = [],
+  version,
+  verb,
+}: EndpointFormProps) => (
   <Form visit={visit} action={action}>
     {version !== undefined && <input type="hidden" name="version" value={version} />}
-    <FormProblem problem={problem} />
+    <FormProblem problem={problem} typed={labelled(given)} now={labelled(now)} />
     <Field
       name="url"
       label="URL"
@@ -556,10 +572,7 @@ const EndpointForm = ({ visit, action, given, problem, headers = [], version, ve
       label="Order"
       value={given?.mode}
       error={errorAt(problem, '/mode')}
-      options={[
-        { value: 'parallel', label: 'Side by side: one that fails keeps no other waiting' },
-        { value: 'fifo', label: 'One after the other, in the order of the events' },
-      ]}
+      options={ORDERS}
     />
     <Field
       name="rate"

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx'
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
-import { errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
+import { errorAt, Field, Form, SecretField, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, formVersion, type Visit } from '../visit.ts'
@@ -33,11 +33,6 @@ interface Given {
   provider: string
   secret: string
   eventTypes: string
-}
-
-interface Wrong {
-  problem: ProblemDetails
-  given: Given
 }
 
 type Provider = keyof typeof SETUP
@@ -125,23 +120,19 @@ export const webhookSources: ConsolePage = {
         body: { name, provider, secret, eventTypes: mappingIn(given.eventTypes) },
       })
       if (answer.ok) return made(c, answer.body)
-      return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
+      return c.var.again(answer, () => list(c, given))
     })
     app.get('/:id', (c) => show(c))
     app.post('/:id', async (c) => {
       const { visit, form } = c.var
-      const { secret, ...given } = givenIn(form)
+      const given = givenIn(form)
+      const { name, secret, eventTypes } = given
       const answer = await visit.api.patch<Source>(one(c), {
-        body: {
-          name: given.name,
-          eventTypes: mappingIn(given.eventTypes),
-          ...(secret !== '' && { secret }),
-        },
+        body: { name, eventTypes: mappingIn(eventTypes), ...(secret !== '' && { secret }) },
         ifMatch: field(form, 'version'),
       })
       if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'changed')
-      const wrong = { problem: answer.problem, given: { ...given, secret: '' } }
-      return answer.status === 422 ? show(c, wrong) : c.var.refuse(answer)
+      return c.var.again(answer, () => show(c, given))
     })
     app.get('/:id/delete', async (c) => {
       const { visit } = c.var
@@ -220,8 +211,8 @@ const linesOf = (mapping: Readonly<Record<string, string>>): string =>
     .map(([from, to]) => `${from} = ${to}`)
     .join('\n')
 
-async function list(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function list(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const answer = await visit.api.get<List<Source>>(`${API}${cursorQuery(c)}`)
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
@@ -245,10 +236,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
       {mayWrite && (
         <section class="panel" aria-labelledby="new">
           <h2 id="new">New source</h2>
-          <SourceForm
-            {...{ visit, action: path, given: wrong?.given, problem: wrong?.problem }}
-            verb="Create the source"
-          />
+          <SourceForm {...{ visit, action: path, given, problem }} verb="Create the source" />
           {Object.entries(SETUP).map(([provider, { title }]) => (
             <details>
               <summary>What to do at {title}</summary>
@@ -258,7 +246,6 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
         </section>
       )}
     </>,
-    wrong && { status: 422 },
   )
 }
 
@@ -289,8 +276,8 @@ const made = (c: ConsoleContext, { id, url, provider }: Source & { url: string }
     { title: 'New source' },
   )
 
-async function show(c: ConsoleContext, wrong?: Wrong) {
-  const { visit } = c.var
+async function show(c: ConsoleContext, given?: Given) {
+  const { visit, problem } = c.var
   const [answer, received] = await Promise.all([
     visit.api.get<Source>(one(c)),
     visit.api.get<List<Received>>(`${one(c)}/received${cursorQuery(c)}`),
@@ -299,7 +286,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   if (!received.ok) return c.var.refuse(received)
   const { id, name, provider, eventTypes, rejected, formerSecretUntil } = answer.body
   const action = `${visit.base}/${PATH}/${id}`
-  const given = wrong?.given ?? { name, provider, secret: '', eventTypes: linesOf(eventTypes) }
+  const now = { name, provider, secret: '', eventTypes: linesOf(eventTypes) }
   return c.var.page(
     <>
       <div class="panel">
@@ -336,7 +323,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
           <section class="panel" aria-labelledby="change">
             <h2 id="change">Change</h2>
             <SourceForm
-              {...{ visit, action, given, problem: wrong?.problem }}
+              {...{ visit, action, given: given ?? now, problem, now }}
               version={formVersion(c, answer.etag)}
               verb="Save"
             />
@@ -349,7 +336,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
         </>
       )}
     </>,
-    { title: name, ...(wrong && { status: 422 }) },
+    { title: name },
   )
 }
 
@@ -372,15 +359,19 @@ interface SourceFormProps {
   action: string
   given: Given | undefined
   problem: ProblemDetails | undefined
+  now?: Given
   /** Of one that is there already: its provider stays. */
   version?: string | undefined
   verb: string
 }
 
-const SourceForm = ({ visit, action, given, problem, version, verb }: SourceFormProps) => (
+const labelled = (given: Given | undefined) =>
+  given && { Name: given.name, 'Your own names of types': given.eventTypes }
+
+const SourceForm = ({ visit, action, given, problem, now, version, verb }: SourceFormProps) => (
   <Form visit={visit} action={action}>
     {version !== undefined && <input type="hidden" name="version" value={version} />}
-    <FormProblem problem={problem} />
+    <FormProblem problem={problem} typed={labelled(given)} now={labelled(now)} />
     <Field
       name="name"
       label="Name"
@@ -398,16 +389,15 @@ const SourceForm = ({ visit, action, given, problem, version, verb }: SourceForm
         options={Object.entries(SETUP).map(([value, { title }]) => ({ value, label: title }))}
       />
     )}
-    <Field
+    <SecretField
       name="secret"
       label="Secret"
+      typed={given !== undefined && given.secret !== ''}
       hint={
         version === undefined
           ? 'What the provider signs with. It is kept sealed, and never shown.'
           : 'Empty leaves it as it is. After a change, what the one of before signs is taken for a day, too.'
       }
-      type="password"
-      autocomplete="off"
       error={errorAt(problem, '/secret')}
       {...(version === undefined && { required: true })}
     />

@@ -45,7 +45,8 @@ export const LinkShown = ({
   <>
     <Secret label={`The link${email === null ? '' : ` for ${email}`}`} value={url} />
     <p>
-      Whoever opens it first is in as {role}, until <Time at={expiresAt} />.
+      Whoever uses it first is in as {role}. It can be used once, until <Time at={expiresAt} />; opening it
+      uses nothing up.
     </p>
     <p>
       <a class="button plain" href={`${visit.base}/${back.path}`}>

@@ -78,6 +78,21 @@ export function Field({ name, label, hint, error, value, type = 'text', ...rest 
   )
 }
 
+interface SecretFieldProps extends Omit<FieldProps, 'type' | 'value' | 'autocomplete'> {
+  /** Whether the form that is shown again had one. */
+  typed: boolean
+}
+
+/** What was typed into it is never written back into a page, which says so: left empty, it would be lost unseen. */
+export const SecretField = ({ typed, error, ...rest }: SecretFieldProps) => (
+  <Field
+    {...rest}
+    type="password"
+    autocomplete="off"
+    error={error ?? (typed ? 'Type it again: a secret is never shown, nor kept here.' : undefined)}
+  />
+)
+
 export interface TextAreaProps {
   name: string
   label: string

@@ -39,7 +39,9 @@ for (const form of document.querySelectorAll('form[data-streams]')) {
       if (!response.ok) {
         // A page instead of a problem: nobody is signed in any more.
         const problem = await response.json().catch(() => undefined)
-        const wrong = problem?.errors?.map(({ detail }) => detail).join('; ')
+        const wrong = problem?.errors
+          ?.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`)
+          .join('; ')
         throw new Error(wrong ?? problem?.detail ?? 'Nothing was done. Load the page again.')
       }
       for await (const { type, data } of eventsOf(response.body)) {

@@ -65,5 +65,5 @@ export const AdminLink = z
 export type AdminLink = z.infer<typeof AdminLink>
 
 export const CreatedAdminLink = AdminLink.extend({
-  url: z.url().meta({ description: 'The secret: whoever opens it first is in. Shown this once.' }),
+  url: z.url().meta({ description: 'The secret: whoever uses it first is in. Shown this once.' }),
 }).meta({ id: 'CreatedAdminLink' })
