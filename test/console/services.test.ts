@@ -360,6 +360,31 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   expect(await main(page)).toMatch(/webhook-endpoints\.delete[\s\S]*webhook-endpoints\.recover/)
 })
 
+test('what an endpoint has missed just now is found, however much has happened that day', async () => {
+  const { page } = person
+  receiver.answer('/late', 204)
+  const endpoint = await stack.call<{ id: string }>('/v1/webhook-endpoints', {
+    ...{ method: 'POST', body: { url: receiver.url('/late'), types: ['project.*'] } },
+  })
+  const project = await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'Busy' } })
+  const operations = Array.from({ length: 100 }, () => ({ data: {} }))
+  for (let i = 0; i < 6; i++) {
+    const path = `/v1/projects/${project.body.id}/collections/busy/records:batch`
+    expect((await stack.call(path, { method: 'POST', body: { operations } })).status).toBe(200)
+  }
+  await expect.poll(() => receiver.at('/late').length, { timeout: 10_000 }).toBe(1)
+  const missed = async () => {
+    await page.goto(`/admin/demo/webhook-endpoints/${endpoint.body.id}`)
+    return page.locator('section[aria-labelledby=missed]').innerText()
+  }
+  await expect.poll(missed, { timeout: 10_000 }).toMatch(/Nothing in the last day[\s\S]*Recover/)
+  receiver.answer('/late', 500)
+  await stack.call('/v1/projects', { method: 'POST', body: { name: 'Late' } })
+  await expect.poll(missed, { timeout: 10_000 }).toContain('project.created')
+  expect(await missed()).not.toContain('there may be more')
+  await stack.call(`/v1/webhook-endpoints/${endpoint.body.id}`, { method: 'DELETE' })
+})
+
 /** As from a second copy of the page, whose form was sent from the first one already. */
 async function sendAgain(page: Page, once: string, button: string): Promise<void> {
   const field = page.locator('section input[name=once]')
