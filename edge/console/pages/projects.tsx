@@ -46,7 +46,7 @@ export const projects: ConsolePage = {
       const answer = await visit.api.post<Project>('/v1/projects', {
         body,
       })
-      if (answer.ok) return c.var.done(PATH, 'created')
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'created')
       return answer.problem.code === 'validation_failed'
         ? list(c, { problem: answer.problem, ...body })
         : c.var.refuse(answer)
@@ -56,7 +56,7 @@ export const projects: ConsolePage = {
       const { visit, form } = c.var
       const body = { name: field(form, 'name'), description: textField(form, 'description') }
       const answer = await visit.api.patch<Project>(one(c), { body, ifMatch: field(form, 'version') })
-      if (answer.ok) return c.var.done(PATH, 'changed')
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'changed')
       return answer.problem.code === 'validation_failed'
         ? edit(c, { problem: answer.problem, ...body })
         : c.var.refuse(answer)
@@ -67,7 +67,7 @@ export const projects: ConsolePage = {
     ] as const) {
       app.post(`/:id/${verb}`, async (c) => {
         const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`)
-        return answer.ok ? c.var.done(PATH, done) : c.var.refuse(answer)
+        return answer.ok ? c.var.done(`${PATH}/${answer.body.id}`, done) : c.var.refuse(answer)
       })
     }
     app.get('/:id/delete', async (c) => {
@@ -75,9 +75,9 @@ export const projects: ConsolePage = {
       const answer = await visit.api.get<Project>(one(c))
       if (!answer.ok) return c.var.refuse(answer)
       const { id, name } = answer.body
-      const back = `${visit.base}/${PATH}`
+      const back = `${visit.base}/${PATH}/${id}`
       return c.var.page(
-        <Confirm visit={visit} action={`${back}/${id}/delete`} verb="Delete" back={back}>
+        <Confirm visit={visit} action={`${back}/delete`} verb="Delete" back={back}>
           <p>
             Delete <strong>{name}</strong> and everything in it? This cannot be undone.
           </p>
