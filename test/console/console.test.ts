@@ -842,6 +842,30 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('waits a moment for the organisation’s rate, where several tabs are opened at once', async () => {
+    const own = await newTenant('tabs')
+    const project = (
+      await stack.call<{ id: string }>('/v1/projects', { as: own.key, method: 'POST', body: { name: 'P' } })
+    ).body.id
+    const agents = `/v1/projects/${project}/agents`
+    const agent = await stack.call<{ id: string }>(agents, {
+      as: own.key,
+      method: 'POST',
+      body: { name: 'A' },
+    })
+    const { page, context } = await signedIn(own)
+    const body = { plan: 'free' }
+    await stack.call(`/platform/v1/tenants/${own.id}`, { method: 'PATCH', body })
+    const policy = async () =>
+      (await stack.call('/v1/tenant', { as: own.key })).headers.get('ratelimit-policy') ?? ''
+    await expect.poll(policy, { timeout: 20_000, interval: 500 }).toMatch(/q=40\b/)
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => page.request.get(`/admin/tabs/agents/${project}/${agent.body.id}`)),
+    )
+    expect(answers.map((answer) => answer.status())).toEqual(answers.map(() => 200))
+    await context.close()
+  })
+
   test('of the audit log goes on where it was, whatever is written meanwhile, and keeps its filter', async () => {
     const own = await newTenant('paging')
     const make = (name: string) => stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name } })

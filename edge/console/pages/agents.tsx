@@ -201,15 +201,15 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
       </EmptyState>,
     )
   }
+  const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
   const [answer, models] = await Promise.all([
     visit.api.get<List<Agent>>(`${agentsOf(chosen.id)}${cursorQuery(c)}`),
-    modelsOf(visit),
+    mayWrite ? modelsOf(visit) : undefined,
   ])
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
   const choices = first.some(({ id }) => id === chosen.id) ? first : [chosen, ...first]
   const path = `${visit.base}/${PATH}`
-  const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
   return c.var.page(
     <>
       {choices.length > 1 && (
@@ -262,7 +262,7 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
   const [answer, runs, models, mayWrite] = await Promise.all([
     visit.api.get<Agent>(one(c)),
     visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
-    modelsOf(visit),
+    allows(visit.scopes, 'agents:write') ? modelsOf(visit) : undefined,
     mayWriteIn(visit, c.req.param('project') ?? '', 'agents:write'),
   ])
   if (!answer.ok) return c.var.refuse(answer)
