@@ -893,7 +893,53 @@ describe('every page', () => {
       await page.goto(`/admin/paging/audit?${filter}`)
       expect([filter, await page.locator('tbody tr').count()]).toEqual([filter, rows])
     }
+    // What cannot be asked is told beside the filters that asked for it.
+    for (const wrong of ['action=projects&since=yesterday', 'action=projects&cursor=nowhere']) {
+      expect((await page.goto(`/admin/paging/audit?${wrong}`))?.status()).toBe(400)
+      expect(await page.getByRole('alert').count()).toBe(1)
+      expect(await page.getByLabel('Action').inputValue()).toBe('projects')
+    }
+    await page.getByRole('button', { name: 'Show' }).click()
+    expect(await page.locator('tbody tr').count()).toBe(50)
     await context.close()
+  })
+
+  test('leads on from a project without anything in it, and not into one that is not there', async () => {
+    const own = await newTenant('onwards')
+    const enterAs = async (role: string) => {
+      const person = await newPerson(browser, stack.edge)
+      await enter(person.page, (await newLink(own.key, { role })).url)
+      return person
+    }
+    const viewer = await enterAs('viewer')
+    await viewer.page.goto('/admin/onwards/agents')
+    expect(await textOf(viewer.page)).toContain('No projects yet')
+    expect(await viewer.page.getByRole('link', { name: 'Create the first one' }).count()).toBe(0)
+    const { page, complaints, context } = await enterAs('member')
+    await page.goto('/admin/onwards/agents')
+    await page.getByRole('link', { name: 'Create the first one' }).click()
+    await page.getByLabel('Name', { exact: true }).fill('First')
+    await page.getByRole('button', { name: 'Create the project' }).click()
+    const project = new URL(page.url()).pathname
+    await page.getByLabel('Name of a collection').fill('../of others')
+    await page.getByRole('button', { name: 'New record in it' }).click()
+    expect(await page.locator('input[name=collection]:invalid').count()).toBe(1)
+    await page.goto(`${project}/collections?collection=../of%20others`)
+    expect(new URL(page.url()).pathname).toBe(project)
+    await page.getByLabel('Name of a collection').fill('of-ours')
+    await accessible(page)
+    await page.getByRole('button', { name: 'New record in it' }).click()
+    await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.goto(project)
+    await page.getByRole('link', { name: 'of-ours' }).click()
+    expect(await textOf(page)).toContain('Lima')
+    await viewer.page.goto(project)
+    expect(await viewer.page.getByLabel('Name of a collection').count()).toBe(0)
+    const none = await page.goto(`${project.slice(0, -1)}x/collections/of-ours/new`)
+    expect([none?.status(), await page.locator('textarea').count()]).toEqual([404, 0])
+    expect(complaints).toEqual([])
+    for (const person of [viewer.context, context]) await person.close()
   })
 
   test('leads to what lies beyond the first page: every collection, and the agents of every project', async () => {

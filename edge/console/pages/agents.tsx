@@ -196,7 +196,10 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
     return c.var.page(
       <EmptyState title="No projects yet">
         <p>
-          An agent lies in a project. <a href={`${visit.base}/projects`}>Create the first one</a>.
+          An agent lies in a project.{' '}
+          {allows(visit.scopes, 'projects:write') && (
+            <a href={`${visit.base}/projects`}>Create the first one</a>
+          )}
         </p>
       </EmptyState>,
     )

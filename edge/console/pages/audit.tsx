@@ -4,6 +4,7 @@ import type { List } from '../api.ts'
 import { csvOf } from '../parts/csv.ts'
 import { Field, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { Advice } from '../respond.tsx'
 import type { ConsoleContext } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
 
@@ -41,9 +42,19 @@ export const audit: ConsolePage = {
       const cursor = c.req.query('cursor')
       const at = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`
       const answer = await visit.api.get<List<Entry>>(`/v1/audit?limit=50${query}${at}`)
-      if (!answer.ok) return c.var.refuse(answer)
-      const { data, nextCursor } = answer.body
       const path = `${visit.base}/${PATH}`
+      if (!answer.ok && answer.status !== 400) return c.var.refuse(answer)
+      if (!answer.ok) {
+        // What no log answers is told with the filters that asked for it.
+        return c.var.page(
+          <>
+            <Advice refused={answer} />
+            <FilterForm path={path} filters={filters} />
+          </>,
+          { status: answer.status },
+        )
+      }
+      const { data, nextCursor } = answer.body
       return c.var.page(
         <>
           <FilterForm path={path} filters={filters} />

@@ -154,7 +154,7 @@ async function edit(c: ConsoleContext, wrong?: Wrong) {
   const action = `${visit.base}/${PATH}/${project.id}`
   return c.var.page(
     <>
-      <Collections c={c} project={project.id} />
+      <Collections c={c} project={project} />
       {allows(visit.scopes, 'agents:read') && (
         <p>
           <a class="button plain" href={`${visit.base}/agents?project=${project.id}`}>
