@@ -106,6 +106,30 @@ async function useAs(url: string, cookie: string): Promise<{ status: number; ses
   return { status: answer.status, session }
 }
 
+test('the origin leads a browser on, and so does a page that is none; a program is told that there is nothing', async () => {
+  const tenant = await newTenant('start')
+  const { page, complaints, context } = await signedIn(tenant)
+  expect((await page.goto('/admin/start/nothing/such'))?.status()).toBe(404)
+  await page.getByRole('link', { name: 'To the console of start' }).click()
+  await page.waitForURL(/\/admin\/start\/$/)
+  await page.goto('/')
+  await page.getByRole('link', { name: 'To the console of start' }).click()
+  await page.waitForURL(/\/admin\/start\/$/)
+  await page.goto('/')
+  await page.getByLabel('Organisation').fill('Not a name')
+  await page.getByRole('button', { name: 'To its console' }).click()
+  expect(new URL(page.url()).pathname).toBe('/')
+  await page.getByLabel('Organisation').fill('links')
+  await page.getByRole('button', { name: 'To its console' }).click()
+  expect(await textOf(page)).toContain('not signed in here')
+  expect(complaints).toEqual([])
+  await context.close()
+  const program = await fetch(`${stack.edge}/`)
+  expect([program.status, program.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
+  const icon = await fetch(`${stack.edge}/favicon.ico`)
+  expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
+})
+
 describe('a link', () => {
   const failures: Array<[string, (tenant: Tenant) => Promise<string>, number, RegExp]> = [
     [
