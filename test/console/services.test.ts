@@ -123,6 +123,9 @@ test('an agent is made, run while one watches, and run again without script', as
   await page.getByLabel('Name', { exact: true }).fill('Answers')
   await click(page, 'Create the project')
   await page.goto('/admin/demo/agents')
+  await follow(page, 'The models that there are')
+  expect(await page.locator('tbody').innerText()).toMatch(/small[\s\S]*\$0[\s\S]*free, team[\s\S]*yes/)
+  await page.goto('/admin/demo/agents')
   await page.getByLabel('Name', { exact: true }).fill('Helper')
   await page.getByLabel('Model').selectOption('small')
   for (const none of ['hot', '1e999']) {

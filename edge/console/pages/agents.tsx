@@ -53,6 +53,10 @@ interface Run extends ListedRun {
 
 interface Model {
   name: string
+  /** US dollars for a million tokens. */
+  inputTokenPrice: number
+  outputTokenPrice: number
+  plans: ReadonlyArray<string>
   available: boolean
 }
 
@@ -95,6 +99,7 @@ export const agents: ConsolePage = {
       if (answer.ok) return c.var.done(`${PATH}/${project}/${answer.body.id}`, 'created')
       return answer.status === 422 ? list(c, { problem: answer.problem, given }) : c.var.refuse(answer)
     })
+    app.get('/models', (c) => listModels(c))
     app.get('/:project/:agent', (c) => show(c))
     app.post('/:project/:agent', async (c) => {
       const { visit, form } = c.var
@@ -201,6 +206,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
             <a href={`${visit.base}/projects`}>Create the first one</a>
           )}
         </p>
+        <ToModels base={visit.base} />
       </EmptyState>,
     )
   }
@@ -236,6 +242,7 @@ async function list(c: ConsoleContext, wrong?: Wrong) {
           <Pager path={`${path}?project=${chosen.id}`} nextCursor={nextCursor} />
         </div>
       )}
+      <ToModels base={visit.base} />
       {mayWrite && (
         <section class="panel" aria-labelledby="new">
           <h2 id="new">New agent</h2>
@@ -333,6 +340,48 @@ async function show(c: ConsoleContext, wrong?: Wrong) {
       )}
     </>,
     { title: agent.name, ...(wrong && { status: 422 }) },
+  )
+}
+
+const ToModels = ({ base }: Pick<Visit, 'base'>) => (
+  <p>
+    <a class="button plain" href={`${base}/${PATH}/models`}>
+      The models that there are
+    </a>
+  </p>
+)
+
+async function listModels(c: ConsoleContext) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Model>>(`/v1/models${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  return c.var.page(
+    data.length === 0 ? (
+      <EmptyState title="No models">
+        <p>The platform has no model yet; its operator adds them.</p>
+      </EmptyState>
+    ) : (
+      <div class="panel">
+        <Table
+          caption="By name, with US dollars for a million tokens"
+          columns={[
+            { title: 'Name', of: ({ name }: Model) => name },
+            { title: 'Tokens in', number: true, of: (model: Model) => `$${model.inputTokenPrice}` },
+            { title: 'Tokens out', number: true, of: (model: Model) => `$${model.outputTokenPrice}` },
+            { title: 'Plans', of: ({ plans }: Model) => plans.join(', ') },
+            {
+              title: 'For your agents',
+              of: ({ available }: Model) =>
+                available ? <Badge kind="good">yes</Badge> : <Badge>not on your plan</Badge>,
+            },
+          ]}
+          rows={data}
+        />
+        <Pager path={`${visit.base}/${PATH}/models`} nextCursor={nextCursor} />
+      </div>
+    ),
+    { title: 'Models' },
   )
 }
 
