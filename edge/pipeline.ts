@@ -138,7 +138,16 @@ export function createEdge(
     placeOf: (slug, request) => directory.placeOf({ slug }, clientIp(request)),
     now,
   })
-  for (const path of ['/admin', '/admin/*', '/platform', '/platform/*', '/sign-up', '/sign-up/*'])
+  for (const path of [
+    '/',
+    '/favicon.ico',
+    '/admin',
+    '/admin/*',
+    '/platform',
+    '/platform/*',
+    '/sign-up',
+    '/sign-up/*',
+  ])
     edge.all(path, own(pages))
   for (const app of [edge, inside] as ReadonlyArray<Pick<Hono, 'notFound' | 'onError'>>) refusing(app)
   // In a flood even to look for the route is too much.

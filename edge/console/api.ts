@@ -26,6 +26,9 @@ interface Sending {
   accept?: string
 }
 
+/** How long a page may wait for the organisation's own rate to let through what it reads: several tabs come at once. */
+const PATIENCE_MS = 3_000
+
 interface ApiOptions {
   publicOrigin: string
   slug?: string
@@ -40,6 +43,9 @@ export class Api {
   private readonly publicOrigin: string
   private readonly slug: string | undefined
   private readonly once: string | undefined
+  private patienceMs = PATIENCE_MS
+  /** From the first refusal on. */
+  private patientUntilMs: number | undefined
 
   /** @param client the browser's own request: its address is told on, and its end ends what it asked for */
   constructor(inside: Inside, identity: Identity, client: Request, { publicOrigin, slug, once }: ApiOptions) {
@@ -51,8 +57,22 @@ export class Api {
     this.once = once
   }
 
-  get<T>(path: string): Promise<Answered<T>> {
-    return this.ask('GET', path)
+  /** Asks again as often as the rate wants it, while there is time. */
+  async get<T>(path: string): Promise<Answered<T>> {
+    for (;;) {
+      const answer = await this.ask<T>('GET', path)
+      if (answer.ok || answer.status !== 429) return answer
+      const waitMs = (Number(answer.retryAfter) || 1) * 1_000
+      this.patientUntilMs ??= Date.now() + this.patienceMs
+      if (Date.now() + waitMs > this.patientUntilMs) return answer
+      await scheduler.wait(waitMs)
+    }
+  }
+
+  /** For what takes longer than a page may. */
+  bePatientFor(ms: number): void {
+    this.patienceMs = ms
+    this.patientUntilMs = undefined
   }
 
   post<T>(path: string, sending: Sending = {}): Promise<Answered<T>> {

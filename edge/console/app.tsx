@@ -18,6 +18,7 @@ import { entering } from './enter.tsx'
 import { ERASURE_PAGE, erasures } from './erasure.tsx'
 import { identifySession } from './identity.ts'
 import { inviting } from './invitation.tsx'
+import { comingFrom } from './landing.ts'
 import { operatorPages } from './operator/app.tsx'
 import { type OwnersWay, ownersWay } from './owners_way.tsx'
 import { MENU, PAGES } from './pages/index.ts'
@@ -37,6 +38,7 @@ import {
 } from './respond.tsx'
 import { SIGN_IN_PAGE, signingIn } from './sign_in.tsx'
 import { signingUp } from './sign_up.tsx'
+import { Consoles, starting } from './start.tsx'
 import { STATIC, staticFiles } from './static_files.ts'
 import { type ConsoleDependencies, type ConsoleTypes, field, type Presence } from './visit.ts'
 import { admittingVisits } from './visits.ts'
@@ -54,6 +56,7 @@ export async function createConsole(dependencies: ConsoleDependencies): Promise<
   const visitor = admittingVisits(dependencies.now)
   for (const page of [ERASURE_PAGE, SIGN_UP_PAGE, SIGN_IN_PAGE]) app.use(`${page}/*`, visitor)
   app.route('/', erasures(dependencies, show))
+  app.route('/', starting(show, assets.icon, ways.owners))
   app.get(`${STATIC}/*`, (c) => serve(c.req.path, c.req.raw) ?? nothing(c, show))
   // Before anything else looks at a form: it has to come from this very origin.
   app.use(fromHere(config.publicOrigin))
@@ -247,16 +250,19 @@ interface WaysIn {
 
 const waysIn = (owners: OwnersWay): WaysIn => ({
   owners,
-  at: async (c) => (
-    <>
-      <p>
-        <a class="button" href={`/admin/${c.req.param('slug')}/sign-in`}>
-          Sign in
-        </a>
-      </p>
-      {await owners(c)}
-    </>
-  ),
+  at: async (c) => {
+    const slug = c.req.param('slug') ?? ''
+    return (
+      <>
+        <p>
+          <a class="button" href={`/admin/${slug}/sign-in${comingFrom(c, slug)}`}>
+            Sign in
+          </a>
+        </p>
+        {await owners(c)}
+      </>
+    )
+  },
 })
 
 const nothing = (c: Context, show: Show, status = 404) =>
@@ -266,6 +272,15 @@ const nothing = (c: Context, show: Show, status = 404) =>
     body: (
       <Alone title="There is no such page">
         <p>Look at the address again, or go back to where you came from.</p>
+        {c.req.path.startsWith('/platform/') ? (
+          <p>
+            <a class="button" href="/platform/">
+              To the operators’ pages
+            </a>
+          </p>
+        ) : (
+          <Consoles c={c} />
+        )}
       </Alone>
     ),
   })

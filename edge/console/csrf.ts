@@ -42,7 +42,10 @@ export async function withForm<T>(
   work: (form: FormData | undefined) => Promise<T>,
   most = MAX_BODY_BYTES,
 ): Promise<T> {
-  if (announcedBytes(c) > most) throw new Problem('body_too_large', 'The form is too large.')
+  if (announcedBytes(c) > most) {
+    const may = most < 2 ** 20 ? `${most / 2 ** 10} KiB` : `${most / 2 ** 20} MiB`
+    throw new Problem('body_too_large', `The form is too large: it may have ${may}.`)
+  }
   return withBody(contextOf(c.req.raw), owner, async () => work(await formIn(c)))
 }
 

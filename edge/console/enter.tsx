@@ -7,6 +7,7 @@ import type { Role } from '../../shared/roles.ts'
 import { Api, type Refused } from './api.ts'
 import { type Beginning, becomeSession, beginningOf, keepBeginning, type WayIn } from './beginning.ts'
 import { type AdminLink, type AdminLinkIdentity, identifyAdminLink } from './identity.ts'
+import { landing } from './landing.ts'
 import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
 import { Time } from './parts/list.tsx'
@@ -57,7 +58,7 @@ export function entering(
     if (!answer.ok) return refusal(c, answer, link)
     const { organisation, returnPath } = answer.body
     becomeSession(c, way, beginning, organisation.slug)
-    return c.redirect(landing(organisation.slug, returnPath), 303)
+    return c.redirect(landing(organisation.slug, returnPath, config.publicOrigin), 303)
   })
 
   const wayOf = ({ principal: { linkId, tenant }, home }: AdminLinkIdentity): WayIn => ({
@@ -68,14 +69,6 @@ export function entering(
     new Api(inside, { ...identity, principal: { ...identity.principal, begins } }, c.req.raw, {
       publicOrigin: config.publicOrigin,
     })
-
-  /** Never outside this tenant's console, whatever the link says. */
-  function landing(slug: string, returnPath: string): string {
-    const base = `/admin/${slug}`
-    const url = new URL(base + returnPath, config.publicOrigin)
-    const within = url.origin === new URL(config.publicOrigin).origin && url.pathname.startsWith(`${base}/`)
-    return within ? url.pathname + url.search : `${base}/`
-  }
 
   function notOurs(c: Context) {
     noteInvalid(c.req.raw)

@@ -6,6 +6,11 @@ import { equalInConstantTime, fromBase64url, toBase64url, utf8 } from '../../sha
 import type { SignInBegin } from '../../shared/sign_in.ts'
 import { ATTRIBUTES, cookieNames, readCookie } from './cookie.ts'
 
+export interface Journey extends SignInBegin {
+  /** The page of the console that was asked for; held to that console where it is gone to. */
+  to?: string
+}
+
 const FIELDS = ['provider', 'state', 'nonce', 'verifier', 'redirectUri'] as const
 const LIFE_SECONDS = 600
 /** In one browser, for all organisations: a request's headers have room for so many. */
@@ -17,7 +22,7 @@ const nameOf = (slug: string, state: string): string =>
   `__Host-coditect-sign-in-${slug}-${state.slice(0, 12)}`
 
 /** With the page that leads to the provider. Where too many are under way, the oldest give way to it. */
-export function keepJourney(c: Context, slug: string, journey: SignInBegin): void {
+export function keepJourney(c: Context, slug: string, journey: Journey): void {
   const others = cookieNames(c).filter((name) => NAME.test(name))
   for (const name of others.slice(0, 1 - MOST_UNDER_WAY)) deleteCookie(c, name, ATTRIBUTES)
   const attributes = { ...ATTRIBUTES, maxAge: LIFE_SECONDS }
@@ -25,20 +30,20 @@ export function keepJourney(c: Context, slug: string, journey: SignInBegin): voi
 }
 
 /** The one that this browser began there, and that came back with its state. */
-export function journeyOf(c: Context, slug: string, state: string): SignInBegin | undefined {
+export function journeyOf(c: Context, slug: string, state: string): Journey | undefined {
   const journey = readJourney(readCookie(c, nameOf(slug, state)))
   return journey && equalInConstantTime(utf8(state), utf8(journey.state)) ? journey : undefined
 }
 
 /** It leads in once. */
-export function endJourney(c: Context, slug: string, { state }: SignInBegin): void {
+export function endJourney(c: Context, slug: string, { state }: Journey): void {
   deleteCookie(c, nameOf(slug, state), ATTRIBUTES)
 }
 
-export const writeJourney = (journey: SignInBegin): string => toBase64url(utf8(JSON.stringify(journey)))
+export const writeJourney = (journey: Journey): string => toBase64url(utf8(JSON.stringify(journey)))
 
 /** It came back from the browser that it was given to: anything but what was given is no journey. */
-export function readJourney(cookie: string | undefined): SignInBegin | undefined {
+export function readJourney(cookie: string | undefined): Journey | undefined {
   const bytes = cookie === undefined ? undefined : fromBase64url(cookie)
   if (bytes === undefined) return undefined
   try {
@@ -47,7 +52,7 @@ export function readJourney(cookie: string | undefined): SignInBegin | undefined
       typeof journey === 'object' &&
       journey !== null &&
       FIELDS.every((name) => typeof Reflect.get(journey, name) === 'string')
-    return isOne ? (journey as SignInBegin) : undefined
+    return isOne ? (journey as Journey) : undefined
   } catch {
     return undefined
   }

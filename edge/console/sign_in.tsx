@@ -22,6 +22,7 @@ import { readForm } from './csrf.ts'
 import { atHome } from './home.ts'
 import { VISITOR } from './identity.ts'
 import { endJourney, journeyOf, keepJourney } from './journey.ts'
+import { goingTo, landing } from './landing.ts'
 import type { OwnersWay } from './owners_way.tsx'
 import { Alone } from './parts/layout.tsx'
 import { type Show, showRefusal } from './respond.tsx'
@@ -75,7 +76,7 @@ export function signingIn(
     const begin = signInCall(place.number, 'begin')
     const answer = await apiOf(c, place).post<{ url: string }>(begin, { body: journey })
     if (!answer.ok) return answer.problem.code === 'not_found' ? noSignIn(c) : refusal(c, answer)
-    keepJourney(c, slug, journey)
+    keepJourney(c, slug, { ...journey, to: goingTo(c) })
     // A page, because a form's answer may lead to this origin alone (`form-action`).
     return leaving(c, answer.body.url)
   })
@@ -86,7 +87,8 @@ export function signingIn(
     if (at === undefined || journey === undefined) return notOurs(c)
     const { slug, place } = at
     endJourney(c, slug, journey)
-    const body = { ...journey, answer: new URL(c.req.url).search } satisfies SignInFinish
+    const { to, ...begun } = journey
+    const body = { ...begun, answer: new URL(c.req.url).search } satisfies SignInFinish
     const person = await apiOf(c, place).post<SignedInPerson>(signInCall(place.number, 'finish'), { body })
     if (!person.ok) return refusal(c, notLetIn(person))
     const sessionId = newId('ses')
@@ -100,7 +102,7 @@ export function signingIn(
     const answer = await api.post('/console/v1/sign-in', { body: begins, idempotencyKey: sessionId })
     if (!answer.ok) return refusal(c, notLetIn(answer))
     setSessionCookie(c, slug, session.text)
-    return c.redirect(`/admin/${slug}/`, 303)
+    return c.redirect(landing(slug, to ?? '', publicOrigin), 303)
   })
 
   /** Who names no organisation, and who names one without this provider, are told the same, and counted alike. */

@@ -106,6 +106,30 @@ async function useAs(url: string, cookie: string): Promise<{ status: number; ses
   return { status: answer.status, session }
 }
 
+test('the origin leads a browser on, and so does a page that is none; a program is told that there is nothing', async () => {
+  const tenant = await newTenant('start')
+  const { page, complaints, context } = await signedIn(tenant)
+  expect((await page.goto('/admin/start/nothing/such'))?.status()).toBe(404)
+  await page.getByRole('link', { name: 'To the console of start' }).click()
+  await page.waitForURL(/\/admin\/start\/$/)
+  await page.goto('/')
+  await page.getByRole('link', { name: 'To the console of start' }).click()
+  await page.waitForURL(/\/admin\/start\/$/)
+  await page.goto('/')
+  await page.getByLabel('Organisation').fill('Not a name')
+  await page.getByRole('button', { name: 'To its console' }).click()
+  expect(new URL(page.url()).pathname).toBe('/')
+  await page.getByLabel('Organisation').fill('links')
+  await page.getByRole('button', { name: 'To its console' }).click()
+  expect(await textOf(page)).toContain('not signed in here')
+  expect(complaints).toEqual([])
+  await context.close()
+  const program = await fetch(`${stack.edge}/`)
+  expect([program.status, program.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
+  const icon = await fetch(`${stack.edge}/favicon.ico`)
+  expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
+})
+
 describe('a link', () => {
   const failures: Array<[string, (tenant: Tenant) => Promise<string>, number, RegExp]> = [
     [
@@ -639,7 +663,7 @@ describe('every page', () => {
     await context.close()
   })
 
-  test('of keys offers to revoke one that has expired, and not to rotate it', async () => {
+  test('of keys offers to revoke one that has expired or may do more, and not to rotate it', async () => {
     const own = await newTenant('short-keys')
     const expiresAt = new Date(Date.now() + 3_000).toISOString()
     const body = { name: 'Short', scopes: ['projects:read'], expiresAt }
@@ -653,6 +677,13 @@ describe('every page', () => {
     expect(await page.getByRole('link', { name: 'Rotate Short' }).count()).toBe(0)
     expect(await page.getByRole('link', { name: 'Revoke Short' }).count()).toBe(1)
     await context.close()
+    // Nor does an administrator get the like of a key that may do more than they.
+    const admin = await newPerson(browser, stack.edge)
+    await enter(admin.page, (await newLink(own.key, { role: 'admin' })).url)
+    await admin.page.goto('/admin/short-keys/api-keys')
+    expect(await admin.page.getByRole('link', { name: /^Revoke / }).count()).toBe(2)
+    expect(await admin.page.getByRole('link', { name: /^Rotate / }).count()).toBe(0)
+    await admin.context.close()
   })
 
   test('for invitations gives a link that leads to where it is accepted, and takes it back', async () => {
@@ -835,6 +866,30 @@ describe('every page', () => {
     await context.close()
   })
 
+  test('waits a moment for the organisation’s rate, where several tabs are opened at once', async () => {
+    const own = await newTenant('tabs')
+    const project = (
+      await stack.call<{ id: string }>('/v1/projects', { as: own.key, method: 'POST', body: { name: 'P' } })
+    ).body.id
+    const agents = `/v1/projects/${project}/agents`
+    const agent = await stack.call<{ id: string }>(agents, {
+      as: own.key,
+      method: 'POST',
+      body: { name: 'A' },
+    })
+    const { page, context } = await signedIn(own)
+    const body = { plan: 'free' }
+    await stack.call(`/platform/v1/tenants/${own.id}`, { method: 'PATCH', body })
+    const policy = async () =>
+      (await stack.call('/v1/tenant', { as: own.key })).headers.get('ratelimit-policy') ?? ''
+    await expect.poll(policy, { timeout: 20_000, interval: 500 }).toMatch(/q=40\b/)
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => page.request.get(`/admin/tabs/agents/${project}/${agent.body.id}`)),
+    )
+    expect(answers.map((answer) => answer.status())).toEqual(answers.map(() => 200))
+    await context.close()
+  })
+
   test('of the audit log goes on where it was, whatever is written meanwhile, and keeps its filter', async () => {
     const own = await newTenant('paging')
     const make = (name: string) => stack.call('/v1/projects', { as: own.key, method: 'POST', body: { name } })
@@ -866,7 +921,53 @@ describe('every page', () => {
     expect(await page.locator('#error-target').innerText()).toContain('200 characters')
     expect(await page.getByLabel('Action').inputValue()).toBe('projects')
     await accessible(page)
+    // What cannot be asked is told beside the filters that asked for it.
+    for (const wrong of ['action=projects&since=yesterday', 'action=projects&cursor=nowhere']) {
+      expect((await page.goto(`/admin/paging/audit?${wrong}`))?.status()).toBe(400)
+      expect(await page.getByRole('alert').count()).toBe(1)
+      expect(await page.getByLabel('Action').inputValue()).toBe('projects')
+    }
+    await page.getByRole('button', { name: 'Show' }).click()
+    expect(await page.locator('tbody tr').count()).toBe(50)
     await context.close()
+  })
+
+  test('leads on from a project without anything in it, and not into one that is not there', async () => {
+    const own = await newTenant('onwards')
+    const enterAs = async (role: string) => {
+      const person = await newPerson(browser, stack.edge)
+      await enter(person.page, (await newLink(own.key, { role })).url)
+      return person
+    }
+    const viewer = await enterAs('viewer')
+    await viewer.page.goto('/admin/onwards/agents')
+    expect(await textOf(viewer.page)).toContain('No projects yet')
+    expect(await viewer.page.getByRole('link', { name: 'Create the first one' }).count()).toBe(0)
+    const { page, complaints, context } = await enterAs('member')
+    await page.goto('/admin/onwards/agents')
+    await page.getByRole('link', { name: 'Create the first one' }).click()
+    await page.getByLabel('Name', { exact: true }).fill('First')
+    await page.getByRole('button', { name: 'Create the project' }).click()
+    const project = new URL(page.url()).pathname
+    await page.getByLabel('Name of a collection').fill('../of others')
+    await page.getByRole('button', { name: 'New record in it' }).click()
+    expect(await page.locator('input[name=collection]:invalid').count()).toBe(1)
+    await page.goto(`${project}/collections?collection=../of%20others`)
+    expect(new URL(page.url()).pathname).toBe(project)
+    await page.getByLabel('Name of a collection').fill('of-ours')
+    await accessible(page)
+    await page.getByRole('button', { name: 'New record in it' }).click()
+    await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.goto(project)
+    await page.getByRole('link', { name: 'of-ours' }).click()
+    expect(await textOf(page)).toContain('Lima')
+    await viewer.page.goto(project)
+    expect(await viewer.page.getByLabel('Name of a collection').count()).toBe(0)
+    const none = await page.goto(`${project.slice(0, -1)}x/collections/of-ours/new`)
+    expect([none?.status(), await page.locator('textarea').count()]).toEqual([404, 0])
+    expect(complaints).toEqual([])
+    for (const person of [viewer.context, context]) await person.close()
   })
 
   test('leads to what lies beyond the first page: every collection, and the agents of every project', async () => {
@@ -1101,7 +1202,6 @@ describe('every page', () => {
     await page.getByLabel('Name').fill('Without script')
     await page.keyboard.press('Enter')
     expect(await flash()).toContain('The project')
-    await page.getByRole('link', { name: 'Without script' }).click()
     const project = new URL(page.url()).pathname.split('/').at(-1)
     await at(`projects/${project}/collections/people/new`)
     await page.getByLabel('Document (JSON)').fill('{"city": "Lima"}')

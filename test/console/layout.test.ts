@@ -81,6 +81,21 @@ test.each([1280, 320])('nothing in a table is cut off at %i px, however long a n
   await context.close()
 })
 
+test('a link to a schema in the description of the API leads to it open', async () => {
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  await page.goto('/docs')
+  await page.getByText('/v1/projects', { exact: true }).first().click()
+  const link = page.locator('details[open] a[href^="#schema-"]').first()
+  const schema = page.locator(`details:has(${await link.getAttribute('href')})`)
+  expect(await schema.getAttribute('open')).toBeNull()
+  await link.click()
+  await expect.poll(() => schema.getAttribute('open')).toBe('')
+  const summary = await schema.locator('summary').boundingBox()
+  expect(summary?.y).toBeGreaterThanOrEqual(0)
+  expect(complaints).toEqual([])
+  await context.close()
+})
+
 test('who signs out finds the button whole, beside the longest name and address', async () => {
   const { page, context } = await enter({ viewport: { width: 1280, height: 800 } })
   const body = { customisation: { displayName: LONG.slice(0, 60).trim() } }

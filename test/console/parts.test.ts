@@ -2,6 +2,7 @@
 // calculates with.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { landing } from '../../edge/console/landing.ts'
 import { contrast, read, readableAccent } from '../../edge/console/parts/accent.ts'
 import { contentPolicy } from '../../edge/console/parts/content_policy.ts'
 import { csvOf } from '../../edge/console/parts/csv.ts'
@@ -51,4 +52,18 @@ test('no cell of a file begins a formula, and every text comes back as it was', 
       },
     ),
   )
+})
+
+test.each([
+  ['/projects?cursor=a%2Fb', '/admin/acme/projects?cursor=a%2Fb'],
+  ['', '/admin/acme/'],
+  ['@evil.example/', '/admin/acme/'],
+  ['.evil.example/', '/admin/acme/'],
+  ['/../../other/', '/admin/acme/'],
+  ['/%2e%2E/other/', '/admin/acme/'],
+  ['\\..\\..\\other/', '/admin/acme/'],
+  ['//evil.example/', '/admin/acme//evil.example/'],
+  ['https://evil.example/', '/admin/acme/'],
+])('whoever asked for %s on the way in comes to %s', (path, landed) => {
+  expect(landing('acme', path, 'https://console.example')).toBe(landed)
 })

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Stack, startStack } from '../e2e/stack.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
 import { startReceiver, type WebhookReceiver } from '../support/webhook_receiver.ts'
-import { newPerson, startBrowser, type Watched } from './browser.ts'
+import { accessible, newPerson, startBrowser, type Watched } from './browser.ts'
 
 let stack: Stack
 let browser: Browser
@@ -122,6 +122,9 @@ test('an agent is made, run while one watches, and run again without script', as
   await page.goto('/admin/demo/projects')
   await page.getByLabel('Name', { exact: true }).fill('Answers')
   await click(page, 'Create the project')
+  await page.goto('/admin/demo/agents')
+  await follow(page, 'The models that there are')
+  expect(await page.locator('tbody').innerText()).toMatch(/small[\s\S]*\$0[\s\S]*free, team[\s\S]*yes/)
   await page.goto('/admin/demo/agents')
   await page.getByLabel('Name', { exact: true }).fill('Helper')
   await page.getByLabel('Model').selectOption('small')
@@ -360,6 +363,31 @@ test('an endpoint of webhooks is made, tried, mended by a retry, rotated and del
   expect(await main(page)).toMatch(/webhook-endpoints\.delete[\s\S]*webhook-endpoints\.recover/)
 })
 
+test('what an endpoint has missed just now is found, however much has happened that day', async () => {
+  const { page } = person
+  receiver.answer('/late', 204)
+  const endpoint = await stack.call<{ id: string }>('/v1/webhook-endpoints', {
+    ...{ method: 'POST', body: { url: receiver.url('/late'), types: ['project.*'] } },
+  })
+  const project = await stack.call<{ id: string }>('/v1/projects', { method: 'POST', body: { name: 'Busy' } })
+  const operations = Array.from({ length: 100 }, () => ({ data: {} }))
+  for (let i = 0; i < 6; i++) {
+    const path = `/v1/projects/${project.body.id}/collections/busy/records:batch`
+    expect((await stack.call(path, { method: 'POST', body: { operations } })).status).toBe(200)
+  }
+  await expect.poll(() => receiver.at('/late').length, { timeout: 10_000 }).toBe(1)
+  const missed = async () => {
+    await page.goto(`/admin/demo/webhook-endpoints/${endpoint.body.id}`)
+    return page.locator('section[aria-labelledby=missed]').innerText()
+  }
+  await expect.poll(missed, { timeout: 10_000 }).toMatch(/Nothing in the last day[\s\S]*Recover/)
+  receiver.answer('/late', 500)
+  await stack.call('/v1/projects', { method: 'POST', body: { name: 'Late' } })
+  await expect.poll(missed, { timeout: 10_000 }).toContain('project.created')
+  expect(await missed()).not.toContain('there may be more')
+  await stack.call(`/v1/webhook-endpoints/${endpoint.body.id}`, { method: 'DELETE' })
+})
+
 /** As from a second copy of the page, whose form was sent from the first one already. */
 async function sendAgain(page: Page, once: string, button: string): Promise<void> {
   const field = page.locator('section input[name=once]')
@@ -424,6 +452,74 @@ test('a domain says what its DNS has to say, and what was found there', async ()
   expect(await flash(page)).toContain('none of the organisation’s')
 })
 
+test('what was just made is on the page that says so, however many there are', async () => {
+  for (const [path, body] of [
+    ['projects', (i: number) => ({ name: `Earlier ${i}` })],
+    [
+      'members',
+      (i: number) => ({ identity: { issuer: 'https://id.demo.invalid', subject: `m${i}` }, role: 'viewer' }),
+    ],
+  ] as const) {
+    for (let i = 0; i < 26; i++) {
+      expect((await stack.call(`/v1/${path}`, { method: 'POST', body: body(i) })).status).toBe(201)
+    }
+  }
+  const { page, complaints, context } = await enter({ role: 'admin' })
+  const heading = () => page.locator('h1').innerText()
+  await page.goto('/admin/demo/projects')
+  await page.getByLabel('Name', { exact: true }).fill('The last')
+  await click(page, 'Create the project')
+  expect([await heading(), await flash(page)]).toEqual(['The last', expect.stringContaining('is there')])
+  await page.getByLabel('Name', { exact: true }).fill('The very last')
+  await click(page, 'Save')
+  expect([await heading(), await flash(page)]).toEqual(['The very last', expect.stringContaining('changed')])
+  await click(page, 'Archive this project')
+  await click(page, 'Restore this project')
+  expect([await heading(), await flash(page)]).toEqual(['The very last', expect.stringContaining('again')])
+  await follow(page, 'Delete this project')
+  await follow(page, 'Cancel')
+  expect(await heading()).toBe('The very last')
+
+  await page.goto('/admin/demo/members')
+  await page.getByLabel('Issuer').fill('https://id.demo.invalid')
+  await page.getByLabel('Subject').fill('the-last')
+  await click(page, 'Add')
+  expect([await heading(), await flash(page)]).toEqual(['the-last', expect.stringContaining('was added')])
+  await page.locator('main').getByLabel('Role').selectOption('viewer')
+  await click(page, 'Save')
+  expect([await heading(), await flash(page)]).toEqual([
+    'the-last',
+    expect.stringContaining('role was changed'),
+  ])
+
+  await page.goto('/admin/demo/api-keys')
+  await page.getByLabel('Name').fill('The last')
+  await page.getByLabel('projects:read').check()
+  await click(page, 'Create the key')
+  expect(await page.locator('tbody').innerText()).toMatch(/The last[\s\S]*projects:read/)
+  await follow(page, 'Rotate The last')
+  await click(page, 'Rotate')
+  await follow(page, 'Revoke The last')
+  await click(page, 'Revoke')
+  expect(await flash(page)).toContain('was revoked')
+
+  await page.goto('/admin/demo/invitations')
+  await page.getByLabel('E-mail address').fill('last@demo.example')
+  await click(page, 'Invite')
+  expect(await page.locator('tbody').innerText()).toMatch(/last@demo\.example[\s\S]*open/)
+  await click(page, 'Revoke the invitation for last@demo.example')
+  expect(await flash(page)).toContain('was revoked')
+
+  await page.goto('/admin/demo/links')
+  await page.getByLabel('For whom').fill('last@demo.example')
+  await click(page, 'Create the link')
+  await accessible(page)
+  await click(page, 'Revoke the link for last@demo.example')
+  expect(await flash(page)).toContain('was revoked')
+  expect(complaints).toEqual([])
+  await context.close()
+})
+
 test('a project is archived, with all that is in it, and restored', async () => {
   const { page } = person
   type Listed = { data: Array<{ id: string; name: string }> }
@@ -452,6 +548,8 @@ test('a project is archived, with all that is in it, and restored', async () => 
   await follow(page, 'Answers')
   await click(page, 'Archive this project')
   expect(await flash(page)).toContain('is archived')
+  expect(await page.locator('h1').innerText()).toBe('Answers')
+  await page.goto('/admin/demo/projects')
   expect(await page.locator('tbody').innerText()).toContain('archived')
   expect(await offered()).toEqual([])
   await page.goto('/admin/demo/projects')

@@ -63,7 +63,7 @@ afterAll(async () => {
 
 test('a person goes to their provider and comes back into the console', async () => {
   const { page, complaints, context } = await newPerson(browser, stack.edge)
-  await page.goto('/admin/acme/projects')
+  await page.goto('/admin/acme/agents?project=none&done=created')
   await page.getByRole('link', { name: 'Sign in' }).click()
   await page.getByRole('button', { name: 'Go on with Login of acme' }).click()
   await page.waitForURL(`${issuer.issuer}/**`)
@@ -71,7 +71,8 @@ test('a person goes to their provider and comes back into the console', async ()
   await page.locator('input[name=password]').fill('anything')
   await page.locator('button[type=submit]').click()
   await page.getByRole('button', { name: /continue/i }).click()
-  await page.waitForURL(`${stack.edge}/admin/acme/`)
+  // They come to the page that they had asked for.
+  await page.waitForURL(`${stack.edge}/admin/acme/agents?project=none`)
   expect(await page.locator('.who').innerText()).toContain('viewer')
   const members = await stack.call<Body>('/v1/members', { as: keys.get('acme') ?? null })
   expect(members.body.data.map(({ email }: Body) => email)).toContain('ada@acme.example')
@@ -118,8 +119,8 @@ class Client {
   }
 
   /** Begins at the console; where the provider is to be gone to. */
-  async begin(slug: string, provider = providers.get(slug) ?? ''): Promise<string> {
-    const answer = await this.ask(`${stack.edge}/admin/${slug}/sign-in`, { provider })
+  async begin(slug: string, provider = providers.get(slug) ?? '', query = ''): Promise<string> {
+    const answer = await this.ask(`${stack.edge}/admin/${slug}/sign-in${query}`, { provider })
     const page = await answer.text()
     return (/content="0; url=([^"]+)"/.exec(page)?.[1] ?? '').replaceAll('&amp;', '&')
   }
@@ -152,6 +153,13 @@ async function returning(slug: string, login = 'bob'): Promise<{ client: Client;
   const client = new Client()
   return { client, callback: await client.authorise(await client.begin(slug), login) }
 }
+
+test('whoever was led to sign in with another page in mind comes to no other than the console’s own', async () => {
+  const client = new Client()
+  const url = await client.begin('acme', undefined, '?to=/../../other/')
+  const answer = await client.ask(await client.authorise(url, 'bob'))
+  expect([answer.status, answer.headers.get('location')]).toEqual([303, '/admin/acme/'])
+})
 
 test('whose address the provider does not vouch for is shown as the member that they are', async () => {
   const { client, callback } = await returning('acme', 'newcomer')

@@ -20,6 +20,7 @@ test('a form of a stranger’s has a few short fields', async () => {
     const body = new URLSearchParams({ name: 'x'.repeat(5_000) })
     const answer = await visit(path, { method: 'POST', body })
     expect([answer.status, answer.headers.get('content-type')?.split(';')[0]]).toEqual([413, 'text/html'])
+    expect(await answer.text()).toContain('it may have 4 KiB')
   }
   const short = await visit('/sign-up', {
     method: 'POST',

@@ -201,6 +201,8 @@ describe.each(Object.entries(LOOKS))('every page is well made: %s', (_, options)
       [erasure, 200],
       [`${erasure.slice(0, -4)}0000`, 404],
       ['/platform/sign-in', 200],
+      ['/', 200],
+      ['/sign-up/nothing', 404],
     ]
     for (const [path, status] of pages) await wellMade(page, path, status)
     expect(complaints).toEqual([])

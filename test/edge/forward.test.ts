@@ -454,7 +454,6 @@ test('liveness answers at the edge', async () => {
 test.each([
   ['POST', '/healthz', 405],
   ['DELETE', '/openapi.json', 405],
-  ['GET', '/', 404],
   ['GET', '/v2/projects', 404],
   ['GET', '/V1/projects', 404],
   ['GET', '//v1/projects', 404],

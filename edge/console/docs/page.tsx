@@ -107,11 +107,14 @@ export function Docs({ document }: { document: OpenApi }): Child {
       <section class="panel" aria-labelledby="schemas">
         <h2 id="schemas">Schemas</h2>
         {Object.entries(schemas).map(([name, schema]) => (
-          <details id={schemaAnchor(name)}>
+          <details>
             <summary>
               <code>{name}</code>
             </summary>
-            <Fields schema={schema} />
+            {/* A browser that is led to what is inside opens it. */}
+            <div id={schemaAnchor(name)}>
+              <Fields schema={schema} />
+            </div>
           </details>
         ))}
       </section>

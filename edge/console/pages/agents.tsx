@@ -53,6 +53,10 @@ interface Run extends ListedRun {
 
 interface Model {
   name: string
+  /** US dollars for a million tokens. */
+  inputTokenPrice: number
+  outputTokenPrice: number
+  plans: ReadonlyArray<string>
   available: boolean
 }
 
@@ -96,6 +100,7 @@ export const agents: ConsolePage = {
       if (answer.ok) return c.var.done(`${PATH}/${project}/${answer.body.id}`, 'created')
       return c.var.again(answer, () => list(c, given))
     })
+    app.get('/models', (c) => listModels(c))
     app.get('/:project/:agent', (c) => show(c))
     app.post('/:project/:agent', async (c) => {
       const { visit, form } = c.var
@@ -198,20 +203,24 @@ async function list(c: ConsoleContext, given?: Given) {
     return c.var.page(
       <EmptyState title="No projects yet">
         <p>
-          An agent lies in a project. <a href={`${visit.base}/projects`}>Create the first one</a>.
+          An agent lies in a project.{' '}
+          {allows(visit.scopes, 'projects:write') && (
+            <a href={`${visit.base}/projects`}>Create the first one</a>
+          )}
         </p>
+        <ToModels base={visit.base} />
       </EmptyState>,
     )
   }
+  const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
   const [answer, models] = await Promise.all([
     visit.api.get<List<Agent>>(`${agentsOf(chosen.id)}${cursorQuery(c)}`),
-    modelsOf(visit),
+    mayWrite ? modelsOf(visit) : undefined,
   ])
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
   const choices = first.some(({ id }) => id === chosen.id) ? first : [chosen, ...first]
   const path = `${visit.base}/${PATH}`
-  const mayWrite = allows(visit.scopes, 'agents:write') && chosen.archivedAt === null
   return c.var.page(
     <>
       {choices.length > 1 && (
@@ -235,6 +244,7 @@ async function list(c: ConsoleContext, given?: Given) {
           <Pager path={`${path}?project=${chosen.id}`} nextCursor={nextCursor} />
         </div>
       )}
+      <ToModels base={visit.base} />
       {mayWrite && (
         <section class="panel" aria-labelledby="new">
           <h2 id="new">New agent</h2>
@@ -263,7 +273,7 @@ async function show(c: ConsoleContext, { given, input }: Typed = {}) {
   const [answer, runs, models, mayWrite] = await Promise.all([
     visit.api.get<Agent>(one(c)),
     visit.api.get<List<ListedRun>>(`${one(c)}/runs${cursorQuery(c)}`),
-    modelsOf(visit),
+    allows(visit.scopes, 'agents:write') ? modelsOf(visit) : undefined,
     mayWriteIn(visit, c.req.param('project') ?? '', 'agents:write'),
   ])
   if (!answer.ok) return c.var.refuse(answer)
@@ -340,6 +350,48 @@ async function show(c: ConsoleContext, { given, input }: Typed = {}) {
       )}
     </>,
     { title: agent.name },
+  )
+}
+
+const ToModels = ({ base }: Pick<Visit, 'base'>) => (
+  <p>
+    <a class="button plain" href={`${base}/${PATH}/models`}>
+      The models that there are
+    </a>
+  </p>
+)
+
+async function listModels(c: ConsoleContext) {
+  const { visit } = c.var
+  const answer = await visit.api.get<List<Model>>(`/v1/models${cursorQuery(c)}`)
+  if (!answer.ok) return c.var.refuse(answer)
+  const { data, nextCursor } = answer.body
+  return c.var.page(
+    data.length === 0 ? (
+      <EmptyState title="No models">
+        <p>The platform has no model yet; its operator adds them.</p>
+      </EmptyState>
+    ) : (
+      <div class="panel">
+        <Table
+          caption="By name, with US dollars for a million tokens"
+          columns={[
+            { title: 'Name', of: ({ name }: Model) => name },
+            { title: 'Tokens in', number: true, of: (model: Model) => `$${model.inputTokenPrice}` },
+            { title: 'Tokens out', number: true, of: (model: Model) => `$${model.outputTokenPrice}` },
+            { title: 'Plans', of: ({ plans }: Model) => plans.join(', ') },
+            {
+              title: 'For your agents',
+              of: ({ available }: Model) =>
+                available ? <Badge kind="good">yes</Badge> : <Badge>not on your plan</Badge>,
+            },
+          ]}
+          rows={data}
+        />
+        <Pager path={`${visit.base}/${PATH}/models`} nextCursor={nextCursor} />
+      </div>
+    ),
+    { title: 'Models' },
   )
 }
 

@@ -115,6 +115,10 @@ async function list(c: ConsoleContext, given?: Given) {
 const isExpired = ({ expiresAt }: ApiKey): boolean =>
   expiresAt !== null && Date.parse(expiresAt) <= Date.now()
 
+/** Whoever rotates a key is given its like. */
+const mayRotate = ({ scopes }: Visit, key: ApiKey): boolean =>
+  !isExpired(key) && key.scopes.every((scope) => allows(scopes, scope))
+
 const columns = (visit: Visit, path: string, mayWrite: boolean) => [
   { title: 'Name', of: (key: ApiKey) => key.name },
   { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
@@ -138,7 +142,7 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
           title: 'Actions',
           of: (key: ApiKey) => (
             <span class="actions">
-              {!isExpired(key) && (
+              {mayRotate(visit, key) && (
                 <a href={`${path}/${key.id}/rotate`} aria-label={`Rotate ${key.name}`}>
                   Rotate
                 </a>
@@ -244,11 +248,18 @@ function NewKey({ visit, path, given, problem }: NewKeyProps) {
   )
 }
 
-const shownOnce = (c: ConsoleContext, { name, key }: CreatedApiKey, note: Child) =>
+const shownOnce = (c: ConsoleContext, made: CreatedApiKey, note: Child) =>
   c.var.page(
     <>
-      <Secret label={`The key “${name}”`} value={key} />
+      <Secret label={`The key “${made.name}”`} value={made.key} />
       {note}
+      <div class="panel">
+        <Table
+          caption="As it stands among the keys"
+          columns={columns(c.var.visit, `${c.var.visit.base}/${PATH}`, true)}
+          rows={[made]}
+        />
+      </div>
       <p>
         <a class="button plain" href={`${c.var.visit.base}/${PATH}`}>
           Back to all keys

@@ -1,7 +1,7 @@
 // The audit trail: filtered, page by page, and as a file.
 
 import type { ProblemDetails } from '../../../shared/problems.ts'
-import type { Answered, List } from '../api.ts'
+import type { List } from '../api.ts'
 import { csvOf } from '../parts/csv.ts'
 import { errorAt, Field, Select } from '../parts/form.tsx'
 import { Badge, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
@@ -233,9 +233,10 @@ async function file(
   const { visit } = c.var
   const query = queryOf(filtersOf(c))
   const entries: Entry[] = []
-  const page = inTime((at: string) => visit.api.get<List<Entry>>(`/v1/audit?limit=100${query}${at}`))
+  visit.api.bePatientFor(MAX_WAIT_MS)
   for (let pages = 0, cursor: string | null = ''; pages < MAX_PAGES && cursor !== null; pages++) {
-    const answer = await page(cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`)
+    const at: string = cursor && `&cursor=${encodeURIComponent(cursor)}`
+    const answer = await visit.api.get<List<Entry>>(`/v1/audit?limit=100${query}${at}`)
     // A file is whole, or there is none.
     if (!answer.ok) return c.var.refuse(answer)
     entries.push(...answer.body.data)
@@ -245,19 +246,4 @@ async function file(
     'content-type': type,
     'content-disposition': `attachment; filename="audit-${visit.organisation.slug}.${ending}"`,
   })
-}
-
-/** Asks again as often as the rate wants it, while there is time. */
-function inTime<T>(ask: (at: string) => Promise<Answered<T>>): typeof ask {
-  let leftMs = MAX_WAIT_MS
-  return async function patiently(at) {
-    for (;;) {
-      const answer = await ask(at)
-      if (answer.ok || answer.status !== 429) return answer
-      const waitMs = (Number(answer.retryAfter) || 1) * 1_000
-      leftMs -= waitMs
-      if (leftMs < 0) return answer
-      await scheduler.wait(waitMs)
-    }
-  }
 }

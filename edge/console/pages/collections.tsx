@@ -12,6 +12,11 @@ import { Advice, FormProblem, sayWhen } from '../respond.tsx'
 import { type ConsoleContext, type ConsoleTypes, cursorQuery, field, formVersion } from '../visit.ts'
 import { mayWriteIn } from './archived.ts'
 
+interface Project {
+  id: string
+  archivedAt: string | null
+}
+
 interface Collection {
   name: string
   records: number
@@ -36,13 +41,27 @@ interface Given {
   expiresAt: string
 }
 
+/** As the API has names of collections. */
+const NAME = '[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}'
 const PREVIEW = 140
 /** What a form may hold, with room for what is typed into it. */
 const MAX_TEXT_BYTES = 0.75 * MAX_BODY_BYTES
 
 export function collectionRoutes(app: Hono<ConsoleTypes>): void {
   app.get('/:id/collections/:name', (c) => browse(c))
-  app.get('/:id/collections/:name/new', (c) => edit(c))
+  // Where the form for a collection that is not there yet leads.
+  app.get('/:id/collections', (c) => {
+    const name = c.req.query('collection')?.trim() ?? ''
+    const project = `${c.var.visit.base}/projects/${part(c, 'id')}`
+    return c.redirect(
+      new RegExp(`^${NAME}$`).test(name) ? `${project}/collections/${name}/new` : project,
+      303,
+    )
+  })
+  app.get('/:id/collections/:name/new', async (c) => {
+    const project = await c.var.visit.api.get(`/v1/projects/${part(c, 'id')}`)
+    return project.ok ? edit(c) : c.var.refuse(project)
+  })
   app.post('/:id/collections/:name/new', async (c) => {
     const { visit, form } = c.var
     const given = givenIn(form)
@@ -141,13 +160,14 @@ const mayChange = (c: ConsoleContext): Promise<boolean> =>
   mayWriteIn(c.var.visit, c.req.param('id') ?? '', 'records:write')
 
 /** The project's collections, on its own page. */
-export async function Collections({ c, project }: { c: ConsoleContext; project: string }) {
+export async function Collections({ c, project }: { c: ConsoleContext; project: Project }) {
   const { visit } = c.var
   if (!allows(visit.scopes, 'collections:read')) return null
-  const answer = await visit.api.get<List<Collection>>(`/v1/projects/${project}/collections${cursorQuery(c)}`)
+  const { id, archivedAt } = project
+  const answer = await visit.api.get<List<Collection>>(`/v1/projects/${id}/collections${cursorQuery(c)}`)
   if (!answer.ok) return <Advice refused={answer} />
   const { data, nextCursor } = answer.body
-  const page = `${visit.base}/projects/${project}`
+  const page = `${visit.base}/projects/${id}`
   return (
     <section class="panel" aria-labelledby="collections">
       <h2 id="collections">Collections</h2>
@@ -158,6 +178,20 @@ export async function Collections({ c, project }: { c: ConsoleContext; project: 
           <Table caption="By name" columns={columns(`${page}/collections`)} rows={data} />
           <Pager path={page} nextCursor={nextCursor} />
         </>
+      )}
+      {archivedAt === null && allows(visit.scopes, 'records:write') && (
+        <form class="stack" method="get" action={`${page}/collections`}>
+          <Field
+            name="collection"
+            label="Name of a collection"
+            hint="Letters, digits, “-” and “_”; one that is not there yet is made with its first record."
+            pattern={NAME}
+            required
+          />
+          <button class="plain" type="submit">
+            New record in it
+          </button>
+        </form>
       )}
     </section>
   )

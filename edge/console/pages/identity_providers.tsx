@@ -137,7 +137,7 @@ const mappingOf = (text: string): Record<string, string> =>
 
 async function list(c: ConsoleContext, given?: Given, error?: string) {
   const { visit } = c.var
-  const answer = await visit.api.get<List<Provider>>(`/v1/identity-providers${cursorQuery(c)}`)
+  const answer = await visit.api.get<List<Provider>>(`/v1/identity-providers?limit=100${cursorQuery(c, '&')}`)
   if (!answer.ok) return c.var.refuse(answer)
   const { data, nextCursor } = answer.body
   const mayWrite = allows(visit.scopes, 'identity-providers:write')

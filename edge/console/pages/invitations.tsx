@@ -36,7 +36,6 @@ export const invitations: ConsolePage = {
   title: 'Invitations',
   scope: 'members:read',
   messages: {
-    sent: 'The invitation is on its way.',
     revoked: 'The invitation was revoked: nobody can accept it any more.',
   },
   routes(app) {
@@ -49,15 +48,31 @@ export const invitations: ConsolePage = {
       })
       if (!answer.ok) return c.var.again(answer, () => list(c, body))
       const { url, email, expiresAt } = answer.body
-      if (url === null) return c.var.done(PATH, 'sent')
+      const path = `${visit.base}/${PATH}`
       return c.var.page(
         <>
-          <Secret label={`The invitation for ${email}`} value={url} />
+          {url === null ? (
+            <p class="flash" role="status">
+              The invitation is on its way.
+            </p>
+          ) : (
+            <>
+              <Secret label={`The invitation for ${email}`} value={url} />
+              <p>
+                No e-mail was sent: pass it on to them. It can be accepted once, until <Time at={expiresAt} />
+                .
+              </p>
+            </>
+          )}
+          <div class="panel">
+            <Table
+              caption="As it stands among the invitations"
+              columns={columns(visit, path, true)}
+              rows={[answer.body]}
+            />
+          </div>
           <p>
-            No e-mail was sent: pass it on to them. It can be accepted once, until <Time at={expiresAt} />.
-          </p>
-          <p>
-            <a class="button plain" href={`${visit.base}/${PATH}`}>
+            <a class="button plain" href={path}>
               Back to all invitations
             </a>
           </p>

@@ -50,7 +50,7 @@ export const members: ConsolePage = {
       const answer = await visit.api.post<Member>('/v1/members', {
         body,
       })
-      if (answer.ok) return c.var.done(PATH, 'added')
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'added')
       return c.var.again(answer, () => list(c, { issuer, subject, email, role }))
     })
     app.get('/:id', (c) => edit(c))
@@ -58,7 +58,9 @@ export const members: ConsolePage = {
       const { visit, form } = c.var
       const body = { role: field(form, 'role') }
       const answer = await visit.api.patch<Member>(one(c), { body, ifMatch: field(form, 'version') })
-      return answer.ok ? c.var.done(PATH, 'changed') : c.var.again(answer, () => edit(c, body.role))
+      return answer.ok
+        ? c.var.done(`${PATH}/${answer.body.id}`, 'changed')
+        : c.var.again(answer, () => edit(c, body.role))
     })
     app.post('/:id/link', async (c) => {
       const { visit, form } = c.var
@@ -77,9 +79,9 @@ export const members: ConsolePage = {
       if (!answer.ok) return c.var.refuse(answer)
       const left = await keysLeft(visit, answer.body)
       if (left?.ok === false) return c.var.refuse(left)
-      const back = `${visit.base}/${PATH}`
+      const back = `${visit.base}/${PATH}/${answer.body.id}`
       return c.var.page(
-        <Confirm visit={visit} action={`${back}/${answer.body.id}/remove`} verb="Remove" back={back}>
+        <Confirm visit={visit} action={`${back}/remove`} verb="Remove" back={back}>
           <p>
             Remove <strong>{nameOf(answer.body)}</strong>? Their tokens, their sessions, and the links and
             invitations that they made are refused at once. They come back only when someone adds them again.

@@ -43,7 +43,7 @@ export const projects: ConsolePage = {
       const answer = await visit.api.post<Project>('/v1/projects', {
         body,
       })
-      if (answer.ok) return c.var.done(PATH, 'created')
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'created')
       return c.var.again(answer, () => list(c, body))
     })
     app.get('/:id', (c) => edit(c))
@@ -51,7 +51,7 @@ export const projects: ConsolePage = {
       const { visit, form } = c.var
       const body = givenIn(form)
       const answer = await visit.api.patch<Project>(one(c), { body, ifMatch: field(form, 'version') })
-      if (answer.ok) return c.var.done(PATH, 'changed')
+      if (answer.ok) return c.var.done(`${PATH}/${answer.body.id}`, 'changed')
       return c.var.again(answer, () => edit(c, body))
     })
     for (const [verb, done] of [
@@ -60,7 +60,7 @@ export const projects: ConsolePage = {
     ] as const) {
       app.post(`/:id/${verb}`, async (c) => {
         const answer = await c.var.visit.api.post<Project>(`${one(c)}/${verb}`)
-        return answer.ok ? c.var.done(PATH, done) : c.var.refuse(answer)
+        return answer.ok ? c.var.done(`${PATH}/${answer.body.id}`, done) : c.var.refuse(answer)
       })
     }
     app.get('/:id/delete', async (c) => {
@@ -68,9 +68,9 @@ export const projects: ConsolePage = {
       const answer = await visit.api.get<Project>(one(c))
       if (!answer.ok) return c.var.refuse(answer)
       const { id, name } = answer.body
-      const back = `${visit.base}/${PATH}`
+      const back = `${visit.base}/${PATH}/${id}`
       return c.var.page(
-        <Confirm visit={visit} action={`${back}/${id}/delete`} verb="Delete" back={back}>
+        <Confirm visit={visit} action={`${back}/delete`} verb="Delete" back={back}>
           <p>
             Delete <strong>{name}</strong> and everything in it? This cannot be undone.
           </p>
@@ -145,7 +145,7 @@ async function edit(c: ConsoleContext, given?: Given) {
   const action = `${visit.base}/${PATH}/${project.id}`
   return c.var.page(
     <>
-      <Collections c={c} project={project.id} />
+      <Collections c={c} project={project} />
       {allows(visit.scopes, 'agents:read') && (
         <p>
           <a class="button plain" href={`${visit.base}/agents?project=${project.id}`}>

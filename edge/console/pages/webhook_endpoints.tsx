@@ -1,7 +1,7 @@
 // Webhooks out: where events are sent, what became of each, and how to send again what did not arrive.
 import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
-import type { List } from '../api.ts'
+import type { Api, List } from '../api.ts'
 import { Choices, errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
 import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
@@ -73,8 +73,24 @@ const REASONS = {
   gone: 'It answered 410: gone.',
 } as const
 
+/** What an endpoint has missed lately, as far as was looked. */
+interface MissedLately {
+  within: (typeof LATELY)[number]['within']
+  data: ReadonlyArray<Missed>
+  /** Whether all of that time was looked at. */
+  whole: boolean
+}
+
 const PATH = 'webhook-endpoints'
 const API = '/v1/webhook-endpoints'
+/** Where so much happens that a day can't be looked at, what was missed just now would not be found in it. */
+const LATELY = [
+  { within: 'day', ms: 86_400_000 },
+  { within: 'hour', ms: 3_600_000 },
+] as const
+/** Pages of events that one of these times is looked for in, and how many that were missed are shown. */
+const MISSED_PAGES = 3
+const MISSED_SHOWN = 5
 
 export const webhookEndpoints: ConsolePage = {
   path: PATH,
@@ -299,19 +315,19 @@ const shownOnce = (c: ConsoleContext, { id, secret, publicKey }: Endpoint & { se
 
 async function show(c: ConsoleContext, given?: Given) {
   const { visit, problem } = c.var
-  const id = encodeURIComponent(c.req.param('id') ?? '')
-  const [answer, deliveries, missed] = await Promise.all([
-    visit.api.get<Endpoint>(one(c)),
-    visit.api.get<List<Delivery>>(`/v1/deliveries?endpoint=${id}${cursorQuery(c, '&')}`),
-    visit.api.get<List<Missed>>(`${one(c)}/missed?limit=5`),
-  ])
+  const answer = await visit.api.get<Endpoint>(one(c))
   if (!answer.ok) return c.var.refuse(answer)
-  if (!deliveries.ok) return c.var.refuse(deliveries)
   const endpoint = answer.body
   const now = givenOf(endpoint)
+  const [deliveries, missed] = await Promise.all([
+    visit.api.get<List<Delivery>>(`/v1/deliveries?endpoint=${endpoint.id}${cursorQuery(c, '&')}`),
+    missedLately(visit.api, endpoint),
+  ])
+  if (!deliveries.ok) return c.var.refuse(deliveries)
   const path = `${visit.base}/${PATH}`
   const action = `${path}/${endpoint.id}`
   const mayWrite = allows(visit.scopes, 'webhook-endpoints:write')
+  const mayRecover = mayWrite && endpoint.enabled
   return c.var.page(
     <>
       <div class="panel">
@@ -359,16 +375,21 @@ async function show(c: ConsoleContext, given?: Given) {
           <Pager path={action} nextCursor={deliveries.body.nextCursor} />
         </div>
       )}
-      {missed.ok && (missed.body.data.length > 0 || missed.body.nextCursor !== null) && (
+      {missed && (mayRecover || missed.data.length > 0 || !missed.whole) && (
         <section class="panel" aria-labelledby="missed">
           <h2 id="missed">Missed</h2>
-          {missed.body.data.length > 0 && (
-            <Table caption="Events that it wants and has not got" columns={MISSED} rows={missed.body.data} />
+          {missed.data.length > 0 && (
+            <Table
+              caption={`Of the last ${missed.within}: events that it wants and has not got`}
+              columns={MISSED}
+              rows={missed.data}
+            />
           )}
-          {missed.body.nextCursor !== null && (
-            <p>Only the oldest events were looked at: there may be more.</p>
+          {missed.whole && missed.data.length === 0 && <p>Nothing in the last {missed.within}.</p>}
+          {!missed.whole && (
+            <p>Only the oldest events of the last {missed.within} were looked at: there may be more.</p>
           )}
-          {mayWrite && endpoint.enabled && (
+          {mayRecover && (
             <Form visit={visit} action={`${action}/recover`}>
               <Select
                 name="days"
@@ -405,6 +426,27 @@ async function show(c: ConsoleContext, given?: Given) {
     </>,
     { title: endpoint.description ?? endpoint.url },
   )
+}
+
+/** What was before it was made, it has not missed. @returns undefined where that cannot be told now */
+async function missedLately(api: Api, { id, createdAt }: Endpoint): Promise<MissedLately | undefined> {
+  let lately: MissedLately | undefined
+  for (const { within, ms } of LATELY) {
+    const since = new Date(Math.max(Date.parse(createdAt), Date.now() - ms)).toISOString()
+    const data: Missed[] = []
+    let cursor: string | null = ''
+    for (let page = 0; page < MISSED_PAGES && data.length < MISSED_SHOWN && cursor !== null; page++) {
+      const after: string = cursor && `&cursor=${encodeURIComponent(cursor)}`
+      const path = `${API}/${id}/missed?limit=${MISSED_SHOWN}&since=${since}${after}`
+      const answer = await api.get<List<Missed>>(path)
+      if (!answer.ok) return lately
+      data.push(...answer.body.data)
+      cursor = answer.body.nextCursor
+    }
+    lately = { within, data, whole: cursor === null }
+    if (lately.whole || data.length > 0) break
+  }
+  return lately
 }
 
 const MISSED = [

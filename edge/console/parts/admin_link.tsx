@@ -3,9 +3,10 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import type { Role } from '../../../shared/roles.ts'
 import type { Visit } from '../visit.ts'
 import { errorAt, Select } from './form.tsx'
-import { Secret, Time } from './list.tsx'
+import { RowButton, Secret, Time } from './list.tsx'
 
 export interface MadeLink {
+  id: string
   role: Role
   email: string | null
   expiresAt: string
@@ -35,10 +36,10 @@ export const LinkLife = ({
 /** Shown this once. `back` leads to the page that it was made on, below the console's own path. */
 export const LinkShown = ({
   visit,
-  link: { url, role, email, expiresAt },
+  link: { id, url, role, email, expiresAt },
   back,
 }: {
-  visit: Pick<Visit, 'base'>
+  visit: Pick<Visit, 'base' | 'csrf'>
   link: MadeLink
   back: { path: string; title: string }
 }) => (
@@ -48,10 +49,14 @@ export const LinkShown = ({
       Whoever uses it first is in as {role}. It can be used once, until <Time at={expiresAt} />; opening it
       uses nothing up.
     </p>
-    <p>
+    <div class="actions">
       <a class="button plain" href={`${visit.base}/${back.path}`}>
         Back to {back.title}
       </a>
-    </p>
+      <RowButton
+        {...{ visit, action: `${visit.base}/links/${id}/revoke`, verb: 'Revoke' }}
+        label={`Revoke the link for ${email ?? id}`}
+      />
+    </div>
   </>
 )

@@ -53,6 +53,7 @@ export interface FieldProps {
   required?: boolean
   autocomplete?: string
   maxlength?: number
+  pattern?: string
 }
 
 export function Field({ name, label, hint, error, value, type = 'text', ...rest }: FieldProps) {
