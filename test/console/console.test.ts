@@ -924,7 +924,7 @@ describe('every page', () => {
     // What cannot be asked is told beside the filters that asked for it.
     for (const wrong of ['action=projects&since=yesterday', 'action=projects&cursor=nowhere']) {
       expect((await page.goto(`/admin/paging/audit?${wrong}`))?.status()).toBe(400)
-      expect(await page.getByRole('alert').count()).toBe(1)
+      expect(await page.locator('[role=alert], #error-since').count()).toBe(1)
       expect(await page.getByLabel('Action').inputValue()).toBe('projects')
     }
     await page.getByRole('button', { name: 'Show' }).click()
