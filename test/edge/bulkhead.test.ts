@@ -41,6 +41,13 @@ test('what takes longer than a second holds no place any more', () => {
   expect(fill(bulkhead, one, 1_001)).toHaveLength(40)
 })
 
+test('what began before a clock went back holds no place any more, and keeps nobody else’s', () => {
+  const bulkhead = new Bulkhead(always(60))
+  fill(bulkhead, one, 3_600_000)
+  expect(fill(bulkhead, one, 0)).toHaveLength(40)
+  expect(fill(bulkhead, one, 1_001)).toHaveLength(40)
+})
+
 test('answers that get late leave fewer places, and a region that is far away, or slow, does not', () => {
   /** How many are under way in the end, of 2,000 a second, while each answer takes so long at first, and then so long. */
   const underWay = (firstMs: number, thenMs: number, ofThatInTheRegionMs = 0): number => {
