@@ -32,14 +32,14 @@ export function ownAnswer(context: RequestContext, answer: Response, publicOrigi
 }
 
 function own(
-  { requestId, fields, shared, headers, snapshot, lastSnapshot }: RequestContext,
+  { requestId, fields, shared, headers, identity, snapshot, lastSnapshot }: RequestContext,
   { vary }: { vary?: string | undefined },
   publicOrigin: string,
 ): Record<string, string> {
   return {
     ...alwaysSaid(publicOrigin),
     ...fields,
-    ...(shared && corsFields(headers.get('origin'), snapshot ?? lastSnapshot, vary)),
+    ...(shared && corsFields(headers.get('origin'), identity === undefined, snapshot ?? lastSnapshot, vary)),
     [REQUEST_ID]: requestId,
   }
 }

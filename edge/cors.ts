@@ -1,6 +1,7 @@
 // Cross-origin reads (WHATWG Fetch, "HTTP CORS protocol"). A page of another origin may read an answer if the tenant has
 // named its origin, and never otherwise. Credentials of /v1 are sent by hand, never by the browser itself, so a preflight,
-// which carries none and so names no tenant, may be granted to everyone: it opens nothing that the answer does not.
+// which carries none and so names no tenant, may be granted to everyone: it opens nothing that the answer does not. So may what
+// is said to nobody, such as that a token has expired: it is no tenant's.
 import type { TenantSnapshot } from '../shared/snapshot.ts'
 import type { RequestContext } from './context.ts'
 
@@ -26,16 +27,18 @@ export const preflightAnswer = ({ headers }: RequestContext): Response =>
   })
 
 /**
+ * @param isNobodys whether the edge does not know who asks
  * @param snapshot of the tenant that was asked for; undefined where none is known
  * @param vary what the answer varies by already
  */
 export function corsFields(
   origin: string | undefined,
+  isNobodys: boolean,
   snapshot: TenantSnapshot | undefined,
   vary: string | undefined,
 ): Record<string, string> {
   const varying = { vary: vary === undefined ? 'Origin' : `${vary}, Origin` }
-  if (origin === undefined || !snapshot?.corsOrigins.includes(origin)) return varying
+  if (origin === undefined || !(isNobodys || snapshot?.corsOrigins.includes(origin))) return varying
   return {
     ...varying,
     'access-control-allow-origin': origin,

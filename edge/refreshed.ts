@@ -78,9 +78,9 @@ export class Refreshed<K, V> {
    * @param mayLoad asked when a load would begin, and then alone
    */
   async get(key: K, staleMs = this.options.staleMs, mayLoad = always): Promise<Had<V>> {
-    const { freshMs, keepMs, now } = this.options
+    const { freshMs, keepMs } = this.options
     const kept = this.kept.get(key)
-    const ageMs = kept === undefined ? Infinity : now() - kept.atMs
+    const ageMs = kept === undefined ? Infinity : this.since(kept.atMs)
     if (kept === undefined || ageMs >= (this.isFailing(key) ? keepMs : staleMs)) {
       return this.loading(key, { maxAgeMs: freshMs, pauseMs: MISSING_MS, mayLoad })
     }
@@ -92,9 +92,9 @@ export class Refreshed<K, V> {
 
   /** Where what {@link get} gave lacks something: a newer one, if it is time for one. */
   async renewed(key: K, mayLoad = always): Promise<Had<V>> {
-    const { againMs, now } = this.options
+    const { againMs } = this.options
     const kept = this.kept.get(key)
-    if (kept !== undefined && now() - kept.atMs < againMs) return { outcome: 'had', value: kept.value }
+    if (kept !== undefined && this.since(kept.atMs) < againMs) return { outcome: 'had', value: kept.value }
     return this.loading(key, { maxAgeMs: againMs, pauseMs: againMs, mayLoad })
   }
 
@@ -110,8 +110,7 @@ export class Refreshed<K, V> {
   private mayTry(key: K, pauseMs: number): boolean {
     const missing = this.missing.get(key)
     if (missing === undefined) return true
-    const nowMs = this.options.now()
-    return nowMs >= missing.loadingUntilMs && nowMs - missing.triedAtMs >= pauseMs
+    return this.options.now() >= missing.loadingUntilMs && this.since(missing.triedAtMs) >= pauseMs
   }
 
   /** Goes on when the client whose request began it has gone: others may wait for it. */
@@ -126,7 +125,8 @@ export class Refreshed<K, V> {
     // Checked without a pause before the load is announced: of many at once, one loads.
     while (this.loadOf(key)) await scheduler.wait(LOOK_AGAIN_MS)
     const before = this.kept.get(key)
-    if (before !== undefined && now() - before.atMs < maxAgeMs) return { outcome: 'had', value: before.value }
+    if (before !== undefined && this.since(before.atMs) < maxAgeMs)
+      return { outcome: 'had', value: before.value }
     if (!this.mayTry(key, pauseMs)) return this.known(key)
     // What was not there a while ago may be there now, and nobody has looked.
     if (!mayLoad()) return this.lastHad(key) ?? { outcome: 'unavailable' }
@@ -146,7 +146,8 @@ export class Refreshed<K, V> {
     const loaded = loading.forgotten ? await read() : first
     const isDated = typeof loaded === 'object'
     if (loaded === 'absent') this.kept.delete(key)
-    else if (isDated && loaded.atMs >= (before?.atMs ?? 0)) this.kept.set(key, loaded)
+    else if (isDated && (before === undefined || loaded.atMs >= Math.min(before.atMs, triedAtMs)))
+      this.kept.set(key, loaded)
     if (isDated && now() - loaded.atMs < maxAgeMs) this.missing.delete(key)
     else {
       const outcome = isDated ? 'unavailable' : loaded
@@ -167,7 +168,12 @@ export class Refreshed<K, V> {
 
   private isFailing(key: K): boolean {
     const missing = this.missing.get(key)
-    return missing !== undefined && this.options.now() - missing.failedAtMs < FAILING_MS
+    return missing !== undefined && this.since(missing.failedAtMs) < FAILING_MS
+  }
+
+  /** Of a clock that went back nobody knows how far. */
+  private since(atMs: number): number {
+    return Math.abs(this.options.now() - atMs)
   }
 
   /** By some request, within the time that this may take. */

@@ -57,7 +57,9 @@ export class ConcurrencyLimit {
     this.mostUnderWay = Math.max(this.mostUnderWay, underWay)
     if (isDone) this.learn(operation, tookMs)
     if (tookMs > this.allowedMs(operation)) this.late++
-    if (this.answers >= WINDOW_ANSWERS && nowMs - this.windowFromMs >= WINDOW_MS) this.decide(nowMs)
+    // An edge's clock may go back, nobody knows how far.
+    const windowMs = Math.abs(nowMs - this.windowFromMs)
+    if (this.answers >= WINDOW_ANSWERS && windowMs >= WINDOW_MS) this.decide(nowMs)
   }
 
   private learn(operation: string, tookMs: number): void {

@@ -66,7 +66,8 @@ export class BodyBudget {
 
   private forget(nowMs: number): void {
     for (const holding of this.holdings) {
-      if (nowMs - holding.sinceMs <= LONGEST_MS) return
+      // Of a clock that went back nobody knows how far.
+      if (Math.abs(nowMs - holding.sinceMs) <= LONGEST_MS) return
       this.release(holding)
     }
   }

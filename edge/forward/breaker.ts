@@ -40,7 +40,9 @@ export function failed(breaker: Breaker, nowMs: number): Breaker {
  *   a time.
  */
 export function probed(breaker: Breaker, nowMs: number): Breaker | undefined {
-  if (!isOpen(breaker) || nowMs < breaker.probeAtMs) return undefined
+  const waitMs = breaker.probeAtMs - nowMs
+  // Longer than any pause it is only after the clock went back.
+  if (!isOpen(breaker) || (waitMs > 0 && waitMs <= LONGEST_PAUSE_MS)) return undefined
   const pauseMs = FIRST_PAUSE_MS * 2 ** (breaker.failures - FAILURES_TO_OPEN)
   return { failures: breaker.failures + 1, probeAtMs: nowMs + Math.min(LONGEST_PAUSE_MS, pauseMs) }
 }

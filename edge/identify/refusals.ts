@@ -22,7 +22,7 @@ export class Refusals {
   /** What a region said of the credential last; undefined where it is to be asked. */
   of(principal: TenantPrincipal, path: string, nowMs: number): ProblemCode | undefined {
     const refusal = this.known.size === 0 ? undefined : this.known.get(nameOf(principal, path))
-    if (refusal === undefined || nowMs - refusal.atMs > FORGET_MS) return undefined
+    if (refusal === undefined || Math.abs(nowMs - refusal.atMs) > FORGET_MS) return undefined
     if (nowMs - refusal.askedAtMs < ASK_AGAIN_MS) return refusal.code
     refusal.askedAtMs = nowMs
     return undefined

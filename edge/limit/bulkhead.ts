@@ -64,7 +64,8 @@ export class Bulkhead {
 
   hasPlace(tenant: TenantNumber, nowMs: number): boolean {
     for (const pass of this.passes) {
-      if (nowMs - pass.sinceMs <= LONG_MS) break
+      // Of a clock that went back nobody knows how far.
+      if (Math.abs(nowMs - pass.sinceMs) <= LONG_MS) break
       this.release(pass)
     }
     const free = this.places(nowMs) - this.passes.size
@@ -85,7 +86,7 @@ export class Bulkhead {
 
   private places(nowMs: number): number {
     const { limit } = this.limit
-    if (this.isHeld) this.isHeld = nowMs - this.refusedAtMs < CALM_MS
+    if (this.isHeld) this.isHeld = Math.abs(nowMs - this.refusedAtMs) < CALM_MS
     if (this.passes.size < limit / 2) this.aboveSinceMs = undefined
     else if (this.passes.size >= limit) this.aboveSinceMs ??= nowMs
     if (this.aboveSinceMs !== undefined && nowMs - this.aboveSinceMs > BURST_MS) {

@@ -2,9 +2,9 @@
 // `RateLimit` counts units too.
 import { isReading } from '../reading.ts'
 
-/** A path that ends in an id, or in `/v1/tenant`, is one thing (a test holds it to the regions' operations). */
+/** A path that ends in an id, a collection's name, or `/v1/tenant`, is one thing (a test holds it to the regions' operations). */
 const LIST =
-  /\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|events|audit|deliveries|webhook-endpoints|missed|webhook-sources|received|domains|collections|models)$/
+  /(?<!\/projects\/[^/]+\/collections)\/(?:projects|api-keys|members|invitations|identity-providers|admin-links|sessions|records|agents|runs|events|audit|deliveries|webhook-endpoints|missed|webhook-sources|received|domains|collections|models)$/
 
 export const costOf = (method: string, path: string): number => {
   if (method === 'POST' && path.endsWith(':batch')) return 5

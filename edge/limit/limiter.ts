@@ -56,7 +56,10 @@ interface Tenant {
   failedAtMs: number
 }
 
-const isSuspect = ({ failedAtMs }: Tenant, nowMs: number): boolean => nowMs < failedAtMs + SUSPECT_MS
+/** Of a clock that went back nobody knows how far. */
+const hasFailed = ({ failedAtMs }: Tenant, withinMs: number, nowMs: number): boolean =>
+  Math.abs(nowMs - failedAtMs) < withinMs
+const isSuspect = (tenant: Tenant, nowMs: number): boolean => hasFailed(tenant, SUSPECT_MS, nowMs)
 
 export class Limiter {
   private readonly dependencies: LimiterDependencies
@@ -163,7 +166,7 @@ export class Limiter {
 
   /** In the background: what is left still serves while the answer is on its way. */
   private renewIfDue(number: TenantNumber, tenant: Tenant, nowMs: number): void {
-    if (tenant.renewals.count(nowMs) > 0 || nowMs < tenant.failedAtMs + PROBE_EVERY_MS) return
+    if (tenant.renewals.count(nowMs) > 0 || hasFailed(tenant, PROBE_EVERY_MS, nowMs)) return
     if (!tenant.pool.isDue(nowMs)) return
     const renewed = tenant.renewals.begin(nowMs)
     void this.call(number, tenant, tenant.pool.request(0, nowMs)).finally(renewed)

@@ -55,6 +55,7 @@ export class Pool {
   /** Requests that wait for what a call brings. */
   readonly waiters: UnderWay
   private noRenewalBeforeMs = 0
+  private askedAtMs = 0
 
   /** @param longestCallMs what a call takes at most */
   constructor(nowMs: number, longestCallMs: number) {
@@ -76,6 +77,12 @@ export class Pool {
   }
 
   ask(units: number, nowMs: number): void {
+    // A clock that went back says nothing of when the object will have more.
+    if (nowMs < this.askedAtMs - LONGEST_REFUSAL_MS) {
+      this.refusal = undefined
+      this.noRenewalBeforeMs = 0
+    }
+    this.askedAtMs = nowMs
     this.demand.add(units, nowMs)
   }
 

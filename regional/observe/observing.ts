@@ -41,7 +41,7 @@ export const observing = (observers: Observers) =>
     }
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
-    c.res.headers.set(TOOK, headMs.toFixed(1))
+    if (note.isAnswer) c.res.headers.set(TOOK, headMs.toFixed(1))
     if (c.res.headers.has(DRAINING)) span?.goesOnElsewhere()
     // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
     for (const stage of STAGES) {
@@ -106,7 +106,8 @@ function tell(
 ): void {
   const ms = performance.now() - note.startedAt
   if (isRoutine(note, status, ms)) return
-  const { problem, stopped, route, tenant, principal, operator, trace, units, retries, stages } = note
+  const { problem, stopped, unbelieved, route, tenant, principal, operator, trace, units, retries, stages } =
+    note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
@@ -117,6 +118,7 @@ function tell(
     route,
     status,
     code: problem ?? stopped,
+    why: unbelieved,
     units: rounded(units),
     retries,
     ms: rounded(ms),

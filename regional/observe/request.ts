@@ -48,6 +48,13 @@ export class RequestNote {
   problem: ProblemCode | undefined
   /** Why a stream ended that did not fail. */
   stopped: ProblemCode | undefined
+  /** What is wrong with the assertion that came with it. */
+  unbelieved: string | undefined
+  /**
+   * Whether what it is answered is the region's answer to who asks. Not where the edge itself is not believed (its key is another,
+   * or a clock is wrong): no client can help that, and another instance may believe it.
+   */
+  isAnswer = true
   /** Request units. */
   units = 0
   /** Milliseconds in which the process did nothing else for it, and that are not counted among its units yet. */

@@ -215,7 +215,7 @@ export interface Peer {
 /** For a call, whichever instances it is tried at: an edge gives up after ten seconds, and is to hear before who is silent. */
 const TIMEOUT_MS = 5_000
 
-/** What became of a try at one instance. `silent`: who did not answer, or something else in its place. */
+/** What became of a try at one instance. `silent`: who did not answer, or not to us, or something else in its place. */
 type Tried =
   | { outcome: 'answered'; body: unknown }
   | { outcome: 'refused'; problem: Problem }
@@ -243,7 +243,9 @@ export function remoteCalls(from: string, peer: Peer): Calls {
       if (answer.ok) return { outcome: 'answered', body: JSON.parse(text) }
       if (answer.headers.has(DRAINING)) return 'leaving'
       const problem = problemOf(answer, text)
-      return problem === undefined ? 'silent' : { outcome: 'refused', problem }
+      // Whoever asked us can't help it that the other side does not believe who we are.
+      if (problem === undefined || problem.code === 'assertion_invalid') return 'silent'
+      return { outcome: 'refused', problem }
     } catch {
       return 'silent'
     }

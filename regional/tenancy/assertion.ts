@@ -28,8 +28,11 @@ export type AssertionVerdict =
       idempotencyKey: string | undefined
       publicOrigin: string | undefined
     }
-  /** `why` is for the operator's log, never for an answer. */
-  | { outcome: 'refused'; why: string }
+  /**
+   * `why` is for the operator's log, never for an answer. `misspelt`: the edge's word is good, but for another method or path;
+   * something between has changed that of this one request.
+   */
+  | { outcome: 'refused'; why: string; misspelt?: true }
 
 export type AssertionVerifier = (token: string, request: AskedRequest, nowMs?: number) => AssertionVerdict
 
@@ -64,19 +67,21 @@ export function assertionVerifier(
     const principal = readPrincipal(claims?.p)
     if (claims === undefined || principal === undefined) return refused('unreadable')
     if (claims.aud !== region) return refused('made for another region')
-    if (claims.m !== method || claims.t !== target) return refused('made for another method or path')
     const { iat = Number.NaN, exp = Number.NaN, jti } = claims
     const nowSeconds = Math.floor(nowMs / 1_000)
     const age = nowSeconds - iat
     const isOfNow = age >= -CLOCK_TOLERANCE_SECONDS && age <= ASSERTION_TTL_SECONDS + CLOCK_TOLERANCE_SECONDS
     if (!isOfNow || !(exp > nowSeconds - CLOCK_TOLERANCE_SECONDS)) return refused('of another time')
     if (jti === undefined) return refused('has no request id')
+    if (claims.m !== method || claims.t !== target) {
+      return { ...refused('made for another method or path'), misspelt: true }
+    }
     const { k: idempotencyKey, iss: publicOrigin } = claims
     return { outcome: 'verified', principal, requestId: jti, idempotencyKey, publicOrigin }
   }
 }
 
-const refused = (why: string): AssertionVerdict => ({ outcome: 'refused', why })
+const refused = (why: string) => ({ outcome: 'refused', why }) as const
 
 /** Of texts, in a time that depends on their lengths alone. */
 function equal(a: string, b: string): boolean {

@@ -3,6 +3,7 @@
 import { ASSERTION } from '../../shared/headers.ts'
 import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
+import { noted } from '../observe/request.ts'
 import type { AssertionVerifier } from './assertion.ts'
 
 declare const verified: unique symbol
@@ -21,8 +22,14 @@ export interface Verified<P extends Principal = Principal> {
 /** @throws {Problem} `assertion_invalid` */
 export function verify({ method, url, headers }: Request, verifier: AssertionVerifier): Verified {
   const target = url.slice(url.indexOf('/', url.indexOf('://') + 3))
-  const verdict = verifier(headers.get(ASSERTION) ?? '', { method, target })
+  const assertion = headers.get(ASSERTION)
+  const verdict = verifier(assertion ?? '', { method, target })
   if (verdict.outcome === 'refused') {
+    const note = noted()
+    if (note !== undefined && assertion !== null) {
+      note.unbelieved = verdict.why
+      note.isAnswer = verdict.misspelt === true
+    }
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }
   const { principal, requestId, publicOrigin } = verdict

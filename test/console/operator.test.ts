@@ -40,6 +40,9 @@ describe('an operator’s session', () => {
     expect(await at(NOW, others.slice(0, 1))).toBeUndefined()
     const renewed = { id: operator.id, role: 'admin' as const, secretHash: 'a new token' }
     expect(await at(NOW, [renewed])).toBeUndefined()
+    // While a token is renewed, the one before and the new one hold side by side.
+    expect(await at(NOW, [renewed, operator])).toEqual(identity)
+    expect(await at(NOW, [operator, renewed])).toEqual(identity)
     const compromised = await Roots.import([{ id: 1, secret, state: 'compromised' }])
     expect(await identifyOperatorSession(text, others, compromised, NOW)).toBeUndefined()
   })

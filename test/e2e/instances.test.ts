@@ -12,6 +12,7 @@ import { claimable } from '../../dev/ports.ts'
 import { buildWorker, launchWorkerd } from '../../dev/workerd.ts'
 import { readConfig } from '../../regional/config.ts'
 import { type Region, startRegion } from '../../regional/server.ts'
+import { importAssertionKey, signAssertion } from '../../shared/assertion.ts'
 import { mintApiKey } from '../../shared/credentials/api_key.ts'
 import { Roots } from '../../shared/credentials/roots.ts'
 import { newId } from '../../shared/ids.ts'
@@ -20,7 +21,7 @@ import { RegionClient, RegionSecrets } from '../support/region_client.ts'
 import { ROOT } from './stack.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'coditect-'))
-const secrets = new RegionSecrets(['us', 'eu', 'ap'])
+const secrets = new RegionSecrets(['us', 'eu', 'ap', 'sa', 'af'])
 /** Stands where `eu` would, and streams without an end. */
 const streaming = createServer()
 const open = new Set<string>()
@@ -31,6 +32,12 @@ let region: Region
 let edge: Launched<number>
 let origin: string
 let key: string
+
+/** Of a region that minted it, as its edge takes it. */
+async function keyOf(name: string, number: bigint): Promise<string> {
+  const claims = { keyId: newId('key'), tenant: asTenantNumber(number), region: name }
+  return (await mintApiKey('test', claims, await Roots.import(secrets.signingRoots))).text
+}
 
 const listen = (server: Server): Promise<string> =>
   new Promise((resolve) =>
@@ -62,7 +69,14 @@ beforeAll(async () => {
   origin = `http://127.0.0.1:${edgePort}`
   const bindings = {
     PUBLIC_ORIGIN: origin,
-    REGIONS: JSON.stringify({ us: region.urls, eu: [eu], ap }),
+    // Of `sa` and `af` the first instance is one of `us`: it has other keys than this edge has for them.
+    REGIONS: JSON.stringify({
+      us: region.urls,
+      eu: [eu],
+      ap,
+      sa: region.urls.slice(1),
+      af: [...region.urls.slice(1), eu],
+    }),
     CONTROL_REGION: 'eu',
     ASSERTION_KEYS: JSON.stringify(secrets.assertionKeys),
     SIGNING_ROOTS: JSON.stringify(secrets.signingRoots),
@@ -133,8 +147,7 @@ test('one of two instances going away fails no request, with a key or without, a
 })
 
 test('one of two instances that hangs keeps clients waiting for two seconds, and then nobody', async () => {
-  const claims = { keyId: newId('key'), tenant: asTenantNumber(8n), region: 'ap' }
-  const { text } = await mintApiKey('test', claims, await Roots.import(secrets.signingRoots))
+  const text = await keyOf('ap', 8n)
   const ask = async () => {
     const fromMs = performance.now()
     const answer = await fetch(`${origin}/v1/projects?streams`, { headers: { 'x-api-key': text } })
@@ -151,8 +164,7 @@ test('one of two instances that hangs keeps clients waiting for two seconds, and
 test.each(['/v1/projects?silent', '/v1/projects?streams'])(
   'a client that hangs up ends its request at the region: %s',
   async (path) => {
-    const claims = { keyId: newId('key'), tenant: asTenantNumber(7n), region: 'eu' }
-    const { text } = await mintApiKey('test', claims, await Roots.import(secrets.signingRoots))
+    const text = await keyOf('eu', 7n)
     const socket = connect(Number(new URL(origin).port), '127.0.0.1')
     socket.on('error', () => {})
     socket.write(`GET ${path} HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer ${text}\r\n\r\n`)
@@ -163,3 +175,46 @@ test.each(['/v1/projects?silent', '/v1/projects?streams'])(
     await vi.waitUntil(() => !open.has(path), { timeout: 5_000 })
   },
 )
+
+test.each<[string, { target?: string; key?: string; atMs?: number }, boolean]>([
+  ['a key that is not the region’s', { key: 'eu' }, false],
+  ['a clock that is ahead', { atMs: 60_000 }, false],
+  ['a clock that is behind', { atMs: -60_000 }, false],
+  ['another path, which something between has changed', { target: '/v1/project%73' }, true],
+])(
+  'an assertion that does not hold is 401; by %s, it is an answer to the client: %j, %j',
+  async (_, said, isAnswer) => {
+    const { target = '/v1/projects', key: name = 'us', atMs = 0 } = said
+    const asked = { region: 'us', method: 'GET', target, requestId: newId('req') }
+    const signing = await importAssertionKey(secrets.assertionKeys[name] ?? [])
+    const assertion = await signAssertion(asked, { kind: 'edge' }, signing, Date.now() + atMs)
+    const headers = { 'coditect-assertion': assertion }
+    const answer = await fetch(`${region.urls[1]}/v1/projects`, { headers })
+    expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([
+      401,
+      'assertion_invalid',
+    ])
+    expect(answer.headers.has('coditect-took')).toBe(isAnswer)
+  },
+)
+
+test('no client hears that the edge is not believed: another instance is asked, or the region counts as silent', async () => {
+  const ask = async (name: string, method: string) =>
+    fetch(`${origin}/v1/projects?streams`, { method, headers: { 'x-api-key': await keyOf(name, 9n) } })
+  for (const method of ['GET', 'POST', 'GET', 'POST']) {
+    const answer = await ask('af', method)
+    await answer.body?.cancel()
+    expect(answer.status).toBe(200)
+  }
+  for (const method of ['GET', 'POST']) {
+    const answer = await ask('sa', method)
+    const { code } = (await answer.json()) as { code: string }
+    expect([answer.status, code]).toEqual([503, 'region_unavailable'])
+    expect(answer.headers.has('www-authenticate')).toBe(false)
+  }
+  // The first scrape of a process shows nothing of what it was told.
+  await fetch(`${region.urls[1]}/metrics`)
+  await fetch(`${origin}/v1/projects`, { headers: { 'x-api-key': key } })
+  const metrics = await (await fetch(`${region.urls[1]}/metrics`)).text()
+  expect(/decision="unanswered",of="sa"[^}]*} (\d+)/.exec(metrics)?.[1]).toBe('2')
+})

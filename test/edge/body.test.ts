@@ -44,6 +44,12 @@ test('what nobody gave back is forgotten after five minutes', () => {
   expect(lost.take(1)).toBe(false)
 })
 
+test('what was held before a clock went back is forgotten, too', () => {
+  const budget = new BodyBudget(100)
+  expect(budget.begin(A, 3_600_000).take(50)).toBe(true)
+  expect(budget.begin(A, 0).take(50)).toBe(true)
+})
+
 test('whatever is taken and given back in whatever order, nothing is lost and never too much is held', () => {
   const owner = fc.constantFrom(A, B, undefined)
   const step = fc.record({ at: fc.nat(5), owner, bytes: fc.nat(60), ends: fc.boolean() })

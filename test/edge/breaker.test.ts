@@ -84,6 +84,12 @@ test('whatever happened, after the longest pause it is closed or probed', () => 
   )
 })
 
+test('a clock that went back far keeps nobody from probing', () => {
+  const breaker = opened(3_600_000)
+  expect(probed(breaker, 0)).toMatchObject({ probeAtMs: FIRST_PAUSE_MS })
+  expect(probed(breaker, 3_600_000)).toBeUndefined()
+})
+
 test('those who were under way when it opened do not keep it open', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 50 }), (late) => {

@@ -41,6 +41,24 @@ test('what takes longer than a second holds no place any more', () => {
   expect(fill(bulkhead, one, 1_001)).toHaveLength(40)
 })
 
+test('what began before a clock went back holds no place any more, and keeps nobody else’s', () => {
+  const bulkhead = new Bulkhead(always(60))
+  fill(bulkhead, one, 3_600_000)
+  expect(fill(bulkhead, one, 0)).toHaveLength(40)
+  expect(fill(bulkhead, one, 1_001)).toHaveLength(40)
+})
+
+test('how many there may be is found anew also after a clock went back', () => {
+  const limit = new ConcurrencyLimit({ least: 10, first: 100, most: 100, targetMs: 50 })
+  const answers = (tookMs: number, nowMs: number) => {
+    for (let i = 0; i < 20; i++) limit.answered('GET us', tookMs, 100, nowMs)
+    return limit.limit
+  }
+  expect(answers(10, 3_600_000)).toBe(100)
+  expect(answers(100, 3_600_100)).toBe(90)
+  expect(answers(100, 0)).toBe(81)
+})
+
 test('answers that get late leave fewer places, and a region that is far away, or slow, does not', () => {
   /** How many are under way in the end, of 2,000 a second, while each answer takes so long at first, and then so long. */
   const underWay = (firstMs: number, thenMs: number, ofThatInTheRegionMs = 0): number => {

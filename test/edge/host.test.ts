@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { tenantNamedBy } from '../../edge/locate/host.ts'
 import { isDomain } from '../../shared/domain.ts'
+import { newId } from '../../shared/ids.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
 import type { TenantNumber } from '../../shared/tenant.ts'
 import { newTenant, tokenFor } from './jwt_support.ts'
@@ -141,6 +142,33 @@ test('such a page may read refusals, too, also after the minute that a snapshot 
   const refused = await ask('/v1/gateway')
   expect(refused.status).toBe(503)
   expect(refused.headers.get('access-control-allow-origin')).toBe('https://app.example')
+})
+
+test.each<[string, () => Promise<Record<string, string>>, number, string]>([
+  ['no credential', async () => ({}), 401, 'credential_missing'],
+  ['a token that is none', async () => bearer('a.b.c'), 401, 'credential_invalid'],
+  [
+    'two credentials',
+    async () => ({ ...bearer(await newKey()), 'x-api-key': await newKey() }),
+    400,
+    'conflicting_credentials',
+  ],
+])(
+  'that nobody was let in may be read by any page, since it is no tenant’s: %s',
+  async (_, sent, status, code) => {
+    const headers = { ...(await sent()), origin: 'https://any.example' }
+    const answer = await (await edgeTo()).request('http://api.test/v1/projects', { headers })
+    expect([answer.status, (await answer.json<{ code: string }>()).code]).toEqual([status, code])
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://any.example')
+    expect(answer.headers.get('vary')).toContain('Origin')
+  },
+)
+
+test('what is said to somebody who was let in may not, be it a refusal of the edge’s own', async () => {
+  const headers = { ...bearer(await newKey()), origin: 'https://any.example', 'x-tenant': newId('ten') }
+  const answer = await (await edgeTo()).request('http://api.test/v1/projects', { headers })
+  expect(answer.status).toBe(403)
+  expect(answer.headers.has('access-control-allow-origin')).toBe(false)
 })
 
 test('a preflight is answered without a credential, and says what may be sent', async () => {

@@ -13,10 +13,12 @@ const limit = { epoch: 1, version: 1, limit: { rate: RATE, burst: BURST } }
 function isolate() {
   const clock = { nowMs: 1_795_000_000_000 }
   const leases = memoryLeases(() => clock.nowMs)
+  const object = { isSilent: false }
   let calls = 0
   const limiter = new Limiter({
-    source: (tenant, request) => {
+    source: async (tenant, request) => {
       calls++
+      if (object.isSilent) throw new Error('no way there')
       return leases(tenant, request)
     },
     waitUntil: () => {},
@@ -33,7 +35,7 @@ function isolate() {
     const admitted = admissions.filter(({ outcome }) => outcome === 'admitted').length
     return { admissions, admitted }
   }
-  return { clock, ask, calls: () => calls }
+  return { clock, ask, object, calls: () => calls }
 }
 
 test('one client after the other gets all of the burst, each time that it is there again', async () => {
@@ -78,4 +80,24 @@ test('a flood gets what the limit allows and no more, and costs its object few c
   expect(admitted).toBeGreaterThanOrEqual(0.95 * allowed)
   // One each 50 ms, and those of the first burst.
   expect(calls()).toBeLessThan(seconds * 20 + BURST)
+})
+
+test('a clock that goes back while an isolate refuses, or while its object is silent, keeps nobody out for as long', async () => {
+  const { ask, clock, object } = isolate()
+  await ask(BURST)
+  expect((await ask(1)).admissions).toMatchObject([{ outcome: 'throttled' }])
+  clock.nowMs -= 3_600_000
+  const [{ retryAfterMs = Number.POSITIVE_INFINITY } = {}] = (await ask(1)).admissions.filter(
+    (admission) => admission.outcome === 'throttled',
+  )
+  expect(retryAfterMs).toBeLessThanOrEqual(1_000)
+  clock.nowMs += 1_000
+  expect((await ask(1)).admitted).toBe(1)
+
+  object.isSilent = true
+  clock.nowMs += 10_000
+  expect((await ask(1)).admissions).toMatchObject([{ outcome: 'unreachable' }])
+  object.isSilent = false
+  clock.nowMs -= 3_600_000
+  expect((await ask(1)).admitted).toBe(1)
 })

@@ -179,3 +179,24 @@ test('what is not there is remembered for two seconds, and of a thousand keys at
   await get('0')
   expect(state.loads).toBe(loads + 3)
 })
+
+test('what was had before a clock went back far is loaded anew, and the new one is kept', async () => {
+  const { state, source, get } = steered()
+  expect(await get()).toBe('a')
+  source.value = 'b'
+  state.nowMs -= 3_600_000
+  expect([await get(), await get()]).toEqual(['b', 'b'])
+  expect(state.loads).toBe(2)
+})
+
+test.each([undefined, new Error('down')])(
+  'what was not there before a clock went back far is asked for again: %s',
+  async (value) => {
+    const { state, source, get } = steered()
+    source.value = value
+    expect(await get()).toBe(value === undefined ? 'absent' : 'unavailable')
+    source.value = 'a'
+    state.nowMs -= 3_600_000
+    expect(await get()).toBe('a')
+  },
+)

@@ -204,3 +204,9 @@ test('any number of refused credentials is bounded in memory', () => {
   expect(refusals.of(source(TENANT_NUMBER, '0'), PATH, 1)).toBeUndefined()
   expect(refusals.of(source(TENANT_NUMBER, '1'), PATH, 1)).toBe('credential_invalid')
 })
+
+test('a refusal of before a clock went back is none any more', () => {
+  const refusals = new Refusals()
+  refusals.learn(source(TENANT_NUMBER, 'a'), PATH, answer(401, 'credential_invalid'), 3_600_000)
+  expect(refusals.of(source(TENANT_NUMBER, 'a'), PATH, 0)).toBeUndefined()
+})

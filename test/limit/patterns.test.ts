@@ -38,6 +38,14 @@ test('each operation that answers a page costs two units, each batch five, and e
 })
 
 test.each([
+  ['/v1/projects/prj_01j9zq3k7fe6t8yq0vb5s4m2wd/collections/events', 1],
+  ['/v1/projects/prj_01j9zq3k7fe6t8yq0vb5s4m2wd/collections/events/records', 2],
+  ['/v1/projects/prj_01j9zq3k7fe6t8yq0vb5s4m2wd/collections/collections/records', 2],
+])('whatever a collection is called, it is one thing, and its records a list: %s costs %i', (path, units) => {
+  expect(costOf('GET', path)).toBe(units)
+})
+
+test.each([
   ['text/event-stream', true],
   ['application/json, Text/Event-Stream;q=0.5', true],
   ['application/json', false],

@@ -497,6 +497,18 @@ test.each([
   },
 )
 
+test('the log says what is wrong with an assertion, and its answer does not', async () => {
+  const headers = { 'coditect-assertion': 'not.a.token' }
+  const answer = await fetch(`${regions.url('us')}/v1/projects`, { headers })
+  const { requestId, detail } = (await answer.json()) as { requestId: string; detail: string }
+  expect(answer.headers.has('coditect-took')).toBe(false)
+  expect(detail).not.toContain('key')
+  expect(await lineOf(requestId)).toMatchObject({
+    code: 'assertion_invalid',
+    why: 'not signed with a key of this region',
+  })
+})
+
 const newTraceId = () => randomBytes(16).toString('hex')
 
 test('a client’s trace goes on in the region: the request, its transaction, and the stages in it', async () => {

@@ -54,8 +54,15 @@ const brokenOff: RequestListener = (_, response) => {
   response.write('tr', () => response.destroy())
 }
 
+/** The key that the other region has for it is another, or a clock is wrong. */
+const unbelieving: RequestListener = (_, response) =>
+  void response
+    .writeHead(401, { 'content-type': 'application/problem+json' })
+    .end(JSON.stringify({ code: 'assertion_invalid', detail: 'Send the request to the edge.' }))
+
 test.each([
   ['silent', silent],
+  ['not believing whoever asks', unbelieving],
   ['a load balancer with nobody behind it', balancer],
   ['gone in the middle of its answer', brokenOff],
 ])('an instance that is %s is passed over, and then asked last', async (_, listener) => {
@@ -77,8 +84,11 @@ test('a region that is silent is told before an edge gives up, however many inst
   expect(performance.now() - fromMs).toBeLessThan(EDGE_GIVES_UP_MS)
 })
 
-test('a load balancer with nobody behind it, and no other instance: the region is unavailable, not wrong', async () => {
-  const calls = await callsTo(await serve(balancer))
+test.each([
+  ['a load balancer with nobody behind it', balancer],
+  ['one that does not believe whoever asks', unbelieving],
+])('%s, and no other instance: the region is unavailable, not the request wrong', async (_, listener) => {
+  const calls = await callsTo(await serve(listener))
   await expect(calls.claim(claim)).rejects.toMatchObject({ code: 'region_unavailable' })
 })
 
