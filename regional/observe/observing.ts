@@ -41,7 +41,9 @@ export const observing = (observers: Observers) =>
     }
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
-    c.res.headers.set(TOOK, headMs.toFixed(1))
+    // Without it this is no answer to the edge, which asks another instance and says 503 to its client at the last. A 401 would tell
+    // clients, wrongly, that their credentials do not hold, and spend no error budget.
+    if (!note.isNoAnswer) c.res.headers.set(TOOK, headMs.toFixed(1))
     if (c.res.headers.has(DRAINING)) span?.goesOnElsewhere()
     // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
     for (const stage of STAGES) {
@@ -106,7 +108,8 @@ function tell(
 ): void {
   const ms = performance.now() - note.startedAt
   if (isRoutine(note, status, ms)) return
-  const { problem, stopped, route, tenant, principal, operator, trace, units, retries, stages } = note
+  const { problem, stopped, unproven, route, tenant, principal, operator, trace, units, retries, stages } =
+    note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
@@ -117,6 +120,7 @@ function tell(
     route,
     status,
     code: problem ?? stopped,
+    why: unproven,
     units: rounded(units),
     retries,
     ms: rounded(ms),

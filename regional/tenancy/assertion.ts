@@ -28,8 +28,8 @@ export type AssertionVerdict =
       idempotencyKey: string | undefined
       publicOrigin: string | undefined
     }
-  /** `why` is for the operator's log, never for an answer. */
-  | { outcome: 'refused'; why: string }
+  /** `why` is for the operator's log, never for an answer. `madeForAnother`: the edge made it, for another method or path. */
+  | { outcome: 'refused'; why: string; madeForAnother?: true }
 
 export type AssertionVerifier = (token: string, request: AskedRequest, nowMs?: number) => AssertionVerdict
 
@@ -64,7 +64,8 @@ export function assertionVerifier(
     const principal = readPrincipal(claims?.p)
     if (claims === undefined || principal === undefined) return refused('unreadable')
     if (claims.aud !== region) return refused('made for another region')
-    if (claims.m !== method || claims.t !== target) return refused('made for another method or path')
+    if (claims.m !== method || claims.t !== target)
+      return { ...refused('made for another method or path'), madeForAnother: true }
     const { iat = Number.NaN, exp = Number.NaN, jti } = claims
     const nowSeconds = Math.floor(nowMs / 1_000)
     const age = nowSeconds - iat
@@ -76,7 +77,7 @@ export function assertionVerifier(
   }
 }
 
-const refused = (why: string): AssertionVerdict => ({ outcome: 'refused', why })
+const refused = (why: string) => ({ outcome: 'refused', why }) as const
 
 /** Of texts, in a time that depends on their lengths alone. */
 function equal(a: string, b: string): boolean {

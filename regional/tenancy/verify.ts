@@ -3,6 +3,7 @@
 import { ASSERTION } from '../../shared/headers.ts'
 import type { Principal } from '../../shared/principal.ts'
 import { Problem } from '../../shared/problems.ts'
+import { noted } from '../observe/request.ts'
 import type { AssertionVerifier } from './assertion.ts'
 
 declare const verified: unique symbol
@@ -23,6 +24,11 @@ export function verify({ method, url, headers }: Request, verifier: AssertionVer
   const target = url.slice(url.indexOf('/', url.indexOf('://') + 3))
   const verdict = verifier(headers.get(ASSERTION) ?? '', { method, target })
   if (verdict.outcome === 'refused') {
+    const note = noted()
+    if (note !== undefined) {
+      note.unproven = verdict.why
+      note.isNoAnswer = !verdict.madeForAnother
+    }
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }
   const { principal, requestId, publicOrigin } = verdict

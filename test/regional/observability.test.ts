@@ -13,7 +13,11 @@ import { startTracing } from '../../regional/observe/tracing.ts'
 import { startRegion } from '../../regional/server.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
 import type { StreamSource } from '../../regional/tenancy/stream.ts'
+import { type AssertionKey, importAssertionKey, signAssertion } from '../../shared/assertion.ts'
+import { toBase64url } from '../../shared/bytes.ts'
+import { ASSERTION } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
+import type { Principal } from '../../shared/principal.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
@@ -486,16 +490,37 @@ test.each(['/metrics', '/readyz'])(
 test.each([
   ['GET', '/alive', 200],
   ['GET', '/openapi.json', 200],
-  ['GET', '/v1/projects', 401],
-  ['PATCH', '/nowhere', 401],
+  ['GET', '/v1/projects', 200],
+  ['PATCH', '/nowhere', 404],
 ])(
   'what a region answers says that it is the region’s, or edges would take it for nobody’s: %s %s',
   async (method, path, status) => {
-    const answer = await fetch(regions.url('us') + path, { method })
+    const answer = await regions.open('us', { as: key, method, path })
     expect(answer.status).toBe(status)
     expect(answer.headers.get('coditect-took')).toMatch(/^\d+(\.\d+)?$/)
   },
 )
+
+test('an instance that does not believe the edge, by its keys or its clock, says why in the log, and to the edge nothing', async () => {
+  const principal: Principal = { kind: 'edge' }
+  const [method, path] = ['GET', '/v1/projects']
+  const keyOf = (secret: string) => importAssertionKey([{ kid: 'us-1', secret }])
+  const ours = await keyOf(regions.assertionSecret('us'))
+  const theirs = await keyOf(toBase64url(randomBytes(32)))
+  const bySide = async (key: AssertionKey, said: { target?: string; atMs?: number } = {}) => {
+    const { target = path, atMs } = said
+    const asserted = { region: 'us', method, target, requestId: newId('req') }
+    const assertion = await signAssertion(asserted, principal, key, atMs)
+    const answer = await fetch(regions.url('us') + path, { headers: { [ASSERTION]: assertion } })
+    const { code, requestId } = (await answer.json()) as { code: string; requestId: string }
+    expect([answer.status, code]).toEqual([401, 'assertion_invalid'])
+    return [(await lineOf(requestId)).why, answer.headers.has('coditect-took')]
+  }
+  expect(await bySide(theirs)).toEqual(['the signature is wrong', false])
+  expect(await bySide(ours, { atMs: Date.now() + 60_000 })).toEqual(['of another time', false])
+  // Whatever rewrote it on the way would do so again: another instance is of no use.
+  expect(await bySide(ours, { target: '/v1/other' })).toEqual(['made for another method or path', true])
+})
 
 const newTraceId = () => randomBytes(16).toString('hex')
 

@@ -48,6 +48,11 @@ const silent: RequestListener = () => undefined
 /** As a load balancer with nobody behind it. */
 const balancer: RequestListener = (_, response) =>
   void response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>502 Bad Gateway</h1>')
+/** Its keys are others, or its clock. */
+const unbelieving: RequestListener = (_, response) =>
+  void response
+    .writeHead(401, { 'content-type': 'application/problem+json' })
+    .end(JSON.stringify({ code: 'assertion_invalid', detail: 'Regions answer to the edge only.' }))
 /** Begins to answer, and goes away. */
 const brokenOff: RequestListener = (_, response) => {
   response.writeHead(200, { 'content-length': '4' })
@@ -58,6 +63,7 @@ test.each([
   ['silent', silent],
   ['a load balancer with nobody behind it', balancer],
   ['gone in the middle of its answer', brokenOff],
+  ['of other keys', unbelieving],
 ])('an instance that is %s is passed over, and then asked last', async (_, listener) => {
   let asked = 0
   const first = await serve((...of) => {
@@ -79,6 +85,11 @@ test('a region that is silent is told before an edge gives up, however many inst
 
 test('a load balancer with nobody behind it, and no other instance: the region is unavailable, not wrong', async () => {
   const calls = await callsTo(await serve(balancer))
+  await expect(calls.claim(claim)).rejects.toMatchObject({ code: 'region_unavailable' })
+})
+
+test('who asks through a region that another one does not believe is not told that their own credential is wrong', async () => {
+  const calls = await callsTo(await serve(unbelieving))
   await expect(calls.claim(claim)).rejects.toMatchObject({ code: 'region_unavailable' })
 })
 
