@@ -33,16 +33,21 @@ export async function identifyOperatorSession(
   nowMs: number,
 ): Promise<OperatorIdentity | undefined> {
   const at = text.lastIndexOf('.')
-  const operator = operators.find(({ id }) => id === text.slice(0, Math.max(0, at)))
+  const operatorId = text.slice(0, Math.max(0, at))
   const bytes = fromBase64url(text.slice(at + 1))
-  if (operator === undefined || bytes?.length !== HEAD_BYTES + TAG_BYTES) return undefined
+  if (bytes?.length !== HEAD_BYTES + TAG_BYTES) return undefined
   const head = bytes.subarray(0, HEAD_BYTES)
-  const tag = await tagOf(head, operator.id, operator.secretHash, roots)
-  if (tag === undefined || !equalInConstantTime(tag, bytes.subarray(HEAD_BYTES))) return undefined
   const expiresAtMs = new DataView(head.buffer, head.byteOffset).getUint32(1) * 1000
   if (expiresAtMs <= nowMs) return undefined
-  const { id: operatorId, role, secretHash } = operator
-  return { kind: 'operator', principal: { kind: 'operator', operatorId, role, secretHash } }
+  // While a token is rotated, its operator has two.
+  for (const { id, role, secretHash } of operators) {
+    if (id !== operatorId) continue
+    const tag = await tagOf(head, id, secretHash, roots)
+    if (tag !== undefined && equalInConstantTime(tag, bytes.subarray(HEAD_BYTES))) {
+      return { kind: 'operator', principal: { kind: 'operator', operatorId, role, secretHash } }
+    }
+  }
+  return undefined
 }
 
 /** Of a compromised root nothing is believed. */
