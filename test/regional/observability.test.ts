@@ -440,6 +440,11 @@ test('what edges told before the first scrape comes with the second, as an incre
   expect(second).toContain('decision="unanswered",of="eu" 2')
   expect(await shown()).toEqual(second)
   expect(second).toHaveLength(first.length)
+  // Of a region that was added since this one was started.
+  metrics.edgeDecided({ decision: 'unanswered', of: 'ap', count: 3 })
+  expect(await shown()).toContain('decision="unanswered",of="ap" 0')
+  metrics.edgeDecided({ decision: 'unanswered', of: 'ap', count: 1 })
+  expect(await shown()).toContain('decision="unanswered",of="ap" 4')
 })
 
 test('what an edge decided is counted even of a request that comes too late', async () => {
