@@ -178,6 +178,7 @@ test('secrets for a rotation are ones that edge and region take', async () => {
 
 test.each([
   ['--root', 'x'],
+  ['--root', '256'],
   ['--key', 'us-2', '--root', '2'],
   ['--key', 'us-2', '--role', 'read'],
   ['--operator', 'anna', '--role', 'owner'],
