@@ -108,8 +108,7 @@ function tell(
 ): void {
   const ms = performance.now() - note.startedAt
   if (isRoutine(note, status, ms)) return
-  const { problem, stopped, unproven, route, tenant, principal, operator, trace, units, retries, stages } =
-    note
+  const { problem, stopped, why, route, tenant, principal, operator, trace, units, retries, stages } = note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
@@ -120,7 +119,7 @@ function tell(
     route,
     status,
     code: problem ?? stopped,
-    why: unproven,
+    why,
     units: rounded(units),
     retries,
     ms: rounded(ms),

@@ -46,8 +46,8 @@ export class RequestNote {
   operator: string | undefined
   /** Of a problem that was answered, in the body alone where the head was out before. */
   problem: ProblemCode | undefined
-  /** Why it was not believed to have come through the edge, in words of ours. */
-  unproven: string | undefined
+  /** Why it was not believed to have come through the edge, or not to have come in time, in words of ours. */
+  why: string | undefined
   /** Another instance, with other keys or another clock, may well believe it. */
   isNoAnswer = false
   /** Why a stream ended that did not fail. */
