@@ -10,6 +10,8 @@ import type { Metrics } from '../metrics.ts'
 import { during, type OperationClass, RequestNote, STAGES, type Stage } from './request.ts'
 import type { Tracing } from './tracing.ts'
 
+const BETWEEN_REGIONS = '/internal/v1/'
+
 /** What takes longer is told. */
 const ROUTINE_MS = 100
 
@@ -28,7 +30,11 @@ export const observing = (observers: Observers) =>
     const { method } = c.req
     const said = c.req.raw.headers
     const trace = readTraceParent(said.get('traceparent'))
-    const begun = tracing?.request(method, trace, trace && readEdgeSpan(said.get(EDGE_SPAN)))
+    // What regions ask each other by themselves is in no trace: each process of each region would fill one every two seconds.
+    const isAlone = trace === undefined && c.req.path.startsWith(BETWEEN_REGIONS)
+    const begun = isAlone
+      ? undefined
+      : tracing?.request(method, trace, trace && readEdgeSpan(said.get(EDGE_SPAN)))
     const note = new RequestNote(performance.now(), trace, begun)
     const { span } = note
     c.set('note', note)

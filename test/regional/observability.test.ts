@@ -169,6 +169,13 @@ test('what regions and edges ask has a route, and what regions ask by themselves
   expect(await lineOf(await call('read'))).toMatchObject({ route: '/internal/v1/read', status: 400 })
   // Each of them may take its time on a busy machine.
   expect(logged().filter(({ requestId }) => quiet.has(requestId)).length).toBeLessThan(5)
+  // Spans go out in the order that they ended in.
+  const traced = await eventually(() => {
+    const found = spans.filter(({ name }) => name === 'POST /internal/v1/load')
+    if (found.length === 0) throw new Error('not exported yet')
+    return found
+  })
+  expect(traced.map(({ traceId }) => traceId)).toEqual(['a'.repeat(32)])
 
   const requestId = newId('req')
   const path = `/edge/v1/snapshots/${tenantNumberOf(tenant)}`
