@@ -261,6 +261,29 @@ test('on Cloud Run each region has secrets of its own, of the variables in its f
   expect(names.toSorted()).toEqual(ofFile.toSorted())
 })
 
+test('the words that bring a region’s file to Cloud Run bring all of it, whoever has edited it', async () => {
+  const docs = readFileSync(join(ROOT, 'docs', 'deploying.md'), 'utf8')
+  const [words = ''] = /^ {2}while [^`]*?us\.env$/m.exec(docs) ?? []
+  const [at, bin] = [join(folder, 'cloud-run'), join(folder, 'bin')]
+  mkdirSync(join(at, 'secrets'), { recursive: true })
+  mkdirSync(bin)
+  const settings = { ...secrets.us, SMTP_URL: 'smtp://me:a=b\\%s@mail.example' }
+  const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  writeFileSync(join(at, 'secrets', 'us.env'), `# Ours\n\n${lines.join('\n')}`)
+  const gcloud = `#!/bin/sh\ncase $2 in versions) cat > "$4";; esac\n`
+  writeFileSync(join(bin, 'gcloud'), gcloud, { mode: 0o755 })
+  await run('sh', ['-c', words], { cwd: at, env: { PATH: `${bin}:${process.env.PATH}` } })
+  const made = readdirSync(at).filter((name) => name !== 'secrets')
+  expect(Object.fromEntries(made.map((name) => [name, readFileSync(join(at, name), 'utf8')]))).toEqual(
+    Object.fromEntries(
+      Object.entries(settings).map(([name, value]) => [
+        `coditect-us-${name.toLowerCase().replaceAll('_', '-')}`,
+        value,
+      ]),
+    ),
+  )
+})
+
 test('on Lambda a new version of the secret is a change of the template’s', () => {
   const refs = Object.values<Manifest>(functionOf.Environment.Variables)
     .map((value) => value['Fn::Sub'])
