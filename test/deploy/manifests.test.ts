@@ -361,6 +361,11 @@ test('the ingress lets through all that the edge and other regions ask, and no m
   expect(own.slice(0, 2).filter(isOpen)).toEqual([])
 })
 
+test('the ingress is that of the controller which its annotations are for', () => {
+  for (const name of Object.keys(ingress.metadata.annotations))
+    expect(name.split('.')[0]).toBe(ingress.spec.ingressClassName)
+})
+
 test('the ingress takes every body that the platform does', () => {
   const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size']
   expect(Number.parseInt(most, 10) * 2 ** 20).toBeGreaterThan(MAX_BODY_BYTES)
