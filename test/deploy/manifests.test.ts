@@ -394,6 +394,19 @@ test('an edge that is stopped does not wait for tails that are open, while it re
   expect(text('workerd', 'coditect-edge.service')).toMatch(/^TimeoutStopSec=5$/m)
 })
 
+test('compose waits until the edge answers', async () => {
+  const [, command = '[]'] = /^HEALTHCHECK [^[]*(\[.*\])$/m.exec(text('edge.Dockerfile')) ?? []
+  const [bash = '', ...args]: string[] = JSON.parse(command)
+  const healthy = (port: string) =>
+    run(
+      bash,
+      args.map((arg) => arg.replace('8787', port)),
+      { timeout: 5_000 },
+    )
+  await healthy(new URL(region.urls[0] ?? '').port)
+  await expect(healthy('1')).rejects.toThrow()
+})
+
 test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {
   const script: string = compose.services['fdb-configured'].entrypoint.at(-1)
   const here = join(folder, 'compose')
