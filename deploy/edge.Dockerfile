@@ -22,4 +22,7 @@ COPY --from=build --chown=65532:65532 /objects /objects
 USER 65532:65532
 VOLUME /objects
 EXPOSE 8787
+# It takes seconds to listen, and whoever waits for it (compose) is not to ask before.
+HEALTHCHECK --interval=10s --timeout=2s --start-period=20s \
+  CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8787 && printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && grep -q '\"ok\"' <&3"]
 CMD ["workerd", "serve", "/edge/workerd.capnp", "--socket-addr", "http=0.0.0.0:8787"]

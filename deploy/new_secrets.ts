@@ -27,8 +27,11 @@ One more, for a rotation (docs/deploying.md), printed and written nowhere:
 
   --operator NAME  an operator's token, shown this once, and their entry for OPERATORS; --role read: one who may only look
   --key KID        an entry for a region's list in ASSERTION_KEYS, such as us-2
-  --root ID        an entry for SIGNING_ROOTS, retired until all know it; ID is above all others'
+  --root ID        an entry for SIGNING_ROOTS, retired until all know it; ID is above all others', up to 255
   --sealing-key    a key for SEALING_KEY`
+
+/** A credential's head has a byte for it. */
+const MAX_ROOT = 255
 
 type Variables = Record<string, string>
 type AssertionKeys = Record<string, unknown>
@@ -128,7 +131,7 @@ async function printOne(): Promise<void> {
     operator !== '' &&
     key !== '' &&
     (isAdmin || (role === 'read' && operator !== undefined)) &&
-    (root === undefined || /^[1-9]\d{0,8}$/.test(root))
+    (root === undefined || (/^[1-9]\d{0,2}$/.test(root) && Number(root) <= MAX_ROOT))
   if (!fits) {
     process.stderr.write(`${USAGE}\n`)
     process.exit(2)

@@ -1,5 +1,5 @@
 // The edge's entry on machines of one's own: worker.ts, behind proxies that are trusted to say where a request came from. On
-// Cloudflare nobody stands before the edge, and its bundle has nothing of this.
+// Cloudflare nobody stands before the edge, and its bundle has nothing of this. Nor may such a proxy gather what is streamed.
 import { env } from 'cloudflare:workers'
 import { clientBehind, readBlocks, withoutPort } from './forward/trusted_proxies.ts'
 import worker, { TenantLimiter } from './worker.ts'
@@ -9,7 +9,7 @@ export { TenantLimiter }
 const trusted = readBlocks(env.TRUSTED_PROXIES)
 
 export default {
-  fetch(request) {
+  async fetch(request) {
     const peer = request.cf as { clientIp?: unknown } | undefined
     if (trusted.length > 0 && typeof peer?.clientIp === 'string') {
       const address = clientBehind(
@@ -21,6 +21,11 @@ export default {
       // Where all of the edge reads it. A request made anew would not end with its client's connection.
       Object.defineProperty(request, 'cf', { value: { ...peer, clientIp } })
     }
-    return worker.fetch(request)
+    const answer = await worker.fetch(request)
+    // In nginx a tail would stay silent for ever. What the region says of it, an nginx before the region keeps for itself.
+    if (answer.headers.get('content-type') === 'text/event-stream') {
+      answer.headers.set('x-accel-buffering', 'no')
+    }
+    return answer
   },
 } satisfies ExportedHandler

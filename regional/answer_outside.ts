@@ -37,6 +37,8 @@ export function answerOutside(c: Context, begin: Begin, shown: Shown): Response 
   }
   c.status((begin.outcome === 'replayed' ? begin.reply.status : shown.status) as StatusCode)
   for (const [name, value] of Object.entries(headers)) c.header(name, value)
+  // nginx would otherwise gather it, head and all, until an edge gives up waiting.
+  c.header('x-accel-buffering', 'no')
   if (events) {
     return streamSSE(c, async (out) => {
       const send = (event: string, data: unknown) => out.writeSSE({ event, data: JSON.stringify(data) })

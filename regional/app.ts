@@ -147,7 +147,13 @@ export function regionApp(dependencies: AppDependencies): Hono<RegionEnv> {
     noteSpeaker(c.get('note'), verified, c.req.method)
     const counts = c.req.header(EDGE_COUNTS)
     for (const counted of counts === undefined ? [] : readCounts(counts)) metrics.edgeDecided(counted)
-    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) throw tooLate('Nothing was done.')
+    if ((deadlineOf(c) ?? Number.POSITIVE_INFINITY) <= Date.now()) {
+      // An edge that still waits for it has another clock than this instance.
+      const note = c.get('note')
+      note.why = 'its deadline was over'
+      note.isNoAnswer = true
+      throw tooLate('Nothing was done.')
+    }
     await next()
     const snapshot = c.get('snapshot')
     if (snapshot !== undefined) c.res.headers.set(SNAPSHOT, writeSnapshot(snapshot))

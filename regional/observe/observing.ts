@@ -10,6 +10,8 @@ import type { Metrics } from '../metrics.ts'
 import { during, type OperationClass, RequestNote, STAGES, type Stage } from './request.ts'
 import type { Tracing } from './tracing.ts'
 
+const BETWEEN_REGIONS = '/internal/v1/'
+
 /** What takes longer is told. */
 const ROUTINE_MS = 100
 
@@ -28,7 +30,11 @@ export const observing = (observers: Observers) =>
     const { method } = c.req
     const said = c.req.raw.headers
     const trace = readTraceParent(said.get('traceparent'))
-    const begun = tracing?.request(method, trace, trace && readEdgeSpan(said.get(EDGE_SPAN)))
+    // What regions ask each other by themselves is in no trace: each process of each region would fill one every two seconds.
+    const isAlone = trace === undefined && c.req.path.startsWith(BETWEEN_REGIONS)
+    const begun = isAlone
+      ? undefined
+      : tracing?.request(method, trace, trace && readEdgeSpan(said.get(EDGE_SPAN)))
     const note = new RequestNote(performance.now(), trace, begun)
     const { span } = note
     c.set('note', note)
@@ -41,7 +47,9 @@ export const observing = (observers: Observers) =>
     }
     const { status, headers } = c.res
     const headMs = performance.now() - note.startedAt
-    if (note.isAnswer) c.res.headers.set(TOOK, headMs.toFixed(1))
+    // Without it this is no answer to the edge, which asks another instance and says 503 to its client at the last. A 401 would tell
+    // clients, wrongly, that their credentials do not hold, and spend no error budget.
+    if (!note.isNoAnswer) c.res.headers.set(TOOK, headMs.toFixed(1))
     if (c.res.headers.has(DRAINING)) span?.goesOnElsewhere()
     // Of a stream, until its head: what comes later is one batch after the other, and no stage of a request.
     for (const stage of STAGES) {
@@ -106,8 +114,7 @@ function tell(
 ): void {
   const ms = performance.now() - note.startedAt
   if (isRoutine(note, status, ms)) return
-  const { problem, stopped, unbelieved, route, tenant, principal, operator, trace, units, retries, stages } =
-    note
+  const { problem, stopped, why, route, tenant, principal, operator, trace, units, retries, stages } = note
   log.info('request', {
     requestId: note.requestId,
     traceId: trace?.traceId,
@@ -118,7 +125,7 @@ function tell(
     route,
     status,
     code: problem ?? stopped,
-    why: unbelieved,
+    why,
     units: rounded(units),
     retries,
     ms: rounded(ms),

@@ -46,15 +46,12 @@ export class RequestNote {
   operator: string | undefined
   /** Of a problem that was answered, in the body alone where the head was out before. */
   problem: ProblemCode | undefined
+  /** Why it was not believed to have come through the edge, or not to have come in time, in words of ours. */
+  why: string | undefined
+  /** Another instance, with other keys or another clock, may well believe it. */
+  isNoAnswer = false
   /** Why a stream ended that did not fail. */
   stopped: ProblemCode | undefined
-  /** What is wrong with the assertion that came with it. */
-  unbelieved: string | undefined
-  /**
-   * Whether what it is answered is the region's answer to who asks. Not where the edge itself is not believed (its key is another,
-   * or a clock is wrong): no client can help that, and another instance may believe it.
-   */
-  isAnswer = true
   /** Request units. */
   units = 0
   /** Milliseconds in which the process did nothing else for it, and that are not counted among its units yet. */

@@ -307,10 +307,14 @@ export function remoteCalls(from: string, peer: Peer): Calls {
   }
 }
 
-/** The other region's refusal, as our own. Undefined where something else answered for it, such as a load balancer. */
+/**
+ * The other region's refusal, as our own. Undefined where something else answered for it, such as a load balancer, and where
+ * the instance that answered does not take us for a region: another one, with other keys or another clock, may.
+ */
 function problemOf(answer: Response, text: string): Problem | undefined {
   if (!answer.headers.get('content-type')?.startsWith('application/problem+json')) return undefined
   const { code, detail, errors }: Partial<ProblemDetails> = JSON.parse(text)
+  if (code === 'assertion_invalid') return undefined
   const waitS = answer.headers.get('retry-after')
   return new Problem(
     code !== undefined && Object.hasOwn(PROBLEMS, code) ? code : 'internal',

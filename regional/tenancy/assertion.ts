@@ -28,11 +28,8 @@ export type AssertionVerdict =
       idempotencyKey: string | undefined
       publicOrigin: string | undefined
     }
-  /**
-   * `why` is for the operator's log, never for an answer. `misspelt`: the edge's word is good, but for another method or path;
-   * something between has changed that of this one request.
-   */
-  | { outcome: 'refused'; why: string; misspelt?: true }
+  /** `why` is for the operator's log, never for an answer. `madeForAnother`: the edge made it, for another method or path. */
+  | { outcome: 'refused'; why: string; madeForAnother?: true }
 
 export type AssertionVerifier = (token: string, request: AskedRequest, nowMs?: number) => AssertionVerdict
 
@@ -74,7 +71,7 @@ export function assertionVerifier(
     if (!isOfNow || !(exp > nowSeconds - CLOCK_TOLERANCE_SECONDS)) return refused('of another time')
     if (jti === undefined) return refused('has no request id')
     if (claims.m !== method || claims.t !== target) {
-      return { ...refused('made for another method or path'), misspelt: true }
+      return { ...refused('made for another method or path'), madeForAnother: true }
     }
     const { k: idempotencyKey, iss: publicOrigin } = claims
     return { outcome: 'verified', principal, requestId: jti, idempotencyKey, publicOrigin }

@@ -27,8 +27,8 @@ export function verify({ method, url, headers }: Request, verifier: AssertionVer
   if (verdict.outcome === 'refused') {
     const note = noted()
     if (note !== undefined && assertion !== null) {
-      note.unbelieved = verdict.why
-      note.isAnswer = verdict.misspelt === true
+      note.why = verdict.why
+      note.isNoAnswer = !verdict.madeForAnother
     }
     throw new Problem('assertion_invalid', 'Regions answer to the edge only. Send the request to the edge.')
   }

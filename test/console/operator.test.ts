@@ -47,6 +47,23 @@ describe('an operator’s session', () => {
     expect(await identifyOperatorSession(text, others, compromised, NOW)).toBeUndefined()
   })
 
+  test('holds by a new token and by the one that it is to replace, until that is taken out', async () => {
+    const renewed = { id: operator.id, role: 'admin' as const, secretHash: 'a new token' }
+    const asRenewed = { ...identity, principal: { ...identity.principal, secretHash: renewed.secretHash } }
+    const [before, after] = [
+      await mintOperatorSession(identity, roots, NOW),
+      await mintOperatorSession(asRenewed, roots, NOW),
+    ]
+    for (const both of [
+      [operator, renewed],
+      [renewed, operator],
+    ]) {
+      expect(await identifyOperatorSession(before, both, roots, NOW)).toEqual(identity)
+      expect(await identifyOperatorSession(after, both, roots, NOW)).toEqual(asRenewed)
+    }
+    expect(await identifyOperatorSession(before, [renewed], roots, NOW)).toBeUndefined()
+  })
+
   test('does not verify with any character changed, or another’s name before it', async () => {
     const text = await mintOperatorSession(identity, roots, NOW)
     for (let at = 0; at < text.length; at++) {

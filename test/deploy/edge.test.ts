@@ -174,6 +174,7 @@ test('a restart under systemd refuses nobody, whatever is open, and cuts tails o
   const headers = { authorization: `Bearer ${key}` }
   const tail = await fetch(`${url}/v1/events`, { headers: { ...headers, accept: 'text/event-stream' } })
   expect(tail.status).toBe(200)
+  expect(tail.headers.get('x-accel-buffering')).toBe('no')
   const ended = tail.text().catch(() => 'cut off')
 
   const seconds = Number(setting('coditect-edge.service', 'TimeoutStopSec'))

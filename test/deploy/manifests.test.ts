@@ -178,6 +178,7 @@ test('secrets for a rotation are ones that edge and region take', async () => {
 
 test.each([
   ['--root', 'x'],
+  ['--root', '256'],
   ['--key', 'us-2', '--root', '2'],
   ['--key', 'us-2', '--role', 'read'],
   ['--operator', 'anna', '--role', 'owner'],
@@ -260,6 +261,29 @@ test('on Cloud Run each region has secrets of its own, of the variables in its f
   expect(names.toSorted()).toEqual(ofFile.toSorted())
 })
 
+test('the words that bring a region’s file to Cloud Run bring all of it, whoever has edited it', async () => {
+  const docs = readFileSync(join(ROOT, 'docs', 'deploying.md'), 'utf8')
+  const [words = ''] = /^ {2}while [^`]*?us\.env$/m.exec(docs) ?? []
+  const [at, bin] = [join(folder, 'cloud-run'), join(folder, 'bin')]
+  mkdirSync(join(at, 'secrets'), { recursive: true })
+  mkdirSync(bin)
+  const settings = { ...secrets.us, SMTP_URL: 'smtp://me:a=b\\%s@mail.example' }
+  const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  writeFileSync(join(at, 'secrets', 'us.env'), `# Ours\n\n${lines.join('\n')}`)
+  const gcloud = `#!/bin/sh\ncase $2 in versions) cat > "$4";; esac\n`
+  writeFileSync(join(bin, 'gcloud'), gcloud, { mode: 0o755 })
+  await run('sh', ['-c', words], { cwd: at, env: { PATH: `${bin}:${process.env.PATH}` } })
+  const made = readdirSync(at).filter((name) => name !== 'secrets')
+  expect(Object.fromEntries(made.map((name) => [name, readFileSync(join(at, name), 'utf8')]))).toEqual(
+    Object.fromEntries(
+      Object.entries(settings).map(([name, value]) => [
+        `coditect-us-${name.toLowerCase().replaceAll('_', '-')}`,
+        value,
+      ]),
+    ),
+  )
+})
+
 test('on Lambda a new version of the secret is a change of the template’s', () => {
   const refs = Object.values<Manifest>(functionOf.Environment.Variables)
     .map((value) => value['Fn::Sub'])
@@ -337,6 +361,11 @@ test('the ingress lets through all that the edge and other regions ask, and no m
   expect(own.slice(0, 2).filter(isOpen)).toEqual([])
 })
 
+test('the ingress is that of the controller which its annotations are for', () => {
+  for (const name of Object.keys(ingress.metadata.annotations))
+    expect(name.split('.')[0]).toBe(ingress.spec.ingressClassName)
+})
+
 test('the ingress takes every body that the platform does', () => {
   const most: string = ingress.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size']
   expect(Number.parseInt(most, 10) * 2 ** 20).toBeGreaterThan(MAX_BODY_BYTES)
@@ -363,6 +392,19 @@ test('what compose runs is started again, but for what is done once', () => {
 test('an edge that is stopped does not wait for tails that are open, while it refuses everybody', () => {
   expect(Number.parseInt(compose.services.edge.stop_grace_period, 10)).toBeLessThanOrEqual(5)
   expect(text('workerd', 'coditect-edge.service')).toMatch(/^TimeoutStopSec=5$/m)
+})
+
+test('compose waits until the edge answers', async () => {
+  const [, command = '[]'] = /^HEALTHCHECK [^[]*(\[.*\])$/m.exec(text('edge.Dockerfile')) ?? []
+  const [bash = '', ...args]: string[] = JSON.parse(command)
+  const healthy = (port: string) =>
+    run(
+      bash,
+      args.map((arg) => arg.replace('8787', port)),
+      { timeout: 5_000 },
+    )
+  await healthy(new URL(region.urls[0] ?? '').port)
+  await expect(healthy('1')).rejects.toThrow()
 })
 
 test('compose waits until a fresh database is healthy, and gives up on one that never is', async () => {

@@ -236,6 +236,17 @@ describe('a run', () => {
     ])
   })
 
+  test.each([
+    ['one text', {}],
+    ['events', { accept: 'text/event-stream' }],
+  ])('says to proxies on the way not to gather it: %s', async (_, headers) => {
+    const { key, runs } = await agentOf()
+    const asking = { as: key, method: 'POST', path: runs, body: { input: 'Hello' }, headers }
+    const response = await regions.open('us', asking)
+    expect(response.headers.get('x-accel-buffering')).toBe('no')
+    await response.text()
+  })
+
   test('streams as the model speaks', async () => {
     const { key, runs } = await agentOf()
     const response = await regions.open('us', {

@@ -48,9 +48,9 @@ test('an assertion holds for its own method, path, query and region only', () =>
   expect(outcome({ target: '/v1/projects?a=2' })).toBe('refused')
   expect(outcome({ target: '/v1/projects' })).toBe('refused')
   expect(outcome({}, NOW, token, assertionVerifier('us', [KEY]))).toBe('refused')
-  expect(verifier(token, { ...request, method: 'DELETE' }, NOW)).toMatchObject({ misspelt: true })
+  expect(verifier(token, { ...request, method: 'DELETE' }, NOW)).toMatchObject({ madeForAnother: true })
   // Where more is wrong than that, it is the edge that is not believed.
-  expect(verifier(token, { ...request, method: 'DELETE' }, NOW - 6_000)).not.toHaveProperty('misspelt')
+  expect(verifier(token, { ...request, method: 'DELETE' }, NOW - 6_000)).not.toHaveProperty('madeForAnother')
 })
 
 test('an assertion lives thirty seconds, with five for the clocks', () => {

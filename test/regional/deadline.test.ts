@@ -19,6 +19,8 @@ describe('a request that nobody waits for any more', () => {
     const refused = await regions.ask('us', { ...request, headers: late })
     expect([refused.status, refused.body.code]).toEqual([503, 'deadline_exceeded'])
     expect(refused.headers.get('retry-after')).toBe('1')
+    // Who still waits is to ask an instance with a better clock.
+    expect(refused.headers.has('coditect-took')).toBe(false)
     const { body } = await regions.ask('us', { as: key, path: '/v1/projects' })
     expect(body.data).toEqual([])
     const text = await (await fetch(`${regions.url('us')}/metrics`)).text()

@@ -13,7 +13,11 @@ import { startTracing } from '../../regional/observe/tracing.ts'
 import { startRegion } from '../../regional/server.ts'
 import { type Service, tenantOperation } from '../../regional/tenancy/service.ts'
 import type { StreamSource } from '../../regional/tenancy/stream.ts'
+import { type AssertionKey, importAssertionKey, signAssertion } from '../../shared/assertion.ts'
+import { toBase64url } from '../../shared/bytes.ts'
+import { ASSERTION } from '../../shared/headers.ts'
 import { newId } from '../../shared/ids.ts'
+import type { Principal } from '../../shared/principal.ts'
 import { tenantNumberOf } from '../../shared/tenant.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
@@ -165,6 +169,13 @@ test('what regions and edges ask has a route, and what regions ask by themselves
   expect(await lineOf(await call('read'))).toMatchObject({ route: '/internal/v1/read', status: 400 })
   // Each of them may take its time on a busy machine.
   expect(logged().filter(({ requestId }) => quiet.has(requestId)).length).toBeLessThan(5)
+  // Spans go out in the order that they ended in.
+  const traced = await eventually(() => {
+    const found = spans.filter(({ name }) => name === 'POST /internal/v1/load')
+    if (found.length === 0) throw new Error('not exported yet')
+    return found
+  })
+  expect(traced.map(({ traceId }) => traceId)).toEqual(['a'.repeat(32)])
 
   const requestId = newId('req')
   const path = `/edge/v1/snapshots/${tenantNumberOf(tenant)}`
@@ -436,6 +447,11 @@ test('what edges told before the first scrape comes with the second, as an incre
   expect(second).toContain('decision="unanswered",of="eu" 2')
   expect(await shown()).toEqual(second)
   expect(second).toHaveLength(first.length)
+  // Of a region that was added since this one was started.
+  metrics.edgeDecided({ decision: 'unanswered', of: 'ap', count: 3 })
+  expect(await shown()).toContain('decision="unanswered",of="ap" 0')
+  metrics.edgeDecided({ decision: 'unanswered', of: 'ap', count: 1 })
+  expect(await shown()).toContain('decision="unanswered",of="ap" 4')
 })
 
 test('what an edge decided is counted even of a request that comes too late', async () => {
@@ -486,27 +502,36 @@ test.each(['/metrics', '/readyz'])(
 test.each([
   ['GET', '/alive', 200],
   ['GET', '/openapi.json', 200],
-  ['GET', '/v1/projects', 401],
-  ['PATCH', '/nowhere', 401],
+  ['GET', '/v1/projects', 200],
+  ['PATCH', '/nowhere', 404],
 ])(
   'what a region answers says that it is the region’s, or edges would take it for nobody’s: %s %s',
   async (method, path, status) => {
-    const answer = await fetch(regions.url('us') + path, { method })
+    const answer = await regions.open('us', { as: key, method, path })
     expect(answer.status).toBe(status)
     expect(answer.headers.get('coditect-took')).toMatch(/^\d+(\.\d+)?$/)
   },
 )
 
-test('the log says what is wrong with an assertion, and its answer does not', async () => {
-  const headers = { 'coditect-assertion': 'not.a.token' }
-  const answer = await fetch(`${regions.url('us')}/v1/projects`, { headers })
-  const { requestId, detail } = (await answer.json()) as { requestId: string; detail: string }
-  expect(answer.headers.has('coditect-took')).toBe(false)
-  expect(detail).not.toContain('key')
-  expect(await lineOf(requestId)).toMatchObject({
-    code: 'assertion_invalid',
-    why: 'not signed with a key of this region',
-  })
+test('an instance that does not believe the edge, by its keys or its clock, says why in the log, and to the edge nothing', async () => {
+  const principal: Principal = { kind: 'edge' }
+  const [method, path] = ['GET', '/v1/projects']
+  const keyOf = (secret: string) => importAssertionKey([{ kid: 'us-1', secret }])
+  const ours = await keyOf(regions.assertionSecret('us'))
+  const theirs = await keyOf(toBase64url(randomBytes(32)))
+  const bySide = async (key: AssertionKey, said: { target?: string; atMs?: number } = {}) => {
+    const { target = path, atMs } = said
+    const asserted = { region: 'us', method, target, requestId: newId('req') }
+    const assertion = await signAssertion(asserted, principal, key, atMs)
+    const answer = await fetch(regions.url('us') + path, { headers: { [ASSERTION]: assertion } })
+    const { code, requestId } = (await answer.json()) as { code: string; requestId: string }
+    expect([answer.status, code]).toEqual([401, 'assertion_invalid'])
+    return [(await lineOf(requestId)).why, answer.headers.has('coditect-took')]
+  }
+  expect(await bySide(theirs)).toEqual(['the signature is wrong', false])
+  expect(await bySide(ours, { atMs: Date.now() + 60_000 })).toEqual(['of another time', false])
+  // Whatever rewrote it on the way would do so again: another instance is of no use.
+  expect(await bySide(ours, { target: '/v1/other' })).toEqual(['made for another method or path', true])
 })
 
 const newTraceId = () => randomBytes(16).toString('hex')

@@ -48,17 +48,16 @@ const silent: RequestListener = () => undefined
 /** As a load balancer with nobody behind it. */
 const balancer: RequestListener = (_, response) =>
   void response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>502 Bad Gateway</h1>')
+/** Its keys are others, or its clock. */
+const unbelieving: RequestListener = (_, response) =>
+  void response
+    .writeHead(401, { 'content-type': 'application/problem+json' })
+    .end(JSON.stringify({ code: 'assertion_invalid', detail: 'Regions answer to the edge only.' }))
 /** Begins to answer, and goes away. */
 const brokenOff: RequestListener = (_, response) => {
   response.writeHead(200, { 'content-length': '4' })
   response.write('tr', () => response.destroy())
 }
-
-/** The key that the other region has for it is another, or a clock is wrong. */
-const unbelieving: RequestListener = (_, response) =>
-  void response
-    .writeHead(401, { 'content-type': 'application/problem+json' })
-    .end(JSON.stringify({ code: 'assertion_invalid', detail: 'Send the request to the edge.' }))
 
 test.each([
   ['silent', silent],

@@ -16,6 +16,8 @@ export interface Regions {
   /** An answer that is not over yet. */
   open(region: string, ask: Ask, signal?: AbortSignal): Promise<Response>
   url(region: string): string
+  /** What the edge signs with for this region. */
+  assertionSecret(region: string): string
   stop(region: string): Promise<void>
   start(region: string): Promise<void>
   close(): Promise<void>
@@ -66,6 +68,7 @@ export async function startRegions(
   const regions: Regions = {
     dataDir: (name) => join(root, name),
     url,
+    assertionSecret: (name) => secrets.assertionKeys[name]?.[0].secret ?? '',
     ask: (region, ask) => client.ask(region, ask),
     open: (region, ask, signal) => client.open(region, ask, signal),
     newTenant: (slug, region) => client.newTenant(slug, region),
