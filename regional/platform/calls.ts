@@ -13,6 +13,7 @@ import { SETTABLE_STATUSES, type TenantNumber } from '../../shared/tenant.ts'
 import { writeTraceParent } from '../../shared/trace.ts'
 import type { ListedModel, ModelStore } from '../models/catalogue.ts'
 import { ongoingTrace } from '../observe/request.ts'
+import { idSchema } from '../schemas.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
@@ -61,7 +62,7 @@ const inputs = {
     by: by.extend({ idempotencyKey: z.string().optional() }),
   }),
   read: tenant.extend({ id: z.string(), by }),
-  erase: tenant.extend({ id: z.string(), by, ifMatch: z.string().optional() }),
+  erase: tenant.extend({ id: idSchema('ten'), by, ifMatch: z.string().optional() }),
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),

@@ -76,26 +76,28 @@ export class TenantEraser {
   }
 
   /**
-   * Shuts the tenant for good and has it erased; called again, it answers with the same erasure.
+   * Shuts the tenant for good and has it erased; called again, it answers with the same erasure. Where nothing is there of it, since
+   * this region was restored from before it was made, that is certified at once.
    * @returns undefined when there is no such tenant
    * @throws {Problem} `precondition_failed`
    */
   async begin(
     number: TenantNumber,
-    tenant: string,
+    tenant: Id<'ten'>,
     by: OperatorRequest,
     ifMatch: string | undefined,
   ): Promise<Erasure | undefined> {
     const { database, now } = this.dependencies
     const nowMs = now()
     const id = newId('job', nowMs)
-    const begun = await database.tenant(number, async (scope) => {
+    const begun = await database.tenant<Erasure | 'nothing' | undefined>(number, async (scope) => {
       const [status, profile, earlier] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
         scope.system('profile', profileSpace).get(['profile']),
         erasureOf(scope).get(['erasure']),
       ])
       if (earlier !== undefined) return { value: earlier, commit: false }
+      if (status === undefined) return { value: 'nothing' as const, commit: false }
       const letIn = status?.status === 'active' || status?.status === 'suspended'
       if (!letIn || profile?.id !== tenant) return { value: undefined, commit: false }
       requireMatch(ifMatch, `"${profile.version}"`)
@@ -103,8 +105,23 @@ export class TenantEraser {
       auditOf(scope).append(status.epoch, operatorEntry('tenants.erase', tenant, by, nowMs))
       return { value: erasure, commit: true }
     })
-    if (begun === undefined) return this.read(number, tenant)
-    return begun.tenant === tenant ? begun : undefined
+    const erasure = begun === 'nothing' ? await this.certifyNothing(number, { id, tenant, by, nowMs }) : begun
+    return erasure?.tenant === tenant ? erasure : undefined
+  }
+
+  /** @returns the certificate that there is already, or one of nothing */
+  private certifyNothing(number: TenantNumber, asked: Asked): Promise<Erasure> {
+    const { nowMs } = asked
+    return this.dependencies.database.region(async (scope) => {
+      const certificates = scope.space(certificateSpace)
+      const key: [Buffer] = [numberKey(number)]
+      const kept = await certificates.get(key)
+      if (kept !== undefined) return { value: kept, commit: false }
+      const progress = advanced(noProgress(nowMs), { done: 0, total: 0 }, nowMs)
+      const certificate = { ...newErasure(asked), progress, startedMs: nowMs, finishedMs: nowMs }
+      certificates.set(key, certificate)
+      return { value: certificate, commit: true }
+    })
   }
 
   /** The erasure of a tenant, under way or long over; undefined when there is none. */
@@ -273,22 +290,22 @@ export async function answerOfShutting(
 /** The answer to whoever shuts their own organisation. */
 export const shutting = ({ id, tenant }: Erasure): Reply => ({ status: 202, body: { id, tenant } })
 
+type Asked = Pick<Erasure, 'id' | 'tenant' | 'by'> & { nowMs: number }
+
+const newErasure = ({ id, tenant, by, nowMs }: Asked): Erasure => ({
+  id,
+  tenant,
+  by,
+  progress: noProgress(nowMs),
+  cleared: {},
+  createdMs: nowMs,
+  startedMs: null,
+  finishedMs: null,
+})
+
 /** Shuts the tenant, for good with this commit, and has a worker erase it. */
-export function shut(
-  scope: TenantScope,
-  status: StatusRecord,
-  { id, tenant, by, nowMs }: Pick<Erasure, 'id' | 'tenant' | 'by'> & { nowMs: number },
-): Erasure {
-  const erasure: Erasure = {
-    id,
-    tenant,
-    by,
-    progress: noProgress(nowMs),
-    cleared: {},
-    createdMs: nowMs,
-    startedMs: null,
-    finishedMs: null,
-  }
+export function shut(scope: TenantScope, status: StatusRecord, asked: Asked): Erasure {
+  const erasure = newErasure(asked)
   scope.system('status', statusSpace).set(['status'], { ...status, status: 'erasing' })
   erasureOf(scope).set(['erasure'], erasure)
   scope.wake()

@@ -1,9 +1,11 @@
-import { rm } from 'node:fs/promises'
+import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { MAX_MODELS } from '../../regional/models/catalogue.ts'
 import { newId } from '../../shared/ids.ts'
+import { asTenantNumber, tenantId, tenantNumberOf } from '../../shared/tenant.ts'
 import { bytesOf } from '../support/at_rest.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -358,6 +360,62 @@ test('a request that is sent again after its control region lost its data finds 
     await rm(join(own.dataDir('us'), 'data.sqlite'))
     await own.start('us')
     expect((await ask()).body).toEqual(first.body)
+  } finally {
+    await own.close()
+  }
+})
+
+/** Lets `work` happen, and then has the region be as it was before. */
+async function takenBack<T>(own: Regions, region: string, work: () => Promise<T>): Promise<T> {
+  const [dataDir, backup] = [own.dataDir(region), `${own.dataDir(region)}.backup`]
+  await own.stop(region)
+  await cp(dataDir, backup, { recursive: true })
+  await own.start(region)
+  const result = await work()
+  await own.stop(region)
+  await rm(dataDir, { recursive: true })
+  await rename(backup, dataDir)
+  await own.start(region)
+  return result
+}
+
+test('after a restore nobody who is gone keeps a slug for good: to erase them again frees it', async () => {
+  const own = await startRegions()
+  try {
+    const operator = (path: string, method = 'GET', body?: object) =>
+      own.ask('us', { as: 'operator', method, path, ...(body && { body }) })
+    const make = (slug: string) =>
+      operator(TENANTS, 'POST', {
+        ...{ slug, name: slug, region: 'eu', plan: 'free', owner: { email: `owner@${slug}.example` } },
+      })
+    const erase = (id: string) => operator(`${TENANTS}/${id}`, 'DELETE')
+
+    // The directory is older than the erasure.
+    const erased = (await make('erased')).body.tenant.id
+    const job = await takenBack(own, 'us', async () => {
+      const { body } = await erase(erased)
+      await eventually(async () => expect((await make('erased')).status).toBe(201))
+      return body.id
+    })
+    expect((await make('erased')).body.code).toBe('slug_taken')
+    expect((await erase(erased)).body).toMatchObject({ id: job, state: 'done' })
+    expect((await make('erased')).status).toBe(201)
+
+    // The home region is older than the tenant.
+    const lost = await takenBack(own, 'eu', async () => (await make('lost')).body.tenant.id)
+    expect((await operator(`${TENANTS}/${lost}`)).status).toBe(404)
+    const { body: taken } = await make('lost')
+    expect(taken.code).toBe('slug_taken')
+    const [, path = ''] = /DELETE (\S+) frees/.exec(taken.detail) ?? []
+    const gone = await operator(path, 'DELETE')
+    expect(gone.body).toMatchObject({ state: 'done', certificate: { keys: 0, requestedBy: 'ops' } })
+    expect((await operator(path, 'DELETE')).body).toEqual(gone.body)
+    const { body } = await make('lost')
+    expect((await own.ask('eu', { as: body.apiKey.key, path: '/v1/tenant' })).body.slug).toBe('lost')
+    expect((await operator(`${path}/erasure`)).body).toEqual(gone.body)
+    // Of one that is there, an id is what it always was.
+    const invented = path.replace(/ten_.*/, tenantId(tenantNumberOf(body.tenant.id) ?? asTenantNumber(0n), 0))
+    expect((await operator(invented, 'DELETE')).status).toBe(404)
   } finally {
     await own.close()
   }
