@@ -70,6 +70,9 @@ export interface EraserDependencies {
 
 export class TenantEraser {
   private readonly dependencies: EraserDependencies
+  /** Where the control region did not answer last: one erasure at a time asks it, since each waits in a place that others' jobs need. */
+  private isSilent = false
+  private asking = 0
 
   constructor(dependencies: EraserDependencies) {
     this.dependencies = dependencies
@@ -145,7 +148,7 @@ export class TenantEraser {
     mayGoOn: () => boolean,
     turn: TakeTurn = (_, work) => work(new CostMeter()),
   ): Promise<number | undefined> {
-    const { release, overwriteCleared, log, now, stepped } = this.dependencies
+    const { overwriteCleared, now, stepped } = this.dependencies
     do {
       const fromMs = performance.now()
       const over = (outcome: StepOutcome) =>
@@ -158,12 +161,9 @@ export class TenantEraser {
         over('done')
         continue
       }
-      try {
-        await release(number)
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error
+      if (this.isSilent && this.asking > 0) return now() + TRY_AGAIN_MS
+      if (!(await this.release(number))) {
         over('failed')
-        log.error('the control region could not be told of an erased tenant', { code: error.code })
         return now() + TRY_AGAIN_MS
       }
       if (await this.finish(number)) {
@@ -172,6 +172,24 @@ export class TenantEraser {
       }
     } while (mayGoOn())
     return now()
+  }
+
+  /** @returns false where the control region could not be told */
+  private async release(number: TenantNumber): Promise<boolean> {
+    const { release, log } = this.dependencies
+    this.asking++
+    try {
+      await release(number)
+      this.isSilent = false
+      return true
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      this.isSilent = true
+      log.error('the control region could not be told of an erased tenant', { code: error.code })
+      return false
+    } finally {
+      this.asking--
+    }
   }
 
   /** Clears the last rows of all that is there but the status. */
