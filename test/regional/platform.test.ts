@@ -191,6 +191,12 @@ test.each(['operator', 'sign-in', 'enter', 'www'])('the slug %s is the platformâ
   expect(body.errors).toEqual([{ pointer: '/slug', detail: 'is reserved for the platform' }])
 })
 
+test('a slug that browsers would show as another word is refused; two hyphens elsewhere are not', async () => {
+  const { status, body } = await make('xn--pple-43d')
+  expect([status, body.errors?.[0]?.pointer]).toEqual([422, '/slug'])
+  expect((await make('two--hyphens')).status).toBe(201)
+})
+
 test('a model is reached over https alone, and its field says so', async () => {
   const body = { name: 'plain', baseUrl: 'http://models.example/v1' }
   expect((await operator('/platform/v1/models', { method: 'POST', body })).body.errors).toEqual([
