@@ -86,6 +86,12 @@ const ListedTenant = Tenant.extend({
     .meta({ description: 'Request units of today and yesterday (UTC), where tenants are listed by it.' }),
 }).meta({ id: 'ListedTenant' })
 
+/** Of a tenant as it was made. */
+const FIRST_ETAG = '"1"'
+
+const MADE_PERHAPS =
+  'The organisation may be made all the same, within a minute: send this request again under its Idempotency-Key, or look for the slug before you ask anew.'
+
 /** Of the directory. */
 interface PlacesPage {
   entries: ReadonlyArray<readonly [key: readonly [string], place: { number: TenantNumber; region: string }]>
@@ -131,8 +137,15 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
     return { number, region: place.region, home: callsTo(place.region) }
   }
 
-  /** Who has a slug is in no list where their region does not know them: so whoever wants the slug is told how to free it. */
+  /** Why an organisation was not made, with what can be done about it. */
   async function explained(refusal: Problem, slug: string): Promise<Problem> {
+    const { code, detail, extras } = refusal
+    if (code === 'region_unavailable') return new Problem(code, `${detail} ${MADE_PERHAPS}`, extras)
+    return code === 'slug_taken' ? explainedTaken(refusal, slug) : refusal
+  }
+
+  /** Who has a slug is in no list where their region does not know them: so whoever wants the slug is told how to free it. */
+  async function explainedTaken(refusal: Problem, slug: string): Promise<Problem> {
     const number = await directory.ownerOf(slug)
     const place = number && (await directory.locate(number))
     if (number === undefined || place === undefined) return refusal
@@ -199,13 +212,10 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           number: _,
           ...made
         } = await provisioner.make(request).catch(async (error) => {
-          if (error instanceof Problem && error.code === 'slug_taken')
-            throw await explained(error, intent.slug)
-          throw error
+          throw error instanceof Problem ? await explained(error, intent.slug) : error
         })
-        const location = { location: `/platform/v1/tenants/${made.tenant.id}` }
-        const headers = replayed ? { ...location, ...REPLAYED } : location
-        return { status: 201, body: made, headers }
+        const headers = { location: `/platform/v1/tenants/${made.tenant.id}`, etag: FIRST_ETAG }
+        return { status: 201, body: made, headers: { ...headers, ...(replayed && REPLAYED) } }
       },
     }),
     operatorOperation({

@@ -26,11 +26,24 @@ const make = (slug: string, region = 'eu', headers: Record<string, string> = {})
 const eu = (path: string, key: string) => regions.ask('eu', { as: key, path })
 
 test('a tenant is live in its home region when the answer is there', async () => {
-  const { status, body } = await make('live')
+  const { status, body, headers } = await make('live')
   expect(status).toBe(201)
+  const known = await operator(`${TENANTS}/${body.tenant.id}`)
+  expect([headers.get('location'), headers.get('etag')]).toEqual([
+    `${TENANTS}/${body.tenant.id}`,
+    known.headers.get('etag'),
+  ])
   expect(body.tenant).toMatchObject({ slug: 'live', region: 'eu', status: 'active' })
   expect((await eu('/v1/tenant', body.apiKey.key)).body).toEqual(body.tenant)
   expect((await operator(`${TENANTS}/${body.tenant.id}`)).body).toEqual(body.tenant)
+})
+
+test('where its region does not answer, an operator is told that the tenant may be made all the same', async () => {
+  await regions.stop('eu')
+  const { status, body } = await make('perhaps')
+  await regions.start('eu')
+  expect([status, body.code]).toEqual([503, 'region_unavailable'])
+  expect(body.detail).toContain('Idempotency-Key')
 })
 
 test('two tenants never have one slug, however they race', async () => {
