@@ -66,6 +66,7 @@ const inputs = {
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),
+  erasedOf: z.object({ numbers: z.array(numberSchema).max(100) }),
   claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   recheckDomain: tenant.extend({ id: z.string() }),
@@ -104,6 +105,8 @@ interface Answers {
   erasure: Erasure | null
   claim: boolean
   release: null
+  /** In the order asked. */
+  erasedOf: ReadonlyArray<boolean>
   claimDomain: boolean
   releaseDomain: null
   recheckDomain: null
@@ -171,6 +174,7 @@ export const localCalls = ({
     await directory.release(number, region)
     return null
   },
+  erasedOf: ({ numbers }) => directory.erasedOf(numbers),
   claimDomain: async ({ number, domain, id }) => {
     const claimed = await directory.claimDomain(number, domain, id)
     // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again. They wait for nobody else's region.
@@ -295,6 +299,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     erasure: send('erasure'),
     claim: send('claim'),
     release: send('release'),
+    erasedOf: send('erasedOf'),
     claimDomain: send('claimDomain'),
     releaseDomain: send('releaseDomain'),
     recheckDomain: send('recheckDomain'),

@@ -110,6 +110,16 @@ export class Directory {
     })
   }
 
+  /** Which of these were erased, in their order. */
+  erasedOf(numbers: ReadonlyArray<TenantNumber>): Promise<ReadonlyArray<boolean>> {
+    return this.database.platform(async (scope) => {
+      const tombstones = await Promise.all(
+        numbers.map((number) => scope.space(erased).get([numberKey(number)])),
+      )
+      return { value: tombstones.map((tombstone) => tombstone !== undefined), commit: false }
+    })
+  }
+
   /** Whose a domain is. */
   async ownerOfDomain(domain: string): Promise<TenantNumber | undefined> {
     return (await this.holderOfDomain(domain))?.number

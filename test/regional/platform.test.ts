@@ -1,6 +1,7 @@
 import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { dbRestored } from '../../cli/db_command.ts'
 import { MAX_MODELS } from '../../regional/models/catalogue.ts'
 import { newId } from '../../shared/ids.ts'
 import { asTenantNumber, tenantId, tenantNumberOf } from '../../shared/tenant.ts'
@@ -385,7 +386,12 @@ test('a request that is sent again after its control region lost its data finds 
 })
 
 /** Lets `work` happen, and then has the region be as it was before. */
-async function takenBack<T>(own: Regions, region: string, work: () => Promise<T>): Promise<T> {
+async function takenBack<T>(
+  own: Regions,
+  region: string,
+  work: () => Promise<T>,
+  isMarked = false,
+): Promise<T> {
   const [dataDir, backup] = [own.dataDir(region), `${own.dataDir(region)}.backup`]
   await own.stop(region)
   await cp(dataDir, backup, { recursive: true })
@@ -394,9 +400,33 @@ async function takenBack<T>(own: Regions, region: string, work: () => Promise<T>
   await own.stop(region)
   await rm(dataDir, { recursive: true })
   await rename(backup, dataDir)
+  if (isMarked) await dbRestored({ in: dataDir, prefix: '' })
   await own.start(region)
   return result
 }
+
+test('after a restore whoever was erased since the backup is erased again, and nobody else', async () => {
+  const own = await startRegions()
+  try {
+    const [back, kept] = [await own.newTenant('back', 'eu'), await own.newTenant('kept', 'eu')]
+    const erasure = async () => {
+      const path = `${TENANTS}/${back.id}/erasure`
+      return (await own.ask('us', { as: 'operator', path })).body
+    }
+    const work = async () => {
+      await own.ask('us', { as: 'operator', method: 'DELETE', path: `${TENANTS}/${back.id}` })
+      await eventually(async () => expect((await erasure()).state).toBe('done'))
+    }
+    await takenBack(own, 'eu', work, true)
+    await eventually(async () => {
+      expect((await erasure()).certificate).toMatchObject({ tenant: back.id, requestedBy: 'restoration' })
+    })
+    expect((await own.ask('eu', { as: back.key, path: '/v1/tenant' })).status).toBe(401)
+    expect((await own.ask('eu', { as: kept.key, path: '/v1/tenant' })).body.slug).toBe('kept')
+  } finally {
+    await own.close()
+  }
+})
 
 test('after a restore nobody who is gone keeps a slug for good: to erase them again frees it', async () => {
   const own = await startRegions()
