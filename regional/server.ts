@@ -433,7 +433,7 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   background.once('finishing half-made tenants', () => finish(0))
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
   background.untilDone(FINISH_EVERY_MS, 'erasing again what was erased before its region was restored', () =>
-    eraseAgain({ database, lifecycle, eraser, control: callsTo(controlRegion), log }),
+    eraseAgain({ region, database, lifecycle, eraser, control: callsTo(controlRegion), log }),
   )
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.once('hearing of models', () => catalogue.refresh())

@@ -66,7 +66,7 @@ const inputs = {
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),
-  erasedOf: z.object({ numbers: z.array(numberSchema).max(100) }),
+  erasedOf: z.object({ region: z.string(), numbers: z.array(numberSchema).max(100) }),
   claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   recheckDomain: tenant.extend({ id: z.string() }),
@@ -174,7 +174,7 @@ export const localCalls = ({
     await directory.release(number, region)
     return null
   },
-  erasedOf: ({ numbers }) => directory.erasedOf(numbers),
+  erasedOf: ({ region, numbers }) => directory.erasedOf(numbers, region),
   claimDomain: async ({ number, domain, id }) => {
     const claimed = await directory.claimDomain(number, domain, id)
     // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again. They wait for nobody else's region.

@@ -110,13 +110,16 @@ export class Directory {
     })
   }
 
-  /** Which of these were erased, in their order. */
-  erasedOf(numbers: ReadonlyArray<TenantNumber>): Promise<ReadonlyArray<boolean>> {
+  /**
+   * Which of a region's tenants were erased, in their order. A directory that lost its data may have given the number to
+   * another tenant, of another region.
+   */
+  erasedOf(numbers: ReadonlyArray<TenantNumber>, region: string): Promise<ReadonlyArray<boolean>> {
     return this.database.platform(async (scope) => {
       const tombstones = await Promise.all(
         numbers.map((number) => scope.space(erased).get([numberKey(number)])),
       )
-      return { value: tombstones.map((tombstone) => tombstone !== undefined), commit: false }
+      return { value: tombstones.map((tombstone) => tombstone?.region === region), commit: false }
     })
   }
 

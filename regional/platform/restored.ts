@@ -11,6 +11,7 @@ import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Calls } from './calls.ts'
 
 export interface RestoredDependencies {
+  region: string
   database: RegionDatabase
   lifecycle: Pick<TenantLifecycle, 'read'>
   eraser: Pick<TenantEraser, 'begin'>
@@ -29,6 +30,7 @@ export async function eraseAgain(dependencies: RestoredDependencies): Promise<vo
 
 /** @returns whether there are more */
 async function eraseSomeAgain({
+  region,
   database,
   lifecycle,
   eraser,
@@ -41,7 +43,7 @@ async function eraseSomeAgain({
   }))
   if (entries.length === 0) return false
   const numbers = entries.map(([[key]]) => numberOfKey(key))
-  const erased = await control.erasedOf({ numbers })
+  const erased = await control.erasedOf({ region, numbers })
   for (const [i, number] of numbers.entries()) {
     // One in the making is given up anyway: the control region takes no slug for it.
     const tenant = erased[i] === true ? await lifecycle.read(number) : undefined

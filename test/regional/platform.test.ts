@@ -422,6 +422,16 @@ test('after a restore whoever was erased since the backup is erased again, and n
       expect((await erasure()).certificate).toMatchObject({ tenant: back.id, requestedBy: 'restoration' })
     })
     expect((await own.ask('eu', { as: back.key, path: '/v1/tenant' })).status).toBe(401)
+    // Of another region it is another tenant's number.
+    const numbers = [back.id, kept.id].map((id) => String(tenantNumberOf(id)))
+    const erasedOf = async (region: string) => {
+      const path = '/internal/v1/erasedOf'
+      return (await own.ask('us', { as: 'region', method: 'POST', path, body: { region, numbers } })).body
+    }
+    expect(await Promise.all(['eu', 'us'].map(erasedOf))).toEqual([
+      [true, false],
+      [false, false],
+    ])
     expect((await own.ask('eu', { as: kept.key, path: '/v1/tenant' })).body.slug).toBe('kept')
   } finally {
     await own.close()
