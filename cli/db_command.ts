@@ -23,7 +23,8 @@ export const RESTORED_HELP = `
 
 Run it once after a backup was restored, before the region starts: whoever has read further than the backup goes on
 behind it then, instead of missing what is new. It raises the region's epoch and every tenant's, and in the control
-region it leaves out the tenant numbers that may have been given out since. Broken off, run it again.
+region it leaves out the tenant numbers that may have been given out since. At its start the region erases again what
+was erased since, as far as the control region knows. Broken off, run it again.
 `
 
 const CLUSTER = 'fdb:'

@@ -1,9 +1,11 @@
 // `coditect db restored`: what a region's database needs once, after it was restored from a backup. It is as it was then,
 // while others know what came afterwards: readers hold places in its logs, edges versions of its tenants, and other regions
-// tenants by numbers that its directory would give out again. So every epoch grows, and those numbers are left out.
+// tenants by numbers that its directory would give out again. So every epoch grows, and those numbers are left out. Tenants may
+// have been erased since: pointers to all of them have the region see to it (regional/platform/restored.ts).
 import { skipNumbers } from '../regional/platform/directory.ts'
 import { raiseEpochs, raiseRegionEpoch } from '../regional/storage/epoch.ts'
 import { Space } from '../regional/storage/space.ts'
+import { restoredPointer } from '../regional/tenancy/pointers.ts'
 import { opened, requireWhole, type Side } from './db_side.ts'
 
 /** Each takes two reads, one after the other: together far less than the time of a transaction. */
@@ -34,7 +36,10 @@ export async function markRestored(
   let behind: Buffer | undefined
   do {
     const from = { behind, least, limit: BATCH_TENANTS }
-    const { raised, through } = await run((tn) => raiseEpochs(tn, keys, from))
+    const { raised, through } = await run((tn) => {
+      const pointers = new Space(tn, keys.region, restoredPointer)
+      return raiseEpochs(tn, keys, from, (number) => pointers.set([number], 1))
+    })
     tenants += raised
     behind = through
     report(tenants)

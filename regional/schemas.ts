@@ -38,11 +38,13 @@ const RESERVED_SLUGS: ReadonlySet<string> = new Set([
   ...['admin', 'api', 'docs', 'healthz', 'static', 'status', 'support', 'mail', 'www'],
 ])
 
+/** Such as `xn--pple-43d`, which browsers show as another word (RFC 5890): nobody is to look like somebody else. */
+const ENCODED = /^..--/
+
 /** Of an organisation that is to be. */
-export const newSlugSchema = slugSchema.refine(
-  (slug) => !RESERVED_SLUGS.has(slug),
-  'is reserved for the platform',
-)
+export const newSlugSchema = slugSchema
+  .refine((slug) => !RESERVED_SLUGS.has(slug), 'is reserved for the platform')
+  .refine((slug) => !ENCODED.test(slug), 'has -- as its third and fourth character')
 
 export const ProblemSchema = z
   .object({

@@ -35,6 +35,7 @@ import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
 import { type DigestKeys, OperatorRequests } from './platform/operator_requests.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
+import { eraseAgain } from './platform/restored.ts'
 import { platformOperations } from './platform/routes.ts'
 import { signIns } from './platform/sign_in.ts'
 import { signUpCalls } from './platform/sign_up.ts'
@@ -431,6 +432,9 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const background = new Background(log)
   background.once('finishing half-made tenants', () => finish(0))
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
+  background.untilDone(FINISH_EVERY_MS, 'erasing again what was erased before its region was restored', () =>
+    eraseAgain({ region, database, lifecycle, eraser, control: callsTo(controlRegion), log }),
+  )
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.once('hearing of models', () => catalogue.refresh())
   background.every(MODELS_EVERY_MS, 'hearing of models', () => catalogue.refresh())

@@ -153,7 +153,15 @@ export function addTenants(program: Command, ask: Ask): void {
       const { client, output } = ask()
       const params = { id: await idOf(client, named) }
       const begun = await client.call(`DELETE ${ONE}`, { params })
+      if (!wait) return writeThing(output, begun)
       const look = () => client.call(`GET ${ONE}/erasure`, { params })
-      writeThing(output, wait ? await followJob(look, output) : begun)
+      const end = await followJob(look, output).catch((error: unknown) => {
+        // Once it is over, nothing but the id finds it.
+        process.stderr.write(
+          `coditect: the erasure goes on; coditect tenants delete ${params.id} --yes follows it again\n`,
+        )
+        throw error
+      })
+      writeThing(output, end)
     })
 }

@@ -18,6 +18,7 @@ import {
 } from '../tenancy/records.ts'
 import type { TenantScope } from '../tenancy/region_database.ts'
 import { eventsKeptMs, forgetOld } from '../tenancy/retention.ts'
+import { forgetUsage } from '../tenancy/usage.ts'
 import { clearDelivery, deliverySpace, SERVICE as WEBHOOK_ENDPOINTS } from '../webhooks/records.ts'
 import { UNTIL_DONE, type UpkeepKind } from './kind.ts'
 import { enqueue, jobsOf } from './queue.ts'
@@ -97,7 +98,7 @@ function sweepOf(hourMs: number): Id<'job'> {
 /** The one asked for last, which is nearly always asked for again. */
 let latest: { hourMs: number; id: Id<'job'> } = { hourMs: 0, id: 'job_' }
 
-/** Forgets what expired in one hour, and what the plan keeps no longer. */
+/** Forgets what expired in one hour, what the plan keeps no longer, and old usage. */
 export const sweep: UpkeepKind<{ hourMs: number }> = {
   kind: 'platform.sweep',
   retry: UNTIL_DONE,
@@ -115,10 +116,12 @@ export const sweep: UpkeepKind<{ hourMs: number }> = {
     ])
     if (more) return { next: undefined }
     scope.keptAnswers().clearUnder([hourMs])
-    const left = await forgetOld(scope, nowMs)
-    if (left.more) return { next: undefined }
-    // Also of a tenant that nobody writes to any more.
-    if (left.nextMs !== undefined) await sweepAt(scope, Math.max(left.nextMs, nowMs + 1), nowMs)
+    const left = [await forgetOld(scope, nowMs), await forgetUsage(scope, nowMs)]
+    if (left.some(({ more }) => more)) return { next: undefined }
+    for (const { nextMs } of left) {
+      // Also of a tenant that nobody writes to any more.
+      if (nextMs !== undefined) await sweepAt(scope, Math.max(nextMs, nowMs + 1), nowMs)
+    }
     return { finished: true }
   },
 }

@@ -13,6 +13,7 @@ import { SETTABLE_STATUSES, type TenantNumber } from '../../shared/tenant.ts'
 import { writeTraceParent } from '../../shared/trace.ts'
 import type { ListedModel, ModelStore } from '../models/catalogue.ts'
 import { ongoingTrace } from '../observe/request.ts'
+import { idSchema } from '../schemas.ts'
 import { UpdateLimits } from '../services/tenant/schema.ts'
 import type { Costs } from '../tenancy/cost.ts'
 import type { Erasure, TenantEraser } from '../tenancy/erasure.ts'
@@ -61,10 +62,11 @@ const inputs = {
     by: by.extend({ idempotencyKey: z.string().optional() }),
   }),
   read: tenant.extend({ id: z.string(), by }),
-  erase: tenant.extend({ id: z.string(), by, ifMatch: z.string().optional() }),
+  erase: tenant.extend({ id: idSchema('ten'), by, ifMatch: z.string().optional() }),
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),
+  erasedOf: z.object({ region: z.string(), numbers: z.array(numberSchema).max(100) }),
   claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   recheckDomain: tenant.extend({ id: z.string() }),
@@ -103,6 +105,8 @@ interface Answers {
   erasure: Erasure | null
   claim: boolean
   release: null
+  /** In the order asked. */
+  erasedOf: ReadonlyArray<boolean>
   claimDomain: boolean
   releaseDomain: null
   recheckDomain: null
@@ -170,6 +174,7 @@ export const localCalls = ({
     await directory.release(number, region)
     return null
   },
+  erasedOf: ({ region, numbers }) => directory.erasedOf(numbers, region),
   claimDomain: async ({ number, domain, id }) => {
     const claimed = await directory.claimDomain(number, domain, id)
     // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again. They wait for nobody else's region.
@@ -296,6 +301,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     erasure: send('erasure'),
     claim: send('claim'),
     release: send('release'),
+    erasedOf: send('erasedOf'),
     claimDomain: send('claimDomain'),
     releaseDomain: send('releaseDomain'),
     recheckDomain: send('recheckDomain'),

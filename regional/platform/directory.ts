@@ -110,6 +110,19 @@ export class Directory {
     })
   }
 
+  /**
+   * Which of a region's tenants were erased, in their order. A directory that lost its data may have given the number to
+   * another tenant, of another region.
+   */
+  erasedOf(numbers: ReadonlyArray<TenantNumber>, region: string): Promise<ReadonlyArray<boolean>> {
+    return this.database.platform(async (scope) => {
+      const tombstones = await Promise.all(
+        numbers.map((number) => scope.space(erased).get([numberKey(number)])),
+      )
+      return { value: tombstones.map((tombstone) => tombstone?.region === region), commit: false }
+    })
+  }
+
   /** Whose a domain is. */
   async ownerOfDomain(domain: string): Promise<TenantNumber | undefined> {
     return (await this.holderOfDomain(domain))?.number

@@ -8,6 +8,7 @@ import {
   parseTenantNumber,
   SETTABLE_STATUSES,
   type TenantNumber,
+  tenantId,
   tenantNumberOf,
 } from '../../shared/tenant.ts'
 import { pageBody, readCursor } from '../cursor.ts'
@@ -85,6 +86,12 @@ const ListedTenant = Tenant.extend({
     .meta({ description: 'Request units of today and yesterday (UTC), where tenants are listed by it.' }),
 }).meta({ id: 'ListedTenant' })
 
+/** Of a tenant as it was made. */
+const FIRST_ETAG = '"1"'
+
+const MADE_PERHAPS =
+  'The organisation may be made all the same, within a minute: send this request again under its Idempotency-Key, or look for the slug before you ask anew.'
+
 /** Of the directory. */
 interface PlacesPage {
   entries: ReadonlyArray<readonly [key: readonly [string], place: { number: TenantNumber; region: string }]>
@@ -123,11 +130,33 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
   const { regions, directory, provisioner, callsTo } = platform
 
   /** The number is only a part of the id: the home region compares the rest. */
-  async function locate(id: string): Promise<{ number: TenantNumber; home: Calls }> {
+  async function locate(id: string): Promise<{ number: TenantNumber; region: string; home: Calls }> {
     const number = tenantNumberOf(id)
     const place = number && (await directory.locate(number))
     if (number === undefined || place === undefined) throw notFound()
-    return { number, home: callsTo(place.region) }
+    return { number, region: place.region, home: callsTo(place.region) }
+  }
+
+  /** Why an organisation was not made, with what can be done about it. */
+  async function explained(refusal: Problem, slug: string): Promise<Problem> {
+    const { code, detail, extras } = refusal
+    if (code === 'region_unavailable') return new Problem(code, `${detail} ${MADE_PERHAPS}`, extras)
+    return code === 'slug_taken' ? explainedTaken(refusal, slug) : refusal
+  }
+
+  /** Who has a slug is in no list where their region does not know them: so whoever wants the slug is told how to free it. */
+  async function explainedTaken(refusal: Problem, slug: string): Promise<Problem> {
+    const number = await directory.ownerOf(slug)
+    const place = number && (await directory.locate(number))
+    if (number === undefined || place === undefined) return refusal
+    const found = await callsTo(place.region)
+      .describe({ numbers: [number] })
+      .catch(() => undefined)
+    if (found === undefined || found[0] !== null) return refusal
+    return new Problem(
+      refusal.code,
+      `${refusal.detail} Its region ${place.region} does not know that one: if it is not being made just now, and the region was restored from an earlier backup, DELETE /platform/v1/tenants/${tenantId(number, 0)} frees the slug.`,
+    )
   }
 
   /** Without those that nothing is known of: a tenant in the making is in the directory before it is let in. */
@@ -185,10 +214,15 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
           )
         }
         const request = { ...requestOf(operator), publicOrigin, idempotencyKey, region, intent }
-        const { replayed, number: _, ...made } = await provisioner.make(request)
-        const location = { location: `/platform/v1/tenants/${made.tenant.id}` }
-        const headers = replayed ? { ...location, ...REPLAYED } : location
-        return { status: 201, body: made, headers }
+        const {
+          replayed,
+          number: _,
+          ...made
+        } = await provisioner.make(request).catch(async (error) => {
+          throw error instanceof Problem ? await explained(error, intent.slug) : error
+        })
+        const headers = { location: `/platform/v1/tenants/${made.tenant.id}`, etag: FIRST_ETAG }
+        return { status: 201, body: made, headers: { ...headers, ...(replayed && REPLAYED) } }
       },
     }),
     operatorOperation({
@@ -281,9 +315,11 @@ export function platformOperations(platform: PlatformDependencies): ReadonlyArra
       answers: { 202: TenantErasure },
       problems: ['precondition_failed'],
       async handle({ params: { id }, ifMatch }, operator) {
-        const { number, home } = await locate(id)
+        const { number, region, home } = await locate(id)
         const erasure = await home.erase({ number, id, by: requestOf(operator), ifMatch })
         if (erasure === null) throw notFound()
+        // A directory that was restored from a backup may have it still.
+        if (erasure.finishedMs !== null) await directory.release(number, region)
         const headers = { location: `/platform/v1/tenants/${id}/erasure` }
         return { status: 202, body: shownErasure(erasure), headers }
       },

@@ -48,11 +48,16 @@ function raisedStatus(value: Buffer, least: number): Buffer {
 /** All keys of a tenant begin so. */
 type TenantPrefix = Buffer
 
-/** Raises the epochs of some tenants where they are. @returns how many, and what to go on behind; undefined at the end */
+/**
+ * Raises the epochs of some tenants where they are.
+ * @param each is told each tenant's number, as keys hold it
+ * @returns how many, and what to go on behind; undefined at the end
+ */
 export async function raiseEpochs(
   tn: ByteTransaction,
   keys: KeySpace,
   { behind, limit, least }: { behind: TenantPrefix | undefined; limit: number; least: number },
+  each: (number: Buffer) => void,
 ): Promise<{ raised: number; through: TenantPrefix | undefined }> {
   let through = behind
   for (let raised = 0; raised < limit; raised++) {
@@ -61,6 +66,7 @@ export async function raiseEpochs(
     const key = Buffer.concat([prefix, statusEnd])
     const value = await tn.get(key)
     if (value !== undefined) tn.set(key, raisedStatus(value, least))
+    each(prefix.subarray(keys.tenants.length))
     through = prefix
   }
   return { raised: limit, through }

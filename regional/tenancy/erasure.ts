@@ -70,32 +70,37 @@ export interface EraserDependencies {
 
 export class TenantEraser {
   private readonly dependencies: EraserDependencies
+  /** Where the control region did not answer last: one erasure at a time asks it, since each waits in a place that others' jobs need. */
+  private isSilent = false
+  private asking = 0
 
   constructor(dependencies: EraserDependencies) {
     this.dependencies = dependencies
   }
 
   /**
-   * Shuts the tenant for good and has it erased; called again, it answers with the same erasure.
+   * Shuts the tenant for good and has it erased; called again, it answers with the same erasure. Where nothing is there of it, since
+   * this region was restored from before it was made, that is certified at once.
    * @returns undefined when there is no such tenant
    * @throws {Problem} `precondition_failed`
    */
   async begin(
     number: TenantNumber,
-    tenant: string,
+    tenant: Id<'ten'>,
     by: OperatorRequest,
     ifMatch: string | undefined,
   ): Promise<Erasure | undefined> {
     const { database, now } = this.dependencies
     const nowMs = now()
     const id = newId('job', nowMs)
-    const begun = await database.tenant(number, async (scope) => {
+    const begun = await database.tenant<Erasure | 'nothing' | undefined>(number, async (scope) => {
       const [status, profile, earlier] = await Promise.all([
         scope.system('status', statusSpace).get(['status']),
         scope.system('profile', profileSpace).get(['profile']),
         erasureOf(scope).get(['erasure']),
       ])
       if (earlier !== undefined) return { value: earlier, commit: false }
+      if (status === undefined) return { value: 'nothing' as const, commit: false }
       const letIn = status?.status === 'active' || status?.status === 'suspended'
       if (!letIn || profile?.id !== tenant) return { value: undefined, commit: false }
       requireMatch(ifMatch, `"${profile.version}"`)
@@ -103,8 +108,23 @@ export class TenantEraser {
       auditOf(scope).append(status.epoch, operatorEntry('tenants.erase', tenant, by, nowMs))
       return { value: erasure, commit: true }
     })
-    if (begun === undefined) return this.read(number, tenant)
-    return begun.tenant === tenant ? begun : undefined
+    const erasure = begun === 'nothing' ? await this.certifyNothing(number, { id, tenant, by, nowMs }) : begun
+    return erasure?.tenant === tenant ? erasure : undefined
+  }
+
+  /** @returns the certificate that there is already, or one of nothing */
+  private certifyNothing(number: TenantNumber, asked: Asked): Promise<Erasure> {
+    const { nowMs } = asked
+    return this.dependencies.database.region(async (scope) => {
+      const certificates = scope.space(certificateSpace)
+      const key: [Buffer] = [numberKey(number)]
+      const kept = await certificates.get(key)
+      if (kept !== undefined) return { value: kept, commit: false }
+      const progress = advanced(noProgress(nowMs), { done: 0, total: 0 }, nowMs)
+      const certificate = { ...newErasure(asked), progress, startedMs: nowMs, finishedMs: nowMs }
+      certificates.set(key, certificate)
+      return { value: certificate, commit: true }
+    })
   }
 
   /** The erasure of a tenant, under way or long over; undefined when there is none. */
@@ -128,7 +148,7 @@ export class TenantEraser {
     mayGoOn: () => boolean,
     turn: TakeTurn = (_, work) => work(new CostMeter()),
   ): Promise<number | undefined> {
-    const { release, overwriteCleared, log, now, stepped } = this.dependencies
+    const { overwriteCleared, now, stepped } = this.dependencies
     do {
       const fromMs = performance.now()
       const over = (outcome: StepOutcome) =>
@@ -141,12 +161,9 @@ export class TenantEraser {
         over('done')
         continue
       }
-      try {
-        await release(number)
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error
+      if (this.isSilent && this.asking > 0) return now() + TRY_AGAIN_MS
+      if (!(await this.release(number))) {
         over('failed')
-        log.error('the control region could not be told of an erased tenant', { code: error.code })
         return now() + TRY_AGAIN_MS
       }
       if (await this.finish(number)) {
@@ -155,6 +172,24 @@ export class TenantEraser {
       }
     } while (mayGoOn())
     return now()
+  }
+
+  /** @returns false where the control region could not be told */
+  private async release(number: TenantNumber): Promise<boolean> {
+    const { release, log } = this.dependencies
+    this.asking++
+    try {
+      await release(number)
+      this.isSilent = false
+      return true
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      this.isSilent = true
+      log.error('the control region could not be told of an erased tenant', { code: error.code })
+      return false
+    } finally {
+      this.asking--
+    }
   }
 
   /** Clears the last rows of all that is there but the status. */
@@ -273,22 +308,22 @@ export async function answerOfShutting(
 /** The answer to whoever shuts their own organisation. */
 export const shutting = ({ id, tenant }: Erasure): Reply => ({ status: 202, body: { id, tenant } })
 
+type Asked = Pick<Erasure, 'id' | 'tenant' | 'by'> & { nowMs: number }
+
+const newErasure = ({ id, tenant, by, nowMs }: Asked): Erasure => ({
+  id,
+  tenant,
+  by,
+  progress: noProgress(nowMs),
+  cleared: {},
+  createdMs: nowMs,
+  startedMs: null,
+  finishedMs: null,
+})
+
 /** Shuts the tenant, for good with this commit, and has a worker erase it. */
-export function shut(
-  scope: TenantScope,
-  status: StatusRecord,
-  { id, tenant, by, nowMs }: Pick<Erasure, 'id' | 'tenant' | 'by'> & { nowMs: number },
-): Erasure {
-  const erasure: Erasure = {
-    id,
-    tenant,
-    by,
-    progress: noProgress(nowMs),
-    cleared: {},
-    createdMs: nowMs,
-    startedMs: null,
-    finishedMs: null,
-  }
+export function shut(scope: TenantScope, status: StatusRecord, asked: Asked): Erasure {
+  const erasure = newErasure(asked)
   scope.system('status', statusSpace).set(['status'], { ...status, status: 'erasing' })
   erasureOf(scope).set(['erasure'], erasure)
   scope.wake()

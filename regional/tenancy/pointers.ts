@@ -24,6 +24,9 @@ export const leaseSpace = jsonSpace<[shard: number, tenant: Buffer], { worker: s
   'lease',
 )
 
+/** Tenants that a backup has brought back, which may have been erased since. */
+export const restoredPointer = jsonSpace<[tenant: Buffer], 1>('restored')
+
 /** What an erasure has cleared: all that remains of a tenant, for good. */
 export const certificateSpace = jsonSpace<[tenant: Buffer], Erasure>('certificate')
 

@@ -95,6 +95,25 @@ async function historyIn(scope: TenantScope, { fromMs, toMs, by }: UsageWindow):
 const unitsOf = ({ reads, writes }: Record<'reads' | 'writes', number>): number =>
   reads * UNITS.read + writes * UNITS.write
 
+/** A year can be looked back on for another month. */
+const KEPT_MS = 400 * DAY_MS
+/** Rows in one transaction. */
+const FORGOTTEN_AT_ONCE = 500
+
+/** @returns whether there is more to forget now, and when the oldest that is left is to be forgotten */
+export async function forgetUsage(
+  scope: TenantScope,
+  nowMs: number,
+): Promise<{ more: boolean; nextMs: number | undefined }> {
+  const usage = scope.usage()
+  const old = await usage.page({ to: [hourOf(nowMs - KEPT_MS)], limit: FORGOTTEN_AT_ONCE })
+  for (const [key] of old.entries) usage.clear(key)
+  if (old.more) return { more: true, nextMs: undefined }
+  const [oldest] = (await usage.page({ limit: 1 })).entries
+  const nextMs = oldest && Date.parse(`${oldest[0][0]}:00:00Z`) + HOUR_MS + KEPT_MS
+  return { more: false, nextMs }
+}
+
 /** Sorts behind every other metric. */
 const LAST_METRIC: UsageMetric = 'writes'
 

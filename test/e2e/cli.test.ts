@@ -444,6 +444,25 @@ test('a run whose connection breaks is told as nobody’s answer', async () => {
   }
 })
 
+test('whoever waits for an erasure and hears no more of it is told how to follow it again', async () => {
+  const platform = createServer((request, response) => {
+    const [status, body] = request.method === 'DELETE' ? [202, { state: 'queued' }] : [401, { detail: 'no' }]
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => platform.listen(0, '127.0.0.1', resolve))
+  try {
+    const env = {
+      CODITECT_URL: `http://127.0.0.1:${(platform.address() as AddressInfo).port}`,
+      CODITECT_TOKEN: 'x',
+    }
+    const left = await coditect(['tenants', 'delete', 'ten_1', '--yes'], { env })
+    expect([left.code, left.stdout]).toEqual([3, ''])
+    expect(left.stderr).toContain('goes on; coditect tenants delete ten_1 --yes follows it again\n')
+  } finally {
+    platform.close()
+  }
+})
+
 test('what a model says reaches a terminal without control characters, and anything else whole', () => {
   const said = 'a\tb\n\u001b]0;title\u0007c\u009b2J'
   const written: string[] = []

@@ -86,3 +86,49 @@ test('a control region that cannot be told of it is tried again, and that is sai
   isAway = false
   expect(await eraser.goOn(tenant, () => true)).toBeUndefined()
 })
+
+test('of many erasures whose control region says nothing, one at a time waits for it', async () => {
+  const queue = await openQueue()
+  onTestFinished(() => queue.close())
+  const tenants = await Promise.all(Array.from({ length: 20 }, (_, n) => queue.tenant(n + 1)))
+  const ids = tenants.map((tenant) => tenantId(tenant, queue.clock.nowMs))
+  for (const [i, tenant] of tenants.entries()) {
+    const profile = { id: ids[i], version: 1 } as ProfileRecord
+    await queue.inTenant(tenant, (scope) => scope.system('profile', profileSpace).set(['profile'], profile))
+  }
+  let asked: Array<PromiseWithResolvers<void>> = []
+  const eraser = new TenantEraser({
+    database: queue.database,
+    release: () => {
+      const answer = Promise.withResolvers<void>()
+      asked.push(answer)
+      return answer.promise
+    },
+    overwriteCleared: () => {},
+    log: jsonLog('us', () => {}),
+    now: () => queue.clock.nowMs,
+  })
+  for (const [i, tenant] of tenants.entries()) {
+    await eraser.begin(tenant, ids[i] ?? 'ten_', { operatorId: 'ops', requestId: 'req' }, undefined)
+  }
+  const [first, ...others] = tenants.map((tenant) => () => eraser.goOn(tenant, () => true))
+  const away = () => asked[0]?.reject(new Problem('region_unavailable', 'The region us does not answer.'))
+  // Known to be silent, and asked again: whoever comes meanwhile leaves the place to others.
+  const begun = first?.()
+  await expect.poll(() => asked.length).toBe(1)
+  away()
+  await begun
+  asked = []
+  const again = first?.()
+  await expect.poll(() => asked.length).toBe(1)
+  for (const goOn of others) expect(await goOn()).toBeGreaterThan(queue.clock.nowMs)
+  expect(asked.length).toBe(1)
+  // Once it answers, all of them go on.
+  asked[0]?.resolve()
+  expect(await again).toBeUndefined()
+  asked = []
+  const rest = others.map((goOn) => goOn())
+  await expect.poll(() => asked.length).toBe(others.length)
+  for (const { resolve } of asked) resolve()
+  expect(new Set(await Promise.all(rest))).toEqual(new Set([undefined]))
+})

@@ -1,9 +1,12 @@
-import { rm } from 'node:fs/promises'
+import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { dbRestored } from '../../cli/db_command.ts'
 import { MAX_MODELS } from '../../regional/models/catalogue.ts'
 import { newId } from '../../shared/ids.ts'
+import { asTenantNumber, tenantId, tenantNumberOf } from '../../shared/tenant.ts'
 import { bytesOf } from '../support/at_rest.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -24,11 +27,24 @@ const make = (slug: string, region = 'eu', headers: Record<string, string> = {})
 const eu = (path: string, key: string) => regions.ask('eu', { as: key, path })
 
 test('a tenant is live in its home region when the answer is there', async () => {
-  const { status, body } = await make('live')
+  const { status, body, headers } = await make('live')
   expect(status).toBe(201)
+  const known = await operator(`${TENANTS}/${body.tenant.id}`)
+  expect([headers.get('location'), headers.get('etag')]).toEqual([
+    `${TENANTS}/${body.tenant.id}`,
+    known.headers.get('etag'),
+  ])
   expect(body.tenant).toMatchObject({ slug: 'live', region: 'eu', status: 'active' })
   expect((await eu('/v1/tenant', body.apiKey.key)).body).toEqual(body.tenant)
   expect((await operator(`${TENANTS}/${body.tenant.id}`)).body).toEqual(body.tenant)
+})
+
+test('where its region does not answer, an operator is told that the tenant may be made all the same', async () => {
+  await regions.stop('eu')
+  const { status, body } = await make('perhaps')
+  await regions.start('eu')
+  expect([status, body.code]).toEqual([503, 'region_unavailable'])
+  expect(body.detail).toContain('Idempotency-Key')
 })
 
 test('two tenants never have one slug, however they race', async () => {
@@ -191,6 +207,12 @@ test.each(['operator', 'sign-in', 'enter', 'www'])('the slug %s is the platformâ
   const { status, body } = await make(slug)
   expect([status, body.code]).toEqual([422, 'validation_failed'])
   expect(body.errors).toEqual([{ pointer: '/slug', detail: 'is reserved for the platform' }])
+})
+
+test('a slug that browsers would show as another word is refused; two hyphens elsewhere are not', async () => {
+  const { status, body } = await make('xn--pple-43d')
+  expect([status, body.errors?.[0]?.pointer]).toEqual([422, '/slug'])
+  expect((await make('two--hyphens')).status).toBe(201)
 })
 
 test('a model is reached over https alone, and its field says so', async () => {
@@ -362,6 +384,101 @@ test('a request that is sent again after its control region lost its data finds 
     await rm(join(own.dataDir('us'), 'data.sqlite'))
     await own.start('us')
     expect((await ask()).body).toEqual(first.body)
+  } finally {
+    await own.close()
+  }
+})
+
+/** Lets `work` happen, and then has the region be as it was before. */
+async function takenBack<T>(
+  own: Regions,
+  region: string,
+  work: () => Promise<T>,
+  isMarked = false,
+): Promise<T> {
+  const [dataDir, backup] = [own.dataDir(region), `${own.dataDir(region)}.backup`]
+  await own.stop(region)
+  await cp(dataDir, backup, { recursive: true })
+  await own.start(region)
+  const result = await work()
+  await own.stop(region)
+  await rm(dataDir, { recursive: true })
+  await rename(backup, dataDir)
+  if (isMarked) await dbRestored({ in: dataDir, prefix: '' })
+  await own.start(region)
+  return result
+}
+
+test('after a restore whoever was erased since the backup is erased again, and nobody else', async () => {
+  const own = await startRegions()
+  try {
+    const [back, kept] = [await own.newTenant('back', 'eu'), await own.newTenant('kept', 'eu')]
+    const erasure = async () => {
+      const path = `${TENANTS}/${back.id}/erasure`
+      return (await own.ask('us', { as: 'operator', path })).body
+    }
+    const work = async () => {
+      await own.ask('us', { as: 'operator', method: 'DELETE', path: `${TENANTS}/${back.id}` })
+      await eventually(async () => expect((await erasure()).state).toBe('done'))
+    }
+    await takenBack(own, 'eu', work, true)
+    await eventually(async () => {
+      expect((await erasure()).certificate).toMatchObject({ tenant: back.id, requestedBy: 'restoration' })
+    })
+    expect((await own.ask('eu', { as: back.key, path: '/v1/tenant' })).status).toBe(401)
+    // Of another region it is another tenant's number.
+    const numbers = [back.id, kept.id].map((id) => String(tenantNumberOf(id)))
+    const erasedOf = async (region: string) => {
+      const path = '/internal/v1/erasedOf'
+      return (await own.ask('us', { as: 'region', method: 'POST', path, body: { region, numbers } })).body
+    }
+    expect(await Promise.all(['eu', 'us'].map(erasedOf))).toEqual([
+      [true, false],
+      [false, false],
+    ])
+    expect((await own.ask('eu', { as: kept.key, path: '/v1/tenant' })).body.slug).toBe('kept')
+  } finally {
+    await own.close()
+  }
+})
+
+test('after a restore nobody who is gone keeps a slug for good: to erase them again frees it', async () => {
+  const own = await startRegions()
+  try {
+    const operator = (path: string, method = 'GET', body?: object) =>
+      own.ask('us', { as: 'operator', method, path, ...(body && { body }) })
+    const make = (slug: string) =>
+      operator(TENANTS, 'POST', {
+        ...{ slug, name: slug, region: 'eu', plan: 'free', owner: { email: `owner@${slug}.example` } },
+      })
+    const erase = (id: string) => operator(`${TENANTS}/${id}`, 'DELETE')
+
+    // The directory is older than the erasure.
+    const erased = (await make('erased')).body.tenant.id
+    const job = await takenBack(own, 'us', async () => {
+      const { body } = await erase(erased)
+      await eventually(async () => expect((await make('erased')).status).toBe(201))
+      return body.id
+    })
+    expect((await make('erased')).body.code).toBe('slug_taken')
+    expect((await erase(erased)).body).toMatchObject({ id: job, state: 'done' })
+    expect((await make('erased')).status).toBe(201)
+
+    // The home region is older than the tenant.
+    const lost = await takenBack(own, 'eu', async () => (await make('lost')).body.tenant.id)
+    expect((await operator(`${TENANTS}/${lost}`)).status).toBe(404)
+    const { body: taken } = await make('lost')
+    expect(taken.code).toBe('slug_taken')
+    const [, path = ''] = /DELETE (\S+) frees/.exec(taken.detail) ?? []
+    const gone = await operator(path, 'DELETE')
+    expect(gone.body).toMatchObject({ state: 'done', certificate: { keys: 0, requestedBy: 'ops' } })
+    expect((await operator(path, 'DELETE')).body).toEqual(gone.body)
+    const { body } = await make('lost')
+    expect((await own.ask('eu', { as: body.apiKey.key, path: '/v1/tenant' })).body.slug).toBe('lost')
+    expect((await operator(`${path}/erasure`)).body).toEqual(gone.body)
+    // Of one that is there, an id is what it always was.
+    const invented = path.replace(/ten_.*/, tenantId(tenantNumberOf(body.tenant.id) ?? asTenantNumber(0n), 0))
+    expect((await operator(invented, 'DELETE')).status).toBe(404)
   } finally {
     await own.close()
   }

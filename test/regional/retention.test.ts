@@ -122,6 +122,25 @@ test('what is older than the plan keeps is forgotten, newer ones stay, and a pla
   await expect.poll(resources, { timeout: 20_000 }).toEqual([])
 })
 
+test('usage is kept for 400 days, also of an organisation that is only read', async () => {
+  const { key } = await regions.newTenant('used', 'us')
+  const ask = async (path: string) => (await regions.ask('us', { as: key, path })).body
+  const now = () => Date.now() + aheadMs
+  const begunMs = now()
+  const usedAround = async (atMs: number): Promise<unknown[]> => {
+    const time = (ms: number) => new Date(ms).toISOString()
+    return (await ask(`/v1/usage?from=${time(atMs - DAY_MS)}&to=${time(atMs + DAY_MS)}`)).history
+  }
+  await expect.poll(() => usedAround(begunMs)).toHaveLength(1)
+  aheadMs += 399 * DAY_MS
+  await expect.poll(() => usedAround(now())).toHaveLength(1)
+  const laterMs = now()
+  expect(await usedAround(begunMs)).toHaveLength(1)
+  aheadMs += 2 * DAY_MS
+  await expect.poll(() => usedAround(begunMs), { timeout: 20_000 }).toEqual([])
+  expect(await usedAround(laterMs)).toHaveLength(1)
+})
+
 test('a tail that began on a feed with nothing left in it is taken up again, and misses nothing', async () => {
   const { create, isEmpty, tail } = await keptFor('quiet', 1)
   aheadMs += 3 * DAY_MS
