@@ -283,7 +283,9 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
 }
 
 /**
- * @param etag of what is there; undefined where nothing is, which not even `*` matches (RFC 9110 section 13.1.1)
+ * A tag that is weak counts as well, other than in RFC 9110 section 13.1.1: what compresses an answer on its way makes it so, and
+ * whoever read that answer could change nothing.
+ * @param etag of what is there; undefined where nothing is, which not even `*` matches
  * @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version
  */
 export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
@@ -300,7 +302,7 @@ export function requireMatch(ifMatch: string | undefined, etag: string | undefin
  *   13.1.2)
  */
 export function requireNoMatch(ifNoneMatch: string | undefined, etag: string): void {
-  if (ifNoneMatch === undefined || !names(weakly(ifNoneMatch), etag)) return
+  if (ifNoneMatch === undefined || !names(ifNoneMatch, etag)) return
   throw new Problem('precondition_failed', 'There is such a resource.')
 }
 
@@ -308,15 +310,12 @@ export function requireNoMatch(ifNoneMatch: string | undefined, etag: string): v
 export function unlessKnown(reply: Reply, ifNoneMatch: string | undefined): Reply {
   const { status, headers } = reply
   if (status !== 200 || ifNoneMatch === undefined || headers?.etag === undefined) return reply
-  return names(weakly(ifNoneMatch), headers.etag) ? { status: 304, headers } : reply
+  return names(ifNoneMatch, headers.etag) ? { status: 304, headers } : reply
 }
 
-/** Whether a list of tags, or `*`, names this one. */
+/** Whether a list of tags, or `*`, names this one. Proxies on the way weaken tags (`W/`); ours are strong. */
 const names = (tags: string, etag: string): boolean =>
-  tags.trim() === '*' || tags.split(',').some((tag) => tag.trim() === etag)
-
-/** Proxies on the way weaken tags; ours are strong. */
-const weakly = (tags: string): string => tags.replaceAll(/W\/(?=")/g, '')
+  tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\/(?=")/, '') === etag)
 
 /** `{ data, nextCursor }` of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>
