@@ -444,6 +444,26 @@ test('a run whose connection breaks is told as nobody’s answer', async () => {
   }
 })
 
+test('a run whose first answer got lost is told whole', async () => {
+  let asked = 0
+  const platform = createServer((request, response) => {
+    if (asked++ === 0) return void request.socket.destroy()
+    response.writeHead(201, { 'content-type': 'text/event-stream' })
+    response.end('event: done\ndata: {"id":"run_1","status":"succeeded","output":"Hello"}\n\n')
+  })
+  await new Promise<void>((resolve) => platform.listen(0, '127.0.0.1', resolve))
+  try {
+    const env = {
+      CODITECT_URL: `http://127.0.0.1:${(platform.address() as AddressInfo).port}`,
+      CODITECT_TOKEN: 'x',
+    }
+    const run = await coditect(['agents', 'run', 'prj_1', 'agt_1', 'Hello'], { env })
+    expect([run.code, run.stdout]).toEqual([0, 'Hello\n'])
+  } finally {
+    platform.close()
+  }
+})
+
 test('what a model says reaches a terminal without control characters, and anything else whole', () => {
   const said = 'a\tb\n\u001b]0;title\u0007c\u009b2J'
   const written: string[] = []
