@@ -204,8 +204,12 @@ const fieldErrors = (error: z.ZodError): FieldError[] =>
 
 type Issue = z.core.$ZodIssue
 
-/** Of a value that fits none of several shapes: what is wrong with it as the one that it comes closest to. */
+/**
+ * Of a value that fits none of several shapes: what is wrong with it as the one that it comes closest to. Of the name of an
+ * entry: what is wrong with the name.
+ */
 function within(issue: Issue): Issue[] {
+  if (issue.code === 'invalid_key') return issue.issues.map((each) => ({ ...each, path: issue.path }))
   if (issue.code !== 'invalid_union') return [issue]
   const closest = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0]
   if (closest !== undefined) {
@@ -325,7 +329,11 @@ export const pageOf = <T extends z.ZodType>(item: T) =>
 export const pageLimit = z
   .preprocess(
     (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
-    z.int('is no whole number in decimal digits').min(1).max(100),
+    z
+      .int('is no whole number in decimal digits')
+      // What is said of the whole would be said of these as well.
+      .min(1, 'is less than 1')
+      .max(100, 'is more than 100'),
   )
   .default(25)
 
