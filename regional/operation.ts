@@ -295,9 +295,13 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
 export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
   if (ifMatch === undefined) return
   if (etag === undefined) throw new Problem('precondition_failed', 'There is no such resource to be changed.')
-  if (!names(ifMatch, etag)) {
-    throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
-  }
+  if (names(ifMatch, etag)) return
+  throw new Problem(
+    'precondition_failed',
+    ifMatch.includes('"')
+      ? 'The resource has changed since you read it. Read it again.'
+      : 'If-Match has no ETag in it: that stands in quotation marks, such as "3".',
+  )
 }
 
 /**

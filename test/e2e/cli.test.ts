@@ -190,6 +190,8 @@ test('a tenant works with projects and records, and sees what changed', async ()
   expect((await coditect(patch, { env })).stderr).toContain('precondition_failed')
   // Such as of a variable that is not set: nothing is changed without the condition that was meant.
   expect((await coditect(patch.with(patch.indexOf('"1"'), ''), { env })).code).toBe(2)
+  const bare = await coditect(patch.with(patch.indexOf('"1"'), '1'), { env })
+  expect([bare.code, bare.stderr]).toEqual([2, expect.stringContaining('stands in quotation marks')])
   const replace = ['records', 'put', ...place, '{"text":"b"}', '--id', record.id, '--json']
   expect(json(await coditect(replace, { env }))).toMatchObject([{ data: { text: 'b' }, version: 3 }])
   const found = await coditect(['records', 'list', '--where', 'text=b', ...place, '--json'], { env })

@@ -59,6 +59,8 @@ test('a tag that was weakened on its way, as by a proxy that compresses, is that
   const weak = `W/${headers.get('etag')}`
   expect((await rename('W!', `"7", ${weak}`)).status).toBe(200)
   expect((await rename('W?', weak)).status).toBe(412)
+  const bare = await rename('W?', '2')
+  expect([bare.status, bare.body.detail]).toEqual([412, expect.stringContaining('quotation marks')])
   const records = `${path}/collections/c/records`
   const { id } = (await ask(records, { method: 'POST', body: { data: {} } })).body
   const operations = [{ op: 'update', id, data: { n: 1 }, ifMatch: 'W/"1"' }]
