@@ -64,6 +64,7 @@ function operationType({ parameters = [], requestBody, responses }: Operation): 
     ),
     ...bodyOf(requestBody).map((type) => `body${requestBody?.required ? '' : '?'}: ${type}`),
     `answer: ${answerOf(responses)}`,
+    ...(isStreamed(responses) ? ['streams: true'] : []),
   ]
   return `{ ${fields.join('; ')} }`
 }
@@ -83,10 +84,15 @@ const parameterType = (schema: Schema): string => {
   return type === 'unknown' ? 'string | number | boolean' : type
 }
 
+const EVENT_STREAM = 'text/event-stream'
+
+const isStreamed = (responses: Operation['responses']): boolean =>
+  Object.values(responses).some(({ content }) => content?.[EVENT_STREAM] !== undefined)
+
 /** Of what is sent or answered whole, under whatever JSON type: a stream has functions of its own. */
 const bodyOf = (content: Content | undefined): string[] => {
   const types = Object.entries(content?.content ?? {})
-    .filter(([mediaType]) => mediaType !== 'text/event-stream')
+    .filter(([mediaType]) => mediaType !== EVENT_STREAM)
     .map(([, { schema }]) => typeOf(schema))
   return [...new Set(types)]
 }

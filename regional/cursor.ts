@@ -61,8 +61,16 @@ export function pageWithin<T>(
 export const writeCursor = (list: string, place: string): string =>
   toBase64url(utf8(JSON.stringify([list, place])))
 
-/** The key to go on behind. @throws {Problem} `invalid_cursor` for what {@link pageBody} did not give for this list. */
-export function readCursor(list: string, cursor: string | undefined): [string] | undefined {
+/**
+ * The key to go on behind.
+ * @param refused of a list that goes on from other places as well
+ * @throws {Problem} `invalid_cursor` for what {@link pageBody} did not give for this list
+ */
+export function readCursor(
+  list: string,
+  cursor: string | undefined,
+  refused: () => Problem = invalidCursor,
+): [string] | undefined {
   if (cursor === undefined) return undefined
   try {
     const parts: unknown = JSON.parse(new TextDecoder().decode(fromBase64url(cursor)))
@@ -72,7 +80,7 @@ export function readCursor(list: string, cursor: string | undefined): [string] |
   } catch {
     // Not base64url, or not JSON: refused below like every other text.
   }
-  throw invalidCursor()
+  throw refused()
 }
 
 export const invalidCursor = (): Problem =>

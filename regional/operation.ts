@@ -205,8 +205,12 @@ const fieldErrors = (error: z.ZodError): FieldError[] =>
 
 type Issue = z.core.$ZodIssue
 
-/** Of a value that fits none of several shapes: what is wrong with it as the one that it comes closest to. */
+/**
+ * Of a value that fits none of several shapes: what is wrong with it as the one that it comes closest to. Of the name of an
+ * entry: what is wrong with the name.
+ */
 function within(issue: Issue): Issue[] {
+  if (issue.code === 'invalid_key') return issue.issues.map((each) => ({ ...each, path: issue.path }))
   if (issue.code !== 'invalid_union') return [issue]
   const closest = issue.errors.toSorted((a, b) => distance(a) - distance(b))[0]
   if (closest !== undefined) {
@@ -279,15 +283,21 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
 }
 
 /**
- * @param etag of what is there; undefined where nothing is, which not even `*` matches (RFC 9110 section 13.1.1)
+ * A tag that is weak counts as well, other than in RFC 9110 section 13.1.1: what compresses an answer on its way makes it so, and
+ * whoever read that answer could change nothing.
+ * @param etag of what is there; undefined where nothing is, which not even `*` matches
  * @throws {Problem} `precondition_failed` when `If-Match` was sent and names another version
  */
 export function requireMatch(ifMatch: string | undefined, etag: string | undefined): void {
   if (ifMatch === undefined) return
   if (etag === undefined) throw new Problem('precondition_failed', 'There is no such resource to be changed.')
-  if (!names(ifMatch, etag)) {
-    throw new Problem('precondition_failed', 'The resource has changed since you read it. Read it again.')
-  }
+  if (names(ifMatch, etag)) return
+  throw new Problem(
+    'precondition_failed',
+    ifMatch.includes('"')
+      ? 'The resource has changed since you read it. Read it again.'
+      : 'If-Match has no ETag in it: that stands in quotation marks, such as "3".',
+  )
 }
 
 /**
@@ -296,7 +306,7 @@ export function requireMatch(ifMatch: string | undefined, etag: string | undefin
  *   13.1.2)
  */
 export function requireNoMatch(ifNoneMatch: string | undefined, etag: string): void {
-  if (ifNoneMatch === undefined || !names(weakly(ifNoneMatch), etag)) return
+  if (ifNoneMatch === undefined || !names(ifNoneMatch, etag)) return
   throw new Problem('precondition_failed', 'There is such a resource.')
 }
 
@@ -304,15 +314,12 @@ export function requireNoMatch(ifNoneMatch: string | undefined, etag: string): v
 export function unlessKnown(reply: Reply, ifNoneMatch: string | undefined): Reply {
   const { status, headers } = reply
   if (status !== 200 || ifNoneMatch === undefined || headers?.etag === undefined) return reply
-  return names(weakly(ifNoneMatch), headers.etag) ? { status: 304, headers } : reply
+  return names(ifNoneMatch, headers.etag) ? { status: 304, headers } : reply
 }
 
-/** Whether a list of tags, or `*`, names this one. */
+/** Whether a list of tags, or `*`, names this one. Proxies on the way weaken tags (`W/`); ours are strong. */
 const names = (tags: string, etag: string): boolean =>
-  tags.trim() === '*' || tags.split(',').some((tag) => tag.trim() === etag)
-
-/** Proxies on the way weaken tags; ours are strong. */
-const weakly = (tags: string): string => tags.replaceAll(/W\/(?=")/g, '')
+  tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\/(?=")/, '') === etag)
 
 /** `{ data, nextCursor }` of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>
@@ -323,11 +330,10 @@ export const pageLimit = z
   .preprocess(
     (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
     z
-      .int({
-        error: ({ code }) => (code === 'invalid_type' ? 'is no whole number in decimal digits' : undefined),
-      })
-      .min(1)
-      .max(100),
+      .int('is no whole number in decimal digits')
+      // What is said of the whole would be said of these as well.
+      .min(1, 'is less than 1')
+      .max(100, 'is more than 100'),
   )
   .default(25)
 

@@ -1,5 +1,6 @@
 // `coditect agents`: AI agents, and what they say as they say it.
 import type { Command } from 'commander'
+import type { Run } from '../../shared/client/index.ts'
 import { writeList, writeThing } from '../output.ts'
 import { type Ask, given } from './command.ts'
 
@@ -44,10 +45,16 @@ export function addAgents(program: Command, ask: Ask): void {
         params,
         body: { input: await given(typed) },
       })
+      let told = false
       for await (const { event, data } of stream) {
-        const run = data as { text?: string; status?: string; error?: { detail: string } | null }
-        if (event === 'delta' && !output.json) output.writeText(run.text ?? '')
+        const run = data as Partial<Run> & { text?: string }
+        if (event === 'delta' && !output.json) {
+          told = true
+          output.writeText(run.text ?? '')
+        }
         if (event !== 'done') continue
+        // Where the answer's beginning got lost the same run was asked for again, and is told whole.
+        if (!told && !output.json) output.writeText(run.output ?? '')
         output.write(output.json ? `${JSON.stringify(data)}\n` : '\n')
         if (run.status !== 'succeeded') throw new Error(run.error?.detail ?? `the run was ${run.status}`)
       }

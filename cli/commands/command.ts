@@ -68,8 +68,12 @@ export function wholeNumber(typed: string): number {
 
 /** An empty one would be no condition: a script whose variable is empty would change what it did not mean to. */
 export function etag(typed: string): string {
-  if (typed.trim() !== '') return typed
-  throw new InvalidArgumentError('It is empty.')
+  if (/^(?:\*|(?:W\/)?"[\x21\x23-\x7e]*")$/.test(typed)) return typed
+  throw new InvalidArgumentError(
+    typed.trim() === ''
+      ? 'It is empty.'
+      : 'An ETag stands in quotation marks, which a shell takes away: \'"3"\'.',
+  )
 }
 
 /** The first ones of a list; it is asked for no further. */

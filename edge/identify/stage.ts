@@ -13,7 +13,7 @@ import { identifySource } from './source_token.ts'
 
 const REFUSALS = {
   credential_missing: 'Send a credential in the Authorization header, as a Bearer token.',
-  credential_invalid: 'This part of the API takes no such credential.',
+  credential_invalid: 'It is wrong, has ended, or is of a kind that is not taken here.',
   conflicting_credentials: 'Send one credential only.',
   tenant_mismatch: 'The credential, the host and X-Tenant have to name one and the same organisation.',
   identity_provider_unavailable: 'The identity provider does not answer as it should.',

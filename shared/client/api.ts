@@ -252,7 +252,7 @@ export interface Operations {
   /** Read a domain. */
   'GET /v1/domains/{id}': { params: { id: string }; answer: Domain }
   /** Read what changed, oldest first. */
-  'GET /v1/events': { query?: { after?: string; types?: string; limit?: number; cursor?: string }; answer: { data: Array<Event>; nextCursor: string | null; through: string } }
+  'GET /v1/events': { query?: { after?: string; types?: string; limit?: number; cursor?: string }; answer: { data: Array<Event>; nextCursor: string | null; through: string }; streams: true }
   /** List identity providers, oldest first. */
   'GET /v1/identity-providers': { query?: { limit?: number; cursor?: string }; answer: { data: Array<IdentityProvider>; nextCursor: string | null } }
   /** Read an identity provider. */
@@ -366,7 +366,7 @@ export interface Operations {
   /** Create an agent. */
   'POST /v1/projects/{projectId}/agents': { params: { projectId: string }; body: CreateAgent; answer: Agent }
   /** Run an agent: as a stream with `Accept: text/event-stream`, or answered when it is over. */
-  'POST /v1/projects/{projectId}/agents/{agentId}/runs': { params: { projectId: string; agentId: string }; body: CreateRun; answer: Run }
+  'POST /v1/projects/{projectId}/agents/{agentId}/runs': { params: { projectId: string; agentId: string }; body: CreateRun; answer: Run; streams: true }
   /** Cancel a run; what it has taken so far is charged. */
   'POST /v1/projects/{projectId}/agents/{agentId}/runs/{id}/cancel': { params: { projectId: string; agentId: string; id: string }; answer: Run }
   /** Create a record; the first one makes its collection. */

@@ -21,6 +21,8 @@ type ListName = {
   [N in Name]: Answer<N> extends { data: unknown[]; nextCursor: string | null } ? N : never
 }[Name]
 type Listed<N extends Name> = Answer<N> extends { data: Array<infer T> } ? T : never
+/** Operations that can be followed while they go on. */
+type StreamName = { [N in Name]: Operations[N] extends { streams: true } ? N : never }[Name]
 /** Operations that read a thing. */
 type ReadName = Exclude<Extract<Name, `GET ${string}`>, ListName>
 
@@ -96,7 +98,10 @@ export class Coditect {
    * @throws {CoditectProblem} when it is refused, such as after the key was revoked
    * @throws {ConnectionError} when it cannot begin, and the signal's reason, whenever it is aborted
    */
-  async *tail<N extends ListName>(name: N, ...[input]: Arguments<N>): AsyncGenerator<Listed<N>> {
+  async *tail<N extends Extract<ListName, StreamName>>(
+    name: N,
+    ...[input]: Arguments<N>
+  ): AsyncGenerator<Listed<N>> {
     const given: AnyInput = input ?? {}
     const stop = given.signal ?? new AbortController().signal
     let lastId: string | undefined
@@ -125,7 +130,7 @@ export class Coditect {
    * {@link call} would answer.
    * @throws {CoditectProblem | ConnectionError}
    */
-  async *stream<N extends Name>(
+  async *stream<N extends Exclude<StreamName, ListName>>(
     name: N,
     ...[input]: Arguments<N>
   ): AsyncGenerator<{ event: string; data: unknown }> {
@@ -146,7 +151,7 @@ export class Coditect {
     return this.ask(name, input, events, { ...headers, accept: EVENT_STREAM })
   }
 
-  /** @throws {TypeError} for an empty `ifMatch` */
+  /** @throws {TypeError} for an empty `ifMatch`, or a condition without a value */
   private async ask<T>(
     name: Name,
     { params = {}, query = {}, body, signal, ifMatch, idempotencyKey }: AnyInput,
@@ -157,7 +162,7 @@ export class Coditect {
     const [method = '', path = ''] = name.split(' ')
     const filled = path.replaceAll(/\{(\w+)\}/g, (_, key: string) => encodeURIComponent(String(params[key])))
     const search = new URLSearchParams()
-    for (const [key, value] of Object.entries(query)) put(search, key, value)
+    for (const [key, value] of Object.entries(query)) if (value !== undefined) put(search, key, value)
     const target = search.size === 0 ? filled : `${filled}?${search}`
     const headers = { ...more, ...(ifMatch !== undefined && { 'if-match': ifMatch }) }
     return send(this.options, { method, target, body, headers, idempotencyKey, signal }, read)
@@ -166,10 +171,12 @@ export class Coditect {
 
 const EVENT_STREAM = 'text/event-stream'
 
-const asked: Read<{ body: unknown; etag: string | null }> = async (response, reading) => ({
-  body: unlessProblem(await jsonOf(response, reading)),
-  etag: response.headers.get('etag'),
-})
+/** @throws {ConnectionError} where there is nothing, and that was not said (204): it is not the platform’s, or broke off */
+const asked: Read<{ body: unknown; etag: string | null }> = async (response, reading) => {
+  const body = unlessProblem(await jsonOf(response, reading))
+  if (body === undefined && response.status !== 204) throw new ConnectionError('an answer without a body')
+  return { body, etag: response.headers.get('etag') }
+}
 
 /** @throws {ConnectionError} where it is something else, such as a proxy's page */
 const events: Read<AsyncGenerator<ServerSentEvent>> = async ({ headers, body }, reading) => {
@@ -186,12 +193,20 @@ function unlessProblem(body: unknown): unknown {
   return body
 }
 
-/** What has parts is written as `where[age][gt]=3`. */
+/**
+ * What has parts is written as `where[age][gt]=3`.
+ * @throws {TypeError} for a condition without a value: left out, it would find what it was to keep out
+ */
 function put(search: URLSearchParams, name: string, value: unknown): void {
-  if (value === undefined) return
-  if (typeof value !== 'object' || value === null) {
-    search.set(name, String(value))
+  const said = value instanceof Date ? value.toJSON() : value
+  if (typeof said !== 'object' && said !== undefined) {
+    search.set(name, String(said))
     return
   }
-  for (const [key, part] of Object.entries(value)) put(search, `${name}[${key}]`, part)
+  const parts = Object.entries(said ?? {})
+  // No conditions at all are a list of everything, and asked for as such.
+  if (parts.length === 0 && !(name === 'where' && said)) {
+    throw new TypeError(`the query’s ${name} has no value`)
+  }
+  for (const [key, part] of parts) put(search, `${name}[${key}]`, part)
 }

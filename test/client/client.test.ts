@@ -111,6 +111,50 @@ test('a query’s conditions reach the records', async () => {
   expect((await Array.fromAsync(old)).map(({ data }) => data)).toEqual([{ age: 30 }])
 })
 
+test('a condition is a time, too, and one without a value is refused: left out, it would find everything', async () => {
+  const { id: projectId } = await client.call('POST /v1/projects', { body: { name: 'W' } })
+  const params = { projectId, name: 'people' }
+  await client.call('PUT /v1/projects/{projectId}/collections/{name}', {
+    params,
+    body: { indexes: [{ field: 'born', type: 'time' }] },
+  })
+  const all = [{ born: '1990-01-01T00:00:00Z' }, { born: '2020-01-01T00:00:00Z' }]
+  for (const data of all) {
+    await client.call('POST /v1/projects/{projectId}/collections/{name}/records', { params, body: { data } })
+  }
+  const list = async (where: Record<string, unknown> | undefined) => {
+    const query = where === undefined ? {} : { where }
+    const found = client.all('GET /v1/projects/{projectId}/collections/{name}/records', { params, query })
+    return (await Array.fromAsync(found)).map(({ data }) => data)
+  }
+  expect(await list({ born: { lt: new Date('2000-01-01') } })).toEqual(all.slice(0, 1))
+  expect(await list({ born: new Date('2020-01-01') })).toEqual(all.slice(1))
+  for (const born of [undefined, null, {}, [], { lt: undefined }, { lt: new Date('no time') }]) {
+    await expect(list({ born })).rejects.toThrow(TypeError)
+  }
+  for (const none of [undefined, {}]) expect(await list(none)).toEqual(all)
+})
+
+test('an answer without anything in it is none, where there is to be something', async () => {
+  const empty = new Coditect({
+    url: stack.edge,
+    token: stack.demo.apiKey,
+    retries: 0,
+    fetch: async () => new Response(''),
+  })
+  await expect(empty.call('GET /v1/tenant')).rejects.toThrow(ConnectionError)
+})
+
+test('what cannot be followed is no stream to TypeScript', () => {
+  const mistakes = [
+    // @ts-expect-error: a list that has no stream.
+    () => client.tail('GET /v1/projects'),
+    // @ts-expect-error: it would make the project, and fail.
+    () => client.stream('POST /v1/projects', { body: { name: 'P' } }),
+  ]
+  expect(mistakes).toHaveLength(2)
+})
+
 test('a tail that breaks off is taken up again: no event is missed or doubled', async () => {
   let breaks = 0
   /** Ends each stream in the middle of its third event. */

@@ -190,6 +190,8 @@ test('a tenant works with projects and records, and sees what changed', async ()
   expect((await coditect(patch, { env })).stderr).toContain('precondition_failed')
   // Such as of a variable that is not set: nothing is changed without the condition that was meant.
   expect((await coditect(patch.with(patch.indexOf('"1"'), ''), { env })).code).toBe(2)
+  const bare = await coditect(patch.with(patch.indexOf('"1"'), '1'), { env })
+  expect([bare.code, bare.stderr]).toEqual([2, expect.stringContaining('stands in quotation marks')])
   const replace = ['records', 'put', ...place, '{"text":"b"}', '--id', record.id, '--json']
   expect(json(await coditect(replace, { env }))).toMatchObject([{ data: { text: 'b' }, version: 3 }])
   const found = await coditect(['records', 'list', '--where', 'text=b', ...place, '--json'], { env })
@@ -439,6 +441,26 @@ test('a run whose connection breaks is told as nobody’s answer', async () => {
     const broken = await coditect(['agents', 'run', 'prj_1', 'agt_1', 'Hello'], { env })
     expect([broken.code, broken.stdout]).toEqual([3, 'Hel'])
     expect(broken.stderr).toMatch(/^coditect: the answer broke off: .*\n$/)
+  } finally {
+    platform.close()
+  }
+})
+
+test('a run whose first answer got lost is told whole', async () => {
+  let asked = 0
+  const platform = createServer((request, response) => {
+    if (asked++ === 0) return void request.socket.destroy()
+    response.writeHead(201, { 'content-type': 'text/event-stream' })
+    response.end('event: done\ndata: {"id":"run_1","status":"succeeded","output":"Hello"}\n\n')
+  })
+  await new Promise<void>((resolve) => platform.listen(0, '127.0.0.1', resolve))
+  try {
+    const env = {
+      CODITECT_URL: `http://127.0.0.1:${(platform.address() as AddressInfo).port}`,
+      CODITECT_TOKEN: 'x',
+    }
+    const run = await coditect(['agents', 'run', 'prj_1', 'agt_1', 'Hello'], { env })
+    expect([run.code, run.stdout]).toEqual([0, 'Hello\n'])
   } finally {
     platform.close()
   }

@@ -161,6 +161,7 @@ describe('what a client gets wrong is a problem with a code and a request id', (
     expect(answer.headers.get('content-type')).toContain('application/problem+json')
     expect(problem.requestId).toMatch(/^req_/)
     expect(answer.headers.get('x-request-id')).toBe(problem.requestId)
+    if (code === 'credential_invalid') expect(problem.detail).toMatch(/^It is wrong/)
     if (status === 405) expect(answer.headers.get('allow')).toBe('GET, HEAD')
   })
 

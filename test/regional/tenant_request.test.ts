@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../shared/ids.ts'
+import type { FieldError } from '../../shared/problems.ts'
 import { type Ask, type Regions, startRegions } from './support.ts'
 
 let regions: Regions
@@ -33,6 +34,28 @@ describe('a tenant', () => {
     expect(changed.body).toMatchObject({ name: 'First', description: 'now with words' })
     expect((await ask(path, { method: 'DELETE' })).status).toBe(202)
     expect((await ask(path)).status).toBe(404)
+  })
+
+  test('is told what is wrong with a value, and nothing that is not', async () => {
+    const told = async (path: string, body?: unknown) => {
+      const { errors } = (await ask(path, body === undefined ? {} : { method: 'POST', body })).body
+      return errors.map(({ pointer, detail }: FieldError) => `${pointer} ${detail}`)
+    }
+    expect(await told('/v1/projects?limit=1000')).toEqual(['/limit is more than 100'])
+    expect(await told('/v1/projects?limit=0')).toEqual(['/limit is less than 1'])
+    expect(await told('/v1/projects?limit=1e1')).toEqual(['/limit is no whole number in decimal digits'])
+    const time = 'is no time in UTC such as 2026-01-31T10:15:00Z (RFC 3339, with Z)'
+    for (const expiresAt of ['tomorrow', '2099-01-01T00:00:00+00:00']) {
+      const body = { name: 'K', scopes: ['*'], expiresAt }
+      expect(await told('/v1/api-keys', body)).toEqual([`/expiresAt ${time}`])
+    }
+    const url = 'https://receiver.example/in'
+    expect(await told('/v1/webhook-endpoints', { url, headers: { 'a b': 'c' } })).toEqual([
+      '/headers/a b is not a header’s name',
+    ])
+    expect((await ask('/v1/events?after=yesterday')).body.detail).toMatch(
+      /^Use the id or sequence of an event/,
+    )
   })
 
   test('walks a list by its cursor and meets every project once, in order', async () => {

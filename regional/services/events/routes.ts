@@ -109,7 +109,10 @@ const expired = (oldest: TenantEvent | undefined): Problem =>
 const timeOf = (eventId: string): number => idTimeMs('evt', eventId) ?? Number.POSITIVE_INFINITY
 
 const unknownPlace = (): Problem =>
-  new Problem('invalid_cursor', 'Use the id or sequence of an event, or a nextCursor of this list.')
+  new Problem(
+    'invalid_cursor',
+    'Use the id or sequence of an event, or a nextCursor or through of this list.',
+  )
 
 /**
  * @returns undefined for the id of an event that there is not
@@ -118,7 +121,7 @@ const unknownPlace = (): Problem =>
 async function readPlace(feed: EventFeed, text: string): Promise<string | undefined> {
   if (isLogPosition(text)) return text
   if (isId('evt', text)) return feed.find(text)
-  const place = readCursor(LIST, text)?.[0]
+  const place = readCursor(LIST, text, unknownPlace)?.[0]
   if (place === undefined || !isLogPosition(place)) throw unknownPlace()
   return place
 }

@@ -56,7 +56,7 @@ export function windowOf(
 ): { by: 'hour' | 'day'; fromMs: number; toMs: number } | string {
   const toMs = to === undefined ? nowMs : Date.parse(to)
   const askedMs = from === undefined ? toMs - USUAL_MS[by] : Date.parse(from)
-  if (askedMs >= toMs) return '`from` is before `to`.'
+  if (askedMs >= toMs) return '`from` has to be before `to`.'
   if (toMs - askedMs > MAX_MS[by])
     return `By the ${by} there are at most ${MAX_MS[by] / DAY_MS} days at a time.`
   if (by === 'hour') return { by, fromMs: askedMs, toMs }

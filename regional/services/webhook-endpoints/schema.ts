@@ -52,7 +52,10 @@ const headers = z
     (given) => Object.entries(given).flat().join('').length <= MAX_HEADERS,
     'has at most 8 KiB, names and values together',
   )
-  .refine((given) => !Object.keys(given).some((name) => RESERVED.test(name)), 'has a reserved name')
+  .refine(
+    (given) => !Object.keys(given).some((name) => RESERVED.test(name)),
+    'has a name of the platform’s own or of the connection: webhook-…, content-type, user-agent, host and the like',
+  )
   .refine(
     (given) =>
       new Set(Object.keys(given).map((name) => name.toLowerCase())).size === Object.keys(given).length,
