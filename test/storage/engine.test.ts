@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { openWriter } from '../../regional/storage/embedded/data_file.ts'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import { checkSqlite } from '../../regional/storage/embedded/sqlite_version.ts'
@@ -333,6 +333,39 @@ test('the size of a large range is told in time, as far as it was counted, and n
   await Promise.resolve()
   tn.cancel()
   await expect(split).rejects.toMatchObject({ code: 1025 })
+})
+
+test('of large values a read takes little more out of the file than it gives, and an estimate a slice at a time', async () => {
+  const engine = await temporaryEngine({ thresholds: { estimateMs: 0, foldBytes: 0 } })
+  const db = engine.database()
+  const commit = async (keys: ReadonlyArray<string>, value: Buffer) => {
+    const write = db.createTransaction()
+    for (const key of keys) write.set(key, value)
+    await write.commit()
+  }
+  const [large, serial] = [90_000, 4]
+  const keys = Array.from({ length: 100 }, (_, n) => `k${n + 100}`)
+  await commit(keys, Buffer.alloc(large))
+  const all = vi.spyOn(StatementSync.prototype, 'all')
+  onTestFinished(() => all.mockRestore())
+  const read = async (reverse: boolean) => {
+    all.mockClear()
+    const tn = db.createTransaction()
+    const { results } = await tn.getRange('k', false, 1, 'l', false, 1, 0, 0, serial, 1, false, reverse)
+    const taken = all.mock.results.flatMap(({ value }) => value as unknown as Uint8Array[][])
+    return { given: results.length, taken: taken.reduce((sum, [, value]) => sum + (value?.length ?? 0), 0) }
+  }
+  // The commit before each is in the file by then: first with a change in memory beside what is read, then without.
+  for (const key of ['k000', 'z']) {
+    await commit([key], Buffer.alloc(0))
+    for (const reverse of [false, true]) {
+      const { given, taken } = await read(reverse)
+      expect(given).toBeLessThanOrEqual(2)
+      expect(taken).toBeGreaterThan(0)
+      expect(taken).toBeLessThan(6 * large)
+    }
+  }
+  expect(await db.createTransaction().getEstimatedRangeSizeBytes('k', 'l')).toBeLessThan(20 * large)
 })
 
 test('sizes and split points cover what is in memory and in the file', async () => {

@@ -193,10 +193,14 @@ export class Storage implements GroupListener {
     return this.#valueAt(key, this.#durable)
   }
 
-  /** Row sizes of [begin, end) as they are now, up to `limit` rows of the file; `next`: where to go on. */
-  sizes(begin: Key, end: Key, limit: number): { rows: { key: Key; bytes: number }[]; next: Key | undefined } {
-    const found = this.base.sizes(keyBytes(begin), keyBytes(end), limit)
-    const last = found.length < limit ? undefined : found.at(-1)?.key.toString('latin1')
+  /** Row sizes of [begin, end) as they are now, up to `limit` rows or bytes of the file; `next`: where to go on. */
+  sizes(
+    begin: Key,
+    end: Key,
+    limit: { rows: number; bytes: number },
+  ): { rows: { key: Key; bytes: number }[]; next: Key | undefined } {
+    const { sizes: found, more } = this.base.sizes(keyBytes(begin), keyBytes(end), limit)
+    const last = more ? found.at(-1)?.key.toString('latin1') : undefined
     const next = last === undefined ? undefined : keyAfter(last)
     const sizes = new Map<Key, number>()
     for (const { key, bytes } of found) sizes.set(key.toString('latin1'), bytes)

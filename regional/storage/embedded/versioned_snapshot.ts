@@ -63,11 +63,12 @@ export class VersionedSnapshot implements Snapshot {
     let high = end
     for (;;) {
       const want = Math.min(Math.max(rows - pairs.length, 1), CHUNK_ROWS)
-      const found = base.rows(keyBytes(low), keyBytes(high), want, reverse)
-      const last = found.length < want ? undefined : found.at(-1)?.[0].toString('latin1')
+      const left = bytes - used
+      const found = base.pairs(keyBytes(low), keyBytes(high), want, left, reverse, ROW_OVERHEAD)
+      const last = found.more ? found.pairs.at(-1)?.[0].toString('latin1') : undefined
       const coveredLow = reverse && last !== undefined ? last : low
       const coveredHigh = !reverse && last !== undefined ? keyAfter(last) : high
-      for (const pair of this.#overlay(found, coveredLow, coveredHigh, reverse)) {
+      for (const pair of this.#overlay(found.pairs, coveredLow, coveredHigh, reverse)) {
         pairs.push(pair)
         used += pair[0].length + pair[1].length + ROW_OVERHEAD
         if (pairs.length >= rows || used >= bytes) return { pairs, more: true }
