@@ -43,3 +43,35 @@ test('with writers that never pause the log begins anew, and all that they wrote
   }
   await again.close()
 })
+
+test('nor does it grow for transactions side by side that keep the snapshot: the old ones begin anew', async () => {
+  const dataDir = await temporaryDirectory()
+  const [checkpointPages, forcedLogPages] = [100, 200]
+  const engine = await openEmbedded({
+    dataDir,
+    thresholds: { foldEntries: 50, checkpointPages, forcedLogPages },
+  })
+  const db = engine.database()
+  const log = join(dataDir, 'data.sqlite-wal')
+  const begin = async () => {
+    const tn = db.createTransaction()
+    await tn.getReadVersion()
+    return tn
+  }
+  const codes = new Set<unknown>()
+  let longest = 0
+  let [one, other] = [await begin(), await begin()]
+  for (let i = 0; i < COMMITS; i++) {
+    const tn = db.createTransaction()
+    for (let n = 0; n < 10; n++) tn.set(`k/${(i * 7919 + n * 104_729) % 100_003}`, Buffer.alloc(1_000))
+    await tn.commit()
+    longest = Math.max(longest, statSync(log).size)
+    // At any time one of the two is older than the last commit.
+    await one.get('k', false).catch(({ code }) => codes.add(code))
+    one.cancel()
+    ;[one, other] = [other, await begin()]
+  }
+  await engine.close()
+  expect(longest).toBeLessThan(40 * forcedLogPages * 4096)
+  expect([...codes]).toEqual([1007])
+})

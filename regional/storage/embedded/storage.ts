@@ -40,6 +40,8 @@ export class Storage implements GroupListener {
   #copier: LogCopier | undefined
   /** Pages in the write-ahead log since it last began anew. */
   #logPages = 0
+  /** So many of them a checkpoint has left, since somebody reads in the log. */
+  #leftPages = 0
   /** Where the pass goes on that overwrites what moved rows left behind in the file; undefined when none is due. */
   #passAt: PassPlace | undefined
   /** The snapshot was taken from the file alone, since when nobody has written: the log can be emptied. */
@@ -227,6 +229,7 @@ export class Storage implements GroupListener {
   groupDurable(version: number, logPages: number): void {
     this.#readsNoLog = false
     this.#logPages = logPages
+    if (logPages < this.#leftPages) this.#leftPages = 0
     if (version > this.#durable) this.#durable = version
   }
 
@@ -252,6 +255,11 @@ export class Storage implements GroupListener {
     return this.#logPages > this.#thresholds.checkpointPages && !this.#copier?.isBusy
   }
 
+  /** Transactions side by side may keep the snapshot, and with it the log, for as long as they come. */
+  #logIsTooLong(): boolean {
+    return this.#logIsLong() && this.#logPages - this.#leftPages > this.#thresholds.forcedLogPages
+  }
+
   /** @returns whether the snapshot has moved */
   #foldIfDue(isDue: boolean): boolean {
     const { entries, bytes, oldest } = this.memtable
@@ -260,8 +268,8 @@ export class Storage implements GroupListener {
     const stale = oldest < oldestReadVersion
     if (!large && !stale && !this.#logIsLong() && !isDue) return false
     const needed = this.#readVersions.oldest(oldestReadVersion)
-    if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
-      return false
+    const isForced = bytes >= this.#thresholds.forcedFoldBytes || this.#logIsTooLong()
+    if (needed !== undefined && needed < this.#durable && !isForced) return false
     return this.#fold()
   }
 
@@ -270,6 +278,7 @@ export class Storage implements GroupListener {
     if (reply.kind === 'overwritten') this.#goOnWith(reply.next)
     else if (reply.kind === 'emptied') this.#goOnWith(reply.done ? undefined : 'log')
     else if (reply.kind === 'failed' && this.#passPause === undefined) this.#goOnWith(this.#passAt)
+    this.#leftPages = this.#logPages
     this.#logPages = 0
     this.#readsNoLog = reply.kind === 'checkpointed'
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.
