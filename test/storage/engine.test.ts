@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openWriter } from '../../regional/storage/embedded/data_file.ts'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { Memtable } from '../../regional/storage/embedded/memtable.ts'
 import { checkSqlite } from '../../regional/storage/embedded/sqlite_version.ts'
 import { openEngine, StorageError } from '../../regional/storage/open.ts'
 import { eventually } from '../support/eventually.ts'
@@ -366,6 +367,36 @@ test('of large values a read takes little more out of the file than it gives, an
     }
   }
   expect(await db.createTransaction().getEstimatedRangeSizeBytes('k', 'l')).toBeLessThan(20 * large)
+})
+
+test('a short read looks at few of many changes in memory, and passes what was cleared in growing steps', async () => {
+  const engine = await temporaryEngine()
+  const db = engine.database()
+  const key = (n: number) => `k${String(n).padStart(4, '0')}`
+  const change = async (each: (tn: ReturnType<typeof db.createTransaction>, n: number) => void) => {
+    const write = db.createTransaction()
+    for (let n = 0; n < 3_000; n++) each(write, n)
+    await write.commit()
+  }
+  await change((tn, n) => tn.set(key(n), 'value'))
+  const visible = vi.spyOn(Memtable.prototype, 'visible')
+  onTestFinished(() => visible.mockRestore())
+  const read = async (reverse: boolean) => {
+    visible.mockClear()
+    const { results } = await db
+      .createTransaction()
+      .getRange('k', false, 1, 'l', false, 1, 3, 0, -2, 1, false, reverse)
+    const looks = visible.mock.results.map(({ value }) => (value as unknown as unknown[]).length)
+    return { keys: results.map(([found]) => String(found)), looks }
+  }
+  expect(await read(false)).toEqual({ keys: [0, 1, 2].map(key), looks: [3] })
+  expect(await read(true)).toEqual({ keys: [2_999, 2_998, 2_997].map(key), looks: [3] })
+  await change((tn, n) => {
+    if (n < 2_990) tn.clear(key(n))
+  })
+  const { keys, looks } = await read(false)
+  expect(keys).toEqual([2_990, 2_991, 2_992].map(key))
+  expect(looks.length).toBeLessThan(20)
 })
 
 test('sizes and split points cover what is in memory and in the file', async () => {
