@@ -287,6 +287,15 @@ test('more watches than the limit are refused, and an ended one makes room', asy
   expect(await third.promise).toBe(false)
 })
 
+test('a region may watch more keys than a database allows by itself', async () => {
+  const engine = await openEngine({ dataDir: await temporaryDirectory() })
+  onTestFinished(() => engine.close())
+  const tn = engine.native.createTransaction()
+  const watches = Array.from({ length: 10_001 }, (_, n) => tn.watch(`k${n}`, true).promise)
+  tn.cancel()
+  expect(new Set(await Promise.all(watches))).toEqual(new Set([false]))
+})
+
 test('a time-out ends a wait, and is counted over retries', async () => {
   let now = 0
   const engine = await temporaryEngine({ clock: () => now, random: () => 0 })
