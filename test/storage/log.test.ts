@@ -2,6 +2,7 @@
 // wait, and it begins anew.
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import { temporaryDirectory } from './temporary.ts'
@@ -74,4 +75,25 @@ test('nor does it grow for transactions side by side that keep the snapshot: the
   await engine.close()
   expect(longest).toBeLessThan(40 * forcedLogPages * 4096)
   expect([...codes]).toEqual([1007])
+})
+
+test('what it became while somebody read in it from outside is given back when it begins anew', async () => {
+  const dataDir = await temporaryDirectory()
+  const thresholds = { foldEntries: 50, checkpointPages: 100, forcedLogPages: 200 }
+  const engine = await openEmbedded({ dataDir, thresholds })
+  const db = engine.database()
+  const size = () => statSync(join(dataDir, 'data.sqlite-wal')).size
+  const commit = async () => {
+    const tn = db.createTransaction()
+    for (let n = 0; n < 50; n++) tn.set(`k/${Math.random()}`, Buffer.alloc(1_000))
+    await tn.commit()
+  }
+  await commit()
+  const reader = new DatabaseSync(join(dataDir, 'data.sqlite'))
+  reader.exec('BEGIN; SELECT count(*) FROM kv')
+  while (size() < 8_000_000) await commit()
+  reader.close()
+  for (let i = 0; i < COMMITS && size() > 4_000_000; i++) await commit()
+  expect(size()).toBeLessThan(4_000_000)
+  await engine.close()
 })

@@ -12,6 +12,7 @@ import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
 import { LogCopier } from './log_copier.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
+import { PAGE_BYTES } from './page_gaps.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
 import { Resolver } from './resolver.ts'
 import { type Clock, VersionClock } from './version_clock.ts'
@@ -67,7 +68,9 @@ export class Storage implements GroupListener {
   }
 
   async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
-    const { writer, passDue } = await GroupCommit.start(options, this)
+    // Twice what it may be by itself, so that it is cut for nobody but a reader from outside.
+    const logBytes = 2 * this.#thresholds.forcedLogPages * PAGE_BYTES
+    const { writer, passDue } = await GroupCommit.start({ ...options, logBytes }, this)
     this.#writer = writer
     this.#copier = new LogCopier(options.directory)
     if (passDue) this.overwriteCleared()
