@@ -64,7 +64,7 @@ const fdb = require('foundationdb') as typeof import('foundationdb')
 
 export const { Database, Transaction, Subspace, DirectoryLayer, FDBError } = fdb
 export const { tuple, encoders, keySelector, root, util } = fdb
-export const { MutationType, StreamingMode, TransactionOptionCode } = fdb
+export const { DatabaseOptionCode, MutationType, StreamingMode, TransactionOptionCode } = fdb
 
 export type Database<
   KeyIn = NativeValue,

@@ -5,6 +5,8 @@
 const READS_AT_ONCE = 32
 /** What a read costs before its first row is worth so many. */
 const ROWS_OF_A_READ = 16
+/** What costs as much to take out of the file. */
+const BYTES_OF_A_READ = 16 * 1024
 
 let last: Promise<void> = Promise.resolve()
 
@@ -19,8 +21,8 @@ export class ReadChain {
   private round: Promise<void> | undefined
 
   /** Counts a read that is done. Where it gives a promise, the answer waits for that. */
-  after(rows: number): Promise<void> | undefined {
-    this.reads += 1 + rows / ROWS_OF_A_READ
+  after(rows: number, bytes: number): Promise<void> | undefined {
+    this.reads += 1 + rows / ROWS_OF_A_READ + bytes / BYTES_OF_A_READ
     if (this.reads >= READS_AT_ONCE) {
       this.round ??= nextRound().then(() => {
         this.reads = 0

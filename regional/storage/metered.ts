@@ -38,8 +38,9 @@ class MeteredTransaction {
 
   async get(key: NativeValue, isSnapshot: boolean): Promise<Buffer | undefined> {
     const value = await this.native.get(key, isSnapshot)
-    this.meter.read(value === undefined ? 0 : value.length)
-    const round = this.chain.after(0)
+    const bytes = value === undefined ? 0 : value.length
+    this.meter.read(bytes)
+    const round = this.chain.after(0, bytes)
     if (round !== undefined) await round
     return value
   }
@@ -47,7 +48,7 @@ class MeteredTransaction {
   async getKey(key: NativeValue, orEqual: boolean, offset: number, isSnapshot: boolean): Promise<Buffer> {
     const found = await this.native.getKey(key, orEqual, offset, isSnapshot)
     this.meter.read(found.length)
-    const round = this.chain.after(0)
+    const round = this.chain.after(0, found.length)
     if (round !== undefined) await round
     return found
   }
@@ -57,7 +58,7 @@ class MeteredTransaction {
     let bytes = 0
     for (const [key, value] of page.results) bytes += key.length + value.length
     this.meter.rows(page.results.length, bytes)
-    const round = this.chain.after(page.results.length)
+    const round = this.chain.after(page.results.length, bytes)
     if (round !== undefined) await round
     return page
   }

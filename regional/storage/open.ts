@@ -2,12 +2,14 @@
 // Everything above gets the same native interface from both: `new Database(engine.native, root)`.
 import { openCluster } from './cluster.ts'
 import { openEmbedded } from './embedded/engine.ts'
-import { type NativeDatabase, selectApiVersion } from './foundationdb.ts'
+import { DatabaseOptionCode, type NativeDatabase, selectApiVersion } from './foundationdb.ts'
 import { StorageError, type WriteFailure } from './storage_error.ts'
 
 export { StorageError, type WriteFailure } from './storage_error.ts'
 
 const API_VERSION = 720
+/** The most that a database may be told. Its own limit, 10,000, is used up by 5,000 tenants that somebody follows. */
+const MAX_WATCHES = 1_000_000
 
 export interface Engine {
   readonly kind: 'cluster' | 'embedded'
@@ -28,8 +30,14 @@ export interface EngineOptions {
 }
 
 /** Throws StorageError, whose message says in one line what to do, for what the person who starts it can mend. */
-export async function openEngine({ clusterFile, dataDir, ...told }: EngineOptions): Promise<Engine> {
+export async function openEngine(options: EngineOptions): Promise<Engine> {
   selectApiVersion(API_VERSION)
+  const engine = await openEither(options)
+  engine.native.setOption(DatabaseOptionCode.MaxWatches, MAX_WATCHES)
+  return engine
+}
+
+async function openEither({ clusterFile, dataDir, ...told }: EngineOptions): Promise<Engine> {
   if (clusterFile) return openCluster(clusterFile)
   if (!dataDir) throw new StorageError('Set FDB_CLUSTER_FILE to a cluster file, or DATA_DIR to a directory.')
   const engine = await openEmbedded({ dataDir, ...told })

@@ -47,11 +47,20 @@ export class Costs {
   /** What each tenant of this region cost today and yesterday (UTC), the most expensive first, behind `after`. */
   async ranking(limit: number, after: TenantCost | undefined): Promise<ReadonlyArray<TenantCost>> {
     const nowMs = this.now()
-    if (this.ranked === undefined || this.ranked.atMs + RANKED_FOR_MS <= nowMs) {
-      this.ranked = { atMs: nowMs, costs: this.rank(nowMs) }
-    }
-    const costs = await this.ranked.costs
+    const costs = await this.rankedAt(nowMs)
     return costs.filter((cost) => after === undefined || byCost(after, cost) < 0).slice(0, limit)
+  }
+
+  private rankedAt(nowMs: number): Promise<ReadonlyArray<TenantCost>> {
+    // A clock that was set back makes none of them last.
+    const ageMs = nowMs - (this.ranked?.atMs ?? 0)
+    if (this.ranked !== undefined && ageMs >= 0 && ageMs < RANKED_FOR_MS) return this.ranked.costs
+    const ranked = { atMs: nowMs, costs: this.rank(nowMs) }
+    this.ranked = ranked
+    ranked.costs.catch(() => {
+      if (this.ranked === ranked) this.ranked = undefined
+    })
+    return ranked.costs
   }
 
   private async rank(nowMs: number): Promise<ReadonlyArray<TenantCost>> {

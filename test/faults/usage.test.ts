@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { keySpace } from '../../regional/storage/keys.ts'
 import { openEngine } from '../../regional/storage/open.ts'
+import { Costs } from '../../regional/tenancy/cost.ts'
 import { RegionDatabase } from '../../regional/tenancy/region_database.ts'
 import { UsageMeter } from '../../regional/tenancy/usage.ts'
 import { asTenantNumber } from '../../shared/tenant.ts'
@@ -42,6 +43,38 @@ test('every read is counted once, whatever becomes of the commits that count it'
     }))
     expect(entries.map(([, count]) => count)).toEqual([READS])
     expect(outcomes, 'some flushes came through and some did not').toEqual(new Set([true, false]))
+  } finally {
+    await engine.close()
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('a ranking that failed is made anew, and so is one that a clock set back would keep', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'coditect-usage-'))
+  const engine = await openEngine({ dataDir: folder })
+  try {
+    const database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+      throw violation
+    })
+    let nowMs = Date.parse('2026-11-23T10:15:00Z')
+    const clock = () => nowMs
+    const [usage, costs] = [new UsageMeter(database, clock), new Costs(database, clock)]
+    const ranking = async () => (await costs.ranking(10, undefined)).map(({ units }) => units)
+    const ask = async () => {
+      usage.count(asTenantNumber(1n), 'reads', 1, nowMs)
+      await usage.flush()
+    }
+    await ask()
+    const begin = engine.native.createTransaction
+    engine.native.createTransaction = () => {
+      throw new Error('the database is away')
+    }
+    await expect(ranking()).rejects.toThrow('the database is away')
+    engine.native.createTransaction = begin
+    expect(await ranking()).toEqual([1])
+    await ask()
+    nowMs -= 60_000
+    expect(await ranking()).toEqual([2])
   } finally {
     await engine.close()
     await rm(folder, { recursive: true })

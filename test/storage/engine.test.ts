@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { openWriter } from '../../regional/storage/embedded/data_file.ts'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
+import { Memtable } from '../../regional/storage/embedded/memtable.ts'
 import { checkSqlite } from '../../regional/storage/embedded/sqlite_version.ts'
 import { openEngine, StorageError } from '../../regional/storage/open.ts'
 import { eventually } from '../support/eventually.ts'
@@ -286,6 +287,15 @@ test('more watches than the limit are refused, and an ended one makes room', asy
   expect(await third.promise).toBe(false)
 })
 
+test('a region may watch more keys than a database allows by itself', async () => {
+  const engine = await openEngine({ dataDir: await temporaryDirectory() })
+  onTestFinished(() => engine.close())
+  const tn = engine.native.createTransaction()
+  const watches = Array.from({ length: 10_001 }, (_, n) => tn.watch(`k${n}`, true).promise)
+  tn.cancel()
+  expect(new Set(await Promise.all(watches))).toEqual(new Set([false]))
+})
+
 test('a time-out ends a wait, and is counted over retries', async () => {
   let now = 0
   const engine = await temporaryEngine({ clock: () => now, random: () => 0 })
@@ -333,6 +343,69 @@ test('the size of a large range is told in time, as far as it was counted, and n
   await Promise.resolve()
   tn.cancel()
   await expect(split).rejects.toMatchObject({ code: 1025 })
+})
+
+test('of large values a read takes little more out of the file than it gives, and an estimate a slice at a time', async () => {
+  const engine = await temporaryEngine({ thresholds: { estimateMs: 0, foldBytes: 0 } })
+  const db = engine.database()
+  const commit = async (keys: ReadonlyArray<string>, value: Buffer) => {
+    const write = db.createTransaction()
+    for (const key of keys) write.set(key, value)
+    await write.commit()
+  }
+  const [large, serial] = [90_000, 4]
+  const keys = Array.from({ length: 100 }, (_, n) => `k${n + 100}`)
+  await commit(keys, Buffer.alloc(large))
+  const all = vi.spyOn(StatementSync.prototype, 'all')
+  onTestFinished(() => all.mockRestore())
+  const read = async (reverse: boolean) => {
+    all.mockClear()
+    const tn = db.createTransaction()
+    const { results } = await tn.getRange('k', false, 1, 'l', false, 1, 0, 0, serial, 1, false, reverse)
+    const taken = all.mock.results.flatMap(({ value }) => value as unknown as Uint8Array[][])
+    return { given: results.length, taken: taken.reduce((sum, [, value]) => sum + (value?.length ?? 0), 0) }
+  }
+  // The commit before each is in the file by then: first with a change in memory beside what is read, then without.
+  for (const key of ['k000', 'z']) {
+    await commit([key], Buffer.alloc(0))
+    for (const reverse of [false, true]) {
+      const { given, taken } = await read(reverse)
+      expect(given).toBeLessThanOrEqual(2)
+      expect(taken).toBeGreaterThan(0)
+      expect(taken).toBeLessThan(6 * large)
+    }
+  }
+  expect(await db.createTransaction().getEstimatedRangeSizeBytes('k', 'l')).toBeLessThan(20 * large)
+})
+
+test('a short read looks at few of many changes in memory, and passes what was cleared in growing steps', async () => {
+  const engine = await temporaryEngine()
+  const db = engine.database()
+  const key = (n: number) => `k${String(n).padStart(4, '0')}`
+  const change = async (each: (tn: ReturnType<typeof db.createTransaction>, n: number) => void) => {
+    const write = db.createTransaction()
+    for (let n = 0; n < 3_000; n++) each(write, n)
+    await write.commit()
+  }
+  await change((tn, n) => tn.set(key(n), 'value'))
+  const visible = vi.spyOn(Memtable.prototype, 'visible')
+  onTestFinished(() => visible.mockRestore())
+  const read = async (reverse: boolean) => {
+    visible.mockClear()
+    const { results } = await db
+      .createTransaction()
+      .getRange('k', false, 1, 'l', false, 1, 3, 0, -2, 1, false, reverse)
+    const looks = visible.mock.results.map(({ value }) => (value as unknown as unknown[]).length)
+    return { keys: results.map(([found]) => String(found)), looks }
+  }
+  expect(await read(false)).toEqual({ keys: [0, 1, 2].map(key), looks: [3] })
+  expect(await read(true)).toEqual({ keys: [2_999, 2_998, 2_997].map(key), looks: [3] })
+  await change((tn, n) => {
+    if (n < 2_990) tn.clear(key(n))
+  })
+  const { keys, looks } = await read(false)
+  expect(keys).toEqual([2_990, 2_991, 2_992].map(key))
+  expect(looks.length).toBeLessThan(20)
 })
 
 test('sizes and split points cover what is in memory and in the file', async () => {

@@ -6,10 +6,12 @@ import { type ByteTransaction, jsonSpace, Space } from '../../regional/storage/s
 import { temporaryEngine } from './temporary.ts'
 
 const SUBSPACE = Buffer.of(0x15)
-const numbers = jsonSpace<[n: number], number>('number')
+const numbers = jsonSpace<[n: number], number | string>('number')
+/** The key of a value of 90 kB. */
+const LARGE = 1_000
 const meter = { read() {}, rows() {}, write() {}, commit() {} }
 
-type Chain = (space: Space<[n: number], number>, read: () => void) => Promise<void>
+type Chain = (space: Space<[n: number], number | string>, read: () => void) => Promise<void>
 
 const keys: Chain = async (space, read) => {
   for (let n = 0; n < 300; n++) {
@@ -29,6 +31,12 @@ const largePages: Chain = async (space, read) => {
     read()
   }
 }
+const largeValues: Chain = async (space, read) => {
+  for (let n = 0; n < 12; n++) {
+    await space.get([LARGE])
+    read()
+  }
+}
 const sideBySide: Chain = async (space, read) => {
   for (let n = 0; n < 10; n++) {
     await Promise.all(Array.from({ length: 50 }, (_, i) => space.get([n * 50 + i])))
@@ -42,6 +50,7 @@ async function engine() {
   const database = new Database(native, root)
   await database.doTn(async (tn: ByteTransaction) => {
     for (let n = 0; n < 500; n++) new Space(tn, SUBSPACE, numbers).set([n], n)
+    new Space(tn, SUBSPACE, numbers).set([LARGE], 'x'.repeat(90_000))
   })
   native.createTransaction = () => metered(begin(), meter)
   return (chain: Chain, read: () => void) => {
@@ -53,7 +62,7 @@ async function engine() {
 /** A round of the event loop, in which whatever has come in gets its turn. */
 const round = () => new Promise((resolve) => setImmediate(resolve))
 
-test.each(Object.entries({ keys, smallPages, largePages, sideBySide }))(
+test.each(Object.entries({ keys, smallPages, largePages, largeValues, sideBySide }))(
   'a long chain of reads lets others have their turn before it ends: %s',
   async (_, chain) => {
     const run = await engine()

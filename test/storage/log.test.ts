@@ -2,6 +2,7 @@
 // wait, and it begins anew.
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import { temporaryDirectory } from './temporary.ts'
@@ -42,4 +43,57 @@ test('with writers that never pause the log begins anew, and all that they wrote
     }
   }
   await again.close()
+})
+
+test('nor does it grow for transactions side by side that keep the snapshot: the old ones begin anew', async () => {
+  const dataDir = await temporaryDirectory()
+  const [checkpointPages, forcedLogPages] = [100, 200]
+  const engine = await openEmbedded({
+    dataDir,
+    thresholds: { foldEntries: 50, checkpointPages, forcedLogPages },
+  })
+  const db = engine.database()
+  const log = join(dataDir, 'data.sqlite-wal')
+  const begin = async () => {
+    const tn = db.createTransaction()
+    await tn.getReadVersion()
+    return tn
+  }
+  const codes = new Set<unknown>()
+  let longest = 0
+  let [one, other] = [await begin(), await begin()]
+  for (let i = 0; i < COMMITS; i++) {
+    const tn = db.createTransaction()
+    for (let n = 0; n < 10; n++) tn.set(`k/${(i * 7919 + n * 104_729) % 100_003}`, Buffer.alloc(1_000))
+    await tn.commit()
+    longest = Math.max(longest, statSync(log).size)
+    // At any time one of the two is older than the last commit.
+    await one.get('k', false).catch(({ code }) => codes.add(code))
+    one.cancel()
+    ;[one, other] = [other, await begin()]
+  }
+  await engine.close()
+  expect(longest).toBeLessThan(40 * forcedLogPages * 4096)
+  expect([...codes]).toEqual([1007])
+})
+
+test('what it became while somebody read in it from outside is given back when it begins anew', async () => {
+  const dataDir = await temporaryDirectory()
+  const thresholds = { foldEntries: 50, checkpointPages: 100, forcedLogPages: 200 }
+  const engine = await openEmbedded({ dataDir, thresholds })
+  const db = engine.database()
+  const size = () => statSync(join(dataDir, 'data.sqlite-wal')).size
+  const commit = async () => {
+    const tn = db.createTransaction()
+    for (let n = 0; n < 50; n++) tn.set(`k/${Math.random()}`, Buffer.alloc(1_000))
+    await tn.commit()
+  }
+  await commit()
+  const reader = new DatabaseSync(join(dataDir, 'data.sqlite'))
+  reader.exec('BEGIN; SELECT count(*) FROM kv')
+  while (size() < 8_000_000) await commit()
+  reader.close()
+  for (let i = 0; i < COMMITS && size() > 4_000_000; i++) await commit()
+  expect(size()).toBeLessThan(4_000_000)
+  await engine.close()
 })

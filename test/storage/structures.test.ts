@@ -70,6 +70,16 @@ test(named('the ordered map is a sorted array of its entries'), () => {
         return true
       })
       expect(found).toEqual(sorted)
+      for (const [from, to] of [
+        ['', '~'],
+        ['0300', '0600'],
+        ['0600', '0600'],
+      ] as const) {
+        const back: [string, number][] = []
+        map.scanBack(from, to, (k, v) => back.push([k, v]) < 200)
+        const within = sorted.filter(([k]) => k >= from && k < to).reverse()
+        expect(back).toEqual(within.slice(0, 200))
+      }
       expect(map.size).toBe(sorted.length)
       const at = { chunk: 0, index: 0 }
       for (let n = 0; n <= 900; n += 37) {

@@ -8,8 +8,12 @@ import { KeptValues } from './kept_values.ts'
 import { type Key, keyBytes } from './key.ts'
 import type { Pair } from './snapshot_range.ts'
 
-/** Rows asked for at first when only bytes limit a read; more follow by the size seen. */
-const FIRST_ROWS = 128
+/**
+ * Rows asked for at first, since SQLite reads all that it is asked for and a row may have 100 kB; more follow by the size seen,
+ * each time at most so many times what is there already.
+ */
+const FIRST_ROWS = 4
+const GROWTH = 4
 
 /** SQLite's answer as a Buffer, in place: half the cost of a new view, and there are two for every row. */
 const asBuffer = (bytes: Uint8Array): Buffer => Object.setPrototypeOf(bytes, Buffer.prototype)
@@ -45,7 +49,7 @@ export class BaseReader {
       'SELECT key, value FROM kv WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?',
     )
     this.#measure = prepare(
-      `SELECT key, length(key) + length(value) FROM kv WHERE key >= ? AND key < ? ORDER BY key LIMIT ?`,
+      'SELECT key, length(key) + length(value) FROM kv WHERE key >= ? AND key < ? ORDER BY key',
     )
     this.#touch = prepare('SELECT format FROM meta')
     this.#begin = db.prepare('BEGIN')
@@ -113,7 +117,7 @@ export class BaseReader {
   }
 
   /** At most `rows` rows of [begin, end). */
-  rows(begin: Uint8Array, end: Uint8Array, rows: number, reverse: boolean): Pair[] {
+  #rows(begin: Uint8Array, end: Uint8Array, rows: number, reverse: boolean): Pair[] {
     const statement = reverse ? this.#descending : this.#ascending
     const found = this.#read(() => statement.all(begin, end, rows) as unknown as [Uint8Array, Uint8Array][])
     for (let i = 0; i < found.length; i++) {
@@ -124,10 +128,23 @@ export class BaseReader {
     return found as Pair[]
   }
 
-  /** Keys and row sizes of [begin, end), for estimates. */
-  sizes(begin: Uint8Array, end: Uint8Array, rows: number): { key: Buffer; bytes: number }[] {
-    const found = this.#read(() => this.#measure.all(begin, end, rows) as unknown as [Uint8Array, number][])
-    return found.map(([key, bytes]) => ({ key: asBuffer(key), bytes }))
+  /** Keys and row sizes of [begin, end), for estimates: no more after `rows`, or `bytes`, since SQLite reads a row to pass it. */
+  sizes(
+    begin: Uint8Array,
+    end: Uint8Array,
+    { rows, bytes: most }: { rows: number; bytes: number },
+  ): { sizes: { key: Buffer; bytes: number }[]; more: boolean } {
+    const sizes: { key: Buffer; bytes: number }[] = []
+    let total = 0
+    return this.#read(() => {
+      for (const row of this.#measure.iterate(begin, end)) {
+        const [key, bytes] = row as unknown as [Uint8Array, number]
+        sizes.push({ key: asBuffer(key), bytes })
+        total += bytes
+        if (sizes.length === rows || total >= most) return { sizes, more: true }
+      }
+      return { sizes, more: false }
+    })
   }
 
   /** At most `rows` rows, and no more after `bytes` are full. */
@@ -145,7 +162,7 @@ export class BaseReader {
     let used = 0
     let want = Math.min(rows, FIRST_ROWS)
     for (;;) {
-      const found = this.rows(from, to, want, reverse)
+      const found = this.#rows(from, to, want, reverse)
       for (let i = 0; i < found.length; i++) {
         const pair = found[i] as Pair
         used += pair[0].length + pair[1].length + rowOverhead
@@ -159,7 +176,8 @@ export class BaseReader {
       if (last === undefined || found.length < want) return { pairs, more: false }
       if (reverse) to = last[0]
       else from = Buffer.concat([last[0], ZERO])
-      want = Math.min(rows - pairs.length, Math.ceil(((bytes - used) * pairs.length) / used) + 1)
+      const fitting = Math.ceil(((bytes - used) * pairs.length) / used) + 1
+      want = Math.min(rows - pairs.length, fitting, GROWTH * pairs.length)
     }
   }
 

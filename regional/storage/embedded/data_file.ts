@@ -110,8 +110,15 @@ export function createDirectory(directory: string): void {
   for (let made = whole; made !== top; made = dirname(made)) syncDirectory(dirname(made))
 }
 
+export interface WriterLimits {
+  /** Stops the file from growing beyond this many pages. */
+  maxPages?: number
+  /** What a log that became longer, since somebody read in it, is cut to when it begins anew. */
+  logBytes?: number
+}
+
 /** The connection that commits: every commit is synced before it returns, and what is cleared is overwritten. */
-export function openWriter(directory: string, maxPages?: number): DatabaseSync {
+export function openWriter(directory: string, { maxPages, logBytes }: WriterLimits = {}): DatabaseSync {
   const db = new DatabaseSync(dataPath(directory))
   db.exec(`PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -119,6 +126,7 @@ export function openWriter(directory: string, maxPages?: number): DatabaseSync {
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA cache_size = -${CACHE_KIB}`)
   if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
+  if (logBytes !== undefined) db.exec(`PRAGMA journal_size_limit = ${logBytes}`)
   return db
 }
 

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import type { WriteFailure } from '../storage_error.ts'
 import { GROUP_BYTES } from './limits.ts'
 import { type Effect, encode, encodedSize } from './mutation_codec.ts'
-import type { PassPlace, WriterReply, WriterRequest } from './writer_thread.ts'
+import type { PassPlace, WriterOptions, WriterReply, WriterRequest } from './writer_thread.ts'
 
 export interface PendingCommit {
   version: number
@@ -65,7 +65,7 @@ export class GroupCommit {
   }
 
   static async start(
-    options: { directory: string; maxPages?: number },
+    options: WriterOptions,
     listener: GroupListener,
   ): Promise<{ writer: GroupCommit; passDue: boolean }> {
     const worker = new Worker(new URL('./writer_thread.ts', import.meta.url), {

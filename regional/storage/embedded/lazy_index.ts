@@ -56,10 +56,15 @@ export class LazyIndex<V> {
     return this.#sorted.seekCeiling(at, begin) && this.#sorted.keyAt(at) < end
   }
 
-  /** Calls `visit` for each entry of [begin, end) in key order until it returns false. No key may be added or deleted meanwhile. */
-  scan(begin: Key, end: Key, visit: (key: Key, value: V) => boolean): void {
+  /**
+   * Calls `visit` for each entry of [begin, end) in key order, or from the last to the first, until it returns false. No key may be
+   * added or deleted meanwhile.
+   */
+  scan(begin: Key, end: Key, visit: (key: Key, value: V) => boolean, reverse = false): void {
     this.#order()
-    this.#sorted.scan(begin, end, (key) => visit(key, this.#values.get(key) as V))
+    const each = (key: Key) => visit(key, this.#values.get(key) as V)
+    if (reverse) this.#sorted.scanBack(begin, end, each)
+    else this.#sorted.scan(begin, end, each)
   }
 
   #order(): void {

@@ -30,6 +30,8 @@ export interface Thresholds {
   forcedFoldBytes: number
   /** The log is copied into the file when it has this many pages of 4 KiB: rarely, since pages written often are copied once. */
   checkpointPages: number
+  /** Beyond this, changes are folded for the log's sake even if old transactions have to fail with "too old" for it. */
+  forcedLogPages: number
   /** So many pages at a time, with so long a pause, are gone through after an erasure: some 30 MB/s, beside the commits. */
   passPages: number
   passPauseMs: number
@@ -44,6 +46,7 @@ export const THRESHOLDS: Thresholds = {
   foldBytes: 1024 * 1024,
   forcedFoldBytes: 128 * 1024 * 1024,
   checkpointPages: 16_384,
+  forcedLogPages: 32_768,
   passPages: 2_048,
   passPauseMs: 250,
   queuedBytes: 64 * 1024 * 1024,

@@ -13,6 +13,12 @@ interface Change {
   older: Change | undefined
 }
 
+/** A key, and what a reader finds there: undefined where it was cleared. */
+export interface Changed {
+  readonly key: Key
+  readonly value: Buffer | undefined
+}
+
 /** Holds a key's newest change, so that a new one needs no look-up in order. */
 interface Changes {
   newest: Change
@@ -116,14 +122,20 @@ export class Memtable {
     return false
   }
 
-  /** The keys of [begin, end) that have a change at or before `version`, with their value then. */
-  visible(begin: Key, end: Key, version: number): { key: Key; value: Buffer | undefined }[] {
-    const found: { key: Key; value: Buffer | undefined }[] = []
-    this.#changes.scan(begin, end, (key, changes) => {
+  /** The keys of [begin, end) that have a change at or before `version`, with their value then: the first `most` in the order asked for. */
+  visible(
+    begin: Key,
+    end: Key,
+    version: number,
+    { most = Number.MAX_SAFE_INTEGER, reverse = false } = {},
+  ): Changed[] {
+    const found: Changed[] = []
+    const see = (key: Key, changes: Changes): boolean => {
       const change = changeAt(changes, version)
       if (change) found.push({ key, value: change.value })
-      return true
-    })
+      return found.length < most
+    }
+    this.#changes.scan(begin, end, see, reverse)
     return found
   }
 

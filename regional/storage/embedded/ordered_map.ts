@@ -139,6 +139,20 @@ export class OrderedMap<V> {
     }
   }
 
+  /** As {@link scan}, from the last to the first. */
+  scanBack(begin: string, end: string, visit: (key: string, value: V) => boolean | undefined): void {
+    const at = { chunk: 0, index: 0 }
+    this.seekCeiling(at, end)
+    if (at.chunk === this.#chunks.length) {
+      at.chunk--
+      at.index = this.#at(at.chunk).keys.length
+    }
+    while (this.previous(at)) {
+      const key = this.keyAt(at)
+      if (key < begin || visit(key, this.valueAt(at)) === false) return
+    }
+  }
+
   /** The chunk that holds `key` or would: the last one that begins at or before it. */
   #chunkOf(key: string): number {
     let low = 0

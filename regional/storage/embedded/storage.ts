@@ -12,6 +12,7 @@ import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
 import { LogCopier } from './log_copier.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
+import { PAGE_BYTES } from './page_gaps.ts'
 import { type Lease, ReadVersions } from './read_versions.ts'
 import { Resolver } from './resolver.ts'
 import { type Clock, VersionClock } from './version_clock.ts'
@@ -40,6 +41,8 @@ export class Storage implements GroupListener {
   #copier: LogCopier | undefined
   /** Pages in the write-ahead log since it last began anew. */
   #logPages = 0
+  /** So many of them a checkpoint has left, since somebody reads in the log. */
+  #leftPages = 0
   /** Where the pass goes on that overwrites what moved rows left behind in the file; undefined when none is due. */
   #passAt: PassPlace | undefined
   /** The snapshot was taken from the file alone, since when nobody has written: the log can be emptied. */
@@ -65,7 +68,9 @@ export class Storage implements GroupListener {
   }
 
   async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
-    const { writer, passDue } = await GroupCommit.start(options, this)
+    // Twice what it may be by itself, so that it is cut for nobody but a reader from outside.
+    const logBytes = 2 * this.#thresholds.forcedLogPages * PAGE_BYTES
+    const { writer, passDue } = await GroupCommit.start({ ...options, logBytes }, this)
     this.#writer = writer
     this.#copier = new LogCopier(options.directory)
     if (passDue) this.overwriteCleared()
@@ -193,10 +198,14 @@ export class Storage implements GroupListener {
     return this.#valueAt(key, this.#durable)
   }
 
-  /** Row sizes of [begin, end) as they are now, up to `limit` rows of the file; `next`: where to go on. */
-  sizes(begin: Key, end: Key, limit: number): { rows: { key: Key; bytes: number }[]; next: Key | undefined } {
-    const found = this.base.sizes(keyBytes(begin), keyBytes(end), limit)
-    const last = found.length < limit ? undefined : found.at(-1)?.key.toString('latin1')
+  /** Row sizes of [begin, end) as they are now, up to `limit` rows or bytes of the file; `next`: where to go on. */
+  sizes(
+    begin: Key,
+    end: Key,
+    limit: { rows: number; bytes: number },
+  ): { rows: { key: Key; bytes: number }[]; next: Key | undefined } {
+    const { sizes: found, more } = this.base.sizes(keyBytes(begin), keyBytes(end), limit)
+    const last = more ? found.at(-1)?.key.toString('latin1') : undefined
     const next = last === undefined ? undefined : keyAfter(last)
     const sizes = new Map<Key, number>()
     for (const { key, bytes } of found) sizes.set(key.toString('latin1'), bytes)
@@ -223,6 +232,7 @@ export class Storage implements GroupListener {
   groupDurable(version: number, logPages: number): void {
     this.#readsNoLog = false
     this.#logPages = logPages
+    if (logPages < this.#leftPages) this.#leftPages = 0
     if (version > this.#durable) this.#durable = version
   }
 
@@ -248,6 +258,11 @@ export class Storage implements GroupListener {
     return this.#logPages > this.#thresholds.checkpointPages && !this.#copier?.isBusy
   }
 
+  /** Transactions side by side may keep the snapshot, and with it the log, for as long as they come. */
+  #logIsTooLong(): boolean {
+    return this.#logIsLong() && this.#logPages - this.#leftPages > this.#thresholds.forcedLogPages
+  }
+
   /** @returns whether the snapshot has moved */
   #foldIfDue(isDue: boolean): boolean {
     const { entries, bytes, oldest } = this.memtable
@@ -256,8 +271,8 @@ export class Storage implements GroupListener {
     const stale = oldest < oldestReadVersion
     if (!large && !stale && !this.#logIsLong() && !isDue) return false
     const needed = this.#readVersions.oldest(oldestReadVersion)
-    if (needed !== undefined && needed < this.#durable && bytes < this.#thresholds.forcedFoldBytes)
-      return false
+    const isForced = bytes >= this.#thresholds.forcedFoldBytes || this.#logIsTooLong()
+    if (needed !== undefined && needed < this.#durable && !isForced) return false
     return this.#fold()
   }
 
@@ -266,6 +281,7 @@ export class Storage implements GroupListener {
     if (reply.kind === 'overwritten') this.#goOnWith(reply.next)
     else if (reply.kind === 'emptied') this.#goOnWith(reply.done ? undefined : 'log')
     else if (reply.kind === 'failed' && this.#passPause === undefined) this.#goOnWith(this.#passAt)
+    this.#leftPages = this.#logPages
     this.#logPages = 0
     this.#readsNoLog = reply.kind === 'checkpointed'
     // Everything of the log is in the file now: a snapshot taken anew doesn't need the log, so it can restart.

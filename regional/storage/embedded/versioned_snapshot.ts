@@ -1,13 +1,14 @@
 // The database at one version: the reader's SQLite snapshot with the memtable's changes up to that version
 // laid over it. Exact for every version from the snapshot's on.
 import { type Key, keyAfter, keyBytes } from './key.ts'
-import { cleared } from './memtable.ts'
+import { type Changed, cleared } from './memtable.ts'
 import type { Pair, Snapshot } from './snapshot_range.ts'
 import type { Storage } from './storage.ts'
 
 /** A row counts this much beside its bytes against a storage server's byte limit. */
 const ROW_OVERHEAD = 24
-const CHUNK_ROWS = 128
+/** Of one look into the file and into memory. */
+const CHUNK_ROWS = 1024
 
 export class VersionedSnapshot implements Snapshot {
   readonly #storage: Storage
@@ -56,18 +57,22 @@ export class VersionedSnapshot implements Snapshot {
     bytes: number,
     reverse: boolean,
   ): { pairs: Pair[]; more: boolean } {
-    const { base } = this.#storage
+    const { base, memtable } = this.#storage
     const pairs: Pair[] = []
     let used = 0
     let low = begin
     let high = end
-    for (;;) {
-      const want = Math.min(Math.max(rows - pairs.length, 1), CHUNK_ROWS)
-      const found = base.rows(keyBytes(low), keyBytes(high), want, reverse)
-      const last = found.length < want ? undefined : found.at(-1)?.[0].toString('latin1')
+    // More each time, since what is found may all be cleared, as at the head of a queue.
+    for (let want = Math.min(Math.max(rows, 1), CHUNK_ROWS); ; want = Math.min(2 * want, CHUNK_ROWS)) {
+      const left = bytes - used
+      const found = base.pairs(keyBytes(low), keyBytes(high), want, left, reverse, ROW_OVERHEAD)
+      let last = found.more ? found.pairs.at(-1)?.[0].toString('latin1') : undefined
       const coveredLow = reverse && last !== undefined ? last : low
       const coveredHigh = !reverse && last !== undefined ? keyAfter(last) : high
-      for (const pair of this.#overlay(found, coveredLow, coveredHigh, reverse)) {
+      const changes = memtable.visible(coveredLow, coveredHigh, this.version, { most: want, reverse })
+      // There may be more of them, before what else was found.
+      if (changes.length === want) last = changes.at(-1)?.key
+      for (const pair of this.#overlay(found.pairs, changes, last, reverse)) {
         pairs.push(pair)
         used += pair[0].length + pair[1].length + ROW_OVERHEAD
         if (pairs.length >= rows || used >= bytes) return { pairs, more: true }
@@ -78,28 +83,28 @@ export class VersionedSnapshot implements Snapshot {
     }
   }
 
-  /** The rows of [low, high), of which `found` are those of the base, in the order read. */
-  #overlay(found: readonly Pair[], low: Key, high: Key, reverse: boolean): Pair[] {
+  /** The rows up to `last`, of which `found` are those of the base, in the order read. One at a time: a value may have 100 kB. */
+  *#overlay(
+    found: readonly Pair[],
+    changes: readonly Changed[],
+    last: Key | undefined,
+    reverse: boolean,
+  ): Generator<Pair, void, undefined> {
     const { memtable } = this.#storage
-    const changes = memtable.visible(low, high, this.version)
-    if (reverse) changes.reverse()
-    const pairs: Pair[] = []
     let next = 0
-    const take = (key: Key | undefined): boolean => {
-      let replaced = false
-      for (; next < changes.length; next++) {
-        const change = changes[next] as (typeof changes)[number]
-        if (key !== undefined && (reverse ? change.key < key : change.key > key)) break
-        replaced ||= change.key === key
-        if (change.value !== undefined) pairs.push([keyBytes(change.key), Buffer.from(change.value)])
-      }
-      return replaced
-    }
     for (const pair of found) {
       const key = pair[0].toString('latin1')
-      if (!take(key) && !memtable.isCleared(key, this.version)) pairs.push(pair)
+      if (last !== undefined && (reverse ? key < last : key > last)) break
+      let isReplaced = false
+      for (let change = changes[next]; change !== undefined; change = changes[++next]) {
+        if (reverse ? change.key < key : change.key > key) break
+        isReplaced ||= change.key === key
+        if (change.value !== undefined) yield [keyBytes(change.key), Buffer.from(change.value)]
+      }
+      if (!isReplaced && !memtable.isCleared(key, this.version)) yield pair
     }
-    take(undefined)
-    return pairs
+    for (const { key, value } of changes.slice(next)) {
+      if (value !== undefined) yield [keyBytes(key), Buffer.from(value)]
+    }
   }
 }

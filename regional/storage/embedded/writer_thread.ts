@@ -3,7 +3,14 @@
 
 import { closeSync, openSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { causeOf, dataPath, openWriter, PassMark, storedVersionBound } from './data_file.ts'
+import {
+  causeOf,
+  dataPath,
+  openWriter,
+  PassMark,
+  storedVersionBound,
+  type WriterLimits,
+} from './data_file.ts'
 import { VERSIONS_PER_SECOND } from './limits.ts'
 import { decode, type EffectSink } from './mutation_codec.ts'
 import { overwriteGaps } from './page_gaps.ts'
@@ -32,15 +39,14 @@ export type WriterReply =
   | { kind: 'committed'; logPages: number }
   | { kind: 'failed'; message: string; rolledBack: boolean; cause: ReturnType<typeof causeOf> }
 
-interface Options {
+export interface WriterOptions extends WriterLimits {
   directory: string
-  maxPages?: number
 }
 
 const port = parentPort
 if (port === null) throw new Error('writer_thread.ts runs as a worker thread')
-const { directory, maxPages } = workerData as Options
-const db = openWriter(directory, maxPages)
+const { directory, ...limits } = workerData as WriterOptions
+const db = openWriter(directory, limits)
 const upsert = db.prepare(
   'INSERT INTO kv VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
 )
