@@ -282,7 +282,7 @@ async function show(c: ConsoleContext, { given, input }: Typed = {}) {
           )}
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
             <CsrfField visit={visit} />
-            <OnceFields />
+            <OnceFields visit={visit} />
             <FormProblem problem={wrongRun} />
             <TextArea
               name="input"
