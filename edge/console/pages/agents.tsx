@@ -460,7 +460,7 @@ const labelled = (given: Given | undefined) =>
     Model: given.model,
     Instructions: given.instructions,
     Temperature: given.temperature,
-    'Top p': given.topP,
+    'Top P': given.topP,
     'Tokens of an answer, at most': given.maxOutputTokens,
   }
 
