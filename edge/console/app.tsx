@@ -226,6 +226,7 @@ const framing = (page: ConsolePage, show: Show) =>
       if (!isMendable(refused)) return c.var.refuse(refused)
       sayWhen(c, refused)
       c.set('problem', refused.problem)
+      if (refused.problem.code === 'conflict') c.set('visit', { ...visit, once: field(c.var.form, 'once') })
       return draw()
     })
     c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))

@@ -324,7 +324,7 @@ export function showRefusal(
 
 export const foreignForm = (c: Context, show: Show, form?: FormData) =>
   show(c, {
-    title: 'A form of elsewhere',
+    title: 'A form of another session',
     status: 403,
     body: (
       <Alone title="Nothing was done">

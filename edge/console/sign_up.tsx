@@ -18,19 +18,23 @@ import { readForm } from './csrf.ts'
 import { VISITOR } from './identity.ts'
 import { errorAt, Field, Select } from './parts/form.tsx'
 import { Alone } from './parts/layout.tsx'
-import { Advice, type Show, sayWhen, showRefusal, wordsOf } from './respond.tsx'
+import { Advice, Sent, type Show, sayWhen, showRefusal, wordsOf } from './respond.tsx'
 import { type ConsoleDependencies, field } from './visit.ts'
 
-/** What was wrong with what was asked for. */
-interface Wrong {
+/** What came of a form. */
+interface Lost {
   refused: Refused
+  sent: FormData
+}
+
+/** What was wrong with what was asked for. */
+interface Wrong extends Lost {
   given: SignUpRequest
 }
 
 type FormBody = (errorOf: (field: string) => string | undefined, offer: SignUpOffer) => Child
 
-interface WrongLink {
-  refused: Refused
+interface WrongLink extends Lost {
   given: LinkRequest
 }
 
@@ -45,14 +49,14 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
     const [slug, name] = [field(sent, 'slug'), field(sent, 'name')]
     const given = { slug, name, email: field(sent, 'email'), region: field(sent, 'region') }
     const answer = await apiFor(c).post(SIGN_UP_CALL, { body: given })
-    return answer.ok ? sentTo(c, given.email) : form(c, { refused: answer, given })
+    return answer.ok ? sentTo(c, given.email) : form(c, { refused: answer, given, sent })
   })
   app.get(LINK_PAGE, (c) => linkForm(c))
   app.post(LINK_PAGE, async (c) => {
     const sent = (await readForm(c, withBody)) ?? new FormData()
     const given = { slug: field(sent, 'slug'), email: field(sent, 'email') }
     const answer = await apiFor(c).post(`${SIGN_UP_CALL}/link`, { body: given })
-    return answer.ok ? linkSentTo(c, given) : linkForm(c, { refused: answer, given })
+    return answer.ok ? linkSentTo(c, given) : linkForm(c, { refused: answer, given, sent })
   })
   app.get(CONFIRM_PAGE, async (c) => {
     const token = c.req.query('token') ?? ''
@@ -66,19 +70,22 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
   })
 
   /** A page with a form of strangers', where the platform is open for them. */
-  async function formPage(c: Context, title: string, refused: Refused | undefined, body: FormBody) {
+  async function formPage(c: Context, title: string, lost: Lost | undefined, body: FormBody) {
+    const refused = lost?.refused
     const offer = await apiFor(c).get<SignUpOffer>(SIGN_UP_CALL)
-    if (!offer.ok) return refusal(c, offer)
+    if (!offer.ok)
+      return refusal(c, offer, lost && <Sent refused={offer} form={lost.sent} action={c.req.path} />)
     if (!offer.body.open) return closed(c)
     if (refused) sayWhen(c, refused)
     const errorOf = (name: string) => errorAt(refused?.problem, `/${name}`)
     return show(c, { title, status: refused?.status ?? 200, body: body(errorOf, offer.body) })
   }
 
-  function form(c: Context, { refused, given }: Partial<Wrong> = {}) {
+  function form(c: Context, wrong?: Wrong) {
+    const { refused, given } = wrong ?? {}
     const taken = refused?.problem.code === 'slug_taken' ? refused.problem.detail : undefined
     const isOfAField = taken !== undefined || refused?.problem.errors !== undefined
-    return formPage(c, 'Sign up', refused, (errorOf, { regions }) => (
+    return formPage(c, 'Sign up', wrong, (errorOf, { regions }) => (
       <Alone title="Create an organisation">
         {refused && !isOfAField && <Advice refused={refused} said={saidOf(refused)} first />}
         <form class="stack" method="post" action={SIGN_UP_PAGE}>
@@ -126,8 +133,9 @@ export function signingUp({ config, inside, withBody }: ConsoleDependencies, sho
     ))
   }
 
-  function linkForm(c: Context, { refused, given }: Partial<WrongLink> = {}) {
-    return formPage(c, 'Get a link', refused, (errorOf) => (
+  function linkForm(c: Context, wrong?: WrongLink) {
+    const { refused, given } = wrong ?? {}
+    return formPage(c, 'Get a link', wrong, (errorOf) => (
       <Alone title="Get a link to your organisation">
         <p>For who made an organisation here, and has no other way to sign in.</p>
         {refused && refused.problem.errors === undefined && (

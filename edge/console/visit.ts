@@ -64,6 +64,8 @@ export interface Visit extends Presence {
   api: Api
   /** Goes into every form. */
   csrf: string
+  /** Of a form that is drawn again and may have been carried out: as it was, it is still the same request. */
+  once?: string
 }
 
 export interface PageOptions {

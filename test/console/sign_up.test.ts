@@ -182,6 +182,23 @@ test('a taken slug, a form of another origin and a mailbox that takes nothing ar
   expect(await (await fetch(linkIn())).text()).not.toContain('<script>alert(1)')
 })
 
+test('nothing that a stranger typed is lost while the control region does not answer', async () => {
+  const { page, context } = await newPerson(browser, stack.edge)
+  await page.goto('/sign-up')
+  await page.getByLabel('Name', { exact: true }).fill('Patient')
+  await page.getByLabel('Slug').fill('patient')
+  await page.getByLabel('Your e-mail address').fill('pat@patient.example')
+  await stack.kill('us')
+  await page.getByRole('button', { name: 'Send the e-mail' }).click()
+  expect(await page.title()).toMatch(/^Perhaps not done · /)
+  expect(await page.locator('main').innerText()).toMatch(/What you sent.*Patient.*pat@patient\.example/s)
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([])
+  await stack.back('us')
+  await page.getByRole('button', { name: 'Send it again' }).click()
+  await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor()
+  await context.close()
+})
+
 test('nobody is sent letters without end, and nobody sends them without end', async () => {
   const mails = mailbox.mails.length
   const statuses: number[] = []

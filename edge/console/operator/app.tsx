@@ -11,7 +11,7 @@ import { atHome } from '../home.ts'
 import { Field } from '../parts/form.tsx'
 import { Alone, Frame } from '../parts/layout.tsx'
 import { Advice, foreignForm, isMendable, Sent, type Show, sayWhen, Typed } from '../respond.tsx'
-import type { ConsoleDependencies } from '../visit.ts'
+import { type ConsoleDependencies, field } from '../visit.ts'
 import { noisyPages } from './noisy.tsx'
 import { regionPages } from './regions.tsx'
 import { identifyOperatorSession, mintOperatorSession, OPERATOR_SESSION_MS } from './session.ts'
@@ -114,6 +114,7 @@ const visiting = ({ config, inside, withBody, now }: ConsoleDependencies, show: 
       if (!isMendable(refused)) return c.var.refuse(refused)
       sayWhen(c, refused)
       c.set('problem', refused.problem)
+      if (refused.problem.code === 'conflict') c.set('visit', { ...visit, once: field(c.var.form, 'once') })
       return draw()
     })
     if (c.req.method !== 'POST') return next()

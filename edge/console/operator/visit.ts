@@ -11,6 +11,8 @@ export interface OperatorVisit {
   role: OperatorRole
   api: Api
   csrf: string
+  /** As in the tenant’s console. */
+  once?: string
   /** Where a tenant can live. */
   regions: ReadonlyArray<string>
 }

@@ -292,7 +292,7 @@ async function show(c: ConsoleContext, { given, input }: Typed = {}) {
           )}
           <form class="stack" method="post" action={`${action}/runs`} data-streams="answer">
             <CsrfField visit={visit} />
-            <OnceFields />
+            <OnceFields visit={visit} />
             <FormProblem problem={wrongRun} />
             <TextArea
               name="input"
@@ -512,7 +512,7 @@ const labelled = (given: Given | undefined) =>
     Model: given.model,
     Instructions: given.instructions,
     Temperature: given.temperature,
-    'Top p': given.topP,
+    'Top P': given.topP,
     'Tokens of an answer, at most': given.maxOutputTokens,
   }
 

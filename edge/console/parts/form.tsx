@@ -6,16 +6,16 @@ import { CSRF_FIELD } from '../csrf.ts'
 import type { Visit } from '../visit.ts'
 
 /** Whose forms they are: as much of a visit as a form needs. */
-export type FormOwner = Pick<Visit, 'csrf'>
+export type FormOwner = Pick<Visit, 'csrf' | 'once'>
 
 export const CsrfField = ({ visit }: { visit: FormOwner }) => (
   <input type="hidden" name={CSRF_FIELD} value={visit.csrf} />
 )
 
 /** One form, one effect: sent twice, it is the same request, of the time that it was shown at. */
-export const OnceFields = () => (
+export const OnceFields = ({ visit }: { visit: FormOwner }) => (
   <>
-    <input type="hidden" name="once" value={crypto.randomUUID()} />
+    <input type="hidden" name="once" value={visit.once ?? crypto.randomUUID()} />
     <input type="hidden" name="shown" value={new Date().toISOString()} />
   </>
 )
@@ -32,7 +32,7 @@ export const AS_TYPED = { method: 'post', enctype: 'multipart/form-data' } as co
 export const Form = ({ visit, action, children }: FormProps) => (
   <form class="stack" {...AS_TYPED} action={action}>
     <CsrfField visit={visit} />
-    <OnceFields />
+    <OnceFields visit={visit} />
     {children}
   </form>
 )

@@ -131,7 +131,7 @@ export interface RowButtonProps {
 export const RowButton = ({ visit, action, verb, label }: RowButtonProps) => (
   <form method="post" action={action}>
     <CsrfField visit={visit} />
-    <OnceFields />
+    <OnceFields visit={visit} />
     <button class="plain" type="submit" aria-label={label}>
       {verb}
     </button>
