@@ -330,10 +330,11 @@ export const pageLimit = z
   .preprocess(
     (text) => (typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : text),
     z
-      .int('is no whole number in decimal digits')
-      // What is said of the whole would be said of these as well.
-      .min(1, 'is less than 1')
-      .max(100, 'is more than 100'),
+      .int({
+        error: ({ code }) => (code === 'invalid_type' ? 'is no whole number in decimal digits' : undefined),
+      })
+      .min(1)
+      .max(100),
   )
   .default(25)
 

@@ -24,9 +24,7 @@ export const nameSchema = z
   )
   .refine((text) => text.trim() === text, 'begins or ends with white space')
 
-export const timeSchema = z.iso
-  .datetime({ error: 'is no time in UTC such as 2026-01-31T10:15:00Z (RFC 3339, with Z)', abort: true })
-  .meta({ description: 'RFC 3339, UTC' })
+export const timeSchema = z.iso.datetime({ abort: true }).meta({ description: 'RFC 3339, UTC' })
 export const slugSchema = z
   .string()
   .regex(
