@@ -212,7 +212,9 @@ const framing = (page: ConsolePage, show: Show) =>
         { status: refused.status },
       )
     })
-    c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
+    c.set('done', (path, done) =>
+      c.redirect(`${base}/${path}${path.includes('?') ? '&' : '?'}done=${done}`, 303),
+    )
     await next()
   })
 
