@@ -265,7 +265,12 @@ const nothing = (c: Context, show: Show, status = 404) =>
             </a>
           </p>
         ) : (
-          <Consoles c={c} />
+          <>
+            <Consoles c={c} />
+            <p>
+              <a href="/">To the start</a>
+            </p>
+          </>
         )}
       </Alone>
     ),
