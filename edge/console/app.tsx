@@ -229,7 +229,9 @@ const framing = (page: ConsolePage, show: Show) =>
       if (refused.problem.code === 'conflict') c.set('visit', { ...visit, once: field(c.var.form, 'once') })
       return draw()
     })
-    c.set('done', (path, done) => c.redirect(`${base}/${path}?done=${done}`, 303))
+    c.set('done', (path, done) =>
+      c.redirect(`${base}/${path}${path.includes('?') ? '&' : '?'}done=${done}`, 303),
+    )
     await next()
   })
 
@@ -280,7 +282,12 @@ const nothing = (c: Context, show: Show, status = 404) =>
             </a>
           </p>
         ) : (
-          <Consoles c={c} />
+          <>
+            <Consoles c={c} />
+            <p>
+              <a href="/">To the start</a>
+            </p>
+          </>
         )}
       </Alone>
     ),

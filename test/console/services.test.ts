@@ -103,6 +103,17 @@ test('the whole of an admin’s first day: from the link to the key, the project
 
   await follow(page, 'Audit log')
   const actions = await page.locator('tbody td[data-title=Action]').allInnerTexts()
+  // The key and the session that did it are found by what the log calls them.
+  const [, keyId] = /api key (key_\w+)/.exec(await page.locator('tbody').innerText()) ?? []
+  const [, session] = /session (ses_\w+)/.exec(await page.locator('tbody').innerText()) ?? []
+  for (const [list, id] of [
+    ['API keys', keyId],
+    ['Sessions', session],
+  ] as const) {
+    await follow(page, list)
+    expect(await page.locator('tbody').innerText()).toContain(id)
+  }
+  await follow(page, 'Audit log')
   for (const action of ['sessions.enter', 'api-keys.create', 'webhook-endpoints.create', 'projects.create']) {
     expect(actions).toContain(action)
   }
@@ -192,6 +203,7 @@ test('an agent is made, run while one watches, and run again without script', as
   await expect.poll(() => answer.innerText()).toMatch(/^ ?\[input is empty\]/)
 
   const agent = page.url().split('?')[0] ?? ''
+  expect(await main(page)).toContain(agent.split('/').at(-1))
   await page.goto(agent)
   expect(await page.locator('tbody tr').count()).toBe(4)
   expect(await page.locator('tbody').innerText()).toContain('cancelled')
@@ -480,6 +492,14 @@ test('what was just made is on the page that says so, however many there are', a
   await follow(page, 'Cancel')
   expect(await heading()).toBe('The very last')
 
+  await follow(page, 'Its agents')
+  await page.getByLabel('Name', { exact: true }).fill('The last')
+  await click(page, 'Create the agent')
+  await follow(page, 'Delete this agent')
+  await click(page, 'Delete')
+  expect(await flash(page)).toContain('The agent is gone')
+  expect(await main(page)).toContain('No agents in The very last')
+
   await page.goto('/admin/demo/members')
   await page.getByLabel('Issuer').fill('https://id.demo.invalid')
   await page.getByLabel('Subject').fill('the-last')
@@ -496,7 +516,7 @@ test('what was just made is on the page that says so, however many there are', a
   await page.getByLabel('Name').fill('The last')
   await page.getByLabel('projects:read').check()
   await click(page, 'Create the key')
-  expect(await page.locator('tbody').innerText()).toMatch(/The last[\s\S]*projects:read/)
+  expect(await page.locator('tbody').innerText()).toMatch(/The last key_[\s\S]*projects:read/)
   await follow(page, 'Rotate The last')
   await click(page, 'Rotate')
   await follow(page, 'Revoke The last')
@@ -557,6 +577,7 @@ test('a project is archived, with all that is in it, and restored', async () => 
   expect(await page.getByRole('button', { name: 'Save' }).count()).toBe(0)
   await click(page, 'Restore this project')
   expect(await flash(page)).toContain('can be changed again')
+  expect(await main(page)).toContain(project)
 })
 
 test('the overview shows a day, a week and a month', async () => {

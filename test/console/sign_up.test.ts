@@ -215,3 +215,22 @@ test('nobody is sent letters without end, and nobody sends them without end', as
   }
   expect(statuses.at(-1)).toBe(429)
 })
+
+test('an invitation that goes by mail is shown with where it is, and can be taken back', async () => {
+  const { page, complaints, context } = await newPerson(browser, stack.edge)
+  const body = { role: 'owner' }
+  const link = await stack.call<{ url: string }>('/v1/admin-links', { method: 'POST', body })
+  await page.goto(link.body.url)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(`${stack.edge}/admin/demo/`)
+  await page.goto('/admin/demo/invitations')
+  await page.getByLabel('E-mail address').fill('mate@demo.example')
+  await page.getByRole('button', { name: 'Invite' }).click()
+  expect(await page.locator('.flash').innerText()).toContain('on its way')
+  expect(await page.locator('tbody').innerText()).toMatch(/mate@demo\.example[\s\S]*mail, on its way/)
+  expect(await page.locator('#secret').count()).toBe(0)
+  await page.getByRole('button', { name: 'Revoke the invitation for mate@demo.example' }).click()
+  expect(await page.locator('.flash').innerText()).toContain('was revoked')
+  expect(complaints).toEqual([])
+  await context.close()
+})

@@ -3,7 +3,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { CsrfField, errorAt, Field, Form, OnceFields, Select, TextArea } from '../parts/form.tsx'
-import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { Badge, Confirm, EmptyState, Id, Pager, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import {
   type ConsoleContext,
@@ -126,7 +126,7 @@ export const agents: ConsolePage = {
     })
     app.post('/:project/:agent/delete', async (c) => {
       const answer = await c.var.visit.api.delete(one(c))
-      return answer.ok ? c.var.done(PATH, 'deleted') : c.var.refuse(answer)
+      return answer.ok ? c.var.done(agentsIn(c), 'deleted') : c.var.refuse(answer)
     })
     app.post('/:project/:agent/runs', async (c) => {
       const { visit, form } = c.var
@@ -156,6 +156,13 @@ const one = (c: ConsoleContext): string =>
   `${agentsOf(c.req.param('project') ?? '')}/${encodeURIComponent(c.req.param('agent') ?? '')}`
 /** Below the console's base. */
 const here = (c: ConsoleContext): string => `${PATH}/${c.req.param('project')}/${c.req.param('agent')}`
+
+/** The list that the agent is in, below the console's base. */
+const agentsIn = (c: ConsoleContext): string =>
+  `${PATH}?project=${encodeURIComponent(c.req.param('project') ?? '')}`
+const aboveAgent = (c: ConsoleContext) => [
+  { href: `${c.var.visit.base}/${agentsIn(c)}`, title: 'Of its project' },
+]
 
 const givenIn = (form: FormData): Given => ({
   name: field(form, 'name'),
@@ -284,6 +291,7 @@ async function show(c: ConsoleContext, { given, input }: Typed = {}) {
   const action = `${visit.base}/${here(c)}`
   return c.var.page(
     <>
+      <Id id={agent.id} />
       {mayWrite && (
         <section class="panel" aria-labelledby="run">
           <h2 id="run">Run</h2>
@@ -349,7 +357,7 @@ async function show(c: ConsoleContext, { given, input }: Typed = {}) {
         </>
       )}
     </>,
-    { title: agent.name },
+    { title: agent.name, above: aboveAgent(c) },
   )
 }
 
@@ -488,7 +496,7 @@ async function showRun(c: ConsoleContext) {
         </a>
       </p>
     </>,
-    { title: 'Run', above: [{ href: back, title: 'Agent' }] },
+    { title: 'Run', above: [...aboveAgent(c), { href: back, title: 'Agent' }] },
   )
 }
 

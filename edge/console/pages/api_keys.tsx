@@ -120,7 +120,14 @@ const mayRotate = ({ scopes }: Visit, key: ApiKey): boolean =>
   !isExpired(key) && key.scopes.every((scope) => allows(scopes, scope))
 
 const columns = (visit: Visit, path: string, mayWrite: boolean) => [
-  { title: 'Name', of: (key: ApiKey) => key.name },
+  {
+    title: 'Name',
+    of: ({ id, name }: ApiKey) => (
+      <>
+        {name} <small>{id}</small>
+      </>
+    ),
+  },
   { title: 'Allows', of: ({ scopes }: ApiKey) => (scopes.includes('*') ? 'everything' : scopes.join(', ')) },
   {
     title: 'Created',

@@ -3,7 +3,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, TextArea } from '../parts/form.tsx'
-import { Badge, Confirm, EmptyState, Pager, Table, Time } from '../parts/list.tsx'
+import { Badge, Confirm, EmptyState, Id, Pager, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, formVersion, textField, type Visit } from '../visit.ts'
 import { Collections, collectionRoutes, RECORD_MESSAGES } from './collections.tsx'
@@ -145,6 +145,7 @@ async function edit(c: ConsoleContext, given?: Given) {
   const action = `${visit.base}/${PATH}/${project.id}`
   return c.var.page(
     <>
+      <Id id={project.id} />
       <Collections c={c} project={project} />
       {allows(visit.scopes, 'agents:read') && (
         <p>

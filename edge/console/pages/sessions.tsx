@@ -66,7 +66,8 @@ const columns = (visit: Visit, path: string, mayWrite: boolean) => [
     title: 'Who',
     of: (session: SessionShown) => (
       <>
-        {whoOf(visit, session)} {session.id === visit.session.id && <Badge kind="good">this one</Badge>}
+        {whoOf(visit, session)} {session.id === visit.session.id && <Badge kind="good">this one</Badge>}{' '}
+        <small>{session.id}</small>
       </>
     ),
   },

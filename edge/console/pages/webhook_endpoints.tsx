@@ -3,7 +3,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { Api, List } from '../api.ts'
 import { Choices, errorAt, Field, Form, Select, TextArea } from '../parts/form.tsx'
-import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { Badge, Confirm, EmptyState, Id, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import {
   type ConsoleContext,
@@ -330,6 +330,7 @@ async function show(c: ConsoleContext, given?: Given) {
   const mayRecover = mayWrite && endpoint.enabled
   return c.var.page(
     <>
+      <Id id={endpoint.id} />
       <div class="panel">
         <p>
           <Status endpoint={endpoint} />{' '}

@@ -4,7 +4,7 @@ import type { ProblemDetails } from '../../../shared/problems.ts'
 import { allows } from '../../../shared/scopes.ts'
 import type { List } from '../api.ts'
 import { errorAt, Field, Form, SecretField, Select, TextArea } from '../parts/form.tsx'
-import { Badge, Confirm, EmptyState, Pager, Secret, Table, Time } from '../parts/list.tsx'
+import { Badge, Confirm, EmptyState, Id, Pager, Secret, Table, Time } from '../parts/list.tsx'
 import { FormProblem } from '../respond.tsx'
 import { type ConsoleContext, cursorQuery, field, formVersion, type Visit } from '../visit.ts'
 import type { ConsolePage } from './page.ts'
@@ -289,6 +289,7 @@ async function show(c: ConsoleContext, given?: Given) {
   const now = { name, provider, secret: '', eventTypes: linesOf(eventTypes) }
   return c.var.page(
     <>
+      <Id id={id} />
       <div class="panel">
         <SetUp provider={provider} />
         {formerSecretUntil && (

@@ -146,6 +146,13 @@ export const Time = ({ at, exact = false }: { at: string | null; exact?: boolean
     <time datetime={at}>{`${at.slice(0, 10)} ${at.slice(11, exact ? 19 : 16)} UTC`}</time>
   )
 
+/** What the API and the audit log call it. */
+export const Id = ({ id }: { id: string }) => (
+  <p class="quiet">
+    <code>{id}</code>
+  </p>
+)
+
 export const Badge = ({ kind, children }: { kind?: 'good' | 'bad'; children?: Child }) => (
   <span class={kind ? `badge ${kind}` : 'badge'}>{children}</span>
 )
