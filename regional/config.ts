@@ -23,6 +23,12 @@ const json = <T extends z.ZodType>(schema: T) =>
       }
     })
     .pipe(schema)
+/** As the edge reads one: a path would be lost between what an assertion is bound to and what is asked. */
+const origin = z.url({ protocol: /^https?$/ }).transform((url, context) => {
+  const { href, origin } = new URL(url)
+  if (href !== `${origin}/`) context.addIssue({ code: 'custom', message: 'is more than an origin' })
+  return origin
+})
 const regionName = z.string().regex(REGION_NAME)
 const port = z.coerce.number().int().min(0).max(65_535)
 
@@ -32,7 +38,7 @@ const schema = z.object({
   /** The region that keeps the directory of tenants. */
   CONTROL_REGION: regionName,
   /** Every region's instances: `{"us":["http://…"]}`. */
-  REGIONS: json(z.record(regionName, z.array(z.url()).min(1))),
+  REGIONS: json(z.record(regionName, z.array(origin).min(1))),
   /** Every region's assertion keys, the signing one first. */
   ASSERTION_KEYS: json(z.record(regionName, z.array(z.object({ kid: z.string().min(1), secret })).min(1))),
   SIGNING_ROOTS: json(

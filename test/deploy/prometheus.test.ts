@@ -177,6 +177,13 @@ test('in Kubernetes a region’s pods are found, by what they say of themselves,
   expect(kept?.source_labels.map((name) => said.get(name)).join(';')).toBe(kept?.regex)
   const region = job?.relabel_configs.find(({ target_label: label }) => label === 'region')
   expect(region?.source_labels.map((name) => said.get(name))).toEqual(['us'])
+  // By these the usual metrics adapter finds the pod that an autoscaler asks for.
+  const from = (label: string) =>
+    job?.relabel_configs.find(({ target_label: target }) => target === label)?.source_labels
+  expect([from('namespace'), from('pod')]).toEqual([
+    ['__meta_kubernetes_namespace'],
+    ['__meta_kubernetes_pod_name'],
+  ])
   // What finds pods by annotation would find them a second time.
   expect(metadata.annotations).toBeUndefined()
 })

@@ -69,3 +69,17 @@ test('a region does not start with roots of which none may sign: it could make n
     )
   }
 })
+
+test('a region’s addresses are origins, as the edge reads them: a slash behind one would be asked for as part of each path', async () => {
+  const own = await new RegionSecrets(['us']).environment('us', { us: 'http://127.0.0.1:1' })
+  const at = (url: string) =>
+    readConfig({ ...own, DATA_DIR: 'data', REGIONS: JSON.stringify({ us: [url] }) }).REGIONS
+  expect(at('https://US.region.example:443/')).toEqual({ us: ['https://us.region.example'] })
+  for (const url of [
+    'https://us.region.example/v1',
+    'https://us.region.example?a',
+    'https://me@us.example',
+  ]) {
+    expect(() => at(url)).toThrow('REGIONS.us.0: is more than an origin')
+  }
+})
