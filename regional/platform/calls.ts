@@ -69,7 +69,7 @@ const inputs = {
   standingOf: z.object({ region: z.string(), numbers: z.array(numberSchema).max(100) }),
   claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
-  recheckDomain: tenant.extend({ id: z.string() }),
+  recheckDomain: tenant.extend({ id: z.string(), domain: z.string().optional() }),
   usage: tenant.extend({
     id: z.string(),
     window: z.object({ by: z.enum(['hour', 'day']), fromMs: z.number(), toMs: z.number() }),
@@ -137,7 +137,7 @@ export interface LocalParts {
   /** Somebody has shown this domain to be theirs, and it is another's. */
   contest: (domain: string) => Promise<void>
   /** Has a tenant's domain be looked at. */
-  recheck: (held: { number: TenantNumber; id: string }) => Promise<void>
+  recheck: (held: { number: TenantNumber; id: string; domain?: string | undefined }) => Promise<void>
 }
 
 export const localCalls = ({

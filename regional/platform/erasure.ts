@@ -7,11 +7,9 @@ import type { Erasure } from '../tenancy/erasure.ts'
 const Certificate = z
   .object({
     tenant: idSchema('ten'),
-    requestedBy: z
-      .string()
-      .meta({
-        description: 'The operator, `the organisation`, or `restoration`: erased again after a restore.',
-      }),
+    requestedBy: z.string().meta({
+      description: 'The operator, `the organisation`, or `restoration`: erased again after a restore.',
+    }),
     requestId: z.string(),
     requestedAt: timeSchema,
     begunAt: timeSchema,
