@@ -21,10 +21,11 @@ export const RESTORED_HELP = `
                    for a FoundationDB cluster
   --prefix         what stands before every key of the region there (ROOT_PREFIX); none by default
 
-Run it once after a backup was restored, before the region starts: whoever has read further than the backup goes on
-behind it then, instead of missing what is new. It raises the region's epoch and every tenant's, and in the control
-region it leaves out the tenant numbers that may have been given out since. At its start the region erases again what
-was erased since, as far as the control region knows. Broken off, run it again.
+Run it once after a backup was restored, before the region starts; after one of the control region's, in every region.
+Whoever has read further than the backup goes on behind it then, instead of missing what is new. It raises the
+region's epoch and every tenant's, and in the control region it leaves out the tenant numbers that may have been
+given out since. At its start the region erases again what was erased since, as far as the control region knows, and
+tells it of organisations that it does not know. Broken off, run it again.
 `
 
 const CLUSTER = 'fdb:'

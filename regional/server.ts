@@ -35,7 +35,7 @@ import { loadMeter } from './platform/load.ts'
 import { modelOperations } from './platform/model_routes.ts'
 import { type DigestKeys, OperatorRequests } from './platform/operator_requests.ts'
 import { TenantProvisioner } from './platform/provisioning.ts'
-import { eraseAgain } from './platform/restored.ts'
+import { settleRestored } from './platform/restored.ts'
 import { platformOperations } from './platform/routes.ts'
 import { signIns } from './platform/sign_in.ts'
 import { signUpCalls } from './platform/sign_up.ts'
@@ -67,6 +67,8 @@ import { WebhookDeliveries } from './webhooks/deliveries.ts'
 
 /** How often half-made tenants are looked for. */
 const FINISH_EVERY_MS = 5_000
+/** Until the control region answers: whoever is to be erased again is let in so long. */
+const SETTLE_EVERY_MS = 1_000
 const REFUSALS_EVERY_MS = 2_000
 const USAGE_EVERY_MS = 1_000
 /** So that each tenant has its turn once a minute. */
@@ -432,8 +434,8 @@ export async function startRegion(config: RegionConfig, parts: RegionParts = {})
   const background = new Background(log)
   background.once('finishing half-made tenants', () => finish(0))
   background.every(FINISH_EVERY_MS, 'finishing half-made tenants', finish)
-  background.untilDone(FINISH_EVERY_MS, 'erasing again what was erased before its region was restored', () =>
-    eraseAgain({ region, database, lifecycle, eraser, control: callsTo(controlRegion), log }),
+  background.untilDone(SETTLE_EVERY_MS, 'settling what a restore has brought back', () =>
+    settleRestored({ region, database, lifecycle, eraser, control: callsTo(controlRegion), log }),
   )
   background.every(REFUSALS_EVERY_MS, 'writing refusals to audit trails', () => refusals.flush())
   background.once('hearing of models', () => catalogue.refresh())

@@ -121,6 +121,33 @@ async function readDue(
   return { ...found, readOn: after }
 }
 
+/** What waits in the queue of a suspended tenant, and is passed to find what does not. */
+const MAX_PASSED = 5_000
+
+/** What is due of the platform's own upkeep, which goes on while the tenant is suspended. */
+export function lookForUpkeep(
+  { database, kinds, now }: Pick<StepDependencies, 'database' | 'kinds' | 'now'>,
+  tenant: TenantNumber,
+): Promise<ReadonlyArray<Turn>> {
+  const read = async (scope: TenantScope) => {
+    const nowMs = now()
+    const weight = await weightIn(scope)
+    const found: Turn[] = []
+    let after: QueuePlace | undefined
+    for (let passed = 0; passed < MAX_PASSED; passed += READ_ON) {
+      const { entries, more } = await jobsOf(scope).space(dueSpace).page({ limit: READ_ON, after })
+      for (const [[dueMs, id], entry] of entries) {
+        if (dueMs > nowMs || found.length === LOOK) return { value: found, commit: false }
+        after = [dueMs, id]
+        if (isUpkeep(kinds, entry)) found.push({ dueMs, id, entry, weight })
+      }
+      if (!more) break
+    }
+    return { value: found, commit: false }
+  }
+  return database.tenant(tenant, read, { batch: true })
+}
+
 const isBehind = (place: QueuePlace, other: QueuePlace | undefined): boolean =>
   other === undefined || place[0] > other[0] || (place[0] === other[0] && place[1] > other[1])
 
@@ -134,6 +161,11 @@ function laneOf(kinds: JobKinds, kind: string): string | undefined {
 function worksOutside(kinds: JobKinds, kind: string): boolean {
   const known = kinds.get(kind)
   return known !== undefined && 'outside' in known && known.outside !== undefined
+}
+
+export function isUpkeep(kinds: JobKinds, { kind }: DueEntry): boolean {
+  const known = kinds.get(kind)
+  return known !== undefined && 'upkeep' in known
 }
 
 export function standingKind(kinds: JobKinds, { kind }: DueEntry): StandingKind | undefined {

@@ -27,6 +27,7 @@ import {
   type ServiceJobKind,
   type Step,
 } from './kind.ts'
+import { isUpkeep } from './look.ts'
 import { advanced } from './progress.ts'
 import { enqueue, hasten, jobsOf, requeue } from './queue.ts'
 import { type DueEntry, dueSpace, endSpace, type JobRecord, jobSpace } from './record.ts'
@@ -151,9 +152,12 @@ const postpone = (dependencies: StepDependencies, tenant: TenantNumber, turn: Tu
 
 type StepWork = (scope: TenantScope, job: JobRecord, logs: LogStanding) => Promise<void>
 
-/** Runs `work` in a transaction of the tenant if it is active and the entry is still the job's present one. */
+/**
+ * Runs `work` in a transaction of the tenant if it is active, or suspended and the job is upkeep, and the entry is still the job's
+ * present one.
+ */
 function inTurn(
-  { database }: StepDependencies,
+  { database, kinds }: StepDependencies,
   tenant: TenantNumber,
   { dueMs, id, entry }: Turn,
   work: StepWork,
@@ -167,8 +171,8 @@ function inTurn(
       jobs.space(jobSpace).get([id]),
       jobs.space(endSpace).get([id]),
     ])
-    if (status?.status !== 'active' || present?.turn !== entry.turn)
-      return { value: undefined, commit: false }
+    const isOn = status?.status === 'active' || (status?.status === 'suspended' && isUpkeep(kinds, entry))
+    if (!isOn || present?.turn !== entry.turn) return { value: undefined, commit: false }
     if (job === undefined || end !== undefined) jobs.space(dueSpace).clear([dueMs, id])
     else await work(scope, job, status)
     return { value: undefined, commit: true }

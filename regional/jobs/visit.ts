@@ -8,7 +8,7 @@ import type { TenantScope } from '../tenancy/region_database.ts'
 import { type Holding, type Holdings, NO_ROOM_MS } from './holding.ts'
 import type { JobKinds } from './kind.ts'
 import { returnLease } from './lease.ts'
-import { look, SIDE_BY_SIDE, standingKind } from './look.ts'
+import { look, lookForUpkeep, SIDE_BY_SIDE, standingKind } from './look.ts'
 import { jobsOf } from './queue.ts'
 import { dueSpace, laterSpace } from './record.ts'
 import { AGAIN_MS } from './standing.ts'
@@ -74,6 +74,7 @@ async function work(
     // What is under way outside ends first: its step sees that the tenant is no longer active.
     if (status === 'erasing' && holding.isOutside) return { more: false }
     if (status === 'erasing') return { more: false, notBeforeMs: await dependencies.erase(tenant, mayGoOn) }
+    if (status === 'suspended') await keepUp(dependencies, tenant, signal, mayGoOn)
     if (status !== 'active') return { more: false }
     for (const kind of standing) kind.call(tenant)
     if (signal.aborted) return { more: false }
@@ -94,6 +95,20 @@ async function work(
     })
   }
   return { more: true }
+}
+
+/** Nobody works for a suspended tenant, but what is written of it is forgotten in time: refusals of its clients, for one. */
+async function keepUp(
+  dependencies: VisitDependencies,
+  tenant: TenantNumber,
+  signal: AbortSignal,
+  mayGoOn: () => boolean,
+): Promise<void> {
+  do {
+    const due = await lookForUpkeep(dependencies, tenant)
+    if (due.length === 0) return
+    for (const turn of due) if (!signal.aborted) await runStep(dependencies, tenant, turn, signal)
+  } while (mayGoOn())
 }
 
 async function sideBySide<T>(items: ReadonlyArray<T>, work: (item: T) => Promise<void>): Promise<void> {

@@ -22,7 +22,7 @@ import type { ProvisionedTenant, TenantLifecycle } from '../tenancy/lifecycle.ts
 import type { MadeLink, OwnerLink } from '../tenancy/owner_link.ts'
 import type { ShownTenant } from '../tenancy/records.ts'
 import type { UsageReport } from '../tenancy/usage.ts'
-import { type Directory, numberSchema } from './directory.ts'
+import { type Directory, numberSchema, type Standing } from './directory.ts'
 import type { RegionLoad } from './load.ts'
 
 const tenant = z.object({ number: numberSchema })
@@ -66,10 +66,10 @@ const inputs = {
   erasure: tenant.extend({ id: z.string() }),
   claim: tenant.extend({ slug: z.string(), region: z.string() }),
   release: tenant.extend({ region: z.string() }),
-  erasedOf: z.object({ region: z.string(), numbers: z.array(numberSchema).max(100) }),
+  standingOf: z.object({ region: z.string(), numbers: z.array(numberSchema).max(100) }),
   claimDomain: tenant.extend({ domain: z.string(), id: z.string() }),
   releaseDomain: tenant.extend({ domain: z.string(), id: z.string() }),
-  recheckDomain: tenant.extend({ id: z.string() }),
+  recheckDomain: tenant.extend({ id: z.string(), domain: z.string().optional() }),
   usage: tenant.extend({
     id: z.string(),
     window: z.object({ by: z.enum(['hour', 'day']), fromMs: z.number(), toMs: z.number() }),
@@ -106,7 +106,7 @@ interface Answers {
   claim: boolean
   release: null
   /** In the order asked. */
-  erasedOf: ReadonlyArray<boolean>
+  standingOf: ReadonlyArray<Standing>
   claimDomain: boolean
   releaseDomain: null
   recheckDomain: null
@@ -137,7 +137,7 @@ export interface LocalParts {
   /** Somebody has shown this domain to be theirs, and it is another's. */
   contest: (domain: string) => Promise<void>
   /** Has a tenant's domain be looked at. */
-  recheck: (held: { number: TenantNumber; id: string }) => Promise<void>
+  recheck: (held: { number: TenantNumber; id: string; domain?: string | undefined }) => Promise<void>
 }
 
 export const localCalls = ({
@@ -174,7 +174,7 @@ export const localCalls = ({
     await directory.release(number, region)
     return null
   },
-  erasedOf: ({ region, numbers }) => directory.erasedOf(numbers, region),
+  standingOf: ({ region, numbers }) => directory.standingOf(numbers, region),
   claimDomain: async ({ number, domain, id }) => {
     const claimed = await directory.claimDomain(number, domain, id)
     // Where nobody can look at it now, it stays whose it is, and whoever wants it asks again. They wait for nobody else's region.
@@ -301,7 +301,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
     erasure: send('erasure'),
     claim: send('claim'),
     release: send('release'),
-    erasedOf: send('erasedOf'),
+    standingOf: send('standingOf'),
     claimDomain: send('claimDomain'),
     releaseDomain: send('releaseDomain'),
     recheckDomain: send('recheckDomain'),

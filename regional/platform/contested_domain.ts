@@ -5,6 +5,7 @@ import type { TenantNumber } from '../../shared/tenant.ts'
 import type { JobKind } from '../jobs/kind.ts'
 import { enqueue, jobsOf } from '../jobs/queue.ts'
 import { jobSpace } from '../jobs/record.ts'
+import type { RecheckedDomain } from '../services/domains/check.ts'
 import { statusSpace } from '../tenancy/records.ts'
 import type { RegionDatabase } from '../tenancy/region_database.ts'
 import type { Calls } from './calls.ts'
@@ -20,14 +21,14 @@ export async function contestDomain(
 ): Promise<void> {
   const holder = await directory.holderOfDomain(domain)
   const place = holder && (await directory.locate(holder.number))
-  if (holder && place) await callsTo(place.region).recheckDomain(holder)
+  if (holder && place) await callsTo(place.region).recheckDomain({ ...holder, domain })
 }
 
 /** In its home region: whatever else it is asked meanwhile, one job. */
 export function recheckDomain<S, O>(
   database: RegionDatabase,
-  kind: JobKind<{ id: string }, S, O>,
-  { number, id }: { number: TenantNumber; id: string },
+  kind: JobKind<RecheckedDomain, S, O>,
+  { number, id, domain }: RecheckedDomain & { number: TenantNumber },
   nowMs: number,
 ): Promise<void> {
   return database.tenant(number, async (scope) => {
@@ -36,7 +37,7 @@ export function recheckDomain<S, O>(
     if (record === undefined || status?.status !== 'active') return { value: undefined, commit: false }
     const job = idFromBytes('job', uuidv7(nowMs - (nowMs % RECHECK_EVERY_MS), record.subarray(6)))
     const known = await jobsOf(scope).space(jobSpace).get([job])
-    if (known === undefined) enqueue(scope, kind, { id }, nowMs, {}, job)
+    if (known === undefined) enqueue(scope, kind, { id, domain }, nowMs, {}, job)
     return { value: undefined, commit: known === undefined }
   })
 }

@@ -11,6 +11,9 @@ export interface DirectoryEntry {
   region: string
 }
 
+/** `elsewhere`: a directory that lost its data has given the number to another tenant, of another region. */
+export type Standing = 'here' | 'erased' | 'unknown' | 'elsewhere'
+
 const bySlug = jsonSpace<[slug: string], string>('slug')
 const byNumber = jsonSpace<[number: Buffer], DirectoryEntry>('tenant')
 const erased = jsonSpace<[number: Buffer], Pick<DirectoryEntry, 'region'>>('erased')
@@ -83,12 +86,16 @@ export class Directory {
   /** Makes a slug this tenant's. @returns false when it is another's, or the tenant was erased. Repeatable. */
   claim(number: TenantNumber, entry: DirectoryEntry): Promise<boolean> {
     return this.database.platform(async (scope) => {
-      const [owner, tombstone] = await Promise.all([
+      const numbers = scope.space(nextNumber)
+      const [owner, tombstone, next = '1'] = await Promise.all([
         scope.space(bySlug).get([entry.slug]),
         scope.space(erased).get([numberKey(number)]),
+        numbers.get(['next']),
       ])
       if (tombstone !== undefined) return { value: false, commit: false }
       if (owner !== undefined) return { value: owner === String(number), commit: false }
+      // It was given out by this directory as it was before it lost its data.
+      if (number >= BigInt(next)) numbers.set(['next'], String(number + SKIPPED))
       scope.space(bySlug).set([entry.slug], String(number))
       scope.space(byNumber).set([numberKey(number)], entry)
       return { value: true, commit: true }
@@ -110,17 +117,22 @@ export class Directory {
     })
   }
 
-  /**
-   * Which of a region's tenants were erased, in their order. A directory that lost its data may have given the number to
-   * another tenant, of another region.
-   */
-  erasedOf(numbers: ReadonlyArray<TenantNumber>, region: string): Promise<ReadonlyArray<boolean>> {
-    return this.database.platform(async (scope) => {
-      const tombstones = await Promise.all(
-        numbers.map((number) => scope.space(erased).get([numberKey(number)])),
-      )
-      return { value: tombstones.map((tombstone) => tombstone?.region === region), commit: false }
-    })
+  /** How a region's tenants stand here, in their order. */
+  standingOf(numbers: ReadonlyArray<TenantNumber>, region: string): Promise<ReadonlyArray<Standing>> {
+    const standingIn = async (scope: Scope, number: TenantNumber): Promise<Standing> => {
+      const [live, tombstone] = await Promise.all([
+        scope.space(byNumber).get([numberKey(number)]),
+        scope.space(erased).get([numberKey(number)]),
+      ])
+      const known = live ?? tombstone
+      if (known === undefined) return 'unknown'
+      if (known.region !== region) return 'elsewhere'
+      return live === undefined ? 'erased' : 'here'
+    }
+    return this.database.platform(async (scope) => ({
+      value: await Promise.all(numbers.map((number) => standingIn(scope, number))),
+      commit: false,
+    }))
   }
 
   /** Whose a domain is. */

@@ -7,7 +7,9 @@ import type { Erasure } from '../tenancy/erasure.ts'
 const Certificate = z
   .object({
     tenant: idSchema('ten'),
-    requestedBy: z.string().meta({ description: 'The operator, or `the organisation`.' }),
+    requestedBy: z.string().meta({
+      description: 'The operator, `the organisation`, or `restoration`: erased again after a restore.',
+    }),
     requestId: z.string(),
     requestedAt: timeSchema,
     begunAt: timeSchema,

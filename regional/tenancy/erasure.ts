@@ -55,6 +55,8 @@ const CHUNK_ROWS = 2_000
 const CHUNK_BYTES = 500_000
 /** When the control region cannot be reached. */
 const TRY_AGAIN_MS = 5_000
+/** While another erasure tries: however many wait, looking at them costs little. */
+const WAIT_BEHIND_MS = 30_000
 
 export interface EraserDependencies {
   database: RegionDatabase
@@ -161,7 +163,7 @@ export class TenantEraser {
         over('done')
         continue
       }
-      if (this.isSilent && this.asking > 0) return now() + TRY_AGAIN_MS
+      if (this.isSilent && this.asking > 0) return now() + WAIT_BEHIND_MS
       if (!(await this.release(number))) {
         over('failed')
         return now() + TRY_AGAIN_MS

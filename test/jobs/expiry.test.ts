@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { expireAt, expiryHour, sweep } from '../../regional/jobs/expiry.ts'
 import { forgetting } from '../../regional/jobs/forgetting.ts'
 import { jobKind } from '../../regional/jobs/kind.ts'
+import { enqueue } from '../../regional/jobs/queue.ts'
 import { jsonLog } from '../../regional/log.ts'
 import type { Calls } from '../../regional/platform/calls.ts'
 import { Directory } from '../../regional/platform/directory.ts'
@@ -15,11 +16,12 @@ import {
   credentialSpace,
   type ProfileRecord,
   profileSpace,
+  statusSpace,
 } from '../../regional/tenancy/records.ts'
 import { UsageMeter } from '../../regional/tenancy/usage.ts'
 import { type TenantNumber, tenantId } from '../../shared/tenant.ts'
 import { eventually } from '../support/eventually.ts'
-import { counters, openQueue, type Queue } from './support.ts'
+import { count, counters, openQueue, type Queue } from './support.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 const DAY_MS = 24 * HOUR_MS
@@ -59,6 +61,27 @@ test('what has expired is swept after its hour, what was renewed or still lives 
   queue.clock.nowMs += 24 * HOUR_MS
   await eventually(async () => expect(await remembered(tenant)).toEqual([]))
   await eventually(async () => expect(await queue.pointers()).toEqual({ now: [], later: [], leases: [] }))
+  expect(queue.logged).toEqual([])
+})
+
+test('what has expired of a suspended tenant is swept as well, past all that waits there', async () => {
+  const tenant = await queue.tenant(1)
+  await queue.inTenant(tenant, (scope) => {
+    for (let i = 0; i < 600; i++) enqueue(scope, count, { name: 'a', steps: 1 }, queue.clock.nowMs)
+  })
+  for (let i = 0; i < 250; i++) await remember(tenant, `old ${i}`, 10 * 60_000)
+  const setStatus = (status: 'active' | 'suspended') =>
+    queue.inTenant(tenant, (scope) => {
+      scope.system('status', statusSpace).set(['status'], { status, version: 1, epoch: 1 })
+      if (status === 'active') scope.wake()
+    })
+  await setStatus('suspended')
+  queue.worker({ kinds: [sweep, count] })
+  queue.clock.nowMs += 2 * HOUR_MS
+  await eventually(async () => expect(await remembered(tenant)).toEqual([]))
+  expect(await queue.counter(tenant, 'a')).toBe(0)
+  await setStatus('active')
+  await eventually(async () => expect(await queue.counter(tenant, 'a')).toBe(600))
   expect(queue.logged).toEqual([])
 })
 

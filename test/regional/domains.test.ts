@@ -1,6 +1,8 @@
 // Domains of a tenant's own: nobody's until the DNS says so, and one tenant's at a time.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Directory } from '../../regional/platform/directory.ts'
+import { newId } from '../../shared/ids.ts'
+import { tenantNumberOf } from '../../shared/tenant.ts'
 import { openQueue, tenantNumber } from '../jobs/support.ts'
 import { type Regions, startRegions } from './support.ts'
 
@@ -123,6 +125,18 @@ async function soldBy(sellerSlug: string, buyerSlug: string) {
   const status = async () => (await seller.ask(`/v1/domains/${sold.id}`)).body.status
   return { seller, buyer, domain, sold, bought, lost, status, owner: await ownerOf(domain) }
 }
+
+test('a domain whose record is gone, as after a restore, is free for whoever shows it to be theirs', async () => {
+  const [before, after] = [await tenantOf('forgotten', 'eu'), await tenantOf('remembered')]
+  const body = { number: String(tenantNumberOf(before.id)), domain: 'left.example', id: newId('dom') }
+  const claim = { as: 'region', method: 'POST', path: '/internal/v1/claimDomain', body } as const
+  expect((await regions.ask('us', claim)).body).toBe(true)
+  const { id, record } = await after.add('left.example')
+  dns.set(record.name, [[record.value]])
+  expect((await after.verify(id)).lastCheck.outcome).toBe('taken')
+  await expect.poll(async () => (await after.verify(id)).status, { timeout: 10_000 }).toBe('verified')
+  expect(await ownerOf('left.example')).toBe(String(tenantNumberOf(after.id)))
+})
 
 test('a DNS that does not answer takes a domain from nobody', async () => {
   const { buyer, domain, bought, lost, status, owner } = await soldBy('holder', 'wanting')

@@ -428,15 +428,35 @@ test('after a restore whoever was erased since the backup is erased again, and n
     expect((await own.ask('eu', { as: back.key, path: '/v1/tenant' })).status).toBe(401)
     // Of another region it is another tenant's number.
     const numbers = [back.id, kept.id].map((id) => String(tenantNumberOf(id)))
-    const erasedOf = async (region: string) => {
-      const path = '/internal/v1/erasedOf'
+    const standingOf = async (region: string) => {
+      const path = '/internal/v1/standingOf'
       return (await own.ask('us', { as: 'region', method: 'POST', path, body: { region, numbers } })).body
     }
-    expect(await Promise.all(['eu', 'us'].map(erasedOf))).toEqual([
-      [true, false],
-      [false, false],
+    expect(await Promise.all(['eu', 'us'].map(standingOf))).toEqual([
+      ['erased', 'here'],
+      ['elsewhere', 'elsewhere'],
     ])
     expect((await own.ask('eu', { as: kept.key, path: '/v1/tenant' })).body.slug).toBe('kept')
+  } finally {
+    await own.close()
+  }
+})
+
+test('a directory that was restored is told of those who were made since', async () => {
+  const own = await startRegions()
+  try {
+    const since = await takenBack(own, 'us', () => own.newTenant('since', 'eu'), true)
+    const operator = async (path: string) => (await own.ask('us', { as: 'operator', path })).status
+    expect(await operator(`${TENANTS}/${since.id}`)).toBe(404)
+    // As after a restore of its own, of which it lost nothing.
+    await takenBack(own, 'eu', async () => {}, true)
+    await eventually(async () => expect(await operator(`${TENANTS}/${since.id}`)).toBe(200))
+    expect((await own.ask('eu', { as: since.key, path: '/v1/tenant' })).body.slug).toBe('since')
+    const again = { slug: 'since', name: 'x', region: 'us', plan: 'free', owner: { email: 'o@x.example' } }
+    const taken = await own.ask('us', { as: 'operator', method: 'POST', path: TENANTS, body: again })
+    expect(taken.body.code).toBe('slug_taken')
+    const numbers = [since, await own.newTenant('later', 'us')].map(({ id }) => tenantNumberOf(id))
+    expect(new Set(numbers).size).toBe(2)
   } finally {
     await own.close()
   }

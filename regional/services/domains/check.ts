@@ -58,11 +58,18 @@ export const releasingDomain = ({ release }: Pick<DomainOptions, 'release'>) =>
 
 interface Seen {
   number: TenantNumber
-  record: DomainRecord
+  /** None where it is gone without the directory having heard of it: this region's data was restored from before it was made. */
+  record: DomainRecord | undefined
+}
+
+export interface RecheckedDomain {
+  id: string
+  /** Earlier versions did not say it. */
+  domain?: string | undefined
 }
 
 export type RecheckingDomain = ServiceJobKind<
-  { id: string },
+  RecheckedDomain,
   null,
   { record: DomainRecord; outcome: Check } | undefined,
   Seen | undefined
@@ -80,11 +87,15 @@ export const recheckingDomain = (options: DomainOptions): RecheckingDomain => ({
   async read(tx, { payload }) {
     const record = await findDomain(tx, payload.id)
     // Also of one that is not verified: its claim may have been made without its record hearing of it.
-    return record && { number: tx.tenant, record }
+    return { number: tx.tenant, record }
   },
-  async outside(_job, _signal, seen) {
+  async outside({ payload: { id, domain } }, _signal, seen) {
     if (seen === undefined) return undefined
     const { number, record } = seen
+    if (record === undefined) {
+      if (domain !== undefined) await options.release({ number, domain, id })
+      return undefined
+    }
     const outcome = await checkDomain(options, number, record)
     if (outcome === 'not_found' || outcome === 'wrong_value') {
       await options.release({ number, domain: record.domain, id: record.id })
