@@ -7,7 +7,7 @@ import type { RequestContext } from './context.ts'
 
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 const REQUEST_HEADERS =
-  'Authorization, X-Api-Key, X-Tenant, Content-Type, Accept, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent'
+  'Authorization, X-Api-Key, X-Tenant, Content-Type, Accept, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, traceparent, tracestate'
 const EXPOSED = 'ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed'
 const MAX_AGE_SECONDS = '600'
 

@@ -59,7 +59,9 @@ const MISSING = 1_000
 const MISSING_MS = 2_000
 /** For so long after a failure nobody waits to see whether it goes on: what is kept is served meanwhile. */
 const FAILING_MS = 30_000
+/** Whoever waits for another's load looks then, and less and less often: anybody may make thousands wait for who is slow. */
 const LOOK_AGAIN_MS = 5
+const LESS_OFTEN = 1.5
 
 const always = (): boolean => true
 
@@ -123,7 +125,8 @@ export class Refreshed<K, V> {
   private async load(key: K, { maxAgeMs, pauseMs, mayLoad }: Wanted): Promise<Had<V>> {
     const { now, loadMs } = this.options
     // Checked without a pause before the load is announced: of many at once, one loads.
-    while (this.loadOf(key)) await scheduler.wait(LOOK_AGAIN_MS)
+    for (let lookAgainMs = LOOK_AGAIN_MS; this.loadOf(key); lookAgainMs *= LESS_OFTEN)
+      await scheduler.wait(lookAgainMs)
     const before = this.kept.get(key)
     if (before !== undefined && this.since(before.atMs) < maxAgeMs)
       return { outcome: 'had', value: before.value }

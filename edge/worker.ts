@@ -2,6 +2,7 @@
 import { env, waitUntil } from 'cloudflare:workers'
 import { readBindings } from './env.ts'
 import { leasesFrom, objectsOf, slotsFrom } from './limit/lease_source.ts'
+import { slotsHere } from './limit/slots_here.ts'
 import { leaseHere, TenantLimiter } from './limit/tenant_limiter.ts'
 import { createEdge } from './pipeline.ts'
 
@@ -18,10 +19,12 @@ declare global {
 
 const config = await readBindings(env, waitUntil)
 const objectOf = env.LIMITS === 'off' ? undefined : objectsOf(env.TENANT_LIMITER, config.limiterObjects)
+/** A workerd of one's own, where this isolate is the only one. */
+const isOwn = config.limiterObjects !== undefined
 const edge = createEdge(config, {
   leases: objectOf && leasesFrom(objectOf),
-  nearLeases: config.limiterObjects === undefined ? undefined : leaseHere,
-  slots: objectOf && slotsFrom(objectOf),
+  nearLeases: isOwn ? leaseHere : undefined,
+  slots: objectOf && (isOwn ? slotsHere() : slotsFrom(objectOf)),
   waitUntil,
 })
 

@@ -19,6 +19,8 @@ import { isPlainlySpelled } from './path_spelling.ts'
 export const SIGNATURE = 'signature'
 export const MIN_SECONDS = 10
 export const MAX_SECONDS = 7 * 24 * 60 * 60
+/** Of path and query. None longer is signed, so none is looked at: that would take far longer than all else about a request. */
+export const MAX_TARGET_LENGTH = 2_048
 
 const PREFIX = 'cs_'
 const ID_BYTES = 16
@@ -102,6 +104,7 @@ export async function verifySignedUrl(
     bytes === undefined ||
     bytes.length <= SCOPE_AT + TAG_BYTES ||
     bytes.length > MAX_BYTES ||
+    target.length > MAX_TARGET_LENGTH ||
     separator !== separatorAfter(target) ||
     canonicalTarget(target) !== target
   ) {

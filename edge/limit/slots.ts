@@ -1,5 +1,5 @@
 // Concurrency slots: how many streams and long requests a tenant has open at the same time, over all edges. Its Durable
-// Object holds them. A slot is renewed while its answer flows, given back when the answer ends or the client goes away,
+// Object holds them, or in a workerd of one's own its memory (slots_here.ts). A slot is renewed while its answer flows, given back when the answer ends or the client goes away,
 // and runs out by itself when the isolate that held it died.
 import type { TenantNumber } from '../../shared/tenant.ts'
 

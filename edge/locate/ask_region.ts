@@ -23,7 +23,7 @@ export async function askRegion(region: Region, path: string): Promise<unknown> 
   const answer = await askInstances(region, true, (origin) => question(region, origin, path))
   if (answer.status === 200) return answer.json()
   await answer.body?.cancel()
-  throw new Error(`the region ${region.name} answers ${answer.status}`)
+  throw new Error('not a plain answer')
 }
 
 async function question({ name, assertionKey }: Region, origin: string, path: string): Promise<Attempt> {

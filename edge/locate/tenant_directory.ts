@@ -131,7 +131,7 @@ export class TenantDirectory {
   private async askProviders(tenant: TenantNumber): Promise<Providers | undefined> {
     const place = await this.places.get(tenantPath({ number: tenant }), KEEP_MS)
     if (place.outcome === 'absent') return undefined
-    if (place.outcome === 'unavailable') throw new Error('nobody knows where the tenant lives')
+    if (place.outcome === 'unavailable') throw new Error('not known')
     let answer = await this.askHome(place.value.region, tenant)
     if (answer.outcome === 'moved') answer = await this.askHome(answer.region, tenant)
     return answer.outcome === 'known' ? answer.providers : undefined
@@ -143,7 +143,7 @@ export class TenantDirectory {
 
   private ask(name: string, path: string): Promise<unknown> {
     const region = this.options.config.regions.get(name)
-    if (region === undefined) throw new Error(`no way to the region ${name}`)
+    if (region === undefined) throw new Error('not known')
     return askRegion(region, path)
   }
 }

@@ -94,3 +94,14 @@ test('a stream holds one of its tenant’s slots, which is free again when the c
   tail.leave()
   await vi.waitFor(async () => (await openTail(key)).leave(), { timeout: 20_000, interval: 200 })
 })
+
+test('an edge that ends takes its streams with it: their slots are free when it is back', async () => {
+  const { id, key } = await newTenant('restarted')
+  const operator = stack.client(stack.operatorToken)
+  const body = { limits: { streams: 1 } }
+  await operator.call('PATCH /platform/v1/tenants/{id}', { params: { id }, body })
+  await openTail(key)
+  await stack.kill('edge')
+  // Well below the minute and a half after which a slot that nobody renews runs out.
+  await vi.waitFor(async () => (await openTail(key)).leave(), { timeout: 30_000, interval: 200 })
+})

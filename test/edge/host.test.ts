@@ -182,7 +182,9 @@ test('a preflight is answered without a credential, and says what may be sent', 
   expect(answer.status).toBe(204)
   expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example')
   expect(answer.headers.get('access-control-allow-methods')).toContain('PATCH')
-  expect(answer.headers.get('access-control-allow-headers')).toContain('If-Match')
+  const allowed = answer.headers.get('access-control-allow-headers')?.split(', ')
+  // Whoever traces sends both (W3C Trace Context, section 3.3).
+  expect(allowed).toEqual(expect.arrayContaining(['If-Match', 'traceparent', 'tracestate']))
   expect(answer.headers.get('access-control-allow-credentials')).toBeNull()
   expect(await seen(marker)).toEqual([])
   // An OPTIONS that is none is like any other method.

@@ -1,5 +1,5 @@
 // Values from afar, on a clock of the test's: how old one may be, and what counts while it can't be loaded.
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { type Dated, Refreshed } from '../../edge/refreshed.ts'
 
 const [FRESH_MS, STALE_MS, KEEP_MS, LOAD_MS] = [100_000, 200_000, 1_000_000, 5_000]
@@ -94,6 +94,25 @@ test('a load goes on without the request that began it, since others wait for it
   await settled()
   expect(await Promise.all([first, second, get()])).toEqual(['a', 'a', 'a'])
   expect(state.loads).toBe(1)
+})
+
+test('who waits for what another loads looks less and less often, and hears of it not much later', async () => {
+  const { state, get } = steered()
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+  state.gate = gate
+  let [looks, waitedMs] = [0, 0]
+  const wait = vi.spyOn(scheduler, 'wait').mockImplementation(async (ms) => {
+    // No longer than half of what it has waited, and a moment.
+    expect(ms).toBeLessThanOrEqual(waitedMs / 2 + 5.001)
+    looks++
+    waitedMs += ms
+    if (waitedMs >= 4_000) open()
+  })
+  onTestFinished(() => wait.mockRestore())
+  const first = get()
+  expect(await get()).toBe('a')
+  await first
+  expect(looks).toBeLessThan(30)
 })
 
 test('what was forgotten while it was loaded is loaded once more, for all that wait', async () => {

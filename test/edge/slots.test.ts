@@ -4,6 +4,7 @@ import { expect, inject, test, vi } from 'vitest'
 import { readBindings } from '../../edge/env.ts'
 import { objectsOf, slotsFrom } from '../../edge/limit/lease_source.ts'
 import { type SlotSource, Slots } from '../../edge/limit/slots.ts'
+import { slotsHere } from '../../edge/limit/slots_here.ts'
 import type { TenantLimiter } from '../../edge/limit/tenant_limiter.ts'
 import { createEdge } from '../../edge/pipeline.ts'
 import { type TenantSnapshot, writeSnapshot } from '../../shared/snapshot.ts'
@@ -67,6 +68,23 @@ test('a slot is free again when its answer is over, when its client leaves, and 
   } finally {
     vi.useRealTimers()
   }
+})
+
+test('in a workerd of one’s own slots are held in memory alone, each tenant’s apart, and end as they do in an object', async () => {
+  const clock = { nowMs: 3_600_000 }
+  const here = slotsHere(() => clock.nowMs)
+  const [one, another] = [newTenant(), newTenant()]
+  expect(await Promise.all(['a', 'b', 'c'].map((id) => here.hold(one, id, 2)))).toEqual([true, true, false])
+  expect(await here.hold(another, 'c', 2)).toBe(true)
+  await here.release(one, 'a')
+  expect([await here.hold(one, 'c', 2), await here.hold(one, 'd', 2)]).toEqual([true, false])
+  // What is held is renewed, however few there may be by then; what nobody renews runs out.
+  clock.nowMs += 60_000
+  expect(await here.hold(one, 'b', 1)).toBe(true)
+  clock.nowMs += 30_000
+  expect([await here.hold(one, 'd', 2), await here.hold(one, 'e', 2)]).toEqual([true, false])
+  clock.nowMs -= 3_600_000
+  expect(await here.hold(one, 'e', 1)).toBe(true)
 })
 
 /** An object that answers when the test lets it, and what was asked of it. */

@@ -44,6 +44,17 @@ test('without a query of its own it verifies as well', async () => {
   })
 })
 
+test('one that is longer than any that is signed is refused, whoever signed it, before its query is read', async () => {
+  for (const [length, outcome] of [
+    [2_048, 'verified'],
+    [2_049, 'refused'],
+  ] as const) {
+    const target = '/v1/projects?cursor='.padEnd(length, 'a')
+    const long = await signUrl(claims, { ...request, target }, roots)
+    expect((await verify(long.slice(origin.length))).outcome).toBe(outcome)
+  }
+})
+
 test('no two are the same', async () => {
   expect(await signUrl(claims, request, roots)).not.toBe(url)
 })

@@ -84,8 +84,8 @@ async function fetchKeys(issuer: string, development: boolean): Promise<Readonly
     `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
     development,
   )
-  if (configuration.issuer !== issuer) throw new Error('the configuration of another issuer')
-  if (typeof configuration.jwks_uri !== 'string') throw new Error('no address of keys')
+  if (configuration.issuer !== issuer) throw new Error('not its own')
+  if (typeof configuration.jwks_uri !== 'string') throw new Error('not a URL to fetch')
   const { keys } = await fetchJson(configuration.jwks_uri, development)
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('not a set of keys')
   return keys

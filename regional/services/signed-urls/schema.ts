@@ -1,6 +1,6 @@
 // Signed URLs: what clients send and get. The URL itself is the secret, and it is kept nowhere.
 import { z } from 'zod'
-import { canonicalTarget, MAX_SECONDS, MIN_SECONDS } from '../../../shared/signed_url.ts'
+import { canonicalTarget, MAX_SECONDS, MAX_TARGET_LENGTH, MIN_SECONDS } from '../../../shared/signed_url.ts'
 import { timeSchema } from '../../schemas.ts'
 
 const DEFAULT_SECONDS = 3_600
@@ -8,7 +8,7 @@ const DEFAULT_SECONDS = 3_600
 /** In the spelling that is signed. */
 const target = z
   .string()
-  .max(2048)
+  .max(MAX_TARGET_LENGTH)
   .regex(/^\/v1\//, 'is not a path under /v1/')
   .transform((text, context) => {
     const canonical = canonicalTarget(text)
