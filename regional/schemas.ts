@@ -57,6 +57,13 @@ export const ProblemSchema = z
   })
   .meta({ id: 'Problem' })
 
+const NO_TIME = 'is not a time in UTC such as 2030-01-31T12:00:00Z'
+/** A time that a client sends: `+00:00`, as Python and what is generated for it write it, is UTC, too. Answers have `Z`. */
+export const sentTimeSchema = z.iso
+  .datetime({ offset: true, error: NO_TIME, abort: true })
+  .refine((time) => /(?:Z|\+00:00)$/.test(time), { error: NO_TIME, abort: true })
+  .meta({ description: 'RFC 3339, UTC' })
+
 /** Beside an actor that is a session, or the link that begins one. */
 export const actorsMember = idSchema('mem')
   .optional()
