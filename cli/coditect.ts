@@ -21,6 +21,7 @@ import {
   RESTORED_HELP,
   type RestoredOptions,
 } from './db_command.ts'
+import { Unfollowed } from './jobs.ts'
 import { terminalOutput } from './output.ts'
 import { readProfile, UsageError } from './profile.ts'
 
@@ -62,12 +63,14 @@ db.command('restored')
   .action((options: RestoredOptions) => dbRestored(options))
 
 function exitCodeOf(error: unknown): number {
+  if (error instanceof Unfollowed) return exitCodeOf(error.cause)
   if (error instanceof UsageError) return 2
   if (error instanceof ConnectionError) return 3
   return 1
 }
 
 function lineOf(error: unknown): string {
+  if (error instanceof Unfollowed) return `${lineOf(error.cause)}\n  ${error.message}`
   if (error instanceof CoditectProblem) {
     const where = error.errors.map(({ pointer, detail }) => `\n  ${pointer}: ${detail}`).join('')
     return `${error.detail} (${error.code}, ${error.requestId})${where}`

@@ -1,10 +1,28 @@
 // Long work, followed to its end: a bar for whoever watches.
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Job } from '../shared/client/index.ts'
+import type { Coditect, Job } from '../shared/client/index.ts'
 import type { Output } from './output.ts'
 
 const LOOK_EVERY_MS = 300
 const BAR = 24
+
+/** Work that was begun could not be followed, for its cause; it goes on. */
+export class Unfollowed extends Error {
+  override readonly name = 'Unfollowed'
+
+  constructor(job: string, cause: unknown) {
+    super(`the work goes on: coditect jobs wait ${job}`, { cause })
+  }
+}
+
+/** How work that was just begun is looked at. @throws {Unfollowed} */
+export const begunJob = (client: Coditect, id: string) => async (): Promise<Job> => {
+  try {
+    return await client.call('GET /v1/jobs/{id}', { params: { id } })
+  } catch (cause) {
+    throw new Unfollowed(id, cause)
+  }
+}
 
 /** @throws {Error} when the job fails or is cancelled */
 export async function followJob<J extends Job>(look: () => Promise<J>, output: Output): Promise<J> {

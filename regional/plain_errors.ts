@@ -45,10 +45,11 @@ const TYPES: Readonly<Record<string, string>> = {
   record: 'an object',
 }
 
+export const NO_TIME = 'is not a time in UTC such as 2030-01-31T12:00:00Z'
 const FORMATS: Readonly<Record<string, string>> = {
   email: 'is not an e-mail address',
   url: 'is not a URL',
-  datetime: 'is not a time in UTC such as 2030-01-31T12:00:00Z',
+  datetime: NO_TIME,
 }
 
 function tooSmall({ origin, minimum, inclusive }: z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall>): string {

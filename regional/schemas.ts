@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Id, IdPrefix } from '../shared/ids.ts'
 import { PROBLEMS, type ProblemCode } from '../shared/problems.ts'
 import { SLUG } from '../shared/tenant.ts'
+import { NO_TIME } from './plain_errors.ts'
 
 /** A TypeID of this kind. Its type is told, not made by a transform: zod keeps weak maps for each parse of a schema with one. */
 export const idSchema = <P extends IdPrefix>(prefix: P) =>
@@ -61,6 +62,12 @@ export const ProblemSchema = z
       .optional(),
   })
   .meta({ id: 'Problem' })
+
+/** A time that a client sends: `+00:00`, as Python and what is generated for it write it, is UTC, too. Answers have `Z`. */
+export const sentTimeSchema = z.iso
+  .datetime({ offset: true, abort: true })
+  .refine((time) => /(?:Z|\+00:00)$/.test(time), { error: NO_TIME, abort: true })
+  .meta({ description: 'RFC 3339, UTC' })
 
 /** Beside an actor that is a session, or the link that begins one. */
 export const actorsMember = idSchema('mem')

@@ -1,6 +1,6 @@
 // `coditect projects`, `coditect jobs`: projects, and long work such as deleting one.
 import type { Command } from 'commander'
-import { followJob } from '../jobs.ts'
+import { begunJob, followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import type { Ask } from './command.ts'
 
@@ -56,8 +56,7 @@ export function addProjects(program: Command, ask: Ask): void {
     .action(async (id: string, { wait }: { wait: boolean }) => {
       const { client, output } = ask()
       const begun = await client.call('DELETE /v1/projects/{id}', { params: { id } })
-      const look = () => client.call('GET /v1/jobs/{id}', { params: { id: begun.job } })
-      writeThing(output, wait ? await followJob(look, output) : begun)
+      writeThing(output, wait ? await followJob(begunJob(client, begun.job), output) : begun)
     })
 }
 

@@ -1,7 +1,7 @@
 // `coditect collections`, `coditect records`: documents, and the indexes that queries need.
 import type { Command } from 'commander'
 import type { Collection } from '../../shared/client/index.ts'
-import { endOfJob, followJob } from '../jobs.ts'
+import { begunJob, endOfJob, followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import { UsageError } from '../profile.ts'
 import { type Ask, atMost, etag, jsonFrom, several, wholeNumber } from './command.ts'
@@ -41,7 +41,7 @@ export function addCollections(program: Command, ask: Ask): void {
       // What is ready had a job, too, which may have failed over another index, or be forgotten by now.
       const building = indexes.filter(({ state }) => state === 'building')
       for (const job of new Set(building.flatMap(({ job }) => job ?? []))) {
-        await endOfJob(() => client.call('GET /v1/jobs/{id}', { params: { id: job } }), output)
+        await endOfJob(begunJob(client, job), output)
       }
       const collection = await client.call(`GET ${COLLECTION}`, { params })
       writeThing(output, collection)
@@ -55,8 +55,7 @@ export function addCollections(program: Command, ask: Ask): void {
     .action(async (projectId: string, name: string, { wait }: { wait: boolean }) => {
       const { client, output } = ask()
       const begun = await client.call(`DELETE ${COLLECTION}`, { params: { projectId, name } })
-      const look = () => client.call('GET /v1/jobs/{id}', { params: { id: begun.job } })
-      writeThing(output, wait ? await followJob(look, output) : begun)
+      writeThing(output, wait ? await followJob(begunJob(client, begun.job), output) : begun)
     })
 }
 

@@ -446,6 +446,37 @@ test('a run whose connection breaks is told as nobody’s answer', async () => {
   }
 })
 
+test('whoever follows work and loses the platform is told how to go on', async () => {
+  const platform = createServer((request, response) => {
+    if (request.method !== 'DELETE') return void request.socket.destroy()
+    response.writeHead(202, { 'content-type': 'application/json' })
+    response.end('{"job":"job_1"}')
+  })
+  await new Promise<void>((resolve) => platform.listen(0, '127.0.0.1', resolve))
+  try {
+    const env = {
+      CODITECT_URL: `http://127.0.0.1:${(platform.address() as AddressInfo).port}`,
+      CODITECT_TOKEN: 'x',
+    }
+    const lost = await coditect(['projects', 'delete', 'prj_1'], { env })
+    expect([lost.code, lost.stdout]).toEqual([3, ''])
+    expect(lost.stderr).toMatch(/^coditect: .*\n {2}the work goes on: coditect jobs wait job_1\n$/)
+  } finally {
+    platform.close()
+  }
+})
+
+test('a key that may begin work and not see how far it is, is told so', async () => {
+  const env = as(stack.demo.apiKey)
+  const [project] = json(await coditect(['projects', 'create', 'Gone', '--json'], { env }))
+  const [{ key }] = json(
+    await coditect(['keys', 'create', 'k', '--scope', 'projects:write', '--json'], { env }),
+  )
+  const deleted = await coditect(['projects', 'delete', project.id], { env: as(key) })
+  expect([deleted.code, deleted.stdout]).toEqual([1, ''])
+  expect(deleted.stderr).toMatch(/jobs:read.*\n {2}the work goes on: coditect jobs wait job_\w+\n$/)
+})
+
 test('a run whose first answer got lost is told whole', async () => {
   let asked = 0
   const platform = createServer((request, response) => {

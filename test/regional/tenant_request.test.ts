@@ -45,7 +45,7 @@ describe('a tenant', () => {
     expect(await told('/v1/projects?limit=0')).toEqual(['/limit is less than 1'])
     expect(await told('/v1/projects?limit=1e1')).toEqual(['/limit is no whole number in decimal digits'])
     const time = 'is not a time in UTC such as 2030-01-31T12:00:00Z'
-    for (const expiresAt of ['tomorrow', '2099-01-01T00:00:00+00:00']) {
+    for (const expiresAt of ['tomorrow', '2099-01-01T00:00:00+01:00']) {
       const body = { name: 'K', scopes: ['*'], expiresAt }
       expect(await told('/v1/api-keys', body)).toEqual([`/expiresAt ${time}`])
     }
@@ -56,6 +56,21 @@ describe('a tenant', () => {
     expect((await ask('/v1/events?after=yesterday')).body.detail).toMatch(
       /^Use the id or sequence of an event/,
     )
+  })
+
+  test('sends times of UTC in either spelling, and is answered with Z', async () => {
+    const at = '2099-01-01T00:00:00.000Z'
+    const expiresAt = '2099-01-01T00:00:00+00:00'
+    const body = { name: 'K', scopes: ['projects:read'], expiresAt }
+    expect((await ask('/v1/api-keys', { method: 'POST', body })).body.expiresAt).toBe(at)
+    const project = (await create('Times')).body.id
+    const records = `/v1/projects/${project}/collections/c/records`
+    const record = { data: {}, expiresAt }
+    expect((await ask(records, { method: 'POST', body: record })).body.expiresAt).toBe(at)
+    const since = encodeURIComponent('2020-01-01T00:00:00+00:00')
+    for (const list of ['/v1/audit', '/v1/deliveries']) {
+      expect((await ask(`${list}?since=${since}`)).status).toBe(200)
+    }
   })
 
   test('walks a list by its cursor and meets every project once, in order', async () => {

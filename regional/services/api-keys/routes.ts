@@ -83,7 +83,9 @@ export const apiKeys = (mint: Mint): Service => ({
       async handle(tx, { body }) {
         const { tenant, scopes, nowMs } = tx.context
         mayGive(scopes, body.scopes)
-        const { text, record } = await mint({ tenant, ...body, createdBy: await tx.issuers.own(), nowMs })
+        const expiresAt = body.expiresAt && new Date(body.expiresAt).toISOString()
+        const createdBy = await tx.issuers.own()
+        const { text, record } = await mint({ tenant, ...body, expiresAt, createdBy, nowMs })
         await addKey(tx, record)
         return made(record, text)
       },

@@ -1,7 +1,7 @@
 // API keys: what clients send and see. The key itself is seen once, in the answer that made it.
 import { z } from 'zod'
 import { SCOPES } from '../../../shared/scopes.ts'
-import { idSchema, nameSchema, timeSchema } from '../../schemas.ts'
+import { idSchema, nameSchema, sentTimeSchema, timeSchema } from '../../schemas.ts'
 
 export const keyId = idSchema('key')
 
@@ -37,8 +37,8 @@ export const CreateApiKey = z
   .strictObject({
     name: nameSchema,
     scopes: scopes.meta({ description: 'At most what the key that asks has itself.' }),
-    expiresAt: timeSchema
-      .refine((time) => !(Date.parse(time) <= Date.now()), 'lies in the past')
+    expiresAt: sentTimeSchema
+      .refine((time) => Date.parse(time) > Date.now(), 'lies in the past')
       .nullable()
       .default(null),
   })

@@ -1,6 +1,6 @@
 // The audit trail, as a tenant reads it.
 import { z } from 'zod'
-import { actorsMember, timeSchema } from '../../schemas.ts'
+import { actorsMember, sentTimeSchema, timeSchema } from '../../schemas.ts'
 import { ACTOR_KINDS } from '../../tenancy/audit.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 
@@ -44,8 +44,8 @@ export const AuditQuery = pageQuery.extend({
   action: word.optional().meta({ description: 'Such as `projects.create`, or `projects` for all of them.' }),
   target: word.optional().meta({ description: 'Only what was done to this, as entries say it.' }),
   outcome: z.enum(['done', 'refused']).optional(),
-  since: timeSchema.optional(),
-  until: timeSchema
+  since: sentTimeSchema.optional(),
+  until: sentTimeSchema
     .optional()
     .meta({ description: 'Before this time. A page may be short: go on with its cursor.' }),
 })

@@ -28,7 +28,7 @@ const MAX_TYPES = 20
 export const eventQuery = z.strictObject({
   after: z.string().max(2048).optional().meta({
     description:
-      'The `id` or `sequence` of an event, a `nextCursor`, or a `through`. Without it, from the oldest one on.',
+      'The `id` or `sequence` of an event, a `nextCursor`, or a `through`. Without it, from the oldest one on; a stream begins now.',
   }),
   types: z
     .string()

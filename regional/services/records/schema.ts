@@ -1,6 +1,6 @@
 // Collections and records: what clients send and see.
 import { z } from 'zod'
-import { changesSomething, idSchema, timeSchema } from '../../schemas.ts'
+import { changesSomething, idSchema, sentTimeSchema, timeSchema } from '../../schemas.ts'
 import { type Document, documentFault, isDocument } from './document.ts'
 import { isFieldPath } from './field_path.ts'
 import { INDEX_TYPES } from './index_key.ts'
@@ -111,7 +111,7 @@ export const Collection = z
   .meta({ id: 'Collection' })
 
 const data = documentSchema('The document: any JSON object up to 1 MiB.')
-const expiresAt = timeSchema.meta({ description: 'The record is gone from then on. RFC 3339, UTC' })
+const expiresAt = sentTimeSchema.meta({ description: 'The record is gone from then on. RFC 3339, UTC' })
 
 export const Record = z
   .object({

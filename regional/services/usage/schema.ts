@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { QUANTITIES, type Quantity } from '../../../shared/plans.ts'
 import { ISOLATION_STAGES } from '../../admission/noisy.ts'
-import { timeSchema } from '../../schemas.ts'
+import { sentTimeSchema, timeSchema } from '../../schemas.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 const DAY_MS = 24 * HOUR_MS
@@ -45,8 +45,8 @@ export const Usage = z
 
 export const usageQuery = z.strictObject({
   by: z.enum(['hour', 'day']).default('hour'),
-  from: timeSchema.optional(),
-  to: timeSchema.optional(),
+  from: sentTimeSchema.optional(),
+  to: sentTimeSchema.optional(),
 })
 
 /** @returns the window that a client asked for, of whole days where it is by the day, or what is wrong with it. */

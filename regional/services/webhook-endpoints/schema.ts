@@ -1,7 +1,7 @@
 // Webhook endpoints and deliveries: what clients send and see. Secrets are seen once; the values of headers never.
 import { z } from 'zod'
 import { namesEvents } from '../../../shared/event_types.ts'
-import { actorsMember, changesSomething, idSchema, timeSchema } from '../../schemas.ts'
+import { actorsMember, changesSomething, idSchema, sentTimeSchema, timeSchema } from '../../schemas.ts'
 import { pageQuery } from '../../tenancy/service.ts'
 import { DELIVERY_STATUSES } from '../../webhooks/records.ts'
 import { secretBytes } from '../../webhooks/signature.ts'
@@ -187,7 +187,7 @@ export const DeliveryWithAttempts = Delivery.omit({ attempts: true })
   })
   .meta({ id: 'WebhookDeliveryWithAttempts' })
 
-const since = timeSchema.meta({ description: 'Of the event.', example: '2026-01-01T00:00:00.000Z' })
+const since = sentTimeSchema.meta({ description: 'Of the event.', example: '2026-01-01T00:00:00.000Z' })
 
 export const deliveryQuery = pageQuery.extend({
   endpoint: endpointId.optional(),
