@@ -30,6 +30,8 @@ export class Tails {
   private readonly log: Log
   private readonly tenants = new Map<TenantNumber, { listeners: Set<TailListener>; ended: AbortController }>()
   private stopped = false
+  /** Why a tenant could not be watched, since one was last. All of them have the same database. */
+  private failing: string | undefined
   /** Following outlives the request that was the first to ask for it, so it is no part of that request. */
   private readonly apart = AsyncLocalStorage.snapshot()
 
@@ -87,8 +89,9 @@ export class Tails {
       let watch: Watching | undefined
       try {
         watch = await this.database.tenant(tenant, async (scope) => ({ value: watchIn(scope), commit: true }))
+        this.watched()
       } catch (error) {
-        this.log.error('a tenant could not be watched', { error })
+        this.notWatched(error)
       }
       const fired = watch?.changed.then(
         () => true,
@@ -104,5 +107,18 @@ export class Tails {
       watch?.cancel()
       if (!hasFired) await sleep(WITHOUT_WATCH_MS, undefined, { signal: ended }).catch(() => {})
     }
+  }
+
+  private watched(): void {
+    if (this.failing === undefined) return
+    this.failing = undefined
+    this.log.info('tenants are watched again')
+  }
+
+  private notWatched(error: unknown): void {
+    const why = String(error)
+    if (this.failing === why) return
+    this.failing = why
+    this.log.error('a tenant could not be watched', { error })
   }
 }

@@ -76,3 +76,33 @@ test('an event costs one watch: the one on the status stays as it is', async () 
   }
   expect(watches() - before).toBe(10)
 })
+
+test('that the database is away is logged once, however many tenants are followed, and once that it is back', async () => {
+  const engine = await openEngine({ dataDir: await temporaryDirectory() })
+  onTestFinished(() => engine.close())
+  const begin = engine.native.createTransaction
+  let tries = 0
+  engine.native.createTransaction = () => {
+    tries++
+    throw new Error('the database is away')
+  }
+  const logged: string[] = []
+  const log = {
+    info: (line: string) => void logged.push(line),
+    error: (line: string) => void logged.push(line),
+  }
+  const database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+    throw violation
+  })
+  const tails = new Tails(database, log)
+  let told = 0
+  for (let n = 1n; n <= 5n; n++) {
+    onTestFinished(tails.subscribe(asTenantNumber(n), { changed: () => told++, stopping() {} }))
+  }
+  await vi.waitFor(() => expect(told).toBeGreaterThanOrEqual(10))
+  expect(tries).toBeGreaterThanOrEqual(10)
+  expect(logged).toEqual(['a tenant could not be watched'])
+  engine.native.createTransaction = begin
+  await vi.waitFor(() => expect(told).toBeGreaterThanOrEqual(20), { timeout: 5_000 })
+  expect(logged).toEqual(['a tenant could not be watched', 'tenants are watched again'])
+})
