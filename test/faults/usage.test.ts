@@ -80,3 +80,30 @@ test('a ranking that failed is made anew, and so is one that a clock set back wo
     await rm(folder, { recursive: true })
   }
 })
+
+test('while all that many tenants cost is read, others have their turn', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'coditect-usage-'))
+  const engine = await openEngine({ dataDir: folder })
+  try {
+    const database = new RegionDatabase(engine.native, keySpace(''), (violation) => {
+      throw violation
+    })
+    const usage = new UsageMeter(database, Date.now)
+    const nowMs = Date.now()
+    for (let n = 1n; n <= 3_000n; n++) usage.count(asTenantNumber(n), 'reads', 1, nowMs)
+    await usage.flush()
+    let [rounds, over] = [0, false]
+    const round = () => {
+      rounds++
+      if (!over) setImmediate(round)
+    }
+    setImmediate(round)
+    const ranking = await new Costs(database, Date.now).ranking(10, undefined)
+    over = true
+    expect(ranking).toHaveLength(10)
+    expect(rounds).toBeGreaterThanOrEqual(2)
+  } finally {
+    await engine.close()
+    await rm(folder, { recursive: true })
+  }
+})
