@@ -142,6 +142,19 @@ describe('the pages', () => {
     await page.getByLabel('Find tenants').fill(String(tenantNumberOf(stack.demo.tenantId)))
     await page.getByRole('button', { name: 'Find' }).click()
     expect(await page.locator('tbody tr').innerText()).toContain('demo')
+    const next = String((tenantNumberOf(stack.demo.tenantId) ?? 0n) + 1n)
+    const body = {
+      slug: `${next}-own`,
+      name: 'Own',
+      region: 'us',
+      plan: 'free',
+      owner: { email: 'o@own.example' },
+    }
+    const own = await stack.call<{ tenant: { id: string } }>('/platform/v1/tenants', { method: 'POST', body })
+    expect(String(tenantNumberOf(own.body.tenant.id))).toBe(next)
+    await page.getByLabel('Find tenants').fill(next)
+    await page.getByRole('button', { name: 'Find' }).click()
+    expect(await page.locator('tbody tr').count()).toBe(1)
     await page.getByLabel('Find tenants').fill('no such thing')
     await page.getByRole('button', { name: 'Find' }).click()
     expect(await page.locator('main').innerText()).toContain('begins with no such thing')
