@@ -6,7 +6,8 @@ import { createMiddleware } from 'hono/factory'
 export const atHome = (publicOrigin: string) => {
   const { hostname } = new URL(publicOrigin)
   return createMiddleware(async function atHome(c, next) {
-    if (new URL(c.req.raw.url).hostname === hostname) return next()
-    return c.redirect(publicOrigin + c.req.path, 303)
+    const url = new URL(c.req.raw.url)
+    if (url.hostname === hostname) return next()
+    return c.redirect(publicOrigin + c.req.path + url.search, 303)
   })
 }

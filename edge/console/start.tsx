@@ -54,7 +54,7 @@ export function starting(show: Show, icon: string, owners: OwnersWay): Hono {
   })
   app.get('/favicon.ico', (c) => c.redirect(icon))
   app.get('/admin', (c) => {
-    const slug = c.req.query('organisation')?.trim() ?? ''
+    const slug = c.req.query('organisation')?.trim().toLowerCase() ?? ''
     return c.redirect(SLUG.test(slug) ? `/admin/${slug}/` : '/')
   })
   return app

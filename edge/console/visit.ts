@@ -127,8 +127,9 @@ export function formVersion(
   { var: { form, problem } }: { var: { form?: FormData; problem: ProblemDetails | undefined } },
   etag: string | undefined,
 ): string | undefined {
-  const isSeen = form === undefined || problem?.code === 'precondition_failed'
-  return isSeen ? etag : field(form, 'version')
+  // Another form of the same page has none.
+  const typedInto = form?.get('version')
+  return typeof typedInto === 'string' && problem?.code !== 'precondition_failed' ? typedInto : etag
 }
 
 /**

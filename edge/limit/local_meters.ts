@@ -2,7 +2,7 @@
 // tenant's object does not answer. Bounded in number: what is forgotten begins again with a full burst.
 import type { Limit } from '../../shared/limits.ts'
 import { Lru } from '../lru.ts'
-import { admit, chargeOf, conforming, emptyMeter, type Meter } from './gcra.ts'
+import { admit, chargeOf, conforming, drained, emptyMeter, type Meter } from './gcra.ts'
 
 const CAPACITY = 20_000
 
@@ -14,14 +14,18 @@ export class LocalMeters {
   private readonly meters = new Lru<string, { meter: Meter }>(CAPACITY)
 
   admit(name: string, limit: Limit, units: number, nowMs: number): LocalVerdict {
-    const kept = this.meters.get(name)
+    let kept = this.meters.get(name)
+    if (kept === undefined) {
+      kept = { meter: emptyMeter(nowMs) }
+      this.meters.set(name, kept)
+    }
+    // Also what is refused is seen from now on: after a clock went back, it would be until it is there again.
+    kept.meter = drained(kept.meter, limit, nowMs)
     const charged = chargeOf(units, limit)
-    const verdict = admit(kept?.meter ?? emptyMeter(nowMs), limit, nowMs, charged)
+    const verdict = admit(kept.meter, limit, nowMs, charged)
     if (!verdict.conforms) return { outcome: 'throttled', retryAfterMs: verdict.retryAfterMs }
-    const { meter } = verdict
-    if (kept === undefined) this.meters.set(name, { meter })
-    else kept.meter = meter
-    return { outcome: 'admitted', left: Math.floor(conforming(meter, limit, nowMs)), charged }
+    kept.meter = verdict.meter
+    return { outcome: 'admitted', left: Math.floor(conforming(kept.meter, limit, nowMs)), charged }
   }
 
   /** For a request that another policy has refused. */

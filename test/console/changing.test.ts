@@ -350,6 +350,11 @@ test('a run that is refused without script keeps its message beside what is wron
   expect(await page.title()).toMatch(/^Nothing was done · Mute/)
   expect(await page.locator(':focus').getAttribute('name')).toBe('input')
   expect(await page.locator('#error-input').count()).toBe(1)
+  // The page's other form still changes the agent as it was shown there.
+  await send('PATCH', `/v1/projects/${project}/agents/${id}`, { name: 'Theirs' })
+  await page.getByLabel('Name', { exact: true }).fill('Mine')
+  await click(page, 'Save')
+  expect(await alert(page)).toMatch(/changed it meanwhile.*Name\s+Theirs/s)
   await page.context().close()
 })
 

@@ -120,7 +120,8 @@ test('the origin leads a browser on, and so does a page that is none; a program 
   await page.getByLabel('Organisation').fill('Not a name')
   await page.getByRole('button', { name: 'To its console' }).click()
   expect(new URL(page.url()).pathname).toBe('/')
-  await page.getByLabel('Organisation').fill('links')
+  // As a phone begins what is typed into it.
+  await page.getByLabel('Organisation').fill('Links')
   await page.getByRole('button', { name: 'To its console' }).click()
   expect(await textOf(page)).toContain('not signed in here')
   expect(complaints).toEqual([])

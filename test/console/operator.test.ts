@@ -142,6 +142,19 @@ describe('the pages', () => {
     await page.getByLabel('Find tenants').fill(String(tenantNumberOf(stack.demo.tenantId)))
     await page.getByRole('button', { name: 'Find' }).click()
     expect(await page.locator('tbody tr').innerText()).toContain('demo')
+    const next = String((tenantNumberOf(stack.demo.tenantId) ?? 0n) + 1n)
+    const body = {
+      slug: `${next}-own`,
+      name: 'Own',
+      region: 'us',
+      plan: 'free',
+      owner: { email: 'o@own.example' },
+    }
+    const own = await stack.call<{ tenant: { id: string } }>('/platform/v1/tenants', { method: 'POST', body })
+    expect(String(tenantNumberOf(own.body.tenant.id))).toBe(next)
+    await page.getByLabel('Find tenants').fill(next)
+    await page.getByRole('button', { name: 'Find' }).click()
+    expect(await page.locator('tbody tr').count()).toBe(1)
     await page.getByLabel('Find tenants').fill('no such thing')
     await page.getByRole('button', { name: 'Find' }).click()
     expect(await page.locator('main').innerText()).toContain('begins with no such thing')
@@ -207,6 +220,13 @@ describe('the pages', () => {
     await page.getByRole('button', { name: 'Suspend the tenant' }).click()
     await page.waitForURL(/done=suspended/)
     await accessible()
+    await page.getByLabel('To go on, type made').fill('another')
+    await page.getByRole('button', { name: 'Erase everything' }).click()
+    expect(await page.getByLabel('To go on, type made').getAttribute('aria-invalid')).toBe('true')
+    await madeElsewhere()
+    await name.fill('Mine')
+    await page.getByRole('button', { name: 'Save' }).click()
+    expect(await page.getByRole('alert').innerText()).toContain('changed it meanwhile')
     await page.getByLabel('To go on, type made').fill('made')
     await page.getByRole('button', { name: 'Erase everything' }).click()
     await page.waitForURL(/erasure\?done=erasing/)

@@ -374,7 +374,7 @@ test.each(['localhost', 'acme.localhost', 'console.acme.example'])(
         asked.on('error', reject).end(form && String(new URLSearchParams(form)))
       })
     const forms: Array<[path: string, form: Record<string, string>]> = [
-      ['/admin/acme/sign-in', { provider: providers.get('acme') ?? '' }],
+      ['/admin/acme/sign-in?to=%2Fprojects', { provider: providers.get('acme') ?? '' }],
       ['/platform/sign-in', { token: stack.operatorToken }],
     ]
     for (const [path, form] of forms) {

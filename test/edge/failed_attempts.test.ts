@@ -31,6 +31,15 @@ test('after so many failed attempts an address is told to wait, and only for fai
   expect((await ask('192.0.2.2', invented())).status).toBe(401)
 })
 
+test('a clock that goes back keeps no address out for longer than it was to wait', () => {
+  const attempts = new FailedAttempts({ rate: 1, burst: 1 })
+  const nowMs = 1_795_000_000_000
+  for (const allowed of [true, false]) expect(attempts.note('192.0.2.1', nowMs) === undefined).toBe(allowed)
+  const backMs = nowMs - 3_600_000
+  expect(attempts.note('192.0.2.1', backMs)).toMatchObject({ retryAfterMs: 1_000 })
+  expect(attempts.note('192.0.2.1', backMs + 1_000)).toBeUndefined()
+})
+
 test.each<[string, () => Promise<[Record<string, string>, string?]>]>([
   ['a missing credential', async () => [{}]],
   ['two credentials', async () => [{ ...bearer(await newKey()), 'x-api-key': await newKey() }]],

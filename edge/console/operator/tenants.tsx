@@ -134,7 +134,9 @@ async function list(c: OperatorContext, given?: Given) {
   if ('problem' in answer) return c.var.refuse(answer)
   if ('problem' in named) return c.var.refuse(named)
   const { nextCursor } = answer
-  const tenants = [...named.data, ...answer.data]
+  // One's slug may begin with its own number.
+  const others = answer.data.filter(({ id }) => named.data.every((tenant) => tenant.id !== id))
+  const tenants = [...named.data, ...others]
   const unreachable = [...new Set([...named.unreachable, ...answer.unreachable])]
   return c.var.page(
     'Tenants',
