@@ -38,7 +38,7 @@ export const CreateApiKey = z
     name: nameSchema,
     scopes: scopes.meta({ description: 'At most what the key that asks has itself.' }),
     expiresAt: timeSchema
-      .refine((time) => Date.parse(time) > Date.now(), 'lies in the past')
+      .refine((time) => !(Date.parse(time) <= Date.now()), 'lies in the past')
       .nullable()
       .default(null),
   })
