@@ -21,10 +21,8 @@ export function plainly(issue: Issue): string {
       return `is not a multiple of ${issue.divisor}`
     case 'unrecognized_keys':
       return 'is not known here'
-    case 'invalid_key':
-      return `has a name that ${issue.issues[0]?.message ?? UNFIT}`
     default:
-      return UNFIT
+      return 'does not fit'
   }
 }
 
@@ -33,7 +31,6 @@ export const noneOf = (values: ReadonlyArray<unknown>): string =>
   `${values.length === 1 ? 'is not' : 'is none of'} ${values.map((each) => JSON.stringify(each)).join(', ')}`
 
 const MISSING = 'is missing'
-const UNFIT = 'does not fit'
 
 const TYPES: Readonly<Record<string, string>> = {
   string: 'a string',

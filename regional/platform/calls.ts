@@ -248,9 +248,7 @@ export function remoteCalls(from: string, peer: Peer): Calls {
       if (answer.ok) return { outcome: 'answered', body: JSON.parse(text) }
       if (answer.headers.has(DRAINING)) return 'leaving'
       const problem = problemOf(answer, text)
-      // Whoever asked us can't help it that the other side does not believe who we are.
-      if (problem === undefined || problem.code === 'assertion_invalid') return 'silent'
-      return { outcome: 'refused', problem }
+      return problem === undefined ? 'silent' : { outcome: 'refused', problem }
     } catch {
       return 'silent'
     }

@@ -34,6 +34,7 @@
 //       ├─ ('later', shard, time, number)   tenants to be looked into at that time
 //       ├─ ('lease', shard, number)     which worker has a tenant in hand, and until when
 //       ├─ ('certificate', number)      what an erasure cleared
+//       ├─ ('restored', number)         tenants that a backup has brought back, until it is known who was erased since
 //       └─ ('provisioning', number)     tenants whose making is not finished
 //
 // Inside each subspace keys are tuples. Numbers have a fixed width, so no tenant's prefix begins another's, and

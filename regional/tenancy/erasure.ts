@@ -102,8 +102,8 @@ export class TenantEraser {
         erasureOf(scope).get(['erasure']),
       ])
       if (earlier !== undefined) return { value: earlier, commit: false }
-      if (status === undefined) return { value: 'nothing' as const, commit: false }
-      const letIn = status?.status === 'active' || status?.status === 'suspended'
+      if (status === undefined) return { value: 'nothing', commit: false }
+      const letIn = status.status === 'active' || status.status === 'suspended'
       if (!letIn || profile?.id !== tenant) return { value: undefined, commit: false }
       requireMatch(ifMatch, `"${profile.version}"`)
       const erasure = shut(scope, status, { id, tenant: profile.id, by, nowMs })

@@ -516,9 +516,10 @@ test.each([
 test('an instance that does not believe the edge, by its keys or its clock, says why in the log, and to the edge nothing', async () => {
   const principal: Principal = { kind: 'edge' }
   const [method, path] = ['GET', '/v1/projects']
-  const keyOf = (secret: string) => importAssertionKey([{ kid: 'us-1', secret }])
-  const ours = await keyOf(regions.assertionSecret('us'))
-  const theirs = await keyOf(toBase64url(randomBytes(32)))
+  const keyOf = (kid: string, secret: string) => importAssertionKey([{ kid, secret }])
+  const ours = await keyOf('us-1', regions.assertionSecret('us'))
+  const theirs = await keyOf('us-1', toBase64url(randomBytes(32)))
+  const anothers = await keyOf('eu-1', regions.assertionSecret('eu'))
   const bySide = async (key: AssertionKey, said: { target?: string; atMs?: number } = {}) => {
     const { target = path, atMs } = said
     const asserted = { region: 'us', method, target, requestId: newId('req') }
@@ -529,7 +530,10 @@ test('an instance that does not believe the edge, by its keys or its clock, says
     return [(await lineOf(requestId)).why, answer.headers.has('coditect-took')]
   }
   expect(await bySide(theirs)).toEqual(['the signature is wrong', false])
-  expect(await bySide(ours, { atMs: Date.now() + 60_000 })).toEqual(['of another time', false])
+  expect(await bySide(anothers)).toEqual(['not signed with a key of this region', false])
+  for (const offMs of [60_000, -60_000]) {
+    expect(await bySide(ours, { atMs: Date.now() + offMs })).toEqual(['of another time', false])
+  }
   // Whatever rewrote it on the way would do so again: another instance is of no use.
   expect(await bySide(ours, { target: '/v1/other' })).toEqual(['made for another method or path', true])
 })

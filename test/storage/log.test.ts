@@ -73,7 +73,7 @@ test('nor does it grow for transactions side by side that keep the snapshot: the
     ;[one, other] = [other, await begin()]
   }
   await engine.close()
-  expect(longest).toBeLessThan(40 * forcedLogPages * 4096)
+  expect(longest).toBeLessThan(12 * forcedLogPages * 4096)
   expect([...codes]).toEqual([1007])
 })
 
