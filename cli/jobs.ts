@@ -10,19 +10,25 @@ const BAR = 24
 export class Unfollowed extends Error {
   override readonly name = 'Unfollowed'
 
-  constructor(job: string, cause: unknown) {
-    super(`the work goes on: coditect jobs wait ${job}`, { cause })
+  /** @param command follows it further */
+  constructor(command: string, cause: unknown) {
+    super(`the work goes on: ${command}`, { cause })
   }
 }
 
-/** How work that was just begun is looked at. @throws {Unfollowed} */
-export const begunJob = (client: Coditect, id: string) => async (): Promise<Job> => {
-  try {
-    return await client.call('GET /v1/jobs/{id}', { params: { id } })
-  } catch (cause) {
-    throw new Unfollowed(id, cause)
+/** How work that was just begun is looked at; `command` follows it further. @throws {Unfollowed} */
+export const begunWork =
+  <T>(command: string, look: () => Promise<T>) =>
+  async (): Promise<T> => {
+    try {
+      return await look()
+    } catch (cause) {
+      throw new Unfollowed(command, cause)
+    }
   }
-}
+
+export const begunJob = (client: Coditect, id: string): (() => Promise<Job>) =>
+  begunWork(`coditect jobs wait ${id}`, () => client.call('GET /v1/jobs/{id}', { params: { id } }))
 
 /** @throws {Error} when the job fails or is cancelled */
 export async function followJob<J extends Job>(look: () => Promise<J>, output: Output): Promise<J> {

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { Coditect, Operations } from '../../shared/client/index.ts'
 import { LIMIT_NAMES, PLAN_NAMES, type PlanName } from '../../shared/plans.ts'
-import { followJob } from '../jobs.ts'
+import { begunWork, followJob } from '../jobs.ts'
 import { writeList, writeThing } from '../output.ts'
 import { UsageError } from '../profile.ts'
 import { type Ask, atMost, wholeNumber } from './command.ts'
@@ -154,14 +154,10 @@ export function addTenants(program: Command, ask: Ask): void {
       const params = { id: await idOf(client, named) }
       const begun = await client.call(`DELETE ${ONE}`, { params })
       if (!wait) return writeThing(output, begun)
-      const look = () => client.call(`GET ${ONE}/erasure`, { params })
-      const end = await followJob(look, output).catch((error: unknown) => {
-        // Once it is over, nothing but the id finds it.
-        process.stderr.write(
-          `coditect: the erasure goes on; coditect tenants delete ${params.id} --yes follows it again\n`,
-        )
-        throw error
-      })
-      writeThing(output, end)
+      // Once it is over, nothing but the id finds it.
+      const look = begunWork(`coditect tenants delete ${params.id} --yes`, () =>
+        client.call(`GET ${ONE}/erasure`, { params }),
+      )
+      writeThing(output, await followJob(look, output))
     })
 }

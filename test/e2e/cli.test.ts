@@ -510,7 +510,7 @@ test('whoever waits for an erasure and hears no more of it is told how to follow
     }
     const left = await coditect(['tenants', 'delete', 'ten_1', '--yes'], { env })
     expect([left.code, left.stdout]).toEqual([3, ''])
-    expect(left.stderr).toContain('goes on; coditect tenants delete ten_1 --yes follows it again\n')
+    expect(left.stderr).toContain('the work goes on: coditect tenants delete ten_1 --yes\n')
   } finally {
     platform.close()
   }
