@@ -356,21 +356,29 @@ test('of large values a read takes little more out of the file than it gives, an
   const [large, serial] = [90_000, 4]
   const keys = Array.from({ length: 100 }, (_, n) => `k${n + 100}`)
   await commit(keys, Buffer.alloc(large))
-  const all = vi.spyOn(StatementSync.prototype, 'all')
-  onTestFinished(() => all.mockRestore())
+  let taken = 0
+  const { all } = StatementSync.prototype
+  const spy = vi.spyOn(StatementSync.prototype, 'all').mockImplementation(function (
+    this: StatementSync,
+    ...given
+  ) {
+    const rows: ReturnType<typeof all> = Reflect.apply(all, this, given)
+    // Now: the engine cuts the same array to what it gives.
+    for (const { 1: value } of rows) taken += (value as Uint8Array).length
+    return rows
+  })
+  onTestFinished(() => spy.mockRestore())
   const read = async (reverse: boolean) => {
-    all.mockClear()
+    taken = 0
     const tn = db.createTransaction()
     const { results } = await tn.getRange('k', false, 1, 'l', false, 1, 0, 0, serial, 1, false, reverse)
-    const taken = all.mock.results.flatMap(({ value }) => value as unknown as Uint8Array[][])
-    return { given: results.length, taken: taken.reduce((sum, [, value]) => sum + (value?.length ?? 0), 0) }
+    return results.length
   }
   // The commit before each is in the file by then: first with a change in memory beside what is read, then without.
   for (const key of ['k000', 'z']) {
     await commit([key], Buffer.alloc(0))
     for (const reverse of [false, true]) {
-      const { given, taken } = await read(reverse)
-      expect(given).toBeLessThanOrEqual(2)
+      expect(await read(reverse)).toBeLessThanOrEqual(2)
       expect(taken).toBeGreaterThan(0)
       expect(taken).toBeLessThan(6 * large)
     }
