@@ -25,7 +25,7 @@ export const nameSchema = z
   )
   .refine((text) => text.trim() === text, 'begins or ends with white space')
 
-export const timeSchema = z.iso.datetime({ abort: true }).meta({ description: 'RFC 3339, UTC' })
+export const timeSchema = z.iso.datetime().meta({ description: 'RFC 3339, UTC' })
 export const slugSchema = z
   .string()
   .regex(
