@@ -73,7 +73,7 @@ test('damage in one place refuses what touches it, and nothing else', async () =
   const whole = await openEmbedded({ dataDir })
   for (let n = 0; n < 200; n++) await set(whole.database(), keyOf(n), Buffer.alloc(1_000, `MARK${n}.`))
   await whole.close()
-  await damagePage(join(dataDir, 'data.sqlite'), 'MARK150.')
+  await damagePage(join(dataDir, 'data.sqlite'), ['MARK150.'])
 
   const failures: WriteFailure[] = []
   const engine = await openEmbedded({
