@@ -27,8 +27,11 @@ const KEEP_MS = 60 * 60_000
 /** Least time between two questions for the same tenant, when a token is of a provider that is not known. */
 const AGAIN_MS = 1_000
 const CAPACITY = 10_000
-/** Look-ups of what is new here, for all addresses together: nobody's invented names and tokens keep regions busy. */
-const FIRST: Limit = { rate: 50, burst: 100 }
+/**
+ * Look-ups of what is new here, for all addresses together: nobody's invented names and tokens keep regions busy. An isolate that has
+ * just started meets a thousand tenants at once, and their providers.
+ */
+const FIRST: Limit = { rate: 200, burst: 2_000 }
 /** What one address may have of them, so that it leaves room for all others'. */
 const OF_ADDRESS: Limit = { rate: 5, burst: 20 }
 /** Look-ups again of what was found before: enough to renew all that is kept in its time. */

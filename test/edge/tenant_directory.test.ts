@@ -118,7 +118,7 @@ test('a name of nobody is remembered for two seconds', async () => {
 
 test('of more than a thousand tenants that ask all the time, each one’s providers are those of the last minute', async () => {
   const { clock, region, placeOf, issuerOf, settled } = await steered()
-  const tenants = Array.from({ length: 1_500 }, (_, i) => asTenantNumber(BigInt(i + 1)))
+  const tenants = Array.from({ length: 1_100 }, (_, i) => asTenantNumber(BigInt(i + 1)))
   const known = async () => {
     const issuers = []
     for (const number of tenants) {
@@ -140,4 +140,23 @@ test('of more than a thousand tenants that ask all the time, each one’s provid
   region.issuer = 'https://b.example'
   await seconds(60)
   expect(new Set(await known())).toEqual(new Set(['https://b.example']))
+})
+
+test('an isolate that has just started meets a thousand tenants at once, and nobody’s invented ones without end', async () => {
+  const { clock, region, placeOf, issuerOf } = await steered()
+  const meet = async (from: number, to: number) => {
+    const numbers = Array.from({ length: to - from }, (_, i) => asTenantNumber(BigInt(from + i)))
+    const places = await Promise.all(numbers.map((number) => placeOf({ number })))
+    const issuers = await Promise.all(numbers.map((number) => issuerOf(number)))
+    return { places, issuers }
+  }
+  const { places, issuers } = await meet(1, 1_001)
+  expect(places).not.toContain('unavailable')
+  expect(new Set(issuers)).toEqual(new Set(['https://a.example']))
+  expect(region.asked).toBe(2_000)
+  expect(new Set((await meet(1_001, 2_001)).places)).toEqual(new Set(['unavailable']))
+  expect(region.asked).toBe(2_000)
+  clock.nowMs += SECOND
+  const later = await meet(2_001, 3_001)
+  expect(later.places.filter((place) => place !== 'unavailable')).toHaveLength(200)
 })
