@@ -20,6 +20,14 @@ const emit = (figure: object): void => {
   process.stdout.write(`${JSON.stringify(figure)}\n`)
 }
 
+/** What was typed wrongly is said, with what can be typed. */
+function sayTyped(error: unknown): void {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (!code.startsWith('ERR_PARSE_ARGS')) throw error
+  say(`${(error as Error).message}\n--help says what there is.`)
+  process.exitCode = 2
+}
+
 const [name, ...args] = process.argv.slice(2)
 if (name === undefined || name === '--help') {
   say('Usage: npm run simulate <name> [-- --help]\n')
@@ -27,7 +35,7 @@ if (name === undefined || name === '--help') {
 } else if (names.includes(name)) {
   const simulation: Simulation = await import(`./${name}.ts`)
   if (args.includes('--help')) say(simulation.help)
-  else await simulation.run(args, emit, say)
+  else await simulation.run(args, emit, say).catch(sayTyped)
 } else {
   say(`There is no simulation ${name}; there is ${names.join(', ')}.`)
   process.exitCode = 1
