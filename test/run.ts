@@ -23,14 +23,21 @@ try {
 /** @returns the exit code */
 async function run(): Promise<0 | 1> {
   let { testModules, unhandledErrors } = await vitest.start(filter)
-  const failed = testModules.filter((module) => !module.ok())
-  const before = failed.flatMap(failuresOf)
+  const strayIn = ({ moduleId }: TestModule) => unhandledErrors.some((error) => fileOf(error) === moduleId)
+  const failed = testModules.filter((module) => !module.ok() || strayIn(module))
+  const before = failed.flatMap((module) => [
+    ...failuresOf(module),
+    ...(strayIn(module) ? [`${module.relativeModuleId} > an error that nobody caught`] : []),
+  ])
   if (process.env.CI && failed.length > 0 && failed.length <= MOST_AGAIN) {
     console.log(`\nOnce more: ${failed.map(({ relativeModuleId }) => relativeModuleId).join(', ')}`)
     const again = await vitest.runTestSpecifications(failed.map((module) => module.toTestSpecification()))
     const latest = new Map([...testModules, ...again.testModules].map((module) => [module.id, module]))
     testModules = [...latest.values()]
-    unhandledErrors = [...unhandledErrors, ...again.unhandledErrors]
+    const others = unhandledErrors.filter(
+      (error) => !failed.some(({ moduleId }) => fileOf(error) === moduleId),
+    )
+    unhandledErrors = [...others, ...again.unhandledErrors]
   }
   const after = testModules.flatMap(failuresOf)
   for (const name of before.filter((name) => !after.includes(name))) {
@@ -44,6 +51,11 @@ async function run(): Promise<0 | 1> {
   const also = skipped.length > 0 ? `, ${skipped.length} skipped` : ''
   console.log(`\n${passed} passed, ${failures} failed${also}`)
   return failures > 0 || testModules.some((module) => !module.ok()) ? 1 : 0
+}
+
+/** While which file's tests ran an error came up that nobody caught, as Vitest notes it. */
+function fileOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'VITEST_TEST_PATH' in error && error.VITEST_TEST_PATH
 }
 
 /** Tests that failed, and the file or its parts that could not even run. */

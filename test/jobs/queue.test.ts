@@ -384,9 +384,11 @@ test('places for work outside go round, however much each tenant has waiting', {
   await eventually(() => expect(asked.size).toBe(TENANTS))
   clearInterval(releasing)
   clearInterval(ticking)
-  // Nobody had a second turn before all had their first.
-  expect(Math.max(...asked.values())).toBeLessThanOrEqual(4)
+  const most = Math.max(...asked.values())
   for (const answer of answers) answer()
+  // A turn is four. Nobody had their third before all had their first; a second one only in a place that is kept for nobody, while the
+  // last two are on their way to theirs.
+  expect(most).toBeLessThanOrEqual(8)
 })
 
 /** Waits for an answer, or for its signal. */
