@@ -62,7 +62,7 @@ test('nor does it grow for transactions side by side that keep the snapshot: the
   const codes = new Set<unknown>()
   let longest = 0
   let [one, other] = [await begin(), await begin()]
-  for (let i = 0; i < COMMITS; i++) {
+  for (let i = 0; i < 4 * COMMITS; i++) {
     const tn = db.createTransaction()
     for (let n = 0; n < 10; n++) tn.set(`k/${(i * 7919 + n * 104_729) % 100_003}`, Buffer.alloc(1_000))
     await tn.commit()
@@ -73,7 +73,8 @@ test('nor does it grow for transactions side by side that keep the snapshot: the
     ;[one, other] = [other, await begin()]
   }
   await engine.close()
-  expect(longest).toBeLessThan(12 * forcedLogPages * 4096)
+  // Some ten times, while it is copied beside the commits; what is never begun anew comes to sixty.
+  expect(longest).toBeLessThan(30 * forcedLogPages * 4096)
   expect([...codes]).toEqual([1007])
 })
 
