@@ -73,7 +73,7 @@ test('nor does it grow for transactions side by side that keep the snapshot: the
     ;[one, other] = [other, await begin()]
   }
   await engine.close()
-  // Some ten times, while it is copied beside the commits; what is never begun anew comes to sixty.
+  // Some ten to sixteen times, while it is copied beside the commits; what is never begun anew comes to sixty.
   expect(longest).toBeLessThan(30 * forcedLogPages * 4096)
   expect([...codes]).toEqual([1007])
 })

@@ -1,6 +1,7 @@
+import { closeSync, openSync } from 'node:fs'
 import type { Worker } from 'node:worker_threads'
 import { expect, test, vi } from 'vitest'
-import { prepare } from '../../regional/storage/embedded/data_file.ts'
+import { dataPath, prepare } from '../../regional/storage/embedded/data_file.ts'
 import { LogCopier } from '../../regional/storage/embedded/log_copier.ts'
 import { temporaryDirectory } from './temporary.ts'
 
@@ -20,17 +21,21 @@ vi.mock('node:worker_threads', async (original) => {
 test('a copier whose thread ends without a word is not busy for ever, and the next copy has a new thread', async () => {
   const directory = await temporaryDirectory()
   prepare(directory)
-  const copier = new LogCopier(directory)
+  const file = openSync(dataPath(directory), 'r+')
+  const copier = new LogCopier({ directory, file })
+  const ended = () => expect.poll(() => copier.isBusy).toBe(false)
   expect(copier.copied()).toBe(false)
   expect(copier.isBusy).toBe(true)
   await threads[0]?.terminate()
-  await expect.poll(() => copier.isBusy).toBe(false)
-  // The writer's checkpoint does what was not done.
+  await ended()
+  expect(copier.copied()).toBe(false)
+  await ended()
+  expect(threads).toHaveLength(2)
+  // The writer's checkpoint does what was not done; after it all begins anew.
   expect(copier.copied()).toBe(true)
   expect(copier.copied()).toBe(false)
-  await expect.poll(() => copier.isBusy).toBe(false)
-  expect(threads).toHaveLength(2)
-  expect(copier.copied()).toBe(true)
+  await ended()
   await threads[1]?.terminate()
   await copier.close()
+  closeSync(file)
 })

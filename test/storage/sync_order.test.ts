@@ -39,6 +39,14 @@ function acknowledgements(trace: string): Acknowledgement[] {
   return found
 }
 
+/** Runs a script of this folder until it ends, and writes down its system calls that write or sync. */
+function traced(trace: string, script: string, directory: string): void {
+  const child = join(import.meta.dirname, script)
+  const calls = 'trace=pwrite64,write,fsync,fdatasync'
+  const strace = ['-f', '-y', '-s', '64', '-e', calls, '-o', trace]
+  spawnSync('strace', [...strace, process.execPath, child, directory])
+}
+
 // A kill leaves the page cache, so it proves no sync. Watching system calls does.
 testWith(
   'strace',
@@ -47,21 +55,7 @@ testWith(
     const dataDir = await temporaryDirectory()
     const trace = join(dataDir, 'trace.txt')
     const engineDir = join(dataDir, 'engine')
-    const calls = 'pwrite64,write,fsync,fdatasync'
-    const child = join(import.meta.dirname, 'sync_child.ts')
-    spawnSync('strace', [
-      '-f',
-      '-y',
-      '-s',
-      '64',
-      '-e',
-      `trace=${calls}`,
-      '-o',
-      trace,
-      process.execPath,
-      child,
-      engineDir,
-    ])
+    traced(trace, 'sync_child.ts', engineDir)
     const acknowledged = acknowledgements(await readFile(trace, 'utf8'))
     expect(acknowledged).toHaveLength(60)
 
@@ -83,5 +77,20 @@ testWith(
     }
     // The cut does take away what was not acknowledged yet: without it this test would show nothing.
     expect(acknowledged[0]?.syncedBytes).toBeLessThan(acknowledged.at(-1)?.syncedBytes ?? 0)
+  },
+)
+
+testWith(
+  'strace',
+  'who copies the log into the file syncs the file, so that no commit waits for that',
+  async () => {
+    const dataDir = await temporaryDirectory()
+    const trace = join(dataDir, 'trace.txt')
+    traced(trace, 'copier_child.ts', join(dataDir, 'engine'))
+    const calls = (await readFile(trace, 'utf8')).split('\n').filter((line) => line.includes('data.sqlite>'))
+    const copier = /^(\d+)/.exec(calls.findLast((line) => line.includes('pwrite64')) ?? '')?.[1]
+    const its = calls.filter((line) => line.startsWith(`${copier} `))
+    expect(its.some((line) => line.includes('pwrite64'))).toBe(true)
+    expect(its.at(-1)).toMatch(/fdatasync.* = 0$/)
   },
 )

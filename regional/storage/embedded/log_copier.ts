@@ -2,14 +2,24 @@
 // would wait; so most of it is done beforehand, beside them.
 import { Worker } from 'node:worker_threads'
 
+/** The second copies what came during the first, and leaves what came during itself, which is little. */
+const ROUNDS = 2
+
+export interface CopierOptions {
+  directory: string
+  /** The data file, open until nothing of SQLite has it open. */
+  file: number
+}
+
 export class LogCopier {
-  readonly #directory: string
+  readonly #options: CopierOptions
   #worker: Worker | undefined
   #isBusy = false
-  #isDone = false
+  /** So many have ended, since it was last said to be done. */
+  #rounds = 0
 
-  constructor(directory: string) {
-    this.#directory = directory
+  constructor(options: CopierOptions) {
+    this.#options = options
   }
 
   /** It is under way. */
@@ -17,16 +27,18 @@ export class LogCopier {
     return this.#isBusy
   }
 
-  /** Whether it has been done, once for each time; starts it where it has not. */
+  /** Whether it has been done, both rounds, once for each time; starts the next round where not: behind a snapshot that has just moved. */
   copied(): boolean {
-    const done = this.#isDone
-    this.#isDone = false
-    if (!done) this.#start()
-    return done
+    if (this.#isBusy) return false
+    if (this.#rounds === ROUNDS) {
+      this.#rounds = 0
+      return true
+    }
+    this.#start()
+    return false
   }
 
   #start(): void {
-    if (this.#isBusy) return
     this.#isBusy = true
     this.#worker ??= this.#open()
     this.#worker.postMessage('copy')
@@ -34,13 +46,13 @@ export class LogCopier {
 
   #open(): Worker {
     const worker = new Worker(new URL('./log_copier_thread.ts', import.meta.url), {
-      workerData: this.#directory,
+      workerData: this.#options,
       stdout: false,
       stderr: false,
     })
     const over = () => {
       this.#isBusy = false
-      this.#isDone = true
+      this.#rounds++
     }
     worker.on('message', over)
     // However it ended, and it may without an error: the writer's checkpoint does it then, and the next copy has a new thread.

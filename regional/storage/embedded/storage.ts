@@ -1,10 +1,11 @@
 // The database behind all transactions of this process: read versions, snapshots, and commits in order. Reads
 // see the reader's SQLite snapshot under the memtable; a commit is resolved here, at once, and acknowledged
 // when the writer has it on disk. Invariant: a read version is never above a commit that is not durable.
+import { closeSync, openSync } from 'node:fs'
 import type { WriteFailure } from '../storage_error.ts'
 import type { BaseReader } from './base_reader.ts'
 import { type CommitRequest, Effects } from './commit_request.ts'
-import { causeOf } from './data_file.ts'
+import { causeOf, dataPath } from './data_file.ts'
 import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type Upkeep } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
@@ -39,6 +40,8 @@ export class Storage implements GroupListener {
   #broken: WriteFailure | undefined
   #writer: GroupCommit | undefined
   #copier: LogCopier | undefined
+  /** The data file, for what SQLite does not do. To close it takes away every lock that this process holds on it (POSIX). */
+  #file: number | undefined
   /** Pages in the write-ahead log since it last began anew. */
   #logPages = 0
   /** So many of them a checkpoint has left, since somebody reads in the log. */
@@ -70,9 +73,11 @@ export class Storage implements GroupListener {
   async startWriter(options: { directory: string; maxPages?: number }): Promise<void> {
     // Twice what it may be by itself, so that it is cut for nobody but a reader from outside.
     const logBytes = 2 * this.#thresholds.forcedLogPages * PAGE_BYTES
-    const { writer, passDue } = await GroupCommit.start({ ...options, logBytes }, this)
+    const file = openSync(dataPath(options.directory), 'r+')
+    this.#file = file
+    const { writer, passDue } = await GroupCommit.start({ ...options, file, logBytes }, this)
     this.#writer = writer
-    this.#copier = new LogCopier(options.directory)
+    this.#copier = new LogCopier({ directory: options.directory, file })
     if (passDue) this.overwriteCleared()
   }
 
@@ -226,6 +231,7 @@ export class Storage implements GroupListener {
     this.base.close()
     await this.#copier?.close()
     const failure = await this.#writer?.close(this.#passAgain ? 1 : this.#passAt)
+    if (this.#file !== undefined) closeSync(this.#file)
     if (failure && !this.#broken) throw new Error(failure.message)
   }
 

@@ -1,16 +1,8 @@
 // The worker thread that owns the writing connection: one SQLite transaction, and so one fsync, for a group of
 // commits. It answers only after COMMIT has returned, which is after the log was synced.
 
-import { closeSync, openSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import {
-  causeOf,
-  dataPath,
-  openWriter,
-  PassMark,
-  storedVersionBound,
-  type WriterLimits,
-} from './data_file.ts'
+import { causeOf, openWriter, PassMark, storedVersionBound, type WriterLimits } from './data_file.ts'
 import { VERSIONS_PER_SECOND } from './limits.ts'
 import { decode, type EffectSink } from './mutation_codec.ts'
 import { overwriteGaps } from './page_gaps.ts'
@@ -41,11 +33,13 @@ export type WriterReply =
 
 export interface WriterOptions extends WriterLimits {
   directory: string
+  /** The data file, open until nothing of SQLite has it open. */
+  file: number
 }
 
 const port = parentPort
 if (port === null) throw new Error('writer_thread.ts runs as a worker thread')
-const { directory, ...limits } = workerData as WriterOptions
+const { directory, file, ...limits } = workerData as WriterOptions
 const db = openWriter(directory, limits)
 const upsert = db.prepare(
   'INSERT INTO kv VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
@@ -117,8 +111,6 @@ function checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): boolean {
 }
 
 const passMark = new PassMark(db)
-/** Open until nothing of SQLite has the file open: to close it takes away every lock that this process holds on it (POSIX). */
-let file: number | undefined
 
 /**
  * A step of the pass. Only this thread writes to the file now: the other one that copies the log waits for its answer. What
@@ -128,7 +120,6 @@ function overwrite(from: number, pages: number): PassPlace {
   passMark.set(true)
   if (!checkpoint('PASSIVE')) return from
   db.exec('PRAGMA shrink_memory')
-  file ??= openSync(dataPath(directory), 'r+')
   return overwriteGaps(file, from, pages) ?? 'log'
 }
 
@@ -176,7 +167,6 @@ port.on('message', (request: WriterRequest) => {
     if (request.passAt !== undefined) overwriteRest(request.passAt)
     checkpoint('TRUNCATE')
     db.close()
-    if (file !== undefined) closeSync(file)
     port.postMessage({ kind: 'closed' } satisfies WriterReply)
     port.close()
   } catch (error) {
