@@ -220,6 +220,26 @@ test('values are kept to be read again where they and their keys are short', () 
   expect([isKept(40, 500), isKept(41, 2_000), isKept(9_000, 8)]).toEqual([true, false, false])
 })
 
+test('a value that is kept is the one that was committed last, in memory of its own', () => {
+  const kept = new KeptValues()
+  const of = (text: string) => Buffer.from(text)
+  for (const key of ['a', 'b', 'c', 'd']) kept.keep(key, of(`${key}1`))
+  // Both generations: so many others are kept that these are old, but one that was read since.
+  for (let i = 0; i < 4_096; i++) kept.keep(`other ${i}`, of('1'))
+  kept.get('a')
+  kept.replace('a', of('a2'))
+  kept.replace('b', of('b2'))
+  kept.replace('c', undefined)
+  kept.replace('d', Buffer.alloc(2_000))
+  kept.replace('e', of('e2'))
+  expect(['a', 'b', 'c', 'd', 'e'].map((key) => kept.get(key)?.toString())).toEqual([
+    'a2',
+    'b2',
+    ...[undefined, undefined, undefined],
+  ])
+  expect(kept.get('b')?.buffer.byteLength).toBe(2)
+})
+
 test('the conflict history forgets what no read version is old enough for', () => {
   const resolver = new Resolver()
   for (let n = 1; n <= 20_000; n++) {

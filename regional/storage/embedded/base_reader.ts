@@ -6,6 +6,7 @@ import { causeOf, storedVersionBound } from './data_file.ts'
 import { code, fdbError } from './errors.ts'
 import { KeptValues } from './kept_values.ts'
 import { type Key, keyBytes } from './key.ts'
+import type { Changed } from './memtable.ts'
 import type { Pair } from './snapshot_range.ts'
 
 /**
@@ -58,12 +59,12 @@ export class BaseReader {
   }
 
   /**
-   * Moves the snapshot to what is committed now, of which `version` is the last. `changed`: at least the keys that differ;
-   * undefined: any may. Where that fails, so does every read from then on.
+   * Moves the snapshot to what is committed now, of which `version` is the last. `changed`: at least what differs;
+   * undefined: anything may. Where that fails, so does every read from then on.
    */
-  advance(version: number, changed: Iterable<Key> | undefined): void {
+  advance(version: number, changed: Iterable<Changed> | undefined): void {
     if (changed === undefined) this.#kept.clear()
-    else for (const key of changed) this.#kept.forget(key)
+    else for (const { key, value } of changed) this.#kept.replace(key, value)
     try {
       if (this.#open) this.#leave()
       this.#begin.run()

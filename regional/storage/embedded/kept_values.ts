@@ -1,12 +1,19 @@
 // Values read of the file lately: what every request reads (a key's record, its tenant's) then costs a look into a map, and
 // not a walk of SQLite's tree. Two generations bound it: whoever is read again moves to the young one, and when that
-// is full, the old one goes. Its owner forgets a key when the file changes.
+// is full, the old one goes. Its owner says what changes in the file.
 import type { Key } from './key.ts'
 
 /** Of each generation. With keys of some 40 bytes this is 2 MiB, and 8 MiB at most. */
 const ENTRIES = 4_096
 /** Of a key and its value: longer ones cost more memory than they save time. */
 const MOST_BYTES = 1_024
+
+/** The value of a commit may be a part of larger memory, which would be kept with it. */
+function ownCopy(value: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(value.length)
+  copy.set(value)
+  return copy
+}
 
 export class KeptValues {
   #young = new Map<Key, Buffer>()
@@ -29,9 +36,13 @@ export class KeptValues {
     this.#young.set(key, value)
   }
 
-  forget(key: Key): void {
-    this.#young.delete(key)
-    this.#old.delete(key)
+  /** What is kept of this key is `value` from now on, or nothing. */
+  replace(key: Key, value: Buffer | undefined): void {
+    for (const generation of [this.#young, this.#old]) {
+      if (!generation.has(key)) continue
+      if (value === undefined || key.length + value.length > MOST_BYTES) generation.delete(key)
+      else generation.set(key, ownCopy(value))
+    }
   }
 
   clear(): void {

@@ -39,10 +39,6 @@ export class LazyIndex<V> {
     return this.#values.entries()
   }
 
-  keys(): MapIterator<Key> {
-    return this.#values.keys()
-  }
-
   clear(): void {
     this.#values.clear()
     this.#sorted.clear()

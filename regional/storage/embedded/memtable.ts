@@ -139,9 +139,16 @@ export class Memtable {
     return found
   }
 
-  /** The keys that have a change at any version; undefined if ranges were cleared, so that any may. */
-  changedKeys(): Iterable<Key> | undefined {
-    return this.#clears.size === 1 ? this.#changes.keys() : undefined
+  /** The keys that have a change at or before `version`, with their value then; undefined if ranges were cleared, so that any may. */
+  changed(version: number): Iterable<Changed> | undefined {
+    return this.#clears.size === 1 ? this.#changed(version) : undefined
+  }
+
+  *#changed(version: number): Generator<Changed, void, undefined> {
+    for (const [key, changes] of this.#changes.entries()) {
+      const change = changeAt(changes, version)
+      if (change) yield { key, value: change.value }
+    }
   }
 
   /** Forgets what a snapshot at `version` holds. */

@@ -297,7 +297,7 @@ export class Storage implements GroupListener {
   /** @returns false when nothing can be read any more: only a new start can help */
   #advance(): boolean {
     try {
-      this.base.advance(this.#durable, this.memtable.changedKeys())
+      this.base.advance(this.#durable, this.memtable.changed(this.#durable))
       return true
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
