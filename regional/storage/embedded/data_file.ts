@@ -12,6 +12,7 @@ const APPLICATION_ID = 0x436f6469
 const CACHE_KIB = 32 * 1024
 
 export const dataPath = (directory: string): string => join(directory, 'data.sqlite')
+export const logPath = (directory: string): string => `${dataPath(directory)}-wal`
 export const lockPath = (directory: string): string => join(directory, 'lock.sqlite')
 
 /** Whatever SQLite has in a directory by now: both files, and what lies beside them while they are open or after a kill. */
@@ -26,7 +27,7 @@ export const filesIn = (directory: string): ReadonlyArray<string> =>
  */
 export function isLogAlone(directory: string): boolean {
   const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
-  return sizeOf(dataPath(directory)) === 0 && sizeOf(`${dataPath(directory)}-wal`) > 0
+  return sizeOf(dataPath(directory)) === 0 && sizeOf(logPath(directory)) > 0
 }
 
 /** What SQLite says where it can't go on; extended codes begin with these. */
@@ -117,17 +118,31 @@ export interface WriterLimits {
   logBytes?: number
 }
 
-/** The connection that commits: every commit is synced before it returns, and what is cleared is overwritten. */
+/**
+ * The connection that commits; what is cleared is overwritten. SQLite syncs the log before it is copied, and the file after, but
+ * no commit (`NORMAL`): that is for whoever commits to do, by `openLog`.
+ */
 export function openWriter(directory: string, { maxPages, logBytes }: WriterLimits = {}): DatabaseSync {
   const db = new DatabaseSync(dataPath(directory))
   db.exec(`PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
+    PRAGMA synchronous = NORMAL;
     PRAGMA secure_delete = ON;
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA cache_size = -${CACHE_KIB}`)
   if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${maxPages}`)
   if (logBytes !== undefined) db.exec(`PRAGMA journal_size_limit = ${logBytes}`)
   return db
+}
+
+/**
+ * The log, to be synced with `fdatasync`. The SQLite that comes with Node calls `fsync`, which writes the time of the last change
+ * as well: with it whatever the file system's journal has of others' files, which every commit would wait for. The file stays the
+ * same one until the last connection is closed, and SQLite holds no lock on it that a close could take away.
+ */
+export function openLog(directory: string): number {
+  const log = openSync(logPath(directory), 'r+')
+  syncDirectory(directory)
+  return log
 }
 
 /** The connection that copies the log into the file, beside the one that commits. */

@@ -1,8 +1,9 @@
 // The worker thread that owns the writing connection: one SQLite transaction, and so one fsync, for a group of
-// commits. It answers only after COMMIT has returned, which is after the log was synced.
+// commits. It answers only after the log was synced.
 
+import { closeSync, fdatasyncSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { causeOf, openWriter, PassMark, storedVersionBound, type WriterLimits } from './data_file.ts'
+import { causeOf, openLog, openWriter, PassMark, storedVersionBound, type WriterLimits } from './data_file.ts'
 import { VERSIONS_PER_SECOND } from './limits.ts'
 import { decode, type EffectSink } from './mutation_codec.ts'
 import { overwriteGaps } from './page_gaps.ts'
@@ -49,6 +50,7 @@ const removeRange = db.prepare('DELETE FROM kv WHERE key >= ? AND key < ?')
 const setVersion = db.prepare('UPDATE meta SET version = ?')
 /** No commit has a version above this. Written ahead, a minute at a time, so that a commit need not write its own. */
 let versionBound = storedVersionBound(db)
+const log = openLog(directory)
 const BOUND_VERSIONS = 60 * VERSIONS_PER_SECOND
 const begin = db.prepare('BEGIN IMMEDIATE')
 const commit = db.prepare('COMMIT')
@@ -79,6 +81,7 @@ function write(version: number, bytes: Uint8Array): WriterReply {
   }
   try {
     commit.run()
+    fdatasyncSync(log)
     if (version > versionBound) versionBound = version + BOUND_VERSIONS
     return { kind: 'committed', logPages: pagesInLog() }
   } catch (error) {
@@ -167,6 +170,7 @@ port.on('message', (request: WriterRequest) => {
     if (request.passAt !== undefined) overwriteRest(request.passAt)
     checkpoint('TRUNCATE')
     db.close()
+    closeSync(log)
     port.postMessage({ kind: 'closed' } satisfies WriterReply)
     port.close()
   } catch (error) {
