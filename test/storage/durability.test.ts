@@ -7,6 +7,7 @@ import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 import type { NativeDatabase, NativeTransaction } from '../../regional/storage/foundationdb.ts'
 import type { WriteFailure } from '../../regional/storage/open.ts'
 import { damagePage } from '../support/damage.ts'
+import { testWith } from '../support/program.ts'
 import { temporaryDirectory } from './temporary.ts'
 
 const run = promisify(execFile)
@@ -144,31 +145,48 @@ interface FailingDisk {
   read: boolean[]
 }
 
-test('when a write fails the result is unknown, the engine refuses to go on, and a restart has all that was acknowledged', async () => {
+/** Has the child write until the disk fails, and holds it against what a restart finds. */
+async function failing(program: string, told: (dataDir: string) => string[]): Promise<FailingDisk> {
   const dataDir = await temporaryDirectory()
-  const child = join(import.meta.dirname, 'failing_disk_child.ts')
-  // In blocks of 1 KiB: no file may grow beyond 2 MB.
-  const { stdout } = await run('bash', [
-    '-c',
-    'ulimit -f 2000; exec "$@"',
-    'bash',
-    process.execPath,
-    child,
-    dataDir,
-  ])
-  const { acknowledged, failed, later, read } = JSON.parse(stdout) as FailingDisk
-  expect(acknowledged.length).toBeGreaterThan(10)
-  expect(failed.length).toBeGreaterThan(0)
-  for (const { code } of failed) expect([UNKNOWN_RESULT, IO_ERROR]).toContain(code)
-  expect(later).toBe(IO_ERROR)
+  const child = [process.execPath, join(import.meta.dirname, 'failing_disk_child.ts'), dataDir]
+  const { stdout } = await run(program, [...told(dataDir), ...child])
+  const found = JSON.parse(stdout) as FailingDisk
+  expect(found.acknowledged.length).toBeGreaterThan(10)
+  expect(found.failed.length).toBeGreaterThan(0)
+  expect(found.later).toBe(IO_ERROR)
   // What failed was not shown, and what was acknowledged still was.
-  expect(read).toEqual(failed.map(() => false))
+  expect(found.read).toEqual(found.failed.map(() => false))
   const engine = await openEmbedded({ dataDir })
-  for (const id of acknowledged)
+  for (const id of found.acknowledged)
     expect(await get(engine.database(), `k${id}`)).toEqual(Buffer.alloc(20_000, id))
   await set(engine.database(), 'after', Buffer.from('1'))
   await engine.close()
+  return found
+}
+const codesOf = ({ failed }: FailingDisk): number[] => [...new Set(failed.map(({ code }) => code))]
+
+test('when a write fails the result is unknown, the engine refuses to go on, and a restart has all that was acknowledged', async () => {
+  // In blocks of 1 KiB: no file may grow beyond 2 MB.
+  for (const code of codesOf(await failing('bash', () => ['-c', 'ulimit -f 2000; exec "$@"', 'bash'])))
+    expect([UNKNOWN_RESULT, IO_ERROR]).toContain(code)
 })
+
+const strace = (file: string, nth: number) => (dataDir: string) => [
+  ...['-f', '-o', '/dev/null', '-P', join(dataDir, file)],
+  ...['-e', 'trace=fdatasync', '-e', `inject=fdatasync:error=EIO:when=${nth}+`],
+]
+
+testWith('strace', 'nor does it go on when a commit can’t be synced', async () => {
+  expect(codesOf(await failing('strace', strace('data.sqlite-wal', 10)))).toEqual([UNKNOWN_RESULT])
+})
+
+testWith(
+  'strace',
+  'nor when a copy of the log can’t be synced: the log has everything, and is kept',
+  async () => {
+    expect(codesOf(await failing('strace', strace('data.sqlite', 1)))).toEqual([IO_ERROR])
+  },
+)
 
 test('what a caller does to its buffers, given or got, reaches nobody', async () => {
   const engine = await openEmbedded({ dataDir: await temporaryDirectory(), thresholds: { foldEntries: 2 } })

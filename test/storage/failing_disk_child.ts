@@ -1,10 +1,13 @@
-// Runs under a file-size limit: writes until a write fails, says what was acknowledged, what failed and how, and
-// what the engine answers after that.
+// Runs where the disk fails: writes until a write fails, says what was acknowledged, what failed and how, and what the
+// engine answers after that.
 import { openEmbedded } from '../../regional/storage/embedded/engine.ts'
 
 const directory = process.argv[2]
 if (!directory) throw new Error('no directory given')
-const engine = await openEmbedded({ dataDir: directory })
+const engine = await openEmbedded({
+  dataDir: directory,
+  thresholds: { foldEntries: 5, checkpointPages: 200 },
+})
 const db = engine.database()
 
 async function set(id: number): Promise<void> {
@@ -28,4 +31,6 @@ for (const { id } of failed) read.push((await db.createTransaction().get(`k${id}
 for (const id of acknowledged)
   if (!(await db.createTransaction().get(`k${id}`, true))?.equals(Buffer.alloc(20_000, id))) read.push(true)
 process.stdout.write(JSON.stringify({ acknowledged, failed, later, read }))
+// As a region does that is stopped just then.
+await engine.close()
 process.exit(0)

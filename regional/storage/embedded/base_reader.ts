@@ -73,6 +73,8 @@ export class BaseReader {
       this.#touch.get()
     } catch (error) {
       this.#lost = error as Error
+      // Some of it is of a version that the snapshot has not come to.
+      this.#kept.clear()
       throw error
     }
     this.version = version

@@ -1,6 +1,15 @@
 // The SQLite file: its schema, its format version, and the settings on which durability rests. Opened by the
 // writer and by the reader; only this file knows a pragma or a table name.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+} from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -137,10 +146,12 @@ export function openWriter(directory: string, { maxPages, logBytes }: WriterLimi
 /**
  * The log, to be synced with `fdatasync`. The SQLite that comes with Node calls `fsync`, which writes the time of the last change
  * as well: with it whatever the file system's journal has of others' files, which every commit would wait for. The file stays the
- * same one until the last connection is closed, and SQLite holds no lock on it that a close could take away.
+ * same one until the last connection is closed, and SQLite holds no lock on it that a close could take away. What a process that was
+ * killed has written to it is synced before anybody here reads it.
  */
 export function openLog(directory: string): number {
   const log = openSync(logPath(directory), 'r+')
+  fdatasyncSync(log)
   syncDirectory(directory)
   return log
 }

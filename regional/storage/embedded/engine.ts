@@ -64,7 +64,12 @@ export async function openEmbedded({
       limits,
       onWriteFailure,
     )
-    await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
+    try {
+      await storage.startWriter({ directory: dataDir, ...(maxPages !== undefined && { maxPages }) })
+    } catch (error) {
+      await storage.close()
+      throw error
+    }
     return {
       database: () => new EmbeddedDatabase(storage, clock, random),
       overwriteCleared: () => storage.overwriteCleared(),

@@ -23,7 +23,7 @@ export interface GroupListener {
   groupFailed(failure: WriteFailure): void
   /** The writer is idle between two groups: the moment to move the snapshot. */
   between(): Upkeep | undefined
-  /** @param reply `failed` costs no commit: the log still has everything, and grows until a checkpoint succeeds */
+  /** @param reply `failed` costs no commit: the log still has everything, and grows until a checkpoint succeeds; but where it was a sync by ourselves */
   kept(reply: WriterReply): void
 }
 
@@ -48,7 +48,7 @@ export class GroupCommit {
   #answering = false
   /** Durable, and still to be told so, in order. */
   #answers: PendingCommit[] = []
-  #closing: ((failure: WriteFailure | undefined) => void) | undefined
+  #closing: (() => void) | undefined
   /** Where a pass over the file goes on that is due when it closes. */
   #passAt: PassPlace | undefined
   #dead: WriteFailure | undefined
@@ -73,7 +73,13 @@ export class GroupCommit {
       stdout: false,
       stderr: false,
     })
-    const [ready] = (await once(worker, 'message')) as [WriterReply]
+    let ready: WriterReply
+    try {
+      ;[ready] = (await once(worker, 'message')) as [WriterReply]
+    } catch (error) {
+      await worker.terminate()
+      throw error
+    }
     const writer = new GroupCommit(worker, listener)
     return { writer, passDue: ready.kind === 'ready' && ready.passDue }
   }
@@ -104,17 +110,17 @@ export class GroupCommit {
     this.#schedule()
   }
 
-  async close(passAt: PassPlace | undefined): Promise<WriteFailure | undefined> {
-    if (this.#dead) return this.#dead
-    this.#passAt = passAt
-    const closed = new Promise<WriteFailure | undefined>((resolve) => {
-      this.#closing = resolve
-    })
-    this.#worker.ref()
-    this.#schedule()
-    const failure = await closed
+  async close(passAt: PassPlace | undefined): Promise<void> {
+    if (!this.#dead) {
+      this.#passAt = passAt
+      const closed = new Promise<void>((resolve) => {
+        this.#closing = resolve
+      })
+      this.#worker.ref()
+      this.#schedule()
+      await closed
+    }
     await this.#worker.terminate()
-    return failure
   }
 
   /** Waits for the end of the event loop's turn, so that all commits of this turn share the group. */
@@ -168,7 +174,7 @@ export class GroupCommit {
 
   #receive(reply: WriterReply): void {
     if (reply.kind === 'closed') {
-      this.#closing?.(undefined)
+      this.#closing?.()
       return
     }
     if (reply.kind === 'failed' && !this.#keeping) {
@@ -176,7 +182,7 @@ export class GroupCommit {
       const isOfOne = rolledBack && (cause === 'damage' || cause === 'other')
       if (isOfOne && (this.#inFlight?.length ?? 0) > 1) this.#separate()
       else this.#fail({ message, rolledBack, damaged: cause === 'damage' }, isOfOne)
-      if (this.#closing && this.#queue.length === 0) this.#closing(undefined)
+      if (this.#closing && this.#queue.length === 0) this.#closing()
       return
     }
     if (this.#keeping) {
@@ -232,6 +238,6 @@ export class GroupCommit {
     if (this.#dead) return
     this.#dead = failure
     this.#fail(failure)
-    this.#closing?.(failure)
+    this.#closing?.()
   }
 }

@@ -11,15 +11,25 @@ export interface CopierOptions {
   file: number
 }
 
+/** Why what was copied could not be synced. Whether the file has it nobody can know any more: the log must not begin anew. */
+export type CopierReply = string | undefined
+
+export interface CopierListener {
+  /** A round is over. */
+  roundOver(unsynced: CopierReply): void
+}
+
 export class LogCopier {
   readonly #options: CopierOptions
+  readonly #listener: CopierListener
   #worker: Worker | undefined
   #isBusy = false
   /** So many have ended, since it was last said to be done. */
   #rounds = 0
 
-  constructor(options: CopierOptions) {
+  constructor(options: CopierOptions, listener: CopierListener) {
     this.#options = options
+    this.#listener = listener
   }
 
   /** It is under way. */
@@ -30,7 +40,7 @@ export class LogCopier {
   /** Whether it has been done, both rounds, once for each time; starts the next round where not: behind a snapshot that has just moved. */
   copied(): boolean {
     if (this.#isBusy) return false
-    if (this.#rounds === ROUNDS) {
+    if (this.#rounds >= ROUNDS) {
       this.#rounds = 0
       return true
     }
@@ -50,9 +60,11 @@ export class LogCopier {
       stdout: false,
       stderr: false,
     })
-    const over = () => {
+    const over = (unsynced: CopierReply) => {
+      if (!this.#isBusy) return
       this.#isBusy = false
       this.#rounds++
+      this.#listener.roundOver(unsynced)
     }
     worker.on('message', over)
     // However it ended, and it may without an error: the writer's checkpoint does it then, and the next copy has a new thread.
@@ -60,7 +72,7 @@ export class LogCopier {
     worker.on('exit', () => {
       if (this.#worker !== worker) return
       this.#worker = undefined
-      over()
+      over(undefined)
     })
     worker.unref()
     return worker

@@ -10,7 +10,7 @@ import { code, fdbError } from './errors.ts'
 import { GroupCommit, type GroupListener, type Upkeep } from './group_commit.ts'
 import { type Key, keyAfter, keyBytes } from './key.ts'
 import { READ_LIFE_VERSIONS, type Thresholds } from './limits.ts'
-import { LogCopier } from './log_copier.ts'
+import { type CopierListener, type CopierReply, LogCopier } from './log_copier.ts'
 import { cleared, Memtable } from './memtable.ts'
 import { Change, type Effect } from './mutation_codec.ts'
 import { PAGE_BYTES } from './page_gaps.ts'
@@ -23,7 +23,7 @@ import type { PassPlace, WriterReply } from './writer_thread.ts'
 
 const closedError = (): Error => fdbError(code.operationCancelled, 'the database is closed')
 
-export class Storage implements GroupListener {
+export class Storage implements GroupListener, CopierListener {
   readonly watches = new Watches()
   readonly memtable = new Memtable()
   readonly base: BaseReader
@@ -77,7 +77,7 @@ export class Storage implements GroupListener {
     this.#file = file
     const { writer, passDue } = await GroupCommit.start({ ...options, file, logBytes }, this)
     this.#writer = writer
-    this.#copier = new LogCopier({ directory: options.directory, file })
+    this.#copier = new LogCopier({ directory: options.directory, file }, this)
     if (passDue) this.overwriteCleared()
   }
 
@@ -227,12 +227,13 @@ export class Storage implements GroupListener {
     this.#closed = true
     clearTimeout(this.#passPause)
     this.watches.failAll(fdbError(code.operationCancelled))
+    // What is in doubt is for the next process, which reads the log anew: to close the last connection would copy it into the file.
+    if (this.#broken) return
     // The reader's snapshot would keep the last checkpoint from emptying the log.
     this.base.close()
     await this.#copier?.close()
-    const failure = await this.#writer?.close(this.#passAgain ? 1 : this.#passAt)
+    await this.#writer?.close(this.#passAgain ? 1 : this.#passAt)
     if (this.#file !== undefined) closeSync(this.#file)
-    if (failure && !this.#broken) throw new Error(failure.message)
   }
 
   groupDurable(version: number, logPages: number): void {
@@ -244,8 +245,8 @@ export class Storage implements GroupListener {
 
   groupFailed(failure: WriteFailure): void {
     this.memtable.dropAfter(this.#durable)
-    if (!this.#closed && !this.#broken) this.#onWriteFailure(failure)
-    if (!failure.rolledBack) this.#broken = failure
+    if (!failure.rolledBack) this.#break(failure)
+    else if (!this.#closed && !this.#broken) this.#onWriteFailure(failure)
   }
 
   between(): Upkeep | undefined {
@@ -282,8 +283,17 @@ export class Storage implements GroupListener {
     return this.#fold()
   }
 
+  roundOver(unsynced: CopierReply): void {
+    if (unsynced === undefined) this.#writer?.nudge()
+    else this.#break({ message: unsynced, rolledBack: false })
+  }
+
   kept(reply: WriterReply): void {
     if (this.#closed) return
+    if (reply.kind === 'failed' && reply.cause === undefined) {
+      this.#break({ message: reply.message, rolledBack: false })
+      return
+    }
     if (reply.kind === 'overwritten') this.#goOnWith(reply.next)
     else if (reply.kind === 'emptied') this.#goOnWith(reply.done ? undefined : 'log')
     else if (reply.kind === 'failed' && this.#passPause === undefined) this.#goOnWith(this.#passAt)
@@ -301,11 +311,15 @@ export class Storage implements GroupListener {
       return true
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
-      const failure = { message, rolledBack: false, damaged: causeOf(error) === 'damage' }
-      if (!this.#broken) this.#onWriteFailure(failure)
-      this.#broken = failure
+      this.#break({ message, rolledBack: false, damaged: causeOf(error) === 'damage' })
       return false
     }
+  }
+
+  /** Only a new start can help: it has the log to begin with. */
+  #break(failure: WriteFailure): void {
+    if (!this.#closed && !this.#broken) this.#onWriteFailure(failure)
+    this.#broken = failure
   }
 
   /** The writer is idle, so what is committed is what is known to be durable. */

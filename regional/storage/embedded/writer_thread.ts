@@ -85,8 +85,8 @@ function write(version: number, bytes: Uint8Array): WriterReply {
     if (version > versionBound) versionBound = version + BOUND_VERSIONS
     return { kind: 'committed', logPages: pagesInLog() }
   } catch (error) {
-    // A full disk wrote no whole commit. After a failed sync the log may hold it all the same: whoever opens
-    // it next decides.
+    // A full disk wrote no whole commit. After a failed sync the log may hold it all the same: whoever reads
+    // it from the disk next decides.
     return failure(error, undo() && causeOf(error) === 'full')
   }
 }
