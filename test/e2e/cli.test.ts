@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { barOf } from '../../cli/jobs.ts'
 import { terminalOutput } from '../../cli/output.ts'
+import { COMPILED } from '../../dev/region.ts'
 import { type ModelServer, startModelServer } from '../support/model_server.ts'
 import { ROOT, type Stack, startStack } from './stack.ts'
 
@@ -42,7 +43,7 @@ function coditect(
   }: { env?: Record<string, string>; input?: string | Uint8Array; enough?: string } = {},
 ): Promise<Ended> {
   const child = spawn(process.execPath, [join(ROOT, 'cli/coditect.ts'), ...args], {
-    env: { PATH: process.env.PATH, CODITECT_CONFIG: CONFIG, ...env },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, CODITECT_CONFIG: CONFIG, ...env },
   })
   const ended: Ended = { code: null, stdout: '', stderr: '' }
   let interrupted = false
